@@ -1,0 +1,133 @@
+"""Settings: one frozen object, from ``netra.toml`` and ``NETRA_*`` variables.
+
+A variable wins over the file. An unknown key in the file, or a value of a wrong type, is an
+error that names it. ``docs/operations.md`` lists every setting and a test compares the two.
+"""
+
+import tomllib
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from netra_backend.errors import ConfigError
+
+
+class AuthMode(str, Enum):
+    """How users are told apart."""
+
+    DEV = "dev"
+    JWT = "jwt"
+
+
+Count = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Settings(BaseSettings):
+    """Everything that can be set, with its default. Frozen: a server never changes its mind."""
+
+    model_config = SettingsConfigDict(env_prefix="NETRA_", frozen=True, extra="forbid")
+
+    data_dir: Path = Path("netra-data")
+    """Where the SQLite log and the development key live."""
+    log_level: str = "INFO"
+    """The least severe level that is logged."""
+    log_format: str = "auto"
+    """``json``, ``text``, or ``auto``: text on a terminal, JSON elsewhere."""
+
+    auth: AuthMode = AuthMode.DEV
+    """``dev`` signs browsers in by a cookie, on loopback only; ``jwt`` verifies tokens."""
+    jwt_secret: SecretStr | None = None
+    """The key for HS256 tokens, at least 32 bytes."""
+    jwt_public_key: str | None = None
+    """The PEM public key for RS256 tokens, or ``@path`` of a file that holds it."""
+    jwt_audience: str | None = None
+    """If set, tokens must be for this audience."""
+    jwt_issuer: str | None = None
+    """If set, tokens must come from this issuer."""
+    allowed_origins: tuple[str, ...] = ()
+    """Origins besides the server's own that may open sockets and send commands."""
+
+    run_timeout: Seconds = 600.0
+    """Seconds after which a run is ended with RUN_ERROR ``timeout``."""
+    run_events: Count = 100_000
+    """Events one run may append before it is ended as failed."""
+    lease_seconds: Seconds = 15.0
+    """Seconds a lease lasts; it is renewed at a third of that."""
+    coalesce_ms: Annotated[int, Field(ge=0)] = 40
+    """Milliseconds between two deltas of one message in the log, after the first."""
+
+    frame_bytes: Count = 1_048_576
+    """Bytes of one frame from a client, and of one HTTP body."""
+    followed_threads: Count = 64
+    """Threads one connection may follow at once."""
+    requests_in_flight: Count = 64
+    """Commands of one connection that are not answered yet."""
+    connections: Count = 100_000
+    """Live connections in all."""
+    connections_per_user: Count = 1_000
+    """Live connections of one user."""
+    bad_frames: Count = 8
+    """Unreadable frames in a row after which a connection is closed."""
+
+    write_high_water: Count = 65_536
+    """Bytes unsent to one socket above which it gets nothing until it has drained."""
+    behind_seconds: Seconds = 60.0
+    """Seconds a socket may stay behind before it is closed with 4408."""
+    replay_entries: Count = 5_000
+    """Entries a follower may be behind and still get a replay; above that, a snapshot."""
+    ping_seconds: Seconds = 20.0
+    """Seconds between WebSocket pings, and the time a pong may take."""
+    grace_seconds: Seconds = 5.0
+    """Seconds running agents get to stop when they are cancelled or the server stops."""
+
+    @model_validator(mode="after")
+    def _jwt_has_a_key(self) -> "Settings":
+        if self.auth is AuthMode.JWT and self.jwt_secret is None and self.jwt_public_key is None:
+            raise ValueError("auth = jwt needs jwt_secret (HS256) or jwt_public_key (RS256)")
+        if self.jwt_secret is not None and len(self.jwt_secret.get_secret_value()) < 32:
+            raise ValueError("jwt_secret must have at least 32 bytes (RFC 7518 section 3.2)")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Variables win over what `load_settings` passes from the file."""
+        return (env_settings, init_settings)
+
+
+def load_settings(file: Path | None = None, **overrides: Any) -> Settings:
+    """Return the settings: `overrides`, over ``NETRA_*``, over `file` (default ``netra.toml``).
+
+    Raises ConfigError naming the file, the key and what was wrong with it.
+    """
+    path = file if file is not None else Path("netra.toml")
+    values: dict[str, Any] = {}
+    if file is not None or path.exists():
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise ConfigError(f"{path}: {error}") from error
+    try:
+        settings = Settings(**values)
+        if overrides:
+            settings = Settings.model_validate({**settings.model_dump(), **overrides})
+    except ValidationError as error:
+        lines = "; ".join(_problem(problem) for problem in error.errors())
+        raise ConfigError(f"settings ({path} and NETRA_* variables): {lines}") from error
+    return settings
+
+
+def _problem(problem: Any) -> str:
+    """Return one validation problem without the value, which may be a secret."""
+    key = ".".join(str(part) for part in problem["loc"])
+    return f"{key}: {problem['msg']}" if key else str(problem["msg"])

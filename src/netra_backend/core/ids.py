@@ -1,0 +1,54 @@
+"""Identifiers: what they may look like, and how new ones are made.
+
+Users, threads and runs are named by opaque strings that clients may choose. A thread and a run
+are names *within one owner*: two users may both have a thread ``t1`` and neither can find out.
+"""
+
+import re
+import secrets
+from typing import NamedTuple, NewType
+
+from netra_backend.errors import ErrorCode, FrameError
+
+UserId = NewType("UserId", str)
+ThreadId = NewType("ThreadId", str)
+RunId = NewType("RunId", str)
+
+MAX_ID_LENGTH = 128
+"""Characters of an id at most."""
+
+_ID = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9_.:~@+=|-]{1,128}", re.ASCII)
+
+
+class ThreadKey(NamedTuple):
+    """A thread: its owner, and its name among that owner's threads."""
+
+    owner: UserId
+    id: ThreadId
+
+
+class RunKey(NamedTuple):
+    """A run: the owner of its thread, and its name among that owner's runs."""
+
+    owner: UserId
+    id: RunId
+
+
+def parse_id(kind: str, text: str) -> str:
+    """Return `text` if it can be an id: 1 to 128 of ``A-Za-z0-9_.:~@+=|-``, not ``.`` or ``..``.
+
+    `kind` is the name of the field for the error. Raises FrameError (``bad_input``).
+    """
+    if _ID.fullmatch(text) is None:
+        shown = ascii(text if len(text) <= 40 else text[:40] + "…")
+        raise FrameError(
+            f"{kind} is {shown}; an id is 1 to {MAX_ID_LENGTH} of A-Z a-z 0-9 _ . : ~ @ + = | -",
+            code=ErrorCode.BAD_INPUT,
+            where=f"$.{kind}",
+        )
+    return text
+
+
+def new_id(prefix: str) -> str:
+    """Return a fresh id such as ``run_5c0e…``: 96 random bits, so it cannot be guessed."""
+    return f"{prefix}_{secrets.token_hex(12)}"

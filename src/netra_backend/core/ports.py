@@ -1,0 +1,262 @@
+"""What a store promises. Each docstring is a contract, and ``testing.LogContract`` checks it.
+
+All methods are safe to call concurrently from one event loop. Times are milliseconds since 1970
+and always passed in: a store has no clock of its own.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from netra_backend.core.events import Entry, Event
+from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, UserId
+from netra_backend.core.positions import Position
+from netra_backend.core.run import Lease, Run, RunStatus
+
+
+class Thread(Struct, frozen=True):
+    """A thread's own facts. `head` is the position of its newest entry (offset 0: none yet)."""
+
+    key: ThreadKey
+    title: str
+    created_at: int
+    updated_at: int
+    head: Position
+
+
+class Interrupt(Struct, frozen=True):
+    """A question an ended run left for a person: AG-UI's ``Interrupt``, and its one answer.
+
+    `question` is the AG-UI object as JSON. `decided_by` is None until somebody decides; then
+    `status` is AG-UI's ``resolved`` or ``cancelled`` and `answer` the payload as JSON.
+    `resumed_by` is the run that took the answer up.
+    """
+
+    thread: ThreadKey
+    id: str
+    run: RunId
+    agent: str
+    question: bytes
+    decided_by: UserId | None = None
+    status: str | None = None
+    answer: bytes | None = None
+    resumed_by: RunId | None = None
+
+
+class Answer(Struct, frozen=True):
+    """An answer to an interrupt: ``status`` is ``resolved`` or ``cancelled``, `payload` JSON."""
+
+    interrupt: str
+    status: str
+    payload: bytes
+
+
+class NewRun(Struct, frozen=True):
+    """Everything a store needs to create a run and give its first lease."""
+
+    key: RunKey
+    thread: ThreadKey
+    agent: str
+    correlation: str
+    holder: str
+    at: int
+    expires_at: int
+    answers: Sequence[Answer] = ()
+
+
+class Created(Struct, frozen=True):
+    """The outcome of `Runs.create`: the run, and its lease only if this call created it."""
+
+    run: Run
+    lease: Lease | None
+
+
+class Decision(Struct, frozen=True):
+    """The outcome of `Runs.decide`: the interrupt as it stands now, and whether this call won."""
+
+    interrupt: Interrupt
+    won: bool
+
+
+class End(Struct, frozen=True):
+    """How an append ends its run: the final status, and the interrupts it leaves open."""
+
+    status: RunStatus
+    interrupts: Sequence[Interrupt] = ()
+
+
+class Log(Protocol):
+    """Threads' logs: what was acknowledged is not lost.
+
+    What an acknowledgement survives: memory, nothing; sqlite, the death of the process and, as
+    far as the disk keeps what ``fsync`` promised, a power cut.
+    """
+
+    def append(
+        self,
+        events: Sequence[Event],
+        *,
+        writer: Lease,
+        at: int,
+        end: End | None = None,
+    ) -> Awaitable[Position]:
+        """Append `events` to the writer's thread; return the position of the last.
+
+        Order: the entries take the next offsets, dense, in the order given; two appends to one
+        thread never interleave. Appends of one caller are applied in the order of the calls even
+        when it does not await between them. Atomicity: all events, and `end` with the run's
+        final status and its interrupts, or nothing. Visibility: an entry can be read only after
+        it is as durable as this store makes it, and the awaitable returns only then. Duplicates:
+        the call is not idempotent; after StoreFailed the caller must read before repeating it.
+
+        Raises LeaseLost when another fence holds the run, the run has ended or the thread is
+        gone; StoreFailed when the write failed, and then nothing was appended. `events` is not
+        empty unless `end` is None; an empty append is a ValueError.
+        """
+        ...
+
+    def read(self, thread: ThreadKey, after: int, limit: int) -> Awaitable[Sequence[Entry]]:
+        """Return at most `limit` entries with offsets greater than `after`, in order.
+
+        No gap: the first has offset ``after + 1``. Empty when there are none, or no such thread.
+        """
+        ...
+
+
+class Threads(Protocol):
+    """Threads and whose they are. The owner is part of the key and never changes."""
+
+    def open_thread(self, key: ThreadKey, title: str, at: int) -> Awaitable[Thread]:
+        """Return the thread `key`, created now with `title` if there was none.
+
+        Idempotent. A thread that is created anew after a deletion has a new epoch.
+        """
+        ...
+
+    def thread(self, key: ThreadKey) -> Awaitable[Thread | None]:
+        """Return the thread, or None. A foreign thread is under another key, so: None."""
+        ...
+
+    def threads(
+        self, owner: UserId, limit: int, before: tuple[int, ThreadId] | None = None
+    ) -> Awaitable[Sequence[Thread]]:
+        """Return the owner's threads, last updated first, then by id descending.
+
+        `before` is ``(updated_at, id)`` of the last one of the page before.
+        """
+        ...
+
+    def rename_thread(self, key: ThreadKey, title: str) -> Awaitable[bool]:
+        """Set the title; return False if there is no such thread."""
+        ...
+
+    def delete_thread(self, key: ThreadKey) -> Awaitable[bool]:
+        """Delete the thread with its entries, runs, leases and interrupts, really.
+
+        Return False if there was none. A lease on one of its runs is lost by it.
+        """
+        ...
+
+
+class Runs(Protocol):
+    """Runs, their leases and their interrupts."""
+
+    def create_run(self, new: NewRun, events: Sequence[Event]) -> Awaitable[Created]:
+        """Create the run with its first `events` and a lease, all or nothing.
+
+        Idempotent by `new.key`: if the run exists in the same thread, it is returned without a
+        lease and nothing is written. `new.answers` are the interrupts this run takes up: each is
+        decided by the owner of the run if it was open, and marked as resumed by this run.
+
+        Raises Refused: ``not_found`` (no such thread, or no such interrupt in it),
+        ``run_conflict`` (the key is used in another thread), ``thread_busy`` (a run in the thread
+        has not ended), ``already_decided`` (an answer differs in payload or status from the
+        decision made, or the interrupt was taken up by another run). StoreFailed as in `append`.
+        """
+        ...
+
+    def run(self, key: RunKey) -> Awaitable[Run | None]:
+        """Return the run, or None."""
+        ...
+
+    def last_run(self, thread: ThreadKey) -> Awaitable[Run | None]:
+        """Return the thread's newest run, or None."""
+        ...
+
+    def mark_cancelling(self, key: RunKey) -> Awaitable[Run | None]:
+        """Move the run from RUNNING to CANCELLING; return it as it stands then, or None.
+
+        A run that is in any other status is returned unchanged.
+        """
+        ...
+
+    def renew(self, leases: Sequence[Lease], expires_at: int) -> Awaitable[frozenset[RunKey]]:
+        """Extend the leases that are still held; return the keys of those that are lost."""
+        ...
+
+    def orphans(self, now: int) -> Awaitable[Sequence[Run]]:
+        """Return the runs that have not ended and whose lease has expired, oldest first.
+
+        A store that knows that a holder cannot be alive counts its leases as expired.
+        """
+        ...
+
+    def adopt(self, key: RunKey, holder: str, expires_at: int, now: int) -> Awaitable[Lease | None]:
+        """Take over the lease of an orphan with a higher fence; None if it is none any more."""
+        ...
+
+    def interrupt(self, thread: ThreadKey, id: str) -> Awaitable[Interrupt | None]:
+        """Return the interrupt, or None."""
+        ...
+
+    def interrupts(self, thread: ThreadKey, run: RunId) -> Awaitable[Sequence[Interrupt]]:
+        """Return the interrupts that `run` left, in the order it left them."""
+        ...
+
+    def decide(self, thread: ThreadKey, answer: Answer, by: UserId) -> Awaitable[Decision | None]:
+        """Decide the interrupt if nobody has: one compare-and-set.
+
+        Of any number of concurrent calls exactly one wins; the others get the winner's decision.
+        None if there is no such interrupt.
+        """
+        ...
+
+    def undelivered(self) -> Awaitable[Sequence[Interrupt]]:
+        """Return decided interrupts that no run has taken up: a crash fell between the two."""
+        ...
+
+
+class Store(Log, Threads, Runs, Protocol):
+    """A log, its threads and its runs in one place."""
+
+    def open(self) -> Awaitable[None]:
+        """Make the store usable. Raises StoreInUse, or StoreFailed naming the file."""
+        ...
+
+    def probe(self) -> Awaitable[None]:
+        """Return if the store answers and could write now; raise StoreFailed otherwise."""
+        ...
+
+    def close(self) -> Awaitable[None]:
+        """Finish what was accepted, then release everything. Idempotent."""
+        ...
+
+
+Listener = Callable[[ThreadKey, Sequence[Entry]], Any]
+
+
+class Bus(Protocol):
+    """Wake-ups: "this thread has these new entries". It may lose; the log repairs.
+
+    A listener sees the entries of one thread in the order of the publications it does see, on
+    the event loop, and must not raise. Publishing neither blocks nor fails.
+    """
+
+    def publish(self, thread: ThreadKey, entries: Sequence[Entry]) -> None:
+        """Tell every listener. An empty sequence says: the thread was deleted."""
+        ...
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """Call `listener` for every publication from now on; return what ends that."""
+        ...

@@ -1,0 +1,242 @@
+"""Every error Netra raises or sends, in one tree and two tables.
+
+::
+
+    NetraError
+    ├── ConfigError       the settings or the agent's name cannot be used
+    ├── FrameError        a client's frame cannot be read
+    ├── EventError        an agent's event is not legal AG-UI at this place
+    ├── Refused           a command was understood and is not carried out
+    └── StoreError        the store could not do what was asked
+        ├── StoreInUse    another process has the data directory open for writing
+        ├── StoreFailed   a write or read failed; nothing was acknowledged
+        └── LeaseLost     the writer no longer holds the run's lease
+
+``ERRORS`` says of every code a client can be sent in an ``error`` frame or an HTTP body, and
+``CLOSES`` of every code a socket can be closed with: whose fault it is and whether the client
+may try again. ``docs/protocol.md`` shows both and a test compares them.
+"""
+
+from dataclasses import dataclass
+from enum import Enum, IntEnum
+
+
+class Fault(Enum):
+    """Who has to change something so that it does not happen again."""
+
+    NOBODY = "nobody"
+    CLIENT = "client"
+    SERVER = "server"
+
+
+class Retry(Enum):
+    """What a client may do next."""
+
+    NEVER = "never"
+    AT_ONCE = "at once"
+    LATER = "later"
+    AFTER_LOGIN = "after login"
+
+
+class ErrorCode(str, Enum):
+    """The ``code`` of an ``error`` frame and of an HTTP error body."""
+
+    BAD_FRAME = "bad_frame"
+    BAD_INPUT = "bad_input"
+    UNAUTHENTICATED = "unauthenticated"
+    FORBIDDEN = "forbidden"
+    NOT_FOUND = "not_found"
+    UNKNOWN_AGENT = "unknown_agent"
+    THREAD_BUSY = "thread_busy"
+    RUN_CONFLICT = "run_conflict"
+    ALREADY_DECIDED = "already_decided"
+    DUPLICATE_REQUEST = "duplicate_request"
+    TOO_MANY = "too_many"
+    TOO_BIG = "too_big"
+    DRAINING = "draining"
+    STORE_FAILED = "store_failed"
+    INTERNAL = "internal"
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorRow:
+    """What one error code means: HTTP status, whose fault, whether to retry, in one sentence."""
+
+    status: int
+    fault: Fault
+    retry: Retry
+    meaning: str
+
+
+ERRORS: dict[ErrorCode, ErrorRow] = {
+    ErrorCode.BAD_FRAME: ErrorRow(
+        400, Fault.CLIENT, Retry.NEVER, "The frame is not a command of this protocol."
+    ),
+    ErrorCode.BAD_INPUT: ErrorRow(
+        422, Fault.CLIENT, Retry.NEVER, "A field of the command has a value it cannot have."
+    ),
+    ErrorCode.UNAUTHENTICATED: ErrorRow(
+        401, Fault.CLIENT, Retry.AFTER_LOGIN, "No valid credential came with the request."
+    ),
+    ErrorCode.FORBIDDEN: ErrorRow(
+        403, Fault.CLIENT, Retry.NEVER, "The user may not do this, or the origin is foreign."
+    ),
+    ErrorCode.NOT_FOUND: ErrorRow(
+        404, Fault.CLIENT, Retry.NEVER, "There is no such thing that this user may see."
+    ),
+    ErrorCode.UNKNOWN_AGENT: ErrorRow(
+        404, Fault.CLIENT, Retry.NEVER, "The server has no agent of that name."
+    ),
+    ErrorCode.THREAD_BUSY: ErrorRow(
+        409, Fault.CLIENT, Retry.LATER, "Another run is active in the thread."
+    ),
+    ErrorCode.RUN_CONFLICT: ErrorRow(
+        409, Fault.CLIENT, Retry.NEVER, "The run id was used for another thread."
+    ),
+    ErrorCode.ALREADY_DECIDED: ErrorRow(
+        409, Fault.CLIENT, Retry.NEVER, "The interrupt was decided before."
+    ),
+    ErrorCode.DUPLICATE_REQUEST: ErrorRow(
+        409, Fault.CLIENT, Retry.NEVER, "A command with this request id is not answered yet."
+    ),
+    ErrorCode.TOO_MANY: ErrorRow(
+        429, Fault.CLIENT, Retry.LATER, "A limit on how many at once is reached."
+    ),
+    ErrorCode.TOO_BIG: ErrorRow(413, Fault.CLIENT, Retry.NEVER, "The request is over a size limit."),
+    ErrorCode.DRAINING: ErrorRow(
+        503, Fault.SERVER, Retry.LATER, "The server is about to restart and starts nothing new."
+    ),
+    ErrorCode.STORE_FAILED: ErrorRow(
+        503, Fault.SERVER, Retry.LATER, "The log could not be read or written; nothing was done."
+    ),
+    ErrorCode.INTERNAL: ErrorRow(
+        500, Fault.SERVER, Retry.LATER, "A fault of ours; its cause is in the server's log."
+    ),
+}
+
+
+class CloseCode(IntEnum):
+    """The close codes this server sends: RFC 6455 section 7.4.1 and the private 4000s."""
+
+    DONE = 1000
+    GOING_AWAY = 1001
+    FORBIDDEN = 1008
+    TOO_BIG = 1009
+    INTERNAL = 1011
+    RESTARTING = 1012
+    OVERLOADED = 1013
+    BAD_FRAME = 4400
+    UNAUTHENTICATED = 4401
+    WRONG_USER = 4403
+    TOO_SLOW = 4408
+    TOO_MANY = 4429
+
+
+@dataclass(frozen=True, slots=True)
+class CloseRow:
+    """What one close code means: its reason on the wire, whose fault, whether to reconnect."""
+
+    reason: str
+    fault: Fault
+    retry: Retry
+    meaning: str
+
+
+CLOSES: dict[CloseCode, CloseRow] = {
+    CloseCode.DONE: CloseRow("done", Fault.NOBODY, Retry.AT_ONCE, "The client ended it."),
+    CloseCode.GOING_AWAY: CloseRow(
+        "going away", Fault.NOBODY, Retry.AT_ONCE, "The page was left or the server is stopping."
+    ),
+    CloseCode.FORBIDDEN: CloseRow(
+        "forbidden", Fault.CLIENT, Retry.NEVER, "The user may not be here, or nothing to resume."
+    ),
+    CloseCode.TOO_BIG: CloseRow(
+        "frame too big", Fault.CLIENT, Retry.NEVER, "A frame was over `ready.limits.frame_bytes`."
+    ),
+    CloseCode.INTERNAL: CloseRow(
+        "internal error", Fault.SERVER, Retry.LATER, "A fault of ours; its cause is in the log."
+    ),
+    CloseCode.RESTARTING: CloseRow(
+        "restarting", Fault.SERVER, Retry.LATER, "The server restarts; wait `retry_after_ms`."
+    ),
+    CloseCode.OVERLOADED: CloseRow(
+        "overloaded", Fault.SERVER, Retry.LATER, "The server has no room for this connection."
+    ),
+    CloseCode.BAD_FRAME: CloseRow(
+        "bad frame", Fault.CLIENT, Retry.NEVER, "Too many frames in a row could not be read."
+    ),
+    CloseCode.UNAUTHENTICATED: CloseRow(
+        "unauthenticated", Fault.CLIENT, Retry.AFTER_LOGIN, "The credential expired."
+    ),
+    CloseCode.WRONG_USER: CloseRow(
+        "wrong user", Fault.CLIENT, Retry.NEVER, "`auth` carried a token of another user."
+    ),
+    CloseCode.TOO_SLOW: CloseRow(
+        "too slow, resume",
+        Fault.CLIENT,
+        Retry.AT_ONCE,
+        "The client did not read for longer than the limit; follow again with `after`.",
+    ),
+    CloseCode.TOO_MANY: CloseRow(
+        "too many connections", Fault.CLIENT, Retry.LATER, "The user's connections are all in use."
+    ),
+}
+
+
+class NetraError(Exception):
+    """The base of every error this package raises on purpose."""
+
+
+class ConfigError(NetraError):
+    """The settings, or the name of an agent, cannot be used; the text says which and why."""
+
+
+class FrameError(NetraError):
+    """A client's frame cannot be read.
+
+    ``where`` is the path of the offending field (``$.input.messages[0]``), ``request`` the id of
+    the command when that much could be read, so that its sender still gets its one answer.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: ErrorCode = ErrorCode.BAD_FRAME,
+        where: str = "$",
+        request: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.where = where
+        self.request = request
+
+
+class EventError(NetraError):
+    """An agent's event is not legal AG-UI at the place in the stream where it came."""
+
+
+class Refused(NetraError):
+    """A command was understood and is not carried out; ``code`` says why, see ``ERRORS``."""
+
+    def __init__(self, code: ErrorCode, message: str = "") -> None:
+        super().__init__(message or ERRORS[code].meaning)
+        self.code = code
+        self.message = message or ERRORS[code].meaning
+
+
+class StoreError(NetraError):
+    """The store could not do what was asked."""
+
+
+class StoreInUse(StoreError):
+    """Another process has the data directory open for writing."""
+
+
+class StoreFailed(StoreError):
+    """A write or read failed (full disk, I/O error); nothing of it was acknowledged."""
+
+
+class LeaseLost(StoreError):
+    """The writer's lease on the run was taken over, has ended, or its thread was deleted."""
