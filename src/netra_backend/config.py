@@ -4,13 +4,21 @@ A variable wins over the file. An unknown key in the file, or a value of a wrong
 error that names it. ``docs/operations.md`` lists every setting and a test compares the two.
 """
 
+import difflib
+import os
 import tomllib
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from netra_backend.errors import ConfigError
 
@@ -27,7 +35,10 @@ Seconds = Annotated[float, Field(gt=0)]
 
 
 class Settings(BaseSettings):
-    """Everything that can be set, with its default. Frozen: a server never changes its mind."""
+    """Everything that can be set, with its default. Frozen: a server never changes its mind.
+
+    ``Settings(...)`` takes what it is given and reads nothing; `load_settings` reads.
+    """
 
     model_config = SettingsConfigDict(env_prefix="NETRA_", frozen=True, extra="forbid")
 
@@ -101,8 +112,8 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Variables win over what `load_settings` passes from the file."""
-        return (env_settings, init_settings)
+        """Take only the arguments: what is read, and in which order, stands in `load_settings`."""
+        return (init_settings,)
 
 
 def load_settings(file: Path | None = None, **overrides: Any) -> Settings:
@@ -118,16 +129,25 @@ def load_settings(file: Path | None = None, **overrides: Any) -> Settings:
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise ConfigError(f"{path}: {error}") from error
     try:
-        settings = Settings(**values)
-        if overrides:
-            settings = Settings.model_validate({**settings.model_dump(), **overrides})
-    except ValidationError as error:
-        lines = "; ".join(_problem(problem) for problem in error.errors())
+        return Settings(**{**values, **_variables(), **overrides})
+    except (ValidationError, SettingsError) as error:
+        problems = error.errors() if isinstance(error, ValidationError) else [{"msg": error}]
+        lines = "; ".join(_problem(problem) for problem in problems)
         raise ConfigError(f"settings ({path} and NETRA_* variables): {lines}") from error
-    return settings
+
+
+def _variables() -> dict[str, Any]:
+    """Return what the ``NETRA_*`` variables set; a name that sets nothing is an error."""
+    known = {f"NETRA_{name.upper()}" for name in Settings.model_fields}
+    for name in os.environ:
+        if name.startswith("NETRA_") and name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise ConfigError(f"the environment variable {name} is no setting{hint}")
+    return EnvSettingsSource(Settings)()
 
 
 def _problem(problem: Any) -> str:
     """Return one validation problem without the value, which may be a secret."""
-    key = ".".join(str(part) for part in problem["loc"])
+    key = ".".join(str(part) for part in problem.get("loc", ()))
     return f"{key}: {problem['msg']}" if key else str(problem["msg"])

@@ -102,7 +102,9 @@ ERRORS: dict[ErrorCode, ErrorRow] = {
     ErrorCode.TOO_MANY: ErrorRow(
         429, Fault.CLIENT, Retry.LATER, "A limit on how many at once is reached."
     ),
-    ErrorCode.TOO_BIG: ErrorRow(413, Fault.CLIENT, Retry.NEVER, "The request is over a size limit."),
+    ErrorCode.TOO_BIG: ErrorRow(
+        413, Fault.CLIENT, Retry.NEVER, "The request is over a size limit."
+    ),
     ErrorCode.DRAINING: ErrorRow(
         503, Fault.SERVER, Retry.LATER, "The server is about to restart and starts nothing new."
     ),
