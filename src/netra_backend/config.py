@@ -7,7 +7,7 @@ error that names it. ``docs/operations.md`` lists every setting and a test compa
 import difflib
 import os
 import tomllib
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,7 +23,7 @@ from pydantic_settings import (
 from netra_backend.errors import ConfigError
 
 
-class AuthMode(str, Enum):
+class AuthMode(StrEnum):
     """How users are told apart."""
 
     DEV = "dev"

@@ -18,7 +18,7 @@ may try again. ``docs/protocol.md`` shows both and a test compares them.
 """
 
 from dataclasses import dataclass
-from enum import Enum, IntEnum
+from enum import Enum, IntEnum, StrEnum
 
 
 class Fault(Enum):
@@ -38,7 +38,7 @@ class Retry(Enum):
     AFTER_LOGIN = "after login"
 
 
-class ErrorCode(str, Enum):
+class ErrorCode(StrEnum):
     """The ``code`` of an ``error`` frame and of an HTTP error body."""
 
     BAD_FRAME = "bad_frame"

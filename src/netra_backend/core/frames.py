@@ -6,7 +6,7 @@ their bytes are the same for every follower. ``docs/protocol.md`` shows each fra
 compares it with this file.
 """
 
-from enum import Enum
+from enum import StrEnum
 
 from msgspec import UNSET, Raw, Struct, UnsetType
 
@@ -17,7 +17,7 @@ TOKEN_SUBPROTOCOL = "netra.token."  # noqa: S105 - a prefix, not a token
 """What stands before the base64url of a token that a browser passes as a subprotocol."""
 
 
-class Resume(str, Enum):
+class Resume(StrEnum):
     """How a ``follow`` is answered: exactly one of these."""
 
     CAUGHT_UP = "caught_up"

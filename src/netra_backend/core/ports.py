@@ -206,7 +206,7 @@ class Runs(Protocol):
         """Take over the lease of an orphan with a higher fence; None if it is none any more."""
         ...
 
-    def interrupt(self, thread: ThreadKey, id: str) -> Awaitable[Interrupt | None]:
+    def interrupt(self, thread: ThreadKey, interrupt: str) -> Awaitable[Interrupt | None]:
         """Return the interrupt, or None."""
         ...
 

@@ -4,7 +4,7 @@ A run is created RUNNING, together with its RUN_STARTED event, and reaches exact
 terminal states, together with its one terminal event. Nothing leaves a terminal state.
 """
 
-from enum import Enum
+from enum import StrEnum
 
 from msgspec import Struct
 
@@ -12,7 +12,7 @@ from netra_backend.core.ids import RunKey, ThreadKey
 from netra_backend.core.positions import Position
 
 
-class RunStatus(str, Enum):
+class RunStatus(StrEnum):
     """What a run is doing, or how it ended. The values are stored and sent to clients."""
 
     RUNNING = "running"

@@ -1,0 +1,166 @@
+"""The open-construct tracker: what a run's stream has started and not yet ended.
+
+AG-UI streams messages, tool calls, reasoning, steps and subagents as START … END pairs. One
+`Constructs` follows one run: it rejects an event that is illegal where it comes, knows what to
+close when an agent fails or is cancelled, and what to open again for a client that joins in the
+middle. Rules: the AG-UI 1.0 event documentation, as ``ag-ui-validate`` checks it.
+"""
+
+from collections.abc import Callable
+from enum import Enum
+
+from ag_ui.core import EventType
+
+from netra_backend.core.events import TERMINAL, Body, Event, event_from_body
+from netra_backend.errors import EventError
+
+
+class Kind(Enum):
+    """The families of constructs; ids are unique within a family."""
+
+    TEXT = "text message"
+    TOOL = "tool call"
+    BLOCK = "reasoning block"
+    REASONING = "reasoning message"
+    STEP = "step"
+    SUBAGENT = "subagent"
+
+
+_OPENS = {
+    EventType.TEXT_MESSAGE_START: Kind.TEXT,
+    EventType.TOOL_CALL_START: Kind.TOOL,
+    EventType.REASONING_START: Kind.BLOCK,
+    EventType.REASONING_MESSAGE_START: Kind.REASONING,
+    EventType.STEP_STARTED: Kind.STEP,
+    EventType.SUBAGENT_STARTED: Kind.SUBAGENT,
+}
+_EXTENDS = {
+    EventType.TEXT_MESSAGE_CONTENT: Kind.TEXT,
+    EventType.TOOL_CALL_ARGS: Kind.TOOL,
+    EventType.REASONING_MESSAGE_CONTENT: Kind.REASONING,
+}
+_CLOSES = {
+    EventType.TEXT_MESSAGE_END: Kind.TEXT,
+    EventType.TOOL_CALL_END: Kind.TOOL,
+    EventType.REASONING_END: Kind.BLOCK,
+    EventType.REASONING_MESSAGE_END: Kind.REASONING,
+    EventType.STEP_FINISHED: Kind.STEP,
+    EventType.SUBAGENT_FINISHED: Kind.SUBAGENT,
+    EventType.SUBAGENT_ERROR: Kind.SUBAGENT,
+}
+_CLOSER: dict[Kind, Callable[[str], Body]] = {
+    Kind.TEXT: lambda id: Body(type=EventType.TEXT_MESSAGE_END, message_id=id),
+    Kind.TOOL: lambda id: Body(type=EventType.TOOL_CALL_END, tool_call_id=id),
+    Kind.BLOCK: lambda id: Body(type=EventType.REASONING_END, message_id=id),
+    Kind.REASONING: lambda id: Body(type=EventType.REASONING_MESSAGE_END, message_id=id),
+    Kind.STEP: lambda id: Body(type=EventType.STEP_FINISHED, step_name=id),
+    Kind.SUBAGENT: lambda id: Body(
+        type=EventType.SUBAGENT_ERROR, subagent_run_id=id, message="The run ended."
+    ),
+}
+_REPEATABLE = frozenset({Kind.STEP, Kind.SUBAGENT})
+"""A step may be taken twice and a suspended subagent resumed; other ids are used once."""
+
+
+class Constructs:
+    """What is open in one run, in the order in which it was opened.
+
+    `used` are the ids of messages and tool calls that the thread already has: a run may not
+    start one of them again, because a follower could not tell the two apart.
+    """
+
+    def __init__(self, used: frozenset[str] = frozenset()) -> None:
+        self._open: dict[tuple[Kind, str], Event] = {}
+        self._used: set[tuple[Kind, str]] = {
+            (kind, id) for id in used for kind in (Kind.TEXT, Kind.TOOL, Kind.REASONING)
+        }
+        self._calls = set(used)
+        self._ended = False
+
+    def accept(self, event: Event, body: Body) -> None:
+        """Take `event`, whose content is `body`; raise EventError if it is illegal here."""
+        if self._ended:
+            raise EventError(f"{_name(body)} after the run's terminal event")
+        kind = body.type
+        if kind in _EXTENDS:
+            self._extend(_EXTENDS[kind], body)
+        elif kind in _OPENS:
+            self._start(_OPENS[kind], event, body)
+        elif kind in _CLOSES:
+            self._end(_CLOSES[kind], body)
+        elif kind is EventType.TOOL_CALL_RESULT:
+            self._result(body)
+        elif kind is EventType.MESSAGES_SNAPSHOT:
+            self._learn_calls(body)
+        elif kind in TERMINAL:
+            self._terminate(body)
+
+    def closers(self) -> list[Event]:
+        """Return the events that close everything that is open, the innermost first."""
+        return [event_from_body(_CLOSER[kind](id)) for kind, id in reversed(self._open)]
+
+    def openers(self) -> list[Event]:
+        """Return the events that opened what is open, in their order."""
+        return list(self._open.values())
+
+    def _extend(self, kind: Kind, body: Body) -> None:
+        if (kind, _subject(kind, body)) not in self._open:
+            raise EventError(f"{_name(body)}: no such {kind.value} is open")
+        if type(body.delta) is not str or not body.delta:
+            raise EventError(f"{_name(body)}: the delta must be a non-empty string")
+
+    def _start(self, kind: Kind, event: Event, body: Body) -> None:
+        key = (kind, _subject(kind, body))
+        if key in self._open:
+            raise EventError(f"{_name(body)}: this {kind.value} is open already")
+        if key in self._used:
+            raise EventError(f"{_name(body)}: this id was used before in the thread; make new ids")
+        self._open[key] = event
+        if kind not in _REPEATABLE:
+            self._used.add(key)
+
+    def _end(self, kind: Kind, body: Body) -> None:
+        key = (kind, _subject(kind, body))
+        if self._open.pop(key, None) is None:
+            raise EventError(f"{_name(body)}: no such {kind.value} is open")
+        if kind is Kind.TOOL:
+            self._calls.add(key[1])
+
+    def _result(self, body: Body) -> None:
+        call = body.tool_call_id or ""
+        if (Kind.TOOL, call) in self._open:
+            raise EventError(f"{_name(body)}: TOOL_CALL_END must come before the result")
+        if call not in self._calls:
+            raise EventError(f"{_name(body)}: there was no such tool call")
+
+    def _learn_calls(self, body: Body) -> None:
+        """Note the tool calls of a snapshot: their results may still come."""
+        for message in body.messages or ():
+            self._calls.update(str(call.get("id")) for call in message.get("toolCalls") or ())
+
+    def _terminate(self, body: Body) -> None:
+        if body.type is EventType.RUN_FINISHED and self._open:
+            kind, id = next(reversed(self._open))
+            raise EventError(f"RUN_FINISHED while {kind.value} {id!r} is open")
+        self._ended = True
+
+
+def _subject(kind: Kind, body: Body) -> str:
+    """Return the id of the construct that `body` is about. Raises EventError if it has none."""
+    if kind is Kind.TOOL:
+        id = body.tool_call_id
+    elif kind is Kind.STEP:
+        id = body.step_name
+    elif kind is Kind.SUBAGENT:
+        id = body.subagent_run_id
+    else:
+        id = body.message_id
+    if not id:
+        raise EventError(f"{body.type.value} does not say which {kind.value} it means")
+    return id
+
+
+def _name(body: Body) -> str:
+    """Return how an error calls the event: its type and the id it carries."""
+    id = body.tool_call_id or body.message_id or body.step_name or body.subagent_run_id
+    return f"{body.type.value} {id!r}" if id else body.type.value

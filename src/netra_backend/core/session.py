@@ -1,0 +1,289 @@
+"""The session: what one connection has agreed with us, as rules without I/O.
+
+`Session.receive(command) -> list[Effect]` decides; ``server/connection`` acts and reports back
+with `answered`. The life of a session is one enum, one table and one assigner::
+
+    OPENING ──open()──► READY ──drain()──► DRAINING
+       │                  │                   │
+       └───────────────── close() ────────────┴──► CLOSED
+
+Every command gets exactly one answer: a request id is taken when the command comes and given
+back by `answered`; a second command with the same id in between is refused.
+"""
+
+from enum import Enum
+
+from msgspec import Raw, Struct
+
+from netra_backend.core.frames import (
+    AuthCommand,
+    CancelCommand,
+    ClientFrame,
+    DecideCommand,
+    Draining,
+    ErrorFrame,
+    FollowCommand,
+    PingCommand,
+    Pong,
+    Ready,
+    RunCommand,
+    ServerFrame,
+    UnfollowCommand,
+)
+from netra_backend.core.ids import RunId, ThreadId, parse_id
+from netra_backend.core.positions import Position, parse_position
+from netra_backend.errors import ERRORS, CloseCode, ErrorCode, FrameError, Refused, Retry
+
+
+class SessionState(Enum):
+    """Where a session is in its life."""
+
+    OPENING = "opening"
+    READY = "ready"
+    DRAINING = "draining"
+    """Answers what is under way and starts nothing new."""
+    CLOSED = "closed"
+
+
+_MOVES: dict[SessionState, frozenset[SessionState]] = {
+    SessionState.OPENING: frozenset({SessionState.READY, SessionState.CLOSED}),
+    SessionState.READY: frozenset({SessionState.DRAINING, SessionState.CLOSED}),
+    SessionState.DRAINING: frozenset({SessionState.CLOSED}),
+    SessionState.CLOSED: frozenset(),
+}
+
+
+class SessionLimits(Struct, frozen=True):
+    """The bounds a session keeps."""
+
+    followed_threads: int
+    requests_in_flight: int
+    bad_frames: int
+
+
+# --- effects: what the connection has to do ------------------------------------------------
+
+
+class Send(Struct, frozen=True):
+    """Send this frame."""
+
+    frame: ServerFrame
+
+
+class Close(Struct, frozen=True):
+    """Close the socket with this code."""
+
+    code: CloseCode
+
+
+class StartRun(Struct, frozen=True):
+    """Start the run, or attach to it; `thread` and `agent` may be absent."""
+
+    request: str
+    input: Raw
+    thread: ThreadId | None
+    agent: str | None
+
+
+class Follow(Struct, frozen=True):
+    """Follow the thread after the position."""
+
+    request: str
+    thread: ThreadId
+    after: Position | None
+
+
+class Unfollow(Struct, frozen=True):
+    """Stop following the thread."""
+
+    request: str
+    thread: ThreadId
+
+
+class CancelRun(Struct, frozen=True):
+    """End the run."""
+
+    request: str
+    run: RunId
+
+
+class Decide(Struct, frozen=True):
+    """Answer the interrupt."""
+
+    request: str
+    thread: ThreadId
+    interrupt: str
+    status: str
+    payload: Raw
+
+
+class Refresh(Struct, frozen=True):
+    """Check the new credential."""
+
+    request: str | None
+    token: str
+
+
+Effect = Send | Close | StartRun | Follow | Unfollow | CancelRun | Decide | Refresh
+
+
+class Session:
+    """What one connection has agreed with us."""
+
+    def __init__(self, limits: SessionLimits) -> None:
+        self._limits = limits
+        self._state = SessionState.OPENING
+        self._in_flight: set[str] = set()
+        self._followed: set[ThreadId] = set()
+        self._bad_frames = 0
+
+    def __repr__(self) -> str:
+        return f"<Session {self._state.name}, {len(self._followed)} threads>"
+
+    @property
+    def state(self) -> SessionState:
+        """Where the session is in its life."""
+        return self._state
+
+    def open(self, ready: Ready) -> list[Effect]:
+        """Begin: `ready` is the first frame."""
+        self._move(SessionState.READY)
+        return [Send(ready)]
+
+    def receive(self, command: ClientFrame) -> list[Effect]:
+        """Return what to do about `command`; a refusal is the `Send` of its one answer."""
+        if self._state is SessionState.CLOSED:
+            return []
+        self._bad_frames = 0
+        request = command.request
+        try:
+            if request is not None:
+                self._take(request)
+            return [self._effect(command)]
+        except Refused as refusal:
+            return [Send(refused(refusal, request))]
+        except FrameError as error:
+            self.answered(request)
+            return [Send(unreadable(error, request))]
+
+    def unreadable(self, error: FrameError) -> list[Effect]:
+        """Return what to do about a frame that could not be read."""
+        if self._state is SessionState.CLOSED:
+            return []
+        self._bad_frames += 1
+        told = Send(unreadable(error, error.request))
+        if self._bad_frames < self._limits.bad_frames:
+            return [told]
+        return [told, *self.close(CloseCode.BAD_FRAME)]
+
+    def answered(self, request: str | None) -> None:
+        """Give the request id back: its one answer was sent."""
+        if request is not None:
+            self._in_flight.discard(request)
+
+    def unfollowed(self, thread: ThreadId) -> None:
+        """Note that a thread is followed no more: refused, given up, or deleted."""
+        self._followed.discard(thread)
+
+    def drain(self, retry_after_ms: int) -> list[Effect]:
+        """Tell the client that the server restarts, and start nothing new. Idempotent."""
+        if self._state is not SessionState.READY:
+            return []
+        self._move(SessionState.DRAINING)
+        return [Send(Draining(retry_after_ms=retry_after_ms))]
+
+    def close(self, code: CloseCode) -> list[Effect]:
+        """End the session from our side. Idempotent."""
+        if self._state is SessionState.CLOSED:
+            return []
+        self._move(SessionState.CLOSED)
+        return [Close(code)]
+
+    def lost(self) -> None:
+        """End the session because the socket is gone. Idempotent."""
+        if self._state is not SessionState.CLOSED:
+            self._move(SessionState.CLOSED)
+
+    def _move(self, to: SessionState) -> None:
+        """Assign the state: the only place that does."""
+        if to not in _MOVES[self._state]:
+            raise AssertionError(f"a session cannot go from {self._state.name} to {to.name}")
+        self._state = to
+
+    def _take(self, request: str) -> None:
+        if request in self._in_flight:
+            raise Refused(ErrorCode.DUPLICATE_REQUEST)
+        if len(self._in_flight) >= self._limits.requests_in_flight:
+            limit = self._limits.requests_in_flight
+            raise Refused(ErrorCode.TOO_MANY, f"{limit} commands are not answered yet")
+        self._in_flight.add(request)
+
+    def _effect(self, command: ClientFrame) -> Effect:
+        match command:
+            case RunCommand():
+                return self._start_run(command)
+            case FollowCommand():
+                return self._follow(command)
+            case UnfollowCommand():
+                thread = ThreadId(parse_id("thread", command.thread))
+                self._followed.discard(thread)
+                return Unfollow(command.request, thread)
+            case CancelCommand():
+                return CancelRun(command.request, RunId(parse_id("run", command.run)))
+            case DecideCommand():
+                return _decide(command)
+            case AuthCommand():
+                return Refresh(command.request, command.token)
+            case PingCommand():
+                self.answered(command.request)
+                return Send(Pong(request=command.request))
+
+    def _start_run(self, command: RunCommand) -> Effect:
+        if self._state is SessionState.DRAINING:
+            self.answered(command.request)
+            raise Refused(ErrorCode.DRAINING)
+        thread = None if command.thread is None else ThreadId(parse_id("thread", command.thread))
+        return StartRun(command.request, command.input, thread, command.agent)
+
+    def _follow(self, command: FollowCommand) -> Effect:
+        thread = ThreadId(parse_id("thread", command.thread))
+        after = None if command.after is None else parse_position(command.after)
+        limit = self._limits.followed_threads
+        if thread not in self._followed and len(self._followed) >= limit:
+            self.answered(command.request)
+            raise Refused(ErrorCode.TOO_MANY, f"{limit} threads are followed already")
+        self._followed.add(thread)
+        return Follow(command.request, thread, after)
+
+
+def refused(refusal: Refused, request: str | None, correlation: str | None = None) -> ErrorFrame:
+    """Return the answer to a command that is not carried out."""
+    return ErrorFrame(
+        code=refusal.code,
+        message=refusal.message,
+        retry=ERRORS[refusal.code].retry is not Retry.NEVER,
+        request=request,
+        correlation=correlation,
+    )
+
+
+def unreadable(error: FrameError, request: str | None) -> ErrorFrame:
+    """Return the answer to a frame that cannot be read."""
+    return ErrorFrame(
+        code=error.code,
+        message=error.message,
+        retry=ERRORS[error.code].retry is not Retry.NEVER,
+        request=request,
+        where=error.where,
+    )
+
+
+def _decide(command: DecideCommand) -> Effect:
+    if command.status not in ("resolved", "cancelled"):
+        raise FrameError(
+            'status must be "resolved" or "cancelled"',
+            code=ErrorCode.BAD_INPUT,
+            where="$.status",
+        )
+    thread = ThreadId(parse_id("thread", command.thread))
+    return Decide(command.request, thread, command.interrupt, command.status, command.payload)
