@@ -75,8 +75,6 @@ class Settings(BaseSettings):
     """Bytes of one frame from a client, and of one HTTP body."""
     followed_threads: Count = 64
     """Threads one connection may follow at once."""
-    requests_in_flight: Count = 64
-    """Commands of one connection that are not answered yet."""
     connections: Count = 100_000
     """Live connections in all."""
     connections_per_user: Count = 1_000

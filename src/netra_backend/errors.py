@@ -50,7 +50,6 @@ class ErrorCode(StrEnum):
     THREAD_BUSY = "thread_busy"
     RUN_CONFLICT = "run_conflict"
     ALREADY_DECIDED = "already_decided"
-    DUPLICATE_REQUEST = "duplicate_request"
     TOO_MANY = "too_many"
     TOO_BIG = "too_big"
     DRAINING = "draining"
@@ -95,9 +94,6 @@ ERRORS: dict[ErrorCode, ErrorRow] = {
     ),
     ErrorCode.ALREADY_DECIDED: ErrorRow(
         409, Fault.CLIENT, Retry.NEVER, "The interrupt was decided before."
-    ),
-    ErrorCode.DUPLICATE_REQUEST: ErrorRow(
-        409, Fault.CLIENT, Retry.NEVER, "A command with this request id is not answered yet."
     ),
     ErrorCode.TOO_MANY: ErrorRow(
         429, Fault.CLIENT, Retry.LATER, "A limit on how many at once is reached."

@@ -122,7 +122,6 @@ class Limits(Struct, frozen=True):
     frame_bytes: int
     id_length: int
     followed_threads: int
-    requests_in_flight: int
 
 
 class RunState(Struct, frozen=True):

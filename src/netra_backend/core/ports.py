@@ -184,13 +184,6 @@ class Runs(Protocol):
         """Return the thread's newest run, or None."""
         ...
 
-    def mark_cancelling(self, key: RunKey) -> Awaitable[Run | None]:
-        """Move the run from RUNNING to CANCELLING; return it as it stands then, or None.
-
-        A run that is in any other status is returned unchanged.
-        """
-        ...
-
     def renew(self, leases: Sequence[Lease], expires_at: int) -> Awaitable[frozenset[RunKey]]:
         """Extend the leases that are still held; return the keys of those that are lost."""
         ...

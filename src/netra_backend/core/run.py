@@ -1,7 +1,8 @@
 """The life of a run: one enum, one table of moves, one assigner.
 
 A run is created RUNNING, together with its RUN_STARTED event, and reaches exactly one of the
-terminal states, together with its one terminal event. Nothing leaves a terminal state.
+terminal states, together with its one terminal event. Nothing leaves a terminal state. There is
+no state "cancelling": what a cancel closes and the terminal event are appended as one.
 """
 
 from enum import StrEnum
@@ -16,8 +17,6 @@ class RunStatus(StrEnum):
     """What a run is doing, or how it ended. The values are stored and sent to clients."""
 
     RUNNING = "running"
-    CANCELLING = "cancelling"
-    """A cancel was acknowledged; only the terminal event may still come."""
     FINISHED = "finished"
     AWAITING = "awaiting"
     """Ended with the AG-UI outcome ``interrupt``: a person has to decide something."""
@@ -31,7 +30,7 @@ class RunStatus(StrEnum):
 MOVES: dict[RunStatus, frozenset[RunStatus]] = {
     RunStatus.RUNNING: frozenset(
         {
-            RunStatus.CANCELLING,
+            RunStatus.CANCELLED,
             RunStatus.FINISHED,
             RunStatus.AWAITING,
             RunStatus.FAILED,
@@ -39,7 +38,6 @@ MOVES: dict[RunStatus, frozenset[RunStatus]] = {
             RunStatus.INTERRUPTED,
         }
     ),
-    RunStatus.CANCELLING: frozenset({RunStatus.CANCELLED, RunStatus.INTERRUPTED}),
     RunStatus.FINISHED: frozenset(),
     RunStatus.AWAITING: frozenset(),
     RunStatus.FAILED: frozenset(),

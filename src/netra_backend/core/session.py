@@ -7,8 +7,8 @@ with `answered`. The life of a session is one enum, one table and one assigner::
        │                  │                   │
        └───────────────── close() ────────────┴──► CLOSED
 
-Every command gets exactly one answer: a request id is taken when the command comes and given
-back by `answered`; a second command with the same id in between is refused.
+Every command gets exactly one answer: `receive` returns either the `Send` of it, or one effect
+whose execution sends it. Commands of a connection are carried out one after the other.
 """
 
 from enum import Enum
@@ -57,7 +57,6 @@ class SessionLimits(Struct, frozen=True):
     """The bounds a session keeps."""
 
     followed_threads: int
-    requests_in_flight: int
     bad_frames: int
 
 
@@ -133,7 +132,6 @@ class Session:
     def __init__(self, limits: SessionLimits) -> None:
         self._limits = limits
         self._state = SessionState.OPENING
-        self._in_flight: set[str] = set()
         self._followed: set[ThreadId] = set()
         self._bad_frames = 0
 
@@ -155,16 +153,12 @@ class Session:
         if self._state is SessionState.CLOSED:
             return []
         self._bad_frames = 0
-        request = command.request
         try:
-            if request is not None:
-                self._take(request)
             return [self._effect(command)]
         except Refused as refusal:
-            return [Send(refused(refusal, request))]
+            return [Send(refused(refusal, command.request))]
         except FrameError as error:
-            self.answered(request)
-            return [Send(unreadable(error, request))]
+            return [Send(unreadable(error, command.request))]
 
     def unreadable(self, error: FrameError) -> list[Effect]:
         """Return what to do about a frame that could not be read."""
@@ -175,11 +169,6 @@ class Session:
         if self._bad_frames < self._limits.bad_frames:
             return [told]
         return [told, *self.close(CloseCode.BAD_FRAME)]
-
-    def answered(self, request: str | None) -> None:
-        """Give the request id back: its one answer was sent."""
-        if request is not None:
-            self._in_flight.discard(request)
 
     def unfollowed(self, thread: ThreadId) -> None:
         """Note that a thread is followed no more: refused, given up, or deleted."""
@@ -210,14 +199,6 @@ class Session:
             raise AssertionError(f"a session cannot go from {self._state.name} to {to.name}")
         self._state = to
 
-    def _take(self, request: str) -> None:
-        if request in self._in_flight:
-            raise Refused(ErrorCode.DUPLICATE_REQUEST)
-        if len(self._in_flight) >= self._limits.requests_in_flight:
-            limit = self._limits.requests_in_flight
-            raise Refused(ErrorCode.TOO_MANY, f"{limit} commands are not answered yet")
-        self._in_flight.add(request)
-
     def _effect(self, command: ClientFrame) -> Effect:
         match command:
             case RunCommand():
@@ -235,12 +216,10 @@ class Session:
             case AuthCommand():
                 return Refresh(command.request, command.token)
             case PingCommand():
-                self.answered(command.request)
                 return Send(Pong(request=command.request))
 
     def _start_run(self, command: RunCommand) -> Effect:
         if self._state is SessionState.DRAINING:
-            self.answered(command.request)
             raise Refused(ErrorCode.DRAINING)
         thread = None if command.thread is None else ThreadId(parse_id("thread", command.thread))
         return StartRun(command.request, command.input, thread, command.agent)
@@ -250,7 +229,6 @@ class Session:
         after = None if command.after is None else parse_position(command.after)
         limit = self._limits.followed_threads
         if thread not in self._followed and len(self._followed) >= limit:
-            self.answered(command.request)
             raise Refused(ErrorCode.TOO_MANY, f"{limit} threads are followed already")
         self._followed.add(thread)
         return Follow(command.request, thread, after)

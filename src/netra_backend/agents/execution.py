@@ -1,0 +1,266 @@
+"""An execution: one run of an agent on this node, from its first event to its terminal one.
+
+Whatever happens (the agent returns, raises, yields what is illegal, hangs, is cancelled, the
+server stops), `_end` writes the one terminal event; the first reason to end wins. The one
+exception is a lost lease: then somebody else writes it.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+
+import msgspec
+from ag_ui.core import EventType, RunAgentInput
+
+from netra_backend import jsonlog
+from netra_backend.agents.base import Agent
+from netra_backend.agents.ingest import Ingest, Item
+from netra_backend.agents.outbox import Outbox
+from netra_backend.core.events import TERMINAL, Body, Event, event_from_body
+from netra_backend.core.ports import End, Interrupt
+from netra_backend.core.positions import Position
+from netra_backend.core.run import Lease, Run, RunStatus, move
+from netra_backend.errors import EventError, LeaseLost, StoreError
+
+log = logging.getLogger(__name__)
+
+_SAID: dict[RunStatus, tuple[str, str]] = {
+    RunStatus.TIMED_OUT: ("timeout", "The agent took too long and was stopped."),
+    RunStatus.INTERRUPTED: ("interrupted", "The server stopped while this run was in progress."),
+}
+"""RUN_ERROR's code and text for the ends that are not the agent's own."""
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """What one run may use: seconds in all, events, and seconds to stop when it is told to."""
+
+    timeout: float
+    events: int
+    grace: float
+
+
+class Execution:
+    """One run being executed. `task` ends when the run has, and then `status` says how."""
+
+    def __init__(
+        self,
+        run: Run,
+        lease: Lease,
+        agent: Agent,
+        given: RunAgentInput,
+        *,
+        ingest: Ingest,
+        outbox: Outbox,
+        limits: Limits,
+    ) -> None:
+        self.run = run
+        self.lease = lease
+        self.status = run.status
+        self._agent = agent
+        self._given = given
+        self._ingest = ingest
+        self._outbox = outbox
+        self._limits = limits
+        self._events = 0
+        self._ending: asyncio.Future[Position] | None = None
+        loop = asyncio.get_running_loop()
+        self._deadline = loop.call_later(limits.timeout, self._time_out)
+        self._stopper: asyncio.Task[None] | None = None
+        self._reaper: asyncio.Task[None] | None = None
+        self.task = loop.create_task(self._execute(), name=f"run {run.key.id}")
+
+    async def cancel(self) -> Position:
+        """End the run as cancelled; return the position after which only its end comes.
+
+        A run that is ending already ends as it does. Raises StoreError if the end could not be
+        written; then the sweep of orphans will end the run.
+        """
+        last = await self._stop(RunStatus.CANCELLED)
+        return Position(last.epoch, last.offset - 1)
+
+    async def interrupt(self) -> None:
+        """End the run because the server stops, and wait for the agent to stop."""
+        await self._stop_quietly(RunStatus.INTERRUPTED)
+        if self._reaper is not None:
+            await self._reaper
+
+    def lose(self) -> None:
+        """Stop without writing: another holder has the lease and will end the run."""
+        self._outbox.seal()
+        self._deadline.cancel()
+        log.warning("lease lost", extra={"run": self.run.key.id})
+        self.task.cancel()
+
+    async def _execute(self) -> None:
+        with jsonlog.bind(
+            run=self.run.key.id, thread=self.run.thread.id, correlation=self.run.correlation
+        ):
+            try:
+                await self._consume()
+            finally:
+                self._deadline.cancel()
+
+    async def _consume(self) -> None:
+        """Take what the agent yields until it ends, fails or is stopped: the border of a run."""
+        log.info("run started", extra={"agent": self.run.agent, "user": self.run.key.owner})
+        try:
+            terminal = await self._take_all()
+        except asyncio.CancelledError:
+            if self._ending is None and asyncio.current_task().cancelling() == 0:  # type: ignore[union-attr]
+                await self._fail("agent_failed", "the agent raised CancelledError")
+            # Stopped from outside: who stopped it writes the end, and awaits this task.
+        except EventError:
+            log.exception("the agent broke the protocol")
+            await self._fail("illegal_event", "the agent broke the protocol")
+        except StoreError:
+            log.exception("the log refused an event")
+            await self._fail("store_failed", "the log refused an event")
+        except Exception:
+            log.exception("the agent failed")
+            await self._fail("agent_failed", "the agent failed")
+        else:
+            await self._finish(terminal)
+
+    async def _take_all(self) -> Item | None:
+        """Move the agent's events to the outbox; return its own terminal event if it has one."""
+        stream = self._agent(self._given)
+        try:
+            async for yielded in stream:
+                if self._ending is not None:
+                    break  # the agent did not stop when it was told to; what it says is late
+                for item in self._ingest.take(_readdressed(yielded, self._given)):
+                    if item.event.type in TERMINAL:
+                        return item
+                    self._count()
+                    self._outbox.put(item)
+                await self._outbox.room()
+        finally:
+            await _close(stream, self._limits.grace)
+        return None
+
+    def _count(self) -> None:
+        self._events += 1
+        if self._events > self._limits.events:
+            raise EventError(f"the run has more than {self._limits.events} events")
+
+    async def _finish(self, terminal: Item | None) -> None:
+        """End the run as the agent ended it."""
+        if terminal is None:
+            body = Body(
+                type=EventType.RUN_FINISHED,
+                thread_id=self._given.thread_id,
+                run_id=self._given.run_id,
+                outcome={"type": "success"},
+            )
+            await self._end(RunStatus.FINISHED, [*self._closers(), event_from_body(body)])
+        elif terminal.event.type is EventType.RUN_ERROR:
+            await self._end(RunStatus.FAILED, [terminal.event])
+        else:
+            outcome = terminal.body.outcome or {}
+            status = {
+                "interrupt": RunStatus.AWAITING,
+                "cancelled": RunStatus.CANCELLED,
+            }.get(str(outcome.get("type")), RunStatus.FINISHED)
+            questions = outcome.get("interrupts") or ()
+            await self._end(status, [terminal.event], [self._question(q) for q in questions])
+
+    def _question(self, question: dict[str, object]) -> Interrupt:
+        return Interrupt(
+            thread=self.run.thread,
+            id=str(question["id"]),
+            run=self.run.key.id,
+            agent=self.run.agent,
+            question=msgspec.json.encode(question),
+        )
+
+    async def _fail(self, code: str, cause: str) -> None:
+        """End the run as failed; the user learns the correlation id, not the exception's text."""
+        text = f"The run failed: {cause}. The server's log tells more under {self.run.correlation}."
+        body = Body(type=EventType.RUN_ERROR, message=text, code=code)
+        await self._end(RunStatus.FAILED, [*self._closers(), event_from_body(body)])
+
+    def _time_out(self) -> None:
+        self._stopper = asyncio.create_task(self._stop_quietly(RunStatus.TIMED_OUT))
+
+    async def _stop_quietly(self, status: RunStatus) -> None:
+        """Stop the run when nobody waits for the answer."""
+        try:
+            await self._stop(status)
+        except StoreError:
+            log.exception("the run's end could not be written; the sweep of orphans will")
+
+    async def _stop(self, status: RunStatus) -> Position:
+        """End the run from outside the agent, then make the agent stop."""
+        self._outbox.seal()
+        events = [*self._closers(), self._terminal(status)] if self._ending is None else []
+        ending = self._end_once(status, events)
+        self.task.cancel()
+        self._reaper = self._reaper or asyncio.create_task(self._reap())
+        return await asyncio.shield(ending)
+
+    async def _reap(self) -> None:
+        """Wait for a stopped agent, as long as it may take; what it holds on to is its own."""
+        _, still = await asyncio.wait({self.task}, timeout=self._limits.grace)
+        if still:
+            log.error("the agent does not stop", extra={"run": self.run.key.id})
+
+    def _terminal(self, status: RunStatus) -> Event:
+        if status is RunStatus.CANCELLED:
+            return event_from_body(
+                Body(
+                    type=EventType.RUN_FINISHED,
+                    thread_id=self._given.thread_id,
+                    run_id=self._given.run_id,
+                    outcome={"type": "cancelled"},
+                )
+            )
+        code, text = _SAID[status]
+        return event_from_body(Body(type=EventType.RUN_ERROR, message=text, code=code))
+
+    def _closers(self) -> list[Event]:
+        return [item.event for item in self._ingest.close()]
+
+    async def _end(
+        self, status: RunStatus, events: Sequence[Event], interrupts: Sequence[Interrupt] = ()
+    ) -> None:
+        """End the run from inside; a store that fails leaves it to the sweep of orphans."""
+        try:
+            await asyncio.shield(self._end_once(status, events, interrupts))
+        except LeaseLost:
+            log.warning("the run was ended by another holder")
+        except StoreError:
+            log.exception("the run's end could not be written; the sweep of orphans will")
+
+    def _end_once(
+        self, status: RunStatus, events: Sequence[Event], interrupts: Sequence[Interrupt] = ()
+    ) -> "asyncio.Future[Position]":
+        """Write the end; the first caller's is written, later ones get its position."""
+        if self._ending is None:
+            self._assign(status)
+            self._deadline.cancel()
+            end = End(status, interrupts)
+            self._ending = asyncio.ensure_future(self._outbox.finish(events, end))
+        return self._ending
+
+    def _assign(self, status: RunStatus) -> None:
+        """Assign the status: the only place that does."""
+        self.status = move(self.status, status)
+
+
+def _readdressed(yielded: object, given: RunAgentInput) -> object:
+    """Return the item with a RUN_FINISHED's ids set to the run's own: agents make up theirs."""
+    if getattr(yielded, "type", None) is EventType.RUN_FINISHED and hasattr(yielded, "model_copy"):
+        return yielded.model_copy(update={"thread_id": given.thread_id, "run_id": given.run_id})
+    return yielded
+
+
+async def _close(stream: AsyncIterator[object], grace: float) -> None:
+    """Close the agent's generator, for at most `grace` seconds."""
+    aclose = getattr(stream, "aclose", None)
+    if aclose is None:
+        return
+    try:
+        async with asyncio.timeout(grace):
+            await aclose()
+    except TimeoutError:
+        log.exception("the agent does not close")

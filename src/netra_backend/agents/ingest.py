@@ -1,0 +1,180 @@
+"""Ingest: from what an agent yields to events that may enter the log.
+
+Checks that an item is an AG-UI event and legal where it comes, writes chunks out, drops ``RAW``
+and ``rawEvent``, and makes the wire bytes once. What is not JSON inside state, tool results and
+custom values takes the form that `jsonlog.jsonable` gives it.
+"""
+
+from typing import Any
+
+import jsonpatch
+import msgspec
+from ag_ui.core import (
+    BaseEvent,
+    EventType,
+    ReasoningMessageContentEvent,
+    TextMessageContentEvent,
+    ToolCallArgsEvent,
+)
+from msgspec import UNSET, Struct, UnsetType
+from pydantic import BaseModel
+
+from netra_backend import jsonlog
+from netra_backend.core.chunks import CHUNKS, Expander
+from netra_backend.core.constructs import Constructs
+from netra_backend.core.events import (
+    TERMINAL,
+    Body,
+    Event,
+    body_of,
+    delta_event,
+    event_from_body,
+    event_from_json,
+    plain_delta,
+)
+from netra_backend.core.fold import Conversation
+from netra_backend.errors import EventError
+
+MAX_EVENT_BYTES = 4_194_304
+"""Bytes of one event. A larger result belongs in a file that the event links to."""
+
+_encode = msgspec.json.Encoder().encode
+_PLAIN = {
+    TextMessageContentEvent: "message_id",
+    ToolCallArgsEvent: "tool_call_id",
+    ReasoningMessageContentEvent: "message_id",
+}
+
+
+class Item(Struct, frozen=True):
+    """A legal event on its way into the log; a plain delta may still be joined with the next.
+
+    `subject` is what the delta adds to, None for an event that must stay as it is.
+    """
+
+    event: Event
+    body: Body
+    subject: str | None = None
+
+
+class Ingest:
+    """The events of one run, checked one after another.
+
+    `conversation` is the thread before the run: ids that it has may not be started again, and
+    its state is what the run's patches apply to.
+    """
+
+    def __init__(self, conversation: Conversation) -> None:
+        self._constructs = Constructs(conversation.used_ids())
+        self._expander = Expander()
+        self._state = {} if conversation.state is UNSET else conversation.state
+        self._activities: dict[str, Any] = {}
+
+    def set_state(self, state: Any) -> None:
+        """Note that the run begins with this state."""
+        self._state = state
+
+    def take(self, item: object) -> list[Item]:
+        """Return what the agent's `item` puts into the log: nothing, one event or several.
+
+        Raises EventError, naming the event and the rule, if it is illegal here.
+        """
+        if not isinstance(item, BaseEvent):
+            raise EventError(
+                f"the agent yielded {type(item).__qualname__}; it must yield AG-UI events"
+            )
+        if item.type in (EventType.RAW, EventType.RUN_STARTED):
+            return []
+        fast = _plain(item)
+        if fast is not None and self._expander.idle:
+            return [self._accept(*fast)]
+        event = event_from_json(wire_json(item))
+        body = body_of(event)
+        if body.type not in CHUNKS and self._expander.idle:
+            return [self._accept(event, body)]
+        return [
+            self._accept(event if part is body else event_from_body(part), part)
+            for part in self._expander.expand(body)
+        ]
+
+    def close(self) -> list[Item]:
+        """Return what closes everything that the agent left open."""
+        ends = [event_from_body(body) for body in self._expander.close()]
+        closed = [self._accept(event, body_of(event)) for event in ends]
+        closed.extend(self._accept(event, body_of(event)) for event in self._constructs.closers())
+        return closed
+
+    def _accept(self, event: Event, body: Body) -> Item:
+        if len(event.data) > MAX_EVENT_BYTES:
+            size = len(event.data)
+            raise EventError(f"{body.type.value} has {size} bytes; the limit is {MAX_EVENT_BYTES}")
+        self._constructs.accept(event, body)
+        if body.type not in TERMINAL:
+            self._follow_state(body)
+        plain = plain_delta(body)
+        return Item(event, body, plain[0] if plain else None)
+
+    def _follow_state(self, body: Body) -> None:
+        """Keep what patches apply to; a patch that does not apply is illegal."""
+        match body.type:
+            case EventType.STATE_SNAPSHOT:
+                self._state = body.snapshot
+            case EventType.STATE_DELTA:
+                self._state = _patched(body, self._state, body.delta)
+            case EventType.ACTIVITY_SNAPSHOT:
+                self._activities[body.message_id or ""] = body.content
+            case EventType.ACTIVITY_DELTA:
+                id = body.message_id or ""
+                if id not in self._activities:
+                    raise EventError(f"ACTIVITY_DELTA {id!r}: there is no such activity")
+                self._activities[id] = _patched(body, self._activities[id], body.patch)
+
+
+def wire_json(event: BaseEvent) -> bytes:
+    """Return the JSON of an AG-UI event, whatever values its open fields hold; never raises."""
+    return jsonlog.dumps(_fields(event), limits=jsonlog.WIRE_LIMITS).encode()
+
+
+def _plain(item: BaseEvent) -> tuple[Event, Body] | None:
+    """Return the event and body of a delta that carries nothing else: the hot path."""
+    id_field = _PLAIN.get(type(item))  # type: ignore[call-overload]
+    if id_field is None or item.model_extra:
+        return None
+    if not (item.timestamp is None and item.metadata is None and item.subagent_run_id is None):  # type: ignore[attr-defined]
+        return None
+    subject, delta = getattr(item, id_field), item.delta  # type: ignore[attr-defined]
+    try:
+        event = delta_event(item.type, subject, delta)
+    except UnicodeEncodeError:
+        return None
+    if item.type is EventType.TOOL_CALL_ARGS:
+        return event, Body(type=item.type, tool_call_id=subject, delta=delta)
+    return event, Body(type=item.type, message_id=subject, delta=delta)
+
+
+def _fields(value: Any) -> Any:
+    """Return AG-UI models as objects with their wire names, without unset and raw fields.
+
+    Walks the models itself because ``model_dump`` runs serialisers of the values inside, which
+    are the user's and may raise.
+    """
+    if isinstance(value, list):
+        return [_fields(part) for part in value]
+    if not isinstance(value, BaseModel):
+        return value
+    shown: dict[str, Any] = {}
+    for name, info in type(value).model_fields.items():
+        field = getattr(value, name, None)
+        if name == "raw_event" or (field is None and not info.is_required()):
+            continue
+        shown[info.alias or name] = _fields(field)
+    for name, field in (value.model_extra or {}).items():
+        shown[name] = _fields(field)
+    return shown
+
+
+def _patched(body: Body, document: Any, patch: Any | UnsetType) -> Any:
+    try:
+        return jsonpatch.apply_patch(document, patch)
+    except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, TypeError, KeyError) as e:
+        raise EventError(f"{body.type.value}: the patch does not apply: {e}") from e

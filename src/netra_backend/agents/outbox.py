@@ -1,0 +1,204 @@
+"""The outbox: a run's events on their way into the log, in order, one append at a time.
+
+Neighbouring deltas of one message are joined while they wait. The first delta of a message goes
+at once, later ones at most every window (40 ms by default); any other event takes everything
+before it along at once. What was appended is published on the bus, in order.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from ag_ui.core import EventType
+
+from netra_backend.agents.ingest import Item
+from netra_backend.core.events import Body, Entry, Event, delta_event
+from netra_backend.core.ports import Bus, End, Log
+from netra_backend.core.positions import Position
+from netra_backend.core.run import Lease
+
+MAX_WAITING = 256
+"""Events that may wait before the agent has to."""
+
+MAX_WAITING_LENGTH = 1_048_576
+"""Characters of deltas that may wait before the agent has to: with the above, bounded memory."""
+
+Subject = tuple[EventType, str]
+
+_CONTENT_OF_END = {
+    EventType.TEXT_MESSAGE_END: EventType.TEXT_MESSAGE_CONTENT,
+    EventType.TOOL_CALL_END: EventType.TOOL_CALL_ARGS,
+    EventType.REASONING_MESSAGE_END: EventType.REASONING_MESSAGE_CONTENT,
+}
+
+
+class Outbox:
+    """The way of one run's events into its thread's log.
+
+    `put` never waits; `room` does when too much is waiting. After a failed append every later
+    call raises that append's error. After `seal` nothing more is taken.
+    """
+
+    def __init__(
+        self, log: Log, bus: Bus, lease: Lease, *, now: Callable[[], int], window: float
+    ) -> None:
+        self._log = log
+        self._bus = bus
+        self._lease = lease
+        self._now = now
+        self._window = window
+        self._loop = asyncio.get_running_loop()
+        self._waiting: list[Event | _Joined] = []
+        self._length = 0
+        self._sent_at: dict[Subject, float] = {}
+        self._appending: asyncio.Future[Position] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._idle: asyncio.Future[None] | None = None
+        self._error: BaseException | None = None
+        self._sealed = False
+        self.appended = 0
+        """Events that are in the log."""
+
+    def put(self, item: Item) -> None:
+        """Take the next event. Raises the error of an append that failed."""
+        if self._error is not None:
+            raise self._error
+        if self._sealed:
+            return
+        if item.subject is None:
+            self._waiting.append(item.event)
+            self._forget_pace(item.body)
+            self._push()
+            return
+        subject = (item.event.type, item.subject)
+        self._length += len(item.body.delta)
+        last = self._waiting[-1] if self._waiting else None
+        if type(last) is _Joined and last.subject == subject:
+            last.deltas.append(item.body.delta)
+            return
+        self._waiting.append(_Joined(subject, item))
+        self._pace(subject)
+
+    async def room(self) -> None:
+        """Return when there is room for more. Raises the error of an append that failed."""
+        while self._full() and self._error is None and not self._sealed:
+            await self._next_idle()
+        if self._error is not None:
+            raise self._error
+
+    def seal(self) -> None:
+        """Take nothing more; what waits is still appended."""
+        self._sealed = True
+
+    async def finish(self, events: Sequence[Event], end: End | None) -> Position:
+        """Append what waits and then `events` with `end`; return the last position.
+
+        Everything goes in one append, so that a run's end is whole or not there.
+        """
+        self.seal()
+        while self._appending is not None:
+            await self._next_idle()
+        if self._error is not None:
+            raise self._error
+        self._cancel_timer()
+        batch = [*self._take_waiting(), *events]
+        at = self._now()
+        position = await self._log.append(batch, writer=self._lease, at=at, end=end)
+        self._publish(batch, position, at)
+        return position
+
+    def _full(self) -> bool:
+        return len(self._waiting) >= MAX_WAITING or self._length >= MAX_WAITING_LENGTH
+
+    def _forget_pace(self, body: Body) -> None:
+        """Forget when the last delta of a message went, once the message has ended."""
+        content = _CONTENT_OF_END.get(body.type)
+        if content is not None:
+            self._sent_at.pop((content, body.tool_call_id or body.message_id or ""), None)
+
+    def _pace(self, subject: Subject) -> None:
+        """Send now if the message's last delta is a window ago, else when it will be."""
+        due = self._sent_at.get(subject, 0.0) + self._window
+        if due <= self._loop.time():
+            self._push()
+        elif self._timer is None and self._appending is None:
+            self._timer = self._loop.call_at(due, self._push)
+
+    def _push(self) -> None:
+        """Append what waits, unless an append is under way: that one's end comes back here."""
+        self._cancel_timer()
+        if self._appending is not None or not self._waiting:
+            return
+        batch = self._take_waiting()
+        at = self._now()
+        self._appending = asyncio.ensure_future(self._log.append(batch, writer=self._lease, at=at))
+        self._appending.add_done_callback(lambda done: self._done(batch, at, done))
+
+    def _done(self, batch: Sequence[Event], at: int, done: asyncio.Future[Position]) -> None:
+        self._appending = None
+        if done.cancelled():
+            self._error = asyncio.CancelledError("the append was cancelled")
+        elif (error := done.exception()) is not None:
+            self._error = error
+        else:
+            self._publish(batch, done.result(), at)
+            self._continue()
+        if self._idle is not None and not self._idle.done():
+            self._idle.set_result(None)
+
+    def _continue(self) -> None:
+        """Go on with what has come in the meantime."""
+        if not self._waiting:
+            return
+        first = self._waiting[0]
+        if len(self._waiting) == 1 and type(first) is _Joined:
+            self._pace(first.subject)
+        else:
+            self._push()
+
+    def _take_waiting(self) -> list[Event]:
+        waiting, self._waiting, self._length = self._waiting, [], 0
+        sent_at = self._loop.time()
+        batch: list[Event] = []
+        for event in waiting:
+            if type(event) is _Joined:
+                self._sent_at[event.subject] = sent_at
+                batch.append(event.to_event())
+            else:
+                batch.append(event)  # type: ignore[arg-type]
+        return batch
+
+    def _publish(self, batch: Sequence[Event], last: Position, at: int) -> None:
+        self.appended += len(batch)
+        first = last.offset - len(batch) + 1
+        run = self._lease.run.id
+        entries = [
+            Entry(Position(last.epoch, first + index), run, at, event)
+            for index, event in enumerate(batch)
+        ]
+        self._bus.publish(self._lease.thread, entries)
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    async def _next_idle(self) -> None:
+        if self._idle is None or self._idle.done():
+            self._idle = self._loop.create_future()
+        await asyncio.shield(self._idle)
+
+
+class _Joined:
+    """A delta that waits, with those that came after it."""
+
+    __slots__ = ("_first", "deltas", "subject")
+
+    def __init__(self, subject: Subject, item: Item) -> None:
+        self.subject = subject
+        self._first = item.event
+        self.deltas: list[str] = [item.body.delta]
+
+    def to_event(self) -> Event:
+        if len(self.deltas) == 1:
+            return self._first
+        return delta_event(*self.subject, "".join(self.deltas))
