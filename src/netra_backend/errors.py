@@ -5,6 +5,7 @@
     NetraError
     ├── ConfigError       the settings or the agent's name cannot be used
     ├── FrameError        a client's frame cannot be read
+    ├── AgentError        an agent, or the model behind it, could not go on
     ├── EventError        an agent's event is not legal AG-UI at this place
     ├── Refused           a command was understood and is not carried out
     └── StoreError        the store could not do what was asked
@@ -209,6 +210,10 @@ class FrameError(NetraError):
         self.code = code
         self.where = where
         self.request = request
+
+
+class AgentError(NetraError):
+    """An agent, or the model behind it, could not go on; the text says why, for the log."""
 
 
 class EventError(NetraError):

@@ -1,0 +1,134 @@
+"""What an agent is, and the constructs that agents of this package stream.
+
+An agent is any callable that takes the run's input and returns an async iterator of AG-UI
+events. It knows nothing of sockets, logs or users; ``agents/runner`` does the rest. Cancelling a
+run closes the iterator, so an agent releases what it holds in ``finally`` or ``async with``.
+
+A construct is something that is open between a start and an end event: `Text`, `Reasoning`, a
+`ToolCall`. Each makes its events in the order AG-UI asks for, under an id that is new.
+"""
+
+import json
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any
+
+from ag_ui.core import (
+    BaseEvent,
+    ContentPart,
+    ReasoningEndEvent,
+    ReasoningMessageContentEvent,
+    ReasoningMessageEndEvent,
+    ReasoningMessageStartEvent,
+    ReasoningStartEvent,
+    RunAgentInput,
+    TextMessageContentEvent,
+    TextMessageEndEvent,
+    TextMessageStartEvent,
+    TextPart,
+    ToolCallArgsEvent,
+    ToolCallEndEvent,
+    ToolCallResultEvent,
+    ToolCallStartEvent,
+    UserMessage,
+)
+
+from netra_backend.core.ids import new_id
+
+Agent = Callable[[RunAgentInput], AsyncIterator[BaseEvent]]
+"""Anything that can be run: one argument in, AG-UI events out."""
+
+
+class Text:
+    """A text message of the assistant, from its start event to its end event."""
+
+    def __init__(self) -> None:
+        self.id = new_id("msg")
+
+    def start(self) -> list[BaseEvent]:
+        """Return what opens the message."""
+        return [TextMessageStartEvent(message_id=self.id, role="assistant")]
+
+    def add(self, delta: str) -> list[BaseEvent]:
+        """Return what appends `delta`; nothing if it is empty."""
+        return [TextMessageContentEvent(message_id=self.id, delta=delta)] if delta else []
+
+    def end(self) -> list[BaseEvent]:
+        """Return what closes the message."""
+        return [TextMessageEndEvent(message_id=self.id)]
+
+
+class Reasoning:
+    """One block of reasoning with one reasoning message in it, under the same id."""
+
+    def __init__(self) -> None:
+        self.id = new_id("msg")
+
+    def start(self) -> list[BaseEvent]:
+        """Return what opens the block and its message."""
+        return [
+            ReasoningStartEvent(message_id=self.id),
+            ReasoningMessageStartEvent(message_id=self.id, role="reasoning"),
+        ]
+
+    def add(self, delta: str) -> list[BaseEvent]:
+        """Return what appends `delta`; nothing if it is empty."""
+        return [ReasoningMessageContentEvent(message_id=self.id, delta=delta)] if delta else []
+
+    def end(self) -> list[BaseEvent]:
+        """Return what closes the message and its block."""
+        return [ReasoningMessageEndEvent(message_id=self.id), ReasoningEndEvent(message_id=self.id)]
+
+
+class ToolCall:
+    """A call of the tool `name`, from its start event to its result.
+
+    `id` is a new one unless the model behind the agent has given the call an id. `parent` is the
+    text message that the call belongs to, if there is one.
+    """
+
+    def __init__(self, name: str, *, id: str | None = None, parent: str | None = None) -> None:
+        self.id = id or new_id("call")
+        self.name = name
+        self.parent = parent
+
+    def start(self) -> list[BaseEvent]:
+        """Return what opens the call."""
+        return [
+            ToolCallStartEvent(
+                tool_call_id=self.id, tool_call_name=self.name, parent_message_id=self.parent
+            )
+        ]
+
+    def add(self, delta: str) -> list[BaseEvent]:
+        """Return what appends `delta` to the arguments' JSON; nothing if it is empty."""
+        return [ToolCallArgsEvent(tool_call_id=self.id, delta=delta)] if delta else []
+
+    def end(self) -> list[BaseEvent]:
+        """Return what says that the arguments are complete."""
+        return [ToolCallEndEvent(tool_call_id=self.id)]
+
+    def whole(self, arguments: Mapping[str, Any]) -> list[BaseEvent]:
+        """Return the call with all its arguments at once."""
+        delta = json.dumps(arguments, ensure_ascii=False)
+        return [*self.start(), *self.add(delta), *self.end()]
+
+    def result(self, content: str) -> list[BaseEvent]:
+        """Return what says that the tool has answered `content`."""
+        return [
+            ToolCallResultEvent(
+                message_id=new_id("msg"), tool_call_id=self.id, content=content, role="tool"
+            )
+        ]
+
+
+def text_of(content: str | Sequence[ContentPart] | None) -> str:
+    """Return the text of a message's content; parts that are no text are left out."""
+    if content is None or isinstance(content, str):
+        return content or ""
+    return "\n".join(part.text for part in content if isinstance(part, TextPart))
+
+
+def question_of(input: RunAgentInput) -> str:
+    """Return the text of the newest user message, or ``""`` if there is none."""
+    asked = [message for message in input.messages if isinstance(message, UserMessage)]
+    return text_of(asked[-1].content) if asked else ""

@@ -1,0 +1,207 @@
+"""Loading: from what a user names or passes to an `Agent`.
+
+========================  ====================================================================
+``docs``                  the docs agent
+``openai:MODEL``          a model behind an OpenAI-compatible API (extra ``openai``)
+``module:attribute``      an object of a Python module, taken for what it is, see `adapt`
+========================  ====================================================================
+"""
+
+import difflib
+import importlib
+import inspect
+import sys
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any, cast, get_origin, get_type_hints
+
+from netra_backend.agents.base import Agent
+from netra_backend.agents.docs_agent import DocsAgent
+from netra_backend.errors import ConfigError
+
+ACCEPTED = (
+    "An agent is an async generator function with one argument, "
+    "`async def agent(input: RunAgentInput): yield ...`; a callable declared to return an "
+    "AsyncIterator; or a pydantic-ai Agent."
+)
+"""What every refusal ends with."""
+
+EXTRAS = {"openai": "openai", "pydantic_ai": "pydantic-ai"}
+"""Import names that an extra of this package installs."""
+
+_STREAMS = (AsyncIterator, AsyncIterable, AsyncGenerator)
+
+
+def load_agent(spec: str) -> tuple[str, Agent]:
+    """Return the name and the agent that `spec` stands for, see the table above.
+
+    The name is ``docs``, the model (with ``/`` as ``-``), or the last part of the attribute. A
+    module is looked for in the current directory first. Raises ConfigError that names the spec,
+    what was found and what is accepted. What the module itself raises while it is imported, other
+    than for a missing module, goes through: its traceback points at the line.
+    """
+    if spec == "docs":
+        return "docs", DocsAgent()
+    kind, colon, rest = spec.partition(":")
+    if not colon or not kind or not rest:
+        raise ConfigError(
+            f"{spec!r} names no agent: write `docs`, `openai:MODEL`, or `module:attribute` such as "
+            "`my_module:agent`."
+        )
+    if kind == "openai":
+        adapter = _import(spec, "netra_backend.agents.adapters.openai")
+        return rest.replace("/", "-"), cast(Agent, adapter.OpenAIAgent(rest))
+    found = _attribute(spec, _user_module(spec, kind), rest)
+    try:
+        return rest.rpartition(".")[2], adapt(found)
+    except ConfigError as error:
+        raise ConfigError(f"{spec}: {error}") from error
+
+
+def adapt(thing: object) -> Agent:
+    """Return `thing` as an agent: decided by what it is, never by calling it.
+
+    An async generator function, or an instance whose ``__call__`` is one, is an agent as it is.
+    So is any other callable whose declared return type is AsyncIterator, AsyncIterable or
+    AsyncGenerator. A pydantic-ai Agent is wrapped. Raises ConfigError for everything else: what
+    it found, what to change, what is accepted.
+    """
+    if _is_pydantic_ai(thing):
+        adapter = _import("a pydantic-ai agent", "netra_backend.agents.adapters.pydantic_ai")
+        return cast(Agent, adapter.PydanticAIAgent(thing))
+    fault = _fault(thing)
+    if fault is not None:
+        raise ConfigError(f"found {_described(thing)}; {fault}. {ACCEPTED}")
+    return cast(Agent, thing)
+
+
+def _is_pydantic_ai(thing: object) -> bool:
+    """Return whether `thing` is a pydantic-ai agent; one exists only if the library is loaded."""
+    library = sys.modules.get("pydantic_ai.agent")
+    return library is not None and isinstance(thing, library.AbstractAgent)
+
+
+def _fault(thing: object) -> str | None:
+    """Return what keeps `thing` from being an agent, or None."""
+    if isinstance(thing, type):
+        return "pass an instance of the class or a function"
+    if not callable(thing):
+        return "it cannot be called"
+    if not _takes_one_argument(thing):
+        return (
+            f"it is called with {_signature(thing)}, and an agent is called with the run's input "
+            "alone (a function that makes an agent has to be called in the module)"
+        )
+    code = _code(thing)
+    if inspect.isasyncgenfunction(code):
+        return None
+    if inspect.iscoroutinefunction(code):
+        return "it returns one value: use `yield` for each event, or drop `async`"
+    if inspect.isgeneratorfunction(code):
+        return "it is not asynchronous: write `async def` instead of `def`"
+    if _declares_a_stream(code):
+        return None
+    return (
+        "it is not asynchronous: write `async def` and `yield`, or, if it returns an async "
+        "iterator, declare `-> AsyncIterator[BaseEvent]`"
+    )
+
+
+def _code(thing: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the function that runs when `thing` is called: below partials and decorators."""
+    while isinstance(thing, partial):
+        thing = thing.func
+    if not inspect.isroutine(thing):
+        thing = type(thing).__call__
+    code: Callable[..., Any] = inspect.unwrap(thing)
+    return code
+
+
+def _takes_one_argument(thing: Callable[..., Any]) -> bool:
+    try:
+        inspect.signature(thing).bind(None)
+    except TypeError:
+        return False
+    except ValueError:  # a callable written in C that does not tell
+        return True
+    return True
+
+
+def _signature(thing: Callable[..., Any]) -> str:
+    names = list(inspect.signature(thing).parameters)
+    return f"({', '.join(names)})" if names else "no argument"
+
+
+def _declares_a_stream(code: Callable[..., Any]) -> bool:
+    try:
+        declared = get_type_hints(code).get("return")
+    except (
+        NameError,
+        TypeError,
+        AttributeError,
+        SyntaxError,
+    ):  # an annotation that cannot be looked up
+        text = str(getattr(code, "__annotations__", {}).get("return", ""))
+        return any(stream.__name__ in text for stream in _STREAMS)
+    return (get_origin(declared) or declared) in _STREAMS
+
+
+def _described(thing: object) -> str:
+    """Return what `thing` is, in a few words."""
+    name = getattr(thing, "__qualname__", None)
+    if isinstance(thing, type):
+        return f"the class {name}"
+    if isinstance(thing, ModuleType):
+        return f"the module {thing.__name__}"
+    if name is None:
+        return f"an object of {type(thing).__module__}.{type(thing).__qualname__}"
+    if inspect.iscoroutinefunction(thing):
+        return f"the async function {name}, which does not yield"
+    if inspect.isgeneratorfunction(thing):
+        return f"the generator function {name}"
+    return f"the function {name}"
+
+
+def _user_module(spec: str, name: str) -> ModuleType:
+    if not all(part.isidentifier() for part in name.split(".")) or name.endswith(".py"):
+        guess = name.removesuffix(".py").strip("./").replace("/", ".").replace("\\", ".")
+        raise ConfigError(f"{spec}: {name!r} is no module name; write {guess}:ATTRIBUTE.")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    return _import(spec, name)
+
+
+def _import(spec: str, name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        missing = error.name or ""
+        if isinstance(error, ModuleNotFoundError) and f"{name}.".startswith(f"{missing}."):
+            raise ConfigError(
+                f"{spec}: there is no module {missing!r} in {Path.cwd()} or among the installed "
+                "packages."
+            ) from error
+        extra = EXTRAS.get(missing.partition(".")[0])
+        if extra is not None:
+            raise ConfigError(
+                f"{spec}: this needs an extra: pip install 'netra-backend[{extra}]'"
+            ) from error
+        raise ConfigError(
+            f"{spec}: {name!r} was found, but not what it imports: {error}"
+        ) from error
+
+
+def _attribute(spec: str, module: ModuleType, path: str) -> object:
+    found: object = module
+    for name in path.split("."):
+        try:
+            found = getattr(found, name)
+        except AttributeError as error:
+            owner = found.__name__ if isinstance(found, ModuleType) else _described(found)
+            close = difflib.get_close_matches(name, [n for n in dir(found) if n[0] != "_"])
+            hint = f" Did you mean {' or '.join(close)}?" if close else ""
+            raise ConfigError(f"{spec}: {owner} has no attribute {name!r}.{hint}") from error
+    return found
