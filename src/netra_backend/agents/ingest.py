@@ -8,7 +8,6 @@ custom values takes the form that `jsonlog.jsonable` gives it.
 from typing import Any
 
 import jsonpatch
-import msgspec
 from ag_ui.core import (
     BaseEvent,
     EventType,
@@ -16,7 +15,7 @@ from ag_ui.core import (
     TextMessageContentEvent,
     ToolCallArgsEvent,
 )
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Struct
 from pydantic import BaseModel
 
 from netra_backend import jsonlog
@@ -38,7 +37,6 @@ from netra_backend.errors import EventError
 MAX_EVENT_BYTES = 4_194_304
 """Bytes of one event. A larger result belongs in a file that the event links to."""
 
-_encode = msgspec.json.Encoder().encode
 _PLAIN = {
     TextMessageContentEvent: "message_id",
     ToolCallArgsEvent: "tool_call_id",
@@ -111,7 +109,7 @@ class Ingest:
         self._constructs.accept(event, body)
         if body.type not in TERMINAL:
             self._follow_state(body)
-        plain = plain_delta(body)
+        plain = plain_delta(event)
         return Item(event, body, plain[0] if plain else None)
 
     def _follow_state(self, body: Body) -> None:
@@ -130,14 +128,17 @@ class Ingest:
                 self._activities[id] = _patched(body, self._activities[id], body.patch)
 
 
-def wire_json(event: BaseEvent) -> bytes:
-    """Return the JSON of an AG-UI event, whatever values its open fields hold; never raises."""
-    return jsonlog.dumps(_fields(event), limits=jsonlog.WIRE_LIMITS).encode()
+def wire_json(model: BaseModel) -> bytes:
+    """Return an AG-UI model as JSON with its wire names, whatever its open fields hold.
+
+    Never raises.
+    """
+    return jsonlog.dumps(_fields(model), limits=jsonlog.WIRE_LIMITS).encode()
 
 
 def _plain(item: BaseEvent) -> tuple[Event, Body] | None:
     """Return the event and body of a delta that carries nothing else: the hot path."""
-    id_field = _PLAIN.get(type(item))  # type: ignore[call-overload]
+    id_field = _PLAIN.get(type(item))
     if id_field is None or item.model_extra:
         return None
     if not (item.timestamp is None and item.metadata is None and item.subagent_run_id is None):  # type: ignore[attr-defined]
@@ -173,7 +174,7 @@ def _fields(value: Any) -> Any:
     return shown
 
 
-def _patched(body: Body, document: Any, patch: Any | UnsetType) -> Any:
+def _patched(body: Body, document: Any, patch: Any) -> Any:
     try:
         return jsonpatch.apply_patch(document, patch)
     except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, TypeError, KeyError) as e:

@@ -341,8 +341,9 @@ def _answers(entries: Sequence[ResumeEntry]) -> list[Answer]:
 
 def _resume_entry(question: Interrupt) -> ResumeEntry:
     payload = msgspec.json.decode(question.answer or b"null")
-    status = "cancelled" if question.status == "cancelled" else "resolved"
-    return ResumeEntry(interrupt_id=question.id, status=status, payload=payload)
+    if question.status == "cancelled":
+        return ResumeEntry(interrupt_id=question.id, status="cancelled", payload=payload)
+    return ResumeEntry(interrupt_id=question.id, status="resolved", payload=payload)
 
 
 def _resuming_id(questions: Sequence[Interrupt]) -> str:

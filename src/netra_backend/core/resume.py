@@ -10,9 +10,10 @@ from collections.abc import Iterable, Sequence
 from ag_ui.core import EventType
 from msgspec import Struct
 
-from netra_backend.core.events import DELTAS, Entry, Event, body_of, delta_event, plain_delta
+from netra_backend.core.events import Entry, Event, delta_event, plain_delta
 from netra_backend.core.frames import Resume
 from netra_backend.core.positions import Position
+from netra_backend.errors import StoreFailed
 
 MAX_MERGED_LENGTH = 65_536
 """Characters of a merged delta: a frame that any client can take."""
@@ -24,10 +25,6 @@ class Piece(Struct, frozen=True):
     first: int
     last: Position
     event: Event
-
-
-class GapError(Exception):
-    """A backlog does not begin where it should, or has a hole: a fault of ours or the disk's."""
 
 
 def answer(after: Position | None, head: Position, *, replay_entries: int) -> Resume:
@@ -54,55 +51,62 @@ def pieces(entries: Iterable[Entry]) -> list[Piece]:
 def merge(entries: Sequence[Entry], *, after: int) -> list[Piece]:
     """Return the entries as pieces, with neighbouring plain deltas of one message joined.
 
-    Raises GapError if the entries are not dense from ``after + 1``.
+    Raises StoreFailed if the entries are not dense from ``after + 1`` in one epoch: the log has
+    a hole.
     """
     joined: list[Piece] = []
     pending = _Pending()
-    expected = after + 1
-    for entry in entries:
-        if entry.position.offset != expected:
-            raise GapError(f"entry {entry.position} where offset {expected} should be")
-        expected += 1
-        if not pending.takes(entry):
+    for offset, entry in enumerate(entries, start=after + 1):
+        if entry.position != (entries[0].position.epoch, offset):
+            raise StoreFailed(f"entry {entry.position} where offset {offset} should be")
+        delta = _plain(entry)
+        if delta is None or not pending.continues_with(delta):
             joined.extend(pending.flush())
-            if not pending.takes(entry):
-                joined.extend(pieces([entry]))
+        if delta is None:
+            joined.extend(pieces([entry]))
+        else:
+            pending.take(delta)
     joined.extend(pending.flush())
     return joined
+
+
+class _Delta(Struct, frozen=True):
+    """A plain delta of the log: what it adds to, and what."""
+
+    entry: Entry
+    subject: tuple[EventType, str]
+    text: str
+
+
+def _plain(entry: Entry) -> _Delta | None:
+    plain = plain_delta(entry.event)
+    return _Delta(entry, (entry.event.type, plain[0]), plain[1]) if plain else None
 
 
 class _Pending:
     """A run of neighbouring deltas of one subject that is being joined."""
 
     def __init__(self) -> None:
-        self._subject: tuple[EventType, str] | None = None
-        self._deltas: list[str] = []
+        self._deltas: list[_Delta] = []
         self._length = 0
-        self._entries: list[Entry] = []
 
-    def takes(self, entry: Entry) -> bool:
-        """Take `entry` if it continues what is pending or begins it; say whether it did."""
-        if entry.event.type not in DELTAS:
-            return False
-        plain = plain_delta(body_of(entry.event))
-        if plain is None:
-            return False
-        subject, delta = (entry.event.type, plain[0]), plain[1]
-        if self._entries and (
-            subject != self._subject or self._length + len(delta) > MAX_MERGED_LENGTH
-        ):
-            return False
-        self._subject = subject
+    def continues_with(self, delta: _Delta) -> bool:
+        """Return whether `delta` can be joined to what is pending."""
+        if not self._deltas:
+            return True
+        fits = self._length + len(delta.text) <= MAX_MERGED_LENGTH
+        return fits and delta.subject == self._deltas[0].subject
+
+    def take(self, delta: _Delta) -> None:
+        """Join `delta` to what is pending."""
         self._deltas.append(delta)
-        self._length += len(delta)
-        self._entries.append(entry)
-        return True
+        self._length += len(delta.text)
 
     def flush(self) -> list[Piece]:
         """Return what is pending as at most one piece, and forget it."""
-        entries, deltas, subject = self._entries, self._deltas, self._subject
-        self._entries, self._deltas, self._length, self._subject = [], [], 0, None
-        if len(entries) < 2 or subject is None:
-            return pieces(entries)
-        event = delta_event(*subject, "".join(deltas))
-        return [Piece(entries[0].position.offset, entries[-1].position, event)]
+        deltas, self._deltas, self._length = self._deltas, [], 0
+        if len(deltas) < 2:
+            return pieces(delta.entry for delta in deltas)
+        first, last = deltas[0], deltas[-1]
+        event = delta_event(*first.subject, "".join(delta.text for delta in deltas))
+        return [Piece(first.entry.position.offset, last.entry.position, event)]

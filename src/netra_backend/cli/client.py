@@ -1,0 +1,91 @@
+"""What the commands that talk to a server share: its address and a credential for it."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
+
+import typer
+from msgspec import Struct
+from rich.console import Console
+from rich.text import Text
+
+from netra_backend.cli.token import make_token
+from netra_backend.config import load_settings
+from netra_backend.errors import ConfigError, NetraError
+
+Url = Annotated[str, typer.Option(help="The server.")]
+AsUser = Annotated[str, typer.Option("--user", help="Whose thread it is; makes a token for them.")]
+Credential = Annotated[str | None, typer.Option("--token", help="A token, instead of --user.")]
+DataDir = Annotated[Path | None, typer.Option(help="The server's data directory, for its key.")]
+
+_COLOURS = {
+    "RUN": "bold blue",
+    "TEXT": "green",
+    "REASONING": "magenta",
+    "TOOL": "yellow",
+    "STEP": "cyan",
+}
+
+
+class Server(Struct, frozen=True):
+    """A running server and a token for it."""
+
+    url: str
+    token: str
+
+    @property
+    def socket_url(self) -> str:
+        """The address of its WebSocket."""
+        return f"ws{self.url.removeprefix('http')}/ws"
+
+    def get(self, path: str) -> Any:
+        """Return the JSON at `path`. Raises ServerError with what the server said."""
+        request = Request(  # noqa: S310 - the scheme was checked
+            f"{self.url}{path}", headers={"Authorization": f"Bearer {self.token}"}
+        )
+        try:
+            with urlopen(request, timeout=30) as answer:  # noqa: S310
+                return json.load(answer)
+        except HTTPError as error:
+            raise ServerError(_said(error)) from error
+        except (URLError, OSError) as error:
+            raise ServerError(f"no answer from {self.url}: {error}") from error
+
+
+class ServerError(NetraError):
+    """The server could not be reached, or refused; the text says which and why."""
+
+
+def reach(url: str, user: str, token: str | None, data_dir: Path | None) -> Server:
+    """Return the server at `url` with `token`, or one made for `user`. Raises ConfigError."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise ConfigError(f"--url {url!r} must look like http://127.0.0.1:8000")
+    if token is None:
+        overrides = {} if data_dir is None else {"data_dir": data_dir}
+        token = make_token(load_settings(**overrides), user)
+    return Server(url.rstrip("/"), token)
+
+
+def show(console: Console, position: str, chunk: dict[str, Any], *, as_json: bool) -> None:
+    """Print one event with its position on one line."""
+    if as_json:
+        typer.echo(json.dumps({"id": position, "chunk": chunk}, ensure_ascii=False))
+        return
+    kind = str(chunk.get("type"))
+    style = _COLOURS.get(kind.split("_", maxsplit=1)[0], "white")
+    rest = {key: value for key, value in chunk.items() if key != "type"}
+    line = Text(f"{position:>16}  ", style="dim")
+    line.append(f"{kind:<26}", style=style)
+    line.append(" ".join(f"{key}={json.dumps(value)}" for key, value in rest.items()))
+    console.print(line, soft_wrap=True)
+
+
+def _said(error: HTTPError) -> str:
+    try:
+        return str(json.load(error)["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return f"the server answered {error.code}"

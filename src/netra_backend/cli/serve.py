@@ -1,0 +1,134 @@
+"""``netra serve``: the server with its log, its agents and its chat page."""
+
+import asyncio
+import socket
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import uvicorn
+
+from netra_backend import jsonlog
+from netra_backend.agents.loading import load_agent
+from netra_backend.config import AuthMode, Settings, load_settings
+from netra_backend.errors import ConfigError
+from netra_backend.server.app import NetraApp, create_app
+from netra_backend.server.auth import is_loopback
+from netra_backend.server.lane import Protocol
+from netra_backend.stores.sqlite import SqliteStore
+
+RETRY_AFTER_MS = 1_000
+"""What a client is told to wait before it reconnects after a restart."""
+
+
+def serve(
+    agents: Annotated[
+        list[str] | None,
+        typer.Argument(help="Agents as module:name, openai:MODEL or docs. The first is default."),
+    ] = None,
+    agent: Annotated[
+        list[str] | None, typer.Option("--agent", help="The same as an argument; repeatable.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port; 0 takes a free one.", min=0, max=65535)] = (
+        8000
+    ),
+    data_dir: Annotated[Path | None, typer.Option(help="Where the log lives.")] = None,
+    config: Annotated[Path | None, typer.Option(help="A netra.toml.")] = None,
+    restored: Annotated[
+        bool,
+        typer.Option(
+            "--restored",
+            help="The data directory was restored from a backup: clients that saw what is lost "
+            "are told so.",
+        ),
+    ] = False,
+) -> None:
+    """Serve agents, with a chat page, until SIGINT or SIGTERM."""
+    overrides = {} if data_dir is None else {"data_dir": data_dir}
+    settings = load_settings(config, **overrides)
+    check_address(settings, host)
+    configure_logging(settings)
+    specs = [*(agents or ()), *(agent or ())]
+    named = dict(load_agent(spec) for spec in specs) if specs else None
+    store = SqliteStore(settings.data_dir)
+    app = create_app(named, settings=settings, store=store)
+    listener = listen(host, port)
+    uvloop = asyncio.Runner(loop_factory=_loop_factory())
+    with listener, uvloop as runner:
+        runner.run(_serve(app, settings, listener, store if restored else None))
+
+
+def check_address(settings: Settings, host: str) -> None:
+    """Raise ConfigError if development sign-in would be offered to other machines."""
+    if settings.auth is AuthMode.DEV and not is_loopback(host):
+        raise ConfigError(
+            f"NETRA_AUTH=dev makes everyone who can connect a user, so it does not listen on "
+            f"{host}; use --host 127.0.0.1, or NETRA_AUTH=jwt with NETRA_JWT_SECRET or "
+            f"NETRA_JWT_PUBLIC_KEY"
+        )
+
+
+def configure_logging(settings: Settings) -> None:
+    """Send every log line through `jsonlog`. Raises ConfigError for a bad level or format."""
+    try:
+        jsonlog.configure(level=settings.log_level, format=settings.log_format)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket. Raises ConfigError naming the address."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=4096)
+    except OSError as error:
+        raise ConfigError(f"cannot listen on {host} port {port}: {error.strerror}") from error
+
+
+async def _serve(
+    app: NetraApp, settings: Settings, listener: socket.socket, restored: SqliteStore | None
+) -> None:
+    await app.open()
+    if restored is not None:
+        await restored.new_epochs()
+    host, port = listener.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    typer.echo(f"Netra is at http://{shown}:{port}  (Ctrl+C stops it)", err=True)
+    await Server(app, settings).serve(sockets=[listener])
+
+
+class Server(uvicorn.Server):
+    """uvicorn, which says goodbye to the clients before it closes their sockets."""
+
+    def __init__(self, app: NetraApp, settings: Settings) -> None:
+        self._netra = app
+        super().__init__(
+            uvicorn.Config(
+                app,
+                ws=Protocol,
+                log_config=None,
+                lifespan="on",
+                ws_max_size=settings.frame_bytes,
+                ws_ping_interval=settings.ping_seconds,
+                ws_ping_timeout=settings.ping_seconds,
+                ws_per_message_deflate=False,
+                timeout_graceful_shutdown=int(settings.grace_seconds) + 1,
+                server_header=False,
+            )
+        )
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Drain the clients and end the runs, then stop as uvicorn does."""
+        await self._netra.drain(RETRY_AFTER_MS)
+        await self._netra.close()
+        await super().shutdown(sockets)
+
+
+def _loop_factory() -> Any:
+    """Return uvloop's loop where there is uvloop."""
+    try:
+        import uvloop  # noqa: PLC0415 - there is none on Windows
+    except ImportError:
+        return None
+    return uvloop.new_event_loop

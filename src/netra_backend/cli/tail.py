@@ -1,0 +1,132 @@
+"""``netra tail``: follow a thread in the terminal."""
+
+import asyncio
+import contextlib
+import json
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
+
+from netra_backend.cli.client import (
+    AsUser,
+    Credential,
+    DataDir,
+    Server,
+    ServerError,
+    Url,
+    reach,
+    show,
+)
+from netra_backend.core.frames import SUBPROTOCOL
+from netra_backend.core.positions import parse_position
+from netra_backend.errors import CLOSES, CloseCode, ConfigError, FrameError, Retry
+
+RETRY_SECONDS = 1.0
+"""Seconds between two attempts to reach a server that has gone."""
+
+
+def tail(
+    thread: Annotated[str, typer.Argument(help="The thread.")],
+    after: Annotated[str | None, typer.Option(help="Begin after this position.")] = None,
+    user: AsUser = "dev",
+    token: Credential = None,
+    url: Url = "http://127.0.0.1:8000",
+    data_dir: DataDir = None,
+    json_lines: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Stop when there is nothing more.")] = False,
+) -> None:
+    """Follow THREAD: each event with its position, across restarts of the server."""
+    try:
+        if after is not None:
+            parse_position(after)
+    except FrameError as error:
+        raise ConfigError(f"--{error.message}") from error
+    tailing = _Tail(reach(url, user, token, data_dir), thread, after, as_json=json_lines)
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(tailing.read_once() if once else tailing.follow())
+
+
+class _Tail:
+    """One thread as seen from a terminal; `after` is the position of the last event shown."""
+
+    def __init__(self, server: Server, thread: str, after: str | None, *, as_json: bool) -> None:
+        self._server = server
+        self._thread = thread
+        self._after = after
+        self._as_json = as_json
+        self._console = Console(highlight=False)
+
+    async def follow(self) -> None:
+        """Show events for ever, reconnecting after every loss that allows it."""
+        while True:
+            try:
+                await self._session()
+            except ConnectionClosed as closed:
+                _raise_if_final(closed)
+            except OSError:
+                pass
+            typer.secho("connection lost; trying again", err=True, dim=True)
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def read_once(self) -> None:
+        """Show the events that there are."""
+        path = f"/threads/{self._thread}/events"
+        after = self._after
+        while True:
+            page = self._server.get(f"{path}?after={after}" if after else path)
+            for event in page["events"]:
+                show(self._console, event["id"], event["chunk"], as_json=self._as_json)
+            after = page["next"]
+            if after is None:
+                return
+
+    async def _session(self) -> None:
+        headers = {"Authorization": f"Bearer {self._server.token}"}
+        try:
+            async with connect(
+                self._server.socket_url,
+                subprotocols=[SUBPROTOCOL],  # type: ignore[list-item]
+                additional_headers=headers,
+                max_size=None,
+            ) as socket:
+                await self._show_all(socket)
+        except InvalidHandshake as error:
+            raise ServerError(f"the server refused the connection: {error}") from error
+
+    async def _show_all(self, socket: ClientConnection) -> None:
+        follow = {"type": "follow", "request": "tail", "thread": self._thread}
+        await socket.send(json.dumps(follow | ({"after": self._after} if self._after else {})))
+        async for text in socket:
+            frame = json.loads(text)
+            if "type" in frame:
+                self._note(frame)
+            else:
+                self._after = frame["id"]
+                show(self._console, frame["id"], frame["chunk"], as_json=self._as_json)
+
+    def _note(self, frame: dict[str, Any]) -> None:
+        """Take a frame that is no event. Raises ServerError if the thread cannot be followed."""
+        if frame["type"] == "error":
+            raise ServerError(frame["message"])
+        if frame["type"] == "unfollowed":
+            raise ServerError(f"the thread {self._thread} was deleted")
+        if frame["type"] != "followed":
+            return
+        if frame["resume"] in ("unknown", "denied"):
+            raise ServerError(f"there is no thread {self._thread} that this user may see")
+        self._after = frame["id"]
+        if frame["resume"] in ("snapshot", "gap"):
+            typer.secho(f"({frame['resume']}: up to {frame['id']} as a summary)", err=True)
+            for chunk in frame["prelude"]:
+                show(self._console, frame["id"], chunk, as_json=self._as_json)
+
+
+def _raise_if_final(closed: ConnectionClosed) -> None:
+    """Raise ServerError if the close code says that trying again is of no use."""
+    code = closed.rcvd.code if closed.rcvd is not None else None
+    row = CLOSES[CloseCode(code)] if code in set(CloseCode) else None
+    if row is not None and row.retry in (Retry.NEVER, Retry.AFTER_LOGIN):
+        raise ServerError(f"{row.reason}: {row.meaning}") from closed

@@ -1,0 +1,49 @@
+"""``netra token``: a token for trying things out."""
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import jwt
+import typer
+
+from netra_backend.config import AuthMode, Settings, load_settings
+from netra_backend.core.ids import UserId, parse_id
+from netra_backend.errors import ConfigError, FrameError
+from netra_backend.server.auth import DevAuth, dev_key
+
+LIFETIME = 3600
+"""Seconds that a token lasts where tokens must end."""
+
+
+def token(
+    user: Annotated[str, typer.Argument(help="Whose token.")],
+    data_dir: Annotated[Path | None, typer.Option(help="The server's data directory.")] = None,
+) -> None:
+    """Print a token for USER, signed with the server's development key or HS256 secret."""
+    overrides = {} if data_dir is None else {"data_dir": data_dir}
+    typer.echo(make_token(load_settings(**overrides), user))
+
+
+def make_token(settings: Settings, user: str) -> str:
+    """Return a token for `user` that the server with these settings accepts.
+
+    Raises ConfigError for a name that is no id, or where only the issuer can sign.
+    """
+    try:
+        parse_id("user", user)
+    except FrameError as error:
+        raise ConfigError(error.message) from error
+    if settings.auth is AuthMode.DEV:
+        return DevAuth(dev_key(settings.data_dir)).token(UserId(user))
+    if settings.jwt_secret is None:
+        raise ConfigError(
+            "this server verifies RS256 tokens, which only your identity provider can sign; "
+            "pass one with --token"
+        )
+    claims: dict[str, Any] = {"sub": user, "exp": int(time.time()) + LIFETIME}
+    if settings.jwt_audience is not None:
+        claims["aud"] = settings.jwt_audience
+    if settings.jwt_issuer is not None:
+        claims["iss"] = settings.jwt_issuer
+    return jwt.encode(claims, settings.jwt_secret.get_secret_value(), algorithm="HS256")

@@ -1,0 +1,242 @@
+"""The HTTP API: threads, their messages and events, and runs."""
+
+import time
+
+from msgspec import Raw
+from starlette.requests import Request
+from starlette.responses import Response
+
+from netra_backend import jsonlog
+from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, UserId, new_id, parse_id
+from netra_backend.core.ports import Thread
+from netra_backend.core.positions import Position, parse_position
+from netra_backend.errors import ErrorCode, FrameError, Refused
+from netra_backend.server.connection import House
+from netra_backend.server.endpoints import Endpoint, answer, decode_body, limit_of, read_body
+from netra_backend.server.views import (
+    CancelledView,
+    EventPage,
+    MessagePage,
+    NewThread,
+    RunView,
+    ThreadChange,
+    ThreadPage,
+    ThreadView,
+    event_view,
+    run_view,
+    thread_view,
+)
+
+TITLE_LIMIT = 200
+"""Characters of a thread's title."""
+
+
+class Api:
+    """The operations on threads and runs. A user sees only what is under their own key."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Return the operations as the table that routes and OpenAPI are made from."""
+        missing = (ErrorCode.NOT_FOUND, ErrorCode.BAD_INPUT)
+        return (
+            Endpoint(
+                "GET",
+                "/threads",
+                self.list_threads,
+                "The user's threads, last updated first.",
+                result=ThreadPage,
+                query={"limit": "1 to 100, default 30", "before": "`next` of the page before"},
+                errors=(ErrorCode.BAD_INPUT,),
+            ),
+            Endpoint(
+                "POST",
+                "/threads",
+                self.create_thread,
+                "Create a thread, or return the one with this id.",
+                body=NewThread,
+                result=ThreadView,
+                status=201,
+                errors=(ErrorCode.BAD_INPUT, ErrorCode.TOO_BIG),
+            ),
+            Endpoint(
+                "GET",
+                "/threads/{thread}",
+                self.read_thread,
+                "One thread.",
+                result=ThreadView,
+                errors=missing,
+            ),
+            Endpoint(
+                "PATCH",
+                "/threads/{thread}",
+                self.rename_thread,
+                "Rename a thread.",
+                body=ThreadChange,
+                result=ThreadView,
+                errors=(*missing, ErrorCode.TOO_BIG),
+            ),
+            Endpoint(
+                "DELETE",
+                "/threads/{thread}",
+                self.delete_thread,
+                "Delete a thread, its events and its runs; what runs in it is cancelled.",
+                status=204,
+                errors=missing,
+            ),
+            Endpoint(
+                "GET",
+                "/threads/{thread}/messages",
+                self.list_messages,
+                "The conversation as AG-UI messages: what its events add up to.",
+                result=MessagePage,
+                query={"limit": "1 to 1000, default 200", "before": "`next` of the page before"},
+                errors=missing,
+            ),
+            Endpoint(
+                "GET",
+                "/threads/{thread}/events",
+                self.list_events,
+                "The thread's log.",
+                result=EventPage,
+                query={"limit": "1 to 1000, default 500", "after": "a position"},
+                errors=missing,
+            ),
+            Endpoint(
+                "GET", "/runs/{run}", self.read_run, "One run.", result=RunView, errors=missing
+            ),
+            Endpoint(
+                "POST",
+                "/runs/{run}/cancel",
+                self.cancel_run,
+                "End a run.",
+                result=CancelledView,
+                errors=missing,
+            ),
+        )
+
+    async def list_threads(self, request: Request, user: UserId) -> Response:
+        limit = limit_of(request, default=30, most=100)
+        before = _cursor(request.query_params.get("before"))
+        threads = await self._house.store.threads(user, limit + 1, before)
+        shown = [await self._view(thread) for thread in threads[:limit]]
+        more = len(threads) > limit
+        last = threads[limit - 1] if more else None
+        following = f"{last.updated_at}-{last.key.id}" if last is not None else None
+        return answer(ThreadPage(shown, following))
+
+    async def create_thread(self, request: Request, user: UserId) -> Response:
+        body = await read_body(request, self._house.settings)
+        new = decode_body(body or b"{}", NewThread)
+        id = parse_id("id", new.id) if new.id is not None else new_id("thread")
+        key = ThreadKey(user, ThreadId(id))
+        thread = await self._house.store.open_thread(key, _title(new.title), _now())
+        return answer(await self._view(thread), 201)
+
+    async def read_thread(self, request: Request, user: UserId) -> Response:
+        return answer(await self._view(await self._thread(request, user)))
+
+    async def rename_thread(self, request: Request, user: UserId) -> Response:
+        body = await read_body(request, self._house.settings)
+        change = decode_body(body, ThreadChange)
+        key = _thread_key(request, user)
+        if not await self._house.store.rename_thread(key, _title(change.title)):
+            raise Refused(ErrorCode.NOT_FOUND)
+        return answer(await self._view(await self._thread(request, user)))
+
+    async def delete_thread(self, request: Request, user: UserId) -> Response:
+        if not await self._house.runner.delete_thread(_thread_key(request, user)):
+            raise Refused(ErrorCode.NOT_FOUND)
+        return Response(status_code=204)
+
+    async def list_messages(self, request: Request, user: UserId) -> Response:
+        limit = limit_of(request, default=200, most=1_000)
+        thread = await self._thread(request, user)
+        conversation, offset = await self._house.runner.conversation(thread.key)
+        messages = conversation.messages()
+        before = request.query_params.get("before")
+        if before is not None:
+            ids = [message["id"] for message in messages]
+            if before not in ids:
+                raise FrameError(
+                    "before is no message of this thread",
+                    code=ErrorCode.BAD_INPUT,
+                    where="$.before",
+                )
+            messages = messages[: ids.index(before)]
+        page = messages[-limit:]
+        following = page[0]["id"] if len(messages) > limit else None
+        encoded = [Raw(jsonlog.dumps(m, limits=jsonlog.WIRE_LIMITS).encode()) for m in page]
+        return answer(MessagePage(encoded, str(Position(thread.head.epoch, offset)), following))
+
+    async def list_events(self, request: Request, user: UserId) -> Response:
+        limit = limit_of(request, default=500, most=1_000)
+        thread = await self._thread(request, user)
+        text = request.query_params.get("after")
+        after = parse_position(text) if text is not None else Position(thread.head.epoch, 0)
+        if after.epoch != thread.head.epoch:
+            raise FrameError(
+                "after is not in this thread's history",
+                code=ErrorCode.BAD_INPUT,
+                where="$.after",
+            )
+        entries = await self._house.store.read(thread.key, after.offset, limit + 1)
+        page = entries[:limit]
+        following = str(page[-1].position) if len(entries) > limit else None
+        return answer(EventPage([event_view(entry) for entry in page], following))
+
+    async def read_run(self, request: Request, user: UserId) -> Response:
+        run = await self._house.store.run(_run_key(request, user))
+        if run is None:
+            raise Refused(ErrorCode.NOT_FOUND)
+        return answer(run_view(run))
+
+    async def cancel_run(self, request: Request, user: UserId) -> Response:
+        key = _run_key(request, user)
+        position = await self._house.runner.cancel(key)
+        return answer(CancelledView(key.id, str(position)))
+
+    async def _thread(self, request: Request, user: UserId) -> Thread:
+        thread = await self._house.store.thread(_thread_key(request, user))
+        if thread is None:
+            raise Refused(ErrorCode.NOT_FOUND)
+        return thread
+
+    async def _view(self, thread: Thread) -> ThreadView:
+        return thread_view(thread, await self._house.store.last_run(thread.key))
+
+
+def _thread_key(request: Request, user: UserId) -> ThreadKey:
+    return ThreadKey(user, ThreadId(parse_id("thread", request.path_params["thread"])))
+
+
+def _run_key(request: Request, user: UserId) -> RunKey:
+    return RunKey(user, RunId(parse_id("run", request.path_params["run"])))
+
+
+def _title(text: str) -> str:
+    title = " ".join(text.split())
+    if not 1 <= len(title) <= TITLE_LIMIT:
+        raise FrameError(
+            f"a title has 1 to {TITLE_LIMIT} characters",
+            code=ErrorCode.BAD_INPUT,
+            where="$.title",
+        )
+    return title
+
+
+def _cursor(text: str | None) -> tuple[int, ThreadId] | None:
+    """Return what ``next`` of a page of threads spells."""
+    if text is None:
+        return None
+    updated_at, _, id = text.partition("-")
+    if not (updated_at.isascii() and updated_at.isdigit() and len(updated_at) <= 15):
+        raise FrameError(
+            "before is not the `next` of a page", code=ErrorCode.BAD_INPUT, where="$.before"
+        )
+    return int(updated_at), ThreadId(parse_id("before", id))
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,206 @@
+"""The application: everything put together, as one ASGI callable.
+
+``create_app`` is the composition root. The application opens its store when its lifespan starts
+or, where it is mounted in an application that does not run the lifespans of what is mounted,
+with the first request.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Any
+
+import msgspec
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+from starlette.routing import WebSocketRoute as StarletteWebSocketRoute
+from starlette.types import Receive, Scope, Send
+
+from netra_backend import jsonlog
+from netra_backend.agents.base import Agent
+from netra_backend.agents.execution import Limits
+from netra_backend.agents.loading import adapt, load_agent
+from netra_backend.agents.runner import Runner
+from netra_backend.config import Settings, load_settings
+from netra_backend.core.ports import Bus, Store
+from netra_backend.errors import ConfigError, NetraError, StoreError
+from netra_backend.server.api import Api
+from netra_backend.server.auth import authenticator, check_origin
+from netra_backend.server.connection import Connection, House
+from netra_backend.server.endpoints import Endpoint, openapi
+from netra_backend.server.errors import answer_error
+from netra_backend.server.hub import Hub
+from netra_backend.server.metrics import REGISTRY
+from netra_backend.server.pool import Pool
+from netra_backend.server.site import HEADERS, Site
+from netra_backend.server.sse import AguiRoute
+from netra_backend.server.websocket import WebSocketRoute
+from netra_backend.stores.local_bus import LocalBus
+from netra_backend.stores.sqlite import SqliteStore
+
+log = logging.getLogger(__name__)
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class NetraApp:
+    """The server as an ASGI application; see `create_app`."""
+
+    def __init__(self, house: House, pool: Pool[Connection], routes: list[BaseRoute]) -> None:
+        self._house = house
+        self._asgi = Starlette(
+            routes=routes,
+            exception_handlers={NetraError: answer_error, Exception: answer_error},
+            lifespan=self.lifespan,
+        )
+        self._opening: asyncio.Task[None] | None = None
+        self.pool = pool
+        """The live connections."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, socket or lifespan, under a correlation id of its own."""
+        if scope["type"] == "lifespan":
+            await self._asgi(scope, receive, send)
+            return
+        await self.open()
+        correlation = jsonlog.new_correlation()
+
+        async def send_with_headers(message: Any) -> None:
+            if message["type"] in ("http.response.start", "websocket.http.response.start"):
+                extra = {**HEADERS, "X-Correlation-Id": correlation}
+                message["headers"] = [
+                    *message.get("headers", ()),
+                    *((name.lower().encode(), value.encode()) for name, value in extra.items()),
+                ]
+            await send(message)
+
+        with jsonlog.bind(correlation=correlation):
+            await self._asgi(scope, receive, send_with_headers)
+
+    @asynccontextmanager
+    async def lifespan(self, app: object = None) -> AsyncIterator[None]:
+        """Open the store and the runner; on leaving, end every run and close.
+
+        Pass it to the application in which this one is mounted: ``FastAPI(lifespan=…)``.
+        """
+        await self.open()
+        try:
+            yield
+        finally:
+            await self.close()
+
+    async def open(self) -> None:
+        """Make everything ready; only the first call does something, the others wait for it."""
+        if self._opening is None:
+            self._opening = asyncio.ensure_future(self._open())
+        await asyncio.shield(self._opening)
+
+    async def drain(self, retry_after_ms: int) -> None:
+        """Tell every client that the server restarts, and close its socket with 1012."""
+        await asyncio.gather(*(connection.drain(retry_after_ms) for connection in self.pool))
+
+    async def close(self) -> None:
+        """End every run as interrupted, and close the store. Idempotent."""
+        await self._house.runner.close()
+        self._house.hub.close()
+        await self._house.store.close()
+
+    async def _open(self) -> None:
+        await self._house.store.open()
+        await self._house.runner.open()
+        log.info("open", extra={"store": type(self._house.store).__name__})
+
+
+def create_app(
+    agents: Mapping[str, object] | None = None,
+    *,
+    settings: Settings | None = None,
+    store: Store | None = None,
+    bus: Bus | None = None,
+) -> NetraApp:
+    """Return the server as an ASGI application.
+
+    `agents` maps names to what can be adapted to an agent: a callable ``RunAgentInput ->
+    AsyncIterator[BaseEvent]``, or a framework's agent object whose extra is installed; the first
+    is the default, and without any the docs agent answers. `settings` default to ``netra.toml``
+    and ``NETRA_*``, `store` to SQLite in the data directory. Raises ConfigError.
+    """
+    settings = settings if settings is not None else load_settings()
+    store = store if store is not None else SqliteStore(settings.data_dir)
+    bus = bus if bus is not None else LocalBus()
+    runner = Runner(
+        store,
+        bus,
+        _adapted(agents),
+        limits=Limits(settings.run_timeout, settings.run_events, settings.grace_seconds),
+        lease_ms=int(settings.lease_seconds * 1000),
+        window=settings.coalesce_ms / 1000,
+        now=lambda: time.time_ns() // 1_000_000,
+    )
+    house = House(settings, authenticator(settings), store, runner, Hub(bus))
+    pool: Pool[Connection] = Pool(
+        limit=settings.connections, per_user=settings.connections_per_user
+    )
+    endpoints = (*AguiRoute(house).endpoints(), *Api(house).endpoints())
+    return NetraApp(house, pool, _routes(house, pool, endpoints))
+
+
+def _adapted(agents: Mapping[str, object] | None) -> dict[str, Agent]:
+    if agents is None:
+        name, agent = load_agent("docs")
+        return {name: agent}
+    if not agents:
+        raise ConfigError("agents is empty; name at least one, or leave it out for the docs agent")
+    return {name: adapt(thing) for name, thing in agents.items()}
+
+
+def _routes(
+    house: House, pool: Pool[Connection], endpoints: tuple[Endpoint, ...]
+) -> list[BaseRoute]:
+    document = msgspec.json.encode(openapi(endpoints, version("netra-backend")))
+
+    async def describe(request: Request) -> Response:
+        return Response(document, media_type="application/json")
+
+    async def live(request: Request) -> Response:
+        return JSONResponse({"status": "live"})
+
+    async def ready(request: Request) -> Response:
+        try:
+            await house.store.probe()
+        except StoreError as error:
+            log.exception("not ready")
+            return JSONResponse({"status": "not ready", "why": str(error)}, status_code=503)
+        return JSONResponse({"status": "ready"})
+
+    async def metrics(request: Request) -> Response:
+        return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
+
+    return [
+        StarletteWebSocketRoute("/ws", WebSocketRoute(house, pool)),
+        *(_route(house, endpoint) for endpoint in endpoints),
+        Route("/openapi.json", describe),
+        Route("/health/live", live),
+        Route("/health/ready", ready),
+        Route("/metrics", metrics),
+        *Site(house.authenticator).routes(),
+    ]
+
+
+def _route(house: House, endpoint: Endpoint) -> Route:
+    """Return the route of `endpoint`: it authenticates, then calls."""
+
+    async def call(request: Request) -> Response:
+        if request.method not in SAFE_METHODS:
+            check_origin(request, house.settings.allowed_origins)
+        user = house.authenticator.user(request)
+        with jsonlog.bind(user=user.id):
+            return await endpoint.call(request, user.id)
+
+    return Route(endpoint.path, call, methods=[endpoint.method])

@@ -1,0 +1,140 @@
+"""Endpoints: the HTTP API as one table, from which the routes and OpenAPI are made."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import Response
+
+from netra_backend.config import Settings
+from netra_backend.core.ids import UserId
+from netra_backend.errors import ERRORS, ErrorCode, FrameError, Refused
+from netra_backend.server.views import ErrorView
+
+T = TypeVar("T")
+Call = Callable[[Request, UserId], Awaitable[Response]]
+
+
+class Endpoint(Struct, frozen=True):
+    """One operation of the HTTP API.
+
+    `query` maps parameters to their meaning; `body` and `result` are the types of the request's
+    and the answer's JSON, `status` that of success, `errors` the codes it can refuse with, besides
+    those of authentication that all have.
+    """
+
+    method: str
+    path: str
+    call: Call
+    summary: str
+    result: Any = None
+    status: int = 200
+    body: Any = None
+    query: Mapping[str, str] = {}
+    errors: tuple[ErrorCode, ...] = ()
+    media_type: str = "application/json"
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def answer(value: Struct, status: int = 200) -> Response:
+    """Return `value` as a JSON answer."""
+    return Response(_encode(value), status_code=status, media_type="application/json")
+
+
+async def read_body(request: Request, settings: Settings) -> bytes:
+    """Return the request's body. Raises Refused (``too_big``) before it is all in memory."""
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if size > settings.frame_bytes:
+            limit = settings.frame_bytes
+            raise Refused(ErrorCode.TOO_BIG, f"the body is longer than {limit} bytes")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def decode_body(data: bytes, shape: type[T]) -> T:
+    """Return the body as `shape`. Raises FrameError (``bad_input``) with the path."""
+    try:
+        return msgspec.json.decode(data, type=shape)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        text, _, where = str(error).partition(" - at `")
+        raise FrameError(text, code=ErrorCode.BAD_INPUT, where=where.rstrip("`") or "$") from error
+
+
+def limit_of(request: Request, *, default: int, most: int) -> int:
+    """Return the ``limit`` of a page, 1 to `most`. Raises FrameError (``bad_input``)."""
+    text = request.query_params.get("limit")
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) <= 9 and 1 <= int(text) <= most):
+        raise FrameError(
+            f"limit is {text[:20]!r}; it must be a number from 1 to {most}",
+            code=ErrorCode.BAD_INPUT,
+            where="$.limit",
+        )
+    return int(text)
+
+
+def openapi(endpoints: tuple[Endpoint, ...], version: str) -> dict[str, Any]:
+    """Return the OpenAPI 3.1 document of `endpoints`."""
+    types = [t for e in endpoints for t in (e.body, e.result) if isinstance(t, type)]
+    template = "#/components/schemas/{name}"
+    shapes = [t for t in types if issubclass(t, Struct)]
+    _, components = msgspec.json.schema_components([*shapes, ErrorView], ref_template=template)
+    paths: dict[str, dict[str, Any]] = {}
+    for endpoint in endpoints:
+        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Netra backend", "version": version},
+        "paths": paths,
+        "components": {"schemas": components},
+    }
+
+
+def _operation(endpoint: Endpoint) -> dict[str, Any]:
+    names = [part[1:-1] for part in endpoint.path.split("/") if part.startswith("{")]
+    parameters = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in names
+    ] + [
+        {"name": name, "in": "query", "description": text, "schema": {"type": "string"}}
+        for name, text in endpoint.query.items()
+    ]
+    operation: dict[str, Any] = {
+        "summary": endpoint.summary,
+        "operationId": endpoint.call.__name__.strip("_"),
+        "responses": _responses(endpoint),
+    }
+    if parameters:
+        operation["parameters"] = parameters
+    if endpoint.body is not None:
+        content = {"application/json": {"schema": _schema(endpoint.body)}}
+        operation["requestBody"] = {"required": True, "content": content}
+    return operation
+
+
+def _responses(endpoint: Endpoint) -> dict[str, Any]:
+    success: dict[str, Any] = {"description": "Success"}
+    if endpoint.result is not None:
+        success["content"] = {endpoint.media_type: {"schema": _schema(endpoint.result)}}
+    responses = {str(endpoint.status): success}
+    always = (ErrorCode.UNAUTHENTICATED, ErrorCode.FORBIDDEN, ErrorCode.STORE_FAILED)
+    for code in (*endpoint.errors, *always):
+        row = ERRORS[code]
+        known = responses.setdefault(str(row.status), {"description": ""})
+        known["description"] = f"{known['description']} `{code.value}`: {row.meaning}".strip()
+        known["content"] = {"application/json": {"schema": _schema(ErrorView)}}
+    return responses
+
+
+def _schema(shape: Any) -> dict[str, Any]:
+    if isinstance(shape, dict):
+        return shape
+    return {"$ref": f"#/components/schemas/{shape.__name__}"}

@@ -1,0 +1,41 @@
+"""HTTP answers for errors: one body shape for all of them."""
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from netra_backend import jsonlog
+from netra_backend.errors import ERRORS, ErrorCode, FrameError, NetraError, Refused, Retry
+from netra_backend.server import metrics
+
+
+def error_body(code: ErrorCode, message: str, where: str | None = None) -> dict[str, Any]:
+    """Return ``{"error": {code, message, retry, correlation, where?}}``."""
+    error: dict[str, Any] = {
+        "code": code.value,
+        "message": message,
+        "retry": ERRORS[code].retry is not Retry.NEVER,
+        "correlation": jsonlog.correlation(),
+    }
+    if where is not None:
+        error["where"] = where
+    return {"error": error}
+
+
+async def answer_error(request: Request, error: Exception) -> JSONResponse:
+    """Return the answer for an error of ours; anything but a refusal is a fault without details."""
+    code, message, where = _told(error)
+    metrics.REFUSALS.labels(code.value).inc()
+    body = error_body(code, message, where)
+    headers = {"Retry-After": "1"} if ERRORS[code].retry is Retry.LATER else None
+    return JSONResponse(body, status_code=ERRORS[code].status, headers=headers)
+
+
+def _told(error: Exception) -> tuple[ErrorCode, str, str | None]:
+    if isinstance(error, Refused):
+        return error.code, error.message, None
+    if isinstance(error, FrameError):
+        return error.code, error.message, error.where
+    code = ErrorCode.STORE_FAILED if isinstance(error, NetraError) else ErrorCode.INTERNAL
+    return code, ERRORS[code].meaning, None

@@ -1,0 +1,271 @@
+"""The lane: how frames leave for one socket, without a task or a wait per delivery.
+
+A lane never waits when it is written to. Whoever writes looks at `full` first and leaves a full
+lane alone until `room` returns: so the memory of a connection is bounded by the water mark and
+one batch. There are two: `DirectLane` writes prepared frames straight to the transport, where
+the server is uvicorn with `Protocol` (``uvicorn --ws netra_backend.server.lane:Protocol``, as
+``netra serve`` does); `SendLane` uses ASGI's ``send`` on every other server.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any
+from typing import Protocol as TypingProtocol
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request
+
+from netra_backend.errors import CLOSES, CloseCode
+from netra_backend.server.batch import Batch, websocket_frame
+
+EXTENSION = "netra.lane"
+"""The key in ``scope["extensions"]`` under which `Protocol` offers itself."""
+
+LINGER = 3.0
+"""Seconds a closed peer has to take what is still unsent, before it is cut off."""
+
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+class LaneClosed(Exception):
+    """The socket is gone: nothing more can be sent."""
+
+
+class Lane(TypingProtocol):
+    """The way out to one socket. Frames leave in the order in which they were written."""
+
+    @property
+    def full(self) -> bool:
+        """Whether more than the high-water mark is unsent."""
+        ...
+
+    @property
+    def buffered(self) -> int:
+        """Bytes that are unsent."""
+        ...
+
+    def write(self, batch: Batch) -> None:
+        """Send the batch's event frames; nothing happens on a closed lane."""
+        ...
+
+    def send(self, payload: bytes) -> None:
+        """Send one frame; nothing happens on a closed lane."""
+        ...
+
+    async def room(self) -> None:
+        """Return when the lane is not full. Raises LaneClosed."""
+        ...
+
+    async def close(self, code: CloseCode) -> None:
+        """Send what is unsent and then the close frame, waiting at most `LINGER` seconds."""
+        ...
+
+    def abandon(self) -> None:
+        """Release everything: the socket is gone."""
+        ...
+
+
+class Protocol(WebSocketsSansIOProtocol):
+    """uvicorn's sans-IO WebSocket protocol, which also lets the application write frames itself.
+
+    It never writes a prepared frame before the handshake is complete, after a close frame, or
+    uncompressed where compression was negotiated.
+    """
+
+    drained: Callable[[], None] | None = None
+    """Called when the write buffer has fallen below the low-water mark, or the peer is gone."""
+
+    def handle_connect(self, event: Request) -> None:
+        """Offer the lane to the application, whose task has not begun to run yet."""
+        super().handle_connect(event)
+        scope = getattr(self, "scope", None)
+        if scope is not None:
+            scope["extensions"][EXTENSION] = {"protocol": self}
+
+    def resume_writing(self) -> None:
+        """Tell the lane too."""
+        super().resume_writing()
+        if self.drained is not None:
+            self.drained()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the lane too."""
+        super().connection_lost(exc)
+        if self.drained is not None:
+            self.drained()
+
+    @property
+    def writing(self) -> bool:
+        """Whether frames can be written now."""
+        return self.handshake_complete and not (
+            self.close_sent or self.disconnected or self.transport.is_closing()
+        )
+
+    @property
+    def compresses(self) -> bool:
+        """Whether an extension was negotiated that transforms frames."""
+        return bool(self.conn.extensions)
+
+    def write_prepared(self, frames: bytes) -> None:
+        """Write whole WebSocket frames; nothing happens when `writing` is False."""
+        if self.writing:
+            self.transport.write(frames)
+
+    def write_text(self, payload: bytes) -> None:
+        """Write one text frame through the protocol, which compresses it if that was agreed."""
+        if self.writing:
+            self.conn.send_text(payload)
+            self.transport.write(b"".join(self.conn.data_to_send()))
+
+    def close_now(self, code: int, reason: str) -> None:
+        """Queue the close frame behind what is unsent, without waiting for room."""
+        if self.writing:
+            self.conn.send_close(code, reason)
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            self.close_sent = True
+            if self.read_paused:
+                # The peer's close frame has to be read.
+                self.read_paused = False
+                self.transport.resume_reading()
+
+
+class DirectLane:
+    """The lane to a socket of `Protocol`."""
+
+    def __init__(self, protocol: Protocol, *, high_water: int) -> None:
+        self._protocol = protocol
+        self._waiters: list[asyncio.Future[None]] = []
+        protocol.drained = self._drained
+        protocol.transport.set_write_buffer_limits(high=high_water, low=high_water // 4)
+
+    @property
+    def full(self) -> bool:
+        return not self._protocol.writable.is_set()
+
+    @property
+    def buffered(self) -> int:
+        return int(self._protocol.transport.get_write_buffer_size())
+
+    def write(self, batch: Batch) -> None:
+        if not self._protocol.compresses:
+            self._protocol.write_prepared(batch.prepared)
+            return
+        for frame in batch.frames:
+            self._protocol.write_text(frame)
+
+    def send(self, payload: bytes) -> None:
+        if self._protocol.compresses:
+            self._protocol.write_text(payload)
+        else:
+            self._protocol.write_prepared(websocket_frame(payload))
+
+    async def room(self) -> None:
+        while self.full:
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters.append(waiter)
+            await waiter
+        if not self._protocol.writing:
+            raise LaneClosed
+
+    async def close(self, code: CloseCode) -> None:
+        self._protocol.close_now(code, CLOSES[code].reason)
+        asyncio.get_running_loop().call_later(LINGER, self._protocol.transport.abort)
+
+    def abandon(self) -> None:
+        self._protocol.drained = None
+        self._drained()
+
+    def _drained(self) -> None:
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+
+class SendLane:
+    """The lane to a socket of any ASGI server: one task that sends what is pending."""
+
+    def __init__(self, send: Send, *, high_water: int) -> None:
+        self._send = send
+        self._high_water = high_water
+        self._pending: deque[str] = deque()
+        self._unsent = 0
+        self._closed = False
+        self._wake = asyncio.Event()
+        self._sent = asyncio.Event()
+        self._task = asyncio.create_task(self._write_pending(), name="lane")
+
+    @property
+    def full(self) -> bool:
+        return self._unsent > self._high_water and not self._closed
+
+    @property
+    def buffered(self) -> int:
+        return self._unsent
+
+    def write(self, batch: Batch) -> None:
+        for text in batch.texts:
+            self._put(text)
+
+    def send(self, payload: bytes) -> None:
+        self._put(payload.decode())
+
+    async def room(self) -> None:
+        while self.full:
+            self._sent.clear()
+            await self._sent.wait()
+        if self._closed:
+            raise LaneClosed
+
+    async def close(self, code: CloseCode) -> None:
+        try:
+            async with asyncio.timeout(LINGER):
+                while self._pending and not self._closed:
+                    self._sent.clear()
+                    await self._sent.wait()
+                if not self._closed:
+                    reason = CLOSES[code].reason
+                    await self._send(
+                        {"type": "websocket.close", "code": int(code), "reason": reason}
+                    )
+        except (TimeoutError, OSError, RuntimeError):
+            pass  # the peer is gone or does not read: ending the application cuts it off
+        self.abandon()
+
+    def abandon(self) -> None:
+        self._closed = True
+        self._pending.clear()
+        self._unsent = 0
+        self._sent.set()
+        self._task.cancel()
+
+    def _put(self, text: str) -> None:
+        if not self._closed:
+            self._pending.append(text)
+            self._unsent += len(text)
+            self._wake.set()
+
+    async def _write_pending(self) -> None:
+        try:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                while self._pending:
+                    text = self._pending[0]
+                    await self._send({"type": "websocket.send", "text": text})
+                    self._pending.popleft()
+                    self._unsent -= len(text)
+                    self._sent.set()
+        except (OSError, RuntimeError):
+            # The peer is gone: ASGI servers say so with an OSError, or with a RuntimeError.
+            self._closed = True
+            self._sent.set()
+
+
+def lane_for(scope: Any, send: Send, *, high_water: int) -> Lane:
+    """Return the best lane that the server of this connection allows."""
+    extension = scope.get("extensions", {}).get(EXTENSION)
+    if extension is not None:
+        return DirectLane(extension["protocol"], high_water=high_water)
+    return SendLane(send, high_water=high_water)

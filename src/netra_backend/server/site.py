@@ -1,0 +1,66 @@
+"""The site: the chat page, its assets and the documentation, with the headers that guard them."""
+
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from netra_backend.agents.documentation import documentation_root
+from netra_backend.errors import ErrorCode, Refused
+from netra_backend.server.auth import COOKIE, Authenticator
+
+PAGE = Path(__file__).parent / "page"
+
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
+"""Nothing inline, nothing from elsewhere."""
+
+HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+
+
+class Site:
+    """``/``, ``/page/…`` and ``/docs/…``."""
+
+    def __init__(self, authenticator: Authenticator) -> None:
+        self._authenticator = authenticator
+
+    def routes(self) -> list[BaseRoute]:
+        """Return the routes of the site."""
+        return [
+            Route("/", self._index),
+            Mount("/page", StaticFiles(directory=PAGE)),
+            Route("/docs", self._documentation),
+            Route("/docs/{page:path}", self._documentation),
+        ]
+
+    async def _index(self, request: Request) -> Response:
+        """Return the chat page; in development, sign a new visitor in."""
+        value = self._authenticator.signs_in(request)
+        response = FileResponse(PAGE / "index.html", headers={"Cache-Control": "no-cache"})
+        if value is not None:
+            path = request.scope.get("root_path", "") or "/"
+            response.set_cookie(
+                COOKIE, value, path=path, httponly=True, samesite="strict", max_age=31_536_000
+            )
+        return response
+
+    async def _documentation(self, request: Request) -> Response:
+        """Return a page of the documentation: as HTML that shows it, or its Markdown source."""
+        name = request.path_params.get("page", "").strip("/") or "index"
+        if not name.endswith(".md"):
+            return FileResponse(PAGE / "docs.html")
+        root = documentation_root().resolve()
+        path = (root / name).resolve()
+        if not (path.is_relative_to(root) and path.is_file()):
+            raise Refused(ErrorCode.NOT_FOUND)
+        return FileResponse(path, media_type="text/markdown; charset=utf-8")

@@ -1,0 +1,137 @@
+"""Views: what the HTTP API answers, as frozen structs. OpenAPI is generated from them."""
+
+from msgspec import Raw, Struct
+
+from netra_backend.core.events import Entry
+from netra_backend.core.ports import Thread
+from netra_backend.core.run import Run
+
+
+class RunView(Struct, frozen=True):
+    """A run: its status is one of ``RunStatus``; `started` and `ended` are positions."""
+
+    id: str
+    thread: str
+    agent: str
+    status: str
+    started: str
+    ended: str | None
+    correlation: str
+
+
+class LastRun(Struct, frozen=True):
+    """A thread's newest run."""
+
+    id: str
+    status: str
+
+
+class ThreadView(Struct, frozen=True):
+    """A thread; times are milliseconds since 1970, `head` is the position of its last event."""
+
+    id: str
+    title: str
+    created_at: int
+    updated_at: int
+    head: str
+    run: LastRun | None
+
+
+class ThreadPage(Struct, frozen=True):
+    """Threads, last updated first. `next` is the ``before`` of the next page, or null."""
+
+    threads: list[ThreadView]
+    next: str | None
+
+
+class EventView(Struct, frozen=True):
+    """An event of the log: its position, its run, when it was appended, and the AG-UI event."""
+
+    id: str
+    run: str
+    at: int
+    chunk: Raw
+
+
+class EventPage(Struct, frozen=True):
+    """Events in log order. `next` is the ``after`` of the next page, or null at the end."""
+
+    events: list[EventView]
+    next: str | None
+
+
+class MessagePage(Struct, frozen=True):
+    """AG-UI messages, oldest first, as of position `id`.
+
+    `next` is the ``before`` that gives the page with the messages before these, or null.
+    """
+
+    messages: list[Raw]
+    id: str
+    next: str | None
+
+
+class NewThread(Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of ``POST /threads``; without `id` one is made."""
+
+    id: str | None = None
+    title: str = "New conversation"
+
+
+class ThreadChange(Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of ``PATCH /threads/{thread}``."""
+
+    title: str
+
+
+class CancelledView(Struct, frozen=True):
+    """A run is ending; after the position `id` only its terminal event comes."""
+
+    run: str
+    id: str
+
+
+class ErrorDetail(Struct, frozen=True):
+    """What was wrong; `retry` says whether the same request may work later."""
+
+    code: str
+    message: str
+    retry: bool
+    correlation: str
+    where: str | None = None
+
+
+class ErrorView(Struct, frozen=True):
+    """The body of every answer that is an error."""
+
+    error: ErrorDetail
+
+
+def run_view(run: Run) -> RunView:
+    """Return what clients see of `run`."""
+    return RunView(
+        id=run.key.id,
+        thread=run.thread.id,
+        agent=run.agent,
+        status=run.status,
+        started=str(run.started),
+        ended=None if run.ended is None else str(run.ended),
+        correlation=run.correlation,
+    )
+
+
+def thread_view(thread: Thread, last: Run | None) -> ThreadView:
+    """Return what clients see of `thread`."""
+    return ThreadView(
+        id=thread.key.id,
+        title=thread.title,
+        created_at=thread.created_at,
+        updated_at=thread.updated_at,
+        head=str(thread.head),
+        run=None if last is None else LastRun(last.key.id, last.status),
+    )
+
+
+def event_view(entry: Entry) -> EventView:
+    """Return what clients see of `entry`."""
+    return EventView(str(entry.position), entry.run, entry.at, Raw(entry.event.data))

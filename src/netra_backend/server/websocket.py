@@ -1,0 +1,108 @@
+"""The WebSocket route: admits a client, then moves its frames to its `Connection` until it goes.
+
+Everything is decided before the handshake is accepted: who it is, whether its origin may, whether
+there is room. A client that is refused gets an HTTP answer that says why.
+"""
+
+import logging
+
+from starlette.responses import JSONResponse
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from netra_backend import jsonlog
+from netra_backend.core.frames import SUBPROTOCOL
+from netra_backend.core.ids import new_id
+from netra_backend.errors import CLOSES, ERRORS, ErrorCode, Refused
+from netra_backend.server.auth import User, check_origin
+from netra_backend.server.connection import Connection, House
+from netra_backend.server.errors import error_body
+from netra_backend.server.lane import LaneClosed, lane_for
+from netra_backend.server.pool import Pool
+
+log = logging.getLogger(__name__)
+
+
+class WebSocketRoute:
+    """``GET /ws``: the ASGI endpoint of the ``netra.v1`` dialect."""
+
+    def __init__(self, house: House, pool: Pool[Connection]) -> None:
+        self._house = house
+        self._pool = pool
+
+    async def __call__(self, websocket: WebSocket) -> None:
+        """Serve one client: the border around one connection."""
+        try:
+            user = self._admit(websocket)
+        except Refused as refusal:
+            await _deny(websocket, refusal)
+            return
+        await websocket.accept(subprotocol=SUBPROTOCOL)
+        lane = lane_for(
+            websocket.scope,
+            websocket.send,
+            high_water=self._house.settings.write_high_water,
+        )
+        connection = Connection(new_id("conn"), user, lane, self._house)
+        with jsonlog.bind(connection=connection.id, user=user.id):
+            await self._serve(websocket, connection)
+
+    async def _serve(self, websocket: WebSocket, connection: Connection) -> None:
+        code = self._pool.refusal(connection.user)
+        if code is not None:
+            log.warning("connection refused", extra={"code": int(code), "pool": repr(self._pool)})
+            await connection.lost()
+            await websocket.close(int(code), CLOSES[code].reason)
+            return
+        self._pool.add(connection)
+        log.info("connected", extra=_info(websocket))
+        try:
+            await connection.open()
+            while True:
+                await connection.receive(await _next_frame(websocket))
+        except (WebSocketDisconnect, LaneClosed):
+            pass
+        except Exception:
+            log.exception("connection failed", extra=_info(websocket))
+            await connection.fail()
+        finally:
+            self._pool.remove(connection)
+            await connection.lost()
+            log.info("disconnected", extra=_info(websocket))
+
+    def _admit(self, websocket: WebSocket) -> User:
+        """Return who connects. Raises Refused."""
+        check_origin(websocket, self._house.settings.allowed_origins)
+        user = self._house.authenticator.user(websocket)
+        if SUBPROTOCOL not in websocket.scope["subprotocols"]:
+            raise Refused(ErrorCode.BAD_FRAME, f"ask for the subprotocol {SUBPROTOCOL}")
+        return user
+
+
+async def _next_frame(websocket: WebSocket) -> bytes:
+    """Return the next frame's bytes; a binary frame is read as if it were text."""
+    received = await websocket.receive()
+    if received["type"] == "websocket.disconnect":
+        raise WebSocketDisconnect(received.get("code", 1005))
+    text: str | None = received.get("text")
+    return text.encode() if text is not None else bytes(received["bytes"])
+
+
+async def _deny(websocket: WebSocket, refusal: Refused) -> None:
+    """Refuse the handshake with an HTTP answer, where the server can send one."""
+    log.info("handshake refused", extra={"code": refusal.code, **_info(websocket)})
+    if "websocket.http.response" not in websocket.scope.get("extensions", {}):
+        await websocket.close()
+        return
+    body = error_body(refusal.code, refusal.message)
+    await websocket.send_denial_response(
+        JSONResponse(body, status_code=ERRORS[refusal.code].status)
+    )
+
+
+def _info(websocket: WebSocket) -> dict[str, object]:
+    """Return what a log line says about a socket; the log writes states by their names."""
+    return {
+        "client": websocket.client,
+        "client_state": websocket.client_state,
+        "application_state": websocket.application_state,
+    }
