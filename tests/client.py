@@ -1,0 +1,158 @@
+"""A client of the ``netra.v1`` dialect for tests, written from docs/protocol.md alone.
+
+It shares no code with the server, so that a mistake in one is not repeated in the other.
+"""
+
+import asyncio
+import itertools
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from websockets.asyncio.client import ClientConnection, connect
+
+BOUND = 20.0
+
+Frame = dict[str, Any]
+
+
+class Client:
+    """One connection. Answers are matched by request; event frames are kept in order."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self.socket = socket
+        self.ready: Frame = {}
+        self.events: list[Frame] = []
+        """Event frames in the order in which they came, of all threads."""
+        self.notices: list[Frame] = []
+        """Frames with a type that answer no command."""
+        self._requests = itertools.count(1)
+        self._answers: dict[str, asyncio.Future[Frame]] = {}
+        self._arrived = asyncio.Condition()
+        self._reading = asyncio.create_task(self._read())
+
+    async def command(self, type: str, **fields: Any) -> Frame:
+        """Send a command and return its answer."""
+        request = f"r{next(self._requests)}"
+        return await self.answer({"type": type, "request": request, **fields})
+
+    async def answer(self, frame: Frame) -> Frame:
+        """Send a frame that has a request and return its answer."""
+        waiting = asyncio.get_running_loop().create_future()
+        self._answers[frame["request"]] = waiting
+        await self.socket.send(json.dumps(frame))
+        return await asyncio.wait_for(waiting, BOUND)
+
+    async def run(self, thread: str, run: str, text: str = "hi", **fields: Any) -> Frame:
+        """Start a run with one user message."""
+        return await self.command("run", input=run_input(thread, run, text), **fields)
+
+    async def follow(self, thread: str, after: str | None = None) -> Frame:
+        """Follow a thread."""
+        return await self.command("follow", thread=thread, **({"after": after} if after else {}))
+
+    async def until(self, *types: str, thread: str | None = None, bound: float = BOUND) -> Frame:
+        """Return the first event frame whose event has one of `types`, waiting for it."""
+        return await self.until_frame(
+            lambda f: f["chunk"]["type"] in types and thread in (None, f["thread"]), bound
+        )
+
+    async def until_frame(self, wanted: Any, bound: float = BOUND) -> Frame:
+        """Return the first event frame for which `wanted(frame)` is true, waiting for it."""
+        async with asyncio.timeout(bound):
+            seen = 0
+            while True:
+                for frame in self.events[seen:]:
+                    seen += 1
+                    if wanted(frame):
+                        return frame
+                async with self._arrived:
+                    if seen == len(self.events):
+                        if self._reading.done():
+                            raise ConnectionError("the connection ended")
+                        await self._arrived.wait()
+
+    async def notice(self, type: str, bound: float = BOUND) -> Frame:
+        """Return the first frame of this type that answers no command, waiting for it."""
+        async with asyncio.timeout(bound):
+            while True:
+                for frame in self.notices:
+                    if frame["type"] == type:
+                        return frame
+                async with self._arrived:
+                    if self._reading.done():
+                        raise ConnectionError("the connection ended")
+                    await self._arrived.wait()
+
+    def offsets(self, thread: str) -> list[tuple[int, int]]:
+        """Return the first and last offset that each event frame of `thread` covers."""
+        return [covered(frame) for frame in self.events if frame["thread"] == thread]
+
+    async def close(self) -> None:
+        """Close the socket."""
+        await self.socket.close()
+        await self._reading
+
+    async def _read(self) -> None:
+        try:
+            async for text in self.socket:
+                await self._take(json.loads(text))
+        except OSError:
+            pass
+        finally:
+            for waiting in self._answers.values():
+                if not waiting.done():
+                    waiting.set_exception(ConnectionError("the connection ended"))
+                    waiting.exception()
+            async with self._arrived:
+                self._arrived.notify_all()
+
+    async def _take(self, frame: Frame) -> None:
+        waiting = self._answers.pop(frame.get("request", ""), None)
+        async with self._arrived:
+            if waiting is not None:
+                waiting.set_result(frame)
+            elif "type" in frame:
+                self.notices.append(frame)
+            else:
+                self.events.append(frame)
+            self._arrived.notify_all()
+
+
+@asynccontextmanager
+async def client(url: str, token: str, **options: Any) -> AsyncIterator[Client]:
+    """Connect, wait for ``ready``, and close in the end."""
+    headers = {"Authorization": f"Bearer {token}"}
+    async with connect(
+        url, subprotocols=["netra.v1"], additional_headers=headers, max_size=None, **options
+    ) as socket:
+        connected = Client(socket)
+        connected.ready = await connected.notice("ready")
+        try:
+            yield connected
+        finally:
+            await connected.close()
+
+
+def run_input(thread: str, run: str, text: str = "hi") -> Frame:
+    """Return an AG-UI RunAgentInput with one user message."""
+    return {
+        "threadId": thread,
+        "runId": run,
+        "state": {},
+        "messages": [{"id": f"{run}-user", "role": "user", "content": text}],
+        "tools": [],
+        "context": [],
+        "forwardedProps": {},
+    }
+
+
+def covered(frame: Frame) -> tuple[int, int]:
+    """Return the first and last offset that an event frame stands for."""
+    return offset(frame.get("from", frame["id"])), offset(frame["id"])
+
+
+def offset(position: str) -> int:
+    """Return the offset of a position."""
+    return int(position.split("-")[1])

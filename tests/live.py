@@ -1,0 +1,169 @@
+"""A real server for tests: in this process on a free port, or as a process that can be killed."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import uvicorn
+
+from netra_backend.config import Settings
+from netra_backend.core.ids import UserId
+from netra_backend.core.ports import Store
+from netra_backend.server.app import NetraApp, create_app
+from netra_backend.server.auth import DevAuth, dev_key
+from netra_backend.server.lane import Protocol
+
+BOUND = 20.0
+"""Seconds after which a wait in a test has failed."""
+
+
+def token(data_dir: Path, user: str) -> str:
+    """Return a development token for `user` of the server with this data directory."""
+    return DevAuth(dev_key(data_dir)).token(UserId(user))
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@dataclass
+class Live:
+    """A server that runs in this process."""
+
+    app: NetraApp
+    data_dir: Path
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def socket_url(self) -> str:
+        return f"ws://127.0.0.1:{self.port}/ws"
+
+    def token(self, user: str = "alice") -> str:
+        return token(self.data_dir, user)
+
+
+@asynccontextmanager
+async def live(
+    agents: Mapping[str, object] | None,
+    data_dir: Path,
+    *,
+    store: Store | None = None,
+    direct: bool = True,
+    **settings: Any,
+) -> AsyncIterator[Live]:
+    """Run a server in this event loop; `direct` chooses our lane or ASGI's ``send``."""
+    app = create_app(agents, settings=Settings(data_dir=data_dir, **settings), store=store)
+    listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+    config = uvicorn.Config(
+        app,
+        ws=Protocol if direct else "websockets-sansio",
+        log_config=None,
+        lifespan="on",
+        ws_per_message_deflate=False,
+        timeout_graceful_shutdown=2,
+    )
+    server = uvicorn.Server(config)
+    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        async with asyncio.timeout(BOUND):
+            while not server.started:
+                if serving.done():
+                    serving.result()
+                await asyncio.sleep(0.005)
+        yield Live(app, data_dir, listener.getsockname()[1])
+    finally:
+        server.should_exit = True
+        await app.drain(0)
+        await asyncio.wait_for(serving, BOUND)
+        listener.close()
+
+
+@dataclass
+class ServerProcess:
+    """``netra serve`` as a process of its own, on a port that stays the same across restarts."""
+
+    data_dir: Path
+    arguments: tuple[str, ...] = ()
+    cwd: Path | None = None
+    environment: dict[str, str] = field(default_factory=dict)
+    port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def socket_url(self) -> str:
+        return f"ws://127.0.0.1:{self.port}/ws"
+
+    @property
+    def log_file(self) -> Path:
+        return self.data_dir.parent / f"{self.data_dir.name}.log"
+
+    def token(self, user: str = "alice") -> str:
+        return token(self.data_dir, user)
+
+    def start(self) -> None:
+        """Start the server; `wait_ready` says when it answers."""
+        netra = Path(sys.executable).with_name("netra")
+        command = [str(netra), "serve", *self.arguments]
+        command += ["--port", str(self.port), "--data-dir", str(self.data_dir)]
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("NETRA_")}
+        with self.log_file.open("ab") as log:
+            self.process = subprocess.Popen(
+                command,
+                cwd=self.cwd,
+                env={**environment, "NETRA_LOG_FORMAT": "json", **self.environment},
+                stdout=log,
+                stderr=log,
+            )
+
+    async def wait_ready(self, bound: float = BOUND) -> float:
+        """Return the seconds until ``/health/ready`` answered 200."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        while loop.time() - began < bound:
+            assert self.process is not None
+            if self.process.poll() is not None:
+                raise AssertionError(f"the server exited: {self.log_file.read_text()[-2000:]}")
+            if await asyncio.to_thread(self._ready):
+                return loop.time() - began
+            await asyncio.sleep(0.02)
+        raise AssertionError(f"not ready in {bound} s: {self.log_file.read_text()[-2000:]}")
+
+    def kill(self) -> None:
+        """Kill the process with SIGKILL."""
+        self.stop(signal.SIGKILL)
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+        """Send a signal and wait for the end; return the exit code."""
+        if self.process is None:
+            return 0
+        process, self.process = self.process, None
+        process.send_signal(how)
+        return process.wait(BOUND)
+
+    def _ready(self) -> bool:
+        try:
+            with urlopen(f"{self.url}/health/ready", timeout=2) as answer:
+                return bool(answer.status == 200)
+        except (URLError, OSError):
+            return False
