@@ -8,6 +8,7 @@ exception is a lost lease: then somebody else writes it.
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractContextManager
 
 import msgspec
 from ag_ui.core import EventType, RunAgentInput
@@ -64,6 +65,7 @@ class Execution:
         self._events = 0
         self._ending: asyncio.Future[Position] | None = None
         loop = asyncio.get_running_loop()
+        self._began = loop.time()
         self._deadline = loop.call_later(limits.timeout, self._time_out)
         self._stopper: asyncio.Task[None] | None = None
         self._reaper: asyncio.Task[None] | None = None
@@ -92,17 +94,24 @@ class Execution:
         self.task.cancel()
 
     async def _execute(self) -> None:
-        with jsonlog.bind(
-            run=self.run.key.id, thread=self.run.thread.id, correlation=self.run.correlation
-        ):
+        with self._named():
             try:
                 await self._consume()
             finally:
                 self._deadline.cancel()
 
+    def _named(self) -> AbstractContextManager[None]:
+        """Put the run's ids on every line that is logged inside."""
+        return jsonlog.bind(
+            run=self.run.key.id,
+            thread=self.run.thread.id,
+            user=self.run.key.owner,
+            correlation=self.run.correlation,
+        )
+
     async def _consume(self) -> None:
         """Take what the agent yields until it ends, fails or is stopped: the border of a run."""
-        log.info("run started", extra={"agent": self.run.agent, "user": self.run.key.owner})
+        log.info("run started", extra={"agent": self.run.agent})
         try:
             terminal = await self._take_all()
         except asyncio.CancelledError:
@@ -239,8 +248,16 @@ class Execution:
             self._assign(status)
             self._deadline.cancel()
             end = End(status, interrupts)
-            self._ending = asyncio.ensure_future(self._outbox.finish(events, end))
+            self._ending = asyncio.ensure_future(self._write_end(events, end))
         return self._ending
+
+    async def _write_end(self, events: Sequence[Event], end: End) -> Position:
+        position = await self._outbox.finish(events, end)
+        seconds = round(asyncio.get_running_loop().time() - self._began, 3)
+        fields = {"status": end.status, "events": self._outbox.appended, "seconds": seconds}
+        with self._named():
+            log.info("run ended", extra=fields)
+        return position
 
     def _assign(self, status: RunStatus) -> None:
         """Assign the status: the only place that does."""

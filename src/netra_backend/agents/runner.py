@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
-from ag_ui.core import EventType, ResumeEntry, RunAgentInput
+from ag_ui.core import PROTOCOL_VERSION, EventType, ResumeEntry, RunAgentInput
 from msgspec import Struct
 
 from netra_backend import jsonlog
@@ -139,10 +139,9 @@ class Runner:
             # Another run came and went between the fold and the creation.
             conversation, _ = await self.conversation(thread, upto=run.started.offset - 1)
         self._bus.publish(thread, [Entry(run.started, key.id, now, started)])
-        ingest = Ingest(conversation)
         complete = _complete(given, conversation, fresh)
-        if complete.state is not None:
-            ingest.set_state(complete.state)
+        conversation.apply(started)
+        ingest = Ingest(conversation)
         outbox = Outbox(self._store, self._bus, lease, now=self._now, window=self._window)
         execution = Execution(
             run,
@@ -312,6 +311,7 @@ def _run_started(given: RunAgentInput, fresh: Sequence[object]) -> Event:
         "type": EventType.RUN_STARTED,
         "threadId": given.thread_id,
         "runId": given.run_id,
+        "protocolVersion": PROTOCOL_VERSION,
         "input": msgspec.Raw(wire_json(shown)),
     }
     if given.parent_run_id is not None:

@@ -183,7 +183,7 @@ def _routes(
         return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
 
     return [
-        StarletteWebSocketRoute("/ws", WebSocketRoute(house, pool)),
+        StarletteWebSocketRoute("/ws", WebSocketRoute(house, pool).connect),
         *(_route(house, endpoint) for endpoint in endpoints),
         Route("/openapi.json", describe),
         Route("/health/live", live),

@@ -190,7 +190,7 @@ class Connection:
                 await self._refresh(effect)
 
     async def _start_run(self, effect: StartRun) -> None:
-        given = decode_input(effect.input)
+        given = decode_input(bytes(effect.input))
         thread = effect.thread if effect.thread is not None else given.thread_id
         if given.thread_id != thread:
             raise FrameError(
@@ -318,7 +318,7 @@ class Connection:
     def _refuse(self, effect: Effect, refusal: Refused) -> None:
         metrics.REFUSALS.labels(refusal.code.value).inc()
         self._forget(effect)
-        self._send(refused(refusal, getattr(effect, "request", None), jsonlog.correlation()))
+        self._send(refused(refusal, getattr(effect, "request", None), str(jsonlog.correlation())))
 
     def _forget(self, effect: Effect) -> None:
         """A follow that failed follows nothing."""

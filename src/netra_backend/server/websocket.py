@@ -23,13 +23,13 @@ log = logging.getLogger(__name__)
 
 
 class WebSocketRoute:
-    """``GET /ws``: the ASGI endpoint of the ``netra.v1`` dialect."""
+    """``GET /ws``: the ``netra.v1`` dialect."""
 
     def __init__(self, house: House, pool: Pool[Connection]) -> None:
         self._house = house
         self._pool = pool
 
-    async def __call__(self, websocket: WebSocket) -> None:
+    async def connect(self, websocket: WebSocket) -> None:
         """Serve one client: the border around one connection."""
         try:
             user = self._admit(websocket)
