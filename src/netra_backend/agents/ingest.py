@@ -20,7 +20,6 @@ from pydantic import BaseModel
 
 from netra_backend import jsonlog
 from netra_backend.core.chunks import CHUNKS, Expander
-from netra_backend.core.constructs import Constructs
 from netra_backend.core.events import (
     TERMINAL,
     Body,
@@ -58,19 +57,16 @@ class Item(Struct, frozen=True):
 class Ingest:
     """The events of one run, checked one after another.
 
-    `conversation` is the thread before the run: ids that it has may not be started again, and
-    its state is what the run's patches apply to.
+    `conversation` is the thread up to the run's RUN_STARTED: ids that it has may not be started
+    again, and its state is what the run's patches apply to. What it takes, the fold takes: both
+    ask the same constructs.
     """
 
     def __init__(self, conversation: Conversation) -> None:
-        self._constructs = Constructs(conversation.used_ids())
+        self._constructs = conversation.constructs
         self._expander = Expander()
         self._state = {} if conversation.state is UNSET else conversation.state
         self._activities: dict[str, Any] = {}
-
-    def set_state(self, state: Any) -> None:
-        """Note that the run begins with this state."""
-        self._state = state
 
     def take(self, item: object) -> list[Item]:
         """Return what the agent's `item` puts into the log: nothing, one event or several.
@@ -85,7 +81,8 @@ class Ingest:
             return []
         fast = _plain(item)
         if fast is not None and self._expander.idle:
-            return [self._accept(*fast)]
+            accepted = self._accept(*fast)
+            return [accepted] if fast[1].delta else []  # a keep-alive says nothing to a reader
         event = event_from_json(wire_json(item))
         body = body_of(event)
         if body.type not in CHUNKS and self._expander.idle:

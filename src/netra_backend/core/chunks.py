@@ -1,9 +1,12 @@
 """Chunks: AG-UI's ``*_CHUNK`` shorthand, written out as START, CONTENT and END.
 
 The log holds only the long form, so that every reader needs to know one. A stream of chunks of
-one kind stays open until a chunk with another id, or any other event, comes. Source: AG-UI 1.0,
-the event documentation of TEXT_MESSAGE_CHUNK, TOOL_CALL_CHUNK and REASONING_MESSAGE_CHUNK.
+one kind stays open until a chunk with another id comes, or any event but those that stand beside
+a message. Source: AG-UI 1.0, the event documentation of TEXT_MESSAGE_CHUNK, TOOL_CALL_CHUNK and
+REASONING_MESSAGE_CHUNK, and its TypeScript client (``chunks/transform.ts``).
 """
+
+from typing import Any
 
 from ag_ui.core import EventType
 from msgspec import structs
@@ -27,6 +30,15 @@ _END = {
     EventType.REASONING_MESSAGE_CHUNK: EventType.REASONING_MESSAGE_END,
 }
 CHUNKS = frozenset(_START)
+_BESIDE = frozenset(
+    {
+        EventType.RAW,
+        EventType.ACTIVITY_SNAPSHOT,
+        EventType.ACTIVITY_DELTA,
+        EventType.REASONING_ENCRYPTED_VALUE,
+    }
+)
+"""What may come between two chunks of one message."""
 
 
 class Expander:
@@ -42,11 +54,14 @@ class Expander:
 
     def expand(self, body: Body) -> list[Body]:
         """Return what `body` stands for. Raises EventError for a first chunk without its id."""
+        if body.type in _BESIDE:
+            return [body]
         if body.type not in CHUNKS:
             return [*self.close(), body]
         subject = _id(body) or self._continued(body.type)
-        before = [] if self._open == (body.type, subject) else self._begin(body, subject)
-        return [*before, *_content(body, subject)]
+        if self._open == (body.type, subject):
+            return _content(body, subject, metadata=body.metadata)
+        return [*self._begin(body, subject), *_content(body, subject, metadata=None)]
 
     def close(self) -> list[Body]:
         """Return the END of the stream of chunks that is open, if one is."""
@@ -81,24 +96,27 @@ def _about(kind: EventType, subject: str) -> Body:
     return Body(type=kind, message_id=subject)
 
 
-def _described(body: Body) -> dict[str, str | None]:
-    """Return the fields of a first chunk that belong to its START."""
+def _described(body: Body) -> dict[str, Any]:
+    """Return the fields of a first chunk that belong to its START, its metadata among them."""
     if body.type is EventType.TOOL_CALL_CHUNK:
         return {
             "tool_call_name": body.tool_call_name,
             "parent_message_id": body.parent_message_id,
             "subagent_run_id": body.subagent_run_id,
+            "metadata": body.metadata,
         }
     role = "reasoning" if body.type is EventType.REASONING_MESSAGE_CHUNK else "assistant"
     return {
         "role": body.role or role,
         "name": body.name,
         "subagent_run_id": body.subagent_run_id,
+        "metadata": body.metadata,
     }
 
 
-def _content(body: Body, subject: str) -> list[Body]:
-    """Return the CONTENT of a chunk; a chunk without text has none."""
-    if not body.delta:
+def _content(body: Body, subject: str, *, metadata: dict[str, Any] | None) -> list[Body]:
+    """Return the CONTENT of a chunk; a chunk without text and metadata has none."""
+    if not body.delta and metadata is None:
         return []
-    return [structs.replace(_about(_CONTENT[body.type], subject), delta=body.delta)]
+    content = _about(_CONTENT[body.type], subject)
+    return [structs.replace(content, delta=body.delta or "", metadata=metadata)]

@@ -5,14 +5,15 @@ once; all followers share the bytes.
 """
 
 import re
-from typing import NoReturn
+from typing import Any
 
 import msgspec
 from ag_ui.core import RunAgentInput
 from msgspec import Raw
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
-from netra_backend.core.frames import ClientFrame, ServerFrame
+from netra_backend.core.frames import ClientFrame, DecideCommand, ServerFrame
 from netra_backend.core.ids import ThreadId
 from netra_backend.core.positions import Position
 from netra_backend.core.resume import Piece
@@ -24,10 +25,16 @@ MAX_DEPTH = 100
 MAX_REQUEST_LENGTH = 64
 """Characters of a command's ``request``."""
 
+MAX_SHOWN_LENGTH = 300
+"""Characters of an error's text: it may quote what the client sent."""
+
+MAX_PROBLEMS = 1_000
+"""Wrong fields of one input that are looked through for the first one."""
+
 _decoder: msgspec.json.Decoder[ClientFrame] = msgspec.json.Decoder(ClientFrame)
 _encode = msgspec.json.Encoder().encode
 _request = msgspec.json.Decoder(dict[str, Raw]).decode
-_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)
+_BRACKETS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 _WHERE = re.compile(r" - at `(\$[^`]*)`\Z")
 
 
@@ -42,11 +49,15 @@ def decode_command(data: bytes, *, frame_bytes: int) -> ClientFrame:
             f"the frame has {len(data)} bytes; the limit is {frame_bytes}",
             code=ErrorCode.TOO_BIG,
         )
-    _check_depth(data)
+    reading = "$"
     try:
+        _check(data)
         command: ClientFrame = _decoder.decode(data)
+        if isinstance(command, DecideCommand):
+            reading = "$.payload"
+            msgspec.json.decode(command.payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        _refuse(data, error)
+        raise _refusal(error, request=_request_of(data), root=reading) from error
     request = command.request
     if request is not None and not 1 <= len(request) <= MAX_REQUEST_LENGTH:
         raise FrameError(
@@ -60,17 +71,16 @@ def decode_input(raw: bytes, *, where: str = "$.input") -> RunAgentInput:
 
     Raises FrameError (``bad_input``) with the path of the first field that was wrong.
     """
-    _check_depth(raw)
     try:
-        return RunAgentInput.model_validate_json(raw)
+        _check(raw)
+        given = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _refusal(error, code=ErrorCode.BAD_INPUT, root=where) from error
+    try:
+        return RunAgentInput.model_validate(given)
     except ValidationError as error:
-        problem = error.errors(include_input=False, include_url=False)[0]
-        path = "".join(
-            f"[{part}]" if isinstance(part, int) else f".{part}" for part in problem["loc"]
-        )
-        raise FrameError(
-            problem["msg"], code=ErrorCode.BAD_INPUT, where=f"{where}{path}"
-        ) from error
+        path, message = _problem(error, given)
+        raise FrameError(message, code=ErrorCode.BAD_INPUT, where=f"{where}{path}") from error
 
 
 def encode_frame(frame: ServerFrame) -> bytes:
@@ -94,8 +104,14 @@ def event_frame(thread: ThreadId, piece: Piece) -> bytes:
     )
 
 
-def _check_depth(data: bytes) -> None:
-    """Raise FrameError if `data` nests deeper than MAX_DEPTH; costs two counts normally."""
+def _check(data: bytes) -> None:
+    """Raise a DecodeError or UnicodeDecodeError for what the decoder would let pass.
+
+    It does not look into text that it skips, and it takes nesting as deep as its stack. This
+    costs two counts and one look for bytes that are no ASCII, normally.
+    """
+    if not data.isascii():
+        data.decode()
     if data.count(b"[") + data.count(b"{") <= MAX_DEPTH:
         return
     depth = 0
@@ -104,17 +120,55 @@ def _check_depth(data: bytes) -> None:
         if mark in (b"[", b"{"):
             depth += 1
             if depth > MAX_DEPTH:
-                raise FrameError(f"the frame nests deeper than {MAX_DEPTH}")
+                raise msgspec.DecodeError(f"this nests deeper than {MAX_DEPTH}")
         elif mark in (b"]", b"}"):
             depth -= 1
 
 
-def _refuse(data: bytes, error: Exception) -> NoReturn:
-    """Raise the FrameError for bytes that are no command."""
+def _refusal(
+    error: Exception,
+    *,
+    request: str | None = None,
+    code: ErrorCode = ErrorCode.BAD_FRAME,
+    root: str = "$",
+) -> FrameError:
+    """Return the FrameError for bytes that could not be decoded."""
     text = str(error)
     found = _WHERE.search(text)
-    where = found[1] if found else "$"
-    raise FrameError(_WHERE.sub("", text), where=where, request=_request_of(data)) from error
+    where = f"{root}{found[1][1:]}" if found else root
+    return FrameError(_short(_WHERE.sub("", text)), code=code, where=where, request=request)
+
+
+def _problem(error: ValidationError, given: Any) -> tuple[str, str]:
+    """Return the path and the text of the first field that was wrong.
+
+    Of the alternatives that a field may be, the one that was right the furthest is meant.
+    """
+    if error.error_count() > MAX_PROBLEMS:
+        return "", f"{error.error_count()} fields are wrong"
+    problems = error.errors(include_input=False, include_url=False, include_context=False)
+    paths = [_path(problem, given) for problem in problems]
+    path, problem = max(
+        (item for item in zip(paths, problems, strict=True) if item[0].startswith(paths[0])),
+        key=lambda item: len(item[0]),
+    )
+    return path, _short(problem["msg"])
+
+
+def _path(problem: ErrorDetails, given: Any) -> str:
+    """Return where the problem is, without what pydantic names there that is not in the data."""
+    path, missing = "", problem["type"] == "missing"
+    for index, part in enumerate(problem["loc"]):
+        last = index == len(problem["loc"]) - 1
+        if isinstance(part, int) and isinstance(given, list):
+            path, given = f"{path}[{part}]", given[part]
+        elif isinstance(given, dict) and (part in given or (missing and last)):
+            path, given = f"{path}.{part}", given.get(part)
+    return path
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= MAX_SHOWN_LENGTH else f"{text[:MAX_SHOWN_LENGTH]}…"
 
 
 def _request_of(data: bytes) -> str | None:

@@ -8,9 +8,12 @@ middle. Rules: the AG-UI 1.0 event documentation, as ``ag-ui-validate`` checks i
 
 from collections.abc import Callable
 from enum import Enum
+from typing import NamedTuple
 
+import msgspec
 from ag_ui.core import EventType
 
+from netra_backend.core.chunks import CHUNKS
 from netra_backend.core.events import TERMINAL, Body, Event, event_from_body
 from netra_backend.errors import EventError
 
@@ -58,23 +61,33 @@ _CLOSER: dict[Kind, Callable[[str], Body]] = {
         type=EventType.SUBAGENT_ERROR, subagent_run_id=id, message="The run ended."
     ),
 }
-_REPEATABLE = frozenset({Kind.STEP, Kind.SUBAGENT})
-"""A step may be taken twice and a suspended subagent resumed; other ids are used once."""
+_ONCE = frozenset({Kind.TEXT, Kind.TOOL, Kind.REASONING})
+"""These build messages, so their ids are used once; a step or a block may come again."""
+
+
+class Used(NamedTuple):
+    """The ids that a thread has given to messages and to tool calls."""
+
+    messages: frozenset[str] = frozenset()
+    calls: frozenset[str] = frozenset()
+
+
+_NOTHING = Used()
 
 
 class Constructs:
     """What is open in one run, in the order in which it was opened.
 
-    `used` are the ids of messages and tool calls that the thread already has: a run may not
-    start one of them again, because a follower could not tell the two apart.
+    `used` are the ids that the thread already has: a run may not start one of them again, because
+    a follower could not tell the two apart. Results may come for calls of earlier runs.
     """
 
-    def __init__(self, used: frozenset[str] = frozenset()) -> None:
+    def __init__(self, used: Used = _NOTHING) -> None:
         self._open: dict[tuple[Kind, str], Event] = {}
-        self._used: set[tuple[Kind, str]] = {
-            (kind, id) for id in used for kind in (Kind.TEXT, Kind.TOOL, Kind.REASONING)
-        }
-        self._calls = set(used)
+        self._used = {(kind, id) for id in used.messages for kind in (Kind.TEXT, Kind.REASONING)}
+        self._used.update((Kind.TOOL, id) for id in used.calls)
+        self._calls = set(used.calls)
+        self._begun = False
         self._ended = False
 
     def accept(self, event: Event, body: Body) -> None:
@@ -88,26 +101,38 @@ class Constructs:
             self._start(_OPENS[kind], event, body)
         elif kind in _CLOSES:
             self._end(_CLOSES[kind], body)
+        elif kind in CHUNKS:
+            raise EventError(f"{_name(body)} must be written out as START, CONTENT and END")
+        elif kind is EventType.RUN_STARTED:
+            self._begin()
         elif kind is EventType.TOOL_CALL_RESULT:
             self._result(body)
         elif kind is EventType.MESSAGES_SNAPSHOT:
             self._learn_calls(body)
         elif kind in TERMINAL:
             self._terminate(body)
+        self._begun = True
+
+    def is_open(self, kind: Kind, id: str) -> bool:
+        """Return whether the construct was started and not yet ended."""
+        return (kind, id) in self._open
 
     def closers(self) -> list[Event]:
         """Return the events that close everything that is open, the innermost first."""
         return [event_from_body(_CLOSER[kind](id)) for kind, id in reversed(self._open)]
 
     def openers(self) -> list[Event]:
-        """Return the events that opened what is open, in their order."""
-        return list(self._open.values())
+        """Return the events that open again what is open, in their order.
+
+        They carry no metadata: what it was merged into has it, and may have newer.
+        """
+        return [_without_metadata(event) for event in self._open.values()]
 
     def _extend(self, kind: Kind, body: Body) -> None:
         if (kind, _subject(kind, body)) not in self._open:
             raise EventError(f"{_name(body)}: no such {kind.value} is open")
-        if type(body.delta) is not str or not body.delta:
-            raise EventError(f"{_name(body)}: the delta must be a non-empty string")
+        if type(body.delta) is not str:
+            raise EventError(f"{_name(body)}: the delta must be a string")
 
     def _start(self, kind: Kind, event: Event, body: Body) -> None:
         key = (kind, _subject(kind, body))
@@ -116,7 +141,7 @@ class Constructs:
         if key in self._used:
             raise EventError(f"{_name(body)}: this id was used before in the thread; make new ids")
         self._open[key] = event
-        if kind not in _REPEATABLE:
+        if kind in _ONCE:
             self._used.add(key)
 
     def _end(self, kind: Kind, body: Body) -> None:
@@ -125,6 +150,12 @@ class Constructs:
             raise EventError(f"{_name(body)}: no such {kind.value} is open")
         if kind is Kind.TOOL:
             self._calls.add(key[1])
+        if kind is Kind.SUBAGENT and (body.outcome or {}).get("type") != "suspended":
+            self._used.add(key)
+
+    def _begin(self) -> None:
+        if self._begun:
+            raise EventError("RUN_STARTED in the middle of a run")
 
     def _result(self, body: Body) -> None:
         call = body.tool_call_id or ""
@@ -158,6 +189,13 @@ def _subject(kind: Kind, body: Body) -> str:
     if not id:
         raise EventError(f"{body.type.value} does not say which {kind.value} it means")
     return id
+
+
+def _without_metadata(event: Event) -> Event:
+    fields = msgspec.json.decode(event.data)
+    if fields.pop("metadata", None) is None:
+        return event
+    return Event(event.type, msgspec.json.encode(fields))
 
 
 def _name(body: Body) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 from ag_ui.core import EventType
-from msgspec import Struct, field
+from msgspec import Struct
 
 from netra_backend.core.ids import RunId
 from netra_backend.core.positions import Position
@@ -89,23 +89,33 @@ class _Only(Struct, frozen=True):
     type: EventType
 
 
-class _Wire(Struct, frozen=True, rename="camel", omit_defaults=True):
-    """A delta as bytes: exactly the fields that AG-UI requires, in its order."""
+class _Delta(
+    Struct,
+    frozen=True,
+    rename="camel",
+    omit_defaults=True,
+    forbid_unknown_fields=True,
+    kw_only=True,
+):
+    """A delta with exactly the fields that AG-UI requires, in its order."""
 
     type: EventType
-    message_id: str | None = field(default=None)
-    tool_call_id: str | None = field(default=None)
-    delta: str = ""
+    message_id: str | None = None
+    tool_call_id: str | None = None
+    delta: str
 
 
 _decode_body = msgspec.json.Decoder(Body).decode
 _decode_type = msgspec.json.Decoder(_Only).decode
+_decode_delta = msgspec.json.Decoder(_Delta).decode
 _encode = msgspec.json.Encoder().encode
 
 
 def event_from_json(data: bytes) -> Event:
     """Return the event whose wire bytes are `data`. Raises EventError if they are no event."""
     try:
+        if not data.isascii():
+            data.decode()  # msgspec does not check the text that it skips
         return Event(_decode_type(data).type, data)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise EventError(f"not an AG-UI event: {error}") from error
@@ -127,19 +137,23 @@ def body_of(event: Event) -> Body:
 def delta_event(kind: EventType, subject: str, delta: str) -> Event:
     """Return the `kind` event that adds `delta` to the message or tool call `subject`."""
     if kind is EventType.TOOL_CALL_ARGS:
-        return Event(kind, _encode(_Wire(kind, tool_call_id=subject, delta=delta)))
-    return Event(kind, _encode(_Wire(kind, message_id=subject, delta=delta)))
+        return Event(kind, _encode(_Delta(type=kind, tool_call_id=subject, delta=delta)))
+    return Event(kind, _encode(_Delta(type=kind, message_id=subject, delta=delta)))
 
 
-def plain_delta(body: Body) -> tuple[str, str] | None:
-    """Return ``(subject, delta)`` if `body` is a delta that carries nothing else, or None.
+def plain_delta(event: Event) -> tuple[str, str] | None:
+    """Return ``(subject, delta)`` if `event` is a delta that carries nothing else, or None.
 
-    Only such a delta may be merged with its neighbour: one with metadata, a timestamp or a
-    subagent says something about itself that a merged event could not repeat.
+    Only such a delta may be merged with its neighbour: one with metadata, a timestamp, a
+    subagent or a field that we do not know says something that a merged event could not repeat.
     """
-    if body.type not in DELTAS or type(body.delta) is not str:
+    if event.type not in DELTAS:
         return None
-    if body.timestamp is not None or body.metadata is not None or body.subagent_run_id is not None:
+    try:
+        delta = _decode_delta(event.data)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         return None
-    subject = body.tool_call_id if body.type is EventType.TOOL_CALL_ARGS else body.message_id
-    return (subject, body.delta) if subject else None
+    subject, other = delta.message_id, delta.tool_call_id
+    if event.type is EventType.TOOL_CALL_ARGS:
+        subject, other = other, subject
+    return (subject, delta.delta) if subject and other is None else None

@@ -2,36 +2,41 @@
 
 A `Conversation` is what a client shows after it applied every event: messages, state, the newest
 run, what is open. Its law: folding a merged replay, or a prelude and what follows it, gives the
-same as folding every entry. Source of the rules: AG-UI 1.0, as its client applies events.
+same as folding every entry. Source of the rules: AG-UI 1.0, as its TypeScript client applies
+events, with two additions for those who did not send the run's input and for those who join in
+the middle: RUN_STARTED brings the input's state, and a message that is being written survives a
+MESSAGES_SNAPSHOT that lacks it.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import jsonpatch
 from ag_ui.core import EventType
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
-from netra_backend.core.constructs import Constructs
+from netra_backend.core.constructs import Constructs, Used
 from netra_backend.core.events import TERMINAL, Body, Event, body_of
-
-JsonObject = dict[str, Any]
+from netra_backend.core.messages import JsonObject, Message, Messages
+from netra_backend.errors import EventError
 
 
 class Conversation:
     """The state of a thread's log up to some position. `apply` is total for a legal log."""
 
     def __init__(self) -> None:
-        self._messages: dict[str, _Message] = {}
-        self._calls: dict[str, _Call] = {}
-        self._apply = {
-            EventType.RUN_STARTED: self._run_started,
-            EventType.TEXT_MESSAGE_START: self._text_start,
+        self._messages = Messages()
+        self._apply: dict[EventType, Callable[[Body], None]] = {
+            EventType.TEXT_MESSAGE_START: self._message_start,
             EventType.TEXT_MESSAGE_CONTENT: self._message_content,
-            EventType.REASONING_MESSAGE_START: self._reasoning_start,
+            EventType.TEXT_MESSAGE_END: self._message_end,
+            EventType.REASONING_MESSAGE_START: self._message_start,
             EventType.REASONING_MESSAGE_CONTENT: self._message_content,
+            EventType.REASONING_MESSAGE_END: self._message_end,
             EventType.REASONING_ENCRYPTED_VALUE: self._encrypted_value,
             EventType.TOOL_CALL_START: self._call_start,
             EventType.TOOL_CALL_ARGS: self._call_args,
+            EventType.TOOL_CALL_END: self._call_end,
             EventType.TOOL_CALL_RESULT: self._call_result,
             EventType.STATE_SNAPSHOT: self._state_snapshot,
             EventType.STATE_DELTA: self._state_delta,
@@ -49,14 +54,12 @@ class Conversation:
         """What is open in the newest run."""
 
     def apply(self, event: Event) -> None:
-        """Take the next event of the log."""
+        """Take the next event of the log. Raises EventError if it is illegal there."""
         body = body_of(event)
         if body.type is EventType.RUN_STARTED:
-            self.constructs, self.terminal, self.run_id = (
-                Constructs(self.used_ids()),
-                None,
-                body.run_id,
-            )
+            self._run_started(body)
+        elif self.run_id is None:
+            raise EventError(f"{body.type.value} before any RUN_STARTED")
         self.constructs.accept(event, body)
         rule = self._apply.get(body.type)
         if rule is not None:
@@ -66,69 +69,85 @@ class Conversation:
 
     def messages(self) -> list[JsonObject]:
         """Return the messages as AG-UI ``Message`` objects, in order; those being written too."""
-        return [message.to_json() for message in self._messages.values()]
+        return [message.to_json() for message in self._messages]
 
-    def used_ids(self) -> frozenset[str]:
+    def used_ids(self) -> Used:
         """Return the ids of messages and tool calls, which a new run may not start again."""
-        return frozenset(self._messages) | frozenset(self._calls)
+        return Used(*self._messages.ids())
 
     def knows_message(self, id: str) -> bool:
         """Return whether the thread has a message with this id."""
-        return id in self._messages
+        return self._messages.get(id) is not None
 
     # --- one rule per event type ---
 
     def _run_started(self, body: Body) -> None:
+        """Begin a run, after what its input brings: the run may not start those ids again."""
+        if self.run_id is not None and self.terminal is None:
+            raise EventError(f"RUN_STARTED while run {self.run_id!r} has not ended")
         given = body.input or {}
-        for message in given.get("messages") or ():
-            self._messages.setdefault(str(message.get("id")), _Message.from_json(message))
+        self._messages.add_missing(given.get("messages") or ())
         if given.get("state") is not None:
             self.state = given["state"]
+        self.run_id, self.terminal = body.run_id or "", None
+        self.constructs = Constructs(self.used_ids())
 
-    def _text_start(self, body: Body) -> None:
-        self._start(body, body.role or "assistant")
-
-    def _reasoning_start(self, body: Body) -> None:
-        self._start(body, "reasoning")
-
-    def _start(self, body: Body, role: str) -> None:
-        """Begin a message; one that a prelude has brought already is continued."""
+    def _message_start(self, body: Body) -> None:
+        """Begin a message; one that a tool call or a prelude has brought already is continued."""
         id = body.message_id or ""
-        if id not in self._messages:
+        message = self._messages.get(id)
+        if message is None:
+            reasoning = body.type is EventType.REASONING_MESSAGE_START
+            role = "reasoning" if reasoning else body.role or "assistant"
             about = {"name": body.name, "subagentRunId": body.subagent_run_id}
-            self._messages[id] = _Message(id, role, about, text=[])
+            message = Message(id, role, about, content="")
+            self._messages.append(message)
+        message.note(body)
 
     def _message_content(self, body: Body) -> None:
         message = self._messages.get(body.message_id or "")
-        if message is not None and message.text is not None:
-            message.text.append(body.delta)
+        if message is not None:
+            message.write(body.delta)
+            message.note(body)
+
+    def _message_end(self, body: Body) -> None:
+        message = self._messages.get(body.message_id or "")
+        if message is not None:
+            message.note(body)
 
     def _encrypted_value(self, body: Body) -> None:
         id = body.entity_id or ""
-        target = self._calls.get(id) if body.subtype == "tool-call" else self._messages.get(id)
+        of_call = body.subtype == "tool-call"
+        target = self._messages.call(id) if of_call else self._messages.get(id)
         if target is not None:
             target.about["encryptedValue"] = body.encrypted_value
 
     def _call_start(self, body: Body) -> None:
-        id = body.tool_call_id or ""
-        if id in self._calls:
-            return
-        self._calls[id] = call = _Call(id, body.tool_call_name or "")
-        parent = body.parent_message_id or id
-        if parent not in self._messages:
+        """Begin a call; one that a snapshot has brought already is continued."""
+        id, name = body.tool_call_id or "", body.tool_call_name or ""
+        call = self._messages.call(id)
+        if call is None:
             about = {"subagentRunId": body.subagent_run_id}
-            self._messages[parent] = _Message(parent, "assistant", about)
-        self._messages[parent].calls.append(call)
+            call = self._messages.add_call(id, body.parent_message_id, about)
+        call.name = name
+        call.note(body)
 
     def _call_args(self, body: Body) -> None:
-        call = self._calls.get(body.tool_call_id or "")
+        call = self._messages.call(body.tool_call_id or "")
         if call is not None:
             call.arguments.append(body.delta)
+            call.note(body)
+
+    def _call_end(self, body: Body) -> None:
+        call = self._messages.call(body.tool_call_id or "")
+        if call is not None:
+            call.note(body)
 
     def _call_result(self, body: Body) -> None:
-        id = body.message_id or ""
         about = {"toolCallId": body.tool_call_id, "subagentRunId": body.subagent_run_id}
-        self._messages[id] = _Message(id, "tool", about, content=body.content)
+        message = Message(body.message_id or "", "tool", about, content=body.content)
+        message.note(body)
+        self._messages.add_result(message, body.tool_call_id or "")
 
     def _state_snapshot(self, body: Body) -> None:
         self.state = body.snapshot
@@ -138,23 +157,27 @@ class Conversation:
         self.state = patched(base, body.delta)
 
     def _messages_snapshot(self, body: Body) -> None:
-        self._messages.clear()
-        self._calls.clear()
-        for given in body.messages or ():
-            message = _Message.from_json(given)
-            self._messages[message.id] = message
-            self._calls.update((call.id, call) for call in message.calls)
+        self._messages.replace(body.messages or (), self.constructs)
 
     def _activity_snapshot(self, body: Body) -> None:
         id = body.message_id or ""
-        if id not in self._messages or body.replace is not False:
-            about = {"activityType": body.activity_type, "subagentRunId": body.subagent_run_id}
-            self._messages[id] = _Message(id, "activity", about, content=body.content)
+        about = {"activityType": body.activity_type, "subagentRunId": body.subagent_run_id}
+        message = self._messages.get(id)
+        if message is None:
+            message = Message(id, "activity", about, content=body.content)
+            self._messages.append(message)
+        elif body.replace is not False:
+            message.become_activity(about, body.content)
+        if message.role == "activity":
+            message.note(body)
 
     def _activity_delta(self, body: Body) -> None:
         message = self._messages.get(body.message_id or "")
-        if message is not None:
-            message.content = patched(message.content, body.patch)
+        if message is not None and message.role == "activity":
+            base = {} if message.content is UNSET else message.content
+            about = {"activityType": body.activity_type}
+            message.become_activity(about, patched(base, body.patch))
+            message.note(body)
 
 
 def patched(document: Any, patch: Any) -> Any:
@@ -165,76 +188,11 @@ def patched(document: Any, patch: Any) -> Any:
     """
     try:
         return jsonpatch.apply_patch(document, patch)
-    except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, TypeError, KeyError):
+    except (
+        jsonpatch.JsonPatchException,
+        jsonpatch.JsonPointerException,
+        KeyError,
+        RecursionError,
+        TypeError,
+    ):
         return document
-
-
-class _Call:
-    """A tool call as it grows."""
-
-    __slots__ = ("about", "arguments", "id", "name")
-
-    def __init__(self, id: str, name: str) -> None:
-        self.id = id
-        self.name = name
-        self.arguments: list[str] = []
-        self.about: JsonObject = {}
-
-    @classmethod
-    def from_json(cls, given: JsonObject) -> "_Call":
-        function = given.get("function") or {}
-        call = cls(str(given.get("id")), str(function.get("name")))
-        call.arguments.append(str(function.get("arguments", "")))
-        call.about = {k: v for k, v in given.items() if k not in ("id", "type", "function")}
-        return call
-
-    def to_json(self) -> JsonObject:
-        function = {"name": self.name, "arguments": "".join(self.arguments)}
-        return {"id": self.id, "type": "function", "function": function, **_set(self.about)}
-
-
-class _Message:
-    """A message as it grows: streamed text, or content that came whole, and tool calls."""
-
-    __slots__ = ("about", "calls", "content", "id", "role", "text")
-
-    def __init__(
-        self,
-        id: str,
-        role: str,
-        about: JsonObject,
-        *,
-        content: Any | UnsetType = UNSET,
-        text: list[str] | None = None,
-    ) -> None:
-        self.id = id
-        self.role = role
-        self.about = about
-        self.content = content
-        self.text = text
-        self.calls: list[_Call] = []
-
-    @classmethod
-    def from_json(cls, given: JsonObject) -> "_Message":
-        rest = ("id", "role", "content", "toolCalls")
-        about = {key: value for key, value in given.items() if key not in rest}
-        role = str(given.get("role"))
-        message = cls(str(given.get("id")), role, about, content=given.get("content", UNSET))
-        if isinstance(message.content, str):
-            message.text, message.content = [message.content], UNSET
-        message.calls = [_Call.from_json(call) for call in given.get("toolCalls") or ()]
-        return message
-
-    def to_json(self) -> JsonObject:
-        shown: JsonObject = {"id": self.id, "role": self.role}
-        if self.text is not None:
-            shown["content"] = "".join(self.text)
-        elif self.content is not UNSET:
-            shown["content"] = self.content
-        if self.calls:
-            shown["toolCalls"] = [call.to_json() for call in self.calls]
-        return {**shown, **_set(self.about)}
-
-
-def _set(about: JsonObject) -> JsonObject:
-    return {key: value for key, value in about.items() if value is not None}

@@ -17,7 +17,7 @@ RunId = NewType("RunId", str)
 MAX_ID_LENGTH = 128
 """Characters of an id at most."""
 
-_ID = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9_.:~@+=|-]{1,128}", re.ASCII)
+_ID = re.compile(rf"(?!\.{{1,2}}\Z)[A-Za-z0-9_.:~@+=|-]{{1,{MAX_ID_LENGTH}}}", re.ASCII)
 
 
 class ThreadKey(NamedTuple):
@@ -40,7 +40,7 @@ def parse_id(kind: str, text: str) -> str:
     `kind` is the name of the field for the error. Raises FrameError (``bad_input``).
     """
     if _ID.fullmatch(text) is None:
-        shown = ascii(text if len(text) <= 40 else text[:40] + "…")
+        shown = ascii(text) if len(text) <= 40 else f"{text[:40]!a}…"
         raise FrameError(
             f"{kind} is {shown}; an id is 1 to {MAX_ID_LENGTH} of A-Z a-z 0-9 _ . : ~ @ + = | -",
             code=ErrorCode.BAD_INPUT,

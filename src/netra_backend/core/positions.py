@@ -5,6 +5,9 @@ from typing import NamedTuple
 
 from netra_backend.errors import ErrorCode, FrameError
 
+MAX_NUMBER = 2**63 - 1
+"""The largest epoch and offset: what every store can keep as an integer."""
+
 _POSITION = re.compile(r"(0|[1-9][0-9]{0,18})-(0|[1-9][0-9]{0,18})", re.ASCII)
 
 
@@ -27,11 +30,12 @@ class Position(NamedTuple):
 def parse_position(text: str, *, where: str = "after") -> Position:
     """Return the position that `text` spells. Raises FrameError (``bad_input``) naming `where`."""
     match = _POSITION.fullmatch(text)
-    if match is None:
-        shown = ascii(text if len(text) <= 48 else text[:48] + "…")
+    position = Position(int(match[1]), int(match[2])) if match is not None else None
+    if position is None or max(position) > MAX_NUMBER:
+        shown = ascii(text) if len(text) <= 48 else f"{text[:48]!a}…"
         raise FrameError(
             f"{where} is {shown}; a position looks like 1-42",
             code=ErrorCode.BAD_INPUT,
             where=f"$.{where}",
         )
-    return Position(int(match[1]), int(match[2]))
+    return position

@@ -4,15 +4,15 @@ Applying the prelude of a conversation, and then what follows it in the log, giv
 applying the log from its beginning.
 """
 
+from typing import Any
+
 import msgspec
-from ag_ui.core import EventType
+from ag_ui.core import PROTOCOL_VERSION, EventType
 from msgspec import UNSET
 
-from netra_backend.core.events import Body, Event, event_from_body, event_from_json
+from netra_backend.core.events import Event
 from netra_backend.core.fold import Conversation
 from netra_backend.core.ids import ThreadId
-
-_encode = msgspec.json.Encoder().encode
 
 
 def prelude(thread: ThreadId, conversation: Conversation) -> list[Event]:
@@ -24,23 +24,23 @@ def prelude(thread: ThreadId, conversation: Conversation) -> list[Event]:
     """
     if conversation.run_id is None:
         return []
-    started = Body(type=EventType.RUN_STARTED, thread_id=thread, run_id=conversation.run_id)
-    events = [event_from_body(started), _messages(conversation)]
+    events = [
+        _event(
+            EventType.RUN_STARTED,
+            threadId=thread,
+            runId=conversation.run_id,
+            protocolVersion=PROTOCOL_VERSION,
+        ),
+        _event(EventType.MESSAGES_SNAPSHOT, messages=conversation.messages()),
+    ]
     if conversation.state is not UNSET:
-        events.append(_state(conversation))
+        events.append(_event(EventType.STATE_SNAPSHOT, snapshot=conversation.state))
     events.extend(conversation.constructs.openers())
     if conversation.terminal is not None:
         events.append(conversation.terminal)
     return events
 
 
-def _messages(conversation: Conversation) -> Event:
-    body = {"type": EventType.MESSAGES_SNAPSHOT, "messages": conversation.messages()}
-    return event_from_json(_encode(body))
-
-
-def _state(conversation: Conversation) -> Event:
-    # Written by hand: a Body leaves out a snapshot of null, which here is a value.
-    return event_from_json(
-        _encode({"type": EventType.STATE_SNAPSHOT, "snapshot": conversation.state})
-    )
+def _event(kind: EventType, **fields: Any) -> Event:
+    # Not by way of a Body, which leaves out what is null: a state may be null.
+    return Event(kind, msgspec.json.encode({"type": kind, **fields}))
