@@ -81,7 +81,12 @@ class NetraApp:
             await send(message)
 
         with jsonlog.bind(correlation=correlation):
-            await self._asgi(scope, receive, send_with_headers)
+            try:
+                await self._asgi(scope, receive, send_with_headers)
+            except Exception:
+                # The border around one request. Starlette has answered 500 before it raised;
+                # the cause goes into the log under the correlation id that the client got.
+                log.exception("request failed", extra={"path": scope["path"]})
 
     @asynccontextmanager
     async def lifespan(self, app: object = None) -> AsyncIterator[None]:
