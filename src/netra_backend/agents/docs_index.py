@@ -7,6 +7,7 @@ there are none, sections with any of them do.
 
 import re
 import sqlite3
+import weakref
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,10 +77,11 @@ class Found:
 
 
 class DocsIndex:
-    """An index of sections. Close it, or use it in ``with``."""
+    """An index of sections. Its memory is released when it is closed or forgotten."""
 
     def __init__(self, content: Iterable[Section]) -> None:
         self._database = sqlite3.connect(":memory:", check_same_thread=False)
+        weakref.finalize(self, self._database.close)
         with self._database:
             self._database.execute(_SCHEMA)
             self._database.executemany(

@@ -5,13 +5,16 @@
 ``openai:MODEL``          a model behind an OpenAI-compatible API (extra ``openai``)
 ``module:attribute``      an object of a Python module, taken for what it is, see `adapt`
 ========================  ====================================================================
+
+``NAME=`` before any of them gives the agent another name than the one it would have: ``docs``,
+the model (with ``/`` as ``-``), or the last part of the attribute.
 """
 
 import difflib
 import importlib
 import inspect
 import sys
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Sequence
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -19,7 +22,8 @@ from typing import Any, cast, get_origin, get_type_hints
 
 from netra_backend.agents.base import Agent
 from netra_backend.agents.docs_agent import DocsAgent
-from netra_backend.errors import ConfigError
+from netra_backend.core.ids import parse_id
+from netra_backend.errors import ConfigError, FrameError
 
 ACCEPTED = (
     "An agent is an async generator function with one argument, "
@@ -34,17 +38,39 @@ EXTRAS = {"openai": "openai", "pydantic_ai": "pydantic-ai"}
 _STREAMS = (AsyncIterator, AsyncIterable, AsyncGenerator)
 
 
+def load_agents(specs: Sequence[str]) -> dict[str, Agent]:
+    """Return the agents that `specs` stand for, by name, in their order.
+
+    Raises ConfigError as `load_agent` does, and if two of them have one name.
+    """
+    agents: dict[str, Agent] = {}
+    for spec in specs:
+        name, agent = load_agent(spec)
+        if name in agents:
+            raise ConfigError(
+                f"{spec}: another agent is called {name!r} already; write NAME={spec} to call "
+                "this one something else."
+            )
+        agents[name] = agent
+    return agents
+
+
 def load_agent(spec: str) -> tuple[str, Agent]:
     """Return the name and the agent that `spec` stands for, see the table above.
 
-    The name is ``docs``, the model (with ``/`` as ``-``), or the last part of the attribute. A
-    module is looked for in the current directory first. Raises ConfigError that names the spec,
-    what was found and what is accepted. What the module itself raises while it is imported, other
-    than for a missing module, goes through: its traceback points at the line.
+    A module is looked for in the current directory first. Raises ConfigError that names the
+    spec, what was found and what is accepted. What the module itself raises while it is imported,
+    other than for a missing module, goes through: its traceback points at the line.
     """
-    if spec == "docs":
+    given, equals, source = spec.rpartition("=")
+    name, agent = _load(spec, source)
+    return _name(spec, given if equals else name), agent
+
+
+def _load(spec: str, source: str) -> tuple[str, Agent]:
+    if source == "docs":
         return "docs", DocsAgent()
-    kind, colon, rest = spec.partition(":")
+    kind, colon, rest = source.partition(":")
     if not colon or not kind or not rest:
         raise ConfigError(
             f"{spec!r} names no agent: write `docs`, `openai:MODEL`, or `module:attribute` such as "
@@ -58,6 +84,14 @@ def load_agent(spec: str) -> tuple[str, Agent]:
         return rest.rpartition(".")[2], adapt(found)
     except ConfigError as error:
         raise ConfigError(f"{spec}: {error}") from error
+
+
+def _name(spec: str, name: str) -> str:
+    """Return `name` if it can stand in an address and in the log."""
+    try:
+        return parse_id("agent", name)
+    except FrameError as error:
+        raise ConfigError(f"{spec}: {error.message}; write NAME= before it") from error
 
 
 def adapt(thing: object) -> Agent:
@@ -130,8 +164,8 @@ def _takes_one_argument(thing: Callable[..., Any]) -> bool:
 
 
 def _signature(thing: Callable[..., Any]) -> str:
-    names = list(inspect.signature(thing).parameters)
-    return f"({', '.join(names)})" if names else "no argument"
+    signature = inspect.signature(thing).replace(return_annotation=inspect.Signature.empty)
+    return str(signature) if signature.parameters else "no argument"
 
 
 def _declares_a_stream(code: Callable[..., Any]) -> bool:
@@ -150,13 +184,13 @@ def _declares_a_stream(code: Callable[..., Any]) -> bool:
 
 def _described(thing: object) -> str:
     """Return what `thing` is, in a few words."""
-    name = getattr(thing, "__qualname__", None)
     if isinstance(thing, type):
-        return f"the class {name}"
+        return f"the class {thing.__qualname__}"
     if isinstance(thing, ModuleType):
         return f"the module {thing.__name__}"
-    if name is None:
+    if not inspect.isroutine(thing):
         return f"an object of {type(thing).__module__}.{type(thing).__qualname__}"
+    name = thing.__qualname__
     if inspect.iscoroutinefunction(thing):
         return f"the async function {name}, which does not yield"
     if inspect.isgeneratorfunction(thing):

@@ -1,1 +1,1 @@
-"""."""
+"""Adapters: agents of other libraries, one file for each optional dependency."""

@@ -1,0 +1,366 @@
+"""What can be loaded as an agent, and what is said about everything else."""
+
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial, wraps
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ag_ui.core import BaseEvent, RunAgentInput, StepFinishedEvent, StepStartedEvent
+from pydantic_ai import Agent as PydanticAgent
+from pydantic_ai.models.test import TestModel
+
+from netra_backend.agents.adapters.openai import OpenAIAgent
+from netra_backend.agents.adapters.pydantic_ai import PydanticAIAgent
+from netra_backend.agents.docs_agent import DocsAgent
+from netra_backend.agents.loading import ACCEPTED, adapt, load_agent, load_agents
+from netra_backend.errors import ConfigError
+from netra_backend.testing.play import asking, play
+
+pytestmark = pytest.mark.anyio
+
+MODULE = """
+from functools import partial
+from ag_ui.core import StepFinishedEvent, StepStartedEvent
+
+async def agent(input):
+    yield StepStartedEvent(step_name="s")
+    yield StepFinishedEvent(step_name="s")
+
+async def forgetful(input):
+    return []
+
+class Team:
+    lead = agent
+
+number = 5
+"""
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, str], None]]:
+    """Return what writes a module into the current directory; forgets the module afterwards."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    before = set(sys.modules)
+
+    def write(name: str, source: str) -> None:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(source)
+
+    yield write
+    for name in set(sys.modules) - before:
+        if name.startswith("my_"):
+            del sys.modules[name]
+
+
+def refusal(spec: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load_agent(spec)
+    return str(caught.value)
+
+
+# --- specs ---
+
+
+async def test_a_module_of_the_current_directory(module) -> None:
+    module("my_module.py", MODULE)
+    name, agent = load_agent("my_module:agent")
+
+    assert name == "agent"
+    assert len(await play(agent, asking(""))) == 2
+
+
+async def test_a_dotted_module_and_a_dotted_attribute(module) -> None:
+    module("my_package/__init__.py", "")
+    module("my_package/my_module.py", MODULE)
+
+    assert load_agent("my_package.my_module:Team.lead")[0] == "lead"
+
+
+def test_docs() -> None:
+    name, agent = load_agent("docs")
+
+    assert name == "docs"
+    assert isinstance(agent, DocsAgent)
+
+
+@pytest.mark.parametrize(
+    ("spec", "name"),
+    [
+        ("openai:gpt-5", "gpt-5"),
+        ("openai:llama3:8b", "llama3:8b"),
+        ("openai:org/model", "org-model"),
+    ],
+)
+def test_an_openai_model(monkeypatch, spec: str, name: str) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    loaded, agent = load_agent(spec)
+
+    assert loaded == name
+    assert isinstance(agent, OpenAIAgent)
+
+
+def test_an_openai_model_without_a_key(monkeypatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.delenv("OPENAI_ADMIN_KEY", raising=False)
+
+    assert refusal("openai:gpt-5").startswith("openai:gpt-5: set OPENAI_API_KEY")
+
+
+@pytest.mark.parametrize("spec", ["", "agent", "my_module:", ":agent", "docs2"])
+def test_what_names_nothing(spec: str) -> None:
+    assert refusal(spec).startswith(f"{spec!r} names no agent: write `docs`, `openai:MODEL`, or")
+
+
+@pytest.mark.parametrize("name", ["my_module.py", "./my_module.py", "my/../my_module", "my-module"])
+def test_a_file_is_no_module_name(name: str) -> None:
+    text = refusal(f"{name}:agent")
+
+    assert text.startswith(f"{name}:agent: {name!r} is no module name; write ")
+
+
+def test_a_path_is_turned_into_a_module_name() -> None:
+    assert "write my_package.my_module:ATTRIBUTE" in refusal("./my_package/my_module.py:agent")
+
+
+@pytest.mark.parametrize("spec", ["my_absent:agent", "my_absent.sub:agent", "json.my_absent:agent"])
+def test_no_such_module(module, spec: str) -> None:
+    text = refusal(spec)
+
+    assert text.startswith(f"{spec}: there is no module 'my_absent'") or "json.my_absent" in text
+    assert str(Path.cwd()) in text
+
+
+def test_a_module_that_imports_something_missing(module) -> None:
+    module("my_module.py", "import my_absent_dependency\n")
+
+    assert refusal("my_module:agent") == (
+        "my_module:agent: 'my_module' was found, but not what it imports: "
+        "No module named 'my_absent_dependency'"
+    )
+
+
+def test_a_module_that_imports_a_missing_name(module) -> None:
+    module("my_module.py", "from json import dumbs\n")
+
+    assert "'my_module' was found, but not what it imports: cannot import name 'dumbs'" in refusal(
+        "my_module:agent"
+    )
+
+
+@pytest.mark.parametrize(
+    ("library", "extra"), [("pydantic_ai", "pydantic-ai"), ("openai", "openai")]
+)
+def test_a_module_that_needs_an_extra(module, monkeypatch, library: str, extra: str) -> None:
+    monkeypatch.setitem(sys.modules, library, None)  # as if it were not installed
+    module("my_module.py", f"import {library}\n")
+
+    assert refusal("my_module:agent") == (
+        f"my_module:agent: this needs an extra: pip install 'netra-backend[{extra}]'"
+    )
+
+
+def test_openai_without_the_extra(monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "openai", None)
+    monkeypatch.delitem(sys.modules, "netra_backend.agents.adapters.openai")
+
+    assert refusal("openai:gpt-5") == (
+        "openai:gpt-5: this needs an extra: pip install 'netra-backend[openai]'"
+    )
+
+
+def test_what_a_module_raises_goes_through(module) -> None:
+    module("my_module.py", "1 / 0\n")
+
+    with pytest.raises(ZeroDivisionError):
+        load_agent("my_module:agent")
+
+
+def test_a_missing_attribute_with_close_names(module) -> None:
+    module("my_module.py", MODULE)
+
+    assert refusal("my_module:agnet") == (
+        "my_module:agnet: my_module has no attribute 'agnet'. Did you mean agent?"
+    )
+    assert refusal("my_module:Team.leader").startswith(
+        "my_module:Team.leader: the class Team has no attribute 'leader'. Did you mean lead?"
+    )
+    assert refusal("my_module:zzz") == "my_module:zzz: my_module has no attribute 'zzz'."
+
+
+def test_a_refusal_names_the_spec_what_was_found_and_what_is_accepted(module) -> None:
+    module("my_module.py", MODULE)
+
+    assert refusal("my_module:forgetful") == (
+        "my_module:forgetful: found the async function forgetful, which does not yield; it "
+        f"returns one value: use `yield` for each event, or drop `async`. {ACCEPTED}"
+    )
+
+
+def test_a_name_may_be_given(module) -> None:
+    module("my_module.py", MODULE)
+
+    assert load_agent("support=my_module:agent")[0] == "support"
+    assert list(load_agents(["my_module:agent", "b=my_module:agent", "docs"])) == [
+        "agent",
+        "b",
+        "docs",
+    ]
+
+
+def test_two_agents_cannot_have_one_name(module) -> None:
+    module("my_module.py", MODULE)
+
+    with pytest.raises(ConfigError) as caught:
+        load_agents(["my_module:agent", "my_module:Team.lead", "docs", "my_module:agent"])
+    assert str(caught.value) == (
+        "my_module:agent: another agent is called 'agent' already; write NAME=my_module:agent to "
+        "call this one something else."
+    )
+
+
+@pytest.mark.parametrize("name", ["", "two words", "a/b"])
+def test_a_name_must_fit_in_an_address(name: str) -> None:
+    assert refusal(f"{name}=docs").startswith(f"{name}=docs: agent is ")
+
+
+# --- things ---
+
+
+async def generator(input: RunAgentInput) -> AsyncIterator[BaseEvent]:
+    yield StepStartedEvent(step_name="s")
+    yield StepFinishedEvent(step_name="s")
+
+
+async def bare(input):
+    async for event in generator(input):
+        yield event
+
+
+async def two(input, more):
+    yield more
+
+
+async def with_default(input, more=1):
+    async for event in generator(input):
+        yield event
+
+
+def declared(input: RunAgentInput) -> AsyncIterator[BaseEvent]:
+    return generator(input)
+
+
+def declared_in_words(input: "Unknown") -> "AsyncIterator[BaseEvent]":  # noqa: F821 - on purpose
+    return generator(input)
+
+
+@wraps(generator)
+def decorated(*args: Any, **kwargs: Any):
+    return generator(*args, **kwargs)
+
+
+class Callable_:  # noqa: N801 - the class of a callable
+    async def __call__(self, input):
+        async for event in generator(input):
+            yield event
+
+    async def method(self, input):
+        async for event in generator(input):
+            yield event
+
+    @classmethod
+    async def of_class(cls, input):
+        async for event in generator(input):
+            yield event
+
+
+@pytest.mark.parametrize(
+    "thing",
+    [
+        generator,
+        bare,
+        with_default,
+        declared,
+        declared_in_words,
+        decorated,
+        partial(two, more=StepStartedEvent(step_name="s")),
+        partial(partial(bare)),
+        Callable_(),
+        Callable_().method,
+        Callable_.of_class,
+        DocsAgent(pause=0),
+    ],
+    ids=repr,
+)
+async def test_what_is_an_agent_as_it_is(thing) -> None:
+    assert adapt(thing) is thing
+    assert await play(adapt(thing), asking(""))
+
+
+async def test_a_pydantic_ai_agent_is_wrapped() -> None:
+    agent = adapt(PydanticAgent(TestModel(custom_output_text="hello")))
+
+    assert isinstance(agent, PydanticAIAgent)
+    assert any(event.type == "TEXT_MESSAGE_CONTENT" for event in await play(agent, asking("hi")))
+
+
+def synchronous(input):
+    return None
+
+
+def generating(input):
+    yield None
+
+
+async def returning(input) -> AsyncIterator[BaseEvent]:
+    return generator(input)
+
+
+def declared_otherwise(input) -> Iterator[BaseEvent]:
+    return iter(())
+
+
+async def none():
+    yield None
+
+
+async def keyword(*, input):
+    yield input
+
+
+def factory():
+    return generator
+
+
+@pytest.mark.parametrize(
+    ("thing", "found", "advice"),
+    [
+        (5, "an object of builtins.int", "it cannot be called"),
+        (None, "an object of builtins.NoneType", "it cannot be called"),
+        (sys, "the module sys", "it cannot be called"),
+        (Callable_, "the class Callable_", "pass an instance of the class or a function"),
+        (synchronous, "the function synchronous", "it is not asynchronous: write `async def` and"),
+        (declared_otherwise, "the function declared_otherwise", "it is not asynchronous: write"),
+        (lambda input: generator(input=input), "the function ", "it is not asynchronous: write"),
+        (generating, "the generator function generating", "it is not asynchronous: write `async"),
+        (returning, "the async function returning, which does not yield", "use `yield` for each"),
+        (none, "the function none", "it is called with no argument, and an agent is called with"),
+        (factory, "the function factory", "(a function that makes an agent has to be called in"),
+        (two, "the function two", "it is called with (input, more), and an agent is called with"),
+        (keyword, "the function keyword", "it is called with (*, input), and an agent is call"),
+        (partial(two), "an object of functools.partial", "it is called with (input, more)"),
+        (generator(asking("")), "an object of builtins.async_generator", "it cannot be called"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_is_no_agent(thing: object, found: str, advice: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        adapt(thing)
+    text = str(caught.value)
+
+    assert text.startswith(f"found {found}")
+    assert advice in text
+    assert text.endswith(ACCEPTED)
