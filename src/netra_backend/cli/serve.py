@@ -9,7 +9,7 @@ import typer
 import uvicorn
 
 from netra_backend import jsonlog
-from netra_backend.agents.loading import load_agent
+from netra_backend.agents.loading import load_agents
 from netra_backend.config import AuthMode, Settings, load_settings
 from netra_backend.errors import ConfigError
 from netra_backend.server.app import NetraApp, create_app
@@ -24,7 +24,9 @@ RETRY_AFTER_MS = 1_000
 def serve(
     agents: Annotated[
         list[str] | None,
-        typer.Argument(help="Agents as module:name, openai:MODEL or docs. The first is default."),
+        typer.Argument(
+            help="Agents as [NAME=]module:attribute, openai:MODEL or docs. The first is default."
+        ),
     ] = None,
     agent: Annotated[
         list[str] | None, typer.Option("--agent", help="The same as an argument; repeatable.")
@@ -50,7 +52,7 @@ def serve(
     check_address(settings, host)
     configure_logging(settings)
     specs = [*(agents or ()), *(agent or ())]
-    named = dict(load_agent(spec) for spec in specs) if specs else None
+    named = load_agents(specs) if specs else None
     store = SqliteStore(settings.data_dir)
     app = create_app(named, settings=settings, store=store)
     listener = listen(host, port)

@@ -7,7 +7,7 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from netra_backend.agents.documentation import documentation_root
+from netra_backend.agents.documentation import documentation_root, pages
 from netra_backend.errors import ErrorCode, Refused
 from netra_backend.server.auth import COOKIE, Authenticator
 
@@ -59,8 +59,7 @@ class Site:
         name = request.path_params.get("page", "").strip("/") or "index"
         if not name.endswith(".md"):
             return FileResponse(PAGE / "docs.html")
-        root = documentation_root().resolve()
-        path = (root / name).resolve()
-        if not (path.is_relative_to(root) and path.is_file()):
+        path = pages(documentation_root()).get(name.removesuffix(".md"))
+        if path is None:
             raise Refused(ErrorCode.NOT_FOUND)
         return FileResponse(path, media_type="text/markdown; charset=utf-8")
