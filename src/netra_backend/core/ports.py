@@ -16,7 +16,11 @@ from netra_backend.core.run import Lease, Run, RunStatus
 
 
 class Thread(Struct, frozen=True):
-    """A thread's own facts. `head` is the position of its newest entry (offset 0: none yet)."""
+    """A thread's own facts. `head` is the position of its newest entry (offset 0: none yet).
+
+    `updated_at` is when a run last began or ended in it, or when it was created: an append in
+    the middle of a run does not change it, because that would double what an append writes.
+    """
 
     key: ThreadKey
     title: str
@@ -66,7 +70,7 @@ class NewRun(Struct, frozen=True):
 
 
 class Created(Struct, frozen=True):
-    """The outcome of `Runs.create`: the run, and its lease only if this call created it."""
+    """The outcome of `Runs.create_run`: the run, and its lease only if this call created it."""
 
     run: Run
     lease: Lease | None
@@ -111,8 +115,10 @@ class Log(Protocol):
         the call is not idempotent; after StoreFailed the caller must read before repeating it.
 
         Raises LeaseLost when another fence holds the run, the run has ended or the thread is
-        gone; StoreFailed when the write failed, and then nothing was appended. `events` is not
-        empty unless `end` is None; an empty append is a ValueError.
+        gone; StoreFailed when the write failed, and then nothing was appended; IllegalMove when
+        the run cannot go to the status of `end`; ValueError when `events` is empty. Cancelling
+        the await does not undo the append. An interrupt of `end` replaces one of the same id in
+        the thread: the question is asked anew.
         """
         ...
 
@@ -120,6 +126,7 @@ class Log(Protocol):
         """Return at most `limit` entries with offsets greater than `after`, in order.
 
         No gap: the first has offset ``after + 1``. Empty when there are none, or no such thread.
+        A negative `after` or `limit` is a ValueError.
         """
         ...
 
@@ -141,9 +148,10 @@ class Threads(Protocol):
     def threads(
         self, owner: UserId, limit: int, before: tuple[int, ThreadId] | None = None
     ) -> Awaitable[Sequence[Thread]]:
-        """Return the owner's threads, last updated first, then by id descending.
+        """Return at most `limit` of the owner's threads, last updated first, then by id descending.
 
-        `before` is ``(updated_at, id)`` of the last one of the page before.
+        `before` is ``(updated_at, id)`` of the last one of the page before. A negative `limit` is a
+        ValueError.
         """
         ...
 
@@ -172,7 +180,8 @@ class Runs(Protocol):
         Raises Refused: ``not_found`` (no such thread, or no such interrupt in it),
         ``run_conflict`` (the key is used in another thread), ``thread_busy`` (a run in the thread
         has not ended), ``already_decided`` (an answer differs in payload or status from the
-        decision made, or the interrupt was taken up by another run). StoreFailed as in `append`.
+        decision made, byte for byte, or the interrupt was taken up by another run). StoreFailed
+        as in `append`. ValueError without events, or if the thread has another owner.
         """
         ...
 

@@ -1,0 +1,254 @@
+"""The reference store: what the contract says, in dicts. Nothing survives the process."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
+
+from netra_backend.core.events import Entry, Event
+from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, UserId
+from netra_backend.core.ports import (
+    Answer,
+    Created,
+    Decision,
+    End,
+    Interrupt,
+    NewRun,
+    Thread,
+)
+from netra_backend.core.positions import Position
+from netra_backend.core.run import IllegalMove, Lease, Run, RunStatus, move
+from netra_backend.errors import ErrorCode, LeaseLost, Refused
+from netra_backend.stores.decisions import decided, taken_up
+
+
+@dataclass(slots=True)
+class _Thread:
+    """A thread with everything that is deleted with it."""
+
+    key: ThreadKey
+    title: str
+    created_at: int
+    updated_at: int
+    epoch: int
+    entries: list[Entry] = field(default_factory=list)
+    runs: list[RunKey] = field(default_factory=list)
+    interrupts: dict[str, Interrupt] = field(default_factory=dict)
+
+    def head(self) -> Position:
+        return Position(self.epoch, len(self.entries))
+
+    def facts(self) -> Thread:
+        return Thread(self.key, self.title, self.created_at, self.updated_at, self.head())
+
+    def add(self, events: Sequence[Event], run: RunId, at: int) -> None:
+        for offset, event in enumerate(events, len(self.entries) + 1):
+            self.entries.append(Entry(Position(self.epoch, offset), run, at, event))
+
+    def leave(self, interrupt: Interrupt) -> None:
+        self.interrupts.pop(interrupt.id, None)
+        self.interrupts[interrupt.id] = interrupt
+
+
+class MemoryStore:
+    """A `Store` in memory. Each method does its work in one step of the event loop."""
+
+    def __init__(self) -> None:
+        self._threads: dict[ThreadKey, _Thread] = {}
+        self._runs: dict[RunKey, Run] = {}
+        self._leases: dict[RunKey, Lease] = {}
+        self._fence = 0
+        # Another process had other epochs: what it forgot must not look like this one's history.
+        self._epoch = time.time_ns() // 1_000_000
+
+    async def open(self) -> None:
+        """Do nothing: it is open."""
+
+    async def probe(self) -> None:
+        """Return: it always answers."""
+
+    async def close(self) -> None:
+        """Do nothing: there is nothing to release."""
+
+    def append(
+        self, events: Sequence[Event], *, writer: Lease, at: int, end: End | None = None
+    ) -> asyncio.Future[Position]:
+        """Append at once; the future is done when this returns."""
+        outcome = asyncio.get_running_loop().create_future()
+        try:
+            outcome.set_result(self._append(events, writer, at, end))
+        except (IllegalMove, LeaseLost, ValueError) as error:
+            outcome.set_exception(error)
+        return outcome
+
+    def _append(self, events: Sequence[Event], writer: Lease, at: int, end: End | None) -> Position:
+        if not events:
+            raise ValueError("an append has at least one event")
+        lease = self._leases.get(writer.run)
+        if lease is None or lease.fence != writer.fence:
+            raise LeaseLost(f"the lease {writer.fence} on run {writer.run.id} is not held any more")
+        run, thread = self._runs[writer.run], self._threads[lease.thread]
+        status = move(run.status, end.status) if end is not None else run.status
+        thread.add(events, run.key.id, at)
+        if end is not None:
+            self._runs[run.key] = replace(run, status=status, ended=thread.head())
+            del self._leases[run.key]
+            thread.updated_at = at
+            for interrupt in end.interrupts:
+                thread.leave(interrupt)
+        return thread.head()
+
+    async def read(self, thread: ThreadKey, after: int, limit: int) -> list[Entry]:
+        """Return the slice."""
+        if after < 0 or limit < 0:
+            raise ValueError("`after` and `limit` are not negative")
+        found = self._threads.get(thread)
+        return found.entries[after : after + limit] if found is not None else []
+
+    async def open_thread(self, key: ThreadKey, title: str, at: int) -> Thread:
+        """Return the thread, created if there was none."""
+        if key not in self._threads:
+            self._epoch += 1
+            self._threads[key] = _Thread(key, title, at, at, self._epoch)
+        return self._threads[key].facts()
+
+    async def thread(self, key: ThreadKey) -> Thread | None:
+        """Return the thread, or None."""
+        found = self._threads.get(key)
+        return found.facts() if found is not None else None
+
+    async def threads(
+        self, owner: UserId, limit: int, before: tuple[int, ThreadId] | None = None
+    ) -> list[Thread]:
+        """Return one page of the owner's threads."""
+        if limit < 0:
+            raise ValueError("`limit` is not negative")
+        mine = [thread for thread in self._threads.values() if thread.key.owner == owner]
+        mine.sort(key=lambda thread: (thread.updated_at, thread.key.id), reverse=True)
+        if before is not None:
+            mine = [thread for thread in mine if (thread.updated_at, thread.key.id) < before]
+        return [thread.facts() for thread in mine[:limit]]
+
+    async def rename_thread(self, key: ThreadKey, title: str) -> bool:
+        """Set the title."""
+        if key not in self._threads:
+            return False
+        self._threads[key].title = title
+        return True
+
+    async def delete_thread(self, key: ThreadKey) -> bool:
+        """Forget the thread and its runs."""
+        thread = self._threads.pop(key, None)
+        if thread is None:
+            return False
+        for run in thread.runs:
+            del self._runs[run]
+            self._leases.pop(run, None)
+        return True
+
+    async def create_run(self, new: NewRun, events: Sequence[Event]) -> Created:
+        """Create the run, or return the one that has its key."""
+        if not events or new.key.owner != new.thread.owner:
+            raise ValueError("a run has a first event and the owner of its thread")
+        run = self._runs.get(new.key)
+        if run is not None:
+            if run.thread != new.thread:
+                raise Refused(ErrorCode.RUN_CONFLICT)
+            return Created(run, None)
+        thread = self._threads.get(new.thread)
+        if thread is None:
+            raise Refused(ErrorCode.NOT_FOUND)
+        if any(key in self._leases for key in thread.runs):
+            raise Refused(ErrorCode.THREAD_BUSY)
+        thread.interrupts.update(_resumed(thread, new))
+        started = Position(thread.epoch, thread.head().offset + 1)
+        run = Run(new.key, new.thread, new.agent, RunStatus.RUNNING, new.correlation, started)
+        self._runs[new.key] = run
+        thread.runs.append(new.key)
+        thread.updated_at = new.at
+        thread.add(events, new.key.id, new.at)
+        return Created(run, self._lease(run, new.holder, new.expires_at))
+
+    def _lease(self, run: Run, holder: str, expires_at: int) -> Lease:
+        self._fence += 1
+        lease = Lease(run.key, run.thread, holder, self._fence, expires_at)
+        self._leases[run.key] = lease
+        return lease
+
+    async def run(self, key: RunKey) -> Run | None:
+        """Return the run, or None."""
+        return self._runs.get(key)
+
+    async def last_run(self, thread: ThreadKey) -> Run | None:
+        """Return the thread's newest run, or None."""
+        found = self._threads.get(thread)
+        return self._runs[found.runs[-1]] if found is not None and found.runs else None
+
+    async def renew(self, leases: Sequence[Lease], expires_at: int) -> frozenset[RunKey]:
+        """Extend the leases that are held; return the keys of the others."""
+        lost = set()
+        for lease in leases:
+            held = self._leases.get(lease.run)
+            if held is None or held.fence != lease.fence:
+                lost.add(lease.run)
+            else:
+                self._leases[lease.run] = replace(held, expires_at=expires_at)
+        return frozenset(lost)
+
+    async def orphans(self, now: int) -> list[Run]:
+        """Return the runs whose lease has expired. Runs are kept in the order of creation."""
+        return [run for run in self._runs.values() if self._is_orphan(run.key, now)]
+
+    def _is_orphan(self, key: RunKey, now: int) -> bool:
+        lease = self._leases.get(key)
+        return lease is not None and lease.expires_at <= now
+
+    async def adopt(self, key: RunKey, holder: str, expires_at: int, now: int) -> Lease | None:
+        """Give the orphan a new lease, or None."""
+        return (
+            self._lease(self._runs[key], holder, expires_at) if self._is_orphan(key, now) else None
+        )
+
+    async def interrupt(self, thread: ThreadKey, interrupt: str) -> Interrupt | None:
+        """Return the interrupt, or None."""
+        found = self._threads.get(thread)
+        return found.interrupts.get(interrupt) if found is not None else None
+
+    async def interrupts(self, thread: ThreadKey, run: RunId) -> list[Interrupt]:
+        """Return the interrupts that `run` left."""
+        found = self._threads.get(thread)
+        left = found.interrupts.values() if found is not None else ()
+        return [interrupt for interrupt in left if interrupt.run == run]
+
+    async def decide(self, thread: ThreadKey, answer: Answer, by: UserId) -> Decision | None:
+        """Decide the interrupt if nobody has."""
+        found = self._threads.get(thread)
+        interrupt = found.interrupts.get(answer.interrupt) if found is not None else None
+        if found is None or interrupt is None:
+            return None
+        if interrupt.decided_by is not None:
+            return Decision(interrupt, won=False)
+        found.interrupts[interrupt.id] = decided(interrupt, answer, by)
+        return Decision(found.interrupts[interrupt.id], won=True)
+
+    async def undelivered(self) -> list[Interrupt]:
+        """Return decided interrupts that no run has taken up."""
+        return [
+            interrupt
+            for thread in self._threads.values()
+            for interrupt in thread.interrupts.values()
+            if interrupt.decided_by is not None and interrupt.resumed_by is None
+        ]
+
+
+def _resumed(thread: _Thread, new: NewRun) -> dict[str, Interrupt]:
+    """Return the interrupts as they stand once the new run has taken up its answers."""
+    resumed: dict[str, Interrupt] = {}
+    for answer in new.answers:
+        interrupt = resumed.get(answer.interrupt) or thread.interrupts.get(answer.interrupt)
+        if interrupt is None:
+            raise Refused(ErrorCode.NOT_FOUND)
+        resumed[answer.interrupt] = taken_up(interrupt, answer, new.key)
+    return resumed

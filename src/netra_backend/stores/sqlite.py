@@ -1,0 +1,175 @@
+"""The embedded store: one SQLite database in a data directory that one process owns.
+
+What an acknowledgement survives: the death of the process, and a power cut as far as the disk
+keeps what ``fsync`` promised. Writes go through one thread, which commits together what arrived
+during the commit before (`sqlite_writer`); reads go beside it (`sqlite_readers`).
+"""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+from netra_backend.core.events import Entry, Event
+from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, UserId
+from netra_backend.core.ports import Answer, Created, Decision, End, Interrupt, NewRun, Thread
+from netra_backend.core.positions import Position
+from netra_backend.core.run import Lease, Run
+from netra_backend.stores import sqlite_queries as queries
+from netra_backend.stores.sqlite_files import DATABASE, naming, open_writer, owned_directory
+from netra_backend.stores.sqlite_ledger import Ledger
+from netra_backend.stores.sqlite_readers import SqliteReaders
+from netra_backend.stores.sqlite_schema import migrate
+from netra_backend.stores.sqlite_writer import SqliteWriter, WriterCounts
+
+
+class SqliteStore:
+    """A `Store` in ``netra.db`` in `directory`, with `readers` threads that read.
+
+    It belongs to the event loop that opens it. A lease of an earlier opening counts as expired:
+    only one process has the directory open at a time, so its holder is gone. A text that UTF-8
+    cannot spell is refused with ValueError.
+    """
+
+    def __init__(self, directory: Path, *, readers: int = 2) -> None:
+        self._directory = directory
+        self._reader_count = readers
+        self._writer = SqliteWriter(directory / DATABASE)
+        self._readers = SqliteReaders(directory / DATABASE)
+        self._resources = ExitStack()
+        self._dead_fence = 0
+
+    @property
+    def counts(self) -> WriterCounts:
+        """What the writer has done since the store was made, for metrics."""
+        return self._writer.counts
+
+    async def open(self) -> None:
+        """Own the directory, made with mode 0700 if missing, and migrate its database.
+
+        Raises StoreInUse naming the directory and the owner's process id; StoreFailed naming the
+        file that cannot be used, or was written by a newer release.
+        """
+        await asyncio.to_thread(self._open, asyncio.get_running_loop())
+
+    def _open(self, loop: asyncio.AbstractEventLoop) -> None:
+        with ExitStack() as resources:
+            file = resources.enter_context(owned_directory(self._directory))
+            connection = resources.enter_context(closing(open_writer(file)))
+            with naming(file):
+                migrate(connection, file)
+                ledger = Ledger(connection)
+            self._readers.start(self._reader_count)
+            resources.callback(self._readers.stop)
+            self._writer.start(ledger, loop)
+            resources.callback(self._writer.stop)
+            self._dead_fence = ledger.dead_fence
+            self._resources = resources.pop_all()
+
+    async def probe(self) -> None:
+        """Commit a write that means nothing."""
+        await self._writer.submit(lambda ledger: ledger.probe())
+
+    async def close(self) -> None:
+        """Finish what was accepted, then close the database and give the directory up."""
+        resources, self._resources = self._resources, ExitStack()
+        await asyncio.to_thread(resources.close)
+
+    async def new_epochs(self) -> None:
+        """Give every thread a new epoch: call it once after a backup was restored.
+
+        What was written after the backup is lost, so a position from then must be answered with
+        ``gap``, also when the thread has grown past it anew.
+        """
+        await self._writer.submit(lambda ledger: ledger.new_epochs())
+
+    # --- log ----------------------------------------------------------------------------------
+
+    def append(
+        self, events: Sequence[Event], *, writer: Lease, at: int, end: End | None = None
+    ) -> asyncio.Future[Position]:
+        """Take `events` for the next commit; see `Log.append`."""
+        if not events:
+            raise ValueError("an append has at least one event")
+        batch = tuple(events)
+        if end is None:
+            return self._writer.submit(lambda ledger: ledger.append(batch, writer, at))
+        return self._writer.submit(lambda ledger: ledger.finish(batch, writer, at, end))
+
+    async def read(self, thread: ThreadKey, after: int, limit: int) -> Sequence[Entry]:
+        """Return entries; see `Log.read`."""
+        if after < 0 or limit < 0:
+            raise ValueError("`after` and `limit` are not negative")
+        return await self._readers.run(lambda db: queries.read_entries(db, thread, after, limit))
+
+    # --- threads ------------------------------------------------------------------------------
+
+    async def open_thread(self, key: ThreadKey, title: str, at: int) -> Thread:
+        """Return the thread; see `Threads.open_thread`."""
+        return await self._writer.submit(lambda ledger: ledger.open_thread(key, title, at))
+
+    async def thread(self, key: ThreadKey) -> Thread | None:
+        """Return the thread, or None."""
+        return await self._readers.run(lambda db: queries.find_thread(db, key))
+
+    async def threads(
+        self, owner: UserId, limit: int, before: tuple[int, ThreadId] | None = None
+    ) -> Sequence[Thread]:
+        """Return one page of the owner's threads; see `Threads.threads`."""
+        if limit < 0:
+            raise ValueError("`limit` is not negative")
+        return await self._readers.run(lambda db: queries.list_threads(db, owner, limit, before))
+
+    async def rename_thread(self, key: ThreadKey, title: str) -> bool:
+        """Set the title; see `Threads.rename_thread`."""
+        return await self._writer.submit(lambda ledger: ledger.rename_thread(key, title))
+
+    async def delete_thread(self, key: ThreadKey) -> bool:
+        """Delete the thread; its bytes are overwritten and the write-ahead log emptied."""
+        return await self._writer.submit(lambda ledger: ledger.delete_thread(key))
+
+    # --- runs ---------------------------------------------------------------------------------
+
+    async def create_run(self, new: NewRun, events: Sequence[Event]) -> Created:
+        """Create the run; see `Runs.create_run`."""
+        if not events or new.key.owner != new.thread.owner:
+            raise ValueError("a run has a first event and the owner of its thread")
+        batch = tuple(events)
+        return await self._writer.submit(lambda ledger: ledger.create_run(new, batch))
+
+    async def run(self, key: RunKey) -> Run | None:
+        """Return the run, or None."""
+        return await self._readers.run(lambda db: queries.find_run(db, key))
+
+    async def last_run(self, thread: ThreadKey) -> Run | None:
+        """Return the thread's newest run, or None."""
+        return await self._readers.run(lambda db: queries.find_last_run(db, thread))
+
+    async def renew(self, leases: Sequence[Lease], expires_at: int) -> frozenset[RunKey]:
+        """Extend leases; see `Runs.renew`."""
+        batch = tuple(leases)
+        return await self._writer.submit(lambda ledger: ledger.renew(batch, expires_at))
+
+    async def orphans(self, now: int) -> Sequence[Run]:
+        """Return the runs that nobody executes; see `Runs.orphans`."""
+        return await self._readers.run(lambda db: queries.list_orphans(db, now, self._dead_fence))
+
+    async def adopt(self, key: RunKey, holder: str, expires_at: int, now: int) -> Lease | None:
+        """Take an orphan over; see `Runs.adopt`."""
+        return await self._writer.submit(lambda ledger: ledger.adopt(key, holder, expires_at, now))
+
+    async def interrupt(self, thread: ThreadKey, interrupt: str) -> Interrupt | None:
+        """Return the interrupt, or None."""
+        return await self._readers.run(lambda db: queries.find_interrupt(db, thread, interrupt))
+
+    async def interrupts(self, thread: ThreadKey, run: RunId) -> Sequence[Interrupt]:
+        """Return the interrupts that `run` left."""
+        return await self._readers.run(lambda db: queries.list_interrupts(db, thread, run))
+
+    async def decide(self, thread: ThreadKey, answer: Answer, by: UserId) -> Decision | None:
+        """Decide the interrupt if nobody has; see `Runs.decide`."""
+        return await self._writer.submit(lambda ledger: ledger.decide(thread, answer, by))
+
+    async def undelivered(self) -> Sequence[Interrupt]:
+        """Return decided interrupts that no run has taken up."""
+        return await self._readers.run(queries.list_undelivered)

@@ -1,0 +1,131 @@
+"""The files of a SQLite store: who owns their directory, and how they are opened."""
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from netra_backend.errors import StoreFailed, StoreInUse
+
+DATABASE = "netra.db"
+LOCK = "netra.lock"
+
+_BUSY_SECONDS = 0.25
+"""How long to wait for another connection: only a backup or a curious person can have one."""
+
+_COMMON = (
+    # fsync on macOS stops at the drive's cache; elsewhere these two do nothing.
+    "PRAGMA fullfsync = ON",
+    "PRAGMA checkpoint_fullfsync = ON",
+)
+_WRITER = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA secure_delete = ON",
+    "PRAGMA cache_size = -65536",
+    # 32 MiB of log before it is copied into the database: the pages that a thousand threads
+    # append to are then written once for several commits.
+    "PRAGMA wal_autocheckpoint = 8192",
+    "PRAGMA journal_size_limit = 67108864",
+)
+_READER = ("PRAGMA query_only = ON", "PRAGMA cache_size = -8192")
+
+
+@contextmanager
+def owned_directory(directory: Path) -> Iterator[Path]:
+    """Own `directory` until the end, created with mode 0700 if missing; yield its database file.
+
+    Raises StoreInUse naming the directory and the process that owns it; StoreFailed if it cannot
+    be made or written. The kernel gives the lock back when the owner dies, however it does.
+    """
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StoreFailed(f"{directory}: {error.strerror}") from error
+    try:
+        _take(lock, directory)
+        yield _database(directory)
+    finally:
+        os.close(lock)
+
+
+def _take(lock: int, directory: Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        owner = os.pread(lock, 32, 0).decode("ascii", "replace").strip()
+        raise StoreInUse(f"{directory} is in use by process {owner or 'unknown'}") from error
+    try:
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+    except OSError as error:
+        raise StoreFailed(f"{directory / LOCK}: {error.strerror}") from error
+
+
+def _database(directory: Path) -> Path:
+    """Return the database file, there and readable by its owner only."""
+    file = directory / DATABASE
+    try:
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        for path in (directory, directory.parent):
+            _sync(path)
+    except OSError as error:
+        raise StoreFailed(f"{file}: {error.strerror}") from error
+    return file
+
+
+def _sync(directory: Path) -> None:
+    """Make the names in `directory` survive a power cut: an fsync of a file does not."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def open_writer(file: Path) -> sqlite3.Connection:
+    """Return the one connection that writes. Raises StoreFailed naming `file`."""
+    connection = _open(file, _WRITER)
+    (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+    if mode != "wal":
+        connection.close()
+        raise StoreFailed(f"{file}: the file system cannot keep a write-ahead log")
+    return connection
+
+
+def open_reader(file: Path) -> sqlite3.Connection:
+    """Return a connection that cannot write. Raises StoreFailed naming `file`."""
+    return _open(file, _READER)
+
+
+def _open(file: Path, pragmas: tuple[str, ...]) -> sqlite3.Connection:
+    with naming(file), ExitStack() as opened:
+        # Without isolation_level a transaction begins and ends where the code says so. Each
+        # connection is used by one thread at a time, but opened and closed by another.
+        connection = sqlite3.connect(
+            file, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        opened.callback(connection.close)
+        for pragma in (*_COMMON, *pragmas):
+            connection.execute(pragma)
+        opened.pop_all()
+    return connection
+
+
+@contextmanager
+def naming(file: Path) -> Iterator[None]:
+    """Turn what SQLite raises into a StoreFailed that names `file`."""
+    try:
+        yield
+    except (sqlite3.Error, MemoryError) as error:
+        raise failure(file, error) from error
+
+
+def failure(file: Path, error: Exception) -> StoreFailed:
+    """Return the StoreFailed that says what SQLite's `error` was and in which file."""
+    name = getattr(error, "sqlite_errorname", type(error).__name__)
+    return StoreFailed(f"{file}: {error} ({name})")

@@ -1,0 +1,390 @@
+"""What a SQLite store writes, and the little it remembers so that an append reads nothing."""
+
+# ruff: noqa: S608 - only constants are put into SQL, every value is a parameter.
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from netra_backend.core.events import Event
+from netra_backend.core.ids import RunKey, ThreadKey, UserId
+from netra_backend.core.ports import Answer, Created, Decision, End, Interrupt, NewRun, Thread
+from netra_backend.core.positions import Position
+from netra_backend.core.run import IllegalMove, Lease, Run, RunStatus, move
+from netra_backend.errors import ErrorCode, LeaseLost, NetraError, Refused
+from netra_backend.stores.decisions import decided, taken_up
+from netra_backend.stores.sqlite_queries import HEAD, find_interrupt, find_run, find_thread
+from netra_backend.stores.sqlite_schema import NOW
+
+REFUSALS = (NetraError, IllegalMove, ValueError, OverflowError)
+"""What one operation raises without harm to the others of its transaction."""
+
+_COLUMNS = 5
+_BATCH = 1024
+"""Entries that one INSERT takes at most: 5,120 of SQLite's 32,766 variables."""
+
+
+def _insert(rows: int) -> str:
+    """Return the INSERT of `rows` entries, of which those with a null id are left out.
+
+    A statement per entry would give up the interpreter's lock per entry, and beside a busy event
+    loop wait up to 5 ms each time to get it back. Padding keeps the prepared statements few.
+    ROLLBACK, unlike the default, needs no copy of each page to undo the statement alone.
+    """
+    values = ",".join(["(?,?,?,?,?)"] * rows)
+    return (
+        f"INSERT OR ROLLBACK INTO entries SELECT * FROM (VALUES {values}) WHERE column1 IS NOT NULL"
+    )
+
+
+_INSERTS = {1 << power: _insert(1 << power) for power in range(_BATCH.bit_length())}
+
+
+@dataclass(slots=True)
+class _Held:
+    """A live lease: the keys of its run and thread, its fence, and the thread's last offset."""
+
+    run: int
+    thread: int
+    epoch: int
+    fence: int
+    head: int
+
+
+class Ledger:
+    """The writing side of the database. Made for one thread, the only one that writes.
+
+    An operation checks before it writes: one that raises `REFUSALS` has changed nothing, and the
+    transaction goes on. After any other error the caller rolls back with `abandon`. Entries wait
+    in memory until something has to see them, or `commit`.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._execute = connection.execute
+        self._held: dict[RunKey, _Held] = {}
+        self._entries: list[Any] = []
+        self._fence = self._next("opening") << 32
+        self.dead_fence = self._fence
+        """The last fence that an earlier opening can have given: as only one process has the
+        directory open at a time, whoever holds a lease with it is dead."""
+        self.scrub_due = False
+        """Something was deleted, and the write-ahead log may still hold it."""
+
+    # --- transactions -------------------------------------------------------------------------
+
+    def commit(self) -> None:
+        """Make everything since the last commit durable, or raise sqlite3.Error."""
+        if len(self._entries) > _BATCH * _COLUMNS:
+            self._begin()
+        self._write_entries()  # outside a transaction, one statement is one transaction
+        if self._connection.in_transaction:
+            self._execute("COMMIT")
+
+    def abandon(self) -> None:
+        """Undo everything since the last commit and forget what was remembered of it."""
+        self._forget()
+        if self._connection.in_transaction:
+            self._execute("ROLLBACK")
+
+    def scrub(self) -> None:
+        """Empty the write-ahead log if something was deleted; try again later if it is in use."""
+        if self.scrub_due:
+            busy, _, _ = self._execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            self.scrub_due = bool(busy)
+
+    def _begin(self) -> None:
+        if not self._connection.in_transaction:
+            self._execute("BEGIN IMMEDIATE")
+
+    def _write_entries(self) -> None:
+        size = _BATCH * _COLUMNS
+        for start in range(0, len(self._entries), size):
+            batch = self._entries[start : start + size]
+            count = len(batch) // _COLUMNS
+            rows = 1 << (count - 1).bit_length()
+            batch.extend([None] * ((rows - count) * _COLUMNS))
+            self._execute(_INSERTS[rows], batch)
+        self._entries.clear()
+
+    def _forget(self) -> None:
+        self._held.clear()
+        self._entries.clear()
+
+    @contextmanager
+    def _operation(self) -> Iterator[None]:
+        """Let what is inside see every entry, and be undone alone if it is refused midway."""
+        self._settle()
+        self._execute("SAVEPOINT operation")
+        try:
+            yield
+        except (NetraError, IllegalMove):
+            self._execute("RELEASE operation")
+            raise
+        except (ValueError, OverflowError):  # a text or number that SQLite cannot keep
+            self._execute("ROLLBACK TO operation")
+            self._execute("RELEASE operation")
+            self._forget()
+            raise
+        self._execute("RELEASE operation")
+
+    def _settle(self) -> None:
+        self._begin()
+        self._write_entries()
+
+    def _next(self, counter: str) -> int:
+        """Count on, and return the count: a number that was never returned before."""
+        self._execute("UPDATE counters SET value = value + 1 WHERE name = ?", (counter,))
+        row = self._execute("SELECT value FROM counters WHERE name = ?", (counter,)).fetchone()
+        return int(row[0])
+
+    # --- entries ------------------------------------------------------------------------------
+
+    def append(self, events: Sequence[Event], writer: Lease, at: int) -> Position:
+        """Append `events`; see `Log.append`."""
+        held = self._hold(writer)
+        self._add(held, events, at)
+        return Position(held.epoch, held.head)
+
+    def finish(self, events: Sequence[Event], writer: Lease, at: int, end: End) -> Position:
+        """Append `events` and end the writer's run; see `Log.append`."""
+        with self._operation():
+            held = self._hold(writer)
+            (status,) = self._execute(
+                "SELECT status FROM runs WHERE id = ?", (held.run,)
+            ).fetchone()
+            status = move(RunStatus(status), end.status).value
+            self._add(held, events, at)
+            for interrupt in end.interrupts:
+                self._leave(held, interrupt)
+            self._execute(
+                "UPDATE runs SET status = ?, ended = ?, holder = NULL, expires_at = NULL"
+                " WHERE id = ?",
+                (status, held.head, held.run),
+            )
+            self._touch(held.thread, at)
+            del self._held[writer.run]
+        return Position(held.epoch, held.head)
+
+    def _hold(self, lease: Lease) -> _Held:
+        held = self._held.get(lease.run) or self._load(lease.run)
+        if held is None or held.fence != lease.fence:
+            raise LeaseLost(f"the lease {lease.fence} on run {lease.run.id} is not held any more")
+        return held
+
+    def _load(self, run: RunKey) -> _Held | None:
+        self._settle()
+        row = self._execute(
+            f"SELECT r.id, t.id, t.epoch, r.fence, {HEAD} FROM runs r"
+            " JOIN threads t ON t.id = r.thread"
+            " WHERE r.owner = ? AND r.name = ? AND r.holder IS NOT NULL",
+            run,
+        ).fetchone()
+        if row is None:
+            return None
+        held = self._held[run] = _Held(*row)
+        return held
+
+    def _add(self, held: _Held, events: Sequence[Event], at: int) -> None:
+        base, run = held.thread << 32, held.run
+        for offset, event in enumerate(events, held.head + 1):
+            self._entries += (base | offset, run, at, event.type.value, event.data)
+        held.head += len(events)
+
+    def _leave(self, held: _Held, interrupt: Interrupt) -> None:
+        self._execute(
+            "INSERT OR REPLACE INTO interrupts (thread, name, run, agent, question)"
+            " VALUES (?, ?, ?, ?, ?)",
+            (held.thread, interrupt.id, held.run, interrupt.agent, interrupt.question),
+        )
+
+    def _touch(self, thread: int, at: int) -> None:
+        self._execute("UPDATE threads SET updated_at = ? WHERE id = ?", (at, thread))
+
+    # --- threads ------------------------------------------------------------------------------
+
+    def open_thread(self, key: ThreadKey, title: str, at: int) -> Thread:
+        """Return the thread, created if there was none; see `Threads.open_thread`."""
+        with self._operation():
+            thread = find_thread(self._connection, key)
+            if thread is not None:
+                return thread
+            epoch = self._next("epoch")
+            self._execute(
+                "INSERT INTO threads (owner, name, title, created_at, updated_at, epoch)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                (*key, title, at, at, epoch),
+            )
+            return Thread(key, title, at, at, Position(epoch, 0))
+
+    def rename_thread(self, key: ThreadKey, title: str) -> bool:
+        """Set the title; see `Threads.rename_thread`."""
+        with self._operation():
+            return self._changes(
+                "UPDATE threads SET title = ? WHERE owner = ? AND name = ?", (title, *key)
+            )
+
+    def delete_thread(self, key: ThreadKey) -> bool:
+        """Delete the thread and all that is in it; see `Threads.delete_thread`."""
+        with self._operation():
+            row = self._execute(
+                "SELECT id FROM threads WHERE owner = ? AND name = ?", key
+            ).fetchone()
+            if row is None:
+                return False
+            (thread,) = row
+            for run in self._execute("SELECT owner, name FROM runs WHERE thread = ?", row):
+                self._held.pop(RunKey(*run), None)
+            self._execute(
+                "DELETE FROM entries WHERE id BETWEEN ? AND ?",
+                (thread << 32, (thread + 1 << 32) - 1),
+            )
+            self._execute("DELETE FROM interrupts WHERE thread = ?", row)
+            self._execute("DELETE FROM runs WHERE thread = ?", row)
+            self._execute("DELETE FROM threads WHERE id = ?", row)
+            self.scrub_due = True
+            return True
+
+    def new_epochs(self) -> None:
+        """Give all threads an epoch that none of them had."""
+        with self._operation():
+            self._forget()
+            self._execute(f"UPDATE counters SET value = max(value + 1, {NOW}) WHERE name = 'epoch'")
+            self._execute(
+                "UPDATE threads SET epoch = (SELECT value FROM counters WHERE name = 'epoch')"
+            )
+
+    def probe(self) -> None:
+        """Write something that means nothing."""
+        with self._operation():
+            self._next("probe")
+
+    def _changes(self, sql: str, parameters: tuple[Any, ...]) -> bool:
+        return self._execute(sql, parameters).rowcount > 0
+
+    # --- runs ---------------------------------------------------------------------------------
+
+    def create_run(self, new: NewRun, events: Sequence[Event]) -> Created:
+        """Create the run, or return the one that has its key; see `Runs.create_run`."""
+        with self._operation():
+            run = find_run(self._connection, new.key)
+            if run is not None:
+                if run.thread != new.thread:
+                    raise Refused(ErrorCode.RUN_CONFLICT)
+                return Created(run, None)
+            thread, epoch, head, busy = self._place(new.thread)
+            if busy:
+                raise Refused(ErrorCode.THREAD_BUSY)
+            for interrupt in self._resumed(new):
+                self._decide(thread, interrupt)
+            self._fence += 1
+            fence = self._fence
+            cursor = self._execute(
+                "INSERT INTO runs (owner, name, thread, agent, status, correlation, started,"
+                " holder, fence, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    *new.key, thread, new.agent, RunStatus.RUNNING.value, new.correlation,
+                    head + 1, new.holder, fence, new.expires_at,
+                ),
+            )  # fmt: skip
+            self._touch(thread, new.at)
+            held = _Held(int(cursor.lastrowid or 0), thread, epoch, fence, head)
+            self._held[new.key] = held
+            self._add(held, events, new.at)
+        return Created(
+            Run(
+                key=new.key,
+                thread=new.thread,
+                agent=new.agent,
+                status=RunStatus.RUNNING,
+                correlation=new.correlation,
+                started=Position(epoch, head + 1),
+            ),
+            Lease(new.key, new.thread, new.holder, fence, new.expires_at),
+        )
+
+    def _place(self, thread: ThreadKey) -> tuple[int, int, int, bool]:
+        """Return the thread's key, epoch and last offset, and whether a run in it is active."""
+        row = self._execute(
+            f"SELECT t.id, t.epoch, {HEAD},"
+            " EXISTS (SELECT 1 FROM runs WHERE thread = t.id AND holder IS NOT NULL)"
+            " FROM threads t WHERE owner = ? AND name = ?",
+            thread,
+        ).fetchone()
+        if row is None:
+            raise Refused(ErrorCode.NOT_FOUND)
+        found, epoch, head, busy = row
+        return found, epoch, head, bool(busy)
+
+    def _resumed(self, new: NewRun) -> Sequence[Interrupt]:
+        """Return the interrupts as they stand once the new run has taken up its answers."""
+        resumed: dict[str, Interrupt] = {}
+        for answer in new.answers:
+            interrupt = resumed.get(answer.interrupt) or find_interrupt(
+                self._connection, new.thread, answer.interrupt
+            )
+            if interrupt is None:
+                raise Refused(ErrorCode.NOT_FOUND)
+            resumed[answer.interrupt] = taken_up(interrupt, answer, new.key)
+        return list(resumed.values())
+
+    def _decide(self, thread: int, interrupt: Interrupt) -> None:
+        self._execute(
+            "UPDATE interrupts SET decided_by = ?, status = ?, answer = ?, resumed_by = ?"
+            " WHERE thread = ? AND name = ?",
+            (
+                interrupt.decided_by, interrupt.status, interrupt.answer, interrupt.resumed_by,
+                thread, interrupt.id,
+            ),
+        )  # fmt: skip
+
+    def renew(self, leases: Sequence[Lease], expires_at: int) -> frozenset[RunKey]:
+        """Extend the leases that are held; see `Runs.renew`."""
+        held, lost = [], set()
+        with self._operation():
+            for lease in leases:
+                try:
+                    held.append(self._hold(lease).run)
+                except LeaseLost:
+                    lost.add(lease.run)
+            self._execute(
+                "UPDATE runs SET expires_at = ? WHERE id IN (SELECT value FROM json_each(?))",
+                (expires_at, json.dumps(held)),
+            )
+        return frozenset(lost)
+
+    def adopt(self, key: RunKey, holder: str, expires_at: int, now: int) -> Lease | None:
+        """Give the orphan a new lease; see `Runs.adopt`."""
+        with self._operation():
+            row = self._execute(
+                "SELECT r.id, t.name FROM runs r JOIN threads t ON t.id = r.thread"
+                " WHERE r.owner = ? AND r.name = ? AND r.holder IS NOT NULL"
+                " AND (r.expires_at <= ? OR r.fence <= ?)",
+                (*key, now, self.dead_fence),
+            ).fetchone()
+            if row is None:
+                return None
+            run, thread = row
+            self._fence += 1
+            fence = self._fence
+            self._execute(
+                "UPDATE runs SET holder = ?, fence = ?, expires_at = ? WHERE id = ?",
+                (holder, fence, expires_at, run),
+            )
+            self._held.pop(key, None)
+        return Lease(key, ThreadKey(key.owner, thread), holder, fence, expires_at)
+
+    def decide(self, thread: ThreadKey, answer: Answer, by: UserId) -> Decision | None:
+        """Decide the interrupt if nobody has; see `Runs.decide`."""
+        with self._operation():
+            interrupt = find_interrupt(self._connection, thread, answer.interrupt)
+            if interrupt is None:
+                return None
+            if interrupt.decided_by is not None:
+                return Decision(interrupt, won=False)
+            interrupt = decided(interrupt, answer, by)
+            self._decide(self._place(thread)[0], interrupt)
+            return Decision(interrupt, won=True)

@@ -1,0 +1,109 @@
+"""The tables of a SQLite store, and how older ones become them.
+
+``PRAGMA user_version`` counts the migrations that a file has been through. One that was released
+is never edited: what should be different is a further migration.
+
+An entry's id is ``thread << 32 | offset``: the table itself is then the index by thread and
+offset, and the newest entry of a thread is the last of its range.
+"""
+
+# ruff: noqa: S608 - only constants are put into SQL, every value is a parameter.
+
+import sqlite3
+from pathlib import Path
+
+from netra_backend.errors import StoreFailed
+from netra_backend.stores.sqlite_files import failure
+
+NOW = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
+"""SQL for the milliseconds since 1970. Epochs start there, so that a file that is made anew, or
+restored, gives none that its predecessor gave: no store makes a thousand threads a second for
+as long as it lives."""
+
+MIGRATIONS = (
+    f"""
+    CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+    INSERT INTO counters VALUES ('epoch', {NOW}), ('opening', 0), ('probe', 0);
+
+    CREATE TABLE threads (
+        id INTEGER PRIMARY KEY,
+        owner TEXT NOT NULL,
+        name TEXT NOT NULL,
+        title TEXT NOT NULL,
+        created_at INTEGER NOT NULL,
+        updated_at INTEGER NOT NULL,
+        epoch INTEGER NOT NULL,
+        UNIQUE (owner, name)
+    );
+    CREATE INDEX newest_threads ON threads (owner, updated_at, name);
+
+    -- holder and expires_at are null when the run has ended: there is no lease any more.
+    CREATE TABLE runs (
+        id INTEGER PRIMARY KEY,
+        owner TEXT NOT NULL,
+        name TEXT NOT NULL,
+        thread INTEGER NOT NULL REFERENCES threads (id),
+        agent TEXT NOT NULL,
+        status TEXT NOT NULL,
+        correlation TEXT NOT NULL,
+        started INTEGER NOT NULL,
+        ended INTEGER,
+        holder TEXT,
+        fence INTEGER NOT NULL,
+        expires_at INTEGER,
+        UNIQUE (owner, name)
+    );
+    CREATE INDEX runs_of_thread ON runs (thread);
+    CREATE UNIQUE INDEX active_runs ON runs (thread) WHERE holder IS NOT NULL;
+
+    CREATE TABLE entries (
+        id INTEGER PRIMARY KEY,
+        run INTEGER NOT NULL,
+        at INTEGER NOT NULL,
+        type TEXT NOT NULL,
+        data BLOB NOT NULL
+    );
+
+    CREATE TABLE interrupts (
+        id INTEGER PRIMARY KEY,
+        thread INTEGER NOT NULL REFERENCES threads (id),
+        name TEXT NOT NULL,
+        run INTEGER NOT NULL REFERENCES runs (id),
+        agent TEXT NOT NULL,
+        question BLOB NOT NULL,
+        decided_by TEXT,
+        status TEXT,
+        answer BLOB,
+        resumed_by TEXT,
+        UNIQUE (thread, name)
+    );
+    CREATE INDEX interrupts_of_run ON interrupts (run);
+    CREATE INDEX undelivered_interrupts ON interrupts (id)
+        WHERE decided_by IS NOT NULL AND resumed_by IS NULL;
+    """,
+)
+
+
+def migrate(
+    connection: sqlite3.Connection, file: Path, migrations: tuple[str, ...] = MIGRATIONS
+) -> None:
+    """Bring the database to the newest version, each step in a transaction of its own.
+
+    Raises StoreFailed naming `file` and the versions: it is newer than this release, or a step
+    failed, and then the file is as the step before left it.
+    """
+    try:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version > len(migrations):
+            raise StoreFailed(
+                f"{file} has version {version}, written by a newer release of Netra; "
+                f"this one knows versions up to {len(migrations)}"
+            )
+        for number, migration in enumerate(migrations[version:], version + 1):
+            version = number
+            connection.executescript(
+                f"BEGIN IMMEDIATE; {migration}; PRAGMA user_version = {number}; COMMIT;"
+            )
+    except sqlite3.Error as error:
+        connection.rollback()
+        raise StoreFailed(f"{failure(file, error)}, at version {version}") from error

@@ -1,0 +1,159 @@
+"""The one thread that writes: what arrives during a commit shares the next one."""
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+from msgspec import Struct
+
+from netra_backend.errors import StoreFailed
+from netra_backend.stores.sqlite_files import failure
+from netra_backend.stores.sqlite_ledger import REFUSALS, Ledger
+
+MAX_WAITING = 100_000
+"""Operations that wait for the writer at most; one more is refused with StoreFailed."""
+
+_SCRUB_SECONDS = 0.05
+"""How long an idle writer waits before it tries again to empty the write-ahead log."""
+
+T = TypeVar("T")
+
+Operation = Callable[[Ledger], T]
+_Write = tuple[asyncio.Future[Any], Operation[Any]]
+_Outcome = tuple[asyncio.Future[Any], Any, Exception | None]
+
+
+class WriterCounts(Struct, frozen=True):
+    """What the writer has done since it was started: operations answered, in how many commits.
+
+    `failed_commits` were rolled back, and each of their operations got StoreFailed. `waiting`
+    operations are not committed yet.
+    """
+
+    operations: int
+    commits: int
+    failed_commits: int
+    waiting: int
+
+
+class SqliteWriter:
+    """Takes operations from one event loop and answers their futures there, commit by commit."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._turn = threading.Condition(threading.Lock())
+        self._waiting: list[_Write] = []
+        self._group: list[_Write] = []
+        self._refusal: str | None = "the store is not open"
+        self._operations = 0
+        self._commits = 0
+        self._failed_commits = 0
+
+    @property
+    def counts(self) -> WriterCounts:
+        """What was done so far."""
+        waiting = len(self._waiting)
+        return WriterCounts(self._operations, self._commits, self._failed_commits, waiting)
+
+    def start(self, ledger: Ledger, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin to carry out operations on `ledger`, and to answer them on `loop`."""
+        self._ledger = ledger
+        self._loop = loop
+        self._refusal = None
+        # A daemon, so that a store that nobody closed does not keep a process from ending.
+        self._thread = threading.Thread(target=self._run, name="netra-sqlite-writer", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Accept nothing more, finish what was accepted, and return when it is done."""
+        with self._turn:
+            self._refusal = "the store is closed"
+            self._turn.notify()
+        self._thread.join()
+
+    def submit(self, operation: Operation[T]) -> asyncio.Future[T]:
+        """Return the outcome of `operation`, once it is durable. Operations keep their order.
+
+        Cancelling the future does not undo the operation.
+        """
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        with self._turn:
+            refusal = self._refusal
+            if refusal is None and len(self._waiting) >= MAX_WAITING:
+                refusal = f"{MAX_WAITING} operations wait already"
+            if refusal is None:
+                self._waiting.append((future, operation))
+                if len(self._waiting) == 1:
+                    self._turn.notify()
+        if refusal is not None:
+            future.set_exception(StoreFailed(f"{self._file}: {refusal}"))
+        return future
+
+    def _run(self) -> None:
+        try:
+            while (group := self._next_group()) is not None:
+                if group:
+                    self._carry_out(group)
+                with suppress(sqlite3.Error):  # the next turn tries again
+                    self._ledger.scrub()
+        finally:
+            self._leave()
+
+    def _next_group(self) -> list[_Write] | None:
+        """Return what waits, waiting for it; None when the writer is to stop and nothing is left.
+
+        The group may be empty: there is something to scrub.
+        """
+        with self._turn:
+            if not self._waiting and self._refusal is None:
+                self._turn.wait(_SCRUB_SECONDS if self._ledger.scrub_due else None)
+            if not self._waiting and self._refusal is not None:
+                return None
+            self._group, self._waiting = self._waiting, []
+            return self._group
+
+    def _carry_out(self, group: list[_Write]) -> None:
+        try:
+            outcomes = [self._outcome(*write) for write in group]
+            self._ledger.commit()
+            self._commits += 1
+        except (sqlite3.Error, MemoryError, OverflowError) as error:
+            with suppress(sqlite3.Error):  # the next transaction tries again
+                self._ledger.abandon()
+            self._failed_commits += 1
+            outcomes = [(future, None, failure(self._file, error)) for future, _ in group]
+        self._operations += len(group)
+        self._answer(outcomes)
+
+    def _outcome(self, future: asyncio.Future[Any], operation: Operation[Any]) -> _Outcome:
+        try:
+            return future, operation(self._ledger), None
+        except REFUSALS as refusal:
+            return future, None, refusal
+
+    def _answer(self, outcomes: list[_Outcome]) -> None:
+        with suppress(RuntimeError):  # the loop is closed: nobody is left who waits
+            self._loop.call_soon_threadsafe(_settle, outcomes)
+
+    def _leave(self) -> None:
+        """Leave nobody waiting, also when an error of ours ends the thread."""
+        with self._turn:
+            self._refusal = self._refusal or "the writer has stopped"
+            abandoned = self._group + self._waiting
+            self._waiting = []
+        error = f"{self._file}: {self._refusal}"
+        self._answer([(future, None, StoreFailed(error)) for future, _ in abandoned])
+
+
+def _settle(outcomes: list[_Outcome]) -> None:
+    for future, value, error in outcomes:
+        if future.done():  # cancelled, or answered before
+            continue
+        if error is None:
+            future.set_result(value)
+        else:
+            future.set_exception(error)
