@@ -1,0 +1,71 @@
+// The HTTP calls: the list of threads, renaming, deleting. Each fails with a Refusal only.
+
+import { Refusal } from "./errors.js";
+
+export class Api {
+  #root;
+  #token;
+
+  /** `root` is the URL that the server is mounted at, `token` a Token. */
+  constructor(root, token) {
+    this.#root = root;
+    this.#token = token;
+  }
+
+  /** Return a page of threads, newest first: {threads, next}; `before` is the `next` before. */
+  async threads({ limit, before = null }) {
+    const query = new URLSearchParams({ limit: String(limit) });
+    if (before !== null) query.set("before", String(before));
+    const response = await this.#call("GET", `threads?${query}`);
+    const { threads = [], next = null } = await response.json();
+    return { threads, next };
+  }
+
+  async rename(thread, title) {
+    await this.#call("PATCH", `threads/${encodeURIComponent(thread)}`, { title });
+  }
+
+  async remove(thread) {
+    await this.#call("DELETE", `threads/${encodeURIComponent(thread)}`);
+  }
+
+  /** Return why the server lets this page in or not: "in", "signed out", "shut", "unreachable". */
+  async standing() {
+    try {
+      await this.threads({ limit: 1 });
+      return "in";
+    } catch (refusal) {
+      if (refusal.code === "unauthenticated") return "signed out";
+      if (refusal.code === "forbidden") return "shut";
+      return "unreachable";
+    }
+  }
+
+  async #call(method, path, body = undefined) {
+    const headers = { Accept: "application/json", ...this.#token.headers };
+    if (body !== undefined) headers["Content-Type"] = "application/json";
+    let response;
+    try {
+      response = await fetch(new URL(path, this.#root), {
+        method,
+        headers,
+        body: body === undefined ? undefined : JSON.stringify(body),
+        credentials: "same-origin",
+        cache: "no-store",
+      });
+    } catch {
+      throw new Refusal({ code: "unreachable" });
+    }
+    if (!response.ok) throw await refusalOf(response);
+    return response;
+  }
+}
+
+const CODE_OF_STATUS = { 401: "unauthenticated", 403: "forbidden", 404: "not_found", 429: "too_many" };
+
+/** Return the Refusal that an HTTP response spells, also when its body is no JSON of ours. */
+async function refusalOf(response) {
+  const fallback = { code: CODE_OF_STATUS[response.status] ?? "internal" };
+  const body = await response.json().catch(() => null);
+  return new Refusal({ ...fallback, ...body?.error });
+}

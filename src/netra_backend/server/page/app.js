@@ -1,0 +1,325 @@
+// The page: makes the parts and connects them. What each part does stands in its own module.
+
+import { hashOf, threadOf } from "./address.js";
+import { Api } from "./api.js";
+import { Composer } from "./composer.js";
+import { Connection } from "./connection.js";
+import { ConversationView } from "./conversation.js";
+import { askDelete, askTitle, askToken } from "./dialogs.js";
+import { copy, part, setText } from "./dom.js";
+import { Drawer } from "./drawer.js";
+import { ENDS, closeRow } from "./errors.js";
+import { newId } from "./ids.js";
+import { Outbox } from "./outbox.js";
+import { formatPosition } from "./positions.js";
+import { Status } from "./status.js";
+import { OpenThread } from "./thread.js";
+import { ThreadList } from "./threads.js";
+import { Token } from "./token.js";
+
+const ROOT = new URL("../", import.meta.url); // The server may be mounted below a path.
+const FINE_POINTER = matchMedia("(pointer: fine)");
+const NEW = "New conversation";
+const UNFOLLOWABLE = {
+  unknown: "There is no such conversation, or it is not yours to see.",
+  denied: "You may no longer see this conversation.",
+  deleted: "This conversation was deleted.",
+};
+
+const $ = (id) => document.getElementById(id);
+const token = new Token(sessionStorage);
+const outbox = new Outbox(sessionStorage);
+const api = new Api(ROOT, token);
+let open = null; // The OpenThread that is shown, or null for a new conversation.
+
+// --- parts ---
+
+const drawer = new Drawer({ drawer: $("drawer"), backdrop: $("backdrop"), main: $("main"), opener: $("open-drawer") });
+const status = new Status({ text: $("connection-text"), retry: $("reconnect"), signIn: $("sign-in") }, announce);
+
+const connection = new Connection({
+  url: socketUrl(),
+  subprotocols: () => token.subprotocols,
+  standing: () => api.standing(),
+  online: () => navigator.onLine,
+  onState: (state, details) => {
+    if (state !== "live") open?.lost();
+    status.show(state, details);
+    view.changed();
+    if (state === "signed-out") signIn(closeRow(details.code).text);
+  },
+  onReady: (ready) => {
+    composer.offer(ready.agents ?? []);
+    setText($("user"), ready.user);
+    open?.ready();
+    list.refresh();
+    view.changed();
+  },
+  onEvent: (frame) => {
+    if (frame.thread === open?.id) open.take(frame);
+  },
+  onUnfollowed: (thread) => {
+    if (thread === open?.id) open.deleted();
+    list.remove(thread);
+  },
+  onRefusal: problem,
+});
+
+const list = new ThreadList(
+  { list: $("threads"), more: $("more-threads"), empty: $("no-threads") },
+  api,
+  {
+    onRename: renameThread,
+    onDelete: deleteThread,
+    onListed: () => view.changed(),
+    onProblem: (refusal) => {
+      // While the connection is down it says so itself.
+      if (connection.state === "live" || refusal.code === "unauthenticated") problem(refusal);
+    },
+  },
+);
+
+const view = new ConversationView(
+  { log: $("log"), list: $("items"), toBottom: $("to-bottom") },
+  {
+    onResend: (message) => open?.resend(message),
+    onTakeBack: (message) => composer.put(open?.takeBack(message) ?? ""),
+    onDecide: async (interrupt, payload, outcome) => {
+      const decided = await open?.decide(interrupt, payload, outcome);
+      if (decided) composer.focus();
+      return decided;
+    },
+    userName: () => connection.ready?.user,
+  },
+  drawn,
+);
+
+const composer = new Composer(
+  {
+    form: $("composer"),
+    field: $("question"),
+    send: $("send"),
+    stop: $("stop"),
+    agent: $("agent"),
+    agentRow: $("agent-row"),
+  },
+  sessionStorage,
+  { onSend: send, onStop: () => open?.stop() },
+);
+
+// --- what a person does ---
+
+function send(text, agent) {
+  hideProblem();
+  if (open === null) {
+    const id = newId();
+    history.pushState(null, "", hashOf(id));
+    show(openThread(id, true));
+  }
+  open.send(text, agent);
+  view.scrollToEnd();
+}
+
+async function deliver(command) {
+  if (await attempt(() => connection.request(command))) list.refresh();
+  outbox.remove(command);
+}
+
+async function renameThread(thread) {
+  const title = await askTitle($("rename-dialog"), thread.title);
+  if (title === null || title === thread.title) return;
+  await attempt(() => api.rename(thread.id, title));
+  await list.refresh();
+}
+
+async function deleteThread(thread) {
+  if (!(await askDelete($("delete-dialog"), thread.title))) return;
+  if (!(await attempt(() => api.remove(thread.id)))) return;
+  list.remove(thread.id);
+  if (open?.id === thread.id) newConversation();
+  announce("Conversation deleted.");
+}
+
+async function signIn(reason) {
+  const given = await askToken($("token-dialog"), reason);
+  if (given === null) return;
+  token.value = given;
+  connection.start();
+}
+
+/** Carry out `call`; return whether it succeeded, after telling why not. */
+async function attempt(call) {
+  try {
+    await call();
+    return true;
+  } catch (refusal) {
+    problem(refusal);
+    return false;
+  }
+}
+
+// --- which thread is open ---
+
+function openThread(id, isNew = false) {
+  const ifShown = (act) => (value) => thread === open && act(value);
+  const thread = new OpenThread(id, {
+    connection,
+    outbox,
+    isNew,
+    onChange: () => view.changed(),
+    onAccepted: () => list.refresh(),
+    onRunEnded: ifShown(runEnded),
+    onProblem: problem,
+  });
+  return thread;
+}
+
+function show(thread) {
+  open?.leave();
+  open = thread;
+  view.show(() => open?.conversation.items ?? []);
+  composer.open(open?.id ?? null);
+  list.select(open?.id ?? null);
+  drawer.close();
+  hideProblem();
+  if (FINE_POINTER.matches) composer.focus(); // Elsewhere it would open the keyboard on the screen.
+}
+
+function showAddressed() {
+  const id = threadOf(location.hash);
+  if (id === (open?.id ?? null)) return;
+  show(id === null ? null : openThread(id));
+}
+
+function newConversation() {
+  if (location.hash !== hashOf(null)) history.pushState(null, "", hashOf(null));
+  show(null);
+}
+
+function runEnded(runStatus) {
+  list.refresh();
+  if (runStatus === "awaiting") announce("The agent has a question for you.");
+  else announce(ENDS[runStatus]?.title ?? "The answer is complete.");
+}
+
+// --- what is shown around the conversation ---
+
+/** Show everything that depends on the open thread, in the frame in which its items are drawn. */
+function drawn() {
+  const runStatus = open?.status ?? "none";
+  const items = open?.conversation.items ?? [];
+  const title = open ? (list.titleOf(open.id) ?? firstQuestion(items) ?? NEW) : NEW;
+  document.body.dataset.runStatus = runStatus;
+  document.title = open ? `${title} · Netra` : "Netra";
+  setText($("title"), title);
+  $("log").dataset.thread = open?.id ?? "";
+  $("log").dataset.position = formatPosition(open?.position ?? null);
+  $("log").setAttribute("aria-busy", String(runStatus === "running"));
+  composer.update({ status: runStatus, closed: Boolean(open?.ended) });
+  drawWelcome(items);
+  drawWorking(runStatus);
+  drawTail();
+  if (open?.ended) showNotice(UNFOLLOWABLE[open.ended.reason] ?? open.ended.refusal.text);
+}
+
+function drawWelcome(items) {
+  const isNew = open === null;
+  $("welcome").hidden = !isNew;
+  $("loading").hidden = isNew || items.length > 0 || open.loaded || Boolean(open.ended);
+  const agents = connection.ready?.agents ?? [];
+  const agent = composer.agent ?? agents[0] ?? "";
+  $("examples").hidden = !agent.includes("docs");
+}
+
+function drawWorking(runStatus) {
+  const step = open?.conversation.steps.at(-1) ?? "";
+  const texts = {
+    starting: "Sending…",
+    running: step ? `Working: ${step}` : "Working…",
+    cancelling: "Stopping…",
+  };
+  // Without a connection nobody here knows whether the agent still works.
+  if (connection.state !== "live") {
+    texts.starting = "This is sent when the connection is back.";
+    texts.running = texts.cancelling = "The rest comes when the connection is back.";
+  }
+  $("working").hidden = !(runStatus in texts);
+  $("working").toggleAttribute("data-paused", connection.state !== "live");
+  $("working").dataset.step = step;
+  setText($("working-text"), texts[runStatus] ?? "");
+}
+
+function drawTail() {
+  const user = connection.ready?.user;
+  $("tail").hidden = open === null || !user || Boolean(open.ended);
+  if ($("tail").hidden) return;
+  setText($("tail-command"), `netra tail ${shellWord(open.id)} --user ${shellWord(user)}`);
+  setText($("position"), formatPosition(open.position));
+}
+
+function firstQuestion(items) {
+  return items.find((item) => item.kind === "user")?.text.split("\n", 1)[0].slice(0, 80);
+}
+
+function announce(text) {
+  $("announcer").textContent = text;
+}
+
+function problem(refusal) {
+  if (refusal.code === "unauthenticated") signIn(refusal.text);
+  else showNotice(refusal.text);
+}
+
+function showNotice(text) {
+  setText($("notice-text"), text);
+  $("notice").hidden = false;
+}
+
+function hideProblem() {
+  $("notice").hidden = true;
+}
+
+/** Return `text` as one word of a shell command. */
+function shellWord(text) {
+  return /^[A-Za-z0-9_.:~@+=-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+}
+
+function socketUrl() {
+  const url = new URL("ws", ROOT);
+  url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+  return url.href;
+}
+
+// --- beginning ---
+
+$("new-thread").addEventListener("click", newConversation);
+$("reconnect").addEventListener("click", () => connection.start());
+$("sign-in").addEventListener("click", () => signIn("Sign in to go on."));
+$("notice-close").addEventListener("click", hideProblem);
+$("copy-tail").addEventListener("click", () => copy($("tail-command").textContent, $("copy-tail")));
+$("skip").addEventListener("click", () => composer.focus());
+for (const example of document.querySelectorAll(".example")) {
+  example.addEventListener("click", () => send(part(example, "text").textContent, composer.agent));
+}
+$("agent").addEventListener("change", () => view.changed());
+addEventListener("hashchange", showAddressed);
+addEventListener("popstate", showAddressed);
+addEventListener("online", () => connection.hurry());
+addEventListener("offline", () => connection.doubt());
+addEventListener("focus", () => connection.state === "live" && list.refresh());
+document.addEventListener("visibilitychange", () => {
+  if (document.visibilityState === "visible") connection.hurry();
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape" || event.defaultPrevented || document.querySelector("dialog[open]")) return;
+  if (drawer.isOpen) drawer.close();
+  else open?.stop();
+});
+
+connection.start();
+showAddressed();
+if (open === null) show(null);
+for (const command of outbox.commands) {
+  // What was asked in another thread before a reload is still wanted.
+  if (command.thread !== open?.id) deliver(command);
+}

@@ -1,0 +1,115 @@
+// The composer: the field for a question, what sends it, and what stops the answer.
+
+const TALLEST = 240; // Pixels the field grows to before it scrolls.
+
+export class Composer {
+  #nodes;
+  #options;
+  #storage;
+  #thread = null;
+
+  /**
+   * `nodes` are {form, field, send, stop, agent, agentRow}. Called back are `onSend(text, agent)`
+   * and `onStop()`; `storage` keeps the drafts.
+   */
+  constructor(nodes, storage, options) {
+    this.#nodes = nodes;
+    this.#storage = storage;
+    this.#options = options;
+    const { form, field, stop } = nodes;
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#send();
+    });
+    field.addEventListener("keydown", (event) => {
+      // During composition (Japanese, Chinese, …) Enter chooses a word.
+      if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+      event.preventDefault();
+      this.#send();
+    });
+    field.addEventListener("input", () => this.#edited());
+    stop.addEventListener("click", () => this.#options.onStop());
+  }
+
+  focus() {
+    this.#nodes.field.focus();
+  }
+
+  /** Show the draft for `thread`; null for a new conversation. */
+  open(thread) {
+    this.#thread = thread;
+    this.#setText(this.#storage.getItem(this.#key) ?? "");
+  }
+
+  /** Put `text` into the field, before what is there. */
+  put(text) {
+    const { field } = this.#nodes;
+    this.#setText([text, field.value].filter(Boolean).join("\n"));
+    this.#edited();
+    this.focus();
+  }
+
+  /** Offer the agents if there is a choice. */
+  offer(agents) {
+    const { agent, agentRow } = this.#nodes;
+    const chosen = agents.includes(agent.value) ? agent.value : agents[0];
+    agent.replaceChildren(...agents.map((name) => new Option(name, name)));
+    agent.value = chosen;
+    agentRow.hidden = agents.length < 2;
+  }
+
+  /** Return the agent that was chosen; null where there is no choice. */
+  get agent() {
+    return this.#nodes.agentRow.hidden ? null : this.#nodes.agent.value;
+  }
+
+  /** Show what is possible: `status` of the run, and whether the thread is `closed`. */
+  update({ status, closed }) {
+    const { field, send, stop } = this.#nodes;
+    const running = status === "running" || status === "cancelling";
+    const hadFocus = document.activeElement === stop || document.activeElement === send;
+    field.disabled = closed;
+    stop.hidden = !running;
+    stop.disabled = status === "cancelling";
+    send.hidden = running;
+    send.disabled = closed || status === "starting" || field.value.trim() === "";
+    this.#busy = running || status === "starting" || closed;
+    // A button that is hidden under the focus would lose it to the page.
+    if (hadFocus && !field.disabled && (document.activeElement === document.body || running)) {
+      this.focus();
+    }
+  }
+
+  #busy = false;
+
+  get #key() {
+    return `netra.draft.${this.#thread ?? ""}`;
+  }
+
+  #send() {
+    const text = this.#nodes.field.value.trim();
+    if (text === "" || this.#busy) return;
+    this.#setText("");
+    this.#edited();
+    this.#options.onSend(text, this.agent);
+  }
+
+  #edited() {
+    const { field, send } = this.#nodes;
+    if (field.value) this.#storage.setItem(this.#key, field.value);
+    else this.#storage.removeItem(this.#key);
+    send.disabled = this.#busy || field.value.trim() === "";
+    this.#fit();
+  }
+
+  #setText(text) {
+    this.#nodes.field.value = text;
+    this.#fit();
+  }
+
+  #fit() {
+    const { field } = this.#nodes;
+    field.style.height = "auto";
+    field.style.height = `${Math.min(field.scrollHeight, TALLEST)}px`;
+  }
+}

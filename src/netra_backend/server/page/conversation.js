@@ -1,0 +1,127 @@
+// The conversation: draws the items of a fold, and only what changed, once a frame.
+
+import { activity } from "./activity.js";
+import { answer } from "./answer.js";
+import { ending } from "./ending.js";
+import { note } from "./note.js";
+import { question } from "./question.js";
+import { said } from "./said.js";
+import { thinking } from "./thinking.js";
+import { toolcall } from "./toolcall.js";
+
+const PIECES = { user: said, answer, thinking, tool: toolcall, note, activity, question, ending };
+const NEAR_BOTTOM = 60; // Pixels from the end within which the view follows what is new.
+const EASE = 3; // A drawing that took long is followed by a pause of this many times as long.
+
+export class ConversationView {
+  #log;
+  #list;
+  #toBottom;
+  #actions;
+  #onDrawn;
+  #source = null; // () => {items} of the open thread
+  #drawn = new Map(); // key → {piece, version}
+  #scheduled = false;
+  #follows = true;
+
+  /**
+   * `log` scrolls, `list` holds the pieces, `toBottom` is the button that leads to the end.
+   * `actions` are what the pieces call; `onDrawn()` is called in the same frame as each drawing.
+   */
+  constructor({ log, list, toBottom }, actions, onDrawn) {
+    this.#log = log;
+    this.#list = list;
+    this.#toBottom = toBottom;
+    this.#actions = actions;
+    this.#onDrawn = onDrawn;
+    log.addEventListener("scroll", () => this.#scrolled(), { passive: true });
+    // Who unfolds something wants to read that, not the end.
+    list.addEventListener("click", (event) => {
+      if (event.target.closest("summary")) this.#follows = false;
+    });
+    toBottom.addEventListener("click", () => this.scrollToEnd());
+    new ResizeObserver(() => this.#keepEnd()).observe(list);
+    new ResizeObserver(() => this.#keepEnd()).observe(log);
+  }
+
+  /** Show another thread: `source()` returns its items. */
+  show(source) {
+    this.#source = source;
+    this.#drawn.clear();
+    this.#list.replaceChildren();
+    this.#follows = true;
+    this.changed();
+  }
+
+  /** Draw soon: at most once a frame, and with a pause after a drawing that took long. */
+  changed() {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    requestAnimationFrame(() => this.#draw());
+  }
+
+  scrollToEnd() {
+    this.#follows = true;
+    this.#log.scrollTop = this.#log.scrollHeight;
+    this.#scrolled();
+  }
+
+  #draw() {
+    const started = performance.now();
+    const items = this.#source();
+    this.#forget(items);
+    let before = null;
+    for (const item of items) {
+      const { node } = this.#pieceOf(item);
+      const place = before ? before.nextSibling : this.#list.firstChild;
+      if (place !== node) this.#list.insertBefore(node, place);
+      before = node;
+    }
+    this.#onDrawn();
+    this.#keepEnd();
+    const took = performance.now() - started;
+    if (took < 8) this.#scheduled = false;
+    else setTimeout(() => this.#rested(), took * EASE);
+  }
+
+  /** The pause is over; what came meanwhile is drawn. */
+  #rested() {
+    this.#scheduled = false;
+    this.changed();
+  }
+
+  #pieceOf(item) {
+    let drawn = this.#drawn.get(item.key);
+    if (!drawn) {
+      drawn = { piece: PIECES[item.kind](item, this.#actions), version: null };
+      drawn.piece.node.dataset.key = item.key;
+      this.#drawn.set(item.key, drawn);
+    }
+    if (drawn.version !== item.version) {
+      drawn.piece.update(item);
+      drawn.version = item.version;
+    }
+    return drawn.piece;
+  }
+
+  #forget(items) {
+    if (this.#drawn.size === 0) return;
+    const keys = new Set(items.map((item) => item.key));
+    for (const [key, { piece }] of this.#drawn) {
+      if (keys.has(key)) continue;
+      piece.node.remove();
+      this.#drawn.delete(key);
+    }
+  }
+
+  #scrolled() {
+    const { scrollHeight, scrollTop, clientHeight } = this.#log;
+    this.#follows = scrollHeight - scrollTop - clientHeight < NEAR_BOTTOM;
+    this.#toBottom.hidden = this.#follows;
+  }
+
+  #keepEnd() {
+    if (this.#follows) this.#log.scrollTop = this.#log.scrollHeight;
+    else this.#scrolled();
+  }
+}

@@ -1,0 +1,339 @@
+// The fold: what a thread's AG-UI events add up to, as the list of items that the page shows.
+//
+// No DOM, no clock, no network. The same rules as netra_backend/core/fold.py, and the same law:
+// a replay with merged deltas, or a prelude and what follows it, gives the same items as every
+// single event. Unknown event types change nothing.
+//
+// An item is {key, kind, version, …}; `version` changes whenever the item does, so that a view
+// draws only what changed. Kinds:
+//   user      {id, text, delivery: "sent" | "pending" | "failed", problem}
+//   answer    {id, text, open}
+//   thinking  {id, text, open}
+//   tool      {id, name, args, result, failed, status}   status: see TOOL_STATUSES
+//   note      {id, role, text}                           a system or developer message
+//   activity  {id, name, content}
+//   question  {id, interrupt, answer: null | {status, payload, by, won}}
+//   ending    {id, status, code, message}                a run that did not end well
+
+import { patched } from "./patch.js";
+
+export const TOOL_STATUSES = ["calling", "running", "waiting", "done", "failed", "unanswered"];
+
+const ACTIVE = new Set(["running", "cancelling"]);
+const BADLY_ENDED = new Set(["cancelled", "failed", "timed_out", "interrupted"]);
+const STATUS_OF_CODE = { interrupted: "interrupted", timeout: "timed_out" };
+const KIND_OF_ROLE = {
+  user: "user",
+  assistant: "answer",
+  reasoning: "thinking",
+  system: "note",
+  developer: "note",
+};
+
+export class Conversation {
+  #byKey = new Map();
+  #versions = 0;
+  #rules = {
+    RUN_STARTED: (event) => this.#runStarted(event),
+    RUN_FINISHED: (event) => this.#runFinished(event),
+    RUN_ERROR: (event) => this.#runError(event),
+    STEP_STARTED: (event) => this.steps.push(String(event.stepName)),
+    STEP_FINISHED: (event) => this.#stepFinished(event),
+    TEXT_MESSAGE_START: (event) => this.#start(KIND_OF_ROLE[event.role ?? "assistant"], event),
+    TEXT_MESSAGE_CONTENT: (event) => this.#content(["answer", "user", "note"], event),
+    TEXT_MESSAGE_END: (event) => this.#end(["answer", "user", "note"], event),
+    REASONING_MESSAGE_START: (event) => this.#start("thinking", event),
+    REASONING_MESSAGE_CONTENT: (event) => this.#content(["thinking"], event),
+    REASONING_MESSAGE_END: (event) => this.#end(["thinking"], event),
+    TOOL_CALL_START: (event) => this.#toolStart(event),
+    TOOL_CALL_ARGS: (event) => this.#toolArgs(event),
+    TOOL_CALL_END: (event) => this.#toolEnd(event),
+    TOOL_CALL_RESULT: (event) => this.#toolResult(event),
+    MESSAGES_SNAPSHOT: (event) => this.#messagesSnapshot(event),
+    ACTIVITY_SNAPSHOT: (event) => this.#activitySnapshot(event),
+    ACTIVITY_DELTA: (event) => this.#activityDelta(event),
+  };
+
+  /** The items in the order in which they are shown. */
+  items = [];
+  /** The newest run as {id, status}, or null. */
+  run = null;
+  /** The names of the steps that are open, the newest last. */
+  steps = [];
+
+  /** Whether an agent is working in the thread. */
+  get active() {
+    return this.run !== null && ACTIVE.has(this.run.status);
+  }
+
+  item(key) {
+    return this.#byKey.get(key);
+  }
+
+  /** Take the next event of the log. */
+  apply(event) {
+    const rule = Object.hasOwn(this.#rules, event?.type) ? this.#rules[event.type] : null;
+    if (rule) rule(event);
+  }
+
+  /** Forget everything that came from the log; what was not delivered yet stays. */
+  reset() {
+    const kept = this.items.filter((item) => item.kind === "user" && item.delivery !== "sent");
+    this.items = kept;
+    this.#byKey = new Map(kept.map((item) => [item.key, item]));
+    this.run = null;
+    this.steps = [];
+  }
+
+  /**
+   * Take the run status that came with an up-to-date `followed` frame: it knows of a cancel that
+   * is under way, and of an end whose event is not in the prelude.
+   */
+  settle(run) {
+    if (!run) return;
+    const known = this.run !== null && this.run.id === run.id;
+    if (known && !this.active) return;
+    this.run = { id: run.id, status: run.status };
+    if (BADLY_ENDED.has(run.status)) this.#ending(run.status);
+    if (!this.active) this.#sweep();
+  }
+
+  /** Note that a cancel was acknowledged. */
+  cancelling(runId) {
+    if (this.run?.id === runId && this.active) this.run = { id: runId, status: "cancelling" };
+  }
+
+  // --- what the person said and the log does not have yet ---
+
+  /** Show a message of the user at once; RUN_STARTED confirms it by its id. */
+  addPending(id, text) {
+    this.#add({ key: `user:${id}`, kind: "user", id, text, delivery: "pending", problem: null });
+  }
+
+  /** Mark a pending message as not delivered, with the reason; or, with null, as under way. */
+  setProblem(id, problem) {
+    const item = this.#byKey.get(`user:${id}`);
+    if (!item || item.delivery === "sent") return;
+    this.#change(item, { delivery: problem === null ? "pending" : "failed", problem });
+  }
+
+  /** Take back a message that was not delivered. */
+  removePending(id) {
+    const item = this.#byKey.get(`user:${id}`);
+    if (!item || item.delivery === "sent") return;
+    this.#byKey.delete(item.key);
+    this.items = this.items.filter((other) => other !== item);
+  }
+
+  /** Note how a question was answered: {status, payload, by, won}. */
+  answered(interruptId, answer) {
+    const item = this.#byKey.get(`question:${interruptId}`);
+    if (item) this.#change(item, { answer: { ...item.answer, ...answer } });
+  }
+
+  // --- one rule per event type ---
+
+  #runStarted(event) {
+    this.run = { id: event.runId, status: "running" };
+    this.steps = [];
+    for (const message of event.input?.messages ?? []) this.#message(message);
+    for (const entry of event.input?.resume ?? []) {
+      this.answered(entry.interruptId, { status: entry.status, payload: entry.payload ?? null });
+    }
+  }
+
+  #runFinished(event) {
+    const outcome = event.outcome ?? { type: "success" };
+    const asked = outcome.type === "interrupt" ? (outcome.interrupts ?? []) : [];
+    for (const interrupt of asked) this.#question(interrupt);
+    if (outcome.type === "interrupt") this.#finish("awaiting");
+    else this.#finish(outcome.type === "cancelled" ? "cancelled" : "finished");
+  }
+
+  #runError(event) {
+    this.#finish(STATUS_OF_CODE[event.code] ?? "failed", event);
+  }
+
+  #finish(status, event = {}) {
+    this.run = { id: this.run?.id ?? "", status };
+    this.steps = [];
+    this.#sweep();
+    if (BADLY_ENDED.has(status)) this.#ending(status, event);
+  }
+
+  /** Close what the ended run left: nothing streams any more, no tool works any more. */
+  #sweep() {
+    for (const item of this.items) {
+      if (item.open) this.#change(item, { open: false });
+      if (item.kind === "tool" && (item.status === "calling" || item.status === "running")) {
+        this.#change(item, { status: "unanswered" });
+      }
+    }
+  }
+
+  #ending(status, { code = null, message = "" } = {}) {
+    const id = this.run.id;
+    const item = { key: `ending:${id}`, kind: "ending", id, status, code, message };
+    if (!this.#byKey.has(item.key)) this.#add(item);
+  }
+
+  #question(interrupt) {
+    const key = `question:${interrupt.id}`;
+    const item = { key, kind: "question", id: interrupt.id, interrupt, answer: null };
+    if (!this.#byKey.has(key)) this.#add(item);
+    const tool = this.#byKey.get(`tool:${interrupt.toolCallId}`);
+    if (tool && tool.result === null) this.#change(tool, { status: "waiting" });
+  }
+
+  #stepFinished(event) {
+    const at = this.steps.lastIndexOf(String(event.stepName));
+    if (at >= 0) this.steps.splice(at, 1);
+  }
+
+  /** Begin a message; one that a prelude has brought already is continued. */
+  #start(kind, event) {
+    if (!kind) return;
+    const item = this.#byKey.get(`${kind}:${event.messageId}`);
+    if (item) this.#change(item, { open: true });
+    else this.#add(textItem(kind, event.messageId, "", { open: true, role: event.role }));
+  }
+
+  #content(kinds, event) {
+    const item = this.#first(kinds, event.messageId);
+    if (item) this.#change(item, { text: item.text + String(event.delta ?? "") });
+  }
+
+  #end(kinds, event) {
+    const item = this.#first(kinds, event.messageId);
+    if (item) this.#change(item, { open: false });
+  }
+
+  #first(kinds, id) {
+    const kind = kinds.find((kind) => this.#byKey.get(`${kind}:${id}`)?.open);
+    return kind && this.#byKey.get(`${kind}:${id}`);
+  }
+
+  #toolStart(event) {
+    const item = this.#byKey.get(`tool:${event.toolCallId}`);
+    if (item) this.#change(item, { status: "calling" });
+    else this.#add(toolItem(event.toolCallId, event.toolCallName, "", "calling"));
+  }
+
+  #toolArgs(event) {
+    const item = this.#byKey.get(`tool:${event.toolCallId}`);
+    if (item) this.#change(item, { args: item.args + String(event.delta ?? "") });
+  }
+
+  #toolEnd(event) {
+    const item = this.#byKey.get(`tool:${event.toolCallId}`);
+    if (item?.status === "calling") this.#change(item, { status: "running" });
+  }
+
+  #toolResult(event) {
+    const key = `tool:${event.toolCallId}`;
+    if (!this.#byKey.has(key)) this.#add(toolItem(event.toolCallId, "tool", "", "running"));
+    const failed = typeof event.error === "string" && event.error !== "";
+    const result = textOf(event.content) || (failed ? event.error : "");
+    this.#change(this.#byKey.get(key), { result, failed, status: failed ? "failed" : "done" });
+  }
+
+  #activitySnapshot(event) {
+    const key = `activity:${event.messageId}`;
+    const item = this.#byKey.get(key);
+    const about = { name: String(event.activityType), content: event.content };
+    if (!item) this.#add({ key, kind: "activity", id: event.messageId, ...about });
+    else if (event.replace !== false) this.#change(item, about);
+  }
+
+  #activityDelta(event) {
+    const item = this.#byKey.get(`activity:${event.messageId}`);
+    if (item) this.#change(item, { content: patched(item.content, event.patch ?? []) });
+  }
+
+  /** Add an AG-UI message that came whole. One that is there is kept, and is now delivered. */
+  #message(message) {
+    const { id, role } = message;
+    if (role === "tool") return this.#toolResult(message);
+    if (role === "activity") {
+      return this.#activitySnapshot({ ...message, messageId: id, replace: true });
+    }
+    const kind = KIND_OF_ROLE[role];
+    const text = textOf(message.content);
+    const item = this.#byKey.get(`${kind}:${id}`);
+    if (item?.kind === "user") this.#change(item, { text, delivery: "sent", problem: null });
+    else if (!item && kind && (text !== "" || !message.toolCalls)) {
+      this.#add(textItem(kind, id, text, { open: false, role }));
+    }
+    for (const call of message.toolCalls ?? []) this.#toolCall(call);
+  }
+
+  #toolCall(call) {
+    if (this.#byKey.has(`tool:${call.id}`)) return;
+    const { name = "tool", arguments: args = "" } = call.function ?? {};
+    this.#add(toolItem(call.id, name, String(args), "unanswered"));
+  }
+
+  /** Replace the messages; questions, endings and undelivered messages keep their places. */
+  #messagesSnapshot(event) {
+    const before = this.items;
+    this.items = [];
+    this.#byKey = new Map();
+    for (const message of event.messages ?? []) this.#message(message);
+    if (this.active) this.#resumeTools();
+    let anchor = -1;
+    for (const item of before) {
+      const found = this.items.findIndex((other) => other.key === item.key);
+      if (found >= 0) anchor = found;
+      else if (survivesSnapshot(item)) {
+        const at = anchor < 0 || item.delivery ? this.items.length : anchor + 1;
+        this.items.splice(at, 0, item);
+        this.#byKey.set(item.key, item);
+        anchor = at;
+      }
+    }
+  }
+
+  /** Calls without a result after the last question belong to the run that is active. */
+  #resumeTools() {
+    const asked = this.items.findLastIndex((item) => item.kind === "user");
+    for (const item of this.items.slice(asked + 1)) {
+      if (item.kind === "tool" && item.status === "unanswered") item.status = "running";
+    }
+  }
+
+  #add(item) {
+    item.version = ++this.#versions;
+    this.#byKey.set(item.key, item);
+    this.items.push(item);
+  }
+
+  #change(item, fields) {
+    Object.assign(item, fields, { version: ++this.#versions });
+  }
+}
+
+/** Return the text of an AG-UI content: a string, or parts of which some are not text. */
+export function textOf(content) {
+  if (content === undefined || content === null) return "";
+  if (typeof content === "string") return content;
+  if (!Array.isArray(content)) return JSON.stringify(content, null, 2);
+  return content
+    .map((part) => (part?.type === "text" ? String(part.text) : `[${part?.type ?? "part"}]`))
+    .join("\n");
+}
+
+function survivesSnapshot(item) {
+  if (item.kind === "user") return item.delivery !== "sent";
+  return item.kind === "question" || item.kind === "ending";
+}
+
+function textItem(kind, id, text, { open, role }) {
+  const item = { key: `${kind}:${id}`, kind, id, text, open };
+  if (kind === "user") return { ...item, delivery: "sent", problem: null };
+  return kind === "note" ? { ...item, role } : item;
+}
+
+function toolItem(id, name, args, status) {
+  const key = `tool:${id}`;
+  return { key, kind: "tool", id, name: String(name), args, result: null, failed: false, status };
+}

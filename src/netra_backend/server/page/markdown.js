@@ -1,0 +1,141 @@
+// Markdown, drawn safely: parsed by marked, sanitised by DOMPurify after rendering, and only then
+// put into the page. What a model writes is untrusted, and so is everything it quotes.
+//
+// A message that grows is drawn block by block: blocks that did not change keep their nodes, so
+// nothing flickers and a selection in them survives.
+
+import DOMPurify from "./vendor/dompurify.js";
+import { Marked } from "./vendor/marked.js";
+
+const TAGS =
+  "a blockquote br code del details em h1 h2 h3 h4 h5 h6 hr img kbd li ol p pre s strong sub " +
+  "summary sup table tbody td th thead tr ul";
+const ATTRIBUTES = "align alt class colspan href open rowspan src start title";
+const LANGUAGE = /^language-[\w+#.-]{1,40}$/;
+const LINK_SCHEMES = new Set(["http:", "https:", "mailto:"]);
+
+const marked = new Marked({
+  gfm: true,
+  renderer: { checkbox: ({ checked }) => (checked ? "☑ " : "☐ ") },
+});
+
+// An instance of its own: its hooks are nobody else's.
+const purifier = DOMPurify(window);
+purifier.addHook("uponSanitizeAttribute", (node, data) => {
+  const wanted = node.nodeName === "CODE" && LANGUAGE.test(data.attrValue);
+  if (data.attrName === "class") data.keepAttr = wanted;
+});
+purifier.addHook("afterSanitizeAttributes", (node) => {
+  if (node.nodeName === "A") tameLink(node);
+  if (node.nodeName === "IMG") tameImage(node);
+});
+
+/** Return `markdown` as nodes that are safe to insert. Total: what cannot be parsed is text. */
+export function rendered(markdown) {
+  try {
+    return sanitised(marked.parser(marked.lexer(markdown)));
+  } catch (error) {
+    return asText(markdown, error);
+  }
+}
+
+/** A growing markdown text in `root`. */
+export class MarkdownText {
+  #root;
+  #blocks = []; // {raw, node} of each top-level block that is drawn.
+  #links = "";
+
+  constructor(root) {
+    this.#root = root;
+  }
+
+  /** Show `markdown`; only blocks that differ from what was shown are drawn. */
+  show(markdown) {
+    let tokens;
+    try {
+      tokens = marked.lexer(markdown);
+    } catch (error) {
+      return this.#replace(0, [{ raw: markdown, node: block(asText(markdown, error)) }]);
+    }
+    // A definition of a link at the end may change a block at the beginning.
+    const links = JSON.stringify(tokens.links);
+    let same = 0;
+    if (links === this.#links) {
+      while (same < this.#blocks.length && this.#blocks[same].raw === tokens[same]?.raw) same += 1;
+    }
+    this.#links = links;
+    this.#replace(same, tokens.slice(same).map(drawn));
+  }
+
+  #replace(from, blocks) {
+    for (const { node } of this.#blocks.splice(from)) node.remove();
+    this.#blocks.push(...blocks);
+    this.#root.append(...blocks.map(({ node }) => node));
+  }
+}
+
+function drawn(token) {
+  try {
+    return { raw: token.raw, node: block(sanitised(marked.parser([token]))) };
+  } catch (error) {
+    return { raw: token.raw, node: block(asText(token.raw, error)) };
+  }
+}
+
+function block(fragment) {
+  const node = document.createElement("div");
+  node.className = "block";
+  node.append(fragment);
+  return node;
+}
+
+function sanitised(html) {
+  return purifier.sanitize(html, {
+    ALLOWED_TAGS: TAGS.split(" "),
+    ALLOWED_ATTR: ATTRIBUTES.split(" "),
+    ALLOW_DATA_ATTR: false,
+    ALLOW_ARIA_ATTR: false,
+    RETURN_DOM_FRAGMENT: true,
+  });
+}
+
+/** The parser gave up, for instance on ten thousand nested quotes: show the text as it is. */
+function asText(markdown, error) {
+  console.warn("markdown shown as text:", error.message);
+  const node = document.createElement("p");
+  node.className = "plain";
+  node.textContent = markdown;
+  const fragment = document.createDocumentFragment();
+  fragment.append(node);
+  return fragment;
+}
+
+/** Let a link lead only to the web, to mail or within this server, and tell nothing about us. */
+function tameLink(node) {
+  const url = urlOf(node.getAttribute("href"));
+  if (!url || !LINK_SCHEMES.has(url.protocol)) return node.removeAttribute("href");
+  node.setAttribute("target", "_blank");
+  node.setAttribute("rel", "noopener noreferrer nofollow");
+}
+
+/** Show an image only if loading it tells nobody else that it was looked at. */
+function tameImage(node) {
+  const url = urlOf(node.getAttribute("src"));
+  if (url?.protocol === "data:" || url?.origin === location.origin) {
+    node.setAttribute("loading", "lazy");
+    return;
+  }
+  const link = document.createElement("a");
+  link.textContent = node.getAttribute("alt") || url?.href || "image";
+  if (url) link.setAttribute("href", url.href);
+  tameLink(link);
+  node.replaceWith(link);
+}
+
+function urlOf(text) {
+  try {
+    return text === null ? null : new URL(text, document.baseURI);
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,234 @@
+// The thread that is open: its conversation, its follower, and what a person can do in it.
+
+import { Follower } from "./follower.js";
+import { Conversation } from "./fold.js";
+import { newId } from "./ids.js";
+
+export class OpenThread {
+  #connection;
+  #outbox;
+  #options;
+  #follower;
+  #unborn; // The server may not know the thread before its first run is accepted.
+  #left = false;
+  #loaded = false;
+  #stopping = null;
+  #inFlight = new Map(); // Message ids by the run that was sent for them.
+  #refused = new Map(); // The commands that were not taken, by message id.
+
+  conversation = new Conversation();
+  /** Why the thread cannot be followed, or null: {reason, refusal}. */
+  ended = null;
+
+  /**
+   * `isNew` says that this page has just made the id. Called back are `onChange()` whenever
+   * something may look different, `onAccepted()` when a run was taken, `onRunEnded(status)`, and
+   * `onProblem(refusal)` when a command was refused that has no place in the conversation.
+   */
+  constructor(id, { connection, outbox, isNew = false, ...options }) {
+    this.id = id;
+    this.#connection = connection;
+    this.#outbox = outbox;
+    this.#options = options;
+    const kept = outbox.of(id);
+    this.#unborn = isNew || kept.length > 0;
+    this.#follower = new Follower(id, {
+      ask: (command, answered) => connection.ask(command, answered),
+      onReset: () => this.conversation.reset(),
+      onEvent: (event) => this.#apply(event),
+      onMoved: (followed) => this.#moved(followed),
+      onEnded: (reason, refusal) => this.#unfollowable(reason, refusal),
+    });
+    for (const command of kept) this.#show(command);
+    for (const command of kept) this.#deliver(command);
+    if (connection.state === "live") this.ready();
+  }
+
+  get position() {
+    return this.#follower.position;
+  }
+
+  /** Whether it is known what the log has, or that there is none yet. */
+  get loaded() {
+    return this.#loaded || this.#unborn;
+  }
+
+  /** "starting" from sending a question until its run has begun, then the run's status. */
+  get status() {
+    const { active, run } = this.conversation;
+    if (active) return this.#stopping === run.id ? "cancelling" : run.status;
+    return this.#starting ? "starting" : (run?.status ?? "none");
+  }
+
+  get busy() {
+    return this.conversation.active || this.#starting;
+  }
+
+  get #starting() {
+    const pending = (id) => this.conversation.item(`user:${id}`)?.delivery === "pending";
+    return [...this.#inFlight.values()].some(pending);
+  }
+
+  // --- what the connection tells ---
+
+  /** The connection is live. */
+  ready() {
+    if (!this.#unborn && this.ended === null) this.#follower.follow();
+  }
+
+  /** The connection is gone. */
+  lost() {
+    this.#follower.lost();
+  }
+
+  take(frame) {
+    this.#follower.take(frame);
+  }
+
+  deleted() {
+    this.#follower.end();
+    this.#end("deleted");
+  }
+
+  /** Leave the thread: nothing more is wanted of it. */
+  leave() {
+    this.#left = true;
+    this.#follower.end();
+    if (this.#connection.state === "live" && !this.#unborn) {
+      this.#connection.ask({ type: "unfollow", thread: this.id }, () => {});
+    }
+  }
+
+  // --- what a person can do ---
+
+  /** Ask `text`, of `agent` or else of the server's first. Return the id of the message. */
+  send(text, agent = null) {
+    const message = { id: newId(), role: "user", content: text };
+    const command = {
+      type: "run",
+      thread: this.id,
+      ...(agent && { agent }),
+      input: {
+        threadId: this.id,
+        runId: newId(),
+        state: {},
+        messages: [message],
+        tools: [],
+        context: [],
+        forwardedProps: {},
+      },
+    };
+    this.#show(command);
+    this.#deliver(command);
+    return message.id;
+  }
+
+  /** Send a message again that was not taken: the same run, so that it cannot run twice. */
+  resend(messageId) {
+    const command = this.#refused.get(messageId);
+    if (!command) return;
+    this.conversation.setProblem(messageId, null);
+    this.#deliver(command);
+  }
+
+  /** Take back a message that was not taken; return its text. */
+  takeBack(messageId) {
+    const text = this.conversation.item(`user:${messageId}`)?.text ?? "";
+    this.#refused.delete(messageId);
+    this.conversation.removePending(messageId);
+    this.#options.onChange();
+    return text;
+  }
+
+  /** End the run that is active. */
+  async stop() {
+    const { active, run } = this.conversation;
+    if (!active || this.#stopping === run.id) return;
+    this.#stopping = run.id;
+    this.#options.onChange();
+    if (await this.#ask({ type: "cancel", run: run.id })) this.conversation.cancelling(run.id);
+    this.#stopping = null;
+    this.#options.onChange();
+  }
+
+  /** Answer a question of the agent; return whether it is decided now, by whomever. */
+  async decide(interrupt, payload, status = "resolved") {
+    const command = { type: "decide", thread: this.id, interrupt, payload, status };
+    const decided = await this.#ask(command);
+    if (!decided) return false;
+    const { by, won } = decided;
+    this.conversation.answered(interrupt, {
+      status: decided.status,
+      payload: decided.payload,
+      by,
+      won,
+    });
+    this.#options.onChange();
+    return true;
+  }
+
+  #show(command) {
+    const [message] = command.input.messages;
+    this.conversation.addPending(message.id, message.content);
+  }
+
+  async #deliver(command) {
+    const [message] = command.input.messages;
+    this.#outbox.put(command);
+    this.#inFlight.set(command.input.runId, message.id);
+    this.#options.onChange();
+    try {
+      await this.#connection.request(command);
+      this.#unborn = false;
+      this.#options.onAccepted();
+    } catch (refusal) {
+      this.#refused.set(message.id, command);
+      this.conversation.setProblem(message.id, refusal);
+    } finally {
+      this.#outbox.remove(command);
+    }
+    this.#followIfNotYet();
+    this.#options.onChange();
+  }
+
+  #followIfNotYet() {
+    const possible = !this.#left && this.#connection.state === "live";
+    if (possible && this.#follower.state !== "following") this.#follower.follow();
+  }
+
+  /** Send a command; return its answer, or null after telling why there is none. */
+  async #ask(command) {
+    try {
+      return await this.#connection.request(command);
+    } catch (refusal) {
+      this.#options.onProblem(refusal);
+      return null;
+    }
+  }
+
+  #apply(event) {
+    const before = this.conversation.active;
+    this.conversation.apply(event);
+    const run = this.conversation.run;
+    if (before && !this.conversation.active) this.#options.onRunEnded(run.status);
+  }
+
+  #moved(followed) {
+    if (followed && followed.resume !== "replay") this.conversation.settle(followed.run);
+    this.#loaded = true;
+    this.ended = null;
+    this.#options.onChange();
+  }
+
+  #unfollowable(reason, refusal) {
+    const unsent = this.conversation.items.some((item) => item.delivery && item.delivery !== "sent");
+    if (reason === "unknown" && unsent) this.#unborn = true;
+    else this.#end(reason, refusal);
+    this.#options.onChange();
+  }
+
+  #end(reason, refusal = null) {
+    this.ended = { reason, refusal };
+    this.#options.onChange();
+  }
+}

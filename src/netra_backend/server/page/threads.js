@@ -1,0 +1,134 @@
+// The list of threads: newest first, by pages, each to open, rename or delete.
+
+import { hashOf } from "./address.js";
+import { made, part, setText } from "./dom.js";
+
+const PAGE = 30;
+const ACTIVE = new Set(["running", "cancelling"]);
+
+export class ThreadList {
+  #api;
+  #list;
+  #more;
+  #options;
+  #threads = [];
+  #next = null;
+  #current = null;
+  #rows = new Map();
+  #refreshing = null;
+
+  /**
+   * `list` is the <ul>, `more` the button for the next page, `empty` what is shown without
+   * threads. Called back are `onRename(thread)`, `onDelete(thread)`, `onListed()` and
+   * `onProblem(refusal)`.
+   */
+  constructor({ list, more, empty }, api, options) {
+    this.#api = api;
+    this.#list = list;
+    this.#more = more;
+    this.#options = { empty, ...options };
+    more.addEventListener("click", () => this.#showMore());
+  }
+
+  /** Return the title of the thread, or null if it is not listed. */
+  titleOf(id) {
+    return this.#threads.find((thread) => thread.id === id)?.title ?? null;
+  }
+
+  /** Mark the thread that is open. */
+  select(id) {
+    this.#current = id;
+    this.#draw();
+  }
+
+  /** Load the first page anew; what was loaded of older pages stays. */
+  refresh() {
+    this.#refreshing ??= this.#load(null).finally(() => (this.#refreshing = null));
+    return this.#refreshing;
+  }
+
+  remove(id) {
+    this.#threads = this.#threads.filter((thread) => thread.id !== id);
+    this.#draw();
+  }
+
+  async #showMore() {
+    this.#more.disabled = true;
+    await this.#load(this.#next);
+    this.#more.disabled = false;
+  }
+
+  async #load(before) {
+    let page;
+    try {
+      page = await this.#api.threads({ limit: PAGE, before });
+    } catch (refusal) {
+      return this.#options.onProblem(refusal);
+    }
+    this.#threads = merged(this.#threads, page, before !== null);
+    const complete = this.#threads.length === page.threads.length;
+    if (before !== null || complete) this.#next = page.next;
+    this.#draw();
+    this.#options.onListed();
+  }
+
+  #draw() {
+    for (const [id, row] of this.#rows) {
+      if (this.#threads.some((thread) => thread.id === id)) continue;
+      row.remove();
+      this.#rows.delete(id);
+    }
+    this.#threads.forEach((thread, at) => {
+      const row = this.#rowOf(thread);
+      if (this.#list.children[at] !== row) this.#list.insertBefore(row, this.#list.children[at] ?? null);
+    });
+    this.#more.hidden = this.#next === null;
+    this.#options.empty.hidden = this.#threads.length > 0;
+  }
+
+  #rowOf({ id, title, run, updated_at: updated }) {
+    const row = this.#rows.get(id) ?? this.#newRow(id);
+    const link = part(row, "link");
+    const current = id === this.#current;
+    setText(part(row, "title"), title || "Untitled");
+    link.title = `${title}\n${new Date(updated).toLocaleString()}`;
+    row.dataset.run = run?.status ?? "none";
+    part(row, "working").hidden = !ACTIVE.has(run?.status);
+    part(row, "asking").hidden = run?.status !== "awaiting";
+    if (current) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+    part(row, "rename").setAttribute("aria-label", `Rename ${title}`);
+    part(row, "delete").setAttribute("aria-label", `Delete ${title}`);
+    return row;
+  }
+
+  #newRow(id) {
+    const row = made("thread-row");
+    row.dataset.thread = id;
+    part(row, "link").href = hashOf(id);
+    const thread = () => this.#threads.find((thread) => thread.id === id);
+    part(row, "rename").addEventListener("click", () => this.#options.onRename(thread()));
+    part(row, "delete").addEventListener("click", () => this.#options.onDelete(thread()));
+    this.#rows.set(id, row);
+    return row;
+  }
+}
+
+/**
+ * Return `known` with a page of threads taken in. An `older` page is added at the end. The newest
+ * page says all about the time down to its last thread, or about everything if no page is `next`:
+ * what is known from there and not in it is gone.
+ */
+export function merged(known, { threads, next }, older) {
+  const ids = new Set(threads.map((thread) => thread.id));
+  const others = known.filter((thread) => !ids.has(thread.id));
+  if (older) return [...others, ...threads];
+  if (next === null || threads.length === 0) return threads;
+  return [...threads, ...others.filter((thread) => comesAfter(thread, threads.at(-1)))];
+}
+
+/** Whether `one` is listed after `other`: last updated first, then by id descending. */
+function comesAfter(one, other) {
+  if (one.updated_at !== other.updated_at) return one.updated_at < other.updated_at;
+  return one.id < other.id;
+}
