@@ -73,7 +73,7 @@ async def test_an_answer_shows_its_steps_and_quotes_what_it_found(agent, assert_
     )
     assert json.loads(text(events, "TOOL_CALL_ARGS")) == {"query": "close codes"}
     assert text(events) == (
-        "From [Protocol: Close codes](/docs/protocol#close-codes):\n\n"
+        "From [Protocol / Close codes](/docs/protocol#close-codes):\n\n"
         "> A socket is closed with a code."
     )
 
@@ -85,7 +85,7 @@ async def test_the_tools_result_is_ranked(agent) -> None:
     assert json.loads(result.content) == {
         "hits": [
             {
-                "title": "Protocol: Close codes",
+                "title": "Protocol / Close codes",
                 "url": "/docs/protocol#close-codes",
                 "snippet": "A socket is closed with a code.",
             }
@@ -119,9 +119,11 @@ async def test_it_says_when_it_found_nothing(agent, assert_legal, question: str)
 
 
 async def test_it_says_when_only_some_words_were_found(agent) -> None:
-    answer = text(await play(agent, asking("elephants on a socket")))
+    missing = text(await play(agent, asking("elephants on a socket")))
+    scattered = text(await play(agent, asking("frames, log")))
 
-    assert answer.startswith("No section has all of your words. Closest is [")
+    assert missing.startswith("The documentation does not mention “elephants”. Closest is [")
+    assert scattered.startswith("No section has all of your words. Closest is [")
 
 
 @pytest.mark.parametrize("question", ["", "hello!", "🦊", "\x00", '"', "how do I?"])
@@ -268,7 +270,8 @@ async def test_the_projects_own_documentation_answers_the_first_example() -> Non
 
 
 def test_missing_documentation_is_a_config_error(monkeypatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("netra_backend.__file__", str(tmp_path / "lib" / "x" / "__init__.py"))
+    module = tmp_path / "lib" / "site" / "netra_backend" / "agents" / "documentation.py"
+    monkeypatch.setattr("netra_backend.agents.documentation.__file__", str(module))
 
     with pytest.raises(ConfigError, match="the documentation is missing"):
         DocsAgent()

@@ -16,12 +16,23 @@ from netra_backend.agents.docs_index import (
 )
 from netra_backend.agents.documentation import Section, documentation_root, pages
 
+
+def section(page: str, heading: str, body: str) -> Section:
+    url = f"/docs/{page.lower()}"
+    if heading != page:
+        url += f"#{heading.lower().replace(' ', '-')}"
+    return Section(page, heading, url, body)
+
+
 SECTIONS = (
-    Section("Protocol", "/docs/protocol", "Frames are JSON texts on a socket."),
-    Section("Protocol: Close codes", "/docs/protocol#close-codes", "Why a socket was closed."),
-    Section("Operations: Cancelling", "/docs/operations#cancelling", "A cancelled run ends."),
-    Section("Stores: SQLite", "/docs/stores#sqlite", "The log mentions a socket and frames once."),
+    section("Protocol", "Protocol", "Frames are JSON texts on a socket."),
+    section("Protocol", "Close codes", "Why a socket was closed."),
+    section("Operations", "Cancelling", "A cancelled run ends."),
+    section("Stores", "SQLite", "The log mentions a socket and frames once."),
 )
+
+
+INDEX = DocsIndex(SECTIONS)
 
 
 @pytest.fixture
@@ -59,7 +70,16 @@ def test_sections_with_some_words_are_found_and_said_to_be_incomplete(index: Doc
     found = index.search("cancelling elephants")
 
     assert not found.complete
+    assert found.missing == ("elephants",)
     assert [hit.url for hit in found.hits] == ["/docs/operations#cancelling"]
+
+
+def test_more_of_the_words_count_more_than_the_rank_of_one(index: DocsIndex) -> None:
+    found = index.search("cancelling, frames, log")
+
+    assert (found.complete, found.missing) == (False, ())
+    assert found.hits[0].url == "/docs/stores#sqlite"
+    assert "/docs/operations#cancelling" in [hit.url for hit in found.hits]
 
 
 @pytest.mark.parametrize("query", ["", "   ", "how do I", "🦊🦊", "?!*", "\x00", "\ud800", "a b c"])
@@ -106,8 +126,7 @@ def test_a_long_query_is_cut(index: DocsIndex) -> None:
 @settings(max_examples=300, deadline=None)
 @given(st.text(max_size=60))
 def test_any_text_can_be_searched_for(query: str) -> None:
-    with DocsIndex(SECTIONS) as index:
-        found = index.search(query)
+    found = INDEX.search(query)
 
     assert len(found.hits) <= len(SECTIONS)
     assert not STOP_WORDS.intersection(found.words)
@@ -116,18 +135,34 @@ def test_any_text_can_be_searched_for(query: str) -> None:
 @settings(max_examples=100, deadline=None)
 @given(st.text(max_size=30).filter(words_of))
 def test_what_was_indexed_is_found_by_its_own_words(word: str) -> None:
-    section = Section("Page", "/docs/page", "Something else.\n\n" + " ".join(words_of(word)))
-    with DocsIndex([section]) as index:
+    one = section("Page", "Page", "Something else.\n\n" + " ".join(words_of(word)))
+    with DocsIndex([one]) as index:
         found = index.search(word)
 
     # SQLite's tables of letters and Python's differ for some; ASCII is the same in both.
     assert found.hits or not word.isascii()
 
 
-def test_a_passage_begins_at_the_block_with_the_words() -> None:
+def test_prose_comes_before_a_bare_table() -> None:
+    table = section("Reference", "Zebra", "| field | type |\n|---|---|\n| `zebra` | string |")
+    prose = section("Guide", "Animals", "It is long, but it tells what a zebra is.\n\n```\nx\n```")
+    with DocsIndex([table, prose]) as index:
+        found = index.search("zebra")
+
+    assert [hit.url for hit in found.hits] == ["/docs/guide#animals", "/docs/reference#zebra"]
+
+
+def test_a_short_section_is_its_own_passage() -> None:
+    with DocsIndex([section("Page", "Page", "One.\n\nTwo.\n\nThree.")]) as index:
+        (hit,) = index.search("two").hits
+
+    assert hit.passage == "One.\n\nTwo.\n\nThree."
+
+
+def test_a_passage_of_a_long_section_begins_at_the_block_with_the_words() -> None:
     before = "An introduction.\n\n- a list\n- of things\n\n"
     passage = "```toml\nlimit = 5\n\nsecond = 1\n```\n\nAn end."
-    with DocsIndex([Section("Page", "/docs/page", before + passage)]) as index:
+    with DocsIndex([section("Page", "Page", "x" * 1_000 + before + passage)]) as index:
         (hit,) = index.search("limit").hits
 
     assert hit.passage == passage
@@ -137,7 +172,7 @@ def test_a_passage_of_a_long_table_has_its_head_and_the_rows_that_match() -> Non
     rows = "\n".join(f"| 44{number:02} | reason number {number} |" for number in range(99))
     body = f"| code | reason |\n|---|---|\n{rows}"
     assert len(body) > PASSAGE_CHARACTERS
-    with DocsIndex([Section("Codes", "/docs/codes", body)]) as index:
+    with DocsIndex([section("Codes", "Codes", body)]) as index:
         (hit,) = index.search("4408").hits
 
     assert hit.passage == "| code | reason |\n|---|---|\n| 4408 | reason number 8 |"

@@ -38,8 +38,8 @@ def test_a_page_is_taken_apart_at_its_headings() -> None:
     assert [(section.title, section.url) for section in found] == [
         ("protocol", "/docs/protocol"),
         ("The protocol page", "/docs/protocol"),
-        ("The protocol page: Close codes", "/docs/protocol#close-codes"),
-        ("The protocol page: Close codes", "/docs/protocol#close-codes-1"),
+        ("The protocol page / Close codes", "/docs/protocol#close-codes"),
+        ("The protocol page / Close codes", "/docs/protocol#close-codes-1"),
     ]
 
 

@@ -35,7 +35,7 @@ APPROVAL = {
 
 EXAMPLES = (
     "How do I serve my own agent?",
-    "What happens when I reload the page?",
+    "What survives a kill -9?",
     "Delete everything",
 )
 """Questions worth trying; the last one leads to a question back."""
@@ -179,16 +179,20 @@ def _reply(found: Found) -> str:
             "know only what is written there; other words may find it."
         )
     best, *others = found.hits
-    opening = (
-        f"From [{best.title}]({best.url}):"
-        if found.complete
-        else f"No section has all of your words. Closest is [{best.title}]({best.url}):"
-    )
-    parts = [opening, _quoted(best.passage)]
+    parts = [f"{_opening(found)} [{best.title}]({best.url}):", _quoted(best.passage)]
     if others:
         links = "\n".join(f"- [{hit.title}]({hit.url})" for hit in others)
         parts.append(f"See also:\n\n{links}")
     return "\n\n".join(parts)
+
+
+def _opening(found: Found) -> str:
+    """Return how well the hits match, up to the link to the best one."""
+    if found.complete:
+        return "From"
+    if found.missing:
+        return f"The documentation does not mention {_listed(found.missing, 'or')}. Closest is"
+    return "No section has all of your words. Closest is"
 
 
 def _quoted(markdown: str) -> str:

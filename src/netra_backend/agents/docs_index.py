@@ -1,13 +1,15 @@
 """The index of the documentation: SQLite FTS5 in memory, ranked by BM25.
 
 A query is any text. Its words are taken apart, stop words are left out, and each remaining word
-is quoted, so that nothing a person types is FTS5 syntax. Sections with all words come first; if
-there are none, sections with any of them do.
+is quoted, so that nothing a person types is FTS5 syntax. The sections with most of the words come
+first; among those the ones with prose before bare tables and code, and then the ones that BM25
+puts first, for which a word in a heading counts most.
 """
 
 import re
 import sqlite3
 import weakref
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,16 +26,17 @@ MAX_QUERY_WORDS = 12
 MAX_WORD_CHARACTERS = 40
 """Characters of a word that are searched for."""
 
-PASSAGE_CHARACTERS = 900
+PASSAGE_CHARACTERS = 1_000
 """Characters of a passage, about; a block of Markdown is not cut in two to keep to it."""
 
 _STOP_WORDS = """
-a about all am an and any are as ask at be been but by can could did do does doing for from get
-give got had has have hello help hey hi how i if in into is it its just know let like make makes me
-my need needs no not of off ok on one or our please say should show so some something tell than
-thank thanks that the their them then there these they thing things this those to too us use used
-using want was way we were what when where which who why will with without work works would yes
-you your
+a about all am an and any anything are as ask at be been but by can could did do does doing
+everything explain for from get give got had happen happened happening happens has have hello help
+hey hi how i if in into is it its just know let like make makes many me much my need needs no not
+of off ok on one or our please possible really say should show so some something tell than thank
+thanks that the their them then there these they thing things this those to too up us use used
+using very want was way we were what when where which who why will with without work works would
+yes you your
 """
 STOP_WORDS = frozenset(_STOP_WORDS.split())
 """Words that say nothing about a section."""
@@ -41,17 +44,20 @@ STOP_WORDS = frozenset(_STOP_WORDS.split())
 _WORD = re.compile(r"[^\W_]+")
 _TABLE_RULE = re.compile(r"\s*\|?[\s:|-]*-[\s:|-]*$")
 _OPEN, _CLOSE = "\x02", "\x03"
-_TITLE_WEIGHT, _BODY_WEIGHT = 6.0, 1.0
 _SCHEMA = """
 CREATE VIRTUAL TABLE section USING fts5(
-    title, body, url UNINDEXED, tokenize = 'porter unicode61 remove_diacritics 2'
+    page, heading, body, title UNINDEXED, url UNINDEXED, prose UNINDEXED,
+    tokenize = 'porter unicode61 remove_diacritics 2'
 )
 """
-_SEARCH = f"""
-SELECT title, url, snippet(section, 1, '', '', '…', 24), highlight(section, 1, ?, ?)
-FROM section WHERE section MATCH ?
-ORDER BY bm25(section, {_TITLE_WEIGHT}, {_BODY_WEIGHT}), rowid LIMIT ?
-"""  # noqa: S608 - the weights are constants
+_RANKED = """
+SELECT rowid FROM section WHERE section MATCH ?
+ORDER BY prose DESC, bm25(section, 2.0, 8.0, 1.0), rowid
+"""
+_HIT = """
+SELECT title, url, snippet(section, 2, '', '', '…', 24), highlight(section, 2, ?, ?)
+FROM section WHERE section MATCH ? AND rowid = ?
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +72,15 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a search gave: the words searched for, the hits, best first, and how they match.
+    """What a search gave: the words searched for, and the hits, best first.
 
-    `complete` says that every hit has all the words, and not only some of them.
+    `missing` are the words that no section has. `complete` says that every hit has all words.
     """
 
-    words: tuple[str, ...]
-    hits: tuple[Hit, ...]
-    complete: bool
+    words: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    hits: tuple[Hit, ...] = ()
+    complete: bool = True
 
 
 class DocsIndex:
@@ -85,8 +92,12 @@ class DocsIndex:
         with self._database:
             self._database.execute(_SCHEMA)
             self._database.executemany(
-                "INSERT INTO section (title, body, url) VALUES (?, ?, ?)",
-                ((one.title, one.body, one.url) for one in content),
+                "INSERT INTO section (page, heading, body, title, url, prose) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    (one.page, one.heading, one.body, one.title, one.url, _has_prose(one.body))
+                    for one in content
+                ),
             )
 
     def __enter__(self) -> Self:
@@ -103,13 +114,22 @@ class DocsIndex:
     def search(self, query: str, limit: int = 5) -> Found:
         """Return the `limit` best sections for `query`, which may be any text."""
         words = words_of(query)
-        if not words:
-            return Found((), (), complete=True)
         terms = [self._term(word) for word in words]
-        hits = self._match(" AND ".join(terms), limit)
-        if hits or len(words) == 1:
-            return Found(words, hits, complete=True)
-        return Found(words, self._match(" OR ".join(terms), limit), complete=False)
+        rows = [self._rows(term) for term in terms]
+        words_in = Counter(row for found in rows for row in found)
+        if not words_in:
+            return Found(words, missing=words)
+        most = max(words_in.values())
+        complete = most == len(words)
+        either = " OR ".join(terms)
+        best = [row for row in self._rows(either) if words_in[row] == most or not complete]
+        best.sort(key=lambda row: -words_in[row])
+        return Found(
+            words,
+            missing=tuple(word for word, found in zip(words, rows, strict=True) if not found),
+            hits=tuple(self._hit(row, either) for row in best[:limit]),
+            complete=complete,
+        )
 
     def close(self) -> None:
         """Release the memory."""
@@ -118,14 +138,16 @@ class DocsIndex:
     def _term(self, word: str) -> str:
         """Return the FTS5 expression for a word: quoted; one that occurs nowhere as a prefix."""
         exact = f'"{word}"'
-        return exact if len(word) < 5 or self._match(exact, limit=1) else f"{exact}*"
+        return exact if len(word) < 5 or self._rows(exact) else f"{exact}*"
 
-    def _match(self, expression: str, limit: int) -> tuple[Hit, ...]:
-        rows = self._database.execute(_SEARCH, (_OPEN, _CLOSE, expression, limit))
-        return tuple(
-            Hit(title, url, " ".join(snippet.split()), _passage(marked))
-            for title, url, snippet, marked in rows
-        )
+    def _rows(self, expression: str) -> list[int]:
+        """Return the ids of the sections that match, best first."""
+        return [row for (row,) in self._database.execute(_RANKED, (expression,))]
+
+    def _hit(self, row: int, expression: str) -> Hit:
+        found = self._database.execute(_HIT, (_OPEN, _CLOSE, expression, row)).fetchone()
+        title, url, snippet, marked = found
+        return Hit(title, url, " ".join(snippet.split()), _passage(marked))
 
 
 def index_of(root: Path) -> DocsIndex:
@@ -145,10 +167,16 @@ def words_of(query: str) -> tuple[str, ...]:
     return tuple(kept[:MAX_QUERY_WORDS])
 
 
+def _has_prose(body: str) -> bool:
+    return any(not block.lstrip().startswith(("|", "```", "~~~")) for block in blocks(body))
+
+
 def _passage(marked: str) -> str:
-    """Return the part of a section to quote: the block with most matches and what follows it."""
+    """Return what to quote of a section: all of it, or the block with most matches and more."""
     parts = blocks(marked)
-    start = max(range(len(parts)), key=lambda number: parts[number].count(_OPEN))
+    start = 0
+    if len(marked) > PASSAGE_CHARACTERS:
+        start = max(range(len(parts)), key=lambda number: parts[number].count(_OPEN))
     chosen: list[str] = []
     size = 0
     for part in parts[start:]:

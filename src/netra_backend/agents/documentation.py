@@ -7,11 +7,11 @@ one to three, with the anchor that GitHub gives such a heading.
 
 import posixpath
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import netra_backend
 from netra_backend.errors import ConfigError
 
 _HEADING = re.compile(r"(#{1,6})\s+(.+?)\s*#*\s*")
@@ -22,14 +22,22 @@ _ABSOLUTE = re.compile(r"[a-z][a-z0-9+.-]*:|/", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """What stands under one heading: `title` is ``Page: Heading``, `url` ``/docs/page#anchor``.
+    """What stands under one heading.
 
-    `body` is Markdown without the heading; links in it to other pages are ``/docs/...``.
+    `page` is the title of the page; the section directly under it has it as its `heading` too.
+    `url` is ``/docs/page#anchor``. `body` is Markdown without the heading; links in it to other
+    pages are ``/docs/...``.
     """
 
-    title: str
+    page: str
+    heading: str
     url: str
     body: str
+
+    @property
+    def title(self) -> str:
+        """The headings above the text, the page's first."""
+        return self.heading if self.heading == self.page else f"{self.page} / {self.heading}"
 
 
 def documentation_root() -> Path:
@@ -37,7 +45,7 @@ def documentation_root() -> Path:
 
     Raises ConfigError if neither is there.
     """
-    package = Path(netra_backend.__file__).parent
+    package = Path(__file__).parents[1]
     for root in (package / "documentation", package.parent.parent / "docs"):
         if root.is_dir():
             return root
@@ -60,24 +68,25 @@ def pages(root: Path) -> dict[str, Path]:
 
 def sections(name: str, markdown: str) -> Iterator[Section]:
     """Yield the sections of the page `name` in order; one without any text is left out."""
-    page_title, anchor, heading = name, "", ""
-    anchors: dict[str, int] = {}
+    page = heading = name
+    url = f"/docs/{name}"
+    anchors: Counter[str] = Counter()
     body: list[str] = []
     for line, level, text in _lines(name, markdown):
         if level == 0:
             body.append(line)
             continue
-        found = _unique(anchor_of(text), anchors)
+        anchor = _unique(anchor_of(text), anchors)
         if level > 3:
             body.append(f"**{text}**")
             continue
-        yield from _section(name, page_title, heading, anchor, body)
-        body = []
+        yield from _section(page, heading, url, body)
+        heading, body = _plain(text), []
         if level == 1:
-            page_title, heading, anchor = _plain(text), "", ""
+            page, url = heading, f"/docs/{name}"
         else:
-            heading, anchor = _plain(text), found
-    yield from _section(name, page_title, heading, anchor, body)
+            url = f"/docs/{name}#{anchor}"
+    yield from _section(page, heading, url, body)
 
 
 def anchor_of(heading: str) -> str:
@@ -128,20 +137,16 @@ def _fenced(markdown: str) -> Iterator[tuple[str, bool]]:
             yield line, bool(fence)
 
 
-def _section(
-    name: str, page_title: str, heading: str, anchor: str, body: Iterable[str]
-) -> Iterator[Section]:
+def _section(page: str, heading: str, url: str, body: Iterable[str]) -> Iterator[Section]:
     text = "\n".join(body).strip()
     if text:
-        title = f"{page_title}: {heading}" if heading else page_title
-        url = f"/docs/{name}#{anchor}" if anchor else f"/docs/{name}"
-        yield Section(title, url, text)
+        yield Section(page, heading, url, text)
 
 
-def _unique(anchor: str, anchors: dict[str, int]) -> str:
+def _unique(anchor: str, anchors: Counter[str]) -> str:
     """Return the anchor with a number if the page has it already."""
-    count = anchors.get(anchor, 0)
-    anchors[anchor] = count + 1
+    count = anchors[anchor]
+    anchors[anchor] += 1
     return f"{anchor}-{count}" if count else anchor
 
 
