@@ -41,7 +41,7 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 class Execution:
-    """One run being executed. `task` ends when the run has, and then `status` says how."""
+    """One run being executed. `task` ends when the agent has stopped and the end is written."""
 
     def __init__(
         self,
@@ -99,6 +99,8 @@ class Execution:
                 await self._consume()
             finally:
                 self._deadline.cancel()
+                if self._ending is not None:
+                    await asyncio.wait({self._ending})
 
     def _named(self) -> AbstractContextManager[None]:
         """Put the run's ids on every line that is logged inside."""

@@ -108,6 +108,10 @@ class Runner:
         """
         if self._closing:
             raise Refused(ErrorCode.DRAINING)
+        # Shielded: a client that leaves between the two steps must not leave a run without agent.
+        return await asyncio.shield(asyncio.ensure_future(self._start(user, given, agent)))
+
+    async def _start(self, user: UserId, given: RunAgentInput, agent: str | None) -> Accepted:
         name = self._name(agent)
         key = RunKey(user, RunId(given.run_id))
         thread = ThreadKey(user, given.thread_id)  # type: ignore[arg-type]
@@ -154,6 +158,8 @@ class Runner:
         )
         self._executions[key] = execution
         execution.task.add_done_callback(lambda _: self._executions.pop(key, None))
+        if self._closing:
+            await execution.interrupt()
         return Accepted(run, started=True)
 
     async def cancel(self, key: RunKey) -> Position:

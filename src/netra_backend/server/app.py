@@ -34,7 +34,7 @@ from netra_backend.server.api import Api
 from netra_backend.server.auth import authenticator, check_origin
 from netra_backend.server.connection import Connection, House
 from netra_backend.server.endpoints import Endpoint, openapi
-from netra_backend.server.errors import answer_error
+from netra_backend.server.errors import answer_error, error_response
 from netra_backend.server.hub import Hub
 from netra_backend.server.metrics import REGISTRY
 from netra_backend.server.pool import Pool
@@ -68,7 +68,6 @@ class NetraApp:
         if scope["type"] == "lifespan":
             await self._asgi(scope, receive, send)
             return
-        await self.open()
         correlation = jsonlog.new_correlation()
 
         async def send_with_headers(message: Any) -> None:
@@ -82,11 +81,21 @@ class NetraApp:
 
         with jsonlog.bind(correlation=correlation):
             try:
-                await self._asgi(scope, receive, send_with_headers)
+                await self._answer(scope, receive, send_with_headers)
             except Exception:
                 # The border around one request. Starlette has answered 500 before it raised;
                 # the cause goes into the log under the correlation id that the client got.
                 log.exception("request failed", extra={"path": scope["path"]})
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request or socket; while the store cannot be opened, say so."""
+        try:
+            await self.open()
+        except NetraError as error:
+            log.exception("not open")
+            await error_response(error)(scope, receive, send)
+        else:
+            await self._asgi(scope, receive, send)
 
     @asynccontextmanager
     async def lifespan(self, app: object = None) -> AsyncIterator[None]:
@@ -101,8 +110,8 @@ class NetraApp:
             await self.close()
 
     async def open(self) -> None:
-        """Make everything ready; only the first call does something, the others wait for it."""
-        if self._opening is None:
+        """Make everything ready, once; what failed may be tried again."""
+        if self._opening is None or (self._opening.done() and self._opening.exception()):
             self._opening = asyncio.ensure_future(self._open())
         await asyncio.shield(self._opening)
 

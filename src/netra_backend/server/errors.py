@@ -24,7 +24,12 @@ def error_body(code: ErrorCode, message: str, where: str | None = None) -> dict[
 
 
 async def answer_error(request: Request, error: Exception) -> JSONResponse:
-    """Return the answer for an error of ours; anything but a refusal is a fault without details."""
+    """Return the answer for an error, as Starlette asks for it."""
+    return error_response(error)
+
+
+def error_response(error: Exception) -> JSONResponse:
+    """Return the answer for an error; anything but a refusal is a fault without details."""
     code, message, where = _told(error)
     metrics.REFUSALS.labels(code.value).inc()
     body = error_body(code, message, where)
