@@ -1,5 +1,6 @@
 """The documentation's sections and the index of them."""
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,7 @@ INDEX = DocsIndex(SECTIONS)
 
 @pytest.fixture
 def index() -> DocsIndex:
-    with DocsIndex(SECTIONS) as made:
+    with closing(DocsIndex(SECTIONS)) as made:
         yield made
 
 
@@ -136,7 +137,7 @@ def test_any_text_can_be_searched_for(query: str) -> None:
 @given(st.text(max_size=30).filter(words_of))
 def test_what_was_indexed_is_found_by_its_own_words(word: str) -> None:
     one = section("Page", "Page", "Something else.\n\n" + " ".join(words_of(word)))
-    with DocsIndex([one]) as index:
+    with closing(DocsIndex([one])) as index:
         found = index.search(word)
 
     # SQLite's tables of letters and Python's differ for some; ASCII is the same in both.
@@ -146,14 +147,14 @@ def test_what_was_indexed_is_found_by_its_own_words(word: str) -> None:
 def test_prose_comes_before_a_bare_table() -> None:
     table = section("Reference", "Zebra", "| field | type |\n|---|---|\n| `zebra` | string |")
     prose = section("Guide", "Animals", "It is long, but it tells what a zebra is.\n\n```\nx\n```")
-    with DocsIndex([table, prose]) as index:
+    with closing(DocsIndex([table, prose])) as index:
         found = index.search("zebra")
 
     assert [hit.url for hit in found.hits] == ["/docs/guide#animals", "/docs/reference#zebra"]
 
 
 def test_a_short_section_is_its_own_passage() -> None:
-    with DocsIndex([section("Page", "Page", "One.\n\nTwo.\n\nThree.")]) as index:
+    with closing(DocsIndex([section("Page", "Page", "One.\n\nTwo.\n\nThree.")])) as index:
         (hit,) = index.search("two").hits
 
     assert hit.passage == "One.\n\nTwo.\n\nThree."
@@ -162,7 +163,7 @@ def test_a_short_section_is_its_own_passage() -> None:
 def test_a_passage_of_a_long_section_begins_at_the_block_with_the_words() -> None:
     before = "An introduction.\n\n- a list\n- of things\n\n"
     passage = "```toml\nlimit = 5\n\nsecond = 1\n```\n\nAn end."
-    with DocsIndex([section("Page", "Page", "x" * 1_000 + before + passage)]) as index:
+    with closing(DocsIndex([section("Page", "Page", "x" * 1_000 + before + passage)])) as index:
         (hit,) = index.search("limit").hits
 
     assert hit.passage == passage
@@ -172,7 +173,7 @@ def test_a_passage_of_a_long_table_has_its_head_and_the_rows_that_match() -> Non
     rows = "\n".join(f"| 44{number:02} | reason number {number} |" for number in range(99))
     body = f"| code | reason |\n|---|---|\n{rows}"
     assert len(body) > PASSAGE_CHARACTERS
-    with DocsIndex([section("Codes", "Codes", body)]) as index:
+    with closing(DocsIndex([section("Codes", "Codes", body)])) as index:
         (hit,) = index.search("4408").hits
 
     assert hit.passage == "| code | reason |\n|---|---|\n| 4408 | reason number 8 |"
@@ -180,7 +181,7 @@ def test_a_passage_of_a_long_table_has_its_head_and_the_rows_that_match() -> Non
 
 def test_the_projects_own_documentation_is_indexed() -> None:
     names = pages(documentation_root())
-    with index_of(documentation_root()) as index:
+    with closing(index_of(documentation_root())) as index:
         found = index.search("write your own agent generator")
 
     assert {"agents", "tutorial"} <= set(names)
@@ -188,6 +189,6 @@ def test_the_projects_own_documentation_is_indexed() -> None:
 
 
 def test_an_index_of_a_folder_without_pages_is_empty(tmp_path: Path) -> None:
-    with index_of(tmp_path) as index:
+    with closing(index_of(tmp_path)) as index:
         assert len(index) == 0
         assert index.search("anything").hits == ()

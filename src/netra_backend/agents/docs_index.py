@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 from netra_backend.agents.documentation import Section, blocks, pages, sections
 
@@ -99,12 +98,6 @@ class DocsIndex:
                     for one in content
                 ),
             )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def __len__(self) -> int:
         """Return the number of sections."""

@@ -450,6 +450,13 @@ async def test_an_answer_that_breaks_off_is_an_error(api: FakeAPI, fault: str) -
         await exhausted(stream)
 
 
+async def test_nulls_that_some_servers_send_are_nothing(api: FakeAPI) -> None:
+    last = {"choices": [{"index": 0, "delta": None, "finish_reason": "stop"}]}
+    api.script = [{"choices": None}, delta(content="Hello", tool_calls=None), last, DONE]
+
+    assert text(await play(OpenAIAgent("m-1"), asking("Hi"))) == "Hello"
+
+
 async def test_a_usage_that_is_no_count_is_left_out(api: FakeAPI) -> None:
     usage = {"prompt_tokens": -1, "completion_tokens": None, "total_tokens": "many"}
     api.script = [*HELLO, {**USAGE, "usage": usage}, DONE]

@@ -108,15 +108,20 @@ class _Answer:
         self._usage: TokenUsage | None = None
 
     def take(self, chunk: ChatCompletionChunk) -> Iterator[BaseEvent]:
-        """Yield the events that `chunk` adds. Only the first choice is asked for and read."""
+        """Yield the events that `chunk` adds. Only the first choice is asked for and read.
+
+        Some servers send null for a delta or for the choices; the library lets it through.
+        """
         if chunk.usage is not None:
             self._usage = _usage(chunk.model, chunk.usage)
-        for choice in chunk.choices[:1]:
+        for choice in (chunk.choices or [])[:1]:
+            self._finish = choice.finish_reason or self._finish
+            if choice.delta is None:
+                continue
             yield from self._said(Reasoning, _reasoning_of(choice.delta))
             yield from self._said(Text, choice.delta.content or choice.delta.refusal or "")
             for part in choice.delta.tool_calls or ():
                 yield from self._called(part)
-            self._finish = choice.finish_reason or self._finish
 
     def end(self) -> Iterator[BaseEvent]:
         """Yield what closes the answer and the run. Raises AgentError if it is not whole."""
