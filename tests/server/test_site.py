@@ -1,0 +1,45 @@
+"""The documentation as the server shows it."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from netra_backend.agents.documentation import documentation_root, pages
+from netra_backend.stores.memory import MemoryStore
+from tests.live import live
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+    async with (
+        live(None, tmp_path, store=MemoryStore()) as server,
+        httpx.AsyncClient(base_url=server.url) as client,
+    ):
+        yield client
+
+
+async def test_every_page_that_the_docs_agent_links_to_is_there(site: httpx.AsyncClient) -> None:
+    names = pages(documentation_root())
+    assert {"agents", "protocol", "readme", "tutorial"} <= set(names)
+
+    for name, path in names.items():
+        shown = await site.get(f"/docs/{name}")
+        source = await site.get(f"/docs/{name}.md")
+        assert (shown.status_code, source.status_code) == (200, 200)
+        assert shown.headers["content-type"].startswith("text/html")
+        assert source.text == path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["absent.md", "..%2FREADME.md", "%2e%2e%2fpyproject.md", "%2Fetc%2Fpasswd.md", "a%00b.md"],
+)
+async def test_what_is_no_page_is_not_found(site: httpx.AsyncClient, path: str) -> None:
+    answer = await site.get(f"/docs/{path}")
+
+    assert answer.status_code == 404
+    assert answer.json()["error"]["code"] == "not_found"
