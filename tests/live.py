@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,21 @@ class Live:
         return token(self.data_dir, user)
 
 
+class _Server(uvicorn.Server):
+    """uvicorn, which leaves the signals to the test run and stops at once when it is told to."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.stopping = asyncio.Event()
+
+    def capture_signals(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    async def main_loop(self) -> None:
+        await self.on_tick(0)
+        await self.stopping.wait()
+
+
 @asynccontextmanager
 async def live(
     agents: Mapping[str, object] | None,
@@ -70,6 +85,7 @@ async def live(
     """Run a server in this event loop; `direct` chooses our lane or ASGI's ``send``."""
     app = create_app(agents, settings=Settings(data_dir=data_dir, **settings), store=store)
     listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     config = uvicorn.Config(
         app,
         ws=Protocol if direct else "websockets-sansio",
@@ -78,8 +94,7 @@ async def live(
         ws_per_message_deflate=False,
         timeout_graceful_shutdown=2,
     )
-    server = uvicorn.Server(config)
-    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+    server = _Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         async with asyncio.timeout(BOUND):
@@ -89,7 +104,7 @@ async def live(
                 await asyncio.sleep(0.005)
         yield Live(app, data_dir, listener.getsockname()[1])
     finally:
-        server.should_exit = True
+        server.stopping.set()
         await app.drain(0)
         await asyncio.wait_for(serving, BOUND)
         listener.close()
