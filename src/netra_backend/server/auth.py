@@ -13,9 +13,11 @@ import os
 import secrets
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import jwt
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from msgspec import Struct
 from starlette.requests import HTTPConnection
 
@@ -26,6 +28,9 @@ from netra_backend.errors import ConfigError, ErrorCode, FrameError, Refused
 
 COOKIE = "netra_dev"
 """The cookie that signs a browser in during development."""
+
+LAST_SECOND = 253_402_300_799
+"""The end of the year 9999: a credential that ends later is treated as if it ended then."""
 
 
 class User(Struct, frozen=True):
@@ -65,7 +70,7 @@ class Tokens:
         """Return whose token this is. Raises Refused (``unauthenticated``) without its text."""
         try:
             algorithm = jwt.get_unverified_header(token).get("alg")
-            if algorithm not in self._keys:
+            if not isinstance(algorithm, str) or algorithm not in self._keys:
                 raise jwt.InvalidAlgorithmError("this algorithm is not configured")
             claims = jwt.decode(
                 token,
@@ -78,7 +83,7 @@ class Tokens:
                     "verify_aud": self._audience is not None,
                 },
             )
-            return User(UserId(parse_id("sub", claims["sub"])), claims.get("exp"))
+            return User(UserId(parse_id("sub", claims["sub"])), _seconds(claims.get("exp")))
         except jwt.ExpiredSignatureError as error:
             raise Refused(ErrorCode.UNAUTHENTICATED, "the token has expired") from error
         except (jwt.PyJWTError, FrameError) as error:
@@ -145,8 +150,8 @@ class DevAuth:
     @staticmethod
     def _check_local(request: HTTPConnection) -> None:
         client = request.client.host if request.client else ""
-        host = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
-        if not (is_loopback(client) and is_loopback(host)):
+        host = _split(f"//{request.headers.get('host', '')}")
+        if host is None or not (is_loopback(client) and is_loopback(host.hostname or "")):
             raise Refused(
                 ErrorCode.FORBIDDEN,
                 "NETRA_AUTH=dev answers only on loopback; set NETRA_AUTH=jwt for other addresses",
@@ -205,8 +210,9 @@ def check_origin(request: HTTPConnection, allowed: tuple[str, ...]) -> None:
     origin = request.headers.get("origin")
     if origin is None or origin in allowed:
         return
-    parts = urlsplit(origin)
-    if parts.scheme not in ("http", "https") or parts.netloc != request.headers.get("host"):
+    parts = _split(origin)
+    host = request.headers.get("host")
+    if parts is None or parts.scheme not in ("http", "https") or parts.netloc != host:
         raise Refused(ErrorCode.FORBIDDEN, "requests from this origin are not allowed")
 
 
@@ -220,6 +226,19 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def _split(url: str) -> SplitResult | None:
+    """Return the parts of a URL that a client sent, or None if it is none."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return None
+
+
+def _seconds(claim: float | str | None) -> int | None:
+    """Return a NumericDate as whole seconds: it may have a fraction (RFC 7519 section 2)."""
+    return None if claim is None else min(int(claim), LAST_SECOND)
+
+
 def _decoded(text: str) -> str:
     try:
         return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode("ascii")
@@ -228,9 +247,12 @@ def _decoded(text: str) -> str:
 
 
 def _pem(value: str) -> str:
-    if not value.startswith("@"):
-        return value
+    """Return the RSA public key that the setting holds or names. Raises ConfigError."""
     try:
-        return Path(value[1:]).read_text(encoding="ascii")
-    except OSError as error:
-        raise ConfigError(f"jwt_public_key: {error}") from error
+        pem = Path(value[1:]).read_text(encoding="ascii") if value.startswith("@") else value
+        is_rsa = isinstance(load_pem_public_key(pem.encode()), RSAPublicKey)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"jwt_public_key cannot be read: {error}") from error
+    if not is_rsa:
+        raise ConfigError("jwt_public_key is no RSA key, which RS256 needs")
+    return pem
