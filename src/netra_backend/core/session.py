@@ -144,13 +144,15 @@ class Session:
         return self._state
 
     def open(self, ready: Ready) -> list[Effect]:
-        """Begin: `ready` is the first frame."""
+        """Begin: `ready` is the first frame. Nothing, if it was closed before it began."""
+        if self._state is SessionState.CLOSED:
+            return []
         self._move(SessionState.READY)
         return [Send(ready)]
 
     def receive(self, command: ClientFrame) -> list[Effect]:
         """Return what to do about `command`; a refusal is the `Send` of its one answer."""
-        if self._state is SessionState.CLOSED:
+        if not self._listens():
             return []
         self._bad_frames = 0
         try:
@@ -162,7 +164,7 @@ class Session:
 
     def unreadable(self, error: FrameError) -> list[Effect]:
         """Return what to do about a frame that could not be read."""
-        if self._state is SessionState.CLOSED:
+        if not self._listens():
             return []
         self._bad_frames += 1
         told = Send(unreadable(error, error.request))
@@ -175,7 +177,12 @@ class Session:
         self._followed.discard(thread)
 
     def drain(self, retry_after_ms: int) -> list[Effect]:
-        """Tell the client that the server restarts, and start nothing new. Idempotent."""
+        """Tell the client that the server restarts, and start nothing new. Idempotent.
+
+        A session that has not begun is closed: there is nothing it could finish.
+        """
+        if self._state is SessionState.OPENING:
+            return self.close(CloseCode.RESTARTING)
         if self._state is not SessionState.READY:
             return []
         self._move(SessionState.DRAINING)
@@ -198,6 +205,12 @@ class Session:
         if to not in _MOVES[self._state]:
             raise AssertionError(f"a session cannot go from {self._state.name} to {to.name}")
         self._state = to
+
+    def _listens(self) -> bool:
+        """Return whether frames of the client still count; before `open` none may come."""
+        if self._state is SessionState.OPENING:
+            raise AssertionError("a frame came before the session was opened")
+        return self._state is not SessionState.CLOSED
 
     def _effect(self, command: ClientFrame) -> Effect:
         match command:
