@@ -9,11 +9,24 @@ function anchor(heading) {
   return heading.toLowerCase().replace(/[^\p{L}\p{N}\s_-]/gu, "").trim().replace(/\s/g, "-");
 }
 
-/** Let a link to another page lead to the page, not to its source, and stay in this tab. */
+/** Give every heading its anchor; a heading that comes again gets -1, -2 and so on, as on GitHub. */
+function nameHeadings() {
+  const counts = new Map();
+  for (const heading of main.querySelectorAll("h1, h2, h3, h4, h5, h6")) {
+    const name = anchor(heading.textContent);
+    const before = counts.get(name) ?? 0;
+    counts.set(name, before + 1);
+    heading.id = before ? `${name}-${before}` : name;
+  }
+}
+
+/** Let a link to another page lead to the page, not to its source, and stay in this tab.
+    The README stands one folder above the other pages: its "docs/x.md" is "/docs/x" here. */
 function straighten(link) {
   const url = new URL(link.getAttribute("href"), document.baseURI);
   if (url.origin !== location.origin) return;
   link.removeAttribute("target");
+  url.pathname = url.pathname.replace(/^\/docs\/docs\//, "/docs/");
   if (url.pathname.startsWith("/docs/")) url.pathname = url.pathname.replace(/\.md$/, "");
   link.href = url.href;
 }
@@ -26,7 +39,7 @@ async function show() {
     return;
   }
   main.replaceChildren(rendered(await answer.text()));
-  for (const heading of main.querySelectorAll("h1, h2, h3, h4")) heading.id = anchor(heading.textContent);
+  nameHeadings();
   for (const link of main.querySelectorAll("a[href]")) straighten(link);
   document.title = `${main.querySelector("h1")?.textContent ?? name} · Netra`;
   if (location.hash) document.getElementById(decodeURIComponent(location.hash.slice(1)))?.scrollIntoView();
