@@ -14,10 +14,10 @@ from importlib.metadata import version
 from typing import Any
 
 import msgspec
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.routing import WebSocketRoute as StarletteWebSocketRoute
 from starlette.types import Receive, Scope, Send
@@ -29,14 +29,14 @@ from netra_backend.agents.loading import adapt, load_agent
 from netra_backend.agents.runner import Runner
 from netra_backend.config import Settings, load_settings
 from netra_backend.core.ports import Bus, Store
-from netra_backend.errors import ConfigError, NetraError, StoreError
+from netra_backend.errors import ConfigError, NetraError
 from netra_backend.server.api import Api
 from netra_backend.server.auth import authenticator, check_origin
 from netra_backend.server.connection import Connection, House
 from netra_backend.server.endpoints import Endpoint, openapi
-from netra_backend.server.errors import answer_error, error_response
+from netra_backend.server.errors import answer_error, answer_missing, error_response
+from netra_backend.server.health import Health
 from netra_backend.server.hub import Hub
-from netra_backend.server.metrics import REGISTRY
 from netra_backend.server.pool import Pool
 from netra_backend.server.site import HEADERS, Site
 from netra_backend.server.sse import AguiRoute
@@ -56,7 +56,11 @@ class NetraApp:
         self._house = house
         self._asgi = Starlette(
             routes=routes,
-            exception_handlers={NetraError: answer_error, Exception: answer_error},
+            exception_handlers={
+                HTTPException: answer_missing,
+                NetraError: answer_error,
+                Exception: answer_error,
+            },
             lifespan=self.lifespan,
         )
         self._opening: asyncio.Task[None] | None = None
@@ -161,7 +165,11 @@ def create_app(
     pool: Pool[Connection] = Pool(
         limit=settings.connections, per_user=settings.connections_per_user
     )
-    endpoints = (*AguiRoute(house).endpoints(), *Api(house).endpoints())
+    endpoints = (
+        *AguiRoute(house).endpoints(),
+        *Api(house).endpoints(),
+        *Health(house).endpoints(),
+    )
     return NetraApp(house, pool, _routes(house, pool, endpoints))
 
 
@@ -182,27 +190,10 @@ def _routes(
     async def describe(request: Request) -> Response:
         return Response(document, media_type="application/json")
 
-    async def live(request: Request) -> Response:
-        return JSONResponse({"status": "live"})
-
-    async def ready(request: Request) -> Response:
-        try:
-            await house.store.probe()
-        except StoreError as error:
-            log.exception("not ready")
-            return JSONResponse({"status": "not ready", "why": str(error)}, status_code=503)
-        return JSONResponse({"status": "ready"})
-
-    async def metrics(request: Request) -> Response:
-        return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
-
     return [
         StarletteWebSocketRoute("/ws", WebSocketRoute(house, pool).connect),
         *(_route(house, endpoint) for endpoint in endpoints),
         Route("/openapi.json", describe),
-        Route("/health/live", live),
-        Route("/health/ready", ready),
-        Route("/metrics", metrics),
         *Site(house.authenticator).routes(),
     ]
 
@@ -211,6 +202,8 @@ def _route(house: House, endpoint: Endpoint) -> Route:
     """Return the route of `endpoint`: it authenticates, then calls."""
 
     async def call(request: Request) -> Response:
+        if endpoint.open:
+            return await endpoint.call(request)
         if request.method not in SAFE_METHODS:
             check_origin(request, house.settings.allowed_origins)
         user = house.authenticator.user(request)

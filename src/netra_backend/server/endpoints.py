@@ -5,24 +5,26 @@ from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from netra_backend.config import Settings
-from netra_backend.core.ids import UserId
 from netra_backend.errors import ERRORS, ErrorCode, FrameError, Refused
+from netra_backend.server.auth import COOKIE
 from netra_backend.server.views import ErrorView
 
 T = TypeVar("T")
-Call = Callable[[Request, UserId], Awaitable[Response]]
+Call = Callable[..., Awaitable[Response]]
 
 
 class Endpoint(Struct, frozen=True):
     """One operation of the HTTP API.
 
-    `query` maps parameters to their meaning; `body` and `result` are the types of the request's
-    and the answer's JSON, `status` that of success, `errors` the codes it can refuse with, besides
-    those of authentication that all have.
+    `call` takes the request and the user who was authenticated for it; without a user where it is
+    `open` to everyone. `query` and `header` map parameters to their meaning; `body` and `result`
+    are the types of the request's and the answer's JSON, `status` that of success, `empty` the
+    other ones without a body. `errors` are the codes it can refuse with, besides those that all
+    operations have.
     """
 
     method: str
@@ -33,8 +35,11 @@ class Endpoint(Struct, frozen=True):
     status: int = 200
     body: Any = None
     query: Mapping[str, str] = {}
+    header: Mapping[str, str] = {}
+    empty: Mapping[int, str] = {}
     errors: tuple[ErrorCode, ...] = ()
     media_type: str = "application/json"
+    open: bool = False
 
 
 _encode = msgspec.json.Encoder().encode
@@ -49,12 +54,15 @@ async def read_body(request: Request, settings: Settings) -> bytes:
     """Return the request's body. Raises Refused (``too_big``) before it is all in memory."""
     parts: list[bytes] = []
     size = 0
-    async for part in request.stream():
-        size += len(part)
-        if size > settings.frame_bytes:
-            limit = settings.frame_bytes
-            raise Refused(ErrorCode.TOO_BIG, f"the body is longer than {limit} bytes")
-        parts.append(part)
+    try:
+        async for part in request.stream():
+            size += len(part)
+            if size > settings.frame_bytes:
+                limit = settings.frame_bytes
+                raise Refused(ErrorCode.TOO_BIG, f"the body is longer than {limit} bytes")
+            parts.append(part)
+    except ClientDisconnect as error:
+        raise FrameError("the body broke off", code=ErrorCode.BAD_INPUT) from error
     return b"".join(parts)
 
 
@@ -94,8 +102,15 @@ def openapi(endpoints: tuple[Endpoint, ...], version: str) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "Netra backend", "version": version},
         "paths": paths,
-        "components": {"schemas": components},
+        "components": {"schemas": components, "securitySchemes": _SECURITY},
+        "security": [{name: []} for name in _SECURITY],
     }
+
+
+_SECURITY = {
+    "token": {"type": "http", "scheme": "bearer"},
+    "development": {"type": "apiKey", "in": "cookie", "name": COOKIE},
+}
 
 
 def _operation(endpoint: Endpoint) -> dict[str, Any]:
@@ -104,14 +119,17 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
         for name in names
     ] + [
-        {"name": name, "in": "query", "description": text, "schema": {"type": "string"}}
-        for name, text in endpoint.query.items()
+        {"name": name, "in": place, "description": text, "schema": {"type": "string"}}
+        for place, described in (("query", endpoint.query), ("header", endpoint.header))
+        for name, text in described.items()
     ]
     operation: dict[str, Any] = {
         "summary": endpoint.summary,
         "operationId": endpoint.call.__name__.strip("_"),
         "responses": _responses(endpoint),
     }
+    if endpoint.open:
+        operation["security"] = []
     if parameters:
         operation["parameters"] = parameters
     if endpoint.body is not None:
@@ -125,8 +143,9 @@ def _responses(endpoint: Endpoint) -> dict[str, Any]:
     if endpoint.result is not None:
         success["content"] = {endpoint.media_type: {"schema": _schema(endpoint.result)}}
     responses = {str(endpoint.status): success}
-    always = (ErrorCode.UNAUTHENTICATED, ErrorCode.FORBIDDEN, ErrorCode.STORE_FAILED)
-    for code in (*endpoint.errors, *always):
+    responses |= {str(status): {"description": text} for status, text in endpoint.empty.items()}
+    of_users = () if endpoint.open else (ErrorCode.UNAUTHENTICATED, ErrorCode.FORBIDDEN)
+    for code in (*endpoint.errors, *of_users, ErrorCode.STORE_FAILED, ErrorCode.INTERNAL):
         row = ERRORS[code]
         known = responses.setdefault(str(row.status), {"description": ""})
         known["description"] = f"{known['description']} `{code.value}`: {row.meaning}".strip()

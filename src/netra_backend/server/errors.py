@@ -28,6 +28,13 @@ async def answer_error(request: Request, error: Exception) -> JSONResponse:
     return error_response(error)
 
 
+async def answer_missing(request: Request, error: Exception) -> JSONResponse:
+    """Return the answer where there is no such path, or where it has no such method."""
+    status = getattr(error, "status_code", 404)
+    body = error_body(ErrorCode.NOT_FOUND, ERRORS[ErrorCode.NOT_FOUND].meaning)
+    return JSONResponse(body, status_code=status, headers=getattr(error, "headers", None))
+
+
 def error_response(error: Exception) -> JSONResponse:
     """Return the answer for an error; anything but a refusal is a fault without details."""
     code, message, where = _told(error)

@@ -1,0 +1,75 @@
+"""Health: whether the process lives, whether it can serve, and its metrics. Open to everyone."""
+
+import logging
+
+from msgspec import Struct
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.requests import Request
+from starlette.responses import Response
+
+from netra_backend.errors import ErrorCode, Refused, StoreError
+from netra_backend.server.connection import House
+from netra_backend.server.endpoints import Endpoint, answer
+from netra_backend.server.metrics import REGISTRY
+
+log = logging.getLogger(__name__)
+
+
+class HealthView(Struct, frozen=True):
+    """``live`` or ``ready``."""
+
+    status: str
+
+
+class Health:
+    """The endpoints that a supervisor and a monitoring system ask."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Return the operations for the table of endpoints."""
+        return (
+            Endpoint(
+                "GET",
+                "/health/live",
+                self.read_live,
+                "Whether the process answers.",
+                result=HealthView,
+                open=True,
+            ),
+            Endpoint(
+                "GET",
+                "/health/ready",
+                self.read_ready,
+                "Whether the store answers and a run could start.",
+                result=HealthView,
+                errors=(ErrorCode.DRAINING,),
+                open=True,
+            ),
+            Endpoint(
+                "GET",
+                "/metrics",
+                self.read_metrics,
+                "Metrics in Prometheus' text format.",
+                result={"type": "string"},
+                media_type="text/plain",
+                open=True,
+            ),
+        )
+
+    async def read_live(self, request: Request) -> Response:
+        return answer(HealthView("live"))
+
+    async def read_ready(self, request: Request) -> Response:
+        if self._house.runner.closing:
+            raise Refused(ErrorCode.DRAINING)
+        try:
+            await self._house.store.probe()
+        except StoreError as error:
+            log.exception("not ready")
+            raise Refused(ErrorCode.STORE_FAILED, str(error)) from error
+        return answer(HealthView("ready"))
+
+    async def read_metrics(self, request: Request) -> Response:
+        return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
