@@ -47,6 +47,8 @@ class AguiRoute:
                 body={"type": "object", "description": "AG-UI RunAgentInput"},
                 result={"type": "string", "description": "`id:` and `data:` lines"},
                 media_type="text/event-stream",
+                header={"Last-Event-ID": "a position; the events after it are sent"},
+                empty={204: "The run has ended, and there is nothing after Last-Event-ID."},
                 errors=(
                     ErrorCode.BAD_INPUT,
                     ErrorCode.UNKNOWN_AGENT,
@@ -66,12 +68,26 @@ class AguiRoute:
         parse_id("runId", given.run_id)
         accepted = await self._house.runner.start(user, given, agent=request.path_params["agent"])
         run = accepted.run
-        after = _after(request, run)
+        after = await self._after(request, run)
         if run.ended is not None and after >= run.ended:
             return Response(status_code=204)
         return StreamingResponse(
             self._stream(run, after, user), media_type="text/event-stream", headers=_HEADERS
         )
+
+    async def _after(self, request: Request, run: Run) -> Position:
+        """Return the position to continue after: Last-Event-ID, or just before the run."""
+        before_run = Position(run.started.epoch, run.started.offset - 1)
+        text = request.headers.get("last-event-id")
+        if text is None:
+            return before_run
+        after = parse_position(text, where="Last-Event-ID")
+        thread = await self._house.store.thread(run.thread)
+        head = thread.head if thread is not None else before_run
+        one_history = before_run.epoch == after.epoch == head.epoch
+        if not (one_history and before_run <= after <= head):
+            raise Refused(ErrorCode.NOT_FOUND, "Last-Event-ID is not in this run's history")
+        return after
 
     async def _stream(self, run: Run, after: Position, user: UserId) -> AsyncIterator[bytes]:
         """Yield the run's events after the position, up to its terminal event."""
@@ -164,15 +180,3 @@ class SseLane:
         self._pending.append(part)
         self._unsent += len(part)
         self._written.set()
-
-
-def _after(request: Request, run: Run) -> Position:
-    """Return the position to continue after: Last-Event-ID, or just before the run."""
-    before_run = Position(run.started.epoch, run.started.offset - 1)
-    text = request.headers.get("last-event-id")
-    if text is None:
-        return before_run
-    after = parse_position(text, where="Last-Event-ID")
-    if after.epoch != before_run.epoch or after < before_run:
-        raise Refused(ErrorCode.NOT_FOUND, "Last-Event-ID is not in this run's history")
-    return after
