@@ -85,6 +85,11 @@ class Runner:
         """How many runs are being executed here."""
         return len(self._executions)
 
+    @property
+    def closing(self) -> bool:
+        """Whether it starts no runs any more."""
+        return self._closing
+
     async def open(self) -> None:
         """Begin: end the runs that died with another process, and keep doing so."""
         self._sweeper = asyncio.create_task(self._sweep(), name="sweep of orphaned runs")
@@ -116,8 +121,12 @@ class Runner:
         key = RunKey(user, RunId(given.run_id))
         thread = ThreadKey(user, given.thread_id)  # type: ignore[arg-type]
         existing = await self._store.run(key)
-        if existing is not None and existing.thread == thread:
+        if existing is not None:
+            if existing.thread != thread:
+                raise Refused(ErrorCode.RUN_CONFLICT)
             return Accepted(existing, started=False)
+        if given.resume and await self._store.thread(thread) is None:
+            raise Refused(ErrorCode.NOT_FOUND)
         await self._store.open_thread(thread, _title(given), self._now())
         conversation, offset = await self.conversation(thread)
         fresh = [m for m in given.messages if not conversation.knows_message(m.id)]
