@@ -8,6 +8,7 @@ the server is uvicorn with `Protocol` (``uvicorn --ws netra_backend.server.lane:
 """
 
 import asyncio
+from asyncio import BaseTransport
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -75,6 +76,11 @@ class Protocol(WebSocketsSansIOProtocol):
 
     drained: Callable[[], None] | None = None
     """Called when the write buffer has fallen below the low-water mark, or the peer is gone."""
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        """Keep the frames out of the log, at any level: they carry tokens, and what people say."""
+        super().connection_made(transport)
+        self.conn.debug = False
 
     def handle_connect(self, event: Request) -> None:
         """Offer the lane to the application, whose task has not begun to run yet."""
