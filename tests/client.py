@@ -6,11 +6,13 @@ It shares no code with the server, so that a mistake in one is not repeated in t
 import asyncio
 import itertools
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import httpx
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 
 BOUND = 20.0
 
@@ -27,6 +29,11 @@ class Client:
         """Event frames in the order in which they came, of all threads."""
         self.notices: list[Frame] = []
         """Frames with a type that answer no command."""
+        self.tape: list[tuple[str, Frame]] = []
+        """Every frame in the order of the wire, as ``("sent", frame)`` or ``("got", frame)``."""
+        self.reading = asyncio.Event()
+        """Cleared, nothing more is read, as by a page that hangs."""
+        self.reading.set()
         self._requests = itertools.count(1)
         self._answers: dict[str, asyncio.Future[Frame]] = {}
         self._arrived = asyncio.Condition()
@@ -39,10 +46,18 @@ class Client:
 
     async def answer(self, frame: Frame) -> Frame:
         """Send a frame that has a request and return its answer."""
+        return await asyncio.wait_for(await self.post(frame), BOUND)
+
+    async def post(self, frame: Frame) -> asyncio.Future[Frame]:
+        """Send a frame that has a request; return what its answer will be."""
         waiting = asyncio.get_running_loop().create_future()
         self._answers[frame["request"]] = waiting
-        await self.socket.send(json.dumps(frame))
-        return await asyncio.wait_for(waiting, BOUND)
+        self.tape.append(("sent", frame))
+        try:
+            await self.socket.send(json.dumps(frame))
+        except ConnectionClosed as error:
+            raise ConnectionError("the connection ended") from error
+        return waiting
 
     async def run(self, thread: str, run: str, text: str = "hi", **fields: Any) -> Frame:
         """Start a run with one user message."""
@@ -85,20 +100,46 @@ class Client:
                         raise ConnectionError("the connection ended")
                     await self._arrived.wait()
 
+    async def arrived(self, wanted: Callable[[], bool], bound: float = BOUND) -> None:
+        """Return when `wanted()` is true, asked again whenever a frame has come."""
+        async with asyncio.timeout(bound), self._arrived:
+            while not wanted():
+                if self.ended:
+                    raise ConnectionError("the connection ended")
+                await self._arrived.wait()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the connection has ended and all that it brought was taken."""
+        return self._reading.done()
+
     def offsets(self, thread: str) -> list[tuple[int, int]]:
         """Return the first and last offset that each event frame of `thread` covers."""
         return [covered(frame) for frame in self.events if frame["thread"] == thread]
 
+    async def closed(self, bound: float = BOUND) -> int | None:
+        """Return the code with which the connection has ended, waiting for its end."""
+        await asyncio.wait_for(asyncio.shield(self._reading), bound)
+        return self.socket.close_code
+
     async def close(self) -> None:
         """Close the socket."""
+        self.reading.set()
         await self.socket.close()
+        await self._reading
+
+    async def drop(self) -> None:
+        """Cut the connection without a word, as a dead network does."""
+        self.reading.set()
+        self.socket.transport.abort()
         await self._reading
 
     async def _read(self) -> None:
         try:
-            async for text in self.socket:
-                await self._take(json.loads(text))
-        except OSError:
+            while True:
+                await self.reading.wait()
+                await self._take(json.loads(await self.socket.recv()))
+        except (ConnectionClosed, OSError):
             pass
         finally:
             for waiting in self._answers.values():
@@ -109,6 +150,7 @@ class Client:
                 self._arrived.notify_all()
 
     async def _take(self, frame: Frame) -> None:
+        self.tape.append(("got", frame))
         waiting = self._answers.pop(frame.get("request", ""), None)
         async with self._arrived:
             if waiting is not None:
@@ -133,6 +175,23 @@ async def client(url: str, token: str, **options: Any) -> AsyncIterator[Client]:
             yield connected
         finally:
             await connected.close()
+
+
+async def read_log(url: str, token: str, thread: str) -> list[Frame] | None:
+    """Return all events of a thread as ``GET /threads/{id}/events`` shows them, None without it."""
+    events: list[Frame] = []
+    headers = {"Authorization": f"Bearer {token}"}
+    async with httpx.AsyncClient(base_url=url, headers=headers, verify=False) as http:  # noqa: S501
+        after: dict[str, str] = {}
+        while True:
+            answer = await http.get(f"/threads/{thread}/events", params={"limit": "1000", **after})
+            if answer.status_code == 404:
+                return None
+            page = answer.raise_for_status().json()
+            events += page["events"]
+            if page["next"] is None:
+                return events
+            after = {"after": page["next"]}
 
 
 def run_input(thread: str, run: str, text: str = "hi") -> Frame:

@@ -1,0 +1,121 @@
+"""A person: one after another connections of a user, who goes on where the last one ended."""
+
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from typing import Any, Protocol
+
+from tests.checker import TERMINAL, Log, Name, Reader, Tape
+from tests.client import BOUND, Client, Frame, client, read_log
+
+
+class Address(Protocol):
+    """Where a server is: `tests.live.Live` and `tests.live.ServerProcess` both say it."""
+
+    @property
+    def url(self) -> str: ...
+
+    @property
+    def socket_url(self) -> str: ...
+
+    def token(self, user: str = "alice") -> str: ...
+
+
+class Person:
+    """A user at a screen. What the wire brought is on `tapes`, for the checker."""
+
+    def __init__(self, server: Address, name: str, user: str = "alice", **options: Any) -> None:
+        self.server = server
+        self.name = name
+        self.user = user
+        self.tapes: list[Tape] = []
+        self._readers: dict[str, Reader] = {}
+        self._options = options
+        self._client: Client | None = None
+        self._left = AsyncExitStack()
+        self._read = 0
+
+    @property
+    def client(self) -> Client:
+        """The connection there is now."""
+        assert self._client is not None
+        return self._client
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection that has not ended."""
+        return self._client is not None and not self._client.ended
+
+    async def connect(self) -> Client:
+        """Open a connection."""
+        self._client = await self._left.enter_async_context(
+            client(self.server.socket_url, self.server.token(self.user), **self._options)
+        )
+        self._read = 0
+        self.tapes.append(Tape(self.name, self.user, self._client.tape))
+        return self._client
+
+    async def leave(self) -> None:
+        """Close the connection politely."""
+        self._catch_up()
+        self._client = None
+        await self._left.aclose()
+
+    async def drop(self) -> None:
+        """Cut the connection."""
+        if self._client is not None:
+            await self._client.drop()
+        await self.leave()
+
+    async def follow(self, thread: str) -> Frame:
+        """Follow the thread after the last event applied."""
+        return await self.client.follow(thread, self.reader(thread).after)
+
+    def reader(self, thread: str) -> Reader:
+        """Return what the person has of the thread by now."""
+        self._catch_up()
+        return self._readers.setdefault(thread, Reader())
+
+    async def reaches(self, thread: str, position: str, bound: float = BOUND) -> None:
+        """Return when the person has everything up to the position."""
+        await self.sees(lambda: self.reader(thread).after == position, bound)
+
+    async def sees(self, wanted: Callable[[], bool], bound: float = BOUND) -> None:
+        """Return when `wanted()` is true, asked again whenever a frame has come."""
+        await self.client.arrived(wanted, bound)
+
+    async def settle(self, thread: str) -> None:
+        """Return when the thread's last run has ended and the person has its whole log.
+
+        The thread is followed if it was not.
+        """
+        followed = await self.follow(thread)
+        if followed.get("run", {}).get("status") == "running":
+            await self.sees(lambda: _ended(self.client.tape, thread))
+        log = await read_log(self.server.url, self.server.token(self.user), thread)
+        if log:
+            await self.reaches(thread, log[-1]["id"])
+
+    def settled(self) -> list[Tape]:
+        """Return the tapes, the last one settled: all has come that will come."""
+        self.tapes[-1].settled = True
+        return self.tapes
+
+    def _catch_up(self) -> None:
+        if self._client is None:
+            return
+        tape = self._client.tape
+        for direction, frame in tape[self._read :]:
+            if direction == "got" and "thread" in frame:
+                self._readers.setdefault(frame["thread"], Reader()).read(frame)
+        self._read = len(tape)
+
+
+def _ended(tape: list[tuple[str, Frame]], thread: str) -> bool:
+    chunks = [f["chunk"]["type"] for _, f in tape if "chunk" in f and f["thread"] == thread]
+    return bool(chunks) and chunks[-1] in TERMINAL
+
+
+async def read_logs(server: Address, names: list[Name]) -> dict[Name, Log]:
+    """Return the logs of those of the threads that exist: the truth for the checker."""
+    logs = {n: await read_log(server.url, server.token(n[0]), n[1]) for n in names}
+    return {name: log for name, log in logs.items() if log is not None}
