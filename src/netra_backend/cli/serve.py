@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -123,6 +124,15 @@ class Server(uvicorn.Server):
                 server_header=False,
             )
         )
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop; a second signal does not wait for connections.
+
+        Unlike uvicorn's, it does not raise the signal again in the end: who asked the server to
+        stop, and got that, sees exit code 0.
+        """
+        self.force_exit = self.should_exit
+        self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drain the clients and end the runs, then stop as uvicorn does."""

@@ -77,6 +77,9 @@ class Protocol(WebSocketsSansIOProtocol):
     drained: Callable[[], None] | None = None
     """Called when the write buffer has fallen below the low-water mark, or the peer is gone."""
 
+    _late_pong = b""
+    """The answer to the newest ping that came while the write buffer was full."""
+
     def connection_made(self, transport: BaseTransport) -> None:
         """Keep the frames out of the log, at any level: they carry tokens, and what people say."""
         super().connection_made(transport)
@@ -92,6 +95,9 @@ class Protocol(WebSocketsSansIOProtocol):
     def resume_writing(self) -> None:
         """Tell the lane too."""
         super().resume_writing()
+        pong, self._late_pong = self._late_pong, b""
+        if pong:
+            self.write_prepared(pong)
         if self.drained is not None:
             self.drained()
 
@@ -100,6 +106,24 @@ class Protocol(WebSocketsSansIOProtocol):
         super().connection_lost(exc)
         if self.drained is not None:
             self.drained()
+
+    def handle_ping(self) -> None:
+        """Answer, or later if the peer does not read: then only the newest ping is answered.
+
+        RFC 6455 section 5.5.3 allows it. Otherwise a peer that pings and does not read would fill
+        our memory with pongs.
+        """
+        pong = b"".join(self.conn.data_to_send())
+        if self.writable.is_set() or self.conn.close_sent is not None:
+            self.transport.write(pong)
+        else:
+            self._late_pong = pong
+
+    def keepalive_timeout(self) -> None:
+        """Close with 4408: a peer that does not answer a ping does not read."""
+        self.pong_timer = None
+        self.pending_ping_payload = None
+        self.close_now(CloseCode.TOO_SLOW, CLOSES[CloseCode.TOO_SLOW].reason)
 
     @property
     def writing(self) -> bool:
@@ -125,11 +149,15 @@ class Protocol(WebSocketsSansIOProtocol):
             self.transport.write(b"".join(self.conn.data_to_send()))
 
     def close_now(self, code: int, reason: str) -> None:
-        """Queue the close frame behind what is unsent, without waiting for room."""
+        """Queue the close frame behind what is unsent, without waiting for room.
+
+        The socket is closed when the peer has answered, and cut off after `LINGER` seconds.
+        """
         if self.writing:
             self.conn.send_close(code, reason)
             self.transport.write(b"".join(self.conn.data_to_send()))
             self.close_sent = True
+            self.close_timer = self.loop.call_later(LINGER, self.transport.abort)
             if self.read_paused:
                 # The peer's close frame has to be read.
                 self.read_paused = False
@@ -176,11 +204,13 @@ class DirectLane:
 
     async def close(self, code: CloseCode) -> None:
         self._protocol.close_now(code, CLOSES[code].reason)
-        asyncio.get_running_loop().call_later(LINGER, self._protocol.transport.abort)
 
     def abandon(self) -> None:
         self._protocol.drained = None
         self._drained()
+        if self.buffered:
+            # A transport that is closed waits for a peer that does not read, for ever.
+            asyncio.get_running_loop().call_later(LINGER, self._protocol.transport.abort)
 
     def _drained(self) -> None:
         waiters, self._waiters = self._waiters, []
