@@ -1,0 +1,1 @@
+"""Speed and memory: programs that print figures and ratios, never a verdict. See README.md."""

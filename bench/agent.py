@@ -1,0 +1,71 @@
+"""The agent under load: one text message of marked deltas at a steady pace.
+
+A mark is ``@<ns>@``, the CLOCK_MONOTONIC time in nanoseconds at which the delta was yielded. The
+pace comes in ``forwardedProps``, see `Pace`.
+"""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from zlib import crc32
+
+import msgspec
+from ag_ui.core import (
+    BaseEvent,
+    RunAgentInput,
+    TextMessageContentEvent,
+    TextMessageEndEvent,
+    TextMessageStartEvent,
+)
+from msgspec import Struct
+
+
+class Pace(Struct):
+    """How a run streams: `events` deltas, one every `period` seconds.
+
+    The first comes after a part of the period that differs from run to run. A delta has `size`
+    characters, at least those of its mark. The run waits for the gate `waits_for`, if any, and
+    opens the gate `opens`: so that many runs are started first and stream together then.
+    """
+
+    events: int = 0
+    period: float = 0.0
+    size: int = 0
+    waits_for: str = ""
+    opens: str = ""
+
+
+_gates: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
+
+
+async def stream(given: RunAgentInput) -> AsyncIterator[BaseEvent]:
+    """Stream one message. A delta that is late delays those after it, as a model would."""
+    pace = msgspec.convert(given.forwarded_props, Pace)
+    id = f"msg_{given.run_id}"
+    yield TextMessageStartEvent(message_id=id, role="assistant")
+    if pace.opens:
+        _gates[pace.opens].set()
+    if pace.waits_for:
+        await _gates[pace.waits_for].wait()
+    due = time.monotonic() + pace.period * crc32(given.run_id.encode()) / 2**32
+    for _ in range(pace.events):
+        now = time.monotonic()
+        due = max(due, now)
+        await asyncio.sleep(due - now)
+        due += pace.period
+        mark = f"@{time.monotonic_ns()}@"
+        yield TextMessageContentEvent(message_id=id, delta=mark.ljust(pace.size, "x"))
+    yield TextMessageEndEvent(message_id=id)
+
+
+def run_input(thread: str, run: str, pace: Pace) -> dict[str, object]:
+    """Return the RunAgentInput that starts this agent, as JSON data."""
+    return {
+        "threadId": thread,
+        "runId": run,
+        "messages": [],
+        "tools": [],
+        "context": [],
+        "forwardedProps": msgspec.to_builtins(pace),
+    }

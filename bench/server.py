@@ -1,0 +1,77 @@
+"""The servers under measurement: Netra as ``netra serve`` runs it, the plain loop, the baseline."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from bench.process import Process
+from bench.workbench import Workbench
+from netra_backend.cli.token import make_token
+from netra_backend.config import load_settings
+
+START_SECONDS = 30.0
+USER = "bench"
+MANY = 100_000
+"""Connections that one user may have here: all of a question's are the same user's."""
+
+
+class Server(NamedTuple):
+    """A running server: its process, and what a client needs to open ``/ws``."""
+
+    process: Process
+    port: int
+    headers: tuple[str, ...] = ()
+    ready_frames: int = 0
+
+
+@contextmanager
+def netra(bench: Workbench, **variables: str) -> Iterator[Server]:
+    """Run ``netra serve`` with the agent under load, its log in a new data directory.
+
+    `variables` are ``NETRA_*`` settings; all others are at their defaults.
+    """
+    data_dir = bench.file("data")
+    set_here = {"NETRA_AUTH": "dev", "NETRA_CONNECTIONS_PER_USER": str(MANY), **variables}
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("NETRA_")}
+    command = [
+        str(Path(sys.executable).with_name("netra")),
+        "serve",
+        "bench.agent:stream",
+        "--port=0",
+        f"--data-dir={data_dir}",
+    ]
+    with Process(command, stderr=bench.file("netra.log"), environment=kept | set_here) as process:
+        address = process.await_stderr(r"Netra is at http://127\.0\.0\.1:(\d+)", START_SECONDS)
+        token = make_token(load_settings(data_dir=data_dir), USER)
+        headers = (f"Authorization: Bearer {token}", "Sec-WebSocket-Protocol: netra.v1")
+        yield Server(process, int(address[1]), headers, ready_frames=1)
+
+
+@contextmanager
+def plain(bench: Workbench) -> Iterator[Server]:
+    """Run the plain loop on Starlette and uvicorn."""
+    command = [sys.executable, "-m", "bench.plain"]
+    with Process(command, stderr=bench.file("plain.log")) as process:
+        yield Server(process, int(process.read_line(START_SECONDS)))
+
+
+@contextmanager
+def baseline(bench: Workbench) -> Iterator[Server | None]:
+    """Run the C baseline; None where there is no gcc."""
+    if bench.baseline is None:
+        yield None
+        return
+    with Process([str(bench.baseline)], stderr=bench.file("baseline.log")) as process:
+        yield Server(process, _Listening.decode(process.read_line(START_SECONDS)).port)
+
+
+class _Port(msgspec.Struct):
+    port: int
+
+
+_Listening = msgspec.json.Decoder(_Port)
