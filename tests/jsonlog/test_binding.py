@@ -1,0 +1,75 @@
+"""Bound fields follow the task, and end with the block."""
+
+import asyncio
+import contextvars
+import re
+from collections.abc import AsyncIterator
+
+import pytest
+
+from netra_backend.jsonlog import bind, correlation, new_correlation
+from netra_backend.jsonlog.binding import bound
+
+
+def test_ids_are_fresh_and_shaped() -> None:
+    ids = {new_correlation() for _ in range(1_000)}
+    assert len(ids) == 1_000
+    assert all(re.fullmatch("[0-9a-f]{16}", one) for one in ids)
+
+
+def test_inner_bindings_add_to_outer_ones_and_end() -> None:
+    with bind(run="r", user="a"):
+        with bind(user="b", correlation="c"):
+            assert dict(bound()) == {"run": "r", "user": "b", "correlation": "c"}
+            assert correlation() == "c"
+        assert dict(bound()) == {"run": "r", "user": "a"}
+    assert dict(bound()) == {}
+
+
+def test_they_end_when_the_block_raises() -> None:
+    with pytest.raises(ValueError, match="x"), bind(run="r"):
+        raise ValueError("x")
+    assert dict(bound()) == {}
+
+
+def test_outside_of_bindings_the_process_has_one_id() -> None:
+    assert correlation() == correlation() == contextvars.Context().run(correlation)
+    with bind(correlation=new_correlation()):
+        inside = correlation()
+    assert inside != correlation()
+
+
+def test_tasks_inherit_and_do_not_mix() -> None:
+    async def child(name: str, barrier: asyncio.Barrier) -> object:
+        with bind(child=name):
+            await barrier.wait()
+            return dict(bound())
+
+    async def parent() -> list[object]:
+        with bind(run="r"):
+            barrier = asyncio.Barrier(2)
+            return list(await asyncio.gather(child("a", barrier), child("b", barrier)))
+
+    assert asyncio.run(parent()) == [{"run": "r", "child": "a"}, {"run": "r", "child": "b"}]
+
+
+def test_threads_of_asyncio_inherit() -> None:
+    async def main() -> object:
+        with bind(run="r"):
+            return await asyncio.to_thread(lambda: dict(bound()))
+
+    assert asyncio.run(main()) == {"run": "r"}
+
+
+def test_a_generator_may_be_closed_by_another_task() -> None:
+    async def numbers() -> AsyncIterator[int]:
+        with bind(run="r"):
+            yield 1
+
+    async def main() -> object:
+        one = numbers()
+        assert await asyncio.create_task(anext(one)) == 1  # type: ignore[arg-type]
+        await asyncio.create_task(one.aclose())  # type: ignore[attr-defined]
+        return dict(bound())
+
+    assert asyncio.run(main()) == {}

@@ -1,0 +1,99 @@
+"""Fields by keyword, over the standard loggers."""
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from starlette.websockets import WebSocketState
+
+from netra_backend.jsonlog import Logger, get_logger
+from netra_backend.jsonlog.record import STANDARD, fields
+
+
+class Keeper(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+    @property
+    def last(self) -> logging.LogRecord:
+        return self.records[-1]
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        return fields(self.last)
+
+
+@pytest.fixture
+def kept() -> Iterator[Keeper]:
+    logger, keeper = logging.getLogger("tests.keyword"), Keeper()
+    logger.addHandler(keeper)
+    logger.setLevel(logging.DEBUG)
+    logger.propagate = False
+    yield keeper
+    logger.removeHandler(keeper)
+    logger.setLevel(logging.NOTSET)
+    logger.propagate = True
+
+
+@pytest.fixture
+def log() -> Logger:
+    return get_logger("tests.keyword")
+
+
+def test_keywords_are_fields(log: Logger, kept: Keeper) -> None:
+    log.info("run %s", "started", run="r1", state=WebSocketState.CONNECTED)
+    assert kept.shown["message"] == "run started"
+    assert (kept.shown["run"], kept.shown["state"]) == ("r1", "CONNECTED")
+    assert kept.shown["logger"] == "tests.keyword"
+
+
+@pytest.mark.parametrize("name", ["debug", "info", "warning", "error", "critical"])
+def test_each_level(log: Logger, kept: Keeper, name: str) -> None:
+    getattr(log, name)("text", a=1)
+    assert kept.shown["level"] == name.upper()
+    assert kept.shown["a"] == 1
+
+
+def test_an_exception_comes_along(log: Logger, kept: Keeper) -> None:
+    try:
+        int("x")
+    except ValueError as error:
+        log.exception("failed", a=1)
+        assert kept.shown["exception"]["type"] == "ValueError"
+        log.warning("failed", exc_info=error, stack_info=True)
+    assert kept.shown["exception"]["type"] == "ValueError"
+    assert kept.shown["stack"].startswith("Stack")
+    log.exception("no exception now")  # noqa: LOG004
+    assert "exception" not in kept.shown
+
+
+def test_the_caller_is_the_one_who_logs(log: Logger, kept: Keeper) -> None:
+    log.info("here")
+    assert kept.last.funcName == "test_the_caller_is_the_one_who_logs"
+    assert kept.last.pathname == __file__
+    log.exception("here")  # noqa: LOG004
+    assert kept.last.funcName == "test_the_caller_is_the_one_who_logs"
+
+
+@pytest.mark.parametrize("name", sorted(STANDARD - {"exc_info", "stack_info"}))
+def test_names_of_record_attributes_are_renamed(log: Logger, kept: Keeper, name: str) -> None:
+    log.info("text", **{name: "mine"})
+    assert kept.shown[f"{name}_"] == "mine"
+
+
+@pytest.mark.parametrize("name", ["self", "text", "level", "extra", "stacklevel", "time", "logger"])
+def test_no_field_name_is_taken(log: Logger, kept: Keeper, name: str) -> None:
+    log.info("text", **{name: "mine"})
+    assert "mine" in (kept.shown.get(name), kept.shown.get(f"{name}_"))
+    assert kept.shown["message"] == "text"
+
+
+def test_below_the_level_nothing_happens(log: Logger, kept: Keeper) -> None:
+    logging.getLogger("tests.keyword").setLevel(logging.ERROR)
+    log.info("quiet", a=1)
+    assert kept.records == []

@@ -1,0 +1,109 @@
+"""Whole lines to real descriptors and streams, counted when they fail."""
+
+import io
+import json
+import os
+import resource
+import threading
+from pathlib import Path
+
+import pytest
+
+from netra_backend.jsonlog.outlet import Outlet
+
+FULL = Path("/dev/full")
+
+
+def test_lines_reach_a_file_past_its_buffer(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    with path.open("w", encoding="latin-1") as stream:
+        stream.write("before\n")
+        assert Outlet(stream).write(["é\n", "b\n"]) == 2
+        assert path.read_text("utf-8") == "before\né\nb\n"
+
+
+def test_a_descriptor_that_is_closed_elsewhere_is_not_reused(tmp_path: Path) -> None:
+    stream = (tmp_path / "log").open("w")
+    outlet = Outlet(stream)
+    stream.close()
+    with (tmp_path / "other").open("w") as other:
+        assert outlet.write(["a\n"]) == 1
+    assert (tmp_path / "log").read_text() == "a\n"
+    assert Path(other.name).read_text() == ""
+
+
+def test_the_descriptor_is_closed_with_the_outlet(tmp_path: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - it lists itself too
+    with (tmp_path / "log").open("w") as stream:
+        outlet = Outlet(stream)
+        del outlet
+    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="LOUD: this system has no /dev/full")
+def test_a_full_disk_loses_what_does_not_fit() -> None:
+    with FULL.open("w") as stream:
+        outlet = Outlet(stream)
+        assert outlet.write(["a\n", "b\n"]) == 0
+
+
+def test_a_line_that_a_failure_tore_is_ended(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    path = tmp_path / "log"
+    with path.open("w") as stream:
+        outlet = Outlet(stream)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8, hard))  # as a disk with room for 8 bytes
+        try:
+            assert outlet.write(["1234\n", "56789\n", "lost\n"]) == 1
+            assert outlet.write(["lost\n"]) == 0
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert outlet.write(["ab\n", "cd\n"]) == 2
+        assert outlet.write(["ef\n"]) == 1
+    assert path.read_text() == "1234\n567\nab\ncd\nef\n"
+
+
+def test_a_reader_that_is_slow_gets_everything() -> None:
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    lines = [f"{i:09}\n" for i in range(20_000)]
+    with os.fdopen(write, "w") as stream, os.fdopen(read) as reader:
+        outlet = Outlet(stream)
+        got: list[int] = []
+        thread = threading.Thread(target=lambda: got.append(outlet.write(lines)))
+        thread.start()
+        assert [reader.readline() for _ in lines] == lines
+        thread.join(10)
+    assert got == [len(lines)]
+
+
+def test_at_once_means_without_waiting() -> None:
+    read, write = os.pipe()
+    with os.fdopen(write, "w") as stream, os.fdopen(read, "rb", 0) as reader:
+        outlet = Outlet(stream)
+        assert outlet.write_at_once("now\n")
+        assert reader.read(100) == b"now\n"
+        assert not outlet.write_at_once("x" * 5_000 + "\n")  # it might have to wait
+        os.write(write, b"x" * 65_536)
+        assert not outlet.write_at_once("later\n")
+        assert reader.read(100_000) == b"x" * 65_536
+
+
+def test_streams_without_a_descriptor() -> None:
+    stream = io.StringIO()
+    outlet = Outlet(stream)
+    assert outlet.write([]) == 0
+    assert outlet.write(["a\n", "é\n"]) == 2
+    assert outlet.write_at_once("c\n")
+    assert stream.getvalue() == "a\né\nc\n"
+    stream.close()
+    with pytest.raises(ValueError, match="closed"):
+        outlet.write(["d\n"])
+
+
+def test_a_narrow_encoding_gets_json_escapes() -> None:
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding="ascii", newline="")
+    assert Outlet(stream).write(['{"a":"é😀"}\n']) == 1
+    assert raw.getvalue() == b'{"a":"\\u00e9\\ud83d\\ude00"}\n'
+    assert json.loads(raw.getvalue()) == {"a": "é😀"}

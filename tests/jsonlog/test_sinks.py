@@ -1,0 +1,318 @@
+"""Lines leave in order, a stuck stream costs nobody anything, and every drop is reported."""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+import pytest
+
+from netra_backend.jsonlog.record import line
+from netra_backend.jsonlog.sinks import QUEUE_CHARACTERS, Sink
+
+
+def record(text: str = "hello", **fields: Any) -> logging.LogRecord:
+    made = logging.LogRecord("app", logging.INFO, "f.py", 1, text, (), None)
+    made.__dict__.update(fields)
+    return made
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "log"
+
+
+@pytest.fixture
+def stream(path: Path) -> Iterator[TextIO]:
+    with path.open("w", encoding="utf-8") as opened:
+        yield opened
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(one) for one in path.read_text("utf-8").splitlines()]
+
+
+class Pipe:
+    """A pipe that nobody reads until told so, with a sink that writes into it."""
+
+    def __init__(self) -> None:
+        read, write = os.pipe()
+        self.writer = os.fdopen(write, "w")
+        self.reader = os.fdopen(read, "r", encoding="utf-8")
+        self.sink = Sink(self.writer, line)
+
+    def read(self) -> list[dict[str, Any]]:
+        """Close the sink and return every line that got through."""
+        self.writer.close()
+        got: list[dict[str, Any]] = []
+        done = threading.Event()
+
+        def drain() -> None:
+            for one in self.reader:
+                got.append(json.loads(one))
+                if got[-1]["message"] == "the end":
+                    done.set()
+
+        thread = threading.Thread(target=drain, daemon=True)
+        thread.start()
+        assert self.sink.wait(20)
+        self.sink.handle(record("the end"))
+        assert done.wait(20)
+        self.sink.close()
+        return got
+
+
+@pytest.fixture
+def pipe() -> Iterator[Pipe]:
+    made = Pipe()
+    yield made
+    made.sink.close()
+    made.writer.close()
+
+
+def test_records_of_many_threads_arrive_whole_and_each_threads_in_order(
+    stream: TextIO, path: Path
+) -> None:
+    sink = Sink(stream, line)
+
+    def work(name: int) -> None:
+        for number in range(500):
+            sink.handle(record(thread_name=name, number=number))
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sink.wait(10)
+    shown = lines(path)
+    assert len(shown) == 2_000
+    for name in range(4):
+        numbers = [one["number"] for one in shown if one["thread_name"] == name]
+        assert numbers == list(range(500))
+    sink.close()
+
+
+def test_an_unread_pipe_drops_and_says_how_many(pipe: Pipe) -> None:
+    text = "x" * 10_000
+    count = QUEUE_CHARACTERS // len(text) + 200
+    for number in range(count):
+        pipe.sink.handle(record(text, number=number))
+    assert not pipe.sink.wait(0.01)
+    assert pipe.sink.dropped > 0
+    got = pipe.read()
+    delivered = [one for one in got if one["message"] == text]
+    reported = [one["dropped"] for one in got if "dropped" in one]
+    assert [one["number"] for one in delivered] == list(range(len(delivered)))
+    assert len(reported) == 1
+    assert len(delivered) + sum(reported) == count
+    assert got[-1]["dropped"] == reported[0]
+
+
+def test_a_sink_that_fails_counts_its_lines_and_reports_them_once(
+    stream: TextIO, path: Path
+) -> None:
+    class Flaky:
+        """A stream whose writes fail with each of these, then work."""
+
+        errors = iter((OSError(28, "No space left"), ValueError(), RecursionError(), MemoryError()))
+
+        def write(self, text: str) -> None:
+            for error in self.errors:
+                raise error
+            stream.write(text)
+
+        def flush(self) -> None:
+            stream.flush()
+
+    sink = Sink(Flaky(), line)  # type: ignore[arg-type]
+    for _ in range(3):
+        sink.handle(record("lost"))
+        assert sink.wait(10)
+    sink.handle(record("lost, and it said that others were"))
+    assert sink.wait(10)
+    sink.handle(record("first"))
+    sink.handle(record("second"))
+    assert sink.wait(10)
+    assert [(one["message"], one.get("dropped")) for one in lines(path)] == [
+        ("first", 4),
+        ("second", None),
+    ]
+    sink.close()
+
+
+def test_drops_that_nothing_reported_are_reported_at_the_end(stream: TextIO, path: Path) -> None:
+    def fail(one: logging.LogRecord, dropped: int) -> str:
+        if one.name == "app":
+            raise RecursionError
+        return line(one, dropped)
+
+    sink = Sink(stream, fail)
+    sink.handle(record())
+    sink.handle(record())
+    sink.close()
+    shown = lines(path)
+    assert [(one["logger"], one["dropped"]) for one in shown] == [("netra_backend.jsonlog", 2)]
+
+
+def test_a_filter_that_fails_costs_its_record_only(stream: TextIO, path: Path) -> None:
+    sink = Sink(stream, line)
+
+    def picky(one: logging.LogRecord) -> bool:
+        if one.msg == "bad":
+            raise ValueError
+        return one.msg != "unwanted"
+
+    sink.addFilter(picky)
+    assert not sink.handle(record("bad"))
+    assert not sink.handle(record("unwanted"))
+    assert sink.handle(record("good"))
+    sink.close()
+    assert [(one["message"], one["dropped"]) for one in lines(path)] == [("good", 1)]
+
+
+def test_a_thread_that_waits_for_a_logging_thread_gets_through(stream: TextIO, path: Path) -> None:
+    sink = Sink(stream, line)
+    inside, logged = threading.Event(), threading.Event()
+
+    class Waits:
+        def __str__(self) -> str:
+            inside.set()
+            return str(logged.wait(10))
+
+    def other() -> None:
+        assert inside.wait(10)
+        sink.handle(record("other"))
+        logged.set()
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    sink.handle(logging.LogRecord("app", 20, "f.py", 1, "%s", (Waits(),), None))
+    thread.join()
+    sink.close()
+    assert [one["message"] for one in lines(path)] == ["other", "True"]
+
+
+def test_what_is_logged_after_the_end_is_written_at_once(stream: TextIO, path: Path) -> None:
+    sink = Sink(stream, line)
+    sink.handle(record("before"))
+    sink.close()
+    sink.close()
+    sink.handle(record("after"))
+    assert [one["message"] for one in lines(path)] == ["before", "after"]
+    assert sink.wait(0)
+
+
+def test_the_writer_ends_with_the_sink(stream: TextIO) -> None:
+    sink = Sink(stream, line)
+    before = threading.active_count()
+    sink.handle(record())
+    assert threading.active_count() == before + 1
+    sink.close()
+    for thread in threading.enumerate():
+        if thread.name == "jsonlog":
+            thread.join(10)
+    assert threading.active_count() == before
+
+
+FORKING = """
+import logging, os, sys, threading
+from netra_backend import jsonlog
+from netra_backend.jsonlog.sinks import Sink
+
+jsonlog.configure("INFO", "json", sys.stdout)
+log = jsonlog.get_logger("fork")
+stop = threading.Event()
+
+def noise():
+    while not stop.is_set():
+        log.debug("quiet")
+        log.info("noise")
+
+threads = [threading.Thread(target=noise) for _ in range(2)]
+for thread in threads:
+    thread.start()
+for number in range(20):
+    child = os.fork()
+    if child == 0:
+        log.info("child", number=number)
+        os._exit(0 if jsonlog.flush(10) else 1)
+    assert os.waitpid(child, 0)[1] == 0
+stop.set()
+for thread in threads:
+    thread.join()
+log.info("parent")
+"""
+
+
+def test_forked_children_log_and_repeat_nothing(path: Path, stream: TextIO) -> None:
+    subprocess.run([sys.executable, "-c", FORKING], stdout=stream, check=True, timeout=60)
+    shown = lines(path)
+    assert [one["number"] for one in shown if one["message"] == "child"] == list(range(20))
+    assert [one["message"] for one in shown].count("parent") == 1
+
+
+SIGNALS = """
+import logging, signal, sys
+from netra_backend import jsonlog
+
+jsonlog.configure("INFO", "json", sys.stdout)
+log = jsonlog.get_logger("signal")
+count = 0
+
+def on_signal(number, frame):
+    global count
+    count += 1
+    log.info("signal", count=count)
+
+signal.signal(signal.SIGALRM, on_signal)
+signal.setitimer(signal.ITIMER_REAL, 0.0002, 0.0002)
+number = 0
+while count < 300:
+    number += 1
+    log.info("main", number=number)
+    if number % 100 == 0:
+        jsonlog.flush(10)
+signal.setitimer(signal.ITIMER_REAL, 0)
+log.info("end", signals=count, number=number)
+"""
+
+
+def test_signals_that_log_never_deadlock_or_lose(path: Path, stream: TextIO) -> None:
+    subprocess.run([sys.executable, "-c", SIGNALS], stdout=stream, check=True, timeout=60)
+    shown = lines(path)
+    assert shown[-1]["message"] == "end"
+    assert len(shown) == shown[-1]["signals"] + shown[-1]["number"] + 1
+
+
+DESTRUCTION = """
+import gc, sys
+from netra_backend import jsonlog
+
+jsonlog.configure("INFO", "json", sys.stdout)
+log = jsonlog.get_logger("late")
+
+class Late:
+    def __init__(self):
+        self.me = self
+    def __del__(self, log=log):
+        log.info("late")
+
+for _ in range(1000):
+    Late()
+    log.info("now")
+late = Late()
+late.me = None
+"""
+
+
+def test_records_from_destructors_and_at_exit(path: Path, stream: TextIO) -> None:
+    subprocess.run([sys.executable, "-c", DESTRUCTION], stdout=stream, check=True, timeout=60)
+    messages = [one["message"] for one in lines(path)]
+    assert messages.count("now") == 1_000
+    assert messages.count("late") == 1_001
