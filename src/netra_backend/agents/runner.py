@@ -20,7 +20,7 @@ from netra_backend.agents.ingest import Ingest, wire_json
 from netra_backend.agents.outbox import Outbox
 from netra_backend.core.events import Body, Entry, Event, event_from_body
 from netra_backend.core.fold import Conversation
-from netra_backend.core.ids import RunId, RunKey, ThreadKey, UserId, new_id
+from netra_backend.core.ids import MAX_ID_LENGTH, RunId, RunKey, ThreadKey, UserId, new_id
 from netra_backend.core.ports import Answer, Bus, Decision, End, Interrupt, NewRun, Store
 from netra_backend.core.positions import Position
 from netra_backend.core.run import ENDED, Run, RunStatus
@@ -191,7 +191,10 @@ class Runner:
 
         Raises Refused (not_found).
         """
-        decision = await self._store.decide(thread, answer, by)
+        told = msgspec.structs.replace(
+            answer, payload=_payload(msgspec.json.decode(answer.payload))
+        )
+        decision = await self._store.decide(thread, told, by)
         if decision is None:
             raise Refused(ErrorCode.NOT_FOUND)
         run = decision.interrupt.resumed_by
@@ -227,7 +230,8 @@ class Runner:
         name = agent if agent is not None else next(iter(self._agents))
         if name not in self._agents:
             known = ", ".join(self._agents)
-            raise Refused(ErrorCode.UNKNOWN_AGENT, f"there is no agent {name!r}; there is: {known}")
+            shown = f"{name[:MAX_ID_LENGTH]!r}"
+            raise Refused(ErrorCode.UNKNOWN_AGENT, f"there is no agent {shown}; there is: {known}")
         return name
 
     # --- leases and orphans ---
@@ -348,10 +352,12 @@ def _complete(
 
 
 def _answers(entries: Sequence[ResumeEntry]) -> list[Answer]:
-    return [
-        Answer(entry.interrupt_id, entry.status, jsonlog.dumps(entry.payload).encode())
-        for entry in entries
-    ]
+    return [Answer(entry.interrupt_id, entry.status, _payload(entry.payload)) for entry in entries]
+
+
+def _payload(value: object) -> bytes:
+    """Return an answer's payload in one form, however the client wrote it: stores compare bytes."""
+    return jsonlog.dumps(value).encode()
 
 
 def _resume_entry(question: Interrupt) -> ResumeEntry:
