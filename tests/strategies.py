@@ -320,6 +320,7 @@ class Writer:
             *[{"id": "x", "role": "tool", "toolCallId": id, "content": text} for id in known[:1]],
         ]
         chosen = [message for bit, message in enumerate(some) if b >> bit & 1]
+        self._calls = [made["id"] for message in chosen for made in message.get("toolCalls", ())]
         self._emit("MESSAGES_SNAPSHOT", messages=chosen)
 
     def _activity_snapshot(self, a: int, b: int, text: str, value: Any) -> None:

@@ -165,9 +165,13 @@ class Constructs:
             raise EventError(f"{_name(body)}: there was no such tool call")
 
     def _learn_calls(self, body: Body) -> None:
-        """Note the tool calls of a snapshot: their results may still come."""
-        for message in body.messages or ():
-            self._calls.update(str(call.get("id")) for call in message.get("toolCalls") or ())
+        """Note the tool calls of a snapshot: their results may still come, and no others."""
+        self._calls = {
+            str(call.get("id"))
+            for message in body.messages or ()
+            if message.get("role") == "assistant"
+            for call in message.get("toolCalls") or ()
+        }
 
     def _terminate(self, body: Body) -> None:
         if body.type is EventType.RUN_FINISHED and self._open:

@@ -160,13 +160,14 @@ class Conversation:
         self._messages.replace(body.messages or (), self.constructs)
 
     def _activity_snapshot(self, body: Body) -> None:
+        """Make or replace an activity, or a message that is none: unless results refer to it."""
         id = body.message_id or ""
         about = {"activityType": body.activity_type, "subagentRunId": body.subagent_run_id}
         message = self._messages.get(id)
         if message is None:
             message = Message(id, "activity", about, content=body.content)
             self._messages.append(message)
-        elif body.replace is not False:
+        elif body.replace is not False and not message.calls:
             message.become_activity(about, body.content)
         if message.role == "activity":
             message.note(body)
@@ -174,9 +175,10 @@ class Conversation:
     def _activity_delta(self, body: Body) -> None:
         message = self._messages.get(body.message_id or "")
         if message is not None and message.role == "activity":
-            base = {} if message.content is UNSET else message.content
-            about = {"activityType": body.activity_type}
-            message.become_activity(about, patched(base, body.patch))
+            about, content = {"activityType": body.activity_type}, message.content
+            changed = patched(content, body.patch)
+            # An activity is an object: a patch that makes it anything else does not apply.
+            message.become_activity(about, changed if isinstance(changed, dict) else content)
             message.note(body)
 
 
@@ -187,7 +189,7 @@ def patched(document: Any, patch: Any) -> Any:
     ignores one likewise.
     """
     try:
-        return jsonpatch.apply_patch(document, patch)
+        return jsonpatch.JsonPatch(patch).apply(document)
     except (
         jsonpatch.JsonPatchException,
         jsonpatch.JsonPointerException,

@@ -83,7 +83,9 @@ class Message:
         return self._content if self._text is None else "".join(self._text)
 
     def write(self, text: str) -> None:
-        """Add streamed text; content that was no text makes way for it."""
+        """Add streamed text; parts that came whole make way for it. An activity has no text."""
+        if self.role == "activity":
+            return
         if self._text is None:
             self._text = [self._content] if isinstance(self._content, str) else []
         self._text.append(text)
@@ -92,7 +94,7 @@ class Message:
         """Take an activity's content; what was an activity before keeps its other fields."""
         kept = self.about if self.role == "activity" else {}
         self.role, self.about = "activity", {**kept, **_set(about)}
-        self.calls, self._content, self._text = [], content, None
+        self._content, self._text = content, None
 
     def note(self, body: Body) -> None:
         """Merge the event's metadata into the message's, key by key."""
