@@ -16,6 +16,7 @@ from netra_backend.core.positions import Position
 from netra_backend.core.run import IllegalMove, Lease, Run, RunStatus, move
 from netra_backend.errors import ErrorCode, LeaseLost, NetraError, Refused
 from netra_backend.stores.decisions import decided, taken_up
+from netra_backend.stores.sqlite_erasure import erase_thread, prepare_erasure
 from netra_backend.stores.sqlite_queries import HEAD, find_interrupt, find_run, find_thread
 from netra_backend.stores.sqlite_schema import NOW
 
@@ -67,6 +68,7 @@ class Ledger:
         self._execute = connection.execute
         self._held: dict[RunKey, _Held] = {}
         self._entries: list[Any] = []
+        prepare_erasure(connection)
         self._fence = self._next("opening") << 32
         self.dead_fence = self._fence
         """The last fence that an earlier opening can have given: as only one process has the
@@ -238,13 +240,7 @@ class Ledger:
             (thread,) = row
             for run in self._execute("SELECT owner, name FROM runs WHERE thread = ?", row):
                 self._held.pop(RunKey(*run), None)
-            self._execute(
-                "DELETE FROM entries WHERE id BETWEEN ? AND ?",
-                (thread << 32, (thread + 1 << 32) - 1),
-            )
-            self._execute("DELETE FROM interrupts WHERE thread = ?", row)
-            self._execute("DELETE FROM runs WHERE thread = ?", row)
-            self._execute("DELETE FROM threads WHERE id = ?", row)
+            erase_thread(self._connection, thread)
             self.scrub_due = True
             return True
 

@@ -1,0 +1,115 @@
+"""The contract of `core.ports.Runs` as tests: interrupts and their one decision."""
+
+import asyncio
+
+from netra_backend.core.ids import RunId, ThreadKey, UserId
+from netra_backend.core.ports import Answer, Decision, End, Store
+from netra_backend.core.run import RunStatus
+from netra_backend.errors import ErrorCode
+from netra_backend.testing.scenario import (
+    Contract,
+    a_thread,
+    ask,
+    event,
+    expect,
+    expect_refusal,
+    new_run,
+    question,
+    scenario,
+    start,
+)
+
+
+class InterruptsContract(Contract):
+    """Questions that an ended run left."""
+
+    @scenario
+    async def test_one_of_200_deciders_wins(self, store: Store) -> None:
+        """All learn the same decision, and it is the winner's."""
+        thread = (await ask(store, "q")).thread
+        outcomes = await asyncio.gather(
+            *(
+                store.decide(thread, Answer("q", "resolved", b"%d" % n), UserId(f"user-{n}"))
+                for n in range(200)
+            )
+        )
+        wins = [n for n, decision in enumerate(outcomes) if decision and decision.won]
+        expect(len(wins), 1)
+        decision = await store.interrupt(thread, "q")
+        expect({outcome and outcome.interrupt for outcome in outcomes}, {decision})
+        expect(decision.decided_by, f"user-{wins[0]}")  # type: ignore[union-attr]
+        expect((decision.status, decision.answer), ("resolved", b"%d" % wins[0]))  # type: ignore[union-attr]
+
+    @scenario
+    async def test_nobody_decides_what_is_not_there(self, store: Store) -> None:
+        """Unknown and foreign interrupts are None."""
+        lease = await ask(store, "q")
+        answer = Answer("q", "resolved", b"1")
+        foreign = ThreadKey(a_thread().owner, lease.thread.id)
+        expect(await store.decide(foreign, answer, UserId("x")), None)
+        unknown = Answer("none", "resolved", b"1")
+        expect(await store.decide(lease.thread, unknown, UserId("x")), None)
+        expect(await store.interrupt(foreign, "q"), None)
+        expect(await store.interrupt(lease.thread, "q"), question(lease, "q"))
+        expect(list(await store.interrupts(lease.thread, RunId("none"))), [])
+        expect(list(await store.interrupts(foreign, lease.run.id)), [])
+
+    @scenario
+    async def test_decisions_wait_until_a_run_takes_them_up(self, store: Store) -> None:
+        """A decided interrupt is undelivered until a run is created with its answer."""
+        lease = await ask(store, "q1", "q2", "q3")
+        thread = lease.thread
+        expect(list(await store.undelivered()), [])
+        one = Answer("q1", "cancelled", b"null")
+        decision = await store.decide(thread, one, UserId("someone"))
+        expect(list(await store.undelivered()), [decision.interrupt])  # type: ignore[union-attr]
+        two = Answer("q2", "resolved", b'"yes"')
+        await store.create_run(new_run(thread, "goes-on", answers=[one, two]), [event("started")])
+        expect(list(await store.undelivered()), [])
+        first, second, third = await store.interrupts(thread, lease.run.id)
+        expect((first.decided_by, first.resumed_by), ("someone", "goes-on"))
+        expect((second.decided_by, second.resumed_by), (thread.owner, "goes-on"))
+        expect((second.status, second.answer), ("resolved", b'"yes"'))
+        expect(third, question(lease, "q3"))
+        late = await store.decide(thread, two, UserId("late"))
+        expect(late, Decision(second, won=False))
+
+    @scenario
+    async def test_answers_that_do_not_fit_refuse_the_run(self, store: Store) -> None:
+        """Another answer than decided, an answer taken up, or no such question: nothing happens."""
+        lease = await ask(store, "q1", "q2")
+        thread = lease.thread
+        decided = Answer("q1", "resolved", b"1")
+        await store.decide(thread, decided, UserId("someone"))
+        two = Answer("q2", "resolved", b"2")
+
+        async def refused(code: ErrorCode, name: str, *answers: Answer) -> None:
+            new = new_run(thread, name, answers=answers)
+            await expect_refusal(code, lambda: store.create_run(new, [event("no")]))
+            expect(await store.run(new.key), None)
+
+        await refused(ErrorCode.ALREADY_DECIDED, "a", two, Answer("q1", "resolved", b"9"))
+        await refused(ErrorCode.ALREADY_DECIDED, "b", two, Answer("q1", "cancelled", b"1"))
+        await refused(ErrorCode.ALREADY_DECIDED, "c", two, Answer("q2", "resolved", b"3"))
+        await refused(ErrorCode.NOT_FOUND, "d", two, Answer("none", "resolved", b"1"))
+        expect(await store.interrupt(thread, "q2"), question(lease, "q2"))
+        goes_on = new_run(thread, "goes-on", answers=[decided, decided])
+        created = await store.create_run(goes_on, [event("started")])
+        end = End(RunStatus.FINISHED)
+        if created.lease is None:
+            raise AssertionError("the run was not created")
+        await store.append([event("end")], writer=created.lease, at=9, end=end)
+        await refused(ErrorCode.ALREADY_DECIDED, "e", decided)
+        await refused(ErrorCode.ALREADY_DECIDED, "f", two, decided)
+
+    @scenario
+    async def test_a_question_can_be_asked_anew(self, store: Store) -> None:
+        """An interrupt with an id that the thread has replaces the old one."""
+        lease = await ask(store, "q")
+        await store.decide(lease.thread, Answer("q", "resolved", b"1"), UserId("someone"))
+        again = await start(store, lease.thread, "asks-again")
+        end = End(RunStatus.AWAITING, [question(again, "q")])
+        await store.append([event("end")], writer=again, at=9, end=end)
+        expect(await store.interrupt(lease.thread, "q"), question(again, "q"))
+        expect(list(await store.interrupts(lease.thread, lease.run.id)), [])
+        expect(list(await store.undelivered()), [])

@@ -1,0 +1,113 @@
+"""The contract of `core.ports.Threads` as tests."""
+
+import asyncio
+
+from netra_backend.core.ids import ThreadId, ThreadKey, UserId
+from netra_backend.core.ports import Answer, End, Store
+from netra_backend.core.positions import Position
+from netra_backend.core.run import RunStatus
+from netra_backend.testing.scenario import (
+    Contract,
+    a_thread,
+    ask,
+    entries,
+    event,
+    expect,
+    expect_error,
+    scenario,
+    start,
+)
+
+
+class ThreadsContract(Contract):
+    """Threads, their order and their deletion."""
+
+    @scenario
+    async def test_a_thread_is_opened_once(self, store: Store) -> None:
+        """The first call sets title and time; the others, also at once, find it."""
+        key = a_thread()
+        expect(await store.thread(key), None)
+        opened = await asyncio.gather(*(store.open_thread(key, f"title {n}", n) for n in range(9)))
+        expect(len(set(opened)), 1)
+        thread = opened[0]
+        expect((thread.key, thread.head.offset), (key, 0))
+        expect(thread.title, f"title {thread.created_at}")
+        expect(thread.updated_at, thread.created_at)
+        expect(await store.thread(key), thread)
+        expect(await store.rename_thread(key, "ünïcode\0🙂"), True)
+        expect((await store.thread(key)).title, "ünïcode\0🙂")  # type: ignore[union-attr]
+        expect(await store.rename_thread(a_thread(), "x"), False)
+
+    @scenario
+    async def test_threads_are_paged_newest_first(self, store: Store) -> None:
+        """Pages of every size show each thread once, also where `updated_at` is the same."""
+        owner = a_thread().owner
+        await start(store, a_thread(), "foreign")
+        for number in range(23):
+            await store.open_thread(ThreadKey(owner, ThreadId(f"t{number}")), "", number // 5)
+        everything = [thread.key.id for thread in await store.threads(owner, 100)]
+        order = sorted(((n // 5, f"t{n}") for n in range(23)), reverse=True)
+        expect(everything, [name for _, name in order])
+        for size in (1, 4, 5, 22):
+            seen: list[str] = []
+            before: tuple[int, ThreadId] | None = None
+            while len(seen) <= 23 and (page := await store.threads(owner, size, before)):
+                expect(len(page) <= size, True)
+                seen += [thread.key.id for thread in page]
+                before = (page[-1].updated_at, page[-1].key.id)
+            expect(seen, everything)
+        expect(list(await store.threads(owner, 0)), [])
+        await expect_error(ValueError, lambda: store.threads(owner, -1))
+
+    @scenario
+    async def test_a_run_brings_its_thread_to_the_front(self, store: Store) -> None:
+        """`updated_at` follows the beginning and the end of runs, in lists as in `thread`."""
+        owner = a_thread().owner
+        keys = [ThreadKey(owner, ThreadId(name)) for name in ("a", "b")]
+        for key in keys:
+            await store.open_thread(key, "", 1)
+        lease = await start(store, keys[0], "r", at=5)
+        expect([thread.key for thread in await store.threads(owner, 9)], keys)
+        await start(store, keys[1], "r2", at=6)
+        expect([thread.key for thread in await store.threads(owner, 9)], keys[::-1])
+        end = End(RunStatus.FINISHED)
+        await store.append([event("end")], writer=lease, at=7, end=end)
+        page = await store.threads(owner, 9)
+        expect([thread.key for thread in page], keys)
+        expect(list(page), [await store.thread(key) for key in keys])
+        expect(page[0].head.offset, 2)
+
+    @scenario
+    async def test_delete_removes_everything(self, store: Store) -> None:
+        """Entries, runs, interrupts and the thread are gone; a neighbour stays."""
+        lease = await ask(store, "q")
+        thread = lease.thread
+        await store.decide(thread, Answer("q", "resolved", b"1"), UserId("someone"))
+        neighbour = ThreadKey(thread.owner, ThreadId("neighbour"))
+        await start(store, neighbour, "r2")
+        expect(await store.delete_thread(ThreadKey(a_thread().owner, thread.id)), False)
+        expect(await store.delete_thread(thread), True)
+        expect(await store.delete_thread(thread), False)
+        expect(await store.thread(thread), None)
+        expect(await entries(store, thread), [])
+        expect(await store.run(lease.run), None)
+        expect(await store.last_run(thread), None)
+        expect(await store.interrupt(thread, "q"), None)
+        expect(list(await store.undelivered()), [])
+        expect([found.key for found in await store.threads(thread.owner, 9)], [neighbour])
+        expect(len(await entries(store, neighbour)), 1)
+        await start(store, thread, "asks")
+
+    @scenario
+    async def test_a_thread_made_anew_has_another_epoch(self, store: Store) -> None:
+        """Positions from before a deletion are recognised, also after several."""
+        thread = a_thread()
+        epochs = set()
+        for _ in range(5):
+            opened = await store.open_thread(thread, "", 1)
+            lease = await start(store, thread, "r")
+            position = await store.append([event("x")], writer=lease, at=2)
+            expect(position, Position(opened.head.epoch, 2))
+            epochs.add(position.epoch)
+            await store.delete_thread(thread)
+        expect(len(epochs), 5)

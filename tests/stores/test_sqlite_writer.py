@@ -1,0 +1,182 @@
+"""What arrives together is committed together, and who fails fails alone."""
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from netra_backend.core.ids import RunId, RunKey, ThreadKey
+from netra_backend.errors import LeaseLost, StoreFailed
+from netra_backend.stores import sqlite_writer
+from netra_backend.stores.sqlite_files import open_writer
+from netra_backend.stores.sqlite_ledger import Ledger
+from netra_backend.stores.sqlite_schema import migrate
+from netra_backend.stores.sqlite_writer import SqliteWriter
+from netra_backend.testing.scenario import a_thread, event, new_run
+
+pytestmark = pytest.mark.anyio
+
+BOUND = 10
+"""Seconds that a test waits at most for a thread."""
+
+
+@pytest.fixture
+async def writer(tmp_path: Path) -> AsyncIterator[SqliteWriter]:
+    """Return a writer at work, on a database that has the schema."""
+    file = tmp_path / "netra.db"
+    connection = open_writer(file)
+    migrate(connection, file)
+    writer = SqliteWriter(file)
+    writer.start(Ledger(connection), asyncio.get_running_loop())
+    yield writer
+    await asyncio.to_thread(writer.stop)
+    connection.close()
+
+
+class Gate:
+    """An operation that holds the writer until it is opened."""
+
+    def __init__(self) -> None:
+        self._reached = threading.Event()
+        self._open = threading.Event()
+
+    def __call__(self, _: Ledger) -> None:
+        self._reached.set()
+        assert self._open.wait(BOUND)
+
+    async def reached(self) -> None:
+        assert await asyncio.to_thread(self._reached.wait, BOUND)
+
+    def open(self) -> None:
+        self._open.set()
+
+
+def run_key(thread: ThreadKey) -> RunKey:
+    return RunKey(thread.owner, RunId("r"))
+
+
+async def test_what_waits_shares_one_commit(writer: SqliteWriter) -> None:
+    threads = [a_thread() for _ in range(200)]
+    leases = []
+    for thread in threads:
+        await writer.submit(lambda ledger, key=thread: ledger.open_thread(key, "", 1))
+        created = await writer.submit(
+            lambda ledger, key=thread: ledger.create_run(new_run(key, "r"), (event("started"),))
+        )
+        assert created.lease is not None
+        leases.append(created.lease)
+    gate = Gate()
+    held = writer.submit(gate)
+    await gate.reached()
+    before = writer.counts
+    appends = [
+        writer.submit(lambda ledger, lease=lease: ledger.append((event("x"),), lease, 2))
+        for _ in range(5)
+        for lease in leases
+    ]
+    assert writer.counts.waiting == 1000
+    gate.open()
+    await held
+    positions = await asyncio.gather(*appends)
+    assert [position.offset for position in positions] == [
+        offset for offset in range(2, 7) for _ in leases
+    ]
+    after = writer.counts
+    assert after.commits - before.commits == 2  # the gate's, and one for all appends
+    assert after.operations - before.operations == 1001
+    assert after.waiting == 0
+
+
+async def test_a_failed_commit_fails_its_group_and_no_other(writer: SqliteWriter) -> None:
+    thread = a_thread()
+    await writer.submit(lambda ledger: ledger.open_thread(thread, "", 1))
+    created = await writer.submit(
+        lambda ledger: ledger.create_run(new_run(thread, "r"), (event("started"),))
+    )
+    lease = created.lease
+    assert lease is not None
+
+    def fail(_: Ledger) -> None:
+        raise sqlite3.OperationalError("the disk is on fire")
+
+    gate = Gate()
+    held = writer.submit(gate)
+    await gate.reached()
+    group = [
+        writer.submit(lambda ledger: ledger.append((event("lost"),), lease, 2)),
+        writer.submit(lambda ledger: ledger.rename_thread(thread, "lost")),
+        writer.submit(fail),
+        writer.submit(lambda ledger: ledger.append((event("lost"),), lease, 2)),
+    ]
+    gate.open()
+    await held
+    outcomes = await asyncio.gather(*group, return_exceptions=True)
+    assert {type(outcome) for outcome in outcomes} == {StoreFailed}
+    assert len({id(outcome) for outcome in outcomes}) == len(group)
+    assert "netra.db: the disk is on fire" in str(outcomes[0])
+    assert writer.counts.failed_commits == 1
+    position = await writer.submit(lambda ledger: ledger.append((event("x"),), lease, 3))
+    assert position.offset == 2
+    found = await writer.submit(lambda ledger: ledger.open_thread(thread, "", 1))
+    assert (found.title, found.head) == ("", position)
+
+
+async def test_a_cancelled_operation_is_carried_out_all_the_same(writer: SqliteWriter) -> None:
+    gate, thread = Gate(), a_thread()
+    held = writer.submit(gate)
+    await gate.reached()
+    cancelled = writer.submit(lambda ledger: ledger.open_thread(thread, "first", 1))
+    cancelled.cancel()
+    second = writer.submit(lambda ledger: ledger.open_thread(thread, "second", 1))
+    gate.open()
+    await held
+    assert (await second).title == "first"
+
+
+async def test_more_than_the_bound_is_refused(
+    writer: SqliteWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_writer, "MAX_WAITING", 3)
+    gate = Gate()
+    held = writer.submit(gate)
+    await gate.reached()
+    accepted = [writer.submit(lambda ledger: ledger.probe()) for _ in range(3)]
+    with pytest.raises(StoreFailed, match=r"netra\.db: 3 operations wait already"):
+        await writer.submit(lambda ledger: ledger.probe())
+    gate.open()
+    await asyncio.gather(held, *accepted)
+    await writer.submit(lambda ledger: ledger.probe())
+
+
+async def test_a_refusal_is_the_caller_s_alone(writer: SqliteWriter) -> None:
+    def refuse(_: Ledger) -> None:
+        raise LeaseLost("gone")
+
+    outcomes = await asyncio.gather(
+        writer.submit(lambda ledger: ledger.probe()),
+        writer.submit(refuse),
+        writer.submit(lambda ledger: ledger.probe()),
+        return_exceptions=True,
+    )
+    assert [type(outcome) for outcome in outcomes] == [type(None), LeaseLost, type(None)]
+    assert writer.counts.failed_commits == 0
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_an_error_of_ours_leaves_nobody_waiting(writer: SqliteWriter) -> None:
+    def err(_: Ledger) -> None:
+        raise TypeError("ours")
+
+    gate = Gate()
+    held = writer.submit(gate)
+    await gate.reached()
+    group = [writer.submit(err), writer.submit(lambda ledger: ledger.probe())]
+    gate.open()
+    await held
+    outcomes = await asyncio.wait_for(asyncio.gather(*group, return_exceptions=True), BOUND)
+    assert {type(outcome) for outcome in outcomes} == {StoreFailed}
+    with pytest.raises(StoreFailed, match="the writer has stopped"):
+        await writer.submit(lambda ledger: ledger.probe())
