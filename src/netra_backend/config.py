@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -30,8 +30,16 @@ class AuthMode(StrEnum):
     JWT = "jwt"
 
 
-Count = Annotated[int, Field(ge=1)]
-Seconds = Annotated[float, Field(gt=0)]
+def _no_boolean(value: object) -> object:
+    """Refuse ``true`` where a number belongs: to pydantic it is 1."""
+    if isinstance(value, bool):
+        raise ValueError("Input should be a number, not a boolean")  # noqa: TRY004 - for pydantic
+    return value
+
+
+Count = Annotated[int, Field(ge=1), BeforeValidator(_no_boolean)]
+Milliseconds = Annotated[int, Field(ge=0), BeforeValidator(_no_boolean)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(_no_boolean)]
 
 
 class Settings(BaseSettings):
@@ -40,7 +48,10 @@ class Settings(BaseSettings):
     ``Settings(...)`` takes what it is given and reads nothing; `load_settings` reads.
     """
 
-    model_config = SettingsConfigDict(env_prefix="NETRA_", frozen=True, extra="forbid")
+    # A traceback shows pydantic's own text, which would otherwise quote the values.
+    model_config = SettingsConfigDict(
+        env_prefix="NETRA_", frozen=True, extra="forbid", hide_input_in_errors=True
+    )
 
     data_dir: Path = Path("netra-data")
     """Where the SQLite log and the development key live."""
@@ -68,7 +79,7 @@ class Settings(BaseSettings):
     """Events one run may append before it is ended as failed."""
     lease_seconds: Seconds = 15.0
     """Seconds a lease lasts; it is renewed at a third of that."""
-    coalesce_ms: Annotated[int, Field(ge=0)] = 40
+    coalesce_ms: Milliseconds = 40
     """Milliseconds between two deltas of one message in the log, after the first."""
 
     frame_bytes: Count = 1_048_576
@@ -97,7 +108,7 @@ class Settings(BaseSettings):
     def _jwt_has_a_key(self) -> "Settings":
         if self.auth is AuthMode.JWT and self.jwt_secret is None and self.jwt_public_key is None:
             raise ValueError("auth = jwt needs jwt_secret (HS256) or jwt_public_key (RS256)")
-        if self.jwt_secret is not None and len(self.jwt_secret.get_secret_value()) < 32:
+        if self.jwt_secret is not None and len(self.jwt_secret.get_secret_value().encode()) < 32:
             raise ValueError("jwt_secret must have at least 32 bytes (RFC 7518 section 3.2)")
         return self
 
@@ -136,12 +147,14 @@ def load_settings(file: Path | None = None, **overrides: Any) -> Settings:
 
 def _variables() -> dict[str, Any]:
     """Return what the ``NETRA_*`` variables set; a name that sets nothing is an error."""
-    known = {f"NETRA_{name.upper()}" for name in Settings.model_fields}
-    for name in os.environ:
-        if name.startswith("NETRA_") and name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise ConfigError(f"the environment variable {name} is no setting{hint}")
+    known = [name.upper() for name in Settings.model_fields]
+    for variable in os.environ:
+        prefix, name = variable[:6], variable[6:]
+        # In small letters too, because pydantic would read it.
+        if prefix.upper() == "NETRA_" and (prefix != "NETRA_" or name not in known):
+            near = difflib.get_close_matches(name.upper(), known, n=1)
+            hint = f"; did you mean NETRA_{near[0]}?" if near else ""
+            raise ConfigError(f"the environment variable {variable} is no setting{hint}")
     return EnvSettingsSource(Settings)()
 
 
