@@ -123,6 +123,8 @@ class Execution:
         except EventError:
             log.exception("the agent broke the protocol")
             await self._fail("illegal_event", "the agent broke the protocol")
+        except LeaseLost:
+            log.warning("lease lost")  # with the thread, or to another holder, who writes the end
         except StoreError:
             log.exception("the log refused an event")
             await self._fail("store_failed", "the log refused an event")

@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 import msgspec
 from ag_ui.core import PROTOCOL_VERSION, EventType, ResumeEntry, RunAgentInput
@@ -205,7 +206,8 @@ class Runner:
     async def delete_thread(self, thread: ThreadKey) -> bool:
         """Cancel what runs in the thread, then delete it really; False if there was none."""
         for execution in [e for e in self._executions.values() if e.run.thread == thread]:
-            await execution.cancel()
+            with suppress(LeaseLost):  # another deletion was faster
+                await execution.cancel()
         deleted = await self._store.delete_thread(thread)
         if deleted:
             self._bus.publish(thread, ())
