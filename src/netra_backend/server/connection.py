@@ -91,6 +91,8 @@ class Connection:
         self._followers: dict[ThreadId, ThreadFollower] = {}
         self._expiry: asyncio.TimerHandle | None = None
         self._closing: asyncio.Task[None] | None = None
+        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Done once we have closed the socket."""
 
     def __repr__(self) -> str:
         return f"<Connection {self.id} of {self.user}, {self._session.state.name}>"
@@ -337,6 +339,8 @@ class Connection:
         metrics.CLOSES.labels(str(int(code))).inc()
         log.info("closing", extra={"code": int(code), "session": self._session.state})
         await self._lane.close(code)
+        if not self.over.done():
+            self.over.set_result(None)
 
     def _close_soon(self, code: CloseCode) -> None:
         """Close from a callback."""

@@ -266,7 +266,7 @@ class SendLane:
                         {"type": "websocket.close", "code": int(code), "reason": reason}
                     )
         except (TimeoutError, OSError, RuntimeError):
-            pass  # the peer is gone or does not read: ending the application cuts it off
+            pass  # the peer is gone or does not read: the end of its connection cuts it off
         self.abandon()
 
     def abandon(self) -> None:

@@ -1,0 +1,566 @@
+"""Every error code and every close code, provoked over real sockets by what a client can do."""
+
+import asyncio
+import io
+import json
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+import jwt
+import pytest
+from ag_ui.core import BaseEvent, RunAgentInput
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import InvalidStatus
+
+from netra_backend import jsonlog
+from netra_backend.errors import CLOSES, ERRORS, CloseCode, ErrorCode, Retry, StoreFailed
+from netra_backend.server.metrics import REGISTRY
+from netra_backend.stores.memory import MemoryStore
+from netra_backend.testing.scripted_agent import Gate, ScriptedAgent, answer
+from tests.client import BOUND, Client, client, run_input
+from tests.http import http
+from tests.live import Live, live
+from tests.server.agents import asks, echo
+from tests.watched_store import WatchedStore
+
+pytestmark = pytest.mark.anyio
+
+SECRET = "s3cret-of-the-issuer-0123456789abcdef"
+
+
+class Place(NamedTuple):
+    """A server with what provokes its errors: it allows little."""
+
+    server: Live
+    store: WatchedStore
+    gate: Gate
+    alice: Client
+    browser: httpx.AsyncClient
+
+
+@asynccontextmanager
+async def strict_place(tmp_path: Path) -> AsyncIterator[Place]:
+    store, gate = WatchedStore(MemoryStore()), Gate()
+    agents = {"echo": echo, "asks": asks, "waits": ScriptedAgent(answer(gate))}
+    async with (
+        live(
+            agents, tmp_path, store=store, frame_bytes=4_000, followed_threads=1, grace_seconds=60.0
+        ) as server,
+        client(server.socket_url, server.token()) as alice,
+        http(server.url, server.token()) as browser,
+    ):
+        yield Place(server, store, gate, alice, browser)
+        gate.open()
+        store.failures.clear()
+
+
+Said = dict[str, Any]
+Provoke = Callable[[Place], Awaitable[list[Said]]]
+
+
+def body(answered: httpx.Response) -> Said:
+    """Return the error of an HTTP answer with its status."""
+    assert answered.headers["content-type"] == "application/json"
+    error = answered.json()["error"]
+    assert error["correlation"] == answered.headers["x-correlation-id"]
+    assert ("retry-after" in answered.headers) == (ERRORS[error["code"]].retry is Retry.LATER)
+    return {**error, "status": answered.status_code}
+
+
+async def bad_frame(place: Place) -> list[Said]:
+    return [await place.alice.command("sing")]
+
+
+async def bad_input(place: Place) -> list[Said]:
+    return [
+        await place.alice.command("cancel", run="a b"),
+        body(await place.browser.get("/runs/a b")),
+        body(await place.browser.post("/agui/echo", json={})),
+    ]
+
+
+async def unauthenticated(place: Place) -> list[Said]:
+    async with http(place.server.url, None) as stranger:
+        return [
+            await place.alice.command("auth", token="x.y.z"),
+            body(await stranger.get("/threads")),
+            body(await stranger.post("/agui/echo", json={})),
+        ]
+
+
+async def forbidden(place: Place) -> list[Said]:
+    foreign = {"Origin": "http://evil.example"}
+    async with client(place.server.socket_url, place.server.token()) as other:
+        return [
+            await other.command("auth", token=place.server.token("bob")),
+            body(await place.browser.post("/threads", json={}, headers=foreign)),
+        ]
+
+
+async def not_found(place: Place) -> list[Said]:
+    return [
+        await place.alice.command("cancel", run="nothing"),
+        await place.alice.command("decide", thread="t", interrupt="q"),
+        body(await place.browser.get("/threads/nothing")),
+        body(await place.browser.get("/no/such/path")),
+    ]
+
+
+async def unknown_agent(place: Place) -> list[Said]:
+    return [
+        await place.alice.run("t", "r", agent="nobody"),
+        body(await place.browser.post("/agui/nobody", json=run_input("t", "r"))),
+    ]
+
+
+async def thread_busy(place: Place) -> list[Said]:
+    await place.alice.run("t", "r1", agent="waits")
+    return [
+        await place.alice.run("t", "r2"),
+        body(await place.browser.post("/agui/echo", json=run_input("t", "r3"))),
+    ]
+
+
+async def run_conflict(place: Place) -> list[Said]:
+    await place.alice.run("t", "r")
+    return [
+        await place.alice.run("u", "r"),
+        body(await place.browser.post("/agui/echo", json=run_input("u", "r"))),
+    ]
+
+
+async def already_decided(place: Place) -> list[Said]:
+    await place.alice.run("t", "r1", "ask q1", agent="asks")
+    await place.alice.follow("t")
+    await place.alice.until("RUN_FINISHED")
+    await place.alice.command("decide", thread="t", interrupt="q1", payload="yes")
+    await place.alice.until("TEXT_MESSAGE_END")
+    await place.alice.until_frame(
+        lambda f: f["chunk"]["type"] == "RUN_FINISHED" and f["chunk"]["runId"] != "r1"
+    )
+    entry = {"interruptId": "q1", "status": "resolved", "payload": "no"}
+    late = {**run_input("t", "r2"), "resume": [entry]}
+    return [
+        await place.alice.command("run", input=late, agent="asks"),
+        body(await place.browser.post("/agui/asks", json=late)),
+    ]
+
+
+async def too_many(place: Place) -> list[Said]:
+    await place.alice.run("t", "r")
+    await place.alice.follow("t")
+    return [await place.alice.follow("u")]
+
+
+async def too_big(place: Place) -> list[Said]:
+    padding = " " * 4_001
+
+    async def streamed() -> AsyncIterator[bytes]:
+        for _ in range(41):
+            yield b" " * 100
+
+    return [
+        body(await place.browser.post("/threads", content=padding)),
+        body(await place.browser.patch("/threads/t", content=padding)),
+        body(await place.browser.post("/agui/echo", content=streamed())),
+    ]
+
+
+async def draining(place: Place) -> list[Said]:
+    """While the server stops, an agent that does not stop keeps it open."""
+    stubborn = asyncio.Event()
+    released = asyncio.Event()
+
+    async def agent(given: RunAgentInput) -> AsyncIterator[BaseEvent]:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stubborn.set()
+            await released.wait()
+        yield BaseEvent(type="RAW")
+
+    async with (
+        live(
+            {"agent": agent}, place.server.data_dir / "b", store=MemoryStore(), grace_seconds=60.0
+        ) as server,
+        client(server.socket_url, server.token()) as alice,
+        http(server.url, server.token()) as browser,
+    ):
+        await alice.run("t", "r")
+        await alice.follow("t")
+        await alice.until("RUN_STARTED")
+        closing = asyncio.ensure_future(server.app.close())
+        await asyncio.wait_for(stubborn.wait(), BOUND)
+        said = [
+            await alice.run("u", "r2"),
+            body(await browser.post("/agui/agent", json=run_input("u", "r3"))),
+            body(await browser.get("/health/ready")),
+        ]
+        released.set()
+        await asyncio.wait_for(closing, BOUND)
+    return said
+
+
+async def store_failed(place: Place) -> list[Said]:
+    disk = StoreFailed("disk full at /secret/path")
+    said = []
+    for method in ("thread", "threads", "open_thread", "run", "create_run", "decide"):
+        place.store.failures[method] = disk
+    said.append(await place.alice.follow("t"))
+    said.append(await place.alice.run("t", "r"))
+    said.append(await place.alice.command("cancel", run="r"))
+    said.append(await place.alice.command("decide", thread="t", interrupt="q"))
+    said.append(body(await place.browser.get("/threads")))
+    said.append(body(await place.browser.post("/agui/echo", json=run_input("t", "r"))))
+    assert not [one for one in said if "secret" in one["message"]]
+    place.store.failures.clear()
+    # The connection goes on, and a follow that failed does not count.
+    assert (await place.alice.run("t", "r"))["type"] == "accepted"
+    assert (await place.alice.follow("t"))["resume"] == "replay"
+    return said
+
+
+async def internal(place: Place) -> list[Said]:
+    place.store.failures["threads"] = RuntimeError("a fault at /secret/path")
+    said = body(await place.browser.get("/threads"))
+    assert "secret" not in json.dumps(said)
+    return [said]
+
+
+PROVOKED: dict[ErrorCode, Provoke] = {
+    ErrorCode.BAD_FRAME: bad_frame,
+    ErrorCode.BAD_INPUT: bad_input,
+    ErrorCode.UNAUTHENTICATED: unauthenticated,
+    ErrorCode.FORBIDDEN: forbidden,
+    ErrorCode.NOT_FOUND: not_found,
+    ErrorCode.UNKNOWN_AGENT: unknown_agent,
+    ErrorCode.THREAD_BUSY: thread_busy,
+    ErrorCode.RUN_CONFLICT: run_conflict,
+    ErrorCode.ALREADY_DECIDED: already_decided,
+    ErrorCode.TOO_MANY: too_many,
+    ErrorCode.TOO_BIG: too_big,
+    ErrorCode.DRAINING: draining,
+    ErrorCode.STORE_FAILED: store_failed,
+    ErrorCode.INTERNAL: internal,
+}
+
+
+def test_there_is_a_way_to_every_error_code() -> None:
+    assert set(PROVOKED) == set(ErrorCode)
+
+
+@pytest.mark.parametrize("code", list(ErrorCode), ids=str)
+async def test_an_error_code_is_answered_as_the_table_says(tmp_path: Path, code: ErrorCode) -> None:
+    async with strict_place(tmp_path) as place:
+        said = await PROVOKED[code](place)
+
+    for one in said:
+        assert one["code"] == code.value, one
+        assert one["retry"] is (ERRORS[code].retry is not Retry.NEVER)
+        assert one.get("status", ERRORS[code].status) == ERRORS[code].status
+        assert one["message"]
+
+
+# --- close codes -----------------------------------------------------------------------------
+
+NOT_SENT_YET = {
+    CloseCode.DONE: "the server only echoes a client's 1000; the dialect that closes with it is "
+    "not part of netra.v1",
+    CloseCode.GOING_AWAY: "a server that stops says 1012, which tells the client when to return",
+    CloseCode.FORBIDDEN: "who may not connect is refused before the handshake; nothing to resume "
+    "is an answer of netra.v1, not a close",
+}
+"""Codes of the table that nothing a client does can make this server send, and why."""
+
+
+class Closed(NamedTuple):
+    """How a socket was closed, and the frames that came before."""
+
+    code: int | None
+    reason: str | None
+    frames: list[Said]
+
+
+async def closed(socket: ClientConnection) -> Closed:
+    frames = []
+    async with asyncio.timeout(BOUND):
+        try:
+            while True:
+                frames.append(json.loads(await socket.recv()))
+        except Exception:  # noqa: BLE001 - however it ends, its code is what is asked for
+            await socket.wait_closed()
+    return Closed(socket.close_code, socket.close_reason, frames)
+
+
+def connected(server: Live, token: str | None = None, **options: Any) -> connect:
+    headers = {"Authorization": f"Bearer {token or server.token()}"}
+    return connect(
+        server.socket_url,
+        subprotocols=["netra.v1"],
+        additional_headers=headers,
+        max_size=None,
+        **options,
+    )
+
+
+async def close_too_big(tmp_path: Path, direct: bool) -> Closed:
+    async with (
+        live({"echo": echo}, tmp_path, direct=direct, frame_bytes=100) as server,
+        connected(server) as socket,
+    ):
+        await socket.send("x" * 101)
+        return await closed(socket)
+
+
+async def close_internal(tmp_path: Path, direct: bool) -> Closed:
+    store = WatchedStore(MemoryStore())
+    async with (
+        live({"echo": echo}, tmp_path, store=store, direct=direct) as server,
+        connected(server) as socket,
+    ):
+        store.failures["thread"] = RuntimeError("a fault at /secret/path")
+        await socket.send(json.dumps({"type": "follow", "request": "r", "thread": "t"}))
+        ended = await closed(socket)
+        assert "secret" not in json.dumps(ended)
+        return ended
+
+
+async def close_restarting(tmp_path: Path, direct: bool) -> Closed:
+    async with (
+        live({"echo": echo}, tmp_path, direct=direct) as server,
+        connected(server) as socket,
+    ):
+        await socket.recv()
+        await server.app.drain(250)
+        ended = await closed(socket)
+        assert ended.frames == [{"type": "draining", "retry_after_ms": 250}]
+        return ended
+
+
+async def close_overloaded(tmp_path: Path, direct: bool) -> Closed:
+    async with live({"echo": echo}, tmp_path, direct=direct, connections=1) as server:
+        async with connected(server) as first:
+            await first.recv()
+            async with connected(server, server.token("bob")) as second:
+                ended = await closed(second)
+            assert ended.frames == []
+        await room_again(server)
+        return ended
+
+
+async def close_too_many(tmp_path: Path, direct: bool) -> Closed:
+    async with live({"echo": echo}, tmp_path, direct=direct, connections_per_user=1) as server:
+        async with connected(server) as first:
+            await first.recv()
+            async with connected(server, server.token("bob")) as other:
+                assert json.loads(await other.recv())["user"] == "bob"
+            async with connected(server) as second:
+                ended = await closed(second)
+            assert ended.frames == []
+        await room_again(server)
+        return ended
+
+
+async def room_again(server: Live) -> None:
+    """A connection that is gone is not counted any more."""
+    await until(lambda: len(server.app.pool) == 0)
+    async with connected(server) as later:
+        assert json.loads(await later.recv())["type"] == "ready"
+
+
+async def close_bad_frame(tmp_path: Path, direct: bool) -> Closed:
+    async with (
+        live({"echo": echo}, tmp_path, direct=direct, bad_frames=2) as server,
+        connected(server) as socket,
+    ):
+        await socket.recv()
+        await socket.send("?")
+        await socket.send("?")
+        ended = await closed(socket)
+        assert [frame["code"] for frame in ended.frames] == ["bad_frame"] * 2
+        return ended
+
+
+async def close_unauthenticated(tmp_path: Path, direct: bool) -> Closed:
+    token = jwt.encode({"sub": "alice", "exp": int(time.time()) + 1}, SECRET, algorithm="HS256")
+    async with (
+        live({"echo": echo}, tmp_path, direct=direct, auth="jwt", jwt_secret=SECRET) as server,
+        connected(server, token) as socket,
+    ):
+        return await closed(socket)
+
+
+async def close_wrong_user(tmp_path: Path, direct: bool) -> Closed:
+    async with (
+        live({"echo": echo}, tmp_path, direct=direct) as server,
+        connected(server) as socket,
+    ):
+        await socket.recv()
+        await socket.send(json.dumps({"type": "auth", "token": server.token("bob")}))
+        ended = await closed(socket)
+        assert [frame["code"] for frame in ended.frames] == ["forbidden"]
+        return ended
+
+
+async def close_too_slow(tmp_path: Path, direct: bool) -> Closed:
+    """A client that does not read, and whose answers fill every buffer on the way."""
+    long = ScriptedAgent(answer(*["word " * 40_000] * 60))
+    async with (
+        live(
+            {"long": long},
+            tmp_path,
+            direct=direct,
+            store=MemoryStore(),
+            behind_seconds=0.2,
+            write_high_water=4_096,
+        ) as server,
+        client(server.socket_url, server.token()) as reader,
+        connected(server, max_queue=1) as socket,
+    ):
+        await reader.run("t", "r")
+        await reader.follow("t")
+        await reader.until("RUN_FINISHED")
+        before = closes(CloseCode.TOO_SLOW)
+        await socket.send(json.dumps({"type": "follow", "request": "r", "thread": "t"}))
+        await until(lambda: closes(CloseCode.TOO_SLOW) > before)
+        return await closed(socket)
+
+
+def closes(code: CloseCode) -> float:
+    """Return how many sockets were closed with this code, as the metrics say."""
+    return REGISTRY.get_sample_value("netra_closes_total", {"code": str(int(code))}) or 0.0
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Let the server work until what is asked for is true."""
+    async with asyncio.timeout(BOUND):
+        while not true():  # noqa: ASYNC110 - the server's own state, which has no event
+            await asyncio.sleep(0)
+
+
+CLOSED: dict[CloseCode, Callable[[Path, bool], Awaitable[Closed]]] = {
+    CloseCode.TOO_BIG: close_too_big,
+    CloseCode.INTERNAL: close_internal,
+    CloseCode.RESTARTING: close_restarting,
+    CloseCode.OVERLOADED: close_overloaded,
+    CloseCode.BAD_FRAME: close_bad_frame,
+    CloseCode.UNAUTHENTICATED: close_unauthenticated,
+    CloseCode.WRONG_USER: close_wrong_user,
+    CloseCode.TOO_SLOW: close_too_slow,
+    CloseCode.TOO_MANY: close_too_many,
+}
+
+
+def test_there_is_a_way_to_every_close_code_that_is_sent() -> None:
+    assert set(CLOSED) | set(NOT_SENT_YET) == set(CloseCode)
+    assert set(CLOSED) & set(NOT_SENT_YET) == set()
+
+
+@pytest.mark.parametrize("direct", [True, False], ids=["lane", "send"])
+@pytest.mark.parametrize("code", list(CLOSED), ids=lambda code: str(int(code)))
+async def test_a_close_code_comes_with_its_reason(
+    tmp_path: Path, code: CloseCode, direct: bool
+) -> None:
+    ended = await CLOSED[code](tmp_path, direct)
+
+    assert (ended.code, ended.reason) == (int(code), CLOSES[code].reason)
+
+
+async def test_a_client_that_says_goodbye_is_answered_with_its_own_code(tmp_path: Path) -> None:
+    async with live({"echo": echo}, tmp_path, store=MemoryStore()) as server:
+        for code in (1000, 1001, 4000):
+            async with connected(server) as socket:
+                await socket.close(code)
+                assert socket.close_code == code
+
+
+# --- what the log says -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def lines() -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    """Return what reads the log as JSON lines; it is put back as it was afterwards."""
+    root = logging.getLogger()
+    before, level = list(root.handlers), root.level
+    stream = io.StringIO()
+    jsonlog.configure(level="INFO", format="json", stream=stream)
+
+    def read() -> list[dict[str, Any]]:
+        assert jsonlog.flush()
+        return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+    yield read
+    for sink in list(root.handlers):
+        if sink not in before:
+            root.removeHandler(sink)
+            sink.close()
+    root.setLevel(level)
+
+
+async def test_the_cause_is_in_the_log_under_the_id_that_the_client_got(
+    tmp_path: Path, lines: Callable[[], list[dict[str, Any]]]
+) -> None:
+    store = WatchedStore(MemoryStore())
+    async with (
+        live({"echo": echo}, tmp_path, store=store) as server,
+        http(server.url, server.token()) as browser,
+        client(server.socket_url, server.token()) as alice,
+    ):
+        store.failures["thread"] = StoreFailed("disk full")
+        failed = await alice.follow("t")
+        store.failures["threads"] = RuntimeError("a fault")
+        broken = (await browser.get("/threads")).json()["error"]
+        store.failures["thread"] = RuntimeError("another fault")
+        with pytest.raises(ConnectionError):
+            await alice.follow("t")
+        connection = alice.ready["connection"]
+
+    said = lines()
+    for correlation, text, cause in (
+        (failed["correlation"], "a command failed in the store", "disk full"),
+        (broken["correlation"], "request failed", "a fault"),
+    ):
+        (line,) = [one for one in said if one["message"] == text]
+        assert line["correlation"] == correlation
+        assert cause in json.dumps(line["exception"])
+        assert line["level"] == "ERROR"
+    (line,) = [one for one in said if one["message"] == "connection failed"]
+    assert line["connection"] == connection
+    assert "another fault" in json.dumps(line["exception"])
+
+
+async def test_a_body_that_breaks_off_is_no_fault_of_ours(
+    tmp_path: Path, lines: Callable[[], list[dict[str, Any]]]
+) -> None:
+    async with live({"echo": echo}, tmp_path, store=MemoryStore()) as server:
+        _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(
+            f"POST /threads HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n"
+            f"Authorization: Bearer {server.token()}\r\n\r\n{{".encode()
+        )
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+        async with http(server.url, server.token()) as browser:
+            assert (await browser.get("/threads")).json()["threads"] == []
+
+    assert [line for line in lines() if line["level"] not in ("INFO", "DEBUG")] == []
+
+
+async def test_a_refused_handshake_has_the_same_body(tmp_path: Path) -> None:
+    async with live({"echo": echo}, tmp_path, store=MemoryStore()) as server:
+        with pytest.raises(InvalidStatus) as refused:
+            async with connect(server.socket_url, subprotocols=["netra.v1"]):
+                pass
+        response = refused.value.response
+        error = json.loads(response.body)["error"]
+
+    assert response.status_code == 401
+    assert set(error) == {"code", "message", "retry", "correlation"}
+    assert error["code"] == "unauthenticated"
+    assert error["correlation"] == response.headers["X-Correlation-Id"]
