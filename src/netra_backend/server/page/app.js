@@ -30,6 +30,7 @@ const $ = (id) => document.getElementById(id);
 const token = new Token(sessionStorage);
 const outbox = new Outbox(sessionStorage);
 const api = new Api(ROOT, token);
+let user = null; // Whose page it is, once the server has said so.
 let open = null; // The OpenThread that is shown, or null for a new conversation.
 
 // --- parts ---
@@ -49,6 +50,8 @@ const connection = new Connection({
     if (state === "signed-out") signIn(closeRow(details.code).text);
   },
   onReady: (ready) => {
+    if (user !== null && user !== ready.user) return startOver();
+    user = ready.user;
     composer.offer(ready.agents ?? []);
     setText($("user"), ready.user);
     open?.ready();
@@ -89,7 +92,7 @@ const view = new ConversationView(
       if (decided) composer.focus();
       return decided;
     },
-    userName: () => connection.ready?.user,
+    userName: () => user,
   },
   drawn,
 );
@@ -145,6 +148,13 @@ async function signIn(reason) {
   if (given === null) return;
   token.value = given;
   connection.start();
+}
+
+/** Somebody else has signed in: nothing of the one before may be seen or sent. */
+function startOver() {
+  outbox.clear();
+  location.assign(new URL(hashOf(null), location.href));
+  location.reload();
 }
 
 /** Carry out `call`; return whether it succeeded, after telling why not. */
@@ -250,8 +260,7 @@ function drawWorking(runStatus) {
 }
 
 function drawTail() {
-  const user = connection.ready?.user;
-  $("tail").hidden = open === null || !user || Boolean(open.ended);
+  $("tail").hidden = open === null || user === null || Boolean(open.ended);
   if ($("tail").hidden) return;
   setText($("tail-command"), `netra tail ${shellWord(open.id)} --user ${shellWord(user)}`);
   setText($("position"), formatPosition(open.position));

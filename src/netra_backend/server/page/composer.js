@@ -1,12 +1,14 @@
 // The composer: the field for a question, what sends it, and what stops the answer.
 
 const TALLEST = 240; // Pixels the field grows to before it scrolls.
+const AGENT = "netra.agent";
 
 export class Composer {
   #nodes;
   #options;
   #storage;
   #thread = null;
+  #busy = false;
 
   /**
    * `nodes` are {form, field, send, stop, agent, agentRow}. Called back are `onSend(text, agent)`
@@ -28,6 +30,7 @@ export class Composer {
       this.#send();
     });
     field.addEventListener("input", () => this.#edited());
+    nodes.agent.addEventListener("change", () => storage.setItem(AGENT, nodes.agent.value));
     stop.addEventListener("click", () => this.#options.onStop());
   }
 
@@ -52,9 +55,9 @@ export class Composer {
   /** Offer the agents if there is a choice. */
   offer(agents) {
     const { agent, agentRow } = this.#nodes;
-    const chosen = agents.includes(agent.value) ? agent.value : agents[0];
+    const chosen = this.#storage.getItem(AGENT);
     agent.replaceChildren(...agents.map((name) => new Option(name, name)));
-    agent.value = chosen;
+    agent.value = agents.includes(chosen) ? chosen : agents[0];
     agentRow.hidden = agents.length < 2;
   }
 
@@ -67,20 +70,16 @@ export class Composer {
   update({ status, closed }) {
     const { field, send, stop } = this.#nodes;
     const running = status === "running" || status === "cancelling";
-    const hadFocus = document.activeElement === stop || document.activeElement === send;
+    // A button that is hidden or disabled under the focus would lose it to the page.
+    const pressed = [send, stop].find((button) => button === document.activeElement);
+    this.#busy = running || status === "starting" || closed;
     field.disabled = closed;
     stop.hidden = !running;
     stop.disabled = status === "cancelling";
     send.hidden = running;
-    send.disabled = closed || status === "starting" || field.value.trim() === "";
-    this.#busy = running || status === "starting" || closed;
-    // A button that is hidden under the focus would lose it to the page.
-    if (hadFocus && !field.disabled && (document.activeElement === document.body || running)) {
-      this.focus();
-    }
+    send.disabled = this.#busy || field.value.trim() === "";
+    if (pressed && (pressed.hidden || pressed.disabled)) this.focus();
   }
-
-  #busy = false;
 
   get #key() {
     return `netra.draft.${this.#thread ?? ""}`;

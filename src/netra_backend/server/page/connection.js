@@ -22,6 +22,8 @@ export const STATES = [
 
 const RESTARTING = 1012;
 const LOST = 1006;
+const FORBIDDEN = 1008;
+const UNAUTHENTICATED = 4401;
 const LATER_MS = 1_000; // A server that says "later" is not asked again at once.
 const STEADY_MS = 5_000; // A connection that lived this long starts the backoff anew.
 const CONNECT_MS = 10_000; // How long `ready` may take.
@@ -128,12 +130,8 @@ export class Connection {
   #receive(data) {
     this.#heard = this.#options.now();
     this.#clear("deadline");
-    let frame;
-    try {
-      frame = JSON.parse(data);
-    } catch {
-      return this.#abandon(); // Not our protocol: what comes after it cannot be trusted either.
-    }
+    const frame = parsed(data);
+    if (frame === null) return this.#abandon(); // Not our protocol: nothing after it can be trusted.
     if (frame.type === undefined) return this.#options.onEvent(frame);
     if (frame.type === "ready") return this.#isReady(frame);
     if (frame.type === "draining") return this.#draining(frame);
@@ -141,6 +139,8 @@ export class Connection {
   }
 
   #isReady(frame) {
+    // What one user wanted is never sent as another.
+    if (this.ready && this.ready.user !== frame.user) this.#waiting.clear();
     this.ready = frame;
     this.#liveSince = this.#options.now();
     this.#retryAfter = 0;
@@ -174,18 +174,18 @@ export class Connection {
     const neverReady = this.#state === "connecting";
     this.#drop();
     if (neverReady && code === LOST) this.#explain();
-    else this.#next(code, closeRow(code).retry);
+    else this.#next(code);
   }
 
   /** Ask over HTTP why the handshake failed: a browser does not tell its status. */
   async #explain() {
     const standing = await this.#options.standing();
     if (this.#state !== "connecting" || this.#socket !== null) return; // Something else came up.
-    const retry = { "signed out": AFTER_LOGIN, shut: NEVER }[standing];
-    this.#next(standing === "shut" ? 1008 : LOST, retry ?? closeRow(LOST).retry);
+    this.#next({ "signed out": UNAUTHENTICATED, shut: FORBIDDEN }[standing] ?? LOST);
   }
 
-  #next(code, retry) {
+  #next(code) {
+    const { retry } = closeRow(code);
     if (retry === NEVER) return this.#assign("refused", { code });
     if (retry === AFTER_LOGIN) return this.#assign("signed-out", { code });
     if (this.#liveSince && this.#options.now() - this.#liveSince >= STEADY_MS) this.#attempt = 0;
@@ -202,7 +202,7 @@ export class Connection {
   /** Give the socket up because nothing is to be expected of it. */
   #abandon() {
     this.#drop();
-    this.#next(LOST, closeRow(LOST).retry);
+    this.#next(LOST);
   }
 
   /** Let go of the socket and of what only it could answer. */
@@ -249,5 +249,15 @@ export class Connection {
     this.#state = state;
     this.#details = details;
     this.#options.onState(state, details);
+  }
+}
+
+/** Return the frame that `data` spells, or null if it is none. */
+function parsed(data) {
+  try {
+    const frame = JSON.parse(data);
+    return typeof frame === "object" ? frame : null;
+  } catch {
+    return null;
   }
 }

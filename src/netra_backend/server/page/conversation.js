@@ -11,6 +11,7 @@ import { toolcall } from "./toolcall.js";
 
 const PIECES = { user: said, answer, thinking, tool: toolcall, note, activity, question, ending };
 const NEAR_BOTTOM = 60; // Pixels from the end within which the view follows what is new.
+const UNSEEN_MS = 250; // A page that is not seen gets no frames and is drawn this late.
 const EASE = 3; // A drawing that took long is followed by a pause of this many times as long.
 
 export class ConversationView {
@@ -57,7 +58,14 @@ export class ConversationView {
   changed() {
     if (this.#scheduled) return;
     this.#scheduled = true;
-    requestAnimationFrame(() => this.#draw());
+    const frame = requestAnimationFrame(() => this.#due(frame, timer));
+    const timer = setTimeout(() => this.#due(frame, timer), UNSEEN_MS);
+  }
+
+  #due(frame, timer) {
+    cancelAnimationFrame(frame);
+    clearTimeout(timer);
+    this.#draw();
   }
 
   scrollToEnd() {

@@ -78,7 +78,7 @@ export class Conversation {
 
   /** Forget everything that came from the log; what was not delivered yet stays. */
   reset() {
-    const kept = this.items.filter((item) => item.kind === "user" && item.delivery !== "sent");
+    const kept = this.items.filter(isUnsent);
     this.items = kept;
     this.#byKey = new Map(kept.map((item) => [item.key, item]));
     this.run = null;
@@ -139,6 +139,7 @@ export class Conversation {
     for (const message of event.input?.messages ?? []) this.#message(message);
     for (const entry of event.input?.resume ?? []) {
       this.answered(entry.interruptId, { status: entry.status, payload: entry.payload ?? null });
+      this.#resumeWaiting(entry.interruptId);
     }
   }
 
@@ -183,6 +184,13 @@ export class Conversation {
     if (!this.#byKey.has(key)) this.#add(item);
     const tool = this.#byKey.get(`tool:${interrupt.toolCallId}`);
     if (tool && tool.result === null) this.#change(tool, { status: "waiting" });
+  }
+
+  /** The tool call that a question was about is now in the hands of the run that goes on. */
+  #resumeWaiting(interruptId) {
+    const question = this.#byKey.get(`question:${interruptId}`);
+    const tool = this.#byKey.get(`tool:${question?.interrupt.toolCallId}`);
+    if (tool?.status === "waiting") this.#change(tool, { status: "running" });
   }
 
   #stepFinished(event) {
@@ -273,24 +281,32 @@ export class Conversation {
     this.#add(toolItem(call.id, name, String(args), "unanswered"));
   }
 
-  /** Replace the messages; questions, endings and undelivered messages keep their places. */
+  /**
+   * Take a snapshot: its messages replace those of the same id in their places, new ones come
+   * after them, others go. Activities and thinking stay if the snapshot has none, and so does
+   * what is still being written: its next part must find it. What is unsent stays at the end.
+   */
   #messagesSnapshot(event) {
     const before = this.items;
     this.items = [];
     this.#byKey = new Map();
     for (const message of event.messages ?? []) this.#message(message);
+    const given = this.items;
+    const kinds = new Set(given.map((item) => item.kind));
+    const kept = before.filter((old) => this.#byKey.has(old.key) || survives(old, kinds));
+    const continued = kept.map((old) => this.#continued(old));
+    const all = [...new Set([...continued, ...given])];
+    this.items = [...all.filter((item) => !isUnsent(item)), ...all.filter(isUnsent)];
     if (this.active) this.#resumeTools();
-    let anchor = -1;
-    for (const item of before) {
-      const found = this.items.findIndex((other) => other.key === item.key);
-      if (found >= 0) anchor = found;
-      else if (survivesSnapshot(item)) {
-        const at = anchor < 0 || item.delivery ? this.items.length : anchor + 1;
-        this.items.splice(at, 0, item);
-        this.#byKey.set(item.key, item);
-        anchor = at;
-      }
-    }
+  }
+
+  /** Return as what an item from before a snapshot goes on: itself, or what the snapshot has. */
+  #continued(old) {
+    const item = this.#byKey.get(old.key) ?? old;
+    this.#byKey.set(old.key, item);
+    if (old.open) item.open = true;
+    if (old.kind === "tool" && item.result === null) item.status = old.status;
+    return item;
   }
 
   /** Calls without a result after the last question belong to the run that is active. */
@@ -322,9 +338,15 @@ export function textOf(content) {
     .join("\n");
 }
 
-function survivesSnapshot(item) {
-  if (item.kind === "user") return item.delivery !== "sent";
-  return item.kind === "question" || item.kind === "ending";
+/** Whether an item that a snapshot lacks stays; `kinds` are those the snapshot has. */
+function survives(item, kinds) {
+  if (item.kind === "thinking" || item.kind === "activity") return item.open || !kinds.has(item.kind);
+  if (item.kind === "question" || item.kind === "ending") return true;
+  return isUnsent(item) || item.open || item.status === "calling";
+}
+
+function isUnsent(item) {
+  return item.kind === "user" && item.delivery !== "sent";
 }
 
 function textItem(kind, id, text, { open, role }) {

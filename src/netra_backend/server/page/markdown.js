@@ -13,6 +13,7 @@ const TAGS =
 const ATTRIBUTES = "align alt class colspan href open rowspan src start title";
 const LANGUAGE = /^language-[\w+#.-]{1,40}$/;
 const LINK_SCHEMES = new Set(["http:", "https:", "mailto:"]);
+const INVISIBLE = new Set(["space", "def"]); // Tokens that draw nothing.
 
 const marked = new Marked({
   gfm: true,
@@ -52,13 +53,15 @@ export class MarkdownText {
   /** Show `markdown`; only blocks that differ from what was shown are drawn. */
   show(markdown) {
     let tokens;
+    let links;
     try {
-      tokens = marked.lexer(markdown);
+      const found = marked.lexer(markdown);
+      tokens = found.filter(({ type }) => !INVISIBLE.has(type));
+      // A definition of a link at the end may change a block at the beginning.
+      links = JSON.stringify(found.links);
     } catch (error) {
       return this.#replace(0, [{ raw: markdown, node: block(asText(markdown, error)) }]);
     }
-    // A definition of a link at the end may change a block at the beginning.
-    const links = JSON.stringify(tokens.links);
     let same = 0;
     if (links === this.#links) {
       while (same < this.#blocks.length && this.#blocks[same].raw === tokens[same]?.raw) same += 1;

@@ -31,7 +31,8 @@ function inline(value) {
   return typeof value === "string" ? value : JSON.stringify(value);
 }
 
-function shortened(text) {
+/** Return `text` in one line, cut to a length that can be taken in at a glance. */
+export function shortened(text) {
   const line = text.replace(/\s+/g, " ").trim();
   return line.length <= PREVIEW ? line : `${line.slice(0, PREVIEW - 1)}…`;
 }

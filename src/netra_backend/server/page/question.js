@@ -1,12 +1,13 @@
 // A question of the agent: an approval, or a form for what its schema asks, and then the answer.
 
 import { made, part, setText } from "./dom.js";
+import { shortened } from "./pretty.js";
 import { formOf, labelOf, payloadOf, verdictOf } from "./reply.js";
 
 const VERDICTS = {
   approved: "Approved",
   rejected: "Rejected",
-  answered: "Answered",
+  answered: "Answered:",
   declined: "Declined",
 };
 
@@ -52,16 +53,17 @@ export function question({ interrupt }, { onDecide, userName }) {
       node.dataset.verdict = verdict;
       part(node, "open").hidden = true;
       part(node, "closed").hidden = false;
-      setText(part(node, "verdict"), VERDICTS[verdict] + told(answer, userName()));
+      const said = verdict === "answered" ? ` ${shortened(labelOf(answer.payload))}` : "";
+      setText(part(node, "verdict"), VERDICTS[verdict] + said + told(answer, userName()));
     },
   };
 }
 
 /** Say who decided, when that is known; and that somebody was faster, when that is so. */
 function told({ by, won }, user) {
-  if (!by) return ".";
+  if (!by) return "";
   const who = by === user ? "you" : by;
-  return won ? ` by ${who}.` : ` by ${who} before your answer came.`;
+  return won ? ` (by ${who})` : ` (by ${who}, before your answer came)`;
 }
 
 function fieldFor(form) {

@@ -49,7 +49,7 @@ export function wordsFor(state, { until = 0, code = 0 }, now) {
     case "waiting":
       return `Reconnecting in ${seconds} s`;
     case "restarting":
-      return `Server restarting, back in ${seconds} s`;
+      return `Server restarting, next try in ${seconds} s`;
     case "offline":
       return `Offline, next try in ${seconds} s`;
     case "signed-out":

@@ -1,0 +1,279 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { Conversation, textOf } from "../../../src/netra_backend/server/page/fold.js";
+
+const folded = (...events) => {
+  const conversation = new Conversation();
+  for (const event of events) conversation.apply(event);
+  return conversation;
+};
+const started = (runId = "r1", input = {}) => ({ type: "RUN_STARTED", threadId: "t", runId, input });
+const finished = (outcome = undefined, runId = "r1") => ({ type: "RUN_FINISHED", threadId: "t", runId, outcome });
+const text = (id, ...deltas) => [
+  { type: "TEXT_MESSAGE_START", messageId: id, role: "assistant" },
+  ...deltas.map((delta) => ({ type: "TEXT_MESSAGE_CONTENT", messageId: id, delta })),
+];
+const endOf = (id) => ({ type: "TEXT_MESSAGE_END", messageId: id });
+const call = (id, name = "find") => ({ type: "TOOL_CALL_START", toolCallId: id, toolCallName: name });
+const asks = (id, more = {}) => ({ type: "interrupt", interrupts: [{ id, reason: "approval", message: "May I?", ...more }] });
+const shown = (conversation) => conversation.items.map(({ version, ...item }) => item);
+const keys = (conversation) => conversation.items.map((item) => item.key);
+
+test("a whole run: question, thinking, tool call, answer", () => {
+  const conversation = folded(
+    started("r1", { messages: [{ id: "u1", role: "user", content: "Hello" }] }),
+    { type: "STEP_STARTED", stepName: "search" },
+    { type: "REASONING_START", messageId: "k" },
+    { type: "REASONING_MESSAGE_START", messageId: "k", role: "reasoning" },
+    { type: "REASONING_MESSAGE_CONTENT", messageId: "k", delta: "Hm" },
+    { type: "REASONING_MESSAGE_END", messageId: "k" },
+    { type: "REASONING_END", messageId: "k" },
+    call("c1"),
+    { type: "TOOL_CALL_ARGS", toolCallId: "c1", delta: '{"q":' },
+    { type: "TOOL_CALL_ARGS", toolCallId: "c1", delta: "1}" },
+    { type: "TOOL_CALL_END", toolCallId: "c1" },
+    { type: "TOOL_CALL_RESULT", messageId: "m", toolCallId: "c1", content: "found" },
+    { type: "STEP_FINISHED", stepName: "search" },
+    ...text("a1", "Hi ", "there"),
+    endOf("a1"),
+    finished(),
+  );
+  assert.deepEqual(shown(conversation), [
+    { key: "user:u1", kind: "user", id: "u1", text: "Hello", open: false, delivery: "sent", problem: null },
+    { key: "thinking:k", kind: "thinking", id: "k", text: "Hm", open: false },
+    { key: "tool:c1", kind: "tool", id: "c1", name: "find", args: '{"q":1}', result: "found", failed: false, status: "done" },
+    { key: "answer:a1", kind: "answer", id: "a1", text: "Hi there", open: false },
+  ]);
+  assert.deepEqual(conversation.run, { id: "r1", status: "finished" });
+  assert.deepEqual(conversation.steps, []);
+});
+
+test("while it runs, the open step and the state of a tool call are known", () => {
+  const conversation = folded(started(), { type: "STEP_STARTED", stepName: "a" }, { type: "STEP_STARTED", stepName: "b" }, call("c"));
+  assert.deepEqual(conversation.steps, ["a", "b"]);
+  assert.equal(conversation.item("tool:c").status, "calling");
+  conversation.apply({ type: "TOOL_CALL_END", toolCallId: "c" });
+  conversation.apply({ type: "STEP_FINISHED", stepName: "b" });
+  assert.equal(conversation.item("tool:c").status, "running");
+  assert.deepEqual(conversation.steps, ["a"]);
+  assert.equal(conversation.active, true);
+});
+
+test("what the person said is shown once: the log confirms it by its id", () => {
+  const conversation = new Conversation();
+  conversation.addPending("u1", "Hello");
+  assert.equal(conversation.items[0].delivery, "pending");
+  conversation.apply(started("r1", { messages: [{ id: "u1", role: "user", content: "Hello" }] }));
+  assert.equal(conversation.items.length, 1);
+  assert.equal(conversation.items[0].delivery, "sent");
+  conversation.setProblem("u1", { text: "late" });
+  conversation.removePending("u1");
+  assert.equal(conversation.items[0].delivery, "sent", "what the log has cannot fail or be taken back");
+});
+
+test("a message that was refused says why, and can be taken back", () => {
+  const conversation = new Conversation();
+  const problem = { text: "busy" };
+  conversation.addPending("u1", "Hello");
+  conversation.setProblem("u1", problem);
+  assert.deepEqual([conversation.items[0].delivery, conversation.items[0].problem], ["failed", problem]);
+  conversation.setProblem("u1", null);
+  assert.equal(conversation.items[0].delivery, "pending");
+  conversation.removePending("u1");
+  assert.deepEqual(conversation.items, []);
+});
+
+test("each way to end badly leaves an ending, and nothing stays open", () => {
+  const ends = {
+    cancelled: finished({ type: "cancelled" }),
+    interrupted: { type: "RUN_ERROR", message: "stopped", code: "interrupted" },
+    timed_out: { type: "RUN_ERROR", message: "slow", code: "timeout" },
+    failed: { type: "RUN_ERROR", message: "broken", code: "agent_failed" },
+  };
+  for (const [status, end] of Object.entries(ends)) {
+    const conversation = folded(started(), call("c"), ...text("a", "half"), end);
+    const last = conversation.items.at(-1);
+    assert.equal(last.kind, "ending");
+    assert.equal(last.status, status);
+    assert.equal(conversation.run.status, status);
+    assert.equal(conversation.item("answer:a").open, false);
+    assert.equal(conversation.item("tool:c").status, "unanswered");
+    assert.equal(conversation.active, false);
+  }
+});
+
+test("ending well leaves nothing behind, with an outcome or without", () => {
+  for (const outcome of [undefined, { type: "success" }]) {
+    assert.deepEqual(keys(folded(started(), ...text("a", "x"), endOf("a"), finished(outcome))), ["answer:a"]);
+  }
+});
+
+test("a question waits, marks its tool call, and is answered by the run that goes on", () => {
+  const conversation = folded(
+    started(),
+    call("c"),
+    { type: "TOOL_CALL_END", toolCallId: "c" },
+    finished(asks("i1", { toolCallId: "c" })),
+  );
+  assert.equal(conversation.run.status, "awaiting");
+  assert.equal(conversation.item("tool:c").status, "waiting");
+  assert.equal(conversation.item("question:i1").answer, null);
+  conversation.answered("i1", { status: "resolved", payload: { approved: true }, by: "ann", won: true });
+  conversation.apply(started("r2", { resume: [{ interruptId: "i1", status: "resolved", payload: { approved: true } }] }));
+  assert.deepEqual(conversation.item("question:i1").answer, { status: "resolved", payload: { approved: true }, by: "ann", won: true });
+  assert.equal(conversation.item("tool:c").status, "running");
+  conversation.apply(finished(undefined, "r2"));
+  assert.equal(conversation.item("tool:c").status, "unanswered");
+});
+
+test("an item's version changes when it does, and only then", () => {
+  const conversation = folded(started(), ...text("a", "x"), endOf("a"), ...text("b", "y"));
+  const [a, b] = conversation.items.map((item) => item.version);
+  conversation.apply({ type: "TEXT_MESSAGE_CONTENT", messageId: "b", delta: "z" });
+  assert.equal(conversation.items[0].version, a);
+  assert.notEqual(conversation.items[1].version, b);
+});
+
+test("unknown and senseless events change nothing and break nothing", () => {
+  const conversation = folded(started(), ...text("a", "x"));
+  const before = JSON.stringify(conversation.items);
+  const odd = [
+    { type: "HOLOGRAM_STARTED", id: 1 },
+    { type: "CUSTOM", name: "n", value: 1 },
+    { type: "RAW", event: {} },
+    { type: "constructor" },
+    { type: "toString" },
+    { type: null },
+    {},
+    null,
+    undefined,
+    { type: "TEXT_MESSAGE_CONTENT", messageId: "nobody", delta: "x" },
+    { type: "TOOL_CALL_ARGS", toolCallId: "nobody", delta: "x" },
+    { type: "STEP_FINISHED", stepName: "nobody" },
+    { type: "STATE_SNAPSHOT", snapshot: {} },
+    { type: "STATE_DELTA", delta: [] },
+    { type: "ACTIVITY_DELTA", messageId: "nobody", patch: [] },
+    { type: "SUBAGENT_STARTED", subagentRunId: "s", name: "s" },
+    { type: "REASONING_ENCRYPTED_VALUE", subtype: "message", entityId: "a", encryptedValue: "x" },
+  ];
+  for (const event of odd) conversation.apply(event);
+  assert.equal(JSON.stringify(conversation.items), before);
+});
+
+test("a snapshot of messages shows every role, calls with their results", () => {
+  const conversation = folded(started(), {
+    type: "MESSAGES_SNAPSHOT",
+    messages: [
+      { id: "s", role: "system", content: "Be brief." },
+      { id: "d", role: "developer", content: "Note." },
+      { id: "u", role: "user", content: [{ type: "text", text: "See" }, { type: "image", source: {} }] },
+      { id: "k", role: "reasoning", content: "Hm" },
+      { id: "a", role: "assistant", content: "I look.", toolCalls: [{ id: "c", type: "function", function: { name: "find", arguments: "{}" } }] },
+      { id: "r", role: "tool", toolCallId: "c", content: "yes" },
+      { id: "e", role: "tool", toolCallId: "gone", content: "", error: "no such file" },
+      { id: "p", role: "activity", activityType: "plan", content: { n: 1 } },
+    ],
+  });
+  assert.deepEqual(keys(conversation), ["note:s", "note:d", "user:u", "thinking:k", "answer:a", "tool:c", "tool:gone", "activity:p"]);
+  assert.equal(conversation.item("user:u").text, "See\n[image]");
+  assert.deepEqual([conversation.item("tool:c").result, conversation.item("tool:c").status], ["yes", "done"]);
+  assert.deepEqual([conversation.item("tool:gone").result, conversation.item("tool:gone").status], ["no such file", "failed"]);
+});
+
+test("a snapshot replaces, and what no snapshot can have keeps its place", () => {
+  const conversation = folded(
+    started("r1", { messages: [{ id: "u1", role: "user", content: "one" }] }),
+    { type: "REASONING_MESSAGE_START", messageId: "k", role: "reasoning" },
+    { type: "REASONING_MESSAGE_END", messageId: "k" },
+    ...text("a1", "first"),
+    endOf("a1"),
+    finished({ type: "cancelled" }),
+    started("r2", { messages: [{ id: "u2", role: "user", content: "two" }] }),
+    ...text("a2", "old"),
+    endOf("a2"),
+    ...text("a3", "being writ"),
+  );
+  conversation.addPending("u3", "unsent");
+  conversation.apply({
+    type: "MESSAGES_SNAPSHOT",
+    messages: [
+      { id: "new", role: "assistant", content: "new" },
+      { id: "u1", role: "user", content: "one" },
+      { id: "u2", role: "user", content: "two" },
+      { id: "a2", role: "assistant", content: "better" },
+    ],
+  });
+  assert.deepEqual(keys(conversation), ["user:u1", "thinking:k", "ending:r1", "user:u2", "answer:a2", "answer:a3", "answer:new", "user:u3"]);
+  assert.equal(conversation.item("answer:a2").text, "better");
+  conversation.apply({ type: "TEXT_MESSAGE_CONTENT", messageId: "a3", delta: "ten" });
+  assert.equal(conversation.item("answer:a3").text, "being written");
+});
+
+test("a message that a snapshot brought half written is continued", () => {
+  const conversation = folded(
+    started(),
+    { type: "MESSAGES_SNAPSHOT", messages: [{ id: "a", role: "assistant", content: "Hel", toolCalls: [{ id: "c", type: "function", function: { name: "find", arguments: "{" } }] }] },
+    { type: "TEXT_MESSAGE_START", messageId: "a", role: "assistant" },
+    call("c"),
+    { type: "TEXT_MESSAGE_CONTENT", messageId: "a", delta: "lo" },
+    { type: "TOOL_CALL_ARGS", toolCallId: "c", delta: "}" },
+  );
+  assert.deepEqual([conversation.item("answer:a").text, conversation.item("answer:a").open], ["Hello", true]);
+  assert.deepEqual([conversation.item("tool:c").args, conversation.item("tool:c").status], ["{}", "calling"]);
+  assert.equal(conversation.items.length, 2);
+});
+
+test("an activity is shown, replaced and patched", () => {
+  const activity = (content, more = {}) => ({ type: "ACTIVITY_SNAPSHOT", messageId: "p", activityType: "plan", content, ...more });
+  const conversation = folded(started(), activity({ n: 1 }), activity({ n: 2 }, { replace: false }));
+  assert.deepEqual(conversation.item("activity:p").content, { n: 1 });
+  conversation.apply(activity({ n: 3 }));
+  conversation.apply({ type: "ACTIVITY_DELTA", messageId: "p", activityType: "plan", patch: [{ op: "add", path: "/m", value: 4 }] });
+  assert.deepEqual(conversation.item("activity:p").content, { n: 3, m: 4 });
+});
+
+test("the status of a `followed` frame settles what events do not say", () => {
+  const running = folded(started("r1"));
+  running.settle({ id: "r1", status: "cancelling" });
+  assert.deepEqual(running.run, { id: "r1", status: "cancelling" });
+
+  const unaware = folded();
+  unaware.settle({ id: "r1", status: "interrupted" });
+  assert.equal(unaware.items.at(-1).status, "interrupted");
+
+  const ended = folded(started("r1"), finished({ type: "cancelled" }));
+  ended.settle({ id: "r1", status: "cancelled" });
+  assert.deepEqual(keys(ended), ["ending:r1"], "an end is shown once");
+  ended.settle(undefined);
+  assert.equal(ended.run.status, "cancelled");
+});
+
+test("a cancel that was acknowledged is only for the run that is active", () => {
+  const conversation = folded(started("r1"));
+  conversation.cancelling("r0");
+  assert.equal(conversation.run.status, "running");
+  conversation.cancelling("r1");
+  assert.equal(conversation.run.status, "cancelling");
+  assert.equal(conversation.active, true);
+  conversation.apply(finished({ type: "cancelled" }));
+  conversation.cancelling("r1");
+  assert.equal(conversation.run.status, "cancelled");
+});
+
+test("a reset forgets the log and keeps what was not delivered", () => {
+  const conversation = folded(started(), ...text("a", "x"));
+  conversation.addPending("u", "unsent");
+  conversation.reset();
+  assert.deepEqual(keys(conversation), ["user:u"]);
+  assert.equal(conversation.run, null);
+  assert.equal(conversation.item("answer:a"), undefined);
+});
+
+test("content is text, whatever its shape", () => {
+  assert.equal(textOf(undefined), "");
+  assert.equal(textOf(null), "");
+  assert.equal(textOf("x"), "x");
+  assert.equal(textOf([{ type: "text", text: "a" }, { type: "audio" }, null]), "a\n[audio]\n[part]");
+  assert.equal(textOf({ a: 1 }), '{\n  "a": 1\n}');
+});

@@ -1,0 +1,198 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { Outbox } from "../../../src/netra_backend/server/page/outbox.js";
+import { OpenThread } from "../../../src/netra_backend/server/page/thread.js";
+import { READY, scripted, settled } from "./scripted.mjs";
+
+class Storage {
+  #items = new Map();
+  getItem = (key) => this.#items.get(key) ?? null;
+  setItem = (key, value) => void this.#items.set(key, value);
+  removeItem = (key) => void this.#items.delete(key);
+}
+
+function opened({ isNew = false, outbox = new Outbox(new Storage()), live = true } = {}) {
+  const page = scripted();
+  if (live) page.live();
+  const told = { accepted: 0, ended: [], problems: [] };
+  const thread = new OpenThread("t", {
+    connection: page.connection,
+    outbox,
+    isNew,
+    onChange: () => {},
+    onAccepted: () => (told.accepted += 1),
+    onRunEnded: (status) => told.ended.push(status),
+    onProblem: (refusal) => told.problems.push(refusal.code),
+  });
+  page.listeners.onReady = () => thread.ready();
+  page.listeners.onEvent = (frame) => thread.take(frame);
+  return { page, thread, outbox, told, kinds: () => page.socket.sent.map((frame) => frame.type) };
+}
+
+const runStarted = (command) => ({
+  id: "1-1",
+  thread: "t",
+  chunk: { type: "RUN_STARTED", threadId: "t", runId: command.input.runId, input: { messages: command.input.messages } },
+});
+const accepted = (command) => ({ type: "accepted", request: command.request, thread: "t", run: command.input.runId, id: "1-1" });
+const finished = (id, outcome) => ({ id, thread: "t", chunk: { type: "RUN_FINISHED", threadId: "t", runId: "x", outcome } });
+
+/** Ask a first question in a new thread, up to its RUN_STARTED. */
+async function asked(world) {
+  world.thread.send("Hello", "docs");
+  const [run] = world.page.socket.sent;
+  world.page.socket.says(accepted(run));
+  await settled();
+  const follow = world.page.socket.sent.at(-1);
+  world.page.socket.says({ type: "followed", request: follow.request, thread: "t", resume: "replay", id: "1-0" }, runStarted(run));
+  return run;
+}
+
+test("the first question makes the thread: run, then follow", async () => {
+  const world = opened({ isNew: true });
+  assert.deepEqual(world.kinds(), [], "a thread that is not there yet is not followed");
+  const run = await asked(world);
+  assert.deepEqual(world.kinds(), ["run", "follow"]);
+  assert.deepEqual(
+    { ...run, request: "", input: { ...run.input, runId: "", messages: [{ ...run.input.messages[0], id: "" }] } },
+    {
+      type: "run",
+      request: "",
+      thread: "t",
+      agent: "docs",
+      input: { threadId: "t", runId: "", state: {}, messages: [{ id: "", role: "user", content: "Hello" }], tools: [], context: [], forwardedProps: {} },
+    },
+  );
+  assert.equal(world.thread.conversation.items.length, 1, "the question is shown once");
+  assert.equal(world.thread.status, "running");
+  assert.equal(world.told.accepted, 1);
+});
+
+test("without a choice of agents none is named", () => {
+  const world = opened({ isNew: true });
+  world.thread.send("Hello");
+  assert.equal("agent" in world.page.socket.sent[0], false);
+});
+
+test("from sending to the run's beginning it is starting", async () => {
+  const world = opened({ isNew: true });
+  assert.deepEqual([world.thread.status, world.thread.busy], ["none", false]);
+  world.thread.send("Hello");
+  assert.deepEqual([world.thread.status, world.thread.busy], ["starting", true]);
+  world.page.socket.says(accepted(world.page.socket.sent[0]));
+  await settled();
+  assert.equal(world.thread.status, "starting");
+});
+
+test("a reload before the answer sends the same run again", async () => {
+  const storage = new Storage();
+  const before = opened({ isNew: true, outbox: new Outbox(storage) });
+  before.thread.send("Hello");
+  const [run] = before.page.socket.sent;
+  const after = opened({ outbox: new Outbox(storage), live: false });
+  assert.equal(after.thread.conversation.items[0].text, "Hello");
+  after.page.live();
+  assert.deepEqual(after.page.socket.sent[0].input, run.input);
+  after.page.socket.says(accepted(after.page.socket.sent[0]));
+  await settled();
+  assert.deepEqual(after.outbox.commands, []);
+  assert.deepEqual(after.kinds(), ["run", "follow"]);
+});
+
+test("a connection that is lost is followed on, after the last position", async () => {
+  const world = opened({ isNew: true });
+  await asked(world);
+  world.page.socket.ends(1006);
+  world.thread.lost();
+  world.page.clock.turn(1_000);
+  world.page.socket.says(READY);
+  assert.deepEqual(world.page.socket.sent.map(({ request, ...frame }) => frame), [{ type: "follow", thread: "t", after: "1-1" }]);
+});
+
+test("a refused question can be sent again as the same run, or taken back", async () => {
+  const world = opened({ isNew: true });
+  const id = world.thread.send("Hello");
+  const [run] = world.page.socket.sent;
+  world.page.socket.says({ type: "error", request: run.request, code: "thread_busy", message: "", retry: true });
+  await settled();
+  const follow = world.page.socket.sent.at(-1);
+  world.page.socket.says({ type: "followed", request: follow.request, thread: "t", resume: "unknown" });
+  assert.equal(world.thread.ended, null, "there is no thread yet, and that is no problem");
+  assert.equal(world.thread.conversation.items[0].delivery, "failed");
+  assert.equal(world.thread.busy, false);
+  assert.deepEqual(world.outbox.commands, []);
+  world.thread.resend(id);
+  assert.deepEqual(world.page.socket.sent.at(-1).input, run.input);
+  world.page.socket.says({ type: "error", request: world.page.socket.sent.at(-1).request, code: "internal", message: "", retry: true });
+  await settled();
+  assert.equal(world.thread.takeBack(id), "Hello");
+  assert.deepEqual(world.thread.conversation.items, []);
+});
+
+test("a thread that is not there says so", () => {
+  const world = opened();
+  const [follow] = world.page.socket.sent;
+  world.page.socket.says({ type: "followed", request: follow.request, thread: "t", resume: "unknown" });
+  assert.equal(world.thread.ended.reason, "unknown");
+});
+
+test("stop cancels the run that is active, once", async () => {
+  const world = opened({ isNew: true });
+  await world.thread.stop();
+  assert.deepEqual(world.kinds(), []);
+  const run = await asked(world);
+  const stopping = world.thread.stop();
+  world.thread.stop();
+  assert.equal(world.thread.status, "cancelling");
+  const cancels = world.page.socket.sent.filter((frame) => frame.type === "cancel");
+  assert.deepEqual(cancels.map((frame) => frame.run), [run.input.runId]);
+  world.page.socket.says({ type: "cancelled", request: cancels[0].request, run: run.input.runId, id: "1-1" });
+  await stopping;
+  assert.equal(world.thread.status, "cancelling");
+  world.page.socket.says(finished("1-2", { type: "cancelled" }));
+  assert.equal(world.thread.status, "cancelled");
+  assert.deepEqual(world.told.ended, ["cancelled"]);
+});
+
+test("a stop that was refused lets the run go on, and tells why", async () => {
+  const world = opened({ isNew: true });
+  await asked(world);
+  const stopping = world.thread.stop();
+  world.page.socket.says({ type: "error", request: world.page.socket.sent.at(-1).request, code: "store_failed", message: "", retry: true });
+  await stopping;
+  assert.equal(world.thread.status, "running");
+  assert.deepEqual(world.told.problems, ["store_failed"]);
+});
+
+test("a decision is sent, and who made it is shown", async () => {
+  const world = opened({ isNew: true });
+  await asked(world);
+  world.page.socket.says(finished("1-2", { type: "interrupt", interrupts: [{ id: "i", reason: "approval" }] }));
+  assert.equal(world.thread.status, "awaiting");
+  const deciding = world.thread.decide("i", { approved: true });
+  const { request, ...sent } = world.page.socket.sent.at(-1);
+  assert.deepEqual(sent, { type: "decide", thread: "t", interrupt: "i", payload: { approved: true }, status: "resolved" });
+  world.page.socket.says({ type: "decided", request, interrupt: "i", by: "bob", won: false, status: "resolved", payload: { approved: false } });
+  assert.equal(await deciding, true);
+  assert.deepEqual(world.thread.conversation.item("question:i").answer, { status: "resolved", payload: { approved: false }, by: "bob", won: false });
+});
+
+test("who leaves is not followed any more, and what was sent is still delivered", async () => {
+  const world = opened({ isNew: true });
+  world.thread.send("Hello");
+  const [run] = world.page.socket.sent;
+  world.thread.leave();
+  world.page.socket.says(accepted(run));
+  await settled();
+  assert.deepEqual(world.kinds(), ["run"]);
+  assert.deepEqual(world.outbox.commands, []);
+});
+
+test("a thread that was deleted under it ends", () => {
+  const world = opened();
+  world.thread.deleted();
+  assert.equal(world.thread.ended.reason, "deleted");
+  world.thread.ready();
+  assert.deepEqual(world.kinds(), ["follow"], "only the one from before");
+});

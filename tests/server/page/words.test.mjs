@@ -1,0 +1,135 @@
+// The small modules that turn one thing into another.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { hashOf, threadOf } from "../../../src/netra_backend/server/page/address.js";
+import { Refusal, closeRow } from "../../../src/netra_backend/server/page/errors.js";
+import { newId } from "../../../src/netra_backend/server/page/ids.js";
+import { Outbox } from "../../../src/netra_backend/server/page/outbox.js";
+import { pretty, preview } from "../../../src/netra_backend/server/page/pretty.js";
+import { formOf, labelOf, payloadOf, verdictOf } from "../../../src/netra_backend/server/page/reply.js";
+import { wordsFor } from "../../../src/netra_backend/server/page/status.js";
+import { merged } from "../../../src/netra_backend/server/page/threads.js";
+import { Token, base64url } from "../../../src/netra_backend/server/page/token.js";
+
+test("the address names a thread, whatever its id", () => {
+  for (const id of ["t1", "a|b=c~d:e@f+g-h_i.j", "…"]) assert.equal(threadOf(hashOf(id)), id);
+  for (const hash of ["", "#", "#new", "#thread=", "#thread=%", "#other=1"]) assert.equal(threadOf(hash), null, hash);
+  assert.equal(threadOf(hashOf(null)), null);
+});
+
+test("ids are what a server takes, and new", () => {
+  const ids = Array.from({ length: 100 }, newId);
+  for (const id of ids) assert.match(id, /^[0-9a-f]{24}$/);
+  assert.equal(new Set(ids).size, 100);
+});
+
+test("a token travels as base64url without padding", () => {
+  const storage = { value: null, getItem: () => storage.value, setItem: (_, text) => (storage.value = text), removeItem: () => (storage.value = null) };
+  const token = new Token(storage);
+  assert.deepEqual([token.subprotocols, token.headers], [["netra.v1"], {}]);
+  token.value = "a?>~é";
+  assert.equal(Buffer.from(token.subprotocols[1].replace("netra.token.", ""), "base64url").toString(), "a?>~é");
+  assert.doesNotMatch(base64url("a?>~é"), /[+/=]/);
+  assert.deepEqual(token.headers, { Authorization: "Bearer a?>~é" });
+  token.value = "";
+  assert.equal(storage.value, null);
+});
+
+test("an outbox keeps one command a run, and bears a storage that is full or spoilt", () => {
+  const storage = { value: null, getItem: () => storage.value, setItem: (_, text) => (storage.value = text), removeItem: () => (storage.value = null) };
+  const outbox = new Outbox(storage);
+  const command = (runId, thread = "t") => ({ thread, input: { runId } });
+  outbox.put(command("a"));
+  outbox.put(command("b", "u"));
+  outbox.put(command("a"));
+  assert.deepEqual(outbox.commands.map((one) => one.input.runId), ["b", "a"]);
+  assert.deepEqual(outbox.of("t"), [command("a")]);
+  outbox.remove(command("a"));
+  assert.deepEqual(outbox.commands, [command("b", "u")]);
+  storage.value = "{";
+  assert.deepEqual(outbox.commands, []);
+  storage.setItem = () => {
+    throw new Error("full");
+  };
+  outbox.put(command("c"));
+  outbox.clear();
+  assert.deepEqual(outbox.commands, []);
+});
+
+test("JSON is indented, everything else is left alone", () => {
+  assert.equal(pretty('{"a":[1]}'), '{\n  "a": [\n    1\n  ]\n}');
+  for (const text of ["", "plain", '{"a":', "12", '"x"', "{not json}"]) assert.equal(pretty(text), text);
+});
+
+test("arguments are told in one short line", () => {
+  assert.equal(preview('{"query":"kill -9","limit":3,"deep":{"a":1}}'), 'query: kill -9, limit: 3, deep: {"a":1}');
+  assert.equal(preview('["a",2]'), "a, 2");
+  assert.equal(preview('{"a":\n "b'), '{"a": "b');
+  assert.equal(preview("x".repeat(500)).length, 80);
+});
+
+test("the schema of a question decides its form", () => {
+  const approvals = [undefined, null, {}, { type: "object", properties: { approved: { type: "boolean" } }, required: ["approved"] }];
+  for (const schema of approvals) assert.equal(formOf(schema).kind, "approval");
+  assert.deepEqual(formOf({ enum: ["a", 2] }), { kind: "choice", options: ["a", 2] });
+  assert.deepEqual(formOf({ type: "boolean" }), { kind: "choice", options: [true, false] });
+  assert.equal(formOf({ type: "string" }).kind, "text");
+  const needsMore = { type: "object", properties: { approved: { type: "boolean" }, why: { type: "string" } }, required: ["approved", "why"] };
+  assert.deepEqual(formOf(needsMore), { kind: "json", example: JSON.stringify({ approved: false, why: "" }, null, 2) });
+  const itself = { type: "object", properties: {} };
+  itself.properties.again = itself;
+  assert.equal(formOf(itself).kind, "json", "a schema without end has an example with one");
+});
+
+test("a form's text becomes the payload, or a problem in words", () => {
+  assert.deepEqual(payloadOf({ kind: "text" }, "x"), { payload: "x" });
+  assert.deepEqual(payloadOf({ kind: "choice", options: ["a", false] }, "1"), { payload: false });
+  assert.deepEqual(payloadOf({ kind: "json" }, "[1]"), { payload: [1] });
+  assert.match(payloadOf({ kind: "json" }, "[1").problem, /^This is not JSON/);
+  assert.deepEqual([labelOf(true), labelOf(false), labelOf("a"), labelOf({ b: 1 })], ["Yes", "No", "a", '{"b":1}']);
+});
+
+test("an answer is told by what it says", () => {
+  assert.equal(verdictOf({ status: "resolved", payload: { approved: true } }), "approved");
+  assert.equal(verdictOf({ status: "resolved", payload: { approved: false } }), "rejected");
+  assert.equal(verdictOf({ status: "cancelled", payload: { approved: true } }), "declined");
+  for (const payload of [null, "yes", { approved: "true" }, 1]) assert.equal(verdictOf({ status: "resolved", payload }), "answered");
+});
+
+test("a refusal says what a person can use", () => {
+  const busy = new Refusal({ code: "thread_busy", message: "internal wording", correlation: "k1" });
+  assert.match(busy.text, /still busy/);
+  assert.doesNotMatch(busy.text, /internal wording/);
+  assert.match(busy.text, /Reference: k1/);
+  assert.match(new Refusal({ code: "bad_input", message: "title is empty" }).text, /title is empty/);
+  assert.equal(new Refusal({ code: "thread_busy" }).retry, true);
+  assert.equal(new Refusal({ code: "forbidden" }).retry, false);
+  assert.equal(new Refusal({ code: "thread_busy", retry: false }).retry, false, "the server knows best");
+  assert.notEqual(new Refusal({ code: "from_the_future" }).text, "");
+  assert.equal(closeRow(4999).retry, "later");
+});
+
+test("a state is told in words, with the seconds that are left", () => {
+  assert.equal(wordsFor("live", {}, 0), "Live");
+  assert.equal(wordsFor("waiting", { until: 2_400 }, 0), "Reconnecting in 3 s");
+  assert.equal(wordsFor("waiting", { until: 2_400 }, 9_000), "Reconnecting in 1 s");
+  assert.match(wordsFor("restarting", { until: 5_000 }, 0), /restarting.*5 s/);
+  assert.match(wordsFor("offline", { until: 5_000 }, 0), /Offline.*5 s/);
+  assert.match(wordsFor("refused", { code: 4403 }, 0), /another user/);
+});
+
+test("pages of threads are put together", () => {
+  const thread = (id, updated_at, title = id) => ({ id, updated_at, title });
+  const page = (next, ...threads) => ({ threads, next });
+  const two = [thread("d", 9), thread("c", 8), thread("b", 7), thread("a", 6)];
+  assert.deepEqual(merged([thread("d", 9), thread("c", 8)], page(null, thread("b", 7), thread("a", 6)), true), two);
+  const fresher = page("x", thread("b", 10, "new"), thread("d", 9));
+  assert.deepEqual(merged(two, fresher, false).map((one) => one.id), ["b", "d", "c", "a"], "b moved up");
+  assert.deepEqual(merged(two, page("x", thread("d", 9), thread("b", 7)), false).map((one) => one.id), ["d", "b", "a"], "c is gone");
+  assert.deepEqual(merged(two, page(null, thread("d", 9)), false).map((one) => one.id), ["d"], "there is nothing after the last page");
+  assert.deepEqual(merged(two, page(null), false), []);
+  const equal = [thread("c", 5), thread("b", 5), thread("a", 5)];
+  assert.deepEqual(merged(equal, page("x", thread("c", 5)), false).map((one) => one.id), ["c", "b", "a"], "of one time, by id");
+});
