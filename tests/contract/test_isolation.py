@@ -1,0 +1,256 @@
+"""No operation tells a user whether an id of somebody else exists: foreign and unknown look alike.
+
+For each operation the answer to a foreign id and the answer to an unknown id are the same bytes,
+once the ids that the client sent itself and the correlation id are taken out, and both ask the
+store the same things in the same order, so they also take the same time.
+"""
+
+import json
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+
+from netra_backend.stores.sqlite import SqliteStore
+from tests.client import client, run_input
+from tests.http import http
+from tests.live import Live, live
+from tests.server.agents import asks
+from tests.watched_store import WatchedStore
+
+pytestmark = pytest.mark.anyio
+
+
+class Names(NamedTuple):
+    """What an operation is tried with: a thread, a run in it, an interrupt that the run left."""
+
+    thread: str
+    run: str
+    interrupt: str
+
+
+ALICES = Names("thread-of-alice", "run-of-alice", "question-of-alice")
+NOBODYS = Names("thread-of-nobody", "run-of-nobody", "question-of-nobody")
+
+
+class Bob(NamedTuple):
+    """What bob can use."""
+
+    browser: httpx.AsyncClient
+    socket: ClientConnection
+
+    async def call(self, method: str, path: str, **options: object) -> bytes:
+        answered = await self.browser.request(method, path, **options)  # type: ignore[arg-type]
+        headers = {
+            name: value
+            for name, value in answered.headers.items()
+            if name not in ("date", "x-correlation-id", "content-length")
+        }
+        return json.dumps([answered.status_code, headers]).encode() + answered.content
+
+    async def send(self, type: str, **fields: object) -> bytes:
+        await self.socket.send(json.dumps({"type": type, "request": "r", **fields}))
+        said = await self.socket.recv()
+        return said.encode() if isinstance(said, str) else said
+
+
+Operation = Callable[[Bob, Names], Awaitable[bytes]]
+
+HIDDEN: dict[str, Operation] = {
+    "GET thread": lambda bob, its: bob.call("GET", f"/threads/{its.thread}"),
+    "PATCH thread": lambda bob, its: bob.call(
+        "PATCH", f"/threads/{its.thread}", json={"title": "x"}
+    ),
+    "DELETE thread": lambda bob, its: bob.call("DELETE", f"/threads/{its.thread}"),
+    "GET messages": lambda bob, its: bob.call("GET", f"/threads/{its.thread}/messages"),
+    "GET messages before": lambda bob, its: bob.call(
+        "GET", f"/threads/{its.thread}/messages?before={ALICES.run}-user"
+    ),
+    "GET events": lambda bob, its: bob.call("GET", f"/threads/{its.thread}/events"),
+    "GET run": lambda bob, its: bob.call("GET", f"/runs/{its.run}"),
+    "POST cancel": lambda bob, its: bob.call("POST", f"/runs/{its.run}/cancel"),
+    "follow": lambda bob, its: bob.send("follow", thread=its.thread),
+    "follow after": lambda bob, its: bob.send("follow", thread=its.thread, after="1-1"),
+    "unfollow": lambda bob, its: bob.send("unfollow", thread=its.thread),
+    "cancel": lambda bob, its: bob.send("cancel", run=its.run),
+    "decide": lambda bob, its: bob.send("decide", thread=its.thread, interrupt=its.interrupt),
+    "run that resumes": lambda bob, its: bob.send(
+        "run",
+        input={
+            **run_input(its.thread, "bobs-resuming-run"),
+            "resume": [{"interruptId": its.interrupt, "status": "resolved"}],
+        },
+    ),
+    "POST agui that resumes": lambda bob, its: bob.call(
+        "POST",
+        "/agui/asks",
+        json={
+            **run_input(its.thread, "bobs-resuming-run"),
+            "resume": [{"interruptId": its.interrupt, "status": "resolved"}],
+        },
+    ),
+}
+"""Operations that answer with nothing about a thing that is not the user's."""
+
+OWN: dict[str, Operation] = {
+    "POST thread": lambda bob, its: bob.call("POST", "/threads", json={"id": its.thread}),
+    "run": lambda bob, its: bob.send("run", input=run_input(its.thread, its.run)),
+    "POST agui": lambda bob, its: bob.call(
+        "POST", "/agui/asks", json=run_input(its.thread, its.run)
+    ),
+}
+"""Operations that create something of the user's own under that name."""
+
+
+class Place(NamedTuple):
+    """A server on which alice has something that bob tries to find."""
+
+    server: Live
+    store: WatchedStore
+    bob: Bob
+
+
+@asynccontextmanager
+async def place(tmp_path: Path) -> AsyncIterator[Place]:
+    store = WatchedStore(SqliteStore(tmp_path))
+    async with (
+        live({"asks": asks}, tmp_path, store=store) as server,
+        client(server.socket_url, server.token("alice")) as alice,
+        http(server.url, server.token("bob")) as browser,
+        connect(
+            server.socket_url,
+            subprotocols=["netra.v1"],
+            additional_headers={"Authorization": f"Bearer {server.token('bob')}"},
+        ) as socket,
+    ):
+        await socket.recv()
+        await alice.run(ALICES.thread, ALICES.run, f"ask {ALICES.interrupt}")
+        await alice.follow(ALICES.thread)
+        await alice.until("RUN_FINISHED")
+        yield Place(server, store, Bob(browser, socket))
+
+
+def without_ids(answered: bytes) -> bytes:
+    """Return the answer without what bob said himself, times, positions and correlation ids."""
+    for names in (ALICES, NOBODYS):
+        for kind, name in names._asdict().items():
+            answered = answered.replace(name.encode(), f"<{kind}>".encode())
+    answered = re.sub(rb'"correlation":"[0-9a-f]{16}"', b'"correlation":"<correlation>"', answered)
+    answered = re.sub(rb'"(created_at|updated_at)":\d+', rb'"\1":"<time>"', answered)
+    answered = re.sub(rb"\b\d{13}-(\d+)", rb"<epoch>-\1", answered)
+    return re.sub(rb"msg_[0-9a-f]{24}", b"<message>", answered)
+
+
+@pytest.mark.parametrize("operation", HIDDEN)
+async def test_a_foreign_and_an_unknown_id_look_and_cost_the_same(
+    tmp_path: Path, operation: str
+) -> None:
+    async with place(tmp_path) as there:
+        asked: list[list[str]] = []
+        answers: list[bytes] = []
+        for names in (ALICES, NOBODYS):
+            there.store.calls.clear()
+            answers.append(without_ids(await HIDDEN[operation](there.bob, names)))
+            asked.append(list(there.store.calls))
+
+        assert answers[0] == answers[1]
+        assert asked[0] == asked[1]
+        assert b"alice" not in answers[0]
+        if operation not in ("unfollow", "follow", "follow after"):
+            assert b"not_found" in answers[0]
+        await assert_alice_has_everything(there.server)
+
+
+@pytest.mark.parametrize("operation", OWN)
+async def test_a_foreign_name_can_be_used_and_leads_to_an_own_thing(
+    tmp_path: Path, operation: str
+) -> None:
+    async with place(tmp_path) as there:
+        asked: list[list[str]] = []
+        answers: list[bytes] = []
+        for names in (ALICES, NOBODYS):
+            there.store.calls.clear()
+            answers.append(without_ids(await OWN[operation](there.bob, names)))
+            asked.append(sorted(set(there.store.calls) - {"append", "read"}))
+
+        assert answers[0] == answers[1]
+        assert asked[0] == asked[1]
+        assert b"error" not in answers[0].replace(b'"error":null', b"")
+        threads = (await there.bob.browser.get("/threads")).json()["threads"]
+        assert {thread["id"] for thread in threads} == {ALICES.thread, NOBODYS.thread}
+        await assert_alice_has_everything(there.server)
+
+
+async def assert_alice_has_everything(server: Live) -> None:
+    """Nothing of hers was renamed, deleted, decided, cancelled or added to."""
+    async with http(server.url, server.token("alice")) as browser:
+        (thread,) = (await browser.get("/threads")).json()["threads"]
+        events = (await browser.get(f"/threads/{ALICES.thread}/events")).json()["events"]
+        run = (await browser.get(f"/runs/{ALICES.run}")).json()
+    assert thread["title"] == f"ask {ALICES.interrupt}"
+    assert [event["chunk"]["type"] for event in events] == ["RUN_STARTED", "RUN_FINISHED"]
+    assert run["status"] == "awaiting"
+
+
+async def test_every_operation_is_tried(tmp_path: Path) -> None:
+    """A new operation of the API or of netra.v1 has to be added above."""
+    from netra_backend.core.frames import ClientFrame
+
+    async with live({"asks": asks}, tmp_path) as server, http(server.url, None) as browser:
+        document = (await browser.get("/openapi.json")).json()
+    operations = {
+        (method.upper(), path)
+        for path, item in document["paths"].items()
+        for method, operation in item.items()
+        if operation.get("security") != []
+    }
+    assert operations == {
+        ("GET", "/threads"),
+        ("POST", "/threads"),
+        ("GET", "/threads/{thread}"),
+        ("PATCH", "/threads/{thread}"),
+        ("DELETE", "/threads/{thread}"),
+        ("GET", "/threads/{thread}/messages"),
+        ("GET", "/threads/{thread}/events"),
+        ("GET", "/runs/{run}"),
+        ("POST", "/runs/{run}/cancel"),
+        ("POST", "/agui/{agent}"),
+    }
+    commands = {frame.__struct_config__.tag for frame in ClientFrame.__args__}
+    assert commands == {"run", "follow", "unfollow", "cancel", "decide", "auth", "ping"}
+
+
+async def test_a_list_shows_only_the_own_threads(tmp_path: Path) -> None:
+    async with place(tmp_path) as there:
+        listed = await there.bob.browser.get("/threads")
+
+        assert listed.json() == {"threads": [], "next": None}
+
+
+async def test_two_users_with_the_same_names_hear_only_themselves(tmp_path: Path) -> None:
+    """The same thread and run id, followed by both at the same time."""
+    async with (
+        live({"asks": asks}, tmp_path) as server,
+        client(server.socket_url, server.token("alice")) as alice,
+        client(server.socket_url, server.token("bob")) as bob,
+        http(server.url, None) as browser,
+    ):
+        for user in (alice, bob):
+            await user.command("run", input=run_input("t", "r", f"ask {user.ready['user']}"))
+            await user.follow("t")
+        for user in (alice, bob):
+            await user.until("RUN_FINISHED")
+            decided = await user.command("decide", thread="t", interrupt=user.ready["user"])
+            assert (decided["won"], decided["by"]) == (True, user.ready["user"])
+            await user.until("TEXT_MESSAGE_END")
+        for user, other in ((alice, "bob"), (bob, "alice")):
+            assert other not in json.dumps(user.events)
+            refused = await user.command("decide", thread="t", interrupt=other)
+            assert refused["code"] == "not_found"
+
+        assert "netra_leaks_total 0.0" in (await browser.get("/metrics")).text
