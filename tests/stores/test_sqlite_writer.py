@@ -124,6 +124,31 @@ async def test_a_failed_commit_fails_its_group_and_no_other(writer: SqliteWriter
     assert (found.title, found.head) == ("", position)
 
 
+async def test_a_group_of_several_statements_is_all_or_nothing(writer: SqliteWriter) -> None:
+    thread = a_thread()
+    await writer.submit(lambda ledger: ledger.open_thread(thread, "", 1))
+    created = await writer.submit(
+        lambda ledger: ledger.create_run(new_run(thread, "r"), (event("started"),))
+    )
+    lease = created.lease
+    assert lease is not None
+    gate = Gate()
+    held = writer.submit(gate)
+    await gate.reached()
+    long = (event("lost"),) * 5000
+    too_late = 2**70  # the last statement of the group cannot be carried out
+    group = [
+        writer.submit(lambda ledger: ledger.append(long, lease, 2)),
+        writer.submit(lambda ledger: ledger.append((event("lost"),), lease, too_late)),
+    ]
+    gate.open()
+    await held
+    outcomes = await asyncio.gather(*group, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [StoreFailed, StoreFailed]
+    position = await writer.submit(lambda ledger: ledger.append((event("x"),), lease, 3))
+    assert position.offset == 2
+
+
 async def test_a_cancelled_operation_is_carried_out_all_the_same(writer: SqliteWriter) -> None:
     gate, thread = Gate(), a_thread()
     held = writer.submit(gate)
