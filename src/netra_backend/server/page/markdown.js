@@ -124,7 +124,7 @@ function tameLink(node) {
 /** Show an image only if loading it tells nobody else that it was looked at. */
 function tameImage(node) {
   const url = urlOf(node.getAttribute("src"));
-  if (url?.protocol === "data:" || url?.origin === location.origin) {
+  if (url?.href.startsWith("data:image/") || url?.origin === location.origin) {
     node.setAttribute("loading", "lazy");
     return;
   }
