@@ -278,7 +278,7 @@ def test_a_pipe_that_nobody_reads_stops_neither_the_loop_nor_the_exit(tmp_path: 
         told = json.loads(report.read_text())
         assert code == 0
         assert exited - told["ended"] < 3
-        assert told["gap"] < 0.5  # a blocked loop would never have come this far
+        assert told["gap"] < 2  # a loop that waits for the pipe waits for ever
         assert told["dropped"] > 0
         stuck = child.stdout.read().splitlines()
     numbers = [json.loads(one)["number"] for one in stuck[:-1]]  # the last one is torn by the exit

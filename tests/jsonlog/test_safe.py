@@ -355,6 +355,7 @@ def test_what_is_cut_says_so() -> None:
     }
     assert jsonable(b"x" * 30, SMALL) == "x" * 20 + "… (10 more bytes)"
     assert jsonable(1 << 100_000, SMALL) == "<an integer of 10000… (7 more characters)"
+    assert jsonable(["x" * 1_000, "small"], SMALL)[-1] == "small"  # type: ignore[index]
     assert jsonable(["x" * 20] * 5, SMALL)[-1] == "… (20 more characters)"  # type: ignore[index]
 
 

@@ -28,6 +28,9 @@ _OURS = frozenset(("time", "level", "logger", "message", "args", "dropped", "exc
 """Keys of a line that no field may take."""
 
 
+_SMALL = frozenset(map(id, (str, int, float, bool, type(None))))
+
+
 def line(record: logging.LogRecord, dropped: int = 0) -> str:
     """Return the record as one line of strict JSON, with its newline; see `fields`."""
     return encode(fields(record, dropped)) + "\n"
@@ -123,7 +126,7 @@ def _extra(record: logging.LogRecord) -> dict[str, object]:
 
 
 def _is_small(value: object) -> bool:
-    return any(type(value) is cls for cls in (str, int, float, bool, type(None)))
+    return id(type(value)) in _SMALL  # by id: comparing classes may run their metaclass's code
 
 
 def _free(name: str) -> str:

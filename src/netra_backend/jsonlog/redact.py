@@ -4,6 +4,7 @@ Every pattern runs in linear time: repetitions are possessive or bounded, and no
 another one has just failed.
 """
 
+import functools
 import re
 
 from netra_backend.jsonlog.plain import Json
@@ -88,7 +89,11 @@ def redact_text(text: str) -> str:
 
 def is_secret_name(name: str) -> bool:
     """Return whether what stands under the name is a secret: ``x-api-key``, ``accessToken``."""
-    name = name[:MAX_NAME]
+    return _is_secret(name[:MAX_NAME])
+
+
+@functools.lru_cache(maxsize=1_024)
+def _is_secret(name: str) -> bool:
     words = [word.lower().removesuffix("s") for word in _SPLIT.findall(name)]
     squeezed = "".join(words)
     return (

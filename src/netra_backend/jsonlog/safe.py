@@ -108,7 +108,7 @@ class _Walk:
         """Return an exact string within the limits, with lone surrogates escaped."""
         text = str.__str__(text)
         size, room = len(text), min(self.limits.text, max(self.room, 0))
-        self.room -= size
+        self.room -= min(size, room)
         if size > room:
             text = f"{text[:room]}… ({size - room} more characters)"
         return text if text.isascii() else _SURROGATES.sub(_escape_surrogate, text)
