@@ -215,10 +215,10 @@ def _replaced(before: Iterable[Message], given: list[Message]) -> list[Message]:
     preserved = set(_PRESERVED) - {message.role for message in given}
     kept: list[Message] = []
     for old in before:
-        if old.role in preserved:
-            kept.append(old)
-        elif old.id in versions:
+        if old.id in versions:
             kept.append(versions.pop(old.id))
+        elif old.role in preserved:
+            kept.append(old)
     known = {message.id for message in kept}
     return kept + [message for message in given if message.id not in known]
 
