@@ -13,6 +13,7 @@ from pathlib import Path
 
 from netra_backend.core.ids import RunKey, ThreadId, ThreadKey, UserId
 from netra_backend.core.run import Lease
+from netra_backend.stores import sqlite_tail
 from netra_backend.stores.sqlite import SqliteStore
 from netra_backend.testing.scenario import event, new_run
 
@@ -48,6 +49,7 @@ async def _append(store: SqliteStore, thread: ThreadKey) -> None:
 
 
 async def _main(directory: Path) -> None:
+    sqlite_tail.LENGTH = 200  # so that it is killed while entries move, too
     store = SqliteStore(directory)
     await store.open()
     await asyncio.gather(*(_append(store, thread) for thread in THREADS))

@@ -346,7 +346,7 @@ async def test_reading_and_writing_go_on_beside_a_busy_interpreter(tmp_path: Pat
     await store.open()
     threads = [a_thread() for _ in range(300)]
     leases = [await start(store, thread, "r") for thread in threads]
-    long = [event("x")] * 8000
+    long = [event("x")] * 20_000
     await store.append(long, writer=leases[0], at=2)
     idle = threading.Event()
 
@@ -357,7 +357,7 @@ async def test_reading_and_writing_go_on_beside_a_busy_interpreter(tmp_path: Pat
     busy = threading.Thread(target=burn)
     busy.start()
     try:
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(5):
             await asyncio.gather(
                 *(
                     store.append([event("y" * 300)], writer=lease, at=2)
@@ -365,8 +365,8 @@ async def test_reading_and_writing_go_on_beside_a_busy_interpreter(tmp_path: Pat
                     for lease in leases
                 )
             )
-        async with asyncio.timeout(2):
-            assert len(await entries(store, threads[0])) == 8011
+        async with asyncio.timeout(5):
+            assert len(await entries(store, threads[0])) == 20_011
     finally:
         idle.set()
         busy.join()

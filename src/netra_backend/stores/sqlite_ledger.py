@@ -19,29 +19,10 @@ from netra_backend.stores.decisions import decided, taken_up
 from netra_backend.stores.sqlite_erasure import erase_thread, prepare_erasure
 from netra_backend.stores.sqlite_queries import HEAD, find_interrupt, find_run, find_thread
 from netra_backend.stores.sqlite_schema import NOW
+from netra_backend.stores.sqlite_tail import Tail
 
 REFUSALS = (NetraError, IllegalMove, ValueError, OverflowError)
 """What one operation raises without harm to the others of its transaction."""
-
-_COLUMNS = 5
-_BATCH = 1024
-"""Entries that one INSERT takes at most: 5,120 of SQLite's 32,766 variables."""
-
-
-def _insert(rows: int) -> str:
-    """Return the INSERT of `rows` entries, of which those with a null id are left out.
-
-    A statement per entry would give up the interpreter's lock per entry, and beside a busy event
-    loop wait up to 5 ms each time to get it back. Padding keeps the prepared statements few.
-    ROLLBACK, unlike the default, needs no copy of each page to undo the statement alone.
-    """
-    values = ",".join(["(?,?,?,?,?)"] * rows)
-    return (
-        f"INSERT OR ROLLBACK INTO entries SELECT * FROM (VALUES {values}) WHERE column1 IS NOT NULL"
-    )
-
-
-_INSERTS = {1 << power: _insert(1 << power) for power in range(_BATCH.bit_length())}
 
 
 @dataclass(slots=True)
@@ -68,6 +49,7 @@ class Ledger:
         self._execute = connection.execute
         self._held: dict[RunKey, _Held] = {}
         self._entries: list[Any] = []
+        self._tail = Tail(connection)
         prepare_erasure(connection)
         self._fence = self._next("opening") << 32
         self.dead_fence = self._fence
@@ -80,9 +62,12 @@ class Ledger:
 
     def commit(self) -> None:
         """Make everything since the last commit durable, or raise sqlite3.Error."""
-        if len(self._entries) > _BATCH * _COLUMNS:
+        move_is_due = self._tail.is_due
+        if move_is_due or not self._tail.fits(self._entries):
             self._begin()
         self._write_entries()  # outside a transaction, one statement is one transaction
+        if move_is_due:
+            self._tail.move()
         if self._connection.in_transaction:
             self._execute("COMMIT")
 
@@ -103,18 +88,13 @@ class Ledger:
             self._execute("BEGIN IMMEDIATE")
 
     def _write_entries(self) -> None:
-        size = _BATCH * _COLUMNS
-        for start in range(0, len(self._entries), size):
-            batch = self._entries[start : start + size]
-            count = len(batch) // _COLUMNS
-            rows = 1 << (count - 1).bit_length()
-            batch.extend([None] * ((rows - count) * _COLUMNS))
-            self._execute(_INSERTS[rows], batch)
+        self._tail.write(self._entries)
         self._entries.clear()
 
     def _forget(self) -> None:
         self._held.clear()
         self._entries.clear()
+        self._tail.forget()
 
     @contextmanager
     def _operation(self) -> Iterator[None]:
@@ -240,6 +220,7 @@ class Ledger:
             (thread,) = row
             for run in self._execute("SELECT owner, name FROM runs WHERE thread = ?", row):
                 self._held.pop(RunKey(*run), None)
+            self._tail.clear()
             erase_thread(self._connection, thread)
             self.scrub_due = True
             return True

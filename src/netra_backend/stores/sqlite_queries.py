@@ -24,8 +24,10 @@ from netra_backend.core.run import Run, RunStatus
 OFFSETS = (1 << 32) - 1
 """The part of an entry's id that is its offset, and the largest offset."""
 
-HEAD = f"""(SELECT coalesce(max(e.id) & {OFFSETS}, 0) FROM entries e
-    WHERE e.id BETWEEN t.id << 32 AND (t.id << 32) + {OFFSETS})"""
+_PLACE = f"BETWEEN t.id << 32 AND (t.id << 32) + {OFFSETS}"
+
+HEAD = f"""(SELECT coalesce((SELECT max(id) FROM tail WHERE id {_PLACE}),
+    (SELECT max(id) FROM entries WHERE id {_PLACE}), 0) & {OFFSETS})"""
 """SQL for the offset of the newest entry of thread ``t``."""
 
 _THREAD = f"SELECT owner, name, title, created_at, updated_at, epoch, {HEAD} FROM threads t"
@@ -37,14 +39,24 @@ _INTERRUPT = """SELECT t.owner, t.name, i.name, r.name, i.agent, i.question, i.d
     i.status, i.answer, i.resumed_by
     FROM interrupts i JOIN threads t ON t.id = i.thread JOIN runs r ON r.id = i.run"""
 
-_ENTRIES = f"""SELECT max(epoch), json_group_array(id & {OFFSETS}), json_group_array(run),
-    json_group_array(at), json_group_array(type), json_group_array(length(data)),
-    CAST(group_concat(CAST(data AS TEXT), '') AS BLOB)
-    FROM (SELECT t.epoch, e.id, r.name AS run, e.at, e.type, e.data
-        FROM threads t
-        JOIN entries e ON e.id BETWEEN (t.id << 32) + ? AND (t.id << 32) + {OFFSETS}
-        JOIN runs r ON r.id = e.run
-        WHERE t.owner = ? AND t.name = ? ORDER BY e.id LIMIT ?)"""
+# Scalar subqueries, not joins: so SQLite reads both tables in their order and stops at the limit.
+_ENTRIES = f"""WITH t AS MATERIALIZED (
+        SELECT epoch, (id << 32) + ?3 AS first, (id << 32) + {OFFSETS} AS last,
+            coalesce((SELECT max(id) FROM entries WHERE id {_PLACE}), 0) AS placed
+        FROM threads t WHERE owner = ?1 AND name = ?2
+    )
+    SELECT (SELECT epoch FROM t), json_group_array(id & {OFFSETS}),
+        json_group_array((SELECT name FROM runs WHERE runs.id = run)), json_group_array(at),
+        json_group_array(type), json_group_array(length(data)),
+        CAST(group_concat(CAST(data AS TEXT), '') AS BLOB)
+    FROM (
+        SELECT id, run, at, type, data FROM entries
+        WHERE id BETWEEN (SELECT first FROM t) AND (SELECT last FROM t)
+        UNION ALL
+        SELECT id, run, at, type, data FROM tail
+        WHERE id BETWEEN (SELECT max(first, placed + 1) FROM t) AND (SELECT last FROM t)
+        ORDER BY id LIMIT ?4
+    )"""
 
 _PAGE = f"""SELECT json_group_array(json_array(name, title, created_at, updated_at, epoch, head))
     FROM (SELECT name, title, created_at, updated_at, epoch, {HEAD} AS head FROM threads t
@@ -65,9 +77,9 @@ def read_entries(
 ) -> Sequence[Entry]:
     """Return at most `limit` entries of the thread with offsets greater than `after`."""
     first = min(after, OFFSETS) + 1
-    row = connection.execute(_ENTRIES, (first, *thread, limit)).fetchone()
+    row = connection.execute(_ENTRIES, (*thread, first, limit)).fetchone()
     epoch, offsets, runs, times, types, lengths, data = row
-    if epoch is None:
+    if data is None:
         return []
     ends = accumulate(_numbers(lengths), initial=0)
     return [

@@ -64,6 +64,16 @@ MIGRATIONS = (
         data BLOB NOT NULL
     );
 
+    -- Entries that are not in their place yet, in the order of their arrival: see sqlite_tail.
+    CREATE TABLE tail (
+        seq INTEGER PRIMARY KEY,
+        id INTEGER NOT NULL UNIQUE,
+        run INTEGER NOT NULL,
+        at INTEGER NOT NULL,
+        type TEXT NOT NULL,
+        data BLOB NOT NULL
+    );
+
     CREATE TABLE interrupts (
         id INTEGER PRIMARY KEY,
         thread INTEGER NOT NULL REFERENCES threads (id),

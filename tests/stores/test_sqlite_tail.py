@@ -1,0 +1,162 @@
+"""Entries on their way to their place are read as if they were there."""
+
+import asyncio
+import random
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from netra_backend.core.events import Event
+from netra_backend.core.ids import ThreadKey
+from netra_backend.core.ports import Store
+from netra_backend.core.run import Lease
+from netra_backend.errors import StoreFailed
+from netra_backend.stores import sqlite_tail
+from netra_backend.stores.sqlite import SqliteStore
+from netra_backend.stores.sqlite_files import open_reader
+from netra_backend.testing.log_contract import LogContract
+from netra_backend.testing.scenario import a_thread, dense, entries, event, start
+
+LATE = 2**70
+"""A time that SQLite cannot keep: an append at it makes the commit fail."""
+
+
+@pytest.fixture(autouse=True)
+def moves_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a move begin with every twentieth entry and take several commits."""
+    monkeypatch.setattr(sqlite_tail, "LENGTH", 20)
+    monkeypatch.setattr(sqlite_tail, "_SLICE", 3)
+
+
+@pytest.fixture
+def counted(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    (tmp_path / "netra.db").touch()
+    connection = open_reader(tmp_path / "netra.db")
+    yield connection
+    connection.close()
+
+
+def count(connection: sqlite3.Connection, table: str) -> int:
+    return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])  # noqa: S608
+
+
+class TestSqliteStoreThatMovesOften(LogContract):
+    """The contract, with entries that move all the time."""
+
+    def make_store(self, directory: Path) -> Store:
+        """Return a store in `directory`."""
+        return SqliteStore(directory)
+
+
+@pytest.mark.anyio
+async def test_entries_get_to_their_place_and_the_tail_stays_short(
+    tmp_path: Path, counted: sqlite3.Connection
+) -> None:
+    store = SqliteStore(tmp_path)
+    await store.open()
+    leases = [await start(store, a_thread(), "r") for _ in range(10)]
+    for _ in range(100):
+        await asyncio.gather(*(store.append([event("x")], writer=lease, at=2) for lease in leases))
+    # A move copies what was there when it began, at two entries for one that arrives.
+    assert count(counted, "tail") < 4 * (20 + 10)
+    for _ in range(100):
+        await store.probe()
+    assert count(counted, "tail") < 20
+    for lease in leases:
+        assert len(await entries(store, lease.thread)) == 101
+    await store.close()
+
+
+@pytest.mark.anyio
+async def test_deleting_empties_the_tail(tmp_path: Path, counted: sqlite3.Connection) -> None:
+    store = SqliteStore(tmp_path)
+    await store.open()
+    gone, stays = [await start(store, a_thread(), "r") for _ in range(2)]
+    for lease in (gone, stays):
+        await store.append([event("x")] * 5, writer=lease, at=2)
+    assert count(counted, "tail") == 12
+    await store.delete_thread(gone.thread)
+    assert (count(counted, "tail"), count(counted, "entries")) == (0, 6)
+    dense(await entries(store, stays.thread))
+    await store.close()
+
+
+class History:
+    """A random history of a store, and what every thread has to be after it."""
+
+    def __init__(self, store: SqliteStore, seed: int) -> None:
+        self._store = store
+        self._random = random.Random(seed)
+        self._leases: list[Lease] = []
+        self._logs: defaultdict[ThreadKey, list[Event]] = defaultdict(list)
+        self._number = 0
+
+    async def go_on(self, steps: int) -> None:
+        actions = [self._append] * 12 + [self._read] * 6 + [self._create] * 2
+        actions += [self._delete, self._fail, self._reopen]
+        for _ in range(3):
+            await self._create()
+        for _ in range(steps):
+            await self._random.choice(actions)()
+        for lease in self._leases:
+            await self._check(lease.thread, 0, 10_000)
+
+    def _events(self) -> list[Event]:
+        self._number += 1
+        return [event(f"{self._number} {n}") for n in range(self._random.randint(1, 9))]
+
+    async def _create(self) -> None:
+        lease = await start(self._store, a_thread(), "r")
+        self._leases.append(lease)
+        self._logs[lease.thread].append(event("started"))
+
+    async def _append(self) -> None:
+        chosen = self._random.choices(self._leases, k=self._random.randint(1, 9))
+        calls = []
+        for lease in chosen:
+            batch = self._events()
+            calls.append(self._store.append(batch, writer=lease, at=2))
+            self._logs[lease.thread] += batch
+        await asyncio.gather(*calls)
+
+    async def _fail(self) -> None:
+        lease = self._random.choice(self._leases)
+        with pytest.raises(StoreFailed):
+            await self._store.append(self._events(), writer=lease, at=LATE)
+
+    async def _delete(self) -> None:
+        if len(self._leases) > 3:
+            lease = self._leases.pop(self._random.randrange(len(self._leases)))
+            await self._store.delete_thread(lease.thread)
+            assert await entries(self._store, lease.thread) == []
+
+    async def _reopen(self) -> None:
+        await self._store.close()
+        await self._store.open()
+
+    async def _read(self) -> None:
+        thread = self._random.choice(self._leases).thread
+        after = self._random.randint(0, len(self._logs[thread]) + 2)
+        await self._check(thread, after, self._random.choice([0, 1, 5, 1000]))
+
+    async def _check(self, thread: ThreadKey, after: int, limit: int) -> None:
+        log = self._logs[thread]
+        page = await self._store.read(thread, after, limit)
+        assert [entry.event for entry in page] == log[after : after + limit]
+        last = min(len(log), after + limit)
+        assert [entry.position.offset for entry in page] == [*range(after + 1, last + 1)]
+        found = await self._store.thread(thread)
+        assert found is not None
+        assert found.head.offset == len(log)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("seed", range(5))
+async def test_a_random_history_is_read_as_it_was_written(tmp_path: Path, seed: int) -> None:
+    store = SqliteStore(tmp_path)
+    await store.open()
+    await History(store, seed).go_on(steps=250)
+    await store.close()
