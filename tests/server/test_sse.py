@@ -1,0 +1,290 @@
+"""Runs as server-sent events: positions, resumption at every place, and leaving without harm."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from ag_ui.core import BaseEvent, CustomEvent, RunAgentInput
+
+from netra_backend.agents.base import Reasoning, Text, ToolCall
+from netra_backend.errors import CloseCode
+from netra_backend.server import sse
+from netra_backend.server.lane import LaneClosed
+from netra_backend.server.sse import SseLane
+from netra_backend.stores.memory import MemoryStore
+from netra_backend.stores.sqlite import SqliteStore
+from netra_backend.testing.scripted_agent import Gate, ScriptedAgent, answer, endless
+from tests.client import BOUND, client, offset, read_log, run_input
+from tests.http import SseEvent, http, sse_events, sse_stream
+from tests.live import Live, live
+from tests.server.agents import echo
+
+pytestmark = pytest.mark.anyio
+
+
+async def varied(given: RunAgentInput) -> AsyncIterator[BaseEvent]:
+    """Think, call a tool, and answer in many deltas, some of which are not plain."""
+    thought, call, said = Reasoning(), ToolCall("look"), Text()
+    for event in (*thought.start(), *thought.add("hm "), *thought.add("hm"), *thought.end()):
+        yield event
+    for event in (*call.start(), *call.add('{"a"'), *call.add(":1}"), *call.end()):
+        yield event
+    for event in call.result("line one\n\ndata: line two\r\n\u2028: not a comment"):
+        yield event
+    for event in said.start():
+        yield event
+    for word in ("one ", "two ", "three ", "four "):
+        for event in said.add(word):
+            yield event
+        await asyncio.sleep(0)
+    yield CustomEvent(name="netra.test", value={"\n": "\r\n"})
+    for event in (*said.add("five"), *said.end()):
+        yield event
+
+
+def rest_after(log: Sequence[dict[str, Any]], position: str) -> list[dict[str, Any]]:
+    return [entry for entry in log if offset(entry["id"]) > offset(position)]
+
+
+def assert_same(events: Sequence[SseEvent], entries: Sequence[dict[str, Any]]) -> None:
+    """Fail unless the events say exactly what the entries do: each once, in order."""
+    left = list(entries)
+    for event in events:
+        covered = [entry for entry in left if offset(entry["id"]) <= offset(event.id)]
+        assert covered, f"{event.id} came twice, or out of order"
+        left = left[len(covered) :]
+        assert covered[-1]["id"] == event.id
+        if len(covered) == 1:
+            assert event.chunk == covered[0]["chunk"]
+            continue
+        deltas = "".join(entry["chunk"]["delta"] for entry in covered)
+        assert event.chunk == {**covered[0]["chunk"], "delta": deltas}
+    assert left == []
+
+
+async def post(
+    browser: httpx.AsyncClient, run: str = "r", after: str | None = None, **options: Any
+) -> httpx.Response:
+    headers = {"Last-Event-ID": after} if after is not None else {}
+    return await browser.post("/agui/agent", json=run_input("t", run), headers=headers, **options)
+
+
+async def log_of(server: Live) -> list[dict[str, Any]]:
+    log = await read_log(server.url, server.token(), "t")
+    assert log is not None
+    return log
+
+
+async def test_a_run_is_streamed_with_the_position_of_each_event(tmp_path: Path) -> None:
+    async with (
+        live({"agent": varied}, tmp_path, store=SqliteStore(tmp_path), coalesce_ms=0) as server,
+        http(server.url, server.token()) as browser,
+    ):
+        answered = await post(browser)
+        log = await log_of(server)
+
+    assert answered.status_code == 200
+    assert answered.headers["content-type"] == "text/event-stream; charset=utf-8"
+    assert answered.headers["cache-control"] == "no-cache"
+    assert answered.headers["x-accel-buffering"] == "no"
+    events = sse_events(answered.text)
+    assert_same(events, log)
+    assert events[0].chunk["type"] == "RUN_STARTED"
+    assert events[-1].chunk["type"] == "RUN_FINISHED"
+    assert answered.text.count("\n\n") == len(events)
+    assert {line.split(" ")[0] for line in answered.text.split("\n")} == {"id:", "data:", ""}
+    assert "\r" not in answered.text
+
+
+async def test_every_position_is_resumed_with_exactly_the_rest(tmp_path: Path) -> None:
+    async with (
+        live({"agent": varied}, tmp_path, store=SqliteStore(tmp_path), coalesce_ms=0) as server,
+        http(server.url, server.token()) as browser,
+    ):
+        await post(browser, "before")
+        await post(browser, "r")
+        await post(browser, "after")
+        log = await log_of(server)
+        own = [entry for entry in log if entry["run"] == "r"]
+        whole = await post(browser, "r")
+        assert_same(sse_events(whole.text), own)
+        for entry in own[:-1]:
+            resumed = await post(browser, "r", after=entry["id"])
+            assert resumed.status_code == 200
+            assert_same(sse_events(resumed.text), rest_after(own, entry["id"]))
+        ended = await post(browser, "r", after=own[-1]["id"])
+        later = await post(browser, "r", after=log[-1]["id"])
+
+    assert (ended.status_code, ended.content) == (204, b"")
+    assert (later.status_code, later.content) == (204, b"")
+
+
+async def test_a_running_run_is_resumed_with_what_is_missing_and_then_live(tmp_path: Path) -> None:
+    gate = Gate()
+    agent = ScriptedAgent(answer("a", "b", gate, "c"))
+    async with (
+        live({"agent": agent}, tmp_path, store=SqliteStore(tmp_path), coalesce_ms=0) as server,
+        http(server.url, server.token()) as browser,
+        http(server.url, server.token()) as other,
+    ):
+        first = asyncio.ensure_future(post(browser))
+        await asyncio.wait_for(gate.reached(), BOUND)
+        async with client(server.socket_url, server.token()) as alice:
+            await alice.follow("t")
+            await alice.until_frame(lambda f: f["chunk"].get("delta", "").endswith("b"))
+        seen = await log_of(server)
+        again = [asyncio.ensure_future(post(other, after=entry["id"])) for entry in seen]
+        attached = asyncio.ensure_future(post(other))
+        gate.open()
+        whole = sse_events((await first).text)
+        log = await log_of(server)
+
+        assert_same(whole, log)
+        assert_same(sse_events((await attached).text), log)
+        for entry, resumed in zip(seen, again, strict=True):
+            assert_same(sse_events((await resumed).text), rest_after(log, entry["id"]))
+    assert len(agent.inputs) == 1
+
+
+async def test_a_position_outside_the_run_is_refused(tmp_path: Path) -> None:
+    gate = Gate()
+    agents = {"agent": ScriptedAgent(answer("x", gate))}
+    async with (
+        live(agents, tmp_path, store=MemoryStore()) as server,
+        http(server.url, server.token()) as browser,
+        client(server.socket_url, server.token()) as alice,
+    ):
+        started = (await alice.run("t", "r"))["id"]
+        await asyncio.wait_for(gate.reached(), BOUND)
+        epoch = int(started.split("-")[0])
+        for after in (f"{epoch}-99", f"{epoch + 1}-1", f"{epoch - 1}-1", "0-0", f"{2**63 - 1}-1"):
+            refused = await post(browser, after=after)
+            assert refused.status_code == 404, after
+            assert refused.json()["error"]["code"] == "not_found"
+        for after in ("", "x", "1", f"{epoch}-", f"{epoch}-1-1", f"{epoch}-01", f"1-{2**63}"):
+            refused = await post(browser, after=after)
+            assert refused.status_code == 422, after
+            assert refused.json()["error"]["where"] == "$.Last-Event-ID"
+        gate.open()
+        await alice.follow("t")
+        await alice.until("RUN_FINISHED")
+        async with http(server.url, server.token()) as later:
+            second = sse_events((await post(later, "r2")).text)
+            refused = await post(later, "r2", after=started)
+            assert refused.status_code == 404
+            before = f"{epoch}-{offset(second[0].id) - 1}"
+            whole = await post(later, "r2", after=before)
+            assert sse_events(whole.text)[0].id == second[0].id
+
+
+async def test_leaving_does_not_stop_the_run_and_leaves_no_follower(tmp_path: Path) -> None:
+    gate = Gate()
+    agent = ScriptedAgent(answer("a", gate, "b"))
+    async with live({"agent": agent}, tmp_path, store=MemoryStore()) as server:
+        hub = server.app._house.hub
+        async with http(server.url, server.token()) as browser:
+            async with browser.stream("POST", "/agui/agent", json=run_input("t", "r")) as stream:
+                events = sse_stream(stream)
+                seen = [await anext(events) for _ in range(3)]
+                assert hub.followers == 1
+            async with asyncio.timeout(BOUND):
+                while hub.followers:  # noqa: ASYNC110 - the server's own state has no event
+                    await asyncio.sleep(0)
+            gate.open()
+            rest = sse_events((await post(browser, after=seen[-1].id)).text)
+
+    assert [event.chunk["type"] for event in rest] == [
+        "TEXT_MESSAGE_CONTENT",
+        "TEXT_MESSAGE_END",
+        "RUN_FINISHED",
+    ]
+    assert rest[0].chunk["delta"] == "b"
+
+
+async def test_a_silent_stream_is_kept_open_by_comments(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sse, "HEARTBEAT", 0.02)
+    gate = Gate()
+    async with (
+        live({"agent": ScriptedAgent(answer("a", gate))}, tmp_path, store=MemoryStore()) as server,
+        http(server.url, server.token()) as browser,
+        browser.stream("POST", "/agui/agent", json=run_input("t", "r")) as stream,
+    ):
+        got = ""
+        async with asyncio.timeout(BOUND):
+            async for part in stream.aiter_text():
+                got += part
+                if got.count(": still here\n\n") == 3:
+                    gate.open()
+
+    assert sse_events(got)[-1].chunk["type"] == "RUN_FINISHED"
+
+
+async def test_the_end_of_the_server_ends_the_stream_with_the_run(tmp_path: Path) -> None:
+    async with http("http://127.0.0.1", None) as browser:
+        async with live({"agent": ScriptedAgent(endless())}, tmp_path) as server:
+            headers = {"Authorization": f"Bearer {server.token()}"}
+            stream = await browser.send(
+                browser.build_request(
+                    "POST", f"{server.url}/agui/agent", json=run_input("t", "r"), headers=headers
+                ),
+                stream=True,
+            )
+            events = sse_stream(stream)
+            await anext(events)
+            await server.app.close()
+        last = [event async for event in events][-1]
+
+    assert (last.chunk["type"], last.chunk["code"]) == ("RUN_ERROR", "interrupted")
+
+
+async def test_a_run_that_a_client_names_badly_starts_nothing(tmp_path: Path) -> None:
+    agent = ScriptedAgent(answer("x"))
+    async with (
+        live({"agent": agent, "echo": echo}, tmp_path, store=MemoryStore()) as server,
+        http(server.url, server.token()) as browser,
+    ):
+        for body in (
+            run_input("t", ""),
+            run_input("", "r"),
+            {**run_input("t", "r"), "messages": 1},
+        ):
+            refused = await browser.post("/agui/agent", json=body)
+            assert refused.status_code == 422
+            assert refused.headers["content-type"] == "application/json"
+        listed = (await browser.get("/threads")).json()["threads"]
+
+    assert (listed, agent.inputs) == ([], [])
+
+
+# --- the lane of a response --------------------------------------------------------------------
+
+
+async def test_a_lane_that_nobody_takes_from_is_full() -> None:
+    lane = SseLane(high_water=10)
+    lane.send(b"0123456789")
+    assert lane.full
+    assert lane.buffered == len(b"data: 0123456789\n\n")
+    waiting = asyncio.ensure_future(lane.room())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+
+    parts = lane.parts()
+    assert await anext(parts) == b"data: 0123456789\n\n"
+    await asyncio.wait_for(waiting, BOUND)
+    assert not lane.full
+
+
+async def test_a_lane_that_was_closed_takes_nothing_and_hands_out_what_it_has() -> None:
+    lane = SseLane(high_water=1)
+    lane.send(b"last")
+    await lane.close(CloseCode.RESTARTING)
+    lane.send(b"late")
+
+    assert [part async for part in lane.parts()] == [b"data: last\n\n"]
+    with pytest.raises(LaneClosed):
+        await lane.room()
