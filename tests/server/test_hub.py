@@ -1,0 +1,136 @@
+"""The hub: every follower of a thread gets what is published, in order, and nobody else does."""
+
+import asyncio
+import json
+
+import pytest
+
+from netra_backend.core.events import Entry, event_from_json
+from netra_backend.core.ids import RunId, ThreadId, ThreadKey, UserId
+from netra_backend.core.positions import Position
+from netra_backend.server.batch import Batch
+from netra_backend.server.hub import SLICE, Hub
+from netra_backend.stores.local_bus import LocalBus
+
+pytestmark = pytest.mark.anyio
+
+ALICE, BOB = (ThreadKey(UserId(user), ThreadId("t")) for user in ("alice", "bob"))
+
+
+def entry(offset: int) -> Entry:
+    event = {"type": "TEXT_MESSAGE_CONTENT", "messageId": "m", "delta": str(offset)}
+    data = event_from_json(json.dumps(event).encode())
+    return Entry(Position(1, offset), RunId("r"), 0, data)
+
+
+class Notebook:
+    """A follower that notes what it is given."""
+
+    def __init__(self) -> None:
+        self.batches: list[Batch] = []
+        self.deleted = 0
+
+    @property
+    def offsets(self) -> list[int]:
+        return [piece.last.offset for batch in self.batches for piece in batch.pieces]
+
+    def deliver(self, batch: Batch) -> None:
+        self.batches.append(batch)
+
+    def thread_deleted(self) -> None:
+        self.deleted += 1
+
+
+async def settled() -> None:
+    """Let the loop run everything that is due."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_only_the_followers_of_a_thread_hear_of_it() -> None:
+    bus = LocalBus()
+    hub = Hub(bus)
+    alices, bobs = Notebook(), Notebook()
+    hub.add(ALICE, alices)
+    hub.add(BOB, bobs)
+    bus.publish(ALICE, [entry(1), entry(2)])
+    bus.publish(BOB, [entry(1)])
+    bus.publish(ThreadKey(UserId("alice"), ThreadId("other")), [entry(9)])
+    await settled()
+
+    assert (alices.offsets, bobs.offsets) == ([1, 2], [1])
+    assert (hub.followers, repr(hub)) == (2, "<Hub 2 threads, 2 followers>")
+
+
+async def test_all_followers_share_one_batch() -> None:
+    bus = LocalBus()
+    hub = Hub(bus)
+    followers = [Notebook() for _ in range(3)]
+    for follower in followers:
+        hub.add(ALICE, follower)
+    bus.publish(ALICE, [entry(1)])
+    await settled()
+
+    assert len({id(follower.batches[0]) for follower in followers}) == 1
+
+
+async def test_many_followers_are_served_in_slices_and_in_order() -> None:
+    """While a slice waits, more is published, and followers come and go."""
+    bus = LocalBus()
+    hub = Hub(bus)
+    followers = [Notebook() for _ in range(2 * SLICE + 1)]
+    for follower in followers:
+        hub.add(ALICE, follower)
+    bus.publish(ALICE, [entry(1)])
+    assert [len(follower.batches) for follower in followers].count(1) == SLICE
+    bus.publish(ALICE, [entry(2)])
+    late = Notebook()
+    hub.add(ALICE, late)
+    bus.publish(ALICE, [entry(3)])
+    await settled()
+
+    assert [follower.offsets for follower in followers] == [[1, 2, 3]] * len(followers)
+    # It came after the first batch was appended, which it finds in the log.
+    assert late.offsets == [2, 3]
+
+
+async def test_who_is_removed_hears_nothing_more() -> None:
+    bus = LocalBus()
+    hub = Hub(bus)
+    gone, there = Notebook(), Notebook()
+    hub.add(ALICE, gone)
+    hub.add(ALICE, there)
+    for _ in range(2):
+        hub.remove(ALICE, gone)
+    hub.remove(BOB, gone)
+    bus.publish(ALICE, [entry(1)])
+    hub.remove(ALICE, there)
+    bus.publish(ALICE, [entry(2)])
+    await settled()
+
+    assert (gone.offsets, there.offsets) == ([], [1])
+    assert repr(hub) == "<Hub 0 threads, 0 followers>"
+
+
+async def test_a_deletion_is_told_to_all_followers_of_the_thread() -> None:
+    bus = LocalBus()
+    hub = Hub(bus)
+    alices, bobs = Notebook(), Notebook()
+    hub.add(ALICE, alices)
+    hub.add(BOB, bobs)
+    bus.publish(ALICE, [])
+    await settled()
+
+    assert (alices.deleted, bobs.deleted) == (1, 0)
+
+
+async def test_a_closed_hub_hears_nothing() -> None:
+    bus = LocalBus()
+    hub = Hub(bus)
+    follower = Notebook()
+    hub.add(ALICE, follower)
+    hub.close()
+    bus.publish(ALICE, [entry(1)])
+    await settled()
+
+    assert follower.batches == []
