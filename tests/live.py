@@ -15,6 +15,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from netra_backend.config import Settings
 from netra_backend.core.ids import UserId
@@ -74,6 +75,27 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
+async def serving(app: ASGIApp, ws: Any, **options: Any) -> AsyncIterator[int]:
+    """Run an application under uvicorn in this event loop; return the port."""
+    listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    settings = {"ws_per_message_deflate": False, "timeout_graceful_shutdown": 2, **options}
+    server = _Server(uvicorn.Config(app, ws=ws, log_config=None, lifespan="on", **settings))
+    running = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        async with asyncio.timeout(BOUND):
+            while not server.started:
+                if running.done():
+                    running.result()
+                await asyncio.sleep(0.005)
+        yield int(listener.getsockname()[1])
+    finally:
+        server.stopping.set()
+        await asyncio.wait_for(running, BOUND)
+        listener.close()
+
+
+@asynccontextmanager
 async def live(
     agents: Mapping[str, object] | None,
     data_dir: Path,
@@ -84,30 +106,11 @@ async def live(
 ) -> AsyncIterator[Live]:
     """Run a server in this event loop; `direct` chooses our lane or ASGI's ``send``."""
     app = create_app(agents, settings=Settings(data_dir=data_dir, **settings), store=store)
-    listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    config = uvicorn.Config(
-        app,
-        ws=Protocol if direct else "websockets-sansio",
-        log_config=None,
-        lifespan="on",
-        ws_per_message_deflate=False,
-        timeout_graceful_shutdown=2,
-    )
-    server = _Server(config)
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
-    try:
-        async with asyncio.timeout(BOUND):
-            while not server.started:
-                if serving.done():
-                    serving.result()
-                await asyncio.sleep(0.005)
-        yield Live(app, data_dir, listener.getsockname()[1])
-    finally:
-        server.stopping.set()
-        await app.drain(0)
-        await asyncio.wait_for(serving, BOUND)
-        listener.close()
+    async with serving(app, Protocol if direct else "websockets-sansio") as port:
+        try:
+            yield Live(app, data_dir, port)
+        finally:
+            await app.drain(0)
 
 
 @dataclass
