@@ -5,8 +5,7 @@ row, `logs` the same as entries of a log. To cut one anywhere, slice it. Constru
 interleave; one id may be that of a text, a reasoning message, a tool call and a tool result.
 """
 
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jsonpatch
@@ -75,22 +74,34 @@ def json_values(max_leaves: int = 5) -> st.SearchStrategy[Any]:
     )
 
 
-_NUMBER = st.integers(0, 255)
-_VALUES = json_values(3)
-_STEP = st.tuples(_NUMBER, _NUMBER, _NUMBER, texts(4), _VALUES)
+TEXTS = ["", "a", "Hel", "lo ", "é", "🦊", "\u202e", '"\\', "\0\n\x1f\x7f", "/~", "{", '"k":1}']
+VALUES: list[Any] = [
+    *[None, True, 0, -1, 2**70, 0.1, -1e300, "", "🦊\0", [], {}],
+    *[[None, [1]], {"": {"/": "~"}}, {"k": [], "l": [1]}, {"a" * 40: [{}, {"b": False}]}],
+]
 
 
-@cache
-def _steps(max_steps: int) -> st.SearchStrategy[list[Step]]:
-    # The length first: lists of an open size are short.
-    return st.integers(0, max_steps).flatmap(lambda n: st.lists(_STEP, min_size=n, max_size=n))
+@st.composite
+def steps(draw: st.DrawFn, max_steps: int) -> list[Step]:
+    """Return what a `Writer` writes from."""
+    length = draw(st.integers(0, max_steps))  # first: what has an open size is short
+    drawn = draw(st.binary(min_size=5 * length, max_size=5 * length))
+    return [
+        (action, a, b, TEXTS[text % len(TEXTS)], VALUES[value % len(VALUES)])
+        for action, a, b, text, value in batched(drawn, 5)
+    ]
+
+
+def batched(drawn: bytes, size: int) -> Iterator[Sequence[int]]:
+    """Yield the numbers, so many at a time."""
+    return (drawn[at : at + size] for at in range(0, len(drawn), size))
 
 
 @st.composite
 def runs(draw: st.DrawFn, *, chunks: bool = False, max_steps: int = 40) -> list[JsonObject]:
     """Return one legal run of a new thread; with `chunks`, some of it in ``*_CHUNK`` form."""
     writer = Writer("run-1", "r", chunks=chunks)
-    writer.write(draw(_steps(max_steps)), draw(_VALUES), draw(st.integers(0, 5)))
+    writer.write(draw(steps(max_steps)), draw(st.sampled_from(VALUES)), draw(st.integers(0, 5)))
     return writer.events
 
 
@@ -101,7 +112,7 @@ def threads(draw: st.DrawFn, *, max_runs: int = 3, max_steps: int = 25) -> list[
     before: Writer | None = None
     for number in range(draw(st.integers(1, max_runs))):
         writer = Writer(f"run-{number}", f"r{number}", before=before)
-        writer.write(draw(_steps(max_steps)), draw(_VALUES), draw(st.integers(0, 5)))
+        writer.write(draw(steps(max_steps)), draw(st.sampled_from(VALUES)), draw(st.integers(0, 5)))
         written.append(writer.events)
         before = writer
     return written

@@ -33,7 +33,8 @@ MAX_PROBLEMS = 1_000
 
 _decoder: msgspec.json.Decoder[ClientFrame] = msgspec.json.Decoder(ClientFrame)
 _encode = msgspec.json.Encoder().encode
-_request = msgspec.json.Decoder(dict[str, Raw]).decode
+_object = msgspec.json.Decoder(dict[str, Any]).decode
+_raw_object = msgspec.json.Decoder(dict[str, Raw]).decode
 _BRACKETS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 _WHERE = re.compile(r" - at `(\$[^`]*)`\Z")
 
@@ -73,7 +74,7 @@ def decode_input(raw: bytes, *, where: str = "$.input") -> RunAgentInput:
     """
     try:
         _check(raw)
-        given = msgspec.json.decode(raw)
+        given = _object(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _refusal(error, code=ErrorCode.BAD_INPUT, root=where) from error
     try:
@@ -174,7 +175,7 @@ def _short(text: str) -> str:
 def _request_of(data: bytes) -> str | None:
     """Return the ``request`` of a command that is otherwise wrong, if it has a usable one."""
     try:
-        request = msgspec.json.decode(_request(data).get("request", b"null"))
+        request = msgspec.json.decode(_raw_object(data).get("request", b"null"))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     if isinstance(request, str) and 1 <= len(request) <= MAX_REQUEST_LENGTH:
