@@ -1,0 +1,263 @@
+"""The application as a whole: put together, mounted, opened once, drained and closed."""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from netra_backend.config import Settings
+from netra_backend.errors import ConfigError, StoreFailed
+from netra_backend.server.app import NetraApp, create_app
+from netra_backend.server.lane import Protocol
+from netra_backend.stores.memory import MemoryStore
+from netra_backend.stores.sqlite import SqliteStore
+from netra_backend.testing.scripted_agent import ScriptedAgent, endless
+from tests.client import BOUND, client, run_input
+from tests.http import http, sse_events
+from tests.live import Live, live, serving, token
+from tests.server.agents import echo
+from tests.watched_store import WatchedStore
+
+pytestmark = pytest.mark.anyio
+
+REMOTE = re.compile(r"(?:src|href)=[\"']?(?:https?:)?//|@import|url\(['\"]?(?:https?:)?//")
+INLINE = re.compile(r"<script(?![^>]*\bsrc=)[^>]*>|<style|\son\w+=|\sstyle=|javascript:", re.I)
+
+
+def netra(tmp_path: Path, **settings: Any) -> NetraApp:
+    return create_app({"echo": echo}, settings=Settings(data_dir=tmp_path, **settings))
+
+
+# --- headers ---------------------------------------------------------------------------------
+
+
+async def test_every_answer_has_the_headers_that_guard_the_page(tmp_path: Path) -> None:
+    async with (
+        live({"echo": echo}, tmp_path, store=MemoryStore()) as server,
+        http(server.url, server.token()) as browser,
+    ):
+        for path in ("/", "/page/app.js", "/docs", "/threads", "/openapi.json", "/nothing"):
+            headers = (await browser.get(path)).headers
+            policy = dict(
+                part.strip().split(" ", 1) for part in headers["content-security-policy"].split(";")
+            )
+            assert policy["default-src"] == "'none'"
+            assert policy["script-src"] == "'self'"
+            assert policy["style-src"] == "'self'"
+            assert policy["connect-src"] == "'self'"
+            assert policy["base-uri"] == policy["form-action"] == "'none'"
+            assert policy["frame-ancestors"] == "'none'"
+            assert not re.search(r"unsafe|\*|https?:", headers["content-security-policy"])
+            assert headers["x-content-type-options"] == "nosniff"
+            assert headers["referrer-policy"] == "no-referrer"
+            assert headers["cross-origin-opener-policy"] == "same-origin"
+
+
+async def test_the_page_needs_nothing_that_its_policy_forbids(tmp_path: Path) -> None:
+    async with (
+        live({"echo": echo}, tmp_path, store=MemoryStore()) as server,
+        http(server.url, None) as browser,
+    ):
+        for path in ("/", "/docs"):
+            page = (await browser.get(path)).text
+            assert INLINE.search(page) is None
+            assert REMOTE.search(page) is None
+            assets = re.findall(r'(?:src|href)="([^"#]+)"', page)
+            assert assets
+            for asset in assets:
+                got = await browser.get(f"/{asset.removeprefix('./').lstrip('/')}")
+                assert got.status_code == 200, asset
+
+
+async def test_each_answer_has_a_correlation_id_of_its_own(tmp_path: Path) -> None:
+    async with (
+        live({"echo": echo}, tmp_path, store=MemoryStore()) as server,
+        http(server.url, server.token(), headers={"X-Correlation-Id": "mine"}) as browser,
+    ):
+        got = [(await browser.get("/threads")).headers["x-correlation-id"] for _ in range(3)]
+
+    assert len(set(got)) == 3
+    assert all(re.fullmatch(r"[0-9a-f]{16}", one) for one in got)
+
+
+# --- mounted ---------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def mounted(tmp_path: Path, how: str) -> AsyncIterator[Live]:
+    """Serve an application that has another route, and Netra mounted in it."""
+    app = netra(tmp_path)
+    lifespan = app.lifespan if how.endswith("with its lifespan") else None
+    if how.startswith("FastAPI"):
+        outer: Any = FastAPI(lifespan=lifespan)
+
+        @outer.get("/api/own")
+        def own() -> dict[str, str]:
+            return {"own": "yes"}
+
+        outer.mount("/", app)
+    else:
+        outer = Starlette(routes=[Mount("/", app)], lifespan=lifespan)
+    async with serving(outer, Protocol) as port:
+        try:
+            yield Live(app, tmp_path, port)
+        finally:
+            await app.drain(0)
+            await app.close()
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        f"{framework} {lifespan} its lifespan"
+        for framework in ("FastAPI", "Starlette")
+        for lifespan in ("with", "without")
+    ],
+)
+async def test_it_works_mounted_in_another_application(tmp_path: Path, how: str) -> None:
+    async with (
+        mounted(tmp_path, how) as server,
+        http(server.url, server.token()) as browser,
+        client(server.socket_url, server.token()) as alice,
+    ):
+        await alice.run("t", "r", "one two")
+        await alice.follow("t")
+        await alice.until("RUN_FINISHED")
+        again = await browser.post("/agui/echo", json=run_input("t", "r"))
+        ready = await browser.get("/health/ready")
+        missing = await browser.get("/nothing")
+        if how.startswith("FastAPI"):
+            assert (await browser.get("/api/own")).json() == {"own": "yes"}
+
+    assert [event.chunk for event in sse_events(again.text)][-1]["type"] == "RUN_FINISHED"
+    assert ready.status_code == 200
+    assert missing.json()["error"]["code"] == "not_found"
+
+
+async def test_it_works_under_a_path(tmp_path: Path) -> None:
+    app = netra(tmp_path)
+    outer = Starlette(routes=[Mount("/chat", app)], lifespan=app.lifespan)
+    async with serving(outer, Protocol) as port:
+        url = f"http://127.0.0.1:{port}/chat"
+        async with (
+            http(url, token(tmp_path, "alice")) as browser,
+            http(url, None) as visitor,
+            client(f"ws://127.0.0.1:{port}/chat/ws", token(tmp_path, "alice")) as alice,
+        ):
+            await alice.run("t", "r")
+            assert (await browser.get("/threads")).json()["threads"][0]["id"] == "t"
+            cookie = (await visitor.get("/")).headers["set-cookie"]
+            assert "path=/chat" in cookie.lower()
+            assert (await visitor.get("/threads")).status_code == 200
+            page = (await visitor.get("/")).text
+            for asset in re.findall(r'(?:src|href)="([^"#]+)"', page):
+                assert not asset.startswith("/"), "an absolute path leads out of the mount"
+
+
+async def test_many_first_requests_open_it_once(tmp_path: Path) -> None:
+    store = WatchedStore(MemoryStore())
+    app = create_app({"echo": echo}, settings=Settings(data_dir=tmp_path), store=store)
+    outer = Starlette(routes=[Mount("/", app)])
+    async with (
+        serving(outer, Protocol) as port,
+        http(f"http://127.0.0.1:{port}", token(tmp_path, "alice")) as browser,
+    ):
+        answers = await asyncio.gather(*(browser.get("/threads") for _ in range(20)))
+        await app.close()
+
+    assert {answered.status_code for answered in answers} == {200}
+    assert store.calls.count("open") == 1
+
+
+async def test_a_store_that_could_not_be_opened_is_tried_again(tmp_path: Path) -> None:
+    store = WatchedStore(MemoryStore())
+    app = create_app({"echo": echo}, settings=Settings(data_dir=tmp_path), store=store)
+    outer = Starlette(routes=[Mount("/", app)])
+    store.failures["open"] = StoreFailed("not yet at /secret/path")
+    async with (
+        serving(outer, Protocol) as port,
+        http(f"http://127.0.0.1:{port}", token(tmp_path, "alice")) as browser,
+    ):
+        refused = await browser.get("/threads")
+        store.failures.clear()
+        served = await browser.get("/threads")
+        await app.close()
+
+    assert refused.status_code == 503
+    assert refused.json()["error"]["code"] == "store_failed"
+    assert "secret" not in refused.text
+    assert refused.headers["x-correlation-id"] == refused.json()["error"]["correlation"]
+    assert served.status_code == 200
+
+
+# --- the end ---------------------------------------------------------------------------------
+
+
+async def test_a_drained_server_tells_every_client_and_ends_every_run(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path)
+    async with (
+        live({"agent": ScriptedAgent(endless())}, tmp_path, store=store) as server,
+        client(server.socket_url, server.token("alice")) as alice,
+        client(server.socket_url, server.token("bob")) as bob,
+    ):
+        for user in (alice, bob):
+            await user.run("t", "r")
+            await user.follow("t")
+            await user.until("TEXT_MESSAGE_CONTENT")
+        await server.app.drain(750)
+        for user in (alice, bob):
+            assert await user.notice("draining") == {"type": "draining", "retry_after_ms": 750}
+            await asyncio.wait_for(user.socket.wait_closed(), BOUND)
+            assert user.socket.close_code == 1012
+        await asyncio.gather(*(server.app.close() for _ in range(3)))
+
+    async with (
+        live({"agent": ScriptedAgent(endless())}, tmp_path) as server,
+        http(server.url, server.token()) as browser,
+    ):
+        events = (await browser.get("/threads/t/events", params={"limit": 1_000})).json()["events"]
+        run = (await browser.get("/runs/r")).json()
+
+    kinds = [event["chunk"]["type"] for event in events]
+    assert kinds[-2:] == ["TEXT_MESSAGE_END", "RUN_ERROR"]
+    assert events[-1]["chunk"]["code"] == "interrupted"
+    assert run["status"] == "interrupted"
+
+
+# --- what it is made of ------------------------------------------------------------------------
+
+
+def test_no_agents_are_an_error_and_none_given_are_the_docs_agent(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path)
+    with pytest.raises(ConfigError, match="agents is empty"):
+        create_app({}, settings=settings)
+    with pytest.raises(ConfigError):
+        create_app({"bad": 1}, settings=settings)
+    app = create_app(settings=settings)
+    assert app._house.runner.agents == ["docs"]
+
+
+async def test_agents_are_offered_in_their_order(tmp_path: Path) -> None:
+    agents = {"b": echo, "a": ScriptedAgent(endless())}
+    async with (
+        live(agents, tmp_path, store=MemoryStore()) as server,
+        client(server.socket_url, server.token()) as alice,
+        http(server.url, server.token()) as browser,
+    ):
+        assert alice.ready["agents"] == ["b", "a"]
+        await alice.run("t", "r1")
+        await alice.run("u", "r2", agent="a")
+        runs = [(await browser.get(f"/runs/{name}")).json()["agent"] for name in ("r1", "r2")]
+
+    assert runs == ["b", "a"]
+    assert json.dumps(alice.ready["limits"]) == json.dumps(
+        {"frame_bytes": 1_048_576, "id_length": 128, "followed_threads": 64}
+    )

@@ -1,0 +1,290 @@
+"""A follower: every entry once and in order, from the log or live, whatever its lane does."""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from netra_backend.core.events import Entry, event_from_json
+from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, UserId
+from netra_backend.core.ports import Log, NewRun
+from netra_backend.core.positions import Position
+from netra_backend.core.resume import pieces
+from netra_backend.core.run import Lease
+from netra_backend.errors import CloseCode, StoreFailed
+from netra_backend.server.batch import Batch
+from netra_backend.server.follower import FollowerState, ThreadFollower
+from netra_backend.server.lane import LaneClosed
+from netra_backend.server.metrics import BEHIND, LEAKS
+from netra_backend.stores.memory import MemoryStore
+from tests.client import BOUND
+
+pytestmark = pytest.mark.anyio
+
+ALICE = UserId("alice")
+KEY = ThreadKey(ALICE, ThreadId("t"))
+RUN = RunKey(ALICE, RunId("r"))
+
+
+def event(text: str):
+    body = {"type": "TEXT_MESSAGE_CONTENT", "messageId": "m", "delta": text}
+    return event_from_json(json.dumps(body).encode())
+
+
+class Paper:
+    """A lane that keeps what is written; a test says when it is full or closed."""
+
+    def __init__(self) -> None:
+        self.pieces: list[tuple[int, int]] = []
+        self.text = ""
+        self.full = False
+        self.closed = False
+        self.buffered = 0
+        self._changed = asyncio.Condition()
+
+    def write(self, batch: Batch) -> None:
+        for piece in batch.pieces:
+            self.pieces.append((piece.first, piece.last.offset))
+            self.text += json.loads(piece.event.data)["delta"]
+
+    def send(self, payload: bytes) -> None:
+        raise AssertionError("a follower sends batches")
+
+    async def room(self) -> None:
+        async with self._changed:
+            await self._changed.wait_for(lambda: self.closed or not self.full)
+        if self.closed:
+            raise LaneClosed
+
+    async def close(self, code: CloseCode) -> None:
+        raise AssertionError("a follower closes nothing")
+
+    def abandon(self) -> None:
+        raise AssertionError("a follower abandons nothing")
+
+    async def change(self, **values: bool) -> None:
+        async with self._changed:
+            for name, value in values.items():
+                setattr(self, name, value)
+            self._changed.notify_all()
+
+
+class Thread:
+    """A thread in a real store with one run that writes to it."""
+
+    def __init__(self, store: MemoryStore, lease: Lease) -> None:
+        self.store = store
+        self._lease = lease
+        self.written = 1
+
+    @classmethod
+    async def create(cls) -> "Thread":
+        store = MemoryStore()
+        await store.open_thread(KEY, "t", 0)
+        new = NewRun(RUN, KEY, "agent", "c", "node", 0, 10_000)
+        created = await store.create_run(new, [event("")])
+        assert created.lease is not None
+        return cls(store, created.lease)
+
+    async def append(self, *texts: str) -> Batch:
+        """Append one event a text; return them as they would be published."""
+        last = await self.store.append([event(text) for text in texts], writer=self._lease, at=0)
+        first = last.offset - len(texts) + 1
+        self.written = last.offset
+        return Batch(
+            KEY,
+            pieces(
+                Entry(Position(last.epoch, first + n), RUN.id, 0, event(text))
+                for n, text in enumerate(texts)
+            ),
+        )
+
+
+class Table:
+    """One follower with everything around it."""
+
+    def __init__(self, thread: Thread, log: Log | None = None, patience: float = BOUND) -> None:
+        self.lane = Paper()
+        self.failures: list[Exception] = []
+        self.deletions = 0
+        self.follower = ThreadFollower(
+            log if log is not None else thread.store,
+            self.lane,
+            KEY,
+            0,
+            user=ALICE,
+            patience=patience,
+            failed=self.failures.append,
+            deleted=self._deleted,
+        )
+
+    def _deleted(self) -> None:
+        self.deletions += 1
+
+    async def until(self, state: FollowerState) -> None:
+        async with asyncio.timeout(BOUND):
+            while self.follower.state is not state:  # noqa: ASYNC110 - it has no event
+                await asyncio.sleep(0)
+
+
+@pytest.fixture
+def leaks() -> Iterator[Callable[[], float]]:
+    """Return what counts the leaks since the test began; none stay counted for other tests."""
+    before = LEAKS._value.get()
+    yield lambda: LEAKS._value.get() - before
+    LEAKS._value.set(before)
+
+
+async def test_the_backlog_comes_merged_and_then_it_is_live() -> None:
+    thread = await Thread.create()
+    await thread.append("a", "b", "c")
+    table = Table(thread)
+    assert table.follower.state is FollowerState.BEHIND
+    await table.until(FollowerState.LIVE)
+    assert table.lane.pieces == [(1, 4)]
+
+    table.follower.deliver(await thread.append("d"))
+    table.follower.deliver(await thread.append("e", "f"))
+
+    assert table.lane.pieces == [(1, 4), (5, 5), (6, 6), (7, 7)]
+    assert table.lane.text == "abcdef"
+    assert repr(table.follower) == "<ThreadFollower t at 7, LIVE>"
+
+
+async def test_what_comes_while_it_reads_is_read_too() -> None:
+    thread = await Thread.create()
+    table = Table(thread)
+    for text in "abcdefgh":
+        table.follower.deliver(await thread.append(text))
+        await asyncio.sleep(0)
+    await table.until(FollowerState.LIVE)
+
+    assert table.lane.text == "abcdefgh"
+    assert [first for first, _ in table.lane.pieces] == [
+        1,
+        *(last + 1 for _, last in table.lane.pieces[:-1]),
+    ]
+
+
+async def test_a_batch_that_came_twice_is_written_once() -> None:
+    thread = await Thread.create()
+    table = Table(thread)
+    await table.until(FollowerState.LIVE)
+    batch = await thread.append("a")
+    for _ in range(3):
+        table.follower.deliver(batch)
+
+    assert table.lane.pieces == [(1, 1), (2, 2)]
+
+
+async def test_a_lost_batch_is_read_from_the_log() -> None:
+    thread = await Thread.create()
+    table = Table(thread)
+    await table.until(FollowerState.LIVE)
+    before = BEHIND._value.get()
+    await thread.append("lost ")
+    table.follower.deliver(await thread.append("found"))
+    assert table.follower.state is FollowerState.BEHIND
+    await table.until(FollowerState.LIVE)
+
+    assert table.lane.text == "lost found"
+    assert table.lane.pieces == [(1, 1), (2, 3)]
+    assert BEHIND._value.get() == before + 1
+
+
+async def test_a_full_lane_gets_nothing_and_then_everything_merged() -> None:
+    thread = await Thread.create()
+    table = Table(thread)
+    await table.until(FollowerState.LIVE)
+    table.lane.full = True
+    for text in "abcdef":
+        table.follower.deliver(await thread.append(text))
+        await asyncio.sleep(0)
+    assert table.lane.pieces == [(1, 1)]
+    await table.lane.change(full=False)
+    await table.until(FollowerState.LIVE)
+
+    assert table.lane.pieces == [(1, 1), (2, 7)]
+    assert table.lane.text == "abcdef"
+
+
+async def test_patience_ends_once() -> None:
+    thread = await Thread.create()
+    table = Table(thread, patience=0.01)
+    table.lane.full = True
+    await table.until(FollowerState.ENDED)
+    table.follower.deliver(await thread.append("a"))
+    table.follower.end()
+
+    assert [type(failure) for failure in table.failures] == [TimeoutError]
+    assert table.lane.pieces == []
+
+
+class BrokenLog(MemoryStore):
+    """A log whose reads fail, or have a hole."""
+
+    def __init__(self, *, hole: bool) -> None:
+        super().__init__()
+        self._hole = hole
+
+    async def read(self, thread: ThreadKey, after: int, limit: int) -> list[Entry]:
+        if not self._hole:
+            raise StoreFailed("the disk is gone")
+        return [Entry(Position(1, n), RUN.id, 0, event("x")) for n in (1, 2, 4)]
+
+
+@pytest.mark.parametrize("hole", [True, False])
+async def test_a_log_that_cannot_be_read_ends_it(hole: bool) -> None:
+    table = Table(await Thread.create(), BrokenLog(hole=hole))
+    await table.until(FollowerState.ENDED)
+
+    assert [type(failure) for failure in table.failures] == [StoreFailed]
+    assert table.lane.pieces == []
+
+
+async def test_a_socket_that_is_gone_ends_it_quietly() -> None:
+    thread = await Thread.create()
+    table = Table(thread)
+    await table.lane.change(closed=True)
+    await table.until(FollowerState.ENDED)
+
+    assert table.failures == []
+
+
+async def test_who_has_ended_takes_nothing() -> None:
+    thread = await Thread.create()
+    table = Table(thread)
+    await table.until(FollowerState.LIVE)
+    for _ in range(2):
+        table.follower.end()
+    table.follower.deliver(await thread.append("a"))
+    await asyncio.sleep(0)
+
+    assert table.lane.pieces == [(1, 1)]
+
+
+async def test_a_deletion_is_passed_on_after_the_hub_has_told_everybody() -> None:
+    table = Table(await Thread.create())
+    table.follower.thread_deleted()
+    assert table.deletions == 0
+    await asyncio.sleep(0)
+
+    assert table.deletions == 1
+
+
+async def test_a_foreign_batch_is_stopped_at_the_last_hop_and_counted(
+    leaks: Callable[[], float], caplog: pytest.LogCaptureFixture
+) -> None:
+    thread = await Thread.create()
+    table = Table(thread)
+    await table.until(FollowerState.LIVE)
+    mine = await thread.append("a")
+    foreign = Batch(ThreadKey(UserId("bob"), KEY.id), mine.pieces)
+    table.follower.deliver(foreign)
+
+    assert table.lane.pieces == [(1, 1)]
+    assert leaks() == 1
+    assert [record.levelname for record in caplog.records] == ["CRITICAL"]
+    table.follower.deliver(mine)
+    assert table.lane.pieces == [(1, 1), (2, 2)]
