@@ -84,6 +84,17 @@ test("a message that was refused says why, and can be taken back", () => {
   assert.deepEqual(conversation.items, []);
 });
 
+test("what is unsent comes after what the log has, and then stands where the log has it", () => {
+  const conversation = folded(started("r1", { messages: [{ id: "u1", role: "user", content: "one" }] }));
+  conversation.addPending("u2", "two");
+  conversation.addPending("u3", "three");
+  for (const event of [...text("a1", "x"), endOf("a1"), finished()]) conversation.apply(event);
+  assert.deepEqual(keys(conversation), ["user:u1", "answer:a1", "user:u2", "user:u3"]);
+  conversation.apply(started("r2", { messages: [{ id: "u3", role: "user", content: "three" }] }));
+  for (const event of text("a2", "y")) conversation.apply(event);
+  assert.deepEqual(keys(conversation), ["user:u1", "answer:a1", "user:u3", "answer:a2", "user:u2"]);
+});
+
 test("each way to end badly leaves an ending, and nothing stays open", () => {
   const ends = {
     cancelled: finished({ type: "cancelled" }),

@@ -8,7 +8,7 @@ import { Clock } from "./scripted.mjs";
 /** A follower whose server is the test. */
 function followed() {
   const clock = new Clock();
-  const world = { clock, asked: [], events: [], resets: 0, ended: [], moved: [], withdrawn: 0 };
+  const world = { clock, asked: [], events: [], resets: 0, ended: [], delayed: [], moved: [], withdrawn: 0 };
   world.follower = new Follower("t", {
     timers: clock,
     ask: (command, answered) => {
@@ -22,6 +22,7 @@ function followed() {
     },
     onEvent: (event) => world.events.push(event),
     onMoved: (frame) => world.moved.push(frame),
+    onDelayed: (refusal) => world.delayed.push(refusal.code),
     onEnded: (reason, refusal) => world.ended.push([reason, refusal?.code]),
   });
   world.takes = (...frames) => frames.forEach((frame) => world.follower.take(frame));
@@ -180,12 +181,20 @@ test("a refusal that may pass is asked again, one that may not is told", () => {
   world.follower.follow();
   world.answer({ type: "error", code: "store_failed", message: "", retry: true });
   assert.equal(world.asked.length, 1);
-  world.clock.turn(1_000);
-  assert.equal(world.asked.length, 2);
+  assert.deepEqual(world.delayed, ["store_failed"], "whoever waits is told why");
+  for (const [round, pause] of [1_000, 2_000, 4_000, 8_000, 16_000, 16_000].entries()) {
+    world.clock.turn(pause - 1);
+    assert.equal(world.asked.length, round + 1);
+    world.clock.turn(1);
+    assert.equal(world.asked.length, round + 2);
+    world.answer({ type: "error", code: "store_failed", message: "", retry: true });
+  }
+  world.clock.turn(16_000);
+  const asked = world.asked.length;
   world.answer({ type: "error", code: "bad_input", message: "no", retry: false });
   assert.deepEqual(world.ended, [["refused", "bad_input"]]);
   world.clock.turn(60_000);
-  assert.equal(world.asked.length, 2);
+  assert.equal(world.asked.length, asked);
 });
 
 test("the end withdraws what is asked and leaves no timer", () => {

@@ -11,7 +11,7 @@ import { pretty, preview } from "../../../src/netra_backend/server/page/pretty.j
 import { formOf, labelOf, payloadOf, verdictOf } from "../../../src/netra_backend/server/page/reply.js";
 import { wordsFor } from "../../../src/netra_backend/server/page/status.js";
 import { merged } from "../../../src/netra_backend/server/page/threads.js";
-import { Token, base64url } from "../../../src/netra_backend/server/page/token.js";
+import { Token, base64url, isToken } from "../../../src/netra_backend/server/page/token.js";
 
 test("the address names a thread, whatever its id", () => {
   for (const id of ["t1", "a|b=c~d:e@f+g-h_i.j", "…"]) assert.equal(threadOf(hashOf(id)), id);
@@ -32,6 +32,7 @@ test("a token travels as base64url without padding", () => {
   token.value = "a?>~é";
   assert.equal(Buffer.from(token.subprotocols[1].replace("netra.token.", ""), "base64url").toString(), "a?>~é");
   assert.doesNotMatch(base64url("a?>~é"), /[+/=]/);
+  assert.deepEqual(["a.b-c_d", "", "a b", "é", "…", "a\n"].map(isToken), [true, false, false, false, false, false]);
   assert.deepEqual(token.headers, { Authorization: "Bearer a?>~é" });
   token.value = "";
   assert.equal(storage.value, null);
@@ -54,7 +55,6 @@ test("an outbox keeps one command a run, and bears a storage that is full or spo
     throw new Error("full");
   };
   outbox.put(command("c"));
-  outbox.clear();
   assert.deepEqual(outbox.commands, []);
 });
 
@@ -102,7 +102,8 @@ test("a refusal says what a person can use", () => {
   const busy = new Refusal({ code: "thread_busy", message: "internal wording", correlation: "k1" });
   assert.match(busy.text, /still busy/);
   assert.doesNotMatch(busy.text, /internal wording/);
-  assert.match(busy.text, /Reference: k1/);
+  assert.doesNotMatch(busy.text, /k1/, "nobody needs the log for what is no fault of the server");
+  assert.match(new Refusal({ code: "internal", correlation: "k1" }).text, /Reference: k1/);
   assert.match(new Refusal({ code: "bad_input", message: "title is empty" }).text, /title is empty/);
   assert.equal(new Refusal({ code: "thread_busy" }).retry, true);
   assert.equal(new Refusal({ code: "forbidden" }).retry, false);

@@ -8,18 +8,19 @@ import { ConversationView } from "./conversation.js";
 import { askDelete, askTitle, askToken } from "./dialogs.js";
 import { copy, part, setText } from "./dom.js";
 import { Drawer } from "./drawer.js";
-import { ENDS, closeRow } from "./errors.js";
+import { ENDS, Refusal, closeRow } from "./errors.js";
 import { newId } from "./ids.js";
 import { Outbox } from "./outbox.js";
 import { formatPosition } from "./positions.js";
 import { Status } from "./status.js";
 import { OpenThread } from "./thread.js";
 import { ThreadList } from "./threads.js";
-import { Token } from "./token.js";
+import { Token, isToken } from "./token.js";
 
 const ROOT = new URL("../", import.meta.url); // The server may be mounted below a path.
 const FINE_POINTER = matchMedia("(pointer: fine)");
 const NEW = "New conversation";
+const NOT_ACCEPTED = "The server does not accept this token.";
 const UNFOLLOWABLE = {
   unknown: "There is no such conversation, or it is not yours to see.",
   denied: "You may no longer see this conversation.",
@@ -31,7 +32,9 @@ const token = new Token(sessionStorage);
 const outbox = new Outbox(sessionStorage);
 const api = new Api(ROOT, token);
 let user = null; // Whose page it is, once the server has said so.
+let tokenWorked = false; // Whether the server has let the present token in.
 let open = null; // The OpenThread that is shown, or null for a new conversation.
+let trouble = ""; // What the notice says about the open thread.
 
 // --- parts ---
 
@@ -47,11 +50,12 @@ const connection = new Connection({
     if (state !== "live") open?.lost();
     status.show(state, details);
     view.changed();
-    if (state === "signed-out") signIn(closeRow(details.code).text);
+    if (state === "signed-out") signedOut(closeRow(details.code).text);
   },
   onReady: (ready) => {
     if (user !== null && user !== ready.user) return startOver();
     user = ready.user;
+    tokenWorked = true;
     composer.offer(ready.agents ?? []);
     setText($("user"), ready.user);
     open?.ready();
@@ -64,6 +68,7 @@ const connection = new Connection({
   onUnfollowed: (thread) => {
     if (thread === open?.id) open.deleted();
     list.remove(thread);
+    list.refresh(); // An answer that is under way may still have it.
   },
   onRefusal: problem,
 });
@@ -139,6 +144,7 @@ async function deleteThread(thread) {
   if (!(await askDelete($("delete-dialog"), thread.title))) return;
   if (!(await attempt(() => api.remove(thread.id)))) return;
   list.remove(thread.id);
+  list.refresh();
   if (open?.id === thread.id) newConversation();
   announce("Conversation deleted.");
 }
@@ -146,14 +152,22 @@ async function deleteThread(thread) {
 async function signIn(reason) {
   const given = await askToken($("token-dialog"), reason);
   if (given === null) return;
+  if (!isToken(given)) return signIn(NOT_ACCEPTED);
   token.value = given;
+  tokenWorked = false;
   connection.start();
+}
+
+/** Ask for a token after the server let nobody in; `text` says why unless the token was new. */
+function signedOut(text) {
+  signIn(token.value && !tokenWorked ? NOT_ACCEPTED : text);
 }
 
 /** Somebody else has signed in: nothing of the one before may be seen or sent. */
 function startOver() {
-  outbox.clear();
-  location.assign(new URL(hashOf(null), location.href));
+  const { value } = token;
+  sessionStorage.clear(); // Drafts, and what was not sent yet.
+  token.value = value;
   location.reload();
 }
 
@@ -162,8 +176,9 @@ async function attempt(call) {
   try {
     await call();
     return true;
-  } catch (refusal) {
-    problem(refusal);
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    problem(error);
     return false;
   }
 }
@@ -179,7 +194,7 @@ function openThread(id, isNew = false) {
     onChange: () => view.changed(),
     onAccepted: () => list.refresh(),
     onRunEnded: ifShown(runEnded),
-    onProblem: problem,
+    onProblem: ifShown(problem),
   });
   return thread;
 }
@@ -192,6 +207,7 @@ function show(thread) {
   list.select(open?.id ?? null);
   drawer.close();
   hideProblem();
+  trouble = "";
   if (FINE_POINTER.matches) composer.focus(); // Elsewhere it would open the keyboard on the screen.
 }
 
@@ -229,7 +245,16 @@ function drawn() {
   drawWelcome(items);
   drawWorking(runStatus);
   drawTail();
-  if (open?.ended) showNotice(UNFOLLOWABLE[open.ended.reason] ?? open.ended.refusal.text);
+  drawTrouble();
+}
+
+/** Say once why the thread cannot be followed, and no longer than that is so. */
+function drawTrouble() {
+  const { ended = null, delayed = null } = open ?? {};
+  const text = ended ? (UNFOLLOWABLE[ended.reason] ?? ended.refusal.text) : (delayed?.text ?? "");
+  if (text && text !== trouble) showNotice(text);
+  if (!text && trouble) hideProblem();
+  trouble = text;
 }
 
 function drawWelcome(items) {
@@ -275,7 +300,7 @@ function announce(text) {
 }
 
 function problem(refusal) {
-  if (refusal.code === "unauthenticated") signIn(refusal.text);
+  if (refusal.code === "unauthenticated") signedOut(refusal.text);
   else showNotice(refusal.text);
 }
 

@@ -95,10 +95,18 @@ export class Composer {
 
   #edited() {
     const { field, send } = this.#nodes;
-    if (field.value) this.#storage.setItem(this.#key, field.value);
-    else this.#storage.removeItem(this.#key);
     send.disabled = this.#busy || field.value.trim() === "";
     this.#fit();
+    this.#keepDraft(field.value);
+  }
+
+  #keepDraft(text) {
+    try {
+      if (text) this.#storage.setItem(this.#key, text);
+      else this.#storage.removeItem(this.#key);
+    } catch {
+      // The storage is full: a reload then loses the draft.
+    }
   }
 
   #setText(text) {

@@ -77,16 +77,20 @@ export class Refusal extends Error {
     this.retry = typeof retry === "boolean" ? retry : rowOf(code).retry !== NEVER;
   }
 
-  /** What to tell the person: our sentence, the server's where it says more, the reference. */
+  /**
+   * What to tell the person: our sentence, the server's where it says more, and for a fault of
+   * the server the reference under which its log tells the cause.
+   */
   get text() {
     const row = rowOf(this.code);
     const detail = DETAILED.has(this.code) && this.detail ? ` (${this.detail})` : "";
-    const reference = this.correlation ? ` Reference: ${this.correlation}` : "";
+    const reference = this.correlation && SERVER_FAULTS.has(this.code) ? ` Reference: ${this.correlation}` : "";
     return row.text + detail + reference;
   }
 }
 
 const DETAILED = new Set(["bad_frame", "bad_input", "too_many", "too_big", "forbidden"]);
+const SERVER_FAULTS = new Set(["store_failed", "internal"]);
 const UNKNOWN_ERROR = { retry: LATER, text: "The server refused this." };
 
 function rowOf(code) {

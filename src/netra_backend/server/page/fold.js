@@ -268,11 +268,20 @@ export class Conversation {
     const kind = KIND_OF_ROLE[role];
     const text = textOf(message.content);
     const item = this.#byKey.get(`${kind}:${id}`);
-    if (item?.kind === "user") this.#change(item, { text, delivery: "sent", problem: null });
+    if (item?.kind === "user") this.#confirm(item, text);
     else if (!item && kind && (text !== "" || !message.toolCalls)) {
       this.#add(textItem(kind, id, text, { open: false, role }));
     }
     for (const call of message.toolCalls ?? []) this.#toolCall(call);
+  }
+
+  /** The log has the message: it stands where the log has it. */
+  #confirm(item, text) {
+    const wasUnsent = isUnsent(item);
+    this.#change(item, { text, delivery: "sent", problem: null });
+    if (!wasUnsent) return;
+    this.items.splice(this.items.indexOf(item), 1);
+    this.#insert(item);
   }
 
   #toolCall(call) {
@@ -320,7 +329,14 @@ export class Conversation {
   #add(item) {
     item.version = ++this.#versions;
     this.#byKey.set(item.key, item);
-    this.items.push(item);
+    this.#insert(item);
+  }
+
+  /** Put an item at the end; what the log has comes before what it does not have yet. */
+  #insert(item) {
+    let at = this.items.length;
+    if (!isUnsent(item)) while (at > 0 && isUnsent(this.items[at - 1])) at -= 1;
+    this.items.splice(at, 0, item);
   }
 
   #change(item, fields) {

@@ -13,12 +13,14 @@ import { Refusal } from "./errors.js";
 import { formatPosition, judge, parsePosition } from "./positions.js";
 
 const FAULTS_BEFORE_ANEW = 3; // Gaps in a row after which the history is taken from its beginning.
-const PAUSE_MS = 1_000;
+const PAUSE_MS = 1_000; // Before a follow that failed is tried again; it doubles each time,
+const LONGEST_PAUSE_MS = 16_000; // up to this.
 
 export class Follower {
   #thread;
   #options;
   #faults = 0;
+  #pauses = 0;
   #timer = null;
   #withdraw = () => {};
 
@@ -29,8 +31,9 @@ export class Follower {
   /**
    * `ask(command, answered)` sends a command (see Connection). Called back are `onReset()` to
    * forget everything, `onEvent(event)` for each event in order, `onMoved(followed)` after the
-   * position has moved or the follow was answered, and `onEnded(reason, refusal)` when the thread
-   * cannot be followed: "denied", "unknown" or "refused".
+   * position has moved or the follow was answered, `onDelayed(refusal)` when the thread cannot be
+   * followed now but maybe later, and `onEnded(reason, refusal)` when it cannot be followed:
+   * "denied", "unknown" or "refused".
    */
   constructor(thread, options) {
     this.#thread = thread;
@@ -78,6 +81,7 @@ export class Follower {
     if (resume === "snapshot" || resume === "gap") this.#startOver(start, frame.prelude ?? []);
     else if (!this.#continues(resume, start)) return this.#fault();
     this.state = "following";
+    this.#pauses = 0;
     this.#options.onMoved(frame);
   }
 
@@ -109,15 +113,16 @@ export class Follower {
   }
 
   #refused(refusal) {
-    if (refusal.retry) this.#later();
-    else this.#finish("refused", refusal);
+    if (!refusal.retry) return this.#finish("refused", refusal);
+    this.#later();
+    this.#options.onDelayed(refusal);
   }
 
   #later() {
     this.#rest();
     this.state = "asking";
-    const { timers } = this.#options;
-    this.#timer = timers.setTimeout(() => this.follow(), PAUSE_MS);
+    const pause = Math.min(PAUSE_MS * 2 ** this.#pauses++, LONGEST_PAUSE_MS);
+    this.#timer = this.#options.timers.setTimeout(() => this.follow(), pause);
   }
 
   #finish(reason, refusal = null) {

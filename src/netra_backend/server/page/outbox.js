@@ -32,10 +32,6 @@ export class Outbox {
     this.#save(this.#without(command));
   }
 
-  clear() {
-    this.#storage.removeItem(KEY);
-  }
-
   #without(command) {
     return this.commands.filter((other) => other.input.runId !== command.input.runId);
   }

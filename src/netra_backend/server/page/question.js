@@ -7,7 +7,7 @@ import { formOf, labelOf, payloadOf, verdictOf } from "./reply.js";
 const VERDICTS = {
   approved: "Approved",
   rejected: "Rejected",
-  answered: "Answered:",
+  answered: "Answered",
   declined: "Declined",
 };
 
@@ -53,17 +53,20 @@ export function question({ interrupt }, { onDecide, userName }) {
       node.dataset.verdict = verdict;
       part(node, "open").hidden = true;
       part(node, "closed").hidden = false;
-      const said = verdict === "answered" ? ` ${shortened(labelOf(answer.payload))}` : "";
-      setText(part(node, "verdict"), VERDICTS[verdict] + said + told(answer, userName()));
+      setText(part(node, "verdict"), told(verdict, answer, userName()));
     },
   };
 }
 
-/** Say who decided, when that is known; and that somebody was faster, when that is so. */
-function told({ by, won }, user) {
-  if (!by) return "";
-  const who = by === user ? "you" : by;
-  return won ? ` (by ${who})` : ` (by ${who}, before your answer came)`;
+/**
+ * Return what was decided and by whom; and that somebody was faster, when that is so. A thread has
+ * one user, so an answer that the log has without a name is theirs.
+ */
+function told(verdict, { payload, by, won }, user) {
+  const who = by && by !== user ? by : "you";
+  const late = won === false ? " before your answer came" : "";
+  const said = verdict === "answered" ? `: ${shortened(labelOf(payload))}` : ".";
+  return `${VERDICTS[verdict]} by ${who}${late}${said}`;
 }
 
 function fieldFor(form) {

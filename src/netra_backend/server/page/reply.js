@@ -31,7 +31,7 @@ export function payloadOf(form, text) {
 export function labelOf(option) {
   if (option === true) return "Yes";
   if (option === false) return "No";
-  return typeof option === "string" ? option : JSON.stringify(option);
+  return typeof option === "string" ? option : String(JSON.stringify(option));
 }
 
 /** Return how an answer is told: "approved", "rejected", "answered" or "declined". */

@@ -19,6 +19,8 @@ export class OpenThread {
   conversation = new Conversation();
   /** Why the thread cannot be followed, or null: {reason, refusal}. */
   ended = null;
+  /** Why the thread cannot be followed at the moment, or null: a Refusal. */
+  delayed = null;
 
   /**
    * `isNew` says that this page has just made the id. Called back are `onChange()` whenever
@@ -37,6 +39,7 @@ export class OpenThread {
       onReset: () => this.conversation.reset(),
       onEvent: (event) => this.#apply(event),
       onMoved: (followed) => this.#moved(followed),
+      onDelayed: (refusal) => this.#delayed(refusal),
       onEnded: (reason, refusal) => this.#unfollowable(reason, refusal),
     });
     for (const command of kept) this.#show(command);
@@ -217,6 +220,12 @@ export class OpenThread {
     if (followed && followed.resume !== "replay") this.conversation.settle(followed.run);
     this.#loaded = true;
     this.ended = null;
+    this.delayed = null;
+    this.#options.onChange();
+  }
+
+  #delayed(refusal) {
+    this.delayed = refusal;
     this.#options.onChange();
   }
 

@@ -16,6 +16,7 @@ export class ThreadList {
   #current = null;
   #rows = new Map();
   #refreshing = null;
+  #stale = false;
 
   /**
    * `list` is the <ul>, `more` the button for the next page, `empty` what is shown without
@@ -43,13 +44,22 @@ export class ThreadList {
 
   /** Load the first page anew; what was loaded of older pages stays. */
   refresh() {
-    this.#refreshing ??= this.#load(null).finally(() => (this.#refreshing = null));
+    this.#stale = true;
+    this.#refreshing ??= this.#refresh().finally(() => (this.#refreshing = null));
     return this.#refreshing;
   }
 
   remove(id) {
     this.#threads = this.#threads.filter((thread) => thread.id !== id);
     this.#draw();
+  }
+
+  /** Load until what is loaded was asked for after the last call of `refresh`. */
+  async #refresh() {
+    while (this.#stale) {
+      this.#stale = false;
+      await this.#load(null);
+    }
   }
 
   async #showMore() {

@@ -29,6 +29,11 @@ export class Token {
   }
 }
 
+/** Whether `text` can be a token at all: one word of printable ASCII, as headers carry it. */
+export function isToken(text) {
+  return /^[\x21-\x7e]+$/.test(text);
+}
+
 /** Return the base64url of the UTF-8 bytes of `text`, without padding (RFC 4648 section 5). */
 export function base64url(text) {
   const bytes = String.fromCharCode(...new TextEncoder().encode(text));
