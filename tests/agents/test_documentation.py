@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from netra_backend.agents.documentation import anchor_of, blocks, pages, sections
+from netra_backend.agents.documentation import anchor_of, blocks, pages, pictures, sections
 
 PAGE = """Before any heading.
 
@@ -85,6 +85,7 @@ def test_pages_are_found_in_folders_and_the_readme_beside_them(tmp_path: Path) -
     (docs / "picture.png").touch()
 
     assert list(pages(docs)) == ["index", "readme", "rules/JS001"]
+    assert pictures(docs) == {"picture.png": docs / "picture.png"}
 
 
 def test_the_readme_may_lie_in_the_folder_as_in_a_wheel(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from netra_backend.agents.documentation import documentation_root, pages
+from netra_backend.agents.documentation import documentation_root, pages, pictures
 from netra_backend.stores.memory import MemoryStore
 from tests.live import live
 
@@ -34,9 +34,27 @@ async def test_every_page_that_the_docs_agent_links_to_is_there(site: httpx.Asyn
         assert source.text == path.read_text(encoding="utf-8")
 
 
+async def test_every_picture_of_the_documentation_is_there(site: httpx.AsyncClient) -> None:
+    names = pictures(documentation_root())
+    assert "page.png" in names
+
+    for name, path in names.items():
+        shown = await site.get(f"/docs/{name}")
+        assert shown.headers["content-type"] == "image/png"
+        assert shown.content == path.read_bytes()
+
+
 @pytest.mark.parametrize(
     "path",
-    ["absent.md", "..%2FREADME.md", "%2e%2e%2fpyproject.md", "%2Fetc%2Fpasswd.md", "a%00b.md"],
+    [
+        "absent.md",
+        "..%2FREADME.md",
+        "%2e%2e%2fpyproject.md",
+        "%2Fetc%2Fpasswd.md",
+        "a%00b.md",
+        "no.png",
+        "..%2Fdocs%2Fpage.png",
+    ],
 )
 async def test_what_is_no_page_is_not_found(site: httpx.AsyncClient, path: str) -> None:
     answer = await site.get(f"/docs/{path}")

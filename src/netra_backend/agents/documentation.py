@@ -66,6 +66,11 @@ def pages(root: Path) -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
+def pictures(root: Path) -> dict[str, Path]:
+    """Return the pictures below `root` by their paths, such as ``page.png``."""
+    return {path.relative_to(root).as_posix(): path for path in sorted(root.rglob("*.png"))}
+
+
 def sections(name: str, markdown: str) -> Iterator[Section]:
     """Yield the sections of the page `name` in order; one without any text is left out."""
     page = heading = name

@@ -7,7 +7,7 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from netra_backend.agents.documentation import documentation_root, pages
+from netra_backend.agents.documentation import documentation_root, pages, pictures
 from netra_backend.errors import ErrorCode, Refused
 from netra_backend.server.auth import COOKIE, Authenticator
 
@@ -55,11 +55,15 @@ class Site:
         return response
 
     async def _documentation(self, request: Request) -> Response:
-        """Return a page of the documentation: as HTML that shows it, or its Markdown source."""
+        """Return a page of the documentation: as HTML that shows it, its source, or a picture."""
         name = request.path_params.get("page", "").strip("/") or "index"
-        if not name.endswith(".md"):
-            return FileResponse(PAGE / "docs.html")
-        path = pages(documentation_root()).get(name.removesuffix(".md"))
+        if name.endswith(".png"):
+            path, media_type = pictures(documentation_root()).get(name), "image/png"
+        elif name.endswith(".md"):
+            path = pages(documentation_root()).get(name.removesuffix(".md"))
+            media_type = "text/markdown; charset=utf-8"
+        else:
+            path, media_type = PAGE / "docs.html", "text/html; charset=utf-8"
         if path is None:
             raise Refused(ErrorCode.NOT_FOUND)
-        return FileResponse(path, media_type="text/markdown; charset=utf-8")
+        return FileResponse(path, media_type=media_type)

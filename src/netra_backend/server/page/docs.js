@@ -20,19 +20,36 @@ function nameHeadings() {
   }
 }
 
-/** Let a link to another page lead to the page, not to its source, and stay in this tab.
-    The README stands one folder above the other pages: its "docs/x.md" is "/docs/x" here. */
-function straighten(link) {
-  const url = new URL(link.getAttribute("href"), document.baseURI);
+/** Return the name of the page that the address means. */
+function pageName() {
+  return location.pathname.replace(/^.*?\/docs\/?/, "").replace(/\/$/, "") || "index";
+}
+
+/** Return where the source of the page stands: what is relative in it is relative to that. The
+    README stands one folder above the other pages. */
+function sourceOf(name) {
+  return new URL(name === "readme" ? "/README.md" : `/docs/${name}.md`, location.origin);
+}
+
+/** Let a link to another page lead to the page, not to its source, and stay in this tab. What
+    leads to a file that is not served here becomes text. */
+function straighten(link, source) {
+  const given = link.getAttribute("href");
+  const url = new URL(given, source);
   if (url.origin !== location.origin) return;
+  if (url.pathname === "/README.md") url.pathname = "/docs/readme";
+  if (!url.pathname.startsWith("/docs/") && !given.startsWith("/")) {
+    link.replaceWith(...link.childNodes);
+    return;
+  }
   link.removeAttribute("target");
-  url.pathname = url.pathname.replace(/^\/docs\/docs\//, "/docs/");
   if (url.pathname.startsWith("/docs/")) url.pathname = url.pathname.replace(/\.md$/, "");
   link.href = url.href;
 }
 
 async function show() {
-  const name = location.pathname.replace(/^.*?\/docs\/?/, "").replace(/\/$/, "") || "index";
+  const name = pageName();
+  const source = sourceOf(name);
   const answer = await fetch(`/docs/${name}.md`);
   if (!answer.ok) {
     main.replaceChildren(rendered("# Not found\n\nThere is no such page of the documentation."));
@@ -40,9 +57,13 @@ async function show() {
   }
   main.replaceChildren(rendered(await answer.text()));
   nameHeadings();
-  for (const link of main.querySelectorAll("a[href]")) straighten(link);
+  for (const link of main.querySelectorAll("a[href]")) straighten(link, source);
+  for (const image of main.querySelectorAll("img")) {
+    image.src = new URL(image.getAttribute("src"), source).href;
+  }
   document.title = `${main.querySelector("h1")?.textContent ?? name} · Netra`;
-  if (location.hash) document.getElementById(decodeURIComponent(location.hash.slice(1)))?.scrollIntoView();
+  // What the address names was not there when the browser looked for it.
+  if (location.hash) location.replace(location.hash);
 }
 
 show()
