@@ -7,6 +7,8 @@ a client that sends faster than we work, or does not read, is simply read more s
 import asyncio
 import logging
 import time
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct
@@ -48,20 +50,16 @@ from netra_backend.core.session import (
     refused,
     unreadable,
 )
-from netra_backend.errors import (
-    CloseCode,
-    ErrorCode,
-    FrameError,
-    Refused,
-    StoreError,
-)
+from netra_backend.errors import CloseCode, ErrorCode, FrameError, Refused, StoreError
 from netra_backend.server import metrics
 from netra_backend.server.auth import Authenticator, User
 from netra_backend.server.follower import ThreadFollower
 from netra_backend.server.hub import Hub
-from netra_backend.server.lane import Lane
+from netra_backend.server.lane import Lane, LaneClosed
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 class House(Struct, frozen=True):
@@ -90,9 +88,9 @@ class Connection:
         )
         self._followers: dict[ThreadId, ThreadFollower] = {}
         self._expiry: asyncio.TimerHandle | None = None
+        self._receiving: asyncio.Future[Any] | None = None
         self._closing: asyncio.Task[None] | None = None
-        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """Done once we have closed the socket."""
+        self._closed: asyncio.Future[None] | None = None
 
     def __repr__(self) -> str:
         return f"<Connection {self.id} of {self.user}, {self._session.state.name}>"
@@ -106,6 +104,22 @@ class Connection:
         """Send ``ready``, the first frame."""
         self._watch_expiry()
         await self._perform(self._session.open(self._ready(None)))
+
+    async def next(self, received: Coroutine[Any, Any, T]) -> T:
+        """Return what the server hands over next. Raises LaneClosed once we have closed.
+
+        While we close nothing is being received: granian would keep the close frame back, and a
+        peer that does not read would keep us waiting for its farewell.
+        """
+        self._receiving = receiving = asyncio.ensure_future(received)
+        try:
+            await asyncio.wait({receiving})
+        finally:
+            receiving.cancel()
+        if receiving.cancelled():
+            await self._wait_closed()
+            raise LaneClosed
+        return receiving.result()
 
     async def receive(self, data: bytes) -> None:
         """Carry out one frame of the client, then wait until there is room for more answers.
@@ -141,6 +155,7 @@ class Connection:
             self._expiry.cancel()
         for thread in list(self._followers):
             self._end_follower(thread)
+        await self._wait_closed()
         self._lane.abandon()
         if self._closing is not None:
             await self._closing
@@ -230,18 +245,19 @@ class Connection:
             events, offset = await self._prelude(thread)
         else:
             offset = effect.after.offset if effect.after is not None else 0
+        position = Position(thread.head.epoch, offset)
         last = await self._house.store.last_run(key)
         self._send(
             Followed(
                 request=effect.request,
                 thread=effect.thread,
                 resume=answer,
-                id=str(Position(thread.head.epoch, offset)),
+                id=str(position),
                 run=None if last is None else RunState(last.key.id, last.status),
                 prelude=events,
             )
         )
-        self._begin_follower(key, offset)
+        self._begin_follower(key, position)
 
     async def _prelude(self, thread: Thread) -> tuple[list[Raw], int]:
         conversation, offset = await self._house.runner.conversation(thread.key)
@@ -277,13 +293,13 @@ class Connection:
 
     # --- followers ---
 
-    def _begin_follower(self, thread: ThreadKey, offset: int) -> None:
+    def _begin_follower(self, thread: ThreadKey, after: Position) -> None:
         settings = self._house.settings
         follower = ThreadFollower(
             self._house.store,
             self._lane,
             thread,
-            offset,
+            after,
             user=self.user,
             patience=settings.behind_seconds,
             failed=self._follower_failed,
@@ -338,9 +354,19 @@ class Connection:
     async def _close(self, code: CloseCode) -> None:
         metrics.CLOSES.labels(str(int(code))).inc()
         log.info("closing", extra={"code": int(code), "session": self._session.state})
-        await self._lane.close(code)
-        if not self.over.done():
-            self.over.set_result(None)
+        self._closed = asyncio.get_running_loop().create_future()
+        try:
+            if self._receiving is not None:
+                self._receiving.cancel()
+                await asyncio.wait({self._receiving})
+            await self._lane.close(code)
+        finally:
+            self._closed.set_result(None)
+
+    async def _wait_closed(self) -> None:
+        """Return when nobody is closing the socket any more."""
+        if self._closed is not None:
+            await asyncio.wait({self._closed})
 
     def _close_soon(self, code: CloseCode) -> None:
         """Close from a callback."""

@@ -4,9 +4,7 @@ Everything is decided before the handshake is accepted: who it is, whether its o
 there is room. A client that is refused gets an HTTP answer that says why.
 """
 
-import asyncio
 import logging
-from typing import Any
 
 from starlette.responses import JSONResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -81,20 +79,8 @@ class WebSocketRoute:
 
 
 async def _next_frame(websocket: WebSocket, connection: Connection) -> bytes:
-    """Return the next frame's bytes; a binary frame is read as if it were text.
-
-    Raises LaneClosed when we have closed the socket: not every server says so, and a peer that
-    does not read would keep us waiting for its farewell.
-    """
-    receiving = asyncio.ensure_future(websocket.receive())
-    either: tuple[asyncio.Future[Any], ...] = (receiving, connection.over)
-    try:
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        if not receiving.done():
-            raise LaneClosed
-        received = receiving.result()
-    finally:
-        receiving.cancel()
+    """Return the next frame's bytes; a binary frame is read as if it were text."""
+    received = await connection.next(websocket.receive())
     if received["type"] == "websocket.disconnect":
         raise WebSocketDisconnect(received.get("code", 1005))
     text: str | None = received.get("text")
