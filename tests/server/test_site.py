@@ -61,3 +61,12 @@ async def test_what_is_no_page_is_not_found(site: httpx.AsyncClient, path: str) 
 
     assert answer.status_code == 404
     assert answer.json()["error"]["code"] == "not_found"
+
+
+async def test_the_files_of_the_page_are_of_one_version(site: httpx.AsyncClient) -> None:
+    for path in ("/", "/page/app.js", "/page/vendor/marked.js", "/page/theme.css"):
+        first = await site.get(path)
+        assert first.headers["cache-control"] == "no-cache", path
+        again = await site.get(path, headers={"If-None-Match": first.headers["etag"]})
+        if path != "/":
+            assert (again.status_code, again.headers["cache-control"]) == (304, "no-cache"), path

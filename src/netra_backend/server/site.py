@@ -1,6 +1,7 @@
 """The site: the chat page, its assets and the documentation, with the headers that guard them."""
 
 from pathlib import Path
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
@@ -38,7 +39,7 @@ class Site:
         """Return the routes of the site."""
         return [
             Route("/", self._index),
-            Mount("/page", StaticFiles(directory=PAGE)),
+            Mount("/page", _Assets(directory=PAGE)),
             Route("/docs", self._documentation),
             Route("/docs/{page:path}", self._documentation),
         ]
@@ -67,3 +68,13 @@ class Site:
         if path is None:
             raise Refused(ErrorCode.NOT_FOUND)
         return FileResponse(path, media_type=media_type)
+
+
+class _Assets(StaticFiles):
+    """The page's files. A browser asks each time whether one has changed: its modules must be of
+    one version."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        response = super().file_response(*args, **kwargs)
+        response.headers["Cache-Control"] = "no-cache"
+        return response
