@@ -5,6 +5,7 @@ import resource
 import sys
 from pathlib import Path
 
+from netra_backend.stores import sqlite_tail
 from netra_backend.stores.sqlite import SqliteStore
 from tests.stores.full_disk import survive
 
@@ -16,6 +17,7 @@ def _limit(size: int) -> None:
 
 
 if __name__ == "__main__":
+    sqlite_tail.LENGTH = 4  # so that entries are on the move when the disk is full
     directory = Path(sys.argv[1])
     store = SqliteStore(directory)
     asyncio.run(survive(store, fill=lambda: _limit(200_000), drain=lambda: _limit(_HARD)))

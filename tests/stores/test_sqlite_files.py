@@ -106,3 +106,9 @@ def test_an_error_that_is_not_sqlite_s_passes() -> None:
         raise ValueError("mine")
     with pytest.raises(StoreFailed, match="ProgrammingError"), naming(Path("x.db")):
         raise sqlite3.ProgrammingError("odd")
+
+
+def test_an_old_sqlite_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 34, 1))
+    with pytest.raises(StoreFailed, match=r"x\.db: SQLite .* is too old"):
+        open_writer(tmp_path / "x.db")
