@@ -7,7 +7,7 @@ import msgspec
 
 from bench import server
 from bench.agent import Pace, run_input
-from bench.client import Client, Report
+from bench.client import Client
 from bench.server import Server
 from bench.table import Row, row
 from bench.workbench import Workbench
@@ -41,6 +41,7 @@ def ask(bench: Workbench) -> Iterator[Row]:
     its process used from before the run to after it: agent, log and delivery.
     """
     ours: list[float] = []
+    sizes: list[float] = []
     theirs: list[float] = []
     with ExitStack() as stack:
         netra = stack.enter_context(server.netra(bench, NETRA_COALESCE_MS="0"))
@@ -49,15 +50,16 @@ def ask(bench: Workbench) -> Iterator[Row]:
         baseline = stack.enter_context(server.baseline(bench))
         sockets = baseline and stack.enter_context(Client(bench, baseline, SOCKETS))
         for number in range(ROUNDS):
-            cost, report = _deliver(netra, followers, f"run-{number}")
+            cost, size = _deliver(netra, followers, f"run-{number}")
             ours.append(cost)
+            sizes.append(size)
             if baseline is not None and sockets is not None:
                 theirs.append(_send(baseline, sockets))
     yield row("Netra", "us", ours)
     if theirs:
         yield row("C send()", "us", theirs)
         yield row("Netra / C", "", [a / b for a, b in zip(ours, theirs, strict=True)])
-    yield Row("bytes of a frame of Netra", f"{report.bytes / report.frames:.0f}")
+    yield row("Netra's frames", "bytes", sizes, digits=0)
 
 
 def _follow(followers: Client) -> None:
@@ -68,14 +70,14 @@ def _follow(followers: Client) -> None:
     followers.settle()
 
 
-def _deliver(netra: Server, followers: Client, run: str) -> tuple[float, Report]:
-    """Return microseconds per delivery of one run, and what came of it."""
+def _deliver(netra: Server, followers: Client, run: str) -> tuple[float, float]:
+    """Return microseconds per delivery of one run, and bytes of its frames."""
     followers.reset()
     before = netra.process.cpu_us
     followers.send(_run(run, events=FRAMES), to=0)
     followers.await_marks(FRAMES * SOCKETS, ROUND_SECONDS)
     report = followers.settle()
-    return (netra.process.cpu_us - before) / report.frames, report
+    return (netra.process.cpu_us - before) / report.frames, report.bytes / report.frames
 
 
 def _send(baseline: Server, sockets: Client) -> float:

@@ -12,7 +12,7 @@ import msgspec
 from bench.process import Process
 from bench.workbench import Workbench
 from netra_backend.cli.token import make_token
-from netra_backend.config import load_settings
+from netra_backend.config import Settings
 
 START_SECONDS = 30.0
 USER = "bench"
@@ -47,7 +47,7 @@ def netra(bench: Workbench, **variables: str) -> Iterator[Server]:
     ]
     with Process(command, stderr=bench.file("netra.log"), environment=kept | set_here) as process:
         address = process.await_stderr(r"Netra is at http://127\.0\.0\.1:(\d+)", START_SECONDS)
-        token = make_token(load_settings(data_dir=data_dir), USER)
+        token = make_token(Settings(data_dir=data_dir), USER)
         headers = (f"Authorization: Bearer {token}", "Sec-WebSocket-Protocol: netra.v1")
         yield Server(process, int(address[1]), headers, ready_frames=1)
 
