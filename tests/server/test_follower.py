@@ -8,7 +8,7 @@ import pytest
 
 from netra_backend.core.events import Entry, event_from_json
 from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, UserId
-from netra_backend.core.ports import Log, NewRun
+from netra_backend.core.ports import NewRun
 from netra_backend.core.positions import Position
 from netra_backend.core.resume import pieces
 from netra_backend.core.run import Lease
@@ -73,19 +73,20 @@ class Paper:
 class Thread:
     """A thread in a real store with one run that writes to it."""
 
-    def __init__(self, store: MemoryStore, lease: Lease) -> None:
+    def __init__(self, store: MemoryStore, lease: Lease, epoch: int) -> None:
         self.store = store
+        self.epoch = epoch
         self._lease = lease
         self.written = 1
 
     @classmethod
-    async def create(cls) -> "Thread":
-        store = MemoryStore()
+    async def create(cls, store: MemoryStore | None = None) -> "Thread":
+        store = store if store is not None else MemoryStore()
         await store.open_thread(KEY, "t", 0)
         new = NewRun(RUN, KEY, "agent", "c", "node", 0, 10_000)
         created = await store.create_run(new, [event("")])
         assert created.lease is not None
-        return cls(store, created.lease)
+        return cls(store, created.lease, created.run.started.epoch)
 
     async def append(self, *texts: str) -> Batch:
         """Append one event a text; return them as they would be published."""
@@ -104,15 +105,15 @@ class Thread:
 class Table:
     """One follower with everything around it."""
 
-    def __init__(self, thread: Thread, log: Log | None = None, patience: float = BOUND) -> None:
+    def __init__(self, thread: Thread, patience: float = BOUND) -> None:
         self.lane = Paper()
         self.failures: list[Exception] = []
         self.deletions = 0
         self.follower = ThreadFollower(
-            log if log is not None else thread.store,
+            thread.store,
             self.lane,
             KEY,
-            0,
+            Position(thread.epoch, 0),
             user=ALICE,
             patience=patience,
             failed=self.failures.append,
@@ -149,7 +150,7 @@ async def test_the_backlog_comes_merged_and_then_it_is_live() -> None:
 
     assert table.lane.pieces == [(1, 4), (5, 5), (6, 6), (7, 7)]
     assert table.lane.text == "abcdef"
-    assert repr(table.follower) == "<ThreadFollower t at 7, LIVE>"
+    assert repr(table.follower) == f"<ThreadFollower t at {thread.epoch}-7, LIVE>"
 
 
 async def test_what_comes_while_it_reads_is_read_too() -> None:
@@ -209,6 +210,28 @@ async def test_a_full_lane_gets_nothing_and_then_everything_merged() -> None:
     assert table.lane.text == "abcdef"
 
 
+async def test_a_lane_that_fills_up_gets_no_more_than_a_portion() -> None:
+    thread = await Thread.create()
+    await thread.append(*(letter * 40_000 for letter in "abcdefgh"))
+    table = Table(thread)
+    wrote = table.lane.write
+
+    def write(batch: Batch) -> None:
+        wrote(batch)
+        table.lane.full = True
+
+    table.lane.write = write  # type: ignore[method-assign]
+    for rounds in range(1, 5):
+        async with asyncio.timeout(BOUND):
+            while not table.lane.full:  # noqa: ASYNC110 - it has no event
+                await asyncio.sleep(0)
+        assert len(table.lane.text) == rounds * 80_000
+        await table.lane.change(full=False)
+    await table.until(FollowerState.LIVE)
+
+    assert table.lane.text == "".join(letter * 40_000 for letter in "abcdefgh")
+
+
 async def test_patience_ends_once() -> None:
     thread = await Thread.create()
     table = Table(thread, patience=0.01)
@@ -231,12 +254,15 @@ class BrokenLog(MemoryStore):
     async def read(self, thread: ThreadKey, after: int, limit: int) -> list[Entry]:
         if not self._hole:
             raise StoreFailed("the disk is gone")
-        return [Entry(Position(1, n), RUN.id, 0, event("x")) for n in (1, 2, 4)]
+        found = await self.thread(thread)
+        assert found is not None
+        epoch = found.head.epoch
+        return [Entry(Position(epoch, n), RUN.id, 0, event("x")) for n in (1, 2, 4)]
 
 
 @pytest.mark.parametrize("hole", [True, False])
 async def test_a_log_that_cannot_be_read_ends_it(hole: bool) -> None:
-    table = Table(await Thread.create(), BrokenLog(hole=hole))
+    table = Table(await Thread.create(BrokenLog(hole=hole)))
     await table.until(FollowerState.ENDED)
 
     assert [type(failure) for failure in table.failures] == [StoreFailed]
@@ -271,6 +297,42 @@ async def test_a_deletion_is_passed_on_after_the_hub_has_told_everybody() -> Non
     await asyncio.sleep(0)
 
     assert table.deletions == 1
+
+
+async def test_a_thread_that_was_deleted_before_it_began_is_gone() -> None:
+    thread = await Thread.create()
+    await thread.store.delete_thread(KEY)
+    table = Table(thread)
+    await table.until(FollowerState.ENDED)
+
+    assert table.deletions == 1
+
+
+async def test_a_thread_of_the_same_name_is_another_one() -> None:
+    old = await Thread.create()
+    await old.append("old")
+    await old.store.delete_thread(KEY)
+    new = await Thread.create(old.store)
+    await new.append("new")
+    table = Table(old)
+    await table.until(FollowerState.ENDED)
+
+    assert (table.deletions, table.lane.pieces) == (1, [])
+
+
+async def test_a_batch_of_a_newer_thread_says_that_the_deletion_was_lost() -> None:
+    thread = await Thread.create()
+    table = Table(thread)
+    await table.until(FollowerState.LIVE)
+    echo = await thread.append("late")
+    await thread.store.delete_thread(KEY)
+    newer = await Thread.create(thread.store)
+    table.follower.deliver(await newer.append("new"))
+    table.follower.deliver(echo)
+    await table.until(FollowerState.ENDED)
+
+    assert table.deletions == 1
+    assert "new" not in table.lane.text
 
 
 async def test_a_foreign_batch_is_stopped_at_the_last_hop_and_counted(

@@ -8,12 +8,14 @@ every entry exactly once, in order, and a slow socket costs its lane's water mar
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
 
+from netra_backend.core.events import Entry
 from netra_backend.core.ids import ThreadKey, UserId
-from netra_backend.core.ports import Log
-from netra_backend.core.resume import merge
+from netra_backend.core.ports import Store
+from netra_backend.core.positions import Position
+from netra_backend.core.resume import Piece, merge
 from netra_backend.errors import NetraError
 from netra_backend.server.batch import Batch
 from netra_backend.server.lane import Lane, LaneClosed
@@ -23,6 +25,9 @@ log = logging.getLogger(__name__)
 
 READ_LIMIT = 500
 """Entries read from the log at once for a follower that is behind."""
+
+PORTION = 65_536
+"""Bytes of events handed to a lane that is not full before it is looked at again."""
 
 
 class FollowerState(Enum):
@@ -41,19 +46,19 @@ _MOVES = {
 
 
 class ThreadFollower:
-    """Serves `lane` with the entries of `thread` after `offset`. It begins BEHIND.
+    """Serves `lane` with the entries of `thread` after the position `after`. It begins BEHIND.
 
     `failed` is called once when it cannot go on: with TimeoutError when the lane stayed full for
     `patience` seconds, with NetraError when the log cannot be read. `deleted` is called when the
-    thread is deleted.
+    thread is deleted, also if another one has its name by now: that one has another epoch.
     """
 
     def __init__(
         self,
-        log: Log,
+        store: Store,
         lane: Lane,
         thread: ThreadKey,
-        offset: int,
+        after: Position,
         *,
         user: UserId,
         patience: float,
@@ -61,9 +66,9 @@ class ThreadFollower:
         deleted: Callable[[], None],
     ) -> None:
         self.thread = thread
-        self.offset = offset
-        """The offset of the last entry that was handed to the lane."""
-        self._log = log
+        self.position = after
+        """The position of the last entry that was handed to the lane."""
+        self._store = store
         self._lane = lane
         self._user = user
         self._patience = patience
@@ -71,10 +76,10 @@ class ThreadFollower:
         self._deleted = deleted
         self._missed = False
         self._state = FollowerState.BEHIND
-        self._task = self._catch_up()
+        self._task = self._catch_up(begin=True)
 
     def __repr__(self) -> str:
-        return f"<ThreadFollower {self.thread.id} at {self.offset}, {self._state.name}>"
+        return f"<ThreadFollower {self.thread.id} at {self.position}, {self._state.name}>"
 
     @property
     def state(self) -> FollowerState:
@@ -83,19 +88,20 @@ class ThreadFollower:
 
     def deliver(self, batch: Batch) -> None:
         """Take the batch if it is the next; otherwise serve from the log. Never waits."""
-        if self._state is not FollowerState.LIVE:
+        if batch.last.epoch != self.position.epoch:
+            self._other_history(batch)
+        elif self._state is not FollowerState.LIVE:
             self._missed = True
+        elif batch.last <= self.position:
             return
-        if batch.last.offset <= self.offset:
-            return
-        if batch.first != self.offset + 1 or self._lane.full:
+        elif batch.first != self.position.offset + 1 or self._lane.full:
             self._fall_behind()
-            return
-        self._hand_over(batch)
+        else:
+            self._hand_over(batch)
 
     def thread_deleted(self) -> None:
         """Say that the thread is gone."""
-        asyncio.get_running_loop().call_soon(self._deleted)
+        asyncio.get_running_loop().call_soon(self._give_up)
 
     def end(self) -> None:
         """Take nothing more. Idempotent."""
@@ -103,47 +109,99 @@ class ThreadFollower:
             self._assign(FollowerState.ENDED)
             self._task.cancel()
 
+    def _other_history(self, batch: Batch) -> None:
+        """A newer thread has the name: the bus has lost that ours was deleted. Or a late echo."""
+        if batch.last.epoch > self.position.epoch:
+            self.thread_deleted()
+
     def _hand_over(self, batch: Batch) -> None:
         """Give the batch to the lane, after a last look at whose thread it is."""
         if batch.thread.owner != self._user:
             LEAKS.inc()
             log.critical("a frame for a foreign user was stopped")
+            if self._state is FollowerState.BEHIND:  # it reads what is not its user's
+                self._fail(NetraError("the thread is a foreign user's"))
             return
         self._lane.write(batch)
-        self.offset = batch.last.offset
+        self.position = batch.last
 
     def _fall_behind(self) -> None:
         BEHIND.inc()
         self._assign(FollowerState.BEHIND)
         self._task = self._catch_up()
 
-    def _catch_up(self) -> "asyncio.Task[None]":
-        return asyncio.create_task(self._read_until_live(), name=f"catch up {self.thread.id}")
+    def _catch_up(self, *, begin: bool = False) -> "asyncio.Task[None]":
+        return asyncio.create_task(self._read_until_live(begin), name=f"catch up {self.thread.id}")
 
-    async def _read_until_live(self) -> None:
+    async def _read_until_live(self, begin: bool) -> None:
         try:
+            if begin:
+                await self._look()
             while self._state is FollowerState.BEHIND:
                 await self._read_once()
         except LaneClosed:
             self._assign(FollowerState.ENDED)
         except (TimeoutError, NetraError) as error:
-            self._assign(FollowerState.ENDED)
-            self._failed(error)
+            self._fail(error)
+
+    async def _look(self) -> None:
+        """See that the thread is still the one that was asked for.
+
+        Of a deletion before this the hub, which has just been asked, has not told.
+        """
+        thread = await self._store.thread(self.thread)
+        if thread is None or thread.head.epoch != self.position.epoch:
+            self._give_up()
 
     async def _read_once(self) -> None:
         """Serve one stretch of the log; LIVE when nothing was there and nothing was missed."""
         async with asyncio.timeout(self._patience):
             await self._lane.room()
         self._missed = False
-        entries = await self._log.read(self.thread, self.offset, READ_LIMIT)
+        entries = await self._store.read(self.thread, self.position.offset, READ_LIMIT)
         if entries:
-            self._hand_over(Batch(self.thread, merge(entries, after=self.offset)))
+            self._serve(entries)
         elif not self._missed:
             # No await since the flag was read: what is published from here on is delivered.
             self._assign(FollowerState.LIVE)
+
+    def _serve(self, entries: Sequence[Entry]) -> None:
+        """Hand over as many of the entries, merged, as the lane has room for."""
+        if entries[0].position.epoch != self.position.epoch:
+            self._give_up()
+            return
+        for portion in _portions(merge(entries, after=self.position.offset)):
+            if self._lane.full or self._state is FollowerState.ENDED:
+                return
+            self._hand_over(Batch(self.thread, portion))
+
+    def _give_up(self) -> None:
+        """End because the thread is gone."""
+        if self._state is not FollowerState.ENDED:
+            self._assign(FollowerState.ENDED)
+            self._deleted()
+
+    def _fail(self, error: Exception) -> None:
+        """End because of an error."""
+        self._assign(FollowerState.ENDED)
+        self._failed(error)
 
     def _assign(self, to: FollowerState) -> None:
         """Assign the state: the only place that does."""
         if to not in _MOVES[self._state]:
             raise AssertionError(f"a follower cannot go from {self._state.name} to {to.name}")
         self._state = to
+
+
+def _portions(pieces: Sequence[Piece]) -> Iterator[list[Piece]]:
+    """Return the pieces in portions of some `PORTION` bytes."""
+    portion: list[Piece] = []
+    size = 0
+    for piece in pieces:
+        portion.append(piece)
+        size += len(piece.event.data)
+        if size >= PORTION:
+            yield portion
+            portion, size = [], 0
+    if portion:
+        yield portion

@@ -96,7 +96,7 @@ class AguiRoute:
             self._house.store,
             lane,
             run.thread,
-            after.offset,
+            after,
             user=user,
             patience=self._house.settings.behind_seconds,
             failed=lambda _: lane.abandon(),
