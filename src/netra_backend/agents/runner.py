@@ -179,7 +179,8 @@ class Runner:
         """
         execution = self._executions.get(key)
         if execution is not None:
-            return await execution.cancel()
+            with suppress(LeaseLost):  # ended by another holder, or deleted with its thread
+                return await execution.cancel()
         run = await self._store.run(key)
         if run is None:
             raise Refused(ErrorCode.NOT_FOUND)

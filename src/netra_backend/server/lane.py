@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from typing import Protocol as TypingProtocol
 
+from starlette.websockets import WebSocketDisconnect
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
 
@@ -27,6 +28,9 @@ LINGER = 3.0
 """Seconds a closed peer has to take what is still unsent, before it is cut off."""
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+_GONE = (OSError, RuntimeError, WebSocketDisconnect)
+"""How ``send`` says that the peer is gone: as the ASGI server puts it, or as Starlette does."""
 
 
 class LaneClosed(Exception):
@@ -265,7 +269,7 @@ class SendLane:
                     await self._send(
                         {"type": "websocket.close", "code": int(code), "reason": reason}
                     )
-        except (TimeoutError, OSError, RuntimeError):
+        except (TimeoutError, *_GONE):
             pass  # the peer is gone or does not read: the end of its connection cuts it off
         self.abandon()
 
@@ -293,8 +297,9 @@ class SendLane:
                     self._pending.popleft()
                     self._unsent -= len(text)
                     self._sent.set()
-        except (OSError, RuntimeError):
-            # The peer is gone: ASGI servers say so with an OSError, or with a RuntimeError.
+        except _GONE:
+            pass
+        finally:
             self._closed = True
             self._sent.set()
 
