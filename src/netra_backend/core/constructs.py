@@ -3,7 +3,9 @@
 AG-UI streams messages, tool calls, reasoning, steps and subagents as START … END pairs. One
 `Constructs` follows one run: it rejects an event that is illegal where it comes, knows what to
 close when an agent fails or is cancelled, and what to open again for a client that joins in the
-middle. Rules: the AG-UI 1.0 event documentation, as ``ag-ui-validate`` checks it.
+middle. Rules: the AG-UI 1.0 event documentation, as ``ag-ui-validate`` checks it, but for two
+points: the arguments of a tool call may be no JSON (AGUI204: the protocol keeps what a model
+wrote), and a result may come for a call of an earlier run of the thread (AGUI207).
 """
 
 from collections.abc import Callable

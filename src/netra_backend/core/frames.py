@@ -135,7 +135,7 @@ class Ready(ServerFrame, frozen=True, tag="ready", kw_only=True):
     """The first frame on a connection, and the answer to ``auth``.
 
     `heartbeat` is the interval of the server's pings in milliseconds, `expires` when the
-    credential ends, in milliseconds since 1970, or null.
+    credential ends, in milliseconds since 1970; absent if it does not.
     """
 
     connection: str
