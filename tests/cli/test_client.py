@@ -1,0 +1,38 @@
+"""What the commands share: the address of a server, its refusals, and how an event looks."""
+
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from netra_backend.cli.client import Server, ServerError, reach, show
+from netra_backend.errors import ConfigError
+
+
+def test_a_server_is_reached_with_the_token_given(tmp_path: Path) -> None:
+    server = reach("https://example.org/", "alice", "a token", tmp_path)
+    assert server == Server("https://example.org", "a token")
+    assert server.socket_url == "wss://example.org/ws"
+    assert reach("http://127.0.0.1:8000", "a", "t", None).socket_url == "ws://127.0.0.1:8000/ws"
+
+
+@pytest.mark.parametrize("url", ["example.org", "ws://example.org", "http://", ""])
+def test_what_is_no_address_is_refused(url: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--url"):
+        reach(url, "alice", "a token", tmp_path)
+
+
+def test_a_server_that_does_not_answer_is_named() -> None:
+    with pytest.raises(ServerError, match=r"no answer from http://127\.0\.0\.1:1"):
+        Server("http://127.0.0.1:1", "t").get("/threads")
+
+
+def test_an_event_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    chunk = {"type": "TEXT_MESSAGE_CONTENT", "messageId": "m", "delta": "[red]a\nb\x1b[2J"}
+    show(Console(highlight=False, width=40), "1-42", chunk, as_json=False)
+    show(Console(), "1-42", chunk, as_json=True)
+    text, as_json = capsys.readouterr().out.splitlines()
+    assert text.split()[:2] == ["1-42", "TEXT_MESSAGE_CONTENT"]
+    assert "[red]a\\nb\\u001b[2J" in text
+    assert json.loads(as_json) == {"id": "1-42", "chunk": chunk}

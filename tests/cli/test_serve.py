@@ -1,0 +1,131 @@
+"""``netra serve``: how it starts, refuses to start, and stops."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.cli.conftest import Netra
+from tests.client import client
+from tests.live import ServerProcess, free_port
+
+ECHO = Path(__file__).parents[2] / "examples" / "echo_agent.py"
+
+
+@pytest.mark.anyio
+async def test_it_serves_an_agent_of_the_users_own(tmp_path: Path) -> None:
+    (tmp_path / "my_module.py").write_text(ECHO.read_text(encoding="utf-8"), encoding="utf-8")
+    server = ServerProcess(tmp_path / "data", ("my_module:agent",), cwd=tmp_path)
+    server.start()
+    try:
+        await server.wait_ready()
+        async with client(server.socket_url, server.token()) as alice:
+            assert alice.ready["agents"] == ["agent"]
+            await alice.run("t1", "r1", "one two")
+            await alice.follow("t1")
+            await alice.until("RUN_FINISHED")
+            said = "".join(f["chunk"].get("delta", "") for f in alice.events)
+            assert said == "one two "
+        assert f"Netra is at {server.url}" in server.log_file.read_text()
+        async with httpx.AsyncClient() as browser:
+            page = await browser.get(server.url)
+        assert page.status_code == 200
+        assert "netra_dev=" in page.headers["set-cookie"]
+    finally:
+        assert server.stop(signal.SIGTERM) == 0
+
+
+@pytest.mark.anyio
+async def test_a_second_server_on_the_same_data_says_who_has_it(
+    netra: Netra, tmp_path: Path
+) -> None:
+    server = ServerProcess(tmp_path / "data")
+    server.start()
+    try:
+        await server.wait_ready()
+        assert server.process is not None
+        done = await asyncio.to_thread(
+            netra, "serve", "--port", "0", "--data-dir", str(server.data_dir)
+        )
+        assert done.returncode == 2
+        assert str(server.data_dir) in done.stderr
+        assert str(server.process.pid) in done.stderr
+        done = await asyncio.to_thread(netra, "serve", "--port", str(server.port))
+        assert done.returncode == 2
+        assert f"cannot listen on 127.0.0.1 port {server.port}" in done.stderr
+    finally:
+        server.stop()
+
+
+@pytest.mark.anyio
+async def test_restored_data_has_new_epochs(tmp_path: Path) -> None:
+    """A client that saw what the backup has not is told so, instead of waiting in silence."""
+    server = ServerProcess(tmp_path / "data")
+    server.start()
+    await server.wait_ready()
+    async with client(server.socket_url, server.token()) as alice:
+        accepted = await alice.run("t1", "r1", "hello")
+    server.stop()
+    server.arguments = ("--restored",)
+    server.start()
+    try:
+        await server.wait_ready()
+        async with client(server.socket_url, server.token()) as alice:
+            followed = await alice.follow("t1", accepted["id"])
+            assert followed["resume"] == "gap"
+            assert followed["prelude"][0]["type"] == "RUN_STARTED"
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "said"),
+    [
+        (["--host", "0.0.0.0"], {}, "NETRA_AUTH=dev"),  # noqa: S104 - it is refused
+        (["nothing:agent"], {}, "there is no module 'nothing'"),
+        (["--config", "missing.toml"], {}, "missing.toml"),
+        ([], {"NETRA_LOG_LEVL": "INFO"}, "did you mean NETRA_LOG_LEVEL?"),
+        ([], {"NETRA_LOG_LEVEL": "LOUD"}, "LOUD"),
+        ([], {"NETRA_AUTH": "jwt"}, "auth = jwt needs jwt_secret"),
+        (["--port", "70000"], {}, "--port"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_what_cannot_be_is_refused_in_words(
+    netra: Netra, arguments: list[str], environment: dict[str, str], said: str
+) -> None:
+    done = netra("serve", "--port", str(free_port()), *arguments, **environment)
+    assert done.returncode == 2
+    assert said.lower() in done.stderr.lower()
+    assert "Traceback" not in done.stderr
+
+
+def test_it_takes_a_free_port_and_stops_at_sigint(tmp_path: Path) -> None:
+    """Port 0 is a free port, which the printed address names; Ctrl+C ends it in peace."""
+    import subprocess
+
+    netra = Path(sys.executable).with_name("netra")
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("NETRA_")}
+    process = subprocess.Popen(
+        [str(netra), "serve", "--port", "0", "--data-dir", str(tmp_path / "data")],
+        env=clean,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    try:
+        line = next(line for line in process.stderr if "Netra is at" in line)
+        port = int(line.split(":")[2].split()[0])
+        with socket.create_connection(("127.0.0.1", port), timeout=5):
+            pass
+    finally:
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+        process.stderr.close()
+    assert process.wait(20) in (0, 130)
+    assert "Traceback" not in rest

@@ -1,0 +1,48 @@
+"""``netra token``."""
+
+from pathlib import Path
+
+import jwt
+import pytest
+from pydantic import SecretStr
+
+from netra_backend.cli.token import make_token
+from netra_backend.config import AuthMode, Settings
+from netra_backend.errors import ConfigError
+from netra_backend.server.auth import authenticator
+from tests.cli.conftest import Netra
+
+SECRET = "a secret that is long enough for HS256"
+
+
+def test_a_development_token_is_what_the_server_takes(netra: Netra, tmp_path: Path) -> None:
+    done = netra("token", "alice", "--data-dir", str(tmp_path / "data"))
+    assert done.returncode == 0, done.stderr
+    user = authenticator(Settings(data_dir=tmp_path / "data")).verify(done.stdout.strip())
+    assert user.id == "alice"
+
+
+def test_a_jwt_token_has_the_configured_claims(tmp_path: Path) -> None:
+    settings = Settings(
+        data_dir=tmp_path,
+        auth=AuthMode.JWT,
+        jwt_secret=SecretStr(SECRET),
+        jwt_audience="chat",
+        jwt_issuer="me",
+    )
+    token = make_token(settings, "alice")
+    assert authenticator(settings).verify(token).id == "alice"
+    claims = jwt.decode(token, SECRET, algorithms=["HS256"], audience="chat", issuer="me")
+    assert claims["sub"] == "alice"
+
+
+def test_only_an_issuer_signs_rs256(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, auth=AuthMode.JWT, jwt_public_key="a public key")
+    with pytest.raises(ConfigError, match="identity provider"):
+        make_token(settings, "alice")
+
+
+def test_a_name_that_is_no_id_is_refused(netra: Netra) -> None:
+    done = netra("token", "no/slash")
+    assert done.returncode == 2
+    assert "user is 'no/slash'" in done.stderr
