@@ -178,7 +178,7 @@ class ThreadFollower:
     def _give_up(self) -> None:
         """End because the thread is gone."""
         if self._state is not FollowerState.ENDED:
-            self._assign(FollowerState.ENDED)
+            self.end()
             self._deleted()
 
     def _fail(self, error: Exception) -> None:
