@@ -1,0 +1,183 @@
+"""AG-UI's own client, `HttpAgent` of @ag-ui/client 1.0.0 under Node, against the SSE endpoint."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ag_ui.core import (
+    BaseEvent,
+    Interrupt,
+    RunAgentInput,
+    RunFinishedEvent,
+    RunFinishedInterruptOutcome,
+    StateDeltaEvent,
+    StateSnapshotEvent,
+)
+
+from netra_backend.agents.base import Agent, Reasoning, Text, ToolCall, question_of
+from netra_backend.stores.sqlite import SqliteStore
+from tests.e2e.node_folder import NODE, node_folder
+from tests.http import http
+from tests.live import live
+
+pytestmark = pytest.mark.anyio
+
+BOUND = 60.0
+"""Seconds that Node may take for all scenarios."""
+
+
+def whole(text: str) -> list[BaseEvent]:
+    said = Text()
+    return [*said.start(), *said.add(text), *said.end()]
+
+
+async def answers(given: RunAgentInput) -> AsyncIterator[BaseEvent]:
+    for event in whole(f"you said: {', '.join(message.role for message in given.messages)}"):
+        yield event
+
+
+async def calls_a_tool(given: RunAgentInput) -> AsyncIterator[BaseEvent]:
+    thought, call = Reasoning(), ToolCall("weather")
+    events = [*thought.start(), *thought.add("hm"), *thought.end()]
+    events += [*call.whole({"city": "Oslo"}), *call.result("rain"), *whole("take a coat")]
+    for event in events:
+        yield event
+
+
+async def keeps_state(given: RunAgentInput) -> AsyncIterator[BaseEvent]:
+    yield StateSnapshotEvent(snapshot={"steps": 1})
+    yield StateDeltaEvent(delta=[{"op": "replace", "path": "/steps", "value": 2}])
+
+
+async def fails(given: RunAgentInput) -> AsyncIterator[BaseEvent]:
+    said = Text()
+    for event in (*said.start(), *said.add("half")):
+        yield event
+    raise RuntimeError("a secret of the server")
+
+
+async def asks(given: RunAgentInput) -> AsyncIterator[BaseEvent]:
+    asked = Interrupt(id="q1", reason="approval", message="May I?")
+    yield RunFinishedEvent(
+        thread_id=given.thread_id,
+        run_id=given.run_id,
+        outcome=RunFinishedInterruptOutcome(interrupts=[asked]),
+    )
+
+
+async def is_slow(given: RunAgentInput) -> AsyncIterator[BaseEvent]:
+    said = Text()
+    for event in said.start():
+        yield event
+    for number in range(20):
+        for event in said.add(f"{number} "):
+            yield event
+        await asyncio.sleep(0.01)
+    for event in said.end():
+        yield event
+
+
+ACTIONS: dict[str, Agent] = {
+    "answer": answers,
+    "tool": calls_a_tool,
+    "state": keeps_state,
+    "fail": fails,
+    "ask": asks,
+    "slow": is_slow,
+}
+
+
+async def agent(given: RunAgentInput) -> AsyncIterator[BaseEvent]:
+    """Do what the first word of the question says, or tell what was decided."""
+    if given.resume:
+        approved = given.resume[0].payload == {"approved": True}
+        for event in whole(f"approved: {approved}"):
+            yield event
+        return
+    async for event in ACTIONS[question_of(given).split()[0]](given):
+        yield event
+
+
+async def play(url: str, token: str, folder: Path) -> dict[str, Any]:
+    """Return what Node says about all scenarios."""
+    process = await asyncio.create_subprocess_exec(
+        "node",
+        str(NODE / "http_agent.cjs"),
+        str(folder),
+        f"{url}/agui/agent",
+        token,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        out, err = await asyncio.wait_for(process.communicate(), BOUND)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode == 0, err.decode()
+    return dict(json.loads(out))
+
+
+async def test_http_agent_sees_what_the_server_did(tmp_path: Path) -> None:
+    folder = await asyncio.to_thread(node_folder)
+    conversations = {}
+    async with (
+        live({"agent": agent}, tmp_path, store=SqliteStore(tmp_path)) as server,
+        http(server.url, server.token()) as browser,
+    ):
+        told = await play(server.url, server.token(), folder)
+        for thread in ("conversation", "tool", "failure", "interrupt", "abort"):
+            shown = (await browser.get(f"/threads/{thread}/messages")).json()
+            conversations[thread] = shown["messages"]
+        cut = (await browser.get("/runs/a1")).json()
+
+    talk = told["conversation"]
+    assert (talk["first"]["error"], talk["second"]["error"]) == (None, None)
+    assert [message["role"] for message in talk["messages"]] == ["user", "assistant"] * 2
+    assert talk["messages"][1]["content"] == "you said: user"
+    assert talk["messages"][3]["content"] == "you said: user, assistant, user"
+
+    tool = told["tool"]
+    assert tool["run"]["error"] is None
+    assert tool["run"]["events"][-1] == "RUN_FINISHED"
+    (call,) = [m for m in tool["messages"] if m.get("toolCalls")]
+    assert call["toolCalls"][0]["function"] == {
+        "name": "weather",
+        "arguments": '{"city": "Oslo"}',
+    }
+    (result,) = [m for m in tool["messages"] if m["role"] == "tool"]
+    assert (result["content"], result["toolCallId"]) == ("rain", call["toolCalls"][0]["id"])
+
+    assert told["state"]["state"] == {"steps": 2}
+
+    failed = told["failure"]["run"]
+    assert failed["runError"]["code"] == "agent_failed"
+    assert failed["events"][-1] == "RUN_ERROR"
+    assert "secret" not in json.dumps(told["failure"])
+
+    assert "404" in told["refusal"]["run"]["error"]
+
+    question = told["interrupt"]
+    assert question["asked"]["error"] is None
+    assert [asked["id"] for asked in question["pending"]] == ["q1"]
+    assert question["resumed"]["error"] is None
+    assert question["left"] == []
+    assert question["messages"][-1]["content"] == "approved: True"
+
+    assert cut["status"] == "finished"
+    assert told["abort"]["attached"]["error"] is None
+    slowly = "".join(f"{number} " for number in range(20))
+    assert told["abort"]["messages"][-1]["content"] == slowly
+
+    # What the client has folded from the stream is what the server has folded from the log.
+    for thread, messages in conversations.items():
+        assert plain(told[thread]["messages"]) == plain(messages), thread
+
+
+def plain(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return messages without fields that are absent for one side and null for the other."""
+    return [{k: v for k, v in message.items() if v is not None} for message in messages]
