@@ -5,6 +5,7 @@ and ``rawEvent``, and makes the wire bytes once. What is not JSON inside state, 
 custom values takes the form that `jsonlog.jsonable` gives it.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import jsonpatch
@@ -68,9 +69,10 @@ class Ingest:
         self._state = {} if conversation.state is UNSET else conversation.state
         self._activities: dict[str, Any] = {}
 
-    def take(self, item: object) -> list[Item]:
+    def take(self, item: object) -> Iterable[Item]:
         """Return what the agent's `item` puts into the log: nothing, one event or several.
 
+        Of several each is checked when it is asked for, after the one before is in the log.
         Raises EventError, naming the event and the rule, if it is illegal here.
         """
         if not isinstance(item, BaseEvent):
@@ -81,29 +83,29 @@ class Ingest:
             return []
         fast = _plain(item)
         if fast is not None and self._expander.idle:
-            accepted = self._accept(*fast)
-            return [accepted] if fast[1].delta else []  # a keep-alive says nothing to a reader
+            return self._take_delta(*fast)
         event = event_from_json(wire_json(item))
         body = body_of(event)
         if body.type not in CHUNKS and self._expander.idle:
             return [self._accept(event, body)]
-        return [
+        return (
             self._accept(event if part is body else event_from_body(part), part)
             for part in self._expander.expand(body)
-        ]
+        )
+
+    def _take_delta(self, event: Event, body: Body) -> list[Item]:
+        """Return a plain delta; an empty one, sent to keep something alive, says nothing."""
+        self._constructs.accept(event, body)
+        if not body.delta:
+            return []
+        return [Item(_bounded(event), body, body.tool_call_id or body.message_id)]
 
     def close(self) -> list[Item]:
         """Return what closes everything that the agent left open."""
-        ends = [event_from_body(body) for body in self._expander.close()]
-        closed = [self._accept(event, body_of(event)) for event in ends]
-        closed.extend(self._accept(event, body_of(event)) for event in self._constructs.closers())
-        return closed
+        return [self._accept(event, body_of(event)) for event in self._constructs.closers()]
 
     def _accept(self, event: Event, body: Body) -> Item:
-        if len(event.data) > MAX_EVENT_BYTES:
-            size = len(event.data)
-            raise EventError(f"{body.type.value} has {size} bytes; the limit is {MAX_EVENT_BYTES}")
-        self._constructs.accept(event, body)
+        self._constructs.accept(_bounded(event), body)
         if body.type not in TERMINAL:
             self._follow_state(body)
         plain = plain_delta(event)
@@ -123,6 +125,14 @@ class Ingest:
                 if id not in self._activities:
                     raise EventError(f"ACTIVITY_DELTA {id!r}: there is no such activity")
                 self._activities[id] = _patched(body, self._activities[id], body.patch)
+
+
+def _bounded(event: Event) -> Event:
+    """Return `event`; raise EventError if it is too big for the log."""
+    size = len(event.data)
+    if size > MAX_EVENT_BYTES:
+        raise EventError(f"{event.type.value} has {size} bytes; the limit is {MAX_EVENT_BYTES}")
+    return event
 
 
 def wire_json(model: BaseModel) -> bytes:

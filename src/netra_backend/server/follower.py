@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 READ_LIMIT = 500
 """Entries read from the log at once for a follower that is behind."""
 
+HELD = 32
+"""Batches that are published during one read and kept, so that a busy thread is caught up with."""
+
 PORTION = 65_536
 """Bytes of events handed to a lane that is not full before it is looked at again."""
 
@@ -74,7 +77,7 @@ class ThreadFollower:
         self._patience = patience
         self._failed = failed
         self._deleted = deleted
-        self._missed = False
+        self._held: list[Batch] | None = None
         self._state = FollowerState.BEHIND
         self._task = self._catch_up(begin=True)
 
@@ -91,7 +94,8 @@ class ThreadFollower:
         if batch.last.epoch != self.position.epoch:
             self._other_history(batch)
         elif self._state is not FollowerState.LIVE:
-            self._missed = True
+            if self._held is not None and len(self._held) <= HELD:
+                self._held.append(batch)
         elif batch.last <= self.position:
             return
         elif batch.first != self.position.offset + 1 or self._lane.full:
@@ -154,16 +158,35 @@ class ThreadFollower:
             self._give_up()
 
     async def _read_once(self) -> None:
-        """Serve one stretch of the log; LIVE when nothing was there and nothing was missed."""
+        """Serve one stretch of the log, and what was published meanwhile; LIVE if that is all.
+
+        An entry is in the log before it is published. So with a read that reached the log's end,
+        what it had not is among what was published since it began, or will be published.
+        """
         async with asyncio.timeout(self._patience):
             await self._lane.room()
-        self._missed = False
-        entries = await self._store.read(self.thread, self.position.offset, READ_LIMIT)
+        self._held = []
+        try:
+            entries = await self._store.read(self.thread, self.position.offset, READ_LIMIT)
+        finally:
+            held, self._held = self._held, None
         if entries:
             self._serve(entries)
-        elif not self._missed:
-            # No await since the flag was read: what is published from here on is delivered.
+        if len(entries) < READ_LIMIT and len(held) <= HELD and self._takes(held):
+            # No await since the read: what is published from here on is delivered.
             self._assign(FollowerState.LIVE)
+
+    def _takes(self, held: Sequence[Batch]) -> bool:
+        """Hand over what follows; return whether nothing is missing after it."""
+        for batch in held:
+            if self._state is not FollowerState.BEHIND or self._lane.full:
+                return False
+            if batch.last <= self.position:
+                continue
+            if batch.first != self.position.offset + 1:
+                return False
+            self._hand_over(batch)
+        return self._state is FollowerState.BEHIND and not self._lane.full
 
     def _serve(self, entries: Sequence[Entry]) -> None:
         """Hand over as many of the entries, merged, as the lane has room for."""
