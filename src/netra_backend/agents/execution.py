@@ -115,7 +115,7 @@ class Execution:
         """Take what the agent yields until it ends, fails or is stopped: the border of a run."""
         log.info("run started", extra={"agent": self.run.agent})
         try:
-            terminal = await self._take_all()
+            await self._take_all()
         except asyncio.CancelledError:
             if self._ending is None and asyncio.current_task().cancelling() == 0:  # type: ignore[union-attr]
                 await self._fail("agent_failed", "the agent raised CancelledError")
@@ -132,10 +132,11 @@ class Execution:
             log.exception("the agent failed")
             await self._fail("agent_failed", "the agent failed")
         else:
-            await self._finish(terminal)
+            if self._ending is None:
+                await self._finish(None)
 
-    async def _take_all(self) -> Item | None:
-        """Move the agent's events to the outbox; return its own terminal event if it has one."""
+    async def _take_all(self) -> None:
+        """Move the agent's events to the outbox; its own terminal event ends the run at once."""
         stream = self._agent(self._given)
         try:
             async for yielded in stream:
@@ -143,13 +144,13 @@ class Execution:
                     break  # the agent did not stop when it was told to; what it says is late
                 for item in self._ingest.take(_readdressed(yielded, self._given)):
                     if item.event.type in TERMINAL:
-                        return item
-                    self._count()
+                        await self._finish(item)
+                        return
                     self._outbox.put(item)
+                    self._count()
                 await self._outbox.room()
         finally:
             await _close(stream, self._limits.grace)
-        return None
 
     def _count(self) -> None:
         self._events += 1
@@ -204,10 +205,11 @@ class Execution:
 
     async def _stop(self, status: RunStatus) -> Position:
         """End the run from outside the agent, then make the agent stop."""
-        self._outbox.seal()
-        events = [*self._closers(), self._terminal(status)] if self._ending is None else []
-        ending = self._end_once(status, events)
-        self.task.cancel()
+        ending = self._ending
+        if ending is None:
+            self._outbox.seal()
+            ending = self._end_once(status, [*self._closers(), self._terminal(status)])
+            self.task.cancel()  # once: a second time would disturb it while it stops
         self._reaper = self._reaper or asyncio.create_task(self._reap())
         return await asyncio.shield(ending)
 

@@ -5,35 +5,32 @@ which agent runs.
 """
 
 import asyncio
-import hashlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 
 import msgspec
-from ag_ui.core import PROTOCOL_VERSION, EventType, ResumeEntry, RunAgentInput
+from ag_ui.core import EventType, RunAgentInput
 from msgspec import Struct
 
 from netra_backend import jsonlog
+from netra_backend.agents import run_input
 from netra_backend.agents.base import Agent
 from netra_backend.agents.execution import Execution, Limits
-from netra_backend.agents.ingest import Ingest, wire_json
+from netra_backend.agents.ingest import Ingest
 from netra_backend.agents.outbox import Outbox
 from netra_backend.core.events import Body, Entry, Event, event_from_body
 from netra_backend.core.fold import Conversation
-from netra_backend.core.ids import MAX_ID_LENGTH, RunId, RunKey, ThreadKey, UserId, new_id
+from netra_backend.core.ids import MAX_ID_LENGTH, RunId, RunKey, ThreadId, ThreadKey, UserId, new_id
 from netra_backend.core.ports import Answer, Bus, Decision, End, Interrupt, NewRun, Store
 from netra_backend.core.positions import Position
 from netra_backend.core.run import ENDED, Run, RunStatus
-from netra_backend.errors import ErrorCode, LeaseLost, Refused, StoreError
+from netra_backend.errors import ErrorCode, EventError, LeaseLost, Refused, StoreError
 
 log = logging.getLogger(__name__)
 
 READ_LIMIT = 1_000
 """Entries read at once while a thread is folded; between two reads the loop breathes."""
-
-TITLE_LENGTH = 80
-"""Characters of the title that a thread takes from its first question."""
 
 
 class Accepted(Struct, frozen=True):
@@ -73,6 +70,7 @@ class Runner:
         self._now = now
         self._holder = new_id("node")
         self._executions: dict[RunKey, Execution] = {}
+        self._starting: dict[asyncio.Task[Accepted], RunKey] = {}
         self._sweeper: asyncio.Task[None] | None = None
         self._closing = False
 
@@ -101,6 +99,8 @@ class Runner:
         if self._sweeper is not None:
             self._sweeper.cancel()
             await asyncio.wait({self._sweeper})
+        if self._starting:
+            await asyncio.wait(self._starting)
         executions = list(self._executions.values())
         await asyncio.gather(*(execution.interrupt() for execution in executions))
 
@@ -114,13 +114,16 @@ class Runner:
         """
         if self._closing:
             raise Refused(ErrorCode.DRAINING)
-        # Shielded: a client that leaves between the two steps must not leave a run without agent.
-        return await asyncio.shield(asyncio.ensure_future(self._start(user, given, agent)))
-
-    async def _start(self, user: UserId, given: RunAgentInput, agent: str | None) -> Accepted:
-        name = self._name(agent)
         key = RunKey(user, RunId(given.run_id))
-        thread = ThreadKey(user, given.thread_id)  # type: ignore[arg-type]
+        starting = asyncio.create_task(self._start(key, given, agent), name=f"start {key.id}")
+        self._starting[starting] = key
+        starting.add_done_callback(self._starting.pop)
+        # Shielded: a client that leaves between two steps must not leave a run without agent.
+        return await asyncio.shield(starting)
+
+    async def _start(self, key: RunKey, given: RunAgentInput, agent: str | None) -> Accepted:
+        name = self._name(agent)
+        thread = ThreadKey(key.owner, ThreadId(given.thread_id))
         existing = await self._store.run(key)
         if existing is not None:
             if existing.thread != thread:
@@ -128,11 +131,11 @@ class Runner:
             return Accepted(existing, started=False)
         if given.resume and await self._store.thread(thread) is None:
             raise Refused(ErrorCode.NOT_FOUND)
-        await self._store.open_thread(thread, _title(given), self._now())
+        await self._store.open_thread(thread, run_input.title(given), self._now())
         conversation, offset = await self.conversation(thread)
         fresh = [m for m in given.messages if not conversation.knows_message(m.id)]
         now = self._now()
-        started = _run_started(given, fresh)
+        started = run_input.run_started(given, fresh)
         created = await self._store.create_run(
             NewRun(
                 key=key,
@@ -142,7 +145,7 @@ class Runner:
                 holder=self._holder,
                 at=now,
                 expires_at=now + self._lease_ms,
-                answers=_answers(given.resume or ()),
+                answers=run_input.answers(given.resume or ()),
             ),
             [started],
         )
@@ -153,7 +156,7 @@ class Runner:
             # Another run came and went between the fold and the creation.
             conversation, _ = await self.conversation(thread, upto=run.started.offset - 1)
         self._bus.publish(thread, [Entry(run.started, key.id, now, started)])
-        complete = _complete(given, conversation, fresh)
+        complete = run_input.complete(given, conversation, fresh)
         conversation.apply(started)
         ingest = Ingest(conversation)
         outbox = Outbox(self._store, self._bus, lease, now=self._now, window=self._window)
@@ -167,9 +170,7 @@ class Runner:
             limits=self._limits,
         )
         self._executions[key] = execution
-        execution.task.add_done_callback(lambda _: self._executions.pop(key, None))
-        if self._closing:
-            await execution.interrupt()
+        execution.task.add_done_callback(lambda _: self._forget(execution))
         return Accepted(run, started=True)
 
     async def cancel(self, key: RunKey) -> Position:
@@ -177,6 +178,9 @@ class Runner:
 
         A run that has ended answers with where it ended. Raises Refused (not_found).
         """
+        starting = [task for task, started in self._starting.items() if started == key]
+        if starting:
+            await asyncio.wait(starting)
         execution = self._executions.get(key)
         if execution is not None:
             with suppress(LeaseLost):  # ended by another holder, or deleted with its thread
@@ -194,7 +198,7 @@ class Runner:
         Raises Refused (not_found).
         """
         told = msgspec.structs.replace(
-            answer, payload=_payload(msgspec.json.decode(answer.payload))
+            answer, payload=run_input.payload(msgspec.json.decode(answer.payload))
         )
         decision = await self._store.decide(thread, told, by)
         if decision is None:
@@ -229,6 +233,11 @@ class Runner:
             offset = entries[-1].position.offset
         return conversation, offset
 
+    def _forget(self, execution: Execution) -> None:
+        """Forget an execution; its thread may be deleted, and its run's name in use again."""
+        if self._executions.get(execution.run.key) is execution:
+            del self._executions[execution.run.key]
+
     def _name(self, agent: str | None) -> str:
         name = agent if agent is not None else next(iter(self._agents))
         if name not in self._agents:
@@ -251,7 +260,7 @@ class Runner:
             await asyncio.sleep(self._lease_ms / 3_000)
 
     async def _renew(self) -> None:
-        leases = [execution.lease for execution in self._executions.values()]
+        leases = [e.lease for e in self._executions.values() if e.status not in ENDED]
         if not leases:
             return
         lost = await self._store.renew(leases, self._now() + self._lease_ms)
@@ -263,123 +272,61 @@ class Runner:
     async def _end_orphans(self) -> None:
         """Write the terminal event of every run that nobody executes."""
         for run in await self._store.orphans(self._now()):
-            if run.key not in self._executions:
-                await self._end_orphan(run)
+            execution = self._executions.get(run.key)
+            executed = execution is not None and execution.status not in ENDED
+            if not executed and run.key not in self._starting.values():
+                with jsonlog.bind(run=run.key.id, thread=run.thread.id, user=run.key.owner):
+                    await self._guard(self._end_orphan(run))
+
+    async def _guard(self, step: Awaitable[object]) -> None:
+        """Take one step of the sweep: a border around one run, which must not harm the others."""
+        try:
+            await step
+        except Exception:
+            log.exception("the sweep failed for a run")
 
     async def _end_orphan(self, run: Run) -> None:
         now = self._now()
         lease = await self._store.adopt(run.key, self._holder, now + self._lease_ms, now)
         if lease is None:
             return
-        conversation, _ = await self.conversation(run.thread)
         body = Body(
             type=EventType.RUN_ERROR,
             message="The server stopped while this run was in progress.",
             code="interrupted",
         )
-        events = [*conversation.constructs.closers(), event_from_body(body)]
+        events = [*await self._closers(run), event_from_body(body)]
         outbox = Outbox(self._store, self._bus, lease, now=self._now, window=0)
         try:
             await outbox.finish(events, End(RunStatus.INTERRUPTED))
         except LeaseLost:
             return
-        with jsonlog.bind(run=run.key.id, thread=run.thread.id, correlation=run.correlation):
-            log.warning("run interrupted")
+        log.warning("run interrupted", extra={"correlation": run.correlation})
+
+    async def _closers(self, run: Run) -> list[Event]:
+        """Return what closes what the run left open; nothing if its log cannot be understood."""
+        try:
+            conversation, _ = await self.conversation(run.thread)
+        except EventError:
+            log.exception("the log has an illegal event")
+            return []
+        return conversation.constructs.closers()
 
     async def _deliver_decisions(self) -> None:
         """Start the runs for answers that were decided just before a crash."""
         for interrupt in await self._store.undelivered():
-            await self._resume(interrupt)
+            with jsonlog.bind(run=interrupt.run, thread=interrupt.thread.id):
+                await self._guard(self._resume(interrupt))
 
     async def _resume(self, interrupt: Interrupt) -> RunId | None:
-        """Start the run that takes up the answers to an ended run's questions, once all are in.
-
-        Its id follows from the questions, so that it starts once whoever tries.
-        """
+        """Start the run that takes up the answers to an ended run's questions, once all are in."""
         questions = await self._store.interrupts(interrupt.thread, interrupt.run)
-        if any(question.decided_by is None for question in questions):
-            return None
-        given = RunAgentInput(
-            thread_id=interrupt.thread.id,
-            run_id=_resuming_id(questions),
-            parent_run_id=interrupt.run,
-            messages=[],
-            resume=[_resume_entry(question) for question in questions],
-        )
+        if not questions or any(question.decided_by is None for question in questions):
+            return None  # deleted with its thread, or still open
+        given = run_input.resuming_input(questions)
         try:
             accepted = await self.start(interrupt.thread.owner, given, agent=interrupt.agent)
         except Refused as refusal:
             log.warning("a decision waits: %s", refusal.message, extra={"interrupt": interrupt.id})
             return None
         return accepted.run.key.id
-
-
-def _run_started(given: RunAgentInput, fresh: Sequence[object]) -> Event:
-    """Return RUN_STARTED with the input, less what the log has or followers need not see.
-
-    Tools, model instructions and forwarded properties are for the agent; the log is for people.
-    An empty state is what clients send that have none: it does not replace the thread's.
-    """
-    shown = given.model_copy(
-        update={
-            "messages": list(fresh),
-            "state": given.state or None,
-            "tools": None,
-            "context": None,
-            "forwarded_props": None,
-        }
-    )
-    body = {
-        "type": EventType.RUN_STARTED,
-        "threadId": given.thread_id,
-        "runId": given.run_id,
-        "protocolVersion": PROTOCOL_VERSION,
-        "input": msgspec.Raw(wire_json(shown)),
-    }
-    if given.parent_run_id is not None:
-        body["parentRunId"] = given.parent_run_id
-    return Event(EventType.RUN_STARTED, msgspec.json.encode(body))
-
-
-def _complete(
-    given: RunAgentInput, conversation: Conversation, fresh: Sequence[object]
-) -> RunAgentInput:
-    """Return the input for the agent: the thread's history, then what is new."""
-    history = RunAgentInput.model_validate(
-        {"threadId": given.thread_id, "runId": given.run_id, "messages": conversation.messages()}
-    )
-    state = given.state or None
-    if state is None and conversation.state is not msgspec.UNSET:
-        state = conversation.state
-    return given.model_copy(update={"messages": [*history.messages, *fresh], "state": state})
-
-
-def _answers(entries: Sequence[ResumeEntry]) -> list[Answer]:
-    return [Answer(entry.interrupt_id, entry.status, _payload(entry.payload)) for entry in entries]
-
-
-def _payload(value: object) -> bytes:
-    """Return an answer's payload in one form, however the client wrote it: stores compare bytes."""
-    return jsonlog.dumps(value).encode()
-
-
-def _resume_entry(question: Interrupt) -> ResumeEntry:
-    payload = msgspec.json.decode(question.answer or b"null")
-    if question.status == "cancelled":
-        return ResumeEntry(interrupt_id=question.id, status="cancelled", payload=payload)
-    return ResumeEntry(interrupt_id=question.id, status="resolved", payload=payload)
-
-
-def _resuming_id(questions: Sequence[Interrupt]) -> str:
-    named = "\n".join([questions[0].run, *(question.id for question in questions)])
-    return f"resume_{hashlib.sha256(named.encode()).hexdigest()[:24]}"
-
-
-def _title(given: RunAgentInput) -> str:
-    """Return the first line of the first thing that the user says."""
-    for message in given.messages:
-        content = getattr(message, "content", None)
-        if message.role == "user" and isinstance(content, str) and content.strip():
-            line = content.strip().splitlines()[0]
-            return line if len(line) <= TITLE_LENGTH else line[: TITLE_LENGTH - 1] + "…"
-    return "New conversation"

@@ -42,7 +42,8 @@ async def play(agent: Agent, input: RunAgentInput) -> list[BaseEvent]:
     stream = agent(input)
     try:
         async for event in stream:
-            ingest.take(event)
+            for _ in ingest.take(event):
+                pass
             events.append(event)
     finally:
         close = getattr(stream, "aclose", None)

@@ -1,0 +1,103 @@
+"""The input of a run: what a client gives, what the log keeps of it, and what the agent gets."""
+
+import hashlib
+from collections.abc import Sequence
+
+import msgspec
+from ag_ui.core import PROTOCOL_VERSION, EventType, ResumeEntry, RunAgentInput
+
+from netra_backend import jsonlog
+from netra_backend.agents.ingest import wire_json
+from netra_backend.core.events import Event
+from netra_backend.core.fold import Conversation
+from netra_backend.core.ports import Answer, Interrupt
+
+TITLE_LENGTH = 80
+"""Characters of the title that a thread takes from its first question."""
+
+
+def run_started(given: RunAgentInput, fresh: Sequence[object]) -> Event:
+    """Return RUN_STARTED with the input, less what the log has or followers need not see.
+
+    Tools, model instructions and forwarded properties are for the agent; the log is for people.
+    An empty state is what clients send that have none: it does not replace the thread's.
+    """
+    shown = given.model_copy(
+        update={
+            "messages": list(fresh),
+            "state": given.state or None,
+            "tools": None,
+            "context": None,
+            "forwarded_props": None,
+        }
+    )
+    body = {
+        "type": EventType.RUN_STARTED,
+        "threadId": given.thread_id,
+        "runId": given.run_id,
+        "protocolVersion": PROTOCOL_VERSION,
+        "input": msgspec.Raw(wire_json(shown)),
+    }
+    if given.parent_run_id is not None:
+        body["parentRunId"] = given.parent_run_id
+    return Event(EventType.RUN_STARTED, msgspec.json.encode(body))
+
+
+def complete(
+    given: RunAgentInput, conversation: Conversation, fresh: Sequence[object]
+) -> RunAgentInput:
+    """Return the input for the agent: the thread's history, then what is new."""
+    history = RunAgentInput.model_validate(
+        {"threadId": given.thread_id, "runId": given.run_id, "messages": conversation.messages()}
+    )
+    state = given.state or None
+    if state is None and conversation.state is not msgspec.UNSET:
+        state = conversation.state
+    return given.model_copy(update={"messages": [*history.messages, *fresh], "state": state})
+
+
+def answers(entries: Sequence[ResumeEntry]) -> list[Answer]:
+    """Return the answers that a run takes up."""
+    return [Answer(entry.interrupt_id, entry.status, payload(entry.payload)) for entry in entries]
+
+
+def payload(value: object) -> bytes:
+    """Return an answer's payload in one form, however the client wrote it: stores compare bytes."""
+    return jsonlog.dumps(value).encode()
+
+
+def resuming_input(questions: Sequence[Interrupt]) -> RunAgentInput:
+    """Return the input of the run that goes on with the answers to `questions`, at least one.
+
+    Its id follows from the questions, so that it starts once whoever tries.
+    """
+    first = questions[0]
+    return RunAgentInput(
+        thread_id=first.thread.id,
+        run_id=_resuming_id(questions),
+        parent_run_id=first.run,
+        messages=[],
+        resume=[_resume_entry(question) for question in questions],
+    )
+
+
+def _resume_entry(question: Interrupt) -> ResumeEntry:
+    payload = msgspec.json.decode(question.answer or b"null")
+    if question.status == "cancelled":
+        return ResumeEntry(interrupt_id=question.id, status="cancelled", payload=payload)
+    return ResumeEntry(interrupt_id=question.id, status="resolved", payload=payload)
+
+
+def _resuming_id(questions: Sequence[Interrupt]) -> str:
+    named = "\n".join([questions[0].run, *(question.id for question in questions)])
+    return f"resume_{hashlib.sha256(named.encode()).hexdigest()[:24]}"
+
+
+def title(given: RunAgentInput) -> str:
+    """Return the first line of the first thing that the user says."""
+    for message in given.messages:
+        content = getattr(message, "content", None)
+        if message.role == "user" and isinstance(content, str) and content.strip():
+            line = content.strip().splitlines()[0]
+            return line if len(line) <= TITLE_LENGTH else line[: TITLE_LENGTH - 1] + "…"
+    return "New conversation"
