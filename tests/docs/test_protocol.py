@@ -6,6 +6,7 @@ from typing import get_args
 
 import msgspec
 import pytest
+
 from netra_backend.core import codec, frames
 from netra_backend.core.ids import MAX_ID_LENGTH
 from netra_backend.core.run import RunStatus

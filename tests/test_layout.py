@@ -1,0 +1,94 @@
+"""The layout: imports go down only, importing costs little, and tests mirror the source."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "netra_backend"
+
+UNMIRRORED = {
+    "agents/__init__.py": "a docstring",
+    "agents/adapters/__init__.py": "a docstring",
+    "core/__init__.py": "a docstring",
+    "core/ports.py": "contracts: tests/stores proves them for every store",
+    "jsonlog/plain.py": "types and limits, which tests/jsonlog/test_safe.py meets",
+    "server/__init__.py": "a docstring",
+    "stores/__init__.py": "a docstring",
+    "stores/decisions.py": "both stores run it, under LogContract",
+    "stores/sqlite_ledger.py": "tests/stores/test_sqlite.py, through the store",
+    "stores/sqlite_queries.py": "tests/stores/test_sqlite.py, through the store",
+    "stores/sqlite_readers.py": "tests/stores/test_sqlite.py, through the store",
+    "stores/sqlite_erasure.py": "tests/stores/test_sqlite_tail.py, on the bytes of the files",
+    "testing/interrupts_contract.py": "a part of LogContract",
+    "testing/runs_contract.py": "a part of LogContract",
+    "testing/threads_contract.py": "a part of LogContract",
+    "testing/scenario.py": "what the parts of LogContract share",
+}
+"""Modules without a test file of their own, and where they are tested instead."""
+
+PUBLIC = {
+    "__init__.py": "tests/docs/test_reference.py",
+    "cli/__init__.py": "tests/cli/test_app.py",
+    "jsonlog/__init__.py": "tests/docs/test_reference.py",
+    "testing/__init__.py": "tests/docs/test_reference.py",
+}
+
+
+def modules() -> list[str]:
+    return sorted(path.relative_to(SOURCE).as_posix() for path in SOURCE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("module", modules())
+def test_every_module_has_its_test(module: str) -> None:
+    path = Path(module)
+    mirror = ROOT / "tests" / path.parent / f"test_{path.name}"
+    if module in PUBLIC:
+        mirror = ROOT / PUBLIC[module]
+    if module in UNMIRRORED:
+        assert not mirror.exists(), f"{module} has a test now: take it off the list"
+    else:
+        assert mirror.is_file(), f"there is no {mirror.relative_to(ROOT)}"
+
+
+def test_the_exceptions_exist() -> None:
+    assert set(UNMIRRORED) | set(PUBLIC) <= set(modules())
+
+
+def loaded_by(statement: str) -> set[str]:
+    """Return the modules that a fresh interpreter has after `statement`."""
+    code = f"{statement}\nimport sys\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_importing_the_package_loads_no_server() -> None:
+    loaded = loaded_by("import netra_backend")
+    assert not {name for name in loaded if name.startswith("netra_backend.")}
+    assert not loaded & {"starlette", "uvicorn", "websockets", "pydantic", "ag_ui", "sqlite3"}
+
+
+def test_jsonlog_can_be_used_alone() -> None:
+    loaded = loaded_by("import netra_backend.jsonlog")
+    ours = {name for name in loaded if name.startswith("netra_backend.")}
+    assert all(name.startswith("netra_backend.jsonlog") for name in ours), ours
+    assert not loaded & {"starlette", "uvicorn", "websockets", "pydantic", "ag_ui", "msgspec"}
+
+
+def test_the_import_contracts_hold_and_are_exhaustive(tmp_path: Path) -> None:
+    """A module at a place where no layer is named breaks the contract, so none can be forgotten."""
+    linter = Path(sys.executable).with_name("lint-imports")
+    config = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    without_stores = config.replace('"agents | stores"', '"agents"')
+    assert without_stores != config
+    for text, code in ((config, 0), (without_stores, 1)):
+        (tmp_path / "pyproject.toml").write_text(text, encoding="utf-8")
+        done = subprocess.run(
+            [str(linter), "--config", str(tmp_path / "pyproject.toml"), "--no-cache"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == code, done.stdout + done.stderr
