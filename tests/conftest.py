@@ -1,12 +1,44 @@
 """Fixtures that all tests share."""
 
-from collections.abc import Callable, Sequence
+import io
+import json
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import pytest
 from ag_ui.core import BaseEvent, RunAgentInput, RunFinishedEvent, RunStartedEvent
 from ag_ui_validate.pytest_plugin import assert_valid_agui
 
+from netra_backend import jsonlog
+
 Check = Callable[[RunAgentInput, Sequence[BaseEvent]], None]
+Lines = Callable[[], list[dict[str, Any]]]
+
+
+@pytest.fixture
+def log_lines() -> Iterator[Lines]:
+    """Log as JSON from DEBUG on, and return what reads all lines so far: each must be an object.
+
+    The root logger is afterwards as it was before.
+    """
+    root = logging.getLogger()
+    sinks, level = list(root.handlers), root.level
+    stream = io.StringIO()
+    jsonlog.configure(level="DEBUG", format="json", stream=stream)
+
+    def read() -> list[dict[str, Any]]:
+        assert jsonlog.flush()
+        lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+        assert all(type(line) is dict for line in lines)
+        return lines
+
+    yield read
+    for sink in list(root.handlers):
+        if sink not in sinks:
+            root.removeHandler(sink)
+            sink.close()
+    root.setLevel(level)
 
 
 @pytest.fixture

@@ -1,330 +1,374 @@
-"""The founding bug: a plain enum on its way into JSON must never take a connection down.
+"""The fault that started this project: the state of a WebSocket in data that became JSON.
 
-A chat service fell over with ``TypeError: Object of type WebSocketState is not JSON
-serializable``: a plain enum stood in a dict (as a value, and once as a key) that a log call
-serialised, outside any ``try``, and the error path did the same again. Here the real server runs
-over a real socket with JSON logging at DEBUG, and **every** line that it writes, and every event
-that it sends, carries what brought the service down: plain enum members as values and as keys,
-datetimes, models and sockets, for each member of ``WebSocketState``.
+``TypeError: Object of type WebSocketState is not JSON serializable`` took a chat server down. A
+plain enum stood in a dict, once as a value and once as a key, that was given to ``json.dumps``
+inside an argument of a log call; the path that handled the error did the same again. The tests
+of that server ran without JSON logging, and asserted on copies of the line.
 
-Seen failing when ``jsonlog`` writes an enum's value instead of its name, when it refuses enum keys,
-and when the wire encodes events with plain ``json.dumps``.
+So these tests drive the real server over real sockets with JSON logging at DEBUG: connect,
+authenticate, register, send, error, close. Whatever is logged or sent on the way holds states as
+values and keys, times, models and sockets. They are about every state that Starlette has. The
+line and the frame are read as a client and a log collector read them.
+
+With the row for ``enum.Enum`` taken out of the table of `jsonlog.safe`, each test about logging
+and sending here fails: the states then have the form of an unknown object, no longer their name.
 """
 
-import io
+import asyncio
 import json
 import logging
 import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ag_ui.core import (
-    BaseEvent,
-    CustomEvent,
-    RunAgentInput,
-    StateSnapshotEvent,
-    TextMessageChunkEvent,
-)
+from ag_ui.core import BaseEvent, CustomEvent, RunAgentInput, StateSnapshotEvent
 from pydantic import BaseModel
-from starlette.types import ASGIApp, Receive, Scope, Send
-from starlette.websockets import WebSocketState
+from starlette.applications import Starlette
+from starlette.routing import WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketState
+from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from netra_backend import jsonlog
-from netra_backend.config import Settings
-from netra_backend.server.app import create_app
+from netra_backend.agents.base import ToolCall
+from netra_backend.errors import StoreFailed
 from netra_backend.server.lane import Protocol
+from netra_backend.server.websocket import _info
 from netra_backend.stores.memory import MemoryStore
-from tests.client import client
-from tests.live import Live, serving
+from tests.client import BOUND, client
+from tests.conftest import Lines
+from tests.http import http
+from tests.live import live, serving
+from tests.watched_store import WatchedStore
 
-MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-STATES = list(WebSocketState)
+pytestmark = pytest.mark.anyio
 
-log = logging.getLogger("regression")
+log = logging.getLogger("application")
+
+STATES = pytest.mark.parametrize("state", list(WebSocketState), ids=lambda state: state.name)
+
+AT = datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
 
 
-class Profile(BaseModel):
-    """A model whose fields plain JSON does not know."""
+class Colour(Enum):
+    """An enum of the application, whose values are no JSON either."""
+
+    RED = object()
+
+
+class Visitor(BaseModel):
+    """A model of the application."""
 
     state: WebSocketState
     since: datetime
+    colour: Colour = Colour.RED
 
 
-def hostile(state: WebSocketState) -> dict[Any, Any]:
-    """Return what the founding bug was made of, and its relatives."""
+def hostile(state: WebSocketState, websocket: object) -> dict[Any, Any]:
+    """Return what the standard library refuses to write, in every place of a value."""
     return {
         "state": state,
-        state: "as a key",
-        "since": MOMENT,
-        "profile": Profile(state=state, since=MOMENT),
-        "socket": SOCKET,
-        "nested": [{"states": (state, {state})}],
+        state: "a state as a key",
+        "nested": [{"deep": ({state: [state]}, frozenset({state}))}],
+        "at": AT,
+        "visitor": Visitor(state=state, since=AT),
+        "socket": websocket,
     }
 
 
-SOCKET = socket.socket()
-"""An open socket, closed when the module's tests are over."""
+def assert_plain(found: dict[str, Any], state: WebSocketState) -> None:
+    """Fail unless `found` is what `hostile` says, with every state by its name."""
+    assert found["state"] == state.name
+    assert found[state.name] == "a state as a key"
+    assert found["nested"] == [{"deep": [{state.name: [state.name]}, [state.name]]}]
+    assert found["at"] == "2026-01-02T03:04:05.678000+00:00"
+    visitor = {"state": state.name, "since": "2026-01-02T03:04:05.678000+00:00", "colour": "RED"}
+    assert found["visitor"] == visitor
+    assert "WebSocket" in found["socket"]["$type"]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _close_socket() -> Iterator[None]:
-    yield
-    SOCKET.close()
+# --- sockets in every state ------------------------------------------------------------------
 
 
-class Lines:
-    """What was logged as JSON, at DEBUG."""
+class Sockets:
+    """Starlette's WebSocket objects as they really are, one for each state of the application."""
 
     def __init__(self) -> None:
-        self._stream = io.StringIO()
-        jsonlog.configure(level="DEBUG", format="json", stream=self._stream)
+        self.found: dict[WebSocketState, WebSocket] = {}
+        self.arrived = asyncio.Condition()
+        self.done = asyncio.Event()
 
-    def all(self) -> list[dict[str, Any]]:
-        """Return every line, each parsed strictly: one object, no NaN or infinity."""
-        assert jsonlog.flush(5.0), "the log was not written in time"
-        return [
-            json.loads(line, parse_constant=_no_constant)
-            for line in self._stream.getvalue().splitlines()
-        ]
-
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Take pytest's own sinks away, which raise where ours may not."""
-        root = logging.getLogger()
-        before = list(root.handlers)
-        root.handlers = [one for one in before if type(one).__module__.startswith("netra_backend")]
-        try:
-            yield
-        finally:
-            root.handlers = before
-
-    def of(self, message: str) -> list[dict[str, Any]]:
-        """Return the lines with this message."""
-        return [line for line in self.all() if line["message"] == message]
-
-
-def _no_constant(name: str) -> None:
-    raise AssertionError(f"{name} is not JSON")
+    async def endpoint(self, websocket: WebSocket) -> None:
+        """Bring the socket into the state that its path names, and stay there."""
+        state = WebSocketState[websocket.path_params["state"]]
+        if state in (WebSocketState.CONNECTED, WebSocketState.DISCONNECTED):
+            await websocket.accept()
+        if state is WebSocketState.DISCONNECTED:
+            await websocket.close()
+        if state is WebSocketState.RESPONSE:
+            start = {"type": "websocket.http.response.start", "status": 418, "headers": []}
+            await websocket.send(start)
+        async with self.arrived:
+            self.found[websocket.application_state] = websocket
+            self.arrived.notify_all()
+        await self.done.wait()
+        if state is WebSocketState.RESPONSE:
+            await websocket.send({"type": "websocket.http.response.body", "body": b""})
 
 
 @pytest.fixture
-def lines() -> Iterator[Lines]:
-    root = logging.getLogger()
-    before, level = list(root.handlers), root.level
-    try:
-        yield Lines()
-    finally:
-        for sink in [one for one in root.handlers if one not in before]:
-            root.removeHandler(sink)
-            sink.close()
-        root.setLevel(level)
+async def sockets() -> AsyncIterator[dict[WebSocketState, WebSocket]]:
+    there = Sockets()
+    app = Starlette(routes=[WebSocketRoute("/{state}", there.endpoint)])
 
-
-class EveryLineCarries:
-    """An application around the server: all that it logs carries these fields."""
-
-    def __init__(self, app: ASGIApp, fields: dict[str, Any]) -> None:
-        self._app = app
-        self._fields = fields
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with jsonlog.bind(**self._fields):
-            await self._app(scope, receive, send)
-
-
-async def speaks_of(given: RunAgentInput) -> AsyncIterator[BaseEvent]:
-    """Log and send hostile values for the state that the user names; fail when told to."""
-    name, _, fails = str(given.messages[-1].content).partition(" ")
-    values = hostile(WebSocketState[name])
-    log.info("agent speaks", extra={"values": values, "state": WebSocketState[name]})
-    yield CustomEvent(name="test.values", value=values)
-    yield StateSnapshotEvent(snapshot=values)
-    yield TextMessageChunkEvent(message_id=f"m-{given.run_id}", delta=name, role="assistant")
-    if fails:
-        raise TypeError(f"Object of type WebSocketState is not JSON serializable: {values}")
-
-
-@asynccontextmanager
-async def server(tmp_path: Path, state: WebSocketState, **settings: Any) -> AsyncIterator[Live]:
-    """Run the real application, with hostile fields on every line that it logs."""
-    app = create_app(
-        {"speaks": speaks_of},
-        settings=Settings(data_dir=tmp_path, **settings),
-        store=MemoryStore(),
-    )
-    fields = {"carried": hostile(state), "carried_state": state}
-    async with serving(EveryLineCarries(app, fields), Protocol) as port:
+    async def visit(port: int, state: WebSocketState) -> None:
         try:
-            yield Live(app, tmp_path, port)
+            async with connect(f"ws://127.0.0.1:{port}/{state.name}") as visitor:
+                await visitor.wait_closed()
+        except InvalidStatus:
+            pass
+
+    async with serving(app, Protocol) as port:
+        visits = [asyncio.ensure_future(visit(port, state)) for state in WebSocketState]
+        async with asyncio.timeout(BOUND), there.arrived:
+            await there.arrived.wait_for(lambda: len(there.found) == len(WebSocketState))
+        try:
+            yield there.found
         finally:
-            await app.drain(0)
+            there.done.set()
+            await asyncio.wait_for(asyncio.gather(*visits), BOUND)
 
 
-def assert_carried(line: dict[str, Any], state: WebSocketState) -> None:
-    """Assert that a line has the hostile fields in their documented form."""
-    carried = line["carried"]
-    assert line["carried_state"] == state.name
-    assert carried["state"] == state.name
-    assert carried[state.name] == "as a key"
-    assert carried["since"] == MOMENT.isoformat()
-    assert carried["profile"] == {"state": state.name, "since": MOMENT.isoformat()}
-    assert carried["nested"] == [{"states": [state.name, [state.name]]}]
-    assert "socket" in json.dumps(carried["socket"])
-
-
-# 1, 2, 3: what is true of the enum itself
-
-
-@pytest.mark.parametrize("state", STATES)
-def test_a_state_has_a_name_that_json_takes_and_is_itself_refused(state: WebSocketState) -> None:
-    with pytest.raises(TypeError, match="WebSocketState is not JSON serializable"):
-        json.dumps({"connection_state": state})
-    with pytest.raises(TypeError, match="keys must be str"):
-        json.dumps({state: "as a key"})
-    assert json.loads(json.dumps({"connection_state": state.name})) == {
-        "connection_state": state.name
-    }
-    assert json.loads(jsonlog.dumps({"connection_state": state, state: 1})) == {
-        "connection_state": state.name,
-        state.name: 1,
-    }
-
-
-# 4: logging patterns
-
-
-@pytest.mark.parametrize("state", STATES)
-def test_every_way_to_log_a_state_is_one_valid_line(state: WebSocketState, lines: Lines) -> None:
-    values = hostile(state)
-    own = jsonlog.get_logger("regression.patterns")
-    log.info(f"f-string {state}")  # noqa: G004 - the spelling that the fix report blamed
-    log.info("percent %s %r", state, values)
-    log.info("mapping %(state)s", {"state": state})
-    log.info("extra", extra={"connection": values, "connection_state": state})
-    with lines.alone():
-        log.debug("wrong arguments %d %d", state)  # noqa: PLE1206 - it happens
-    own.info("keywords", connection=values, state=state)
-    with jsonlog.bind(connection=values):
-        log.warning("bound")
-    written = [line for line in lines.all() if line["logger"].startswith("regression")]
-    assert len(written) == 7
-    by_message = {line["message"].split()[0]: line for line in written}
-    assert by_message["extra"]["connection_state"] == state.name
-    for message in ("extra", "keywords", "bound"):
-        assert by_message[message]["connection"]["state"] == state.name
-        assert by_message[message]["connection"][state.name] == "as a key"
-
-
-# 5, 6, 7, 9: connect, authenticate, register, send, error and close, for every state
-
-
-@pytest.mark.anyio
-@pytest.mark.parametrize("state", STATES)
-async def test_a_whole_conversation_with_every_line_and_event_carrying_it(
-    state: WebSocketState, tmp_path: Path, lines: Lines
+async def test_there_is_a_real_socket_in_every_state(
+    sockets: dict[WebSocketState, WebSocket],
 ) -> None:
-    async with (
-        server(tmp_path, state) as live,
-        client(live.socket_url, live.token()) as alice,
-    ):
-        await alice.command("auth", token=live.token())
-        await alice.run("t1", "r1", state.name)
-        await alice.follow("t1")
-        await alice.until("RUN_FINISHED")
-        sent = {frame["chunk"]["type"]: frame["chunk"] for frame in alice.events}
-        for values in (sent["CUSTOM"]["value"], sent["STATE_SNAPSHOT"]["snapshot"]):
-            assert values["state"] == state.name
-            assert values[state.name] == "as a key"
-            assert values["since"] == MOMENT.isoformat()
-            assert values["profile"]["state"] == state.name
-        refused = await alice.command("nonsense")
-        assert refused["code"] == "bad_frame"
-        await alice.run("t1", "r2", f"{state.name} and fail")
-        failed = await alice.until("RUN_ERROR")
-        assert failed["chunk"]["code"] == "agent_failed"
-        assert "WebSocketState" not in failed["chunk"]["message"]
-    ours = [line for line in lines.all() if line["logger"].startswith("netra_backend")]
-    of_requests = [line for line in ours if "carried" in line]
-    messages = {line["message"] for line in of_requests}
-    assert {"connected", "run started", "run ended", "frame refused", "disconnected"} <= messages
-    for line in of_requests:
-        assert_carried(line, state)
-    (connected,) = lines.of("connected")
-    assert connected["client_state"] == "CONNECTED"
-    assert connected["application_state"] == "CONNECTED"
-    assert lines.of("disconnected")[0]["client_state"] == "DISCONNECTED"
-    (spoke, again) = lines.of("agent speaks")
-    assert spoke["state"] == again["state"] == state.name
-    (failure,) = lines.of("the agent failed")
-    assert failure["exception"]["type"] == "TypeError"
-    assert failure["correlation"] in failed["chunk"]["message"]
-    assert not [line for line in lines.all() if line["level"] == "CRITICAL"]
+    assert set(sockets) == set(WebSocketState)
+    for state, websocket in sockets.items():
+        assert websocket.application_state is state
 
 
-@pytest.mark.anyio
-@pytest.mark.parametrize("state", STATES)
-async def test_a_refused_handshake_is_logged_with_the_states_by_name(
-    state: WebSocketState, tmp_path: Path, lines: Lines
+# --- 1 to 3: the name, and the two ways to write it --------------------------------------------
+
+
+@STATES
+def test_a_state_has_a_name_and_is_no_text(state: WebSocketState) -> None:
+    assert state.name == str(state).removeprefix("WebSocketState.")
+    assert not isinstance(state, str | int)
+
+
+@STATES
+def test_the_standard_library_refuses_a_state(state: WebSocketState) -> None:
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        json.dumps({"state": state})
+    with pytest.raises(TypeError, match="keys must be"):
+        json.dumps({state: "a key"})
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        json.dumps(Visitor(state=state, since=AT))
+
+
+@STATES
+def test_a_name_can_be_written_and_a_state_is_written_as_its_name(state: WebSocketState) -> None:
+    assert json.loads(json.dumps({"state": state.name})) == {"state": state.name}
+    assert json.loads(jsonlog.dumps({"state": state})) == {"state": state.name}
+    assert json.loads(jsonlog.dumps({state: 1})) == {state.name: 1}
+    assert jsonlog.jsonable(state) == state.name
+
+
+# --- 4: every way to log -----------------------------------------------------------------------
+
+
+@STATES
+async def test_every_way_to_log_a_state_is_one_line(
+    log_lines: Lines, sockets: dict[WebSocketState, WebSocket], state: WebSocketState
 ) -> None:
-    async with server(tmp_path, state) as live:
-        with pytest.raises(InvalidStatus) as refusal:
-            async with client(live.socket_url, "no token"):
+    values = hostile(state, sockets[state])
+    known = jsonlog.get_logger("application")
+
+    log.info("fields", extra=values["nested"][0] | {"whole": values})
+    log.info("state %s of %r", state, sockets[state])
+    log.info("mapping %(state)s", values)
+    log.info(f"in the text: {state}, {jsonlog.dumps(values)}")  # noqa: G004 - as it was written
+    log.info(values)
+    known.warning("as keywords", state=state, whole=values)
+    with jsonlog.bind(state=state, whole=values):
+        log.error("bound")
+    log.error("raised", exc_info=RuntimeError(values, state))
+    said = [line for line in log_lines() if line["logger"] == "application"]
+
+    assert len(said) == 8
+    assert_plain(said[0]["whole"], state)
+    assert said[1]["message"].startswith(f"state {state} of <starlette.websockets.WebSocket")
+    assert said[2]["message"] == f"mapping {state}"
+    assert_plain(json.loads(said[3]["message"].partition(", ")[2]), state)
+    assert state.name in said[4]["message"]
+    for line in said[5:7]:
+        assert line["state"] == state.name
+        assert_plain(line["whole"], state)
+    assert said[7]["exception"]["type"] == "RuntimeError"
+    assert state.name in json.dumps(said[7]["exception"])
+
+
+# --- 5 and 6: what is said about a connection, in all states -------------------------------------
+
+
+@STATES
+async def test_what_the_route_says_about_a_socket_can_be_logged_in_every_state(
+    log_lines: Lines, sockets: dict[WebSocketState, WebSocket], state: WebSocketState
+) -> None:
+    told = _info(sockets[state])
+    assert told["application_state"] is state
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        json.dumps(told)
+
+    log.info("socket", extra=told)
+    (line,) = [line for line in log_lines() if line["logger"] == "application"]
+
+    assert line["application_state"] == state.name
+    assert line["client_state"] in WebSocketState.__members__
+    assert line["client"][0] == "127.0.0.1"
+    assert json.loads(jsonlog.dumps(told))["application_state"] == state.name
+
+
+# --- 7: the route --------------------------------------------------------------------------------
+
+
+def of(lines: list[dict[str, Any]], message: str) -> dict[str, Any]:
+    (line,) = [line for line in lines if line["message"] == message]
+    return line
+
+
+@pytest.mark.parametrize("direct", [True, False], ids=["lane", "send"])
+async def test_the_route_logs_states_by_their_names_from_the_handshake_to_the_end(
+    tmp_path: Path, log_lines: Lines, direct: bool
+) -> None:
+    store = WatchedStore(MemoryStore())
+    async with live({"agent": Speaker()}, tmp_path, store=store, direct=direct) as server:
+        with pytest.raises(InvalidStatus):
+            async with connect(server.socket_url, subprotocols=["netra.v1"]):
                 pass
-        assert refusal.value.response.status_code == 401
-    (line,) = lines.of("handshake refused")
-    assert_carried(line, state)
-    assert line["client_state"] == "CONNECTING"
-
-
-# 8: the pool
-
-
-@pytest.mark.anyio
-@pytest.mark.parametrize("state", STATES)
-async def test_a_full_pool_is_logged_and_told(
-    state: WebSocketState, tmp_path: Path, lines: Lines
-) -> None:
-    async with (
-        server(tmp_path, state, connections=1) as live,
-        client(live.socket_url, live.token()) as alice,
-    ):
-        with pytest.raises((ConnectionError, TimeoutError)):
-            async with client(live.socket_url, live.token()) as second:
-                await second.until("RUN_STARTED")
-        assert (await alice.command("ping"))["type"] == "pong"
-    (line,) = lines.of("connection refused")
-    assert_carried(line, state)
-    assert line["code"] == 1013
-
-
-# 9: an error path that is itself handed what cannot be serialised
-
-
-@pytest.mark.anyio
-@pytest.mark.parametrize("state", STATES)
-async def test_a_fault_of_ours_is_logged_with_its_traceback_and_closes_with_1011(
-    state: WebSocketState, tmp_path: Path, lines: Lines
-) -> None:
-    """The store raises something that no port allows, with hostile arguments."""
-
-    class Broken(MemoryStore):
-        async def thread(self, key: Any) -> Any:
-            raise RuntimeError(hostile(state))
-
-    app = create_app({"speaks": speaks_of}, settings=Settings(data_dir=tmp_path), store=Broken())
-    fields = {"carried": hostile(state), "carried_state": state}
-    async with serving(EveryLineCarries(app, fields), Protocol) as port:
-        live = Live(app, tmp_path, port)
-        async with client(live.socket_url, live.token()) as alice:
+        async with client(server.socket_url, server.token()) as alice:
+            assert (await alice.command("auth", token=server.token()))["type"] == "ready"
+            assert (await alice.command("auth", token="x.y.z"))["code"] == "unauthenticated"
+            assert (await alice.command("sing"))["code"] == "bad_frame"
+            store.failures["thread"] = StoreFailed("disk full")
+            assert (await alice.follow("t"))["code"] == "store_failed"
+            store.failures["thread"] = RuntimeError(WebSocketState.CONNECTED)
             with pytest.raises(ConnectionError):
-                await alice.follow("t1")
-            assert await alice.closed() == 1011
-    (line,) = lines.of("connection failed")
-    assert line["exception"]["type"] == "RuntimeError"
-    assert any("connection.py" in frame["file"] for frame in line["exception"]["frames"])
-    assert_carried(line, state)
+                await alice.follow("t")
+            assert alice.socket.close_code == 1011
+    lines = log_lines()
+
+    refused = of(lines, "handshake refused")
+    assert (refused["client_state"], refused["application_state"]) == ("CONNECTING", "CONNECTING")
+    connected = of(lines, "connected")
+    assert (connected["client_state"], connected["application_state"]) == ("CONNECTED", "CONNECTED")
+    failed = of(lines, "connection failed")
+    assert (failed["client_state"], failed["application_state"]) == ("CONNECTED", "CONNECTED")
+    assert failed["exception"]["type"] == "RuntimeError"
+    ended = of(lines, "disconnected")
+    assert ended["client_state"] in WebSocketState.__members__
+    assert ended["connection"] == connected["connection"] == failed["connection"]
+    closing = of(lines, "closing")
+    assert (closing["code"], closing["session"]) == (1011, "CLOSED")
+    assert {line["level"] for line in lines} >= {"INFO", "ERROR"}
+    assert not [line for line in lines if "dropped" in line]
+
+
+# --- 8: the pool ---------------------------------------------------------------------------------
+
+
+async def test_the_pool_logs_whom_it_refuses(tmp_path: Path, log_lines: Lines) -> None:
+    async with (
+        live({"agent": Speaker()}, tmp_path, store=MemoryStore(), connections=1) as server,
+        client(server.socket_url, server.token()),
+    ):
+        headers = {"Authorization": f"Bearer {server.token('bob')}"}
+        async with connect(
+            server.socket_url, subprotocols=["netra.v1"], additional_headers=headers
+        ) as refused:
+            await asyncio.wait_for(refused.wait_closed(), BOUND)
+            assert refused.close_code == 1013
+        members = {WebSocketState.CONNECTED: list(server.app.pool)}
+        log.error("the pool", extra={"pool": server.app.pool, "members": members})
+    lines = log_lines()
+
+    said = of(lines, "connection refused")
+    assert (said["code"], said["user"]) == (1013, "bob")
+    assert said["pool"] == "<Pool 1 of 1 connections, 1 users>"
+    seen = of(lines, "the pool")
+    assert "<Pool 1 of 1 connections" in json.dumps(seen["pool"])
+    assert "<Connection conn_" in json.dumps(seen["members"]["CONNECTED"])
+
+
+# --- 9: what is sent -----------------------------------------------------------------------------
+
+
+class Speaker:
+    """An agent that logs and sends what the standard library refuses, and then fails over it."""
+
+    def __init__(self, state: WebSocketState = WebSocketState.CONNECTED, given: object = None):
+        self.values = hostile(state, given)
+
+    async def __call__(self, given: RunAgentInput) -> AsyncIterator[BaseEvent]:
+        log.info("the agent speaks", extra={"whole": self.values})
+        yield StateSnapshotEvent(snapshot=self.values)
+        yield CustomEvent(name="application.visit", value=self.values)
+        call = ToolCall("look")
+        for event in (*call.whole({}), *call.result(jsonlog.dumps(self.values))):
+            yield event
+        raise RuntimeError(self.values)
+
+
+@pytest.mark.parametrize("direct", [True, False], ids=["lane", "send"])
+@STATES
+async def test_what_an_agent_logs_and_sends_arrives_whole(
+    tmp_path: Path,
+    log_lines: Lines,
+    sockets: dict[WebSocketState, WebSocket],
+    state: WebSocketState,
+    direct: bool,
+) -> None:
+    agent = Speaker(state, sockets[state])
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(
+            live({"agent": agent}, tmp_path, store=MemoryStore(), direct=direct)
+        )
+        alice = await stack.enter_async_context(client(server.socket_url, server.token()))
+        browser = await stack.enter_async_context(http(server.url, server.token()))
+        assert (await alice.run("t", "r"))["type"] == "accepted"
+        await alice.follow("t")
+        end = await alice.until("RUN_ERROR")
+        again = await alice.follow("t", after="0-0")
+        messages = (await browser.get("/threads/t/messages")).json()["messages"]
+        run = (await browser.get("/runs/r")).json()
+    chunks = {frame["chunk"]["type"]: frame["chunk"] for frame in alice.events}
+    lines = log_lines()
+
+    assert_plain(chunks["STATE_SNAPSHOT"]["snapshot"], state)
+    assert_plain(chunks["CUSTOM"]["value"], state)
+    assert_plain(json.loads(chunks["TOOL_CALL_RESULT"]["content"]), state)
+    assert again["resume"] == "gap"
+    (snapshot,) = [event for event in again["prelude"] if event["type"] == "STATE_SNAPSHOT"]
+    assert_plain(snapshot["snapshot"], state)
+    assert_plain(json.loads(messages[-1]["content"]), state)
+
+    assert end["chunk"]["code"] == "agent_failed"
+    assert run["correlation"] in end["chunk"]["message"]
+    assert_plain(of(lines, "the agent speaks")["whole"], state)
+    failed = of(lines, "the agent failed")
+    assert failed["correlation"] == run["correlation"]
+    assert state.name in json.dumps(failed["exception"])
+
+
+async def test_operating_system_sockets_are_named_and_not_looked_into(log_lines: Lines) -> None:
+    with socket.socket() as one:
+        log.info("a socket", extra={"one": one, "both": {WebSocketState.CONNECTED: one}})
+    said = of(log_lines(), "a socket")
+
+    assert said["one"] == said["both"]["CONNECTED"]
+    assert said["one"]["$type"] == "socket.socket"

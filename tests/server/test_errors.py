@@ -1,11 +1,9 @@
 """Every error code and every close code, provoked over real sockets by what a client can do."""
 
 import asyncio
-import io
 import json
-import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,12 +15,12 @@ from ag_ui.core import BaseEvent, RunAgentInput
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
-from netra_backend import jsonlog
 from netra_backend.errors import CLOSES, ERRORS, CloseCode, ErrorCode, Retry, StoreFailed
 from netra_backend.server.metrics import REGISTRY
 from netra_backend.stores.memory import MemoryStore
 from netra_backend.testing.scripted_agent import Gate, ScriptedAgent, answer
 from tests.client import BOUND, Client, client, run_input
+from tests.conftest import Lines
 from tests.http import http
 from tests.live import Live, live
 from tests.server.agents import asks, echo
@@ -482,28 +480,8 @@ async def test_a_client_that_says_goodbye_is_answered_with_its_own_code(tmp_path
 # --- what the log says -----------------------------------------------------------------------
 
 
-@pytest.fixture
-def lines() -> Iterator[Callable[[], list[dict[str, Any]]]]:
-    """Return what reads the log as JSON lines; it is put back as it was afterwards."""
-    root = logging.getLogger()
-    before, level = list(root.handlers), root.level
-    stream = io.StringIO()
-    jsonlog.configure(level="INFO", format="json", stream=stream)
-
-    def read() -> list[dict[str, Any]]:
-        assert jsonlog.flush()
-        return [json.loads(line) for line in stream.getvalue().splitlines()]
-
-    yield read
-    for sink in list(root.handlers):
-        if sink not in before:
-            root.removeHandler(sink)
-            sink.close()
-    root.setLevel(level)
-
-
 async def test_the_cause_is_in_the_log_under_the_id_that_the_client_got(
-    tmp_path: Path, lines: Callable[[], list[dict[str, Any]]]
+    tmp_path: Path, log_lines: Lines
 ) -> None:
     store = WatchedStore(MemoryStore())
     async with (
@@ -520,7 +498,7 @@ async def test_the_cause_is_in_the_log_under_the_id_that_the_client_got(
             await alice.follow("t")
         connection = alice.ready["connection"]
 
-    said = lines()
+    said = log_lines()
     for correlation, text, cause in (
         (failed["correlation"], "a command failed in the store", "disk full"),
         (broken["correlation"], "request failed", "a fault"),
@@ -534,9 +512,7 @@ async def test_the_cause_is_in_the_log_under_the_id_that_the_client_got(
     assert "another fault" in json.dumps(line["exception"])
 
 
-async def test_a_body_that_breaks_off_is_no_fault_of_ours(
-    tmp_path: Path, lines: Callable[[], list[dict[str, Any]]]
-) -> None:
+async def test_a_body_that_breaks_off_is_no_fault_of_ours(tmp_path: Path, log_lines: Lines) -> None:
     async with live({"echo": echo}, tmp_path, store=MemoryStore()) as server:
         _, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(
@@ -549,7 +525,7 @@ async def test_a_body_that_breaks_off_is_no_fault_of_ours(
         async with http(server.url, server.token()) as browser:
             assert (await browser.get("/threads")).json()["threads"] == []
 
-    assert [line for line in lines() if line["level"] not in ("INFO", "DEBUG")] == []
+    assert [line for line in log_lines() if line["level"] not in ("INFO", "DEBUG")] == []
 
 
 async def test_a_refused_handshake_has_the_same_body(tmp_path: Path) -> None:
