@@ -29,7 +29,7 @@ def log_lines() -> Iterator[Lines]:
 
     def read() -> list[dict[str, Any]]:
         assert jsonlog.flush()
-        lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+        lines = [json.loads(x, parse_constant=_refuse) for x in stream.getvalue().splitlines()]
         assert all(type(line) is dict for line in lines)
         return lines
 
@@ -39,6 +39,10 @@ def log_lines() -> Iterator[Lines]:
             root.removeHandler(sink)
             sink.close()
     root.setLevel(level)
+
+
+def _refuse(name: str) -> None:
+    raise AssertionError(f"{name} is not JSON")
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ inside an argument of a log call; the path that handled the error did the same a
 of that server ran without JSON logging, and asserted on copies of the line.
 
 So these tests drive the real server over real sockets with JSON logging at DEBUG: connect,
-authenticate, register, send, error, close. Whatever is logged or sent on the way holds states as
-values and keys, times, models and sockets. They are about every state that Starlette has. The
-line and the frame are read as a client and a log collector read them.
+authenticate, register, send, error, close. Every line that is logged on the way and every event
+that is sent holds states as values and keys, times, models and sockets, for each state that
+Starlette has. Lines and frames are read as a log collector and a client read them.
 
 With the row for ``enum.Enum`` taken out of the table of `jsonlog.safe`, each test about logging
 and sending here fails: the states then have the form of an unknown object, no longer their name.
@@ -19,7 +19,7 @@ import json
 import logging
 import socket
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
@@ -30,20 +30,24 @@ from ag_ui.core import BaseEvent, CustomEvent, RunAgentInput, StateSnapshotEvent
 from pydantic import BaseModel
 from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketState
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from netra_backend import jsonlog
-from netra_backend.agents.base import ToolCall
+from netra_backend.agents.base import Agent, ToolCall
+from netra_backend.config import Settings
+from netra_backend.core.ports import Store
 from netra_backend.errors import StoreFailed
+from netra_backend.server.app import create_app
 from netra_backend.server.lane import Protocol
 from netra_backend.server.websocket import _info
 from netra_backend.stores.memory import MemoryStore
 from tests.client import BOUND, client
 from tests.conftest import Lines
 from tests.http import http
-from tests.live import live, serving
+from tests.live import Live, serving
 from tests.watched_store import WatchedStore
 
 pytestmark = pytest.mark.anyio
@@ -152,6 +156,49 @@ async def test_there_is_a_real_socket_in_every_state(
         assert websocket.application_state is state
 
 
+class EveryLineCarries:
+    """An application around the server: all that it logs holds these values."""
+
+    def __init__(self, app: ASGIApp, values: dict[Any, Any]) -> None:
+        self._app = app
+        self._values = values
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with jsonlog.bind(carried=self._values):
+            await self._app(scope, receive, send)
+
+
+@asynccontextmanager
+async def carrying(
+    values: dict[Any, Any],
+    tmp_path: Path,
+    agent: Agent,
+    store: Store,
+    *,
+    direct: bool = True,
+    **settings: Any,
+) -> AsyncIterator[Live]:
+    """Run the real server; every line that it logs about a client holds the values."""
+    own = Settings(data_dir=tmp_path, **settings)
+    app = create_app({"agent": agent}, settings=own, store=store)
+    lane = Protocol if direct else "websockets-sansio"
+    async with serving(EveryLineCarries(app, values), lane) as port:
+        try:
+            yield Live(app, tmp_path, port)
+        finally:
+            await app.drain(0)
+
+
+def assert_carried(lines: list[dict[str, Any]], state: WebSocketState) -> set[str]:
+    """Fail unless every line about a client holds the values; return the texts of ours."""
+    ours = [line for line in lines if line["logger"].startswith("netra_backend")]
+    about_clients = [line for line in ours if line["message"] != "open"]
+    for line in about_clients:
+        assert_plain(line["carried"], state)
+    assert not [line for line in lines if "dropped" in line]
+    return {line["message"] for line in about_clients}
+
+
 # --- 1 to 3: the name, and the two ways to write it --------------------------------------------
 
 
@@ -243,11 +290,16 @@ def of(lines: list[dict[str, Any]], message: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("direct", [True, False], ids=["lane", "send"])
+@STATES
 async def test_the_route_logs_states_by_their_names_from_the_handshake_to_the_end(
-    tmp_path: Path, log_lines: Lines, direct: bool
+    tmp_path: Path,
+    log_lines: Lines,
+    sockets: dict[WebSocketState, WebSocket],
+    state: WebSocketState,
+    direct: bool,
 ) -> None:
-    store = WatchedStore(MemoryStore())
-    async with live({"agent": Speaker()}, tmp_path, store=store, direct=direct) as server:
+    store, values = WatchedStore(MemoryStore()), hostile(state, sockets[state])
+    async with carrying(values, tmp_path, Speaker(values), store, direct=direct) as server:
         with pytest.raises(InvalidStatus):
             async with connect(server.socket_url, subprotocols=["netra.v1"]):
                 pass
@@ -257,12 +309,21 @@ async def test_the_route_logs_states_by_their_names_from_the_handshake_to_the_en
             assert (await alice.command("sing"))["code"] == "bad_frame"
             store.failures["thread"] = StoreFailed("disk full")
             assert (await alice.follow("t"))["code"] == "store_failed"
-            store.failures["thread"] = RuntimeError(WebSocketState.CONNECTED)
+            store.failures["thread"] = RuntimeError(values)
             with pytest.raises(ConnectionError):
                 await alice.follow("t")
             assert alice.socket.close_code == 1011
     lines = log_lines()
 
+    assert assert_carried(lines, state) >= {
+        "handshake refused",
+        "connected",
+        "frame refused",
+        "a command failed in the store",
+        "connection failed",
+        "closing",
+        "disconnected",
+    }
     refused = of(lines, "handshake refused")
     assert (refused["client_state"], refused["application_state"]) == ("CONNECTING", "CONNECTING")
     connected = of(lines, "connected")
@@ -270,22 +331,28 @@ async def test_the_route_logs_states_by_their_names_from_the_handshake_to_the_en
     failed = of(lines, "connection failed")
     assert (failed["client_state"], failed["application_state"]) == ("CONNECTED", "CONNECTED")
     assert failed["exception"]["type"] == "RuntimeError"
+    assert any("connection.py" in frame["file"] for frame in failed["exception"]["frames"])
     ended = of(lines, "disconnected")
     assert ended["client_state"] in WebSocketState.__members__
     assert ended["connection"] == connected["connection"] == failed["connection"]
     closing = of(lines, "closing")
     assert (closing["code"], closing["session"]) == (1011, "CLOSED")
-    assert {line["level"] for line in lines} >= {"INFO", "ERROR"}
-    assert not [line for line in lines if "dropped" in line]
 
 
 # --- 8: the pool ---------------------------------------------------------------------------------
 
 
-async def test_the_pool_logs_whom_it_refuses(tmp_path: Path, log_lines: Lines) -> None:
+@STATES
+async def test_the_pool_logs_whom_it_refuses(
+    tmp_path: Path,
+    log_lines: Lines,
+    sockets: dict[WebSocketState, WebSocket],
+    state: WebSocketState,
+) -> None:
+    values = hostile(state, sockets[state])
     async with (
-        live({"agent": Speaker()}, tmp_path, store=MemoryStore(), connections=1) as server,
-        client(server.socket_url, server.token()),
+        carrying(values, tmp_path, Speaker(values), MemoryStore(), connections=1) as server,
+        client(server.socket_url, server.token()) as alice,
     ):
         headers = {"Authorization": f"Bearer {server.token('bob')}"}
         async with connect(
@@ -293,16 +360,18 @@ async def test_the_pool_logs_whom_it_refuses(tmp_path: Path, log_lines: Lines) -
         ) as refused:
             await asyncio.wait_for(refused.wait_closed(), BOUND)
             assert refused.close_code == 1013
-        members = {WebSocketState.CONNECTED: list(server.app.pool)}
+        members = {state: list(server.app.pool)}
         log.error("the pool", extra={"pool": server.app.pool, "members": members})
+        assert (await alice.command("ping"))["type"] == "pong"
     lines = log_lines()
 
+    assert "connection refused" in assert_carried(lines, state)
     said = of(lines, "connection refused")
     assert (said["code"], said["user"]) == (1013, "bob")
     assert said["pool"] == "<Pool 1 of 1 connections, 1 users>"
     seen = of(lines, "the pool")
     assert "<Pool 1 of 1 connections" in json.dumps(seen["pool"])
-    assert "<Connection conn_" in json.dumps(seen["members"]["CONNECTED"])
+    assert "<Connection conn_" in json.dumps(seen["members"][state.name])
 
 
 # --- 9: what is sent -----------------------------------------------------------------------------
@@ -311,8 +380,8 @@ async def test_the_pool_logs_whom_it_refuses(tmp_path: Path, log_lines: Lines) -
 class Speaker:
     """An agent that logs and sends what the standard library refuses, and then fails over it."""
 
-    def __init__(self, state: WebSocketState = WebSocketState.CONNECTED, given: object = None):
-        self.values = hostile(state, given)
+    def __init__(self, values: dict[Any, Any]) -> None:
+        self.values = values
 
     async def __call__(self, given: RunAgentInput) -> AsyncIterator[BaseEvent]:
         log.info("the agent speaks", extra={"whole": self.values})
@@ -333,13 +402,12 @@ async def test_what_an_agent_logs_and_sends_arrives_whole(
     state: WebSocketState,
     direct: bool,
 ) -> None:
-    agent = Speaker(state, sockets[state])
-    async with AsyncExitStack() as stack:
-        server = await stack.enter_async_context(
-            live({"agent": agent}, tmp_path, store=MemoryStore(), direct=direct)
-        )
-        alice = await stack.enter_async_context(client(server.socket_url, server.token()))
-        browser = await stack.enter_async_context(http(server.url, server.token()))
+    values = hostile(state, sockets[state])
+    async with (
+        carrying(values, tmp_path, Speaker(values), MemoryStore(), direct=direct) as server,
+        client(server.socket_url, server.token()) as alice,
+        http(server.url, server.token()) as browser,
+    ):
         assert (await alice.run("t", "r"))["type"] == "accepted"
         await alice.follow("t")
         end = await alice.until("RUN_ERROR")
@@ -359,6 +427,8 @@ async def test_what_an_agent_logs_and_sends_arrives_whole(
 
     assert end["chunk"]["code"] == "agent_failed"
     assert run["correlation"] in end["chunk"]["message"]
+    assert "state" not in end["chunk"]["message"]
+    assert {"run started", "the agent failed", "run ended"} <= assert_carried(lines, state)
     assert_plain(of(lines, "the agent speaks")["whole"], state)
     failed = of(lines, "the agent failed")
     assert failed["correlation"] == run["correlation"]
