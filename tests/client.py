@@ -6,9 +6,11 @@ It shares no code with the server, so that a mistake in one is not repeated in t
 import asyncio
 import itertools
 import json
+import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 from websockets.asyncio.client import ClientConnection, connect
@@ -22,8 +24,8 @@ Frame = dict[str, Any]
 class Client:
     """One connection. Answers are matched by request; event frames are kept in order."""
 
-    def __init__(self, socket: ClientConnection) -> None:
-        self.socket = socket
+    def __init__(self, opened: ClientConnection) -> None:
+        self.socket = opened
         self.ready: Frame = {}
         self.events: list[Frame] = []
         """Event frames in the order in which they came, of all threads."""
@@ -108,6 +110,12 @@ class Client:
                     raise ConnectionError("the connection ended")
                 await self._arrived.wait()
 
+    async def any_frame(self, seconds: float) -> None:
+        """Return when the next frame has come, or when none did for so long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds), self._arrived:
+                await self._arrived.wait()
+
     @property
     def ended(self) -> bool:
         """Whether the connection has ended and all that it brought was taken."""
@@ -163,18 +171,35 @@ class Client:
 
 
 @asynccontextmanager
-async def client(url: str, token: str, **options: Any) -> AsyncIterator[Client]:
-    """Connect, wait for ``ready``, and close in the end."""
+async def client(
+    url: str, token: str, *, receive_buffer: int | None = None, **options: Any
+) -> AsyncIterator[Client]:
+    """Connect, wait for ``ready``, and close in the end.
+
+    With a small `receive_buffer`, in bytes, the system takes little for a client that hangs.
+    """
     headers = {"Authorization": f"Bearer {token}"}
+    if receive_buffer is not None:
+        options["sock"] = await _narrow_socket(url, receive_buffer)
+        options["max_queue"] = 1
     async with connect(
         url, subprotocols=["netra.v1"], additional_headers=headers, max_size=None, **options
-    ) as socket:
-        connected = Client(socket)
+    ) as opened:
+        connected = Client(opened)
         connected.ready = await connected.notice("ready")
         try:
             yield connected
         finally:
             await connected.close()
+
+
+async def _narrow_socket(url: str, receive_buffer: int) -> socket.socket:
+    address = urlsplit(url)
+    narrow = socket.socket()
+    narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    narrow.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(narrow, (address.hostname, address.port))
+    return narrow
 
 
 async def read_log(url: str, token: str, thread: str) -> list[Frame] | None:

@@ -1,11 +1,15 @@
 """A person: one after another connections of a user, who goes on where the last one ended."""
 
+import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Any, Protocol
 
-from tests.checker import TERMINAL, Log, Name, Reader, Tape
+from tests.checker import RESTARTED, RESUMED, TERMINAL, Log, Name, Reader, Tape
 from tests.client import BOUND, Client, Frame, client, read_log
+
+POLL = 0.05
+"""Seconds after which the log is looked at again when no frame has come."""
 
 
 class Address(Protocol):
@@ -33,6 +37,7 @@ class Person:
         self._client: Client | None = None
         self._left = AsyncExitStack()
         self._read = 0
+        self._following: set[str] = set()
 
     @property
     def client(self) -> Client:
@@ -51,6 +56,7 @@ class Person:
             client(self.server.socket_url, self.server.token(self.user), **self._options)
         )
         self._read = 0
+        self._following = set()
         self.tapes.append(Tape(self.name, self.user, self._client.tape))
         return self._client
 
@@ -83,17 +89,28 @@ class Person:
         """Return when `wanted()` is true, asked again whenever a frame has come."""
         await self.client.arrived(wanted, bound)
 
-    async def settle(self, thread: str) -> None:
+    async def settle(self, thread: str, bound: float = BOUND) -> None:
         """Return when the thread's last run has ended and the person has its whole log.
 
         The thread is followed if it was not.
         """
-        followed = await self.follow(thread)
-        if followed.get("run", {}).get("status") == "running":
-            await self.sees(lambda: _ended(self.client.tape, thread))
-        log = await read_log(self.server.url, self.server.token(self.user), thread)
+        if thread not in self.following():
+            await self.follow(thread)
+        async with asyncio.timeout(bound):
+            log = await self._log(thread)
+            while log and log[-1]["chunk"]["type"] not in TERMINAL:
+                await self.client.any_frame(POLL)
+                log = await self._log(thread)
         if log:
-            await self.reaches(thread, log[-1]["id"])
+            await self.reaches(thread, log[-1]["id"], bound)
+
+    async def _log(self, thread: str) -> list[Frame] | None:
+        return await read_log(self.server.url, self.server.token(self.user), thread)
+
+    def following(self) -> set[str]:
+        """Return the threads that this connection follows, as far as it has been told."""
+        self._catch_up()
+        return self._following
 
     def settled(self) -> list[Tape]:
         """Return the tapes, the last one settled: all has come that will come."""
@@ -107,12 +124,14 @@ class Person:
         for direction, frame in tape[self._read :]:
             if direction == "got" and "thread" in frame:
                 self._readers.setdefault(frame["thread"], Reader()).read(frame)
+                self._note(frame)
         self._read = len(tape)
 
-
-def _ended(tape: list[tuple[str, Frame]], thread: str) -> bool:
-    chunks = [f["chunk"]["type"] for _, f in tape if "chunk" in f and f["thread"] == thread]
-    return bool(chunks) and chunks[-1] in TERMINAL
+    def _note(self, frame: Frame) -> None:
+        if frame.get("resume") in RESUMED + RESTARTED:
+            self._following.add(frame["thread"])
+        elif frame.get("type") in ("followed", "unfollowed"):
+            self._following.discard(frame["thread"])
 
 
 async def read_logs(server: Address, names: list[Name]) -> dict[Name, Log]:
