@@ -16,8 +16,8 @@ from ag_ui.core import (
     TextMessageContentEvent,
     ToolCallArgsEvent,
 )
+from ag_ui.core.types import ConfiguredBaseModel as Model
 from msgspec import UNSET, Struct
-from pydantic import BaseModel
 
 from netra_backend import jsonlog
 from netra_backend.core.chunks import CHUNKS, Expander
@@ -36,6 +36,9 @@ from netra_backend.errors import EventError
 
 MAX_EVENT_BYTES = 4_194_304
 """Bytes of one event. A larger result belongs in a file that the event links to."""
+
+MAX_MODELS = 32
+"""AG-UI models inside each other: more than the schema has, so that a cycle ends."""
 
 _PLAIN = {
     TextMessageContentEvent: "message_id",
@@ -135,7 +138,7 @@ def _bounded(event: Event) -> Event:
     return event
 
 
-def wire_json(model: BaseModel) -> bytes:
+def wire_json(model: Model) -> bytes:
     """Return an AG-UI model as JSON with its wire names, whatever its open fields hold.
 
     Never raises.
@@ -160,24 +163,24 @@ def _plain(item: BaseEvent) -> tuple[Event, Body] | None:
     return event, Body(type=item.type, message_id=subject, delta=delta)
 
 
-def _fields(value: Any) -> Any:
+def _fields(value: Any, depth: int = 0) -> Any:
     """Return AG-UI models as objects with their wire names, without unset and raw fields.
 
-    Walks the models itself because ``model_dump`` runs serialisers of the values inside, which
-    are the user's and may raise.
+    Walks the models, and lists of models, itself because ``model_dump`` runs serialisers of the
+    values inside, which are the user's and may raise.
     """
-    if isinstance(value, list):
-        return [_fields(part) for part in value]
-    if not isinstance(value, BaseModel):
+    if type(value) is list:
+        return [_fields(part, depth) if isinstance(part, Model) else part for part in value]
+    if not isinstance(value, Model) or depth > MAX_MODELS:
         return value
     shown: dict[str, Any] = {}
     for name, info in type(value).model_fields.items():
         field = getattr(value, name, None)
         if name == "raw_event" or (field is None and not info.is_required()):
             continue
-        shown[info.alias or name] = _fields(field)
+        shown[info.alias or name] = _fields(field, depth + 1)
     for name, field in (value.model_extra or {}).items():
-        shown[name] = _fields(field)
+        shown[name] = _fields(field, depth + 1)
     return shown
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from ag_ui.core import EventType
 
 from netra_backend.agents.ingest import Item
-from netra_backend.core.events import Body, Entry, Event, delta_event
+from netra_backend.core.events import Entry, Event, delta_event
 from netra_backend.core.ports import Bus, End, Log
 from netra_backend.core.positions import Position
 from netra_backend.core.run import Lease
@@ -22,13 +22,10 @@ MAX_WAITING = 256
 MAX_WAITING_LENGTH = 1_048_576
 """Characters of deltas that may wait before the agent has to: with the above, bounded memory."""
 
-Subject = tuple[EventType, str]
+MAX_PACED = 64
+"""Messages whose last delta's time is kept; beyond it, those are forgotten that may send anyway."""
 
-_CONTENT_OF_END = {
-    EventType.TEXT_MESSAGE_END: EventType.TEXT_MESSAGE_CONTENT,
-    EventType.TOOL_CALL_END: EventType.TOOL_CALL_ARGS,
-    EventType.REASONING_MESSAGE_END: EventType.REASONING_MESSAGE_CONTENT,
-}
+Subject = tuple[EventType, str]
 
 
 class Outbox:
@@ -66,7 +63,6 @@ class Outbox:
             return
         if item.subject is None:
             self._waiting.append(item.event)
-            self._forget_pace(item.body)
             self._push()
             return
         subject = (item.event.type, item.subject)
@@ -86,7 +82,7 @@ class Outbox:
             raise self._error
 
     def seal(self) -> None:
-        """Take nothing more; what waits is still appended."""
+        """Take nothing more; what waits goes with the end."""
         self._sealed = True
 
     async def finish(self, events: Sequence[Event], end: End | None) -> Position:
@@ -108,12 +104,6 @@ class Outbox:
 
     def _full(self) -> bool:
         return len(self._waiting) >= MAX_WAITING or self._length >= MAX_WAITING_LENGTH
-
-    def _forget_pace(self, body: Body) -> None:
-        """Forget when the last delta of a message went, once the message has ended."""
-        content = _CONTENT_OF_END.get(body.type)
-        if content is not None:
-            self._sent_at.pop((content, body.tool_call_id or body.message_id or ""), None)
 
     def _pace(self, subject: Subject) -> None:
         """Send now if the message's last delta is a window ago, else when it will be."""
@@ -147,7 +137,7 @@ class Outbox:
 
     def _continue(self) -> None:
         """Go on with what has come in the meantime."""
-        if not self._waiting:
+        if not self._waiting or self._sealed:
             return
         first = self._waiting[0]
         if len(self._waiting) == 1 and type(first) is _Joined:
@@ -158,6 +148,8 @@ class Outbox:
     def _take_waiting(self) -> list[Event]:
         waiting, self._waiting, self._length = self._waiting, [], 0
         sent_at = self._loop.time()
+        if len(self._sent_at) > MAX_PACED:
+            self._sent_at = {s: t for s, t in self._sent_at.items() if t + self._window > sent_at}
         batch: list[Event] = []
         for event in waiting:
             if type(event) is _Joined:

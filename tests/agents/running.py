@@ -1,0 +1,93 @@
+"""A runner over a memory store for tests, and what its log says."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from netra_backend.agents.base import Agent
+from netra_backend.agents.execution import Limits
+from netra_backend.agents.runner import Runner
+from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, UserId
+from netra_backend.core.ports import Store
+from netra_backend.core.run import Run
+from netra_backend.stores.local_bus import LocalBus
+from netra_backend.stores.memory import MemoryStore
+
+ALICE = UserId("alice")
+BOUND = 10.0
+
+
+class Clock:
+    """Milliseconds that only a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 1_000_000
+
+    def __call__(self) -> int:
+        return self.now
+
+
+@dataclass
+class Running:
+    """A runner with its parts."""
+
+    runner: Runner
+    store: Store
+    bus: LocalBus
+    clock: Clock
+
+    async def chunks(self, thread: str = "t1") -> list[dict[str, Any]]:
+        """Return the AG-UI events of a thread."""
+        entries = await self.store.read(ThreadKey(ALICE, ThreadId(thread)), 0, 10_000)
+        return [msgspec.json.decode(entry.event.data) for entry in entries]
+
+    async def types(self, thread: str = "t1") -> list[str]:
+        """Return the types of a thread's events."""
+        return [chunk["type"] for chunk in await self.chunks(thread)]
+
+    async def ended(self, run: str) -> Run:
+        """Return the run once it has ended."""
+        return await self.when(run, lambda found: found.ended is not None)
+
+    async def when(self, run: str, wanted: Callable[[Run], bool]) -> Run:
+        """Return the run once `wanted` is true of it; every change of the log is a look."""
+        changed = asyncio.Event()
+        stop = self.bus.subscribe(lambda _thread, _entries: changed.set())
+        try:
+            async with asyncio.timeout(BOUND):
+                while True:
+                    found = await self.store.run(RunKey(ALICE, RunId(run)))
+                    if found is not None and wanted(found):
+                        return found
+                    changed.clear()
+                    await changed.wait()
+        finally:
+            stop()
+
+
+@asynccontextmanager
+async def running(
+    agents: Mapping[str, Agent] | Agent,
+    *,
+    store: Store | None = None,
+    window: float = 0.0,
+    lease_ms: int = 60_000,
+    sweep: bool = False,
+    **limits: float,
+) -> AsyncIterator[Running]:
+    """Run a runner; with `sweep` it also renews leases and ends orphans."""
+    store = store if store is not None else MemoryStore()
+    bus, clock = LocalBus(), Clock()
+    named = agents if isinstance(agents, Mapping) else {"agent": agents}
+    bounds = Limits(**{"timeout": 60.0, "events": 1_000, "grace": 1.0, **limits})  # type: ignore[arg-type]
+    runner = Runner(store, bus, named, limits=bounds, lease_ms=lease_ms, window=window, now=clock)
+    if sweep:
+        await runner.open()
+    try:
+        yield Running(runner, store, bus, clock)
+    finally:
+        await runner.close()

@@ -1,0 +1,170 @@
+"""An execution: whatever the agent does, the run has exactly one terminal event, and it is last."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+
+import pytest
+from ag_ui.core import (
+    BaseEvent,
+    RunAgentInput,
+    RunErrorEvent,
+    RunFinishedEvent,
+    StateDeltaEvent,
+    TextMessageContentEvent,
+    TextMessageStartEvent,
+)
+
+from netra_backend.core.ids import RunId, RunKey
+from netra_backend.core.run import RunStatus
+from netra_backend.testing import Gate, ScriptedAgent, asking
+from netra_backend.testing.scripted_agent import Script, answer, endless, events, failure, tool_call
+from tests.agents.running import ALICE, Running, running
+
+pytestmark = pytest.mark.anyio
+
+R1 = RunKey(ALICE, RunId("r1"))
+START = TextMessageStartEvent(message_id="m")
+
+
+async def start(house: Running) -> None:
+    await house.runner.start(ALICE, asking("hi", thread_id="t1", run_id="r1"))
+
+
+async def the_end(house: Running) -> dict[str, object]:
+    """Return the terminal event, after asserting that it is the only one, the last, and legal."""
+    run = await house.ended("r1")
+    chunks = await house.chunks()
+    terminal = [c for c in chunks if c["type"] in ("RUN_FINISHED", "RUN_ERROR")]
+    assert terminal == chunks[-1:]
+    assert run.ended is not None
+    assert run.ended.offset == len(chunks)
+    types = [chunk["type"] for chunk in chunks]
+    assert types.count("TEXT_MESSAGE_START") == types.count("TEXT_MESSAGE_END")
+    assert types.count("TOOL_CALL_START") == types.count("TOOL_CALL_END")
+    return chunks[-1]
+
+
+@pytest.mark.parametrize(
+    ("script", "status", "code"),
+    [
+        (answer("a", "b"), RunStatus.FINISHED, None),
+        (tool_call("f", "{}", result="1"), RunStatus.FINISHED, None),
+        (events(START), RunStatus.FINISHED, None),
+        (
+            events(RunFinishedEvent(thread_id="made up", run_id="too")),
+            RunStatus.FINISHED,
+            None,
+        ),
+        (events(START, RunErrorEvent(message="no", code="mine")), RunStatus.FAILED, "mine"),
+        (failure("a", error=RuntimeError("a secret")), RunStatus.FAILED, "agent_failed"),
+        (events(ValueError("a secret")), RunStatus.FAILED, "agent_failed"),
+        (
+            events(TextMessageContentEvent(message_id="m", delta="x")),
+            RunStatus.FAILED,
+            "illegal_event",
+        ),
+        (
+            events(START, StateDeltaEvent(delta=[{"op": "remove", "path": "/a"}])),
+            RunStatus.FAILED,
+            "illegal_event",
+        ),
+        (events(START, START), RunStatus.FAILED, "illegal_event"),
+    ],
+)
+async def test_the_end_of_a_run(script: Script, status: RunStatus, code: str | None) -> None:
+    async with running(ScriptedAgent(script)) as house:
+        await start(house)
+        chunks_end = await the_end_of_any(house)
+        assert (await house.ended("r1")).status is status
+        assert chunks_end.get("code") == code
+        assert "secret" not in str(await house.chunks())
+        if chunks_end["type"] == "RUN_FINISHED":
+            assert (chunks_end["threadId"], chunks_end["runId"]) == ("t1", "r1")
+
+
+async def the_end_of_any(house: Running) -> dict[str, object]:
+    """Return the terminal event; an agent that says RUN_ERROR itself may leave things open."""
+    await house.ended("r1")
+    chunks = await house.chunks()
+    if chunks[-1].get("code") == "mine":
+        return chunks[-1]
+    return await the_end(house)
+
+
+async def test_the_traceback_is_in_the_log_under_the_id_that_the_user_got(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with running(ScriptedAgent(failure("a", error=RuntimeError("a secret")))) as house:
+        with caplog.at_level(logging.ERROR):
+            await start(house)
+            end = await the_end(house)
+        run = await house.store.run(R1)
+    assert run is not None
+    assert run.correlation in str(end["message"])
+    (record,) = [r for r in caplog.records if r.message == "the agent failed"]
+    assert record.exc_info is not None
+    assert "a secret" in str(record.exc_info[1])
+
+
+async def test_after_the_acknowledgement_of_a_cancel_comes_only_the_end() -> None:
+    gate = Gate()
+    agent = ScriptedAgent(tool_call("f", '{"a":', gate, "1}"))
+    async with running(agent) as house:
+        await start(house)
+        await gate.reached()
+        position = await house.runner.cancel(R1)
+        gate.open()
+        end = await the_end(house)
+        assert end["outcome"] == {"type": "cancelled"}
+        assert position.offset == len(await house.chunks()) - 1
+        await asyncio.wait_for(agent.stopped(), 5)
+        ended = await house.ended("r1")
+        assert ended.status is RunStatus.CANCELLED
+        assert await house.runner.cancel(R1) in (position, ended.ended)
+
+
+async def test_an_agent_that_takes_too_long_is_stopped() -> None:
+    agent = ScriptedAgent(answer("a", Gate()))
+    async with running(agent, timeout=0.05) as house:
+        await start(house)
+        assert (await the_end(house))["code"] == "timeout"
+        assert (await house.ended("r1")).status is RunStatus.TIMED_OUT
+        await asyncio.wait_for(agent.stopped(), 5)
+
+
+async def test_an_agent_that_says_too_much_is_stopped() -> None:
+    async with running(ScriptedAgent(endless()), events=50) as house:
+        await start(house)
+        assert (await the_end(house))["code"] == "illegal_event"
+
+
+async def test_an_agent_that_will_not_stop_does_not_hold_up_the_end() -> None:
+    stubborn = asyncio.Event()
+
+    async def agent(given: RunAgentInput) -> AsyncIterator[BaseEvent]:
+        yield START
+        while not stubborn.is_set():
+            try:
+                await stubborn.wait()
+            except asyncio.CancelledError:
+                yield TextMessageContentEvent(message_id="m", delta="I go on")
+        await asyncio.Event().wait()
+
+    async with running(agent, grace=0.05) as house:
+        await start(house)
+        await house.when("r1", lambda run: run.status is RunStatus.RUNNING)
+        await house.runner.cancel(R1)
+        assert (await the_end(house))["outcome"] == {"type": "cancelled"}
+        assert "I go on" not in str(await house.chunks())
+        stubborn.set()
+
+
+async def test_an_agent_that_raises_cancelled_itself_has_failed() -> None:
+    async def agent(given: RunAgentInput) -> AsyncIterator[BaseEvent]:
+        yield START
+        raise asyncio.CancelledError
+
+    async with running(agent) as house:
+        await start(house)
+        assert (await the_end(house))["code"] == "agent_failed"

@@ -1,0 +1,321 @@
+"""Ingest: from what an agent yields to events that may enter the log."""
+
+import json
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any
+
+import pytest
+from ag_ui.core import (
+    ActivityDeltaEvent,
+    ActivitySnapshotEvent,
+    BaseEvent,
+    CustomEvent,
+    EventType,
+    RawEvent,
+    ReasoningMessageContentEvent,
+    ReasoningMessageStartEvent,
+    ReasoningStartEvent,
+    RunFinishedEvent,
+    RunStartedEvent,
+    StateDeltaEvent,
+    StateSnapshotEvent,
+    StepStartedEvent,
+    TextMessageChunkEvent,
+    TextMessageContentEvent,
+    TextMessageEndEvent,
+    TextMessageStartEvent,
+    ToolCallArgsEvent,
+    ToolCallChunkEvent,
+    ToolCallEndEvent,
+    ToolCallResultEvent,
+    ToolCallStartEvent,
+)
+
+from netra_backend.agents.ingest import MAX_EVENT_BYTES, Ingest, Item, wire_json
+from netra_backend.core.events import Body, event_from_body
+from netra_backend.core.fold import Conversation
+from netra_backend.errors import EventError
+
+
+def fresh(**state: Any) -> Ingest:
+    """Return the ingest of a run that has just begun, in a thread with this state."""
+    conversation = Conversation()
+    body = Body(type=EventType.RUN_STARTED, thread_id="t", run_id="r", input={"messages": []})
+    conversation.apply(event_from_body(body))
+    if state:
+        conversation.apply(event_from_body(Body(type=EventType.STATE_SNAPSHOT, snapshot=state)))
+    return Ingest(conversation)
+
+
+def taken(ingest: Ingest, *events: object) -> list[Item]:
+    return [item for event in events for item in ingest.take(event)]
+
+
+def wire(items: list[Item]) -> list[dict[str, Any]]:
+    return [json.loads(item.event.data) for item in items]
+
+
+START = TextMessageStartEvent(message_id="m", role="assistant")
+
+
+def test_an_event_enters_with_its_wire_names_and_nothing_unset() -> None:
+    items = taken(fresh(), START, TextMessageContentEvent(message_id="m", delta="ä💐\n"))
+
+    assert [item.event.data for item in items] == [
+        b'{"type":"TEXT_MESSAGE_START","messageId":"m","role":"assistant"}',
+        '{"type":"TEXT_MESSAGE_CONTENT","messageId":"m","delta":"ä💐\\n"}'.encode(),
+    ]
+    assert [item.subject for item in items] == [None, "m"]
+
+
+def test_what_says_nothing_to_a_reader_is_dropped() -> None:
+    ingest = fresh()
+    taken(ingest, START)
+
+    assert taken(ingest, RawEvent(event={"a": 1}), RunStartedEvent(thread_id="t", run_id="x")) == []
+    assert taken(ingest, TextMessageContentEvent(message_id="m", delta="")) == []
+
+
+def test_raw_events_do_not_travel_inside_others() -> None:
+    (item,) = taken(fresh(), CustomEvent(name="n", value=1, raw_event={"secret": 1}))
+
+    assert wire([item]) == [{"type": "CUSTOM", "name": "n", "value": 1}]
+
+
+@pytest.mark.parametrize("thing", [None, "text", {"type": "TEXT_MESSAGE_START"}, 3, object()])
+def test_what_is_no_event_is_refused_by_its_type(thing: object) -> None:
+    with pytest.raises(
+        EventError, match=f"yielded {type(thing).__qualname__}; it must yield AG-UI"
+    ):
+        fresh().take(thing)
+
+
+@pytest.mark.parametrize(
+    "illegal",
+    [
+        TextMessageContentEvent(message_id="m", delta="x"),
+        TextMessageEndEvent(message_id="m"),
+        ToolCallArgsEvent(tool_call_id="c", delta="x"),
+        ToolCallEndEvent(tool_call_id="c"),
+        ReasoningMessageContentEvent(message_id="m", delta="x"),
+    ],
+    ids=lambda event: event.type.value,
+)
+def test_what_is_illegal_here_is_refused_by_name(illegal: BaseEvent) -> None:
+    with pytest.raises(EventError, match=illegal.type.value):
+        taken(fresh(), illegal)
+
+
+def test_an_id_of_the_thread_cannot_be_started_again() -> None:
+    ingest = fresh()
+    taken(ingest, START, TextMessageEndEvent(message_id="m"))
+
+    with pytest.raises(EventError, match="TEXT_MESSAGE_START 'm'"):
+        taken(ingest, START)
+
+
+def test_chunks_are_written_out() -> None:
+    ingest = fresh()
+    items = taken(
+        ingest,
+        TextMessageChunkEvent(message_id="m", role="assistant", delta="one "),
+        TextMessageChunkEvent(delta="two"),
+        ToolCallChunkEvent(tool_call_id="c", tool_call_name="look", delta="{}"),
+    )
+    items += ingest.close()
+
+    assert [item.event.type.value for item in items] == [
+        "TEXT_MESSAGE_START",
+        "TEXT_MESSAGE_CONTENT",
+        "TEXT_MESSAGE_CONTENT",
+        "TEXT_MESSAGE_END",
+        "TOOL_CALL_START",
+        "TOOL_CALL_ARGS",
+        "TOOL_CALL_END",
+    ]
+    assert [event.get("delta") for event in wire(items) if "delta" in event] == [
+        "one ",
+        "two",
+        "{}",
+    ]
+
+
+def test_what_is_left_open_is_closed_inside_out() -> None:
+    ingest = fresh()
+    taken(
+        ingest,
+        StepStartedEvent(step_name="s"),
+        ReasoningStartEvent(message_id="b"),
+        ReasoningMessageStartEvent(message_id="b", role="reasoning"),
+        START,
+        ToolCallStartEvent(tool_call_id="c", tool_call_name="look"),
+    )
+    closed = [item.event.type.value for item in ingest.close()]
+
+    assert sorted(closed) == [
+        "REASONING_END",
+        "REASONING_MESSAGE_END",
+        "STEP_FINISHED",
+        "TEXT_MESSAGE_END",
+        "TOOL_CALL_END",
+    ]
+    assert closed.index("REASONING_MESSAGE_END") < closed.index("REASONING_END")
+    assert ingest.close() == []
+
+
+# --- deltas that may be joined ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "delta", ["", "x", "ä💐", '"\\\n\x00\u2028', "a\ud800b", "\udfff", "x" * 10_000]
+)
+@pytest.mark.parametrize("kind", [TextMessageContentEvent, ReasoningMessageContentEvent])
+def test_the_hot_path_writes_what_the_other_one_writes(kind: type[BaseEvent], delta: str) -> None:
+    """The same delta, once alone and once with a name that makes it go the long way."""
+
+    def started() -> Ingest:
+        ingest = fresh()
+        start = ReasoningMessageStartEvent(message_id="m", role="reasoning")
+        taken(ingest, START if kind is TextMessageContentEvent else start)
+        return ingest
+
+    short = taken(started(), kind.model_construct(message_id="m", delta=delta))
+    long = taken(started(), kind.model_construct(message_id="m", delta=delta, timestamp=5))
+    if delta == "":
+        assert short == []
+        return
+    assert wire(long) == [{**wire(short)[0], "timestamp": 5}]
+    assert [item.subject for item in long] == [None]
+    assert short[0].subject == "m"
+    short[0].event.data.decode()
+
+
+def test_a_delta_that_carries_more_stands_alone() -> None:
+    ingest = fresh()
+    taken(ingest, START)
+    for extra in ({"timestamp": 1}, {"metadata": {"a": 1}}, {"unknown": True}):
+        (item,) = taken(ingest, TextMessageContentEvent(message_id="m", delta="x", **extra))
+        assert item.subject is None
+        assert extra.items() <= wire([item])[0].items()
+
+
+def test_arguments_of_a_tool_call_may_be_joined() -> None:
+    ingest = fresh()
+    taken(ingest, ToolCallStartEvent(tool_call_id="c", tool_call_name="look"))
+    (item,) = taken(ingest, ToolCallArgsEvent(tool_call_id="c", delta='{"a"'))
+
+    assert (item.subject, item.body.delta) == ("c", '{"a"')
+
+
+# --- values of the agent's own -----------------------------------------------------------------
+
+
+class Colour(Enum):
+    """No JSON."""
+
+    RED = object()
+
+
+class Rude:
+    """A value whose every method raises."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError("no")
+
+
+def test_open_fields_take_anything() -> None:
+    cycle: dict[str, Any] = {}
+    cycle["self"] = cycle
+    value = {
+        "enum": Colour.RED,
+        Colour.RED: 1,
+        "at": datetime(2026, 1, 2, tzinfo=UTC),
+        "nan": float("nan"),
+        "set": {3, 1},
+        "rude": Rude(),
+        "cycle": cycle,
+        "surrogate": "\ud800",
+        "event": START,
+    }
+    items = taken(fresh(), CustomEvent(name="n", value=value), StateSnapshotEvent(snapshot=value))
+
+    for found in (wire(items)[0]["value"], wire(items)[1]["snapshot"]):
+        assert found["enum"] == "RED"
+        assert found["RED"] == 1
+        assert found["at"] == "2026-01-02T00:00:00+00:00"
+        assert found["nan"] == "NaN"
+        assert found["set"] == [1, 3]
+        assert "Rude" in found["rude"]["$type"]
+        assert found["cycle"]["self"]["$cut"] == "cycle"
+        assert found["surrogate"] == "\\ud800"
+
+
+def test_an_event_over_the_limit_is_refused() -> None:
+    small = CustomEvent(name="n", value="x" * (MAX_EVENT_BYTES - 100))
+    big = CustomEvent(name="n", value="x" * MAX_EVENT_BYTES)
+    result = ToolCallResultEvent(message_id="m", tool_call_id="c", content="x" * MAX_EVENT_BYTES)
+    delta = TextMessageContentEvent(message_id="m", delta="x" * MAX_EVENT_BYTES)
+    ingest = fresh()
+    taken(ingest, START, small)
+
+    for event in (big, result, delta):
+        with pytest.raises(EventError, match=f"{event.type.value} has .* bytes; the limit is"):
+            taken(ingest, event)
+
+
+# --- state and activities ------------------------------------------------------------------------
+
+
+def test_patches_apply_to_the_state_of_the_thread() -> None:
+    ingest = fresh(count=1)
+    add = [{"op": "add", "path": "/list", "value": []}]
+    push = [{"op": "add", "path": "/list/-", "value": 5}]
+    test = [
+        {"op": "test", "path": "/list/0", "value": 5},
+        {"op": "test", "path": "/count", "value": 1},
+    ]
+
+    assert len(taken(ingest, *(StateDeltaEvent(delta=patch) for patch in (add, push, test)))) == 3
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [
+        [{"op": "replace", "path": "/absent", "value": 1}],
+        [{"op": "test", "path": "/count", "value": 2}],
+        [{"op": "remove", "path": "/a/b/c"}],
+        [{"op": "add", "path": "/count/x", "value": 1}],
+        [{"op": "dance", "path": "/count"}],
+        [{"op": "add", "path": "no slash", "value": 1}],
+        [{"path": "/count"}],
+    ],
+)
+def test_a_patch_that_does_not_apply_is_refused(patch: list[dict[str, Any]]) -> None:
+    event = StateDeltaEvent.model_construct(type=EventType.STATE_DELTA, delta=patch)
+
+    with pytest.raises(EventError, match="STATE_DELTA"):
+        taken(fresh(count=1), event)
+
+
+def test_activities_are_patched_once_they_are_there() -> None:
+    patch = [{"op": "replace", "path": "/done", "value": 2}]
+    delta = ActivityDeltaEvent(message_id="a", activity_type="plan", patch=patch)
+    with pytest.raises(EventError, match="there is no such activity"):
+        taken(fresh(), delta)
+    ingest = fresh()
+    snapshot = ActivitySnapshotEvent(message_id="a", activity_type="plan", content={"done": 1})
+
+    assert len(taken(ingest, snapshot, delta)) == 2
+
+
+def test_the_end_of_the_run_is_an_item_like_any_other() -> None:
+    (item,) = taken(fresh(), RunFinishedEvent(thread_id="t", run_id="r"))
+
+    assert item.event.type is EventType.RUN_FINISHED
+
+
+def test_writing_a_model_never_raises() -> None:
+    broken = StateSnapshotEvent.model_construct(snapshot={"rude": Rude(), 1: Colour.RED})
+
+    assert json.loads(wire_json(broken))["snapshot"]["1"] == "RED"

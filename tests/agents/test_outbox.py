@@ -1,0 +1,166 @@
+"""The outbox: order, one append at a time, joined deltas, bounded waiting."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Sequence
+
+import pytest
+from ag_ui.core import EventType
+
+from netra_backend.agents.ingest import Item
+from netra_backend.agents.outbox import MAX_WAITING, MAX_WAITING_LENGTH, Outbox
+from netra_backend.core.events import Body, Entry, Event, delta_event, event_from_body
+from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, UserId
+from netra_backend.core.ports import End
+from netra_backend.core.positions import Position
+from netra_backend.core.run import Lease, RunStatus
+from netra_backend.errors import StoreFailed
+from netra_backend.stores.local_bus import LocalBus
+
+pytestmark = pytest.mark.anyio
+
+USER = UserId("alice")
+LEASE = Lease(RunKey(USER, RunId("r")), ThreadKey(USER, ThreadId("t")), "node", 1, 0)
+
+
+class GatedLog:
+    """A log whose appends end when the test says so."""
+
+    def __init__(self) -> None:
+        self.appends: list[tuple[list[Event], asyncio.Future[Position], End | None]] = []
+        self.length = 0
+
+    def append(
+        self, events: Sequence[Event], *, writer: Lease, at: int, end: End | None = None
+    ) -> Awaitable[Position]:
+        assert writer is LEASE
+        future: asyncio.Future[Position] = asyncio.get_running_loop().create_future()
+        self.appends.append((list(events), future, end))
+        return future
+
+    def read(self, thread: ThreadKey, after: int, limit: int) -> Awaitable[Sequence[Entry]]:
+        raise AssertionError("an outbox does not read")
+
+    async def finish(self, index: int) -> None:
+        """Let an append succeed."""
+        events, future, _ = self.appends[index]
+        self.length += len(events)
+        future.set_result(Position(1, self.length))
+        await asyncio.sleep(0)
+
+    def texts(self, index: int) -> list[str]:
+        """Return what each event of an append says."""
+        bodies = [json.loads(event.data) for event in self.appends[index][0]]
+        return [body.get("delta") or body["type"] for body in bodies]
+
+
+def delta(text: str, message: str = "m") -> Item:
+    kind = EventType.TEXT_MESSAGE_CONTENT
+    body = Body(type=kind, message_id=message, delta=text)
+    return Item(delta_event(kind, message, text), body, message)
+
+
+def other(kind: EventType = EventType.TEXT_MESSAGE_END) -> Item:
+    body = Body(type=kind, message_id="m")
+    return Item(event_from_body(body), body)
+
+
+def outbox(log: GatedLog, bus: LocalBus, window: float = 0.0) -> Outbox:
+    return Outbox(log, bus, LEASE, now=lambda: 7, window=window)
+
+
+async def test_what_comes_during_an_append_goes_with_the_next_joined() -> None:
+    log, bus = GatedLog(), LocalBus()
+    published: list[Entry] = []
+    bus.subscribe(lambda _, entries: published.extend(entries))
+    box = outbox(log, bus)
+    for text in ("a", "b", "c"):
+        box.put(delta(text))
+    box.put(delta("x", "n"))
+    box.put(other())
+    assert log.texts(0) == ["a"]
+    assert len(log.appends) == 1
+    assert published == [], "nothing is visible before it is durable"
+    await log.finish(0)
+    assert [entry.position for entry in published] == [Position(1, 1)]
+    assert log.texts(1) == ["bc", "x", "TEXT_MESSAGE_END"]
+    await log.finish(1)
+    assert [entry.position.offset for entry in published] == [1, 2, 3, 4]
+    assert [entry.at for entry in published] == [7] * 4
+    assert box.appended == 4
+
+
+async def test_the_first_delta_goes_at_once_and_the_next_after_the_window() -> None:
+    log = GatedLog()
+    box = outbox(log, LocalBus(), window=0.05)
+    loop = asyncio.get_running_loop()
+    box.put(delta("a"))
+    began = loop.time()
+    assert log.texts(0) == ["a"]
+    await log.finish(0)
+    box.put(delta("b"))
+    box.put(delta("c"))
+    assert len(log.appends) == 1
+    async with asyncio.timeout(5):
+        while len(log.appends) == 1:
+            await asyncio.sleep(0.001)
+    assert loop.time() - began >= 0.045
+    assert log.texts(1) == ["bc"]
+    await log.finish(1)
+    box.put(delta("d"))
+    assert len(log.appends) == 2
+    box.put(other())
+    assert log.texts(2) == ["d", "TEXT_MESSAGE_END"], "another event takes the delta along"
+
+
+async def test_an_agent_that_is_too_fast_has_to_wait() -> None:
+    log = GatedLog()
+    box = outbox(log, LocalBus())
+    for _ in range(MAX_WAITING + 1):
+        box.put(other())
+    waiting = asyncio.create_task(box.room())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    await log.finish(0)
+    await asyncio.wait_for(waiting, 5)
+    box.put(delta("x" * MAX_WAITING_LENGTH))
+    waiting = asyncio.create_task(box.room())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    await log.finish(1)
+    await asyncio.wait_for(waiting, 5)
+
+
+async def test_the_end_takes_what_waits_along_and_nothing_comes_after() -> None:
+    log = GatedLog()
+    box = outbox(log, LocalBus())
+    box.put(delta("a"))
+    box.put(delta("b"))
+    end = End(RunStatus.FINISHED)
+    ending = asyncio.create_task(box.finish([other(EventType.RUN_FINISHED).event], end))
+    await asyncio.sleep(0)
+    box.put(delta("late"))
+    await log.finish(0)
+    async with asyncio.timeout(5):
+        while len(log.appends) < 2:
+            await asyncio.sleep(0)
+    assert log.texts(1) == ["b", "RUN_FINISHED"]
+    assert log.appends[1][2] == end
+    await log.finish(1)
+    assert await ending == Position(1, 3)
+
+
+async def test_a_failed_append_is_the_agents_error_ever_after() -> None:
+    log = GatedLog()
+    box = outbox(log, LocalBus())
+    box.put(delta("a"))
+    box.put(delta("b"))
+    log.appends[0][1].set_exception(StoreFailed("full"))
+    await asyncio.sleep(0)
+    with pytest.raises(StoreFailed):
+        box.put(delta("c"))
+    with pytest.raises(StoreFailed):
+        await box.room()
+    with pytest.raises(StoreFailed):
+        await box.finish([], None)
+    assert len(log.appends) == 1

@@ -1,0 +1,163 @@
+"""The runner: starts once, cancels, decides once, and ends what nobody executes."""
+
+import asyncio
+
+import pytest
+from ag_ui.core import Interrupt, RunFinishedEvent, RunFinishedInterruptOutcome
+
+from netra_backend.core.events import Body, event_from_body
+from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey
+from netra_backend.core.ports import Answer, NewRun
+from netra_backend.core.run import RunStatus
+from netra_backend.errors import ErrorCode, Refused
+from netra_backend.stores.memory import MemoryStore
+from netra_backend.testing import Gate, ScriptedAgent, asking
+from netra_backend.testing.scripted_agent import answer, endless, events
+from tests.agents.running import ALICE, running
+
+pytestmark = pytest.mark.anyio
+
+T1 = ThreadKey(ALICE, ThreadId("t1"))
+
+
+def ask(run: str, thread: str = "t1"):
+    return asking("hi", thread_id=thread, run_id=run)
+
+
+def key(run: str) -> RunKey:
+    return RunKey(ALICE, RunId(run))
+
+
+def asks(*ids: str) -> ScriptedAgent:
+    """Return an agent that ends its run with these questions."""
+    questions = [Interrupt(id=id, reason="approval") for id in ids]
+    outcome = RunFinishedInterruptOutcome(interrupts=questions)
+    return ScriptedAgent(events(RunFinishedEvent(thread_id="?", run_id="?", outcome=outcome)))
+
+
+async def test_a_run_starts_once_whoever_asks_how_often() -> None:
+    gate = Gate()
+    agent = ScriptedAgent(answer("a", gate))
+    async with running(agent) as house:
+        asked = [house.runner.start(ALICE, ask("r1")) for _ in range(20)]
+        accepted = await asyncio.gather(*asked)
+        assert sum(one.started for one in accepted) == 1
+        assert len({one.run.started for one in accepted}) == 1
+        gate.open()
+        await house.ended("r1")
+        assert not (await house.runner.start(ALICE, ask("r1"))).started
+    assert len(agent.inputs) == 1
+
+
+async def test_refusals() -> None:
+    async with running(ScriptedAgent(endless())) as house:
+        await house.runner.start(ALICE, ask("r1"))
+        for asked, agent, code in (
+            (ask("r2"), None, ErrorCode.THREAD_BUSY),
+            (ask("r1", "t2"), None, ErrorCode.RUN_CONFLICT),
+            (ask("r3", "t3"), "nobody", ErrorCode.UNKNOWN_AGENT),
+        ):
+            with pytest.raises(Refused) as refusal:
+                await house.runner.start(ALICE, asked, agent=agent)
+            assert refusal.value.code is code
+        with pytest.raises(Refused):
+            await house.runner.cancel(key("nothing"))
+        await house.runner.close()
+        with pytest.raises(Refused) as refusal:
+            await house.runner.start(ALICE, ask("r4", "t4"))
+        assert refusal.value.code is ErrorCode.DRAINING
+        assert (await house.ended("r1")).status is RunStatus.INTERRUPTED
+
+
+async def test_an_agent_gets_the_history() -> None:
+    agent = ScriptedAgent(answer("hello"))
+    async with running(agent) as house:
+        for run in ("r1", "r2"):
+            await house.runner.start(ALICE, ask(run))
+            await house.ended(run)
+    roles = [message.role for message in agent.inputs[1].messages]
+    assert roles == ["user", "assistant", "user"]
+
+
+async def test_one_decision_and_one_run_that_goes_on() -> None:
+    agents = asks("q1", "q2")
+    async with running(agents) as house:
+        await house.runner.start(ALICE, ask("r1"))
+        assert (await house.ended("r1")).status is RunStatus.AWAITING
+        first = await house.runner.decide(T1, Answer("q1", "resolved", b"1"), ALICE)
+        assert first.decision.won
+        assert first.run is None, "another question of the run is open"
+        tries = [
+            house.runner.decide(T1, Answer("q2", "resolved", str(n).encode()), ALICE)
+            for n in range(50)
+        ]
+        decided = await asyncio.gather(*tries)
+        assert sum(one.decision.won for one in decided) == 1
+        (run,) = {one.run for one in decided if one.run is not None}
+        await house.ended(run)
+    resumed = agents.inputs[1]
+    assert resumed.parent_run_id == "r1"
+    assert resumed.resume is not None
+    assert [entry.interrupt_id for entry in resumed.resume] == ["q1", "q2"]
+    assert len(agents.inputs) == 2
+
+
+async def test_a_decision_outlives_a_crash_before_its_run() -> None:
+    store = MemoryStore()
+    async with running(asks("q1"), store=store) as house:
+        await house.runner.start(ALICE, ask("r1"))
+        await house.ended("r1")
+        await store.decide(T1, Answer("q1", "resolved", b"true"), ALICE)
+    later = ScriptedAgent(answer("done"))
+    async with running(later, store=store, sweep=True) as house:
+        last = await store.last_run(T1)
+        while last is None or last.key.id == "r1" or last.ended is None:
+            await asyncio.sleep(0.005)
+            last = await store.last_run(T1)
+    assert last.status is RunStatus.FINISHED
+    assert [entry.payload for entry in later.inputs[0].resume or ()] == [True]
+
+
+async def test_a_run_that_nobody_executes_is_ended_with_what_it_left_open_closed() -> None:
+    """Another process began it and died: its lease runs out, and the sweep ends it once."""
+    store = MemoryStore()
+    async with running(ScriptedAgent(answer("x")), store=store, lease_ms=30, sweep=True) as house:
+        await store.open_thread(T1, "title", 1)
+        started = event_from_body(Body(type="RUN_STARTED", thread_id="t1", run_id="r1"))  # type: ignore[arg-type]
+        message = Body(type="TEXT_MESSAGE_START", message_id="m")  # type: ignore[arg-type]
+        new = NewRun(key("r1"), T1, "agent", "c0", "a dead node", 1, house.clock.now + 50)
+        await store.create_run(new, [started, event_from_body(message)])
+        house.clock.now += 51
+        run = await house.ended("r1")
+        assert run.status is RunStatus.INTERRUPTED
+        assert await house.types() == [
+            "RUN_STARTED",
+            "TEXT_MESSAGE_START",
+            "TEXT_MESSAGE_END",
+            "RUN_ERROR",
+        ]
+        assert (await house.chunks())[-1]["code"] == "interrupted"
+
+
+async def test_a_clock_that_jumps_ends_no_run_that_is_executed() -> None:
+    gate = Gate()
+    async with running(ScriptedAgent(answer("a", gate)), lease_ms=30, sweep=True) as house:
+        await house.runner.start(ALICE, ask("r1"))
+        await gate.reached()
+        for jump in (86_400_000, -2 * 86_400_000, 86_400_000):
+            house.clock.now += jump
+            for _ in range(5):
+                await asyncio.sleep(0.01)  # several sweeps
+        gate.open()
+        assert (await house.ended("r1")).status is RunStatus.FINISHED
+
+
+async def test_deleting_a_thread_cancels_what_runs_in_it() -> None:
+    agent = ScriptedAgent(endless())
+    async with running(agent) as house:
+        await house.runner.start(ALICE, ask("r1"))
+        assert await house.runner.delete_thread(T1)
+        await asyncio.wait_for(agent.stopped(), 5)
+        assert await house.store.run(key("r1")) is None
+        assert not await house.runner.delete_thread(T1)
+        assert (await house.runner.start(ALICE, ask("r1"))).started
