@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from netra_backend.cli.serve import listen
 from tests.cli.conftest import Netra
 from tests.client import client
 from tests.live import ServerProcess, free_port
@@ -129,3 +130,11 @@ def test_it_takes_a_free_port_and_stops_at_sigint(tmp_path: Path) -> None:
         process.stderr.close()
     assert process.wait(20) in (0, 130)
     assert "Traceback" not in rest
+
+
+def test_what_it_sends_does_not_wait_for_acknowledgements() -> None:
+    """Small frames would, on loops that do not set TCP_NODELAY on sockets they are given."""
+    with listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0

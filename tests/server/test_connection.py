@@ -15,6 +15,8 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
 from netra_backend.core.frames import ClientFrame
+from netra_backend.core.ids import ThreadId, ThreadKey, UserId
+from netra_backend.core.ports import Answer
 from netra_backend.stores.memory import MemoryStore
 from netra_backend.stores.sqlite import SqliteStore
 from netra_backend.testing.scripted_agent import Gate, ScriptedAgent, answer, endless
@@ -696,6 +698,39 @@ async def test_a_run_may_take_up_the_answer_itself(tmp_path: Path) -> None:
             assert late["code"] == "already_decided"
         decided = await alice.command("decide", thread="t", interrupt="q1", payload="no")
         assert (decided["won"], decided["payload"], decided["run"]) == (False, "yes", "r2")
+
+
+async def test_a_decision_made_just_before_a_crash_is_taken_up_after_it(tmp_path: Path) -> None:
+    """The process dies between the decision and the run that goes on with it."""
+    async with (
+        live({"asks": asks}, tmp_path, store=SqliteStore(tmp_path)) as server,
+        client(server.socket_url, server.token()) as alice,
+    ):
+        await alice.run("t", "r", "ask q1")
+        await alice.follow("t")
+        await alice.until("RUN_FINISHED")
+    store = SqliteStore(tmp_path)
+    await store.open()
+    key = ThreadKey(UserId("alice"), ThreadId("t"))
+    decision = await store.decide(key, Answer("q1", "resolved", b'{"approved":true}'), key.owner)
+    await store.close()
+    assert decision is not None
+    assert decision.won
+
+    async with (
+        live({"asks": asks}, tmp_path, store=SqliteStore(tmp_path)) as server,
+        client(server.socket_url, server.token()) as alice,
+    ):
+        await alice.follow("t")
+        said = await alice.until("TEXT_MESSAGE_CONTENT")
+        late = await alice.command("decide", thread="t", interrupt="q1", payload="no")
+        async with http(server.url, server.token()) as browser:
+            log = (await browser.get("/threads/t/events")).json()["events"]
+
+    assert json.loads(said["chunk"]["delta"]) == [["q1", "resolved", {"approved": True}]]
+    assert (late["won"], late["payload"]) == (False, {"approved": True})
+    started = [e["run"] for e in log if e["chunk"]["type"] == "RUN_STARTED"]
+    assert started == ["r", late["run"]]
 
 
 # --- the credential on an open socket -----------------------------------------------------------
