@@ -29,6 +29,7 @@ class GatedLog:
     def __init__(self) -> None:
         self.appends: list[tuple[list[Event], asyncio.Future[Position], End | None]] = []
         self.length = 0
+        self._came = asyncio.Event()
 
     def append(
         self, events: Sequence[Event], *, writer: Lease, at: int, end: End | None = None
@@ -36,10 +37,18 @@ class GatedLog:
         assert writer is LEASE
         future: asyncio.Future[Position] = asyncio.get_running_loop().create_future()
         self.appends.append((list(events), future, end))
+        self._came.set()
         return future
 
     def read(self, thread: ThreadKey, after: int, limit: int) -> Awaitable[Sequence[Entry]]:
         raise AssertionError("an outbox does not read")
+
+    async def appended(self, count: int) -> None:
+        """Return when there have been so many appends."""
+        async with asyncio.timeout(5):
+            while len(self.appends) < count:
+                self._came.clear()
+                await self._came.wait()
 
     async def finish(self, index: int) -> None:
         """Let an append succeed."""
@@ -101,9 +110,7 @@ async def test_the_first_delta_goes_at_once_and_the_next_after_the_window() -> N
     box.put(delta("b"))
     box.put(delta("c"))
     assert len(log.appends) == 1
-    async with asyncio.timeout(5):
-        while len(log.appends) == 1:
-            await asyncio.sleep(0.001)
+    await log.appended(2)
     assert loop.time() - began >= 0.045
     assert log.texts(1) == ["bc"]
     await log.finish(1)
@@ -141,9 +148,7 @@ async def test_the_end_takes_what_waits_along_and_nothing_comes_after() -> None:
     await asyncio.sleep(0)
     box.put(delta("late"))
     await log.finish(0)
-    async with asyncio.timeout(5):
-        while len(log.appends) < 2:
-            await asyncio.sleep(0)
+    await log.appended(2)
     assert log.texts(1) == ["b", "RUN_FINISHED"]
     assert log.appends[1][2] == end
     await log.finish(1)
