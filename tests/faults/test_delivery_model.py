@@ -18,6 +18,7 @@ from random import Random
 from typing import Any, TypeVar
 
 import httpx
+import pytest
 import uvloop
 from ag_ui.core import BaseEvent, Interrupt, RunAgentInput, RunFinishedEvent
 from ag_ui.core import RunFinishedInterruptOutcome as Asks
@@ -319,7 +320,7 @@ async def until(reached: Callable[[], bool]) -> None:
         await asyncio.sleep(0.001)
 
 
-TestDelivery = Delivery.TestCase
+TestDelivery = pytest.mark.slow(Delivery.TestCase)
 TestDelivery.settings = settings(
     max_examples=40,
     stateful_step_count=40,

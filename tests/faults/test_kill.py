@@ -1,0 +1,180 @@
+"""``netra serve`` is killed, stopped and told to stop while it streams to many clients."""
+
+import asyncio
+import signal
+import statistics
+import sys
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+from random import Random
+
+import pytest
+from websockets.exceptions import WebSocketException
+
+from tests.checker import Name, judge
+from tests.faults.busy_agent import write_busy_agent
+from tests.live import ServerProcess
+from tests.person import Person, read_logs
+
+pytestmark = pytest.mark.anyio
+
+ROUNDS = 20
+READY = 2.0
+"""Seconds after which a server that was killed must be ready again."""
+NOISE = 4.0
+"""How many times longer that may take here, where other work shares the two cores."""
+GONE = (OSError, WebSocketException)
+"""How a client learns that the server is gone; a wait that never ended is none of them."""
+NAMES: list[Name] = [*(("alice", f"t{n}") for n in range(4)), *(("bob", f"t{n}") for n in range(2))]
+
+
+def serving(tmp_path: Path, **environment: str) -> ServerProcess:
+    """Return a server of the busy agent that was not started yet."""
+    agent = write_busy_agent(tmp_path)
+    return ServerProcess(tmp_path / "data", (agent,), cwd=tmp_path, environment=environment)
+
+
+class Crowd:
+    """The people who use the server, and what they do until it dies."""
+
+    def __init__(self, server: ServerProcess, random: Random) -> None:
+        self._server = server
+        self._random = random
+        self._runs = count()
+        self.steady = [Person(server, "ann", "alice"), Person(server, "bob", "bob")]
+        self.restless = Person(server, "abe", "alice")
+        self.late: list[Person] = []
+
+    @property
+    def everybody(self) -> list[Person]:
+        """All who are or were there."""
+        return [*self.steady, self.restless, *self.late]
+
+    async def live_through(self) -> None:
+        """Use the server until it is gone."""
+        self.late.append(Person(self._server, f"late {len(self.late)}", "alice"))
+        doing = [
+            *(self._ask(person) for person in self.steady),
+            self._come_and_go(),
+            self._join_late(self.late[-1]),
+        ]
+        outcomes = await asyncio.gather(*doing, return_exceptions=True)
+        odd = [o for o in outcomes if not isinstance(o, GONE) or isinstance(o, TimeoutError)]
+        assert not odd, odd
+
+    async def leave(self) -> None:
+        """Leave the dead server."""
+        for person in self.everybody:
+            await person.leave()
+
+    async def settle(self) -> None:
+        """Have everybody see everything."""
+        for person in self.everybody:
+            await person.connect()
+            for user, thread in NAMES:
+                if user == person.user:
+                    await person.settle(thread)
+
+    async def _ask(self, person: Person) -> None:
+        """Follow everything, and start one run after the other; some are cancelled."""
+        await person.connect()
+        threads = [thread for user, thread in NAMES if user == person.user]
+        for thread in threads:
+            await person.follow(thread)
+        while True:
+            for thread in threads:
+                run = f"{person.name}-{next(self._runs)}"
+                answer = await person.client.run(thread, run, "go on")
+                if answer["type"] == "accepted" and thread not in person.following():
+                    await person.follow(thread)
+                if self._random.random() < 0.1:
+                    await person.client.command("cancel", run=run)
+            await person.client.any_frame(0.05)
+
+    async def _come_and_go(self) -> None:
+        while True:
+            await self.restless.connect()
+            for user, thread in NAMES:
+                if user == self.restless.user:
+                    await self.restless.follow(thread)
+            for _ in range(self._random.randint(0, 6)):
+                await self.restless.client.any_frame(0.05)
+            await (self.restless.drop() if self._random.random() < 0.5 else self.restless.leave())
+
+    async def _join_late(self, person: Person) -> None:
+        for _ in range(self._random.randint(0, 20)):
+            await self.steady[0].client.any_frame(0.02) if self.steady[0].connected else None
+        await person.connect()
+        for user, thread in NAMES:
+            if user == person.user:
+                await person.follow(thread)
+        await person.client.closed()
+        raise ConnectionError("the server is gone")
+
+
+@pytest.mark.slow
+async def test_killed_twenty_times_while_streaming_nothing_is_lost(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    random = Random(20)
+    server = serving(tmp_path)
+    crowd = Crowd(server, random)
+    took: list[float] = []
+    try:
+        for _ in range(ROUNDS):
+            server.start()
+            took.append(await server.wait_ready())
+            living = asyncio.create_task(crowd.live_through())
+            await asyncio.wait({living}, timeout=0.15 + random.random() * 0.35)
+            server.kill()
+            await living
+            await crowd.leave()
+        server.start()
+        took.append(await server.wait_ready())
+        await crowd.settle()
+        logs = await read_logs(server, NAMES)
+        tapes = [tape for person in crowd.everybody for tape in person.settled()]
+        await crowd.leave()
+    finally:
+        server.stop(signal.SIGKILL)
+    verdict = judge(tapes, logs)
+    assert verdict, verdict
+    ends = [entry["chunk"] for log in logs.values() for entry in log]
+    interrupted = [end for end in ends if end.get("code") == "interrupted"]
+    assert len(interrupted) >= ROUNDS, "the server was killed when it was idle"
+    with capsys.disabled():
+        sys.stdout.write(
+            f"\n{ROUNDS} kills: {len(interrupted)} runs interrupted, {verdict.events} events"
+            f" judged on {len(tapes)} connections; ready again in"
+            f" {statistics.median(took):.2f} s, at worst {max(took):.2f} s\n"
+        )
+    assert max(took) < READY * NOISE
+
+
+async def test_told_to_stop_it_says_so_and_ends_its_runs(tmp_path: Path) -> None:
+    server = serving(tmp_path)
+    alice = Person(server, "alice")
+    try:
+        server.start()
+        await server.wait_ready()
+        await alice.connect()
+        await alice.client.run("t0", "r1", "go on")
+        await alice.follow("t0")
+        await alice.client.until("REASONING_MESSAGE_CONTENT")
+        assert await asyncio.to_thread(server.stop, signal.SIGTERM) == 0
+        assert await alice.client.closed() == 1012
+        assert (await alice.client.notice("draining"))["retry_after_ms"] > 0
+        await alice.leave()
+        server.start()
+        await server.wait_ready()
+        await alice.connect()
+        await alice.settle("t0")
+        logs = await read_logs(server, [("alice", "t0")])
+        verdict = judge(alice.settled(), logs)
+        await alice.leave()
+    finally:
+        with suppress(ProcessLookupError):
+            server.stop(signal.SIGKILL)
+    assert verdict, verdict
+    assert logs["alice", "t0"][-1]["chunk"]["code"] == "interrupted"
