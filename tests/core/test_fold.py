@@ -140,11 +140,11 @@ def test_a_result_stands_right_after_its_call() -> None:
 def test_results_of_one_message_keep_their_order() -> None:
     calls = [*call("a", parentMessageId="m"), *call("b", parentMessageId="m")]
     results = [
-        ev("TOOL_CALL_RESULT", messageId=f"r{call}", toolCallId=call, content="")
-        for call in ("a", "b", "a")
+        ev("TOOL_CALL_RESULT", messageId=id, toolCallId=call, content="")
+        for id, call in (("r1", "b"), ("r2", "a"), ("r3", "a"))
     ]
     ids = [message["id"] for message in shown(*calls, *text("n"), *results)]
-    assert ids == ["m", "ra", "rb", "ra", "n"]
+    assert ids == ["m", "r1", "r2", "r3", "n"]
 
 
 def test_a_result_with_the_id_of_its_call_does_not_hide_it() -> None:
@@ -211,6 +211,12 @@ def test_a_snapshot_replaces_adds_and_removes() -> None:
     new = [{"id": "z", "role": "user", "content": "z"}, {**USER, "id": "m", "content": "new"}]
     closed = ev("TEXT_MESSAGE_END", messageId="n")
     assert shown(*before, closed, ev("MESSAGES_SNAPSHOT", messages=new)) == [new[1], new[0]]
+
+
+def test_a_snapshots_version_of_two_messages_of_one_id_comes_once() -> None:
+    done = ev("TOOL_CALL_RESULT", messageId="c", toolCallId="c", content="found")
+    version = {"id": "c", "role": "assistant", "toolCalls": [tool_call("c")]}
+    assert shown(*call("c"), done, ev("MESSAGES_SNAPSHOT", messages=[version])) == [version]
 
 
 def test_a_snapshot_without_reasoning_and_activities_leaves_them() -> None:

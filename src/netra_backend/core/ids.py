@@ -17,7 +17,7 @@ RunId = NewType("RunId", str)
 MAX_ID_LENGTH = 128
 """Characters of an id at most."""
 
-_ID = re.compile(rf"(?!\.{{1,2}}\Z)[A-Za-z0-9_.:~@+=|-]{{1,{MAX_ID_LENGTH}}}", re.ASCII)
+_ID = re.compile(rf"(?!\.{{1,2}}\Z)[A-Za-z0-9_.:~@+=|-]{{1,{MAX_ID_LENGTH}}}")
 
 
 class ThreadKey(NamedTuple):

@@ -8,7 +8,7 @@ from netra_backend.errors import ErrorCode, FrameError
 MAX_NUMBER = 2**63 - 1
 """The largest epoch and offset: what every store can keep as an integer."""
 
-_POSITION = re.compile(r"(0|[1-9][0-9]{0,18})-(0|[1-9][0-9]{0,18})", re.ASCII)
+_POSITION = re.compile(r"(0|[1-9][0-9]{0,18})-(0|[1-9][0-9]{0,18})")
 
 
 class Position(NamedTuple):
