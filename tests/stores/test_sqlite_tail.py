@@ -71,6 +71,25 @@ async def test_entries_get_to_their_place_and_the_tail_stays_short(
 
 
 @pytest.mark.anyio
+async def test_a_commit_moves_a_slice_and_no_more(
+    tmp_path: Path, counted: sqlite3.Connection
+) -> None:
+    store = SqliteStore(tmp_path)
+    await store.open()
+    lease = await start(store, a_thread(), "r")
+    for _ in range(19):
+        await store.append([event("x")], writer=lease, at=2)
+    lengths = []
+    for _ in range(16):
+        await store.probe()
+        lengths.append((count(counted, "entries"), count(counted, "tail")))
+    copied = [(n, 20) for n in (3, 6, 9, 12, 15, 18, 20)]
+    deleted = [(20, n) for n in (17, 14, 11, 8, 5, 2, 0)]
+    assert lengths == [*copied, *deleted, (20, 0), (20, 0)]
+    await store.close()
+
+
+@pytest.mark.anyio
 async def test_deleting_empties_the_tail(tmp_path: Path, counted: sqlite3.Connection) -> None:
     store = SqliteStore(tmp_path)
     await store.open()

@@ -99,11 +99,10 @@ class Tail:
             self._arrived += count
 
     def move(self) -> None:
-        """Copy or delete a slice if there is something to move, more of it if much arrived."""
-        size = max(_SLICE, 4 * self._arrived)
-        self._arrived = 0
+        """Copy or delete a slice if there is something to move, more of it if much arrives."""
         if self._move is None:
-            self._move = self._begin(LENGTH)
+            self._move, self._arrived = self._begin(LENGTH), 0
+        size, self._arrived = max(_SLICE, 4 * self._arrived), 0
         if self._move is not None:
             self._advance(self._move, size)
 
