@@ -293,7 +293,7 @@ class Callable_:  # noqa: N801 - the class of a callable
         Callable_.of_class,
         DocsAgent(pause=0),
     ],
-    ids=repr,
+    ids=range(12),
 )
 async def test_what_is_an_agent_as_it_is(thing) -> None:
     assert adapt(thing) is thing
