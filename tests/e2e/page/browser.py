@@ -1,0 +1,198 @@
+"""The browser: headless Chromium, visitors in it, and the tabs that they look at."""
+
+import asyncio
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+
+from playwright.async_api import (
+    BrowserContext,
+    ConsoleMessage,
+    Dialog,
+    Locator,
+    Page,
+    WebError,
+    expect,
+)
+
+from tests.e2e.page import transcript
+from tests.e2e.page.transcript import JsonObject
+
+WAIT_MS = 15_000
+"""Milliseconds after which a wait for the page has failed."""
+
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+
+_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+expect.set_options(timeout=WAIT_MS)
+
+
+def chromium(own: str) -> str | None:
+    """Return the path of a browser: on PATH, else playwright's `own` if it was installed."""
+    found = next(filter(None, map(shutil.which, _NAMES)), None)
+    return found or (own if Path(own).exists() else None)
+
+
+class Visitor:
+    """A browser context: its cookies make it a user of its own.
+
+    Whatever the browser complains about is a fault: a console error or warning, an uncaught
+    exception, a report of the Content-Security-Policy, a dialog that a script opened. `tolerate`
+    names what a test brings about on purpose.
+    """
+
+    def __init__(self, context: BrowserContext, url: str) -> None:
+        self.context = context
+        self.url = url
+        self.token: str | None = None
+        self._complaints: list[str] = []
+        self._tolerated: list[str] = []
+        context.set_default_timeout(WAIT_MS)
+        context.on("console", self._said)
+        context.on("weberror", self._failed)
+        context.on("dialog", self._asked)
+
+    async def tab(self, address: str = "", *, url: str | None = None) -> "Tab":
+        """Open the chat page in a new tab; `address` is what stands after the host."""
+        tab = Tab(self, await self.context.new_page())
+        await tab.page.goto(f"{url or self.url}/{address}")
+        return tab
+
+    def tolerate(self, pattern: str) -> None:
+        """Take no offence at complaints that match `pattern`."""
+        self._tolerated.append(pattern)
+
+    def must_complain(self, pattern: str) -> None:
+        """Fail unless the browser has complained about this."""
+        assert any(re.search(pattern, complaint) for complaint in self._complaints)
+
+    def check(self) -> None:
+        """Fail if the browser complained about anything that was not brought about on purpose."""
+        faults = [
+            complaint
+            for complaint in self._complaints
+            if not any(re.search(pattern, complaint) for pattern in self._tolerated)
+        ]
+        assert not faults, "\n".join(faults)
+
+    async def get(self, path: str) -> JsonObject | None:
+        """Return what the HTTP API answers to this visitor, None for 404."""
+        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        answer = await self.context.request.get(f"{self.url}{path}", headers=headers)
+        if answer.status == 404:
+            return None
+        assert answer.ok, await answer.text()
+        found: JsonObject = await answer.json()
+        return found
+
+    async def log(self, thread: str) -> list[JsonObject]:
+        """Return every entry of the thread: ``{id, run, at, chunk}``."""
+        entries: list[JsonObject] = []
+        following = ""
+        while True:
+            page = await self.get(f"/threads/{thread}/events?limit=1000{following}")
+            assert page is not None, "the thread is gone"
+            entries += page["events"]
+            if page["next"] is None:
+                return entries
+            following = f"&after={page['next']}"
+
+    async def send(self, method: str, path: str, body: JsonObject | None = None) -> None:
+        """Send a request of this visitor past the page."""
+        answer = await self.context.request.fetch(
+            f"{self.url}{path}",
+            method=method,
+            data=None if body is None else json.dumps(body),
+            headers={"Content-Type": "application/json"},
+        )
+        assert answer.ok, await answer.text()
+
+    def _said(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning", "assert"):
+            where = message.location.get("url", "")
+            self._complaints.append(f"console {message.type}: {message.text} ({where})")
+
+    def _failed(self, error: WebError) -> None:
+        self._complaints.append(f"uncaught: {error.error}")
+
+    def _asked(self, dialog: Dialog) -> None:
+        self._complaints.append(f"{dialog.type} dialog: {dialog.message}")
+        self._dismissing = asyncio.ensure_future(dialog.dismiss())
+
+
+class Tab:
+    """A tab that shows the chat page.
+
+    `resumes` are the server's answers so far to the page's wish to follow a thread.
+    """
+
+    def __init__(self, visitor: Visitor, page: Page) -> None:
+        self.visitor = visitor
+        self.page = page
+        self.resumes: list[str] = []
+        page.on("websocket", lambda socket: socket.on("framereceived", self._received))
+        self.body = page.locator("body")
+        self.log = page.locator("#log")
+        self.field = page.locator("#question")
+        self.ending = self.of("ending").last
+
+    def of(self, kind: str, text: str | None = None) -> Locator:
+        """Return the items of a kind: said, answer, thinking, toolcall, question, ending."""
+        return self.page.locator(f"#items > .{kind}", has_text=text)
+
+    async def ask(self, text: str) -> None:
+        """Type a question and send it."""
+        await self.field.fill(text)
+        await self.field.press("Enter")
+
+    async def connection(self, state: str) -> None:
+        """Wait until the page says that its connection is in this state."""
+        await expect(self.body).to_have_attribute("data-connection", state)
+
+    async def run(self, status: str) -> None:
+        """Wait until the page shows this status of the newest run."""
+        await expect(self.body).to_have_attribute("data-run-status", status)
+
+    async def thread(self) -> str:
+        """Return the id of the thread that is open."""
+        return await self.log.get_attribute("data-thread") or ""
+
+    async def pieces(self) -> list[transcript.Piece]:
+        """Return what the tab shows."""
+        return transcript.shown(await self.page.evaluate(transcript.READ_PAGE))
+
+    async def shows_the_log(self) -> list[JsonObject]:
+        """Fail unless the tab shows exactly what the log has, to its last event; return it."""
+        thread = await self.thread()
+        entries = await self.visitor.log(thread)
+        await expect(self.log).to_have_attribute("data-position", entries[-1]["id"])
+        must = transcript.expected(entry["chunk"] for entry in entries)
+        seen = await self.pieces()
+        assert seen == must, transcript.difference(seen, must)
+        answer = await self.visitor.get(f"/threads/{thread}/messages?limit=1000")
+        assert answer is not None
+        told = {m["id"]: transcript.text_of(m) for m in answer["messages"]}
+        texts = transcript.messages_of(must)
+        assert {id: text for id, text in told.items() if id in texts} == texts
+        return [entry["chunk"] for entry in entries]
+
+    def _received(self, frame: str | bytes) -> None:
+        told = json.loads(frame)
+        if told.get("type") == "followed":
+            self.resumes.append(told["resume"])
+
+    async def picture(self, name: str) -> None:
+        """Save a screenshot as `name`.png where NETRA_SCREENSHOTS says, if it says so."""
+        folder = os.environ.get("NETRA_SCREENSHOTS")
+        if folder:
+            await self.page.screenshot(path=Path(folder) / f"{name}.png", animations="disabled")

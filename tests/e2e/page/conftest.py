@@ -1,0 +1,108 @@
+"""Fixtures for the chat page: a real server, the agent's strings, a browser and its visitors."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, async_playwright
+
+from tests.e2e.page.browser import ARGUMENTS, Tab, Visitor, chromium
+from tests.e2e.page.puppet_agent import PORT
+from tests.e2e.page.puppets import Puppets, puppets
+from tests.live import ServerProcess
+
+ROOT = Path(__file__).parents[3]
+
+REPLAY_ENTRIES = 200
+"""Entries that a follower may have missed and still get a replay, not a snapshot."""
+
+FRAME_BYTES = 65_536
+"""Bytes of one command."""
+
+Meet = Callable[..., Awaitable[Visitor]]
+
+
+@pytest.fixture(scope="package")
+def anyio_backend() -> str:
+    """Run all of these tests in one event loop: they share the browser and the server."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="package")
+async def browser(anyio_backend: str) -> AsyncIterator[Browser]:
+    """Return headless Chromium."""
+    async with async_playwright() as playwright:
+        path = chromium(playwright.chromium.executable_path)
+        if path is None:
+            pytest.skip(
+                "THE CHAT PAGE IS NOT TESTED: there is no browser. Install one with "
+                "`apt-get install chromium`, or `.venv/bin/playwright install chromium`."
+            )
+        browser = await playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture(scope="package")
+async def strings(anyio_backend: str) -> AsyncIterator[Puppets]:
+    """Hold the strings of the puppet agent for all tests of the page."""
+    async with puppets() as held:
+        yield held
+
+
+@pytest.fixture(scope="package")
+async def server(
+    strings: Puppets, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[ServerProcess]:
+    """Run ``netra serve`` with the puppet agent and the docs agent."""
+    process = ServerProcess(
+        tmp_path_factory.mktemp("page") / "data",
+        ("puppet=tests.e2e.page.puppet_agent:agent", "docs"),
+        cwd=ROOT,
+        environment={
+            PORT: str(strings.port),
+            "NETRA_REPLAY_ENTRIES": str(REPLAY_ENTRIES),
+            "NETRA_FRAME_BYTES": str(FRAME_BYTES),
+        },
+    )
+    process.start()
+    try:
+        await process.wait_ready()
+        yield process
+    finally:
+        process.stop()
+
+
+@pytest.fixture
+async def meet(browser: Browser, server: ServerProcess) -> AsyncIterator[Meet]:
+    """Return what makes a new visitor; in the end nobody's browser may have complained."""
+    visitors: list[Visitor] = []
+
+    async def new(url: str | None = None, **options: Any) -> Visitor:
+        options = {"viewport": {"width": 1200, "height": 800}, "color_scheme": "light", **options}
+        visitor = Visitor(await browser.new_context(**options), url or server.url)
+        visitors.append(visitor)
+        return visitor
+
+    yield new
+    for visitor in visitors:
+        await visitor.context.close()
+    for visitor in visitors:
+        visitor.check()
+
+
+@pytest.fixture
+async def puppet(strings: Puppets) -> AsyncIterator[Puppets]:
+    """Return the strings; runs that the test leaves are ended after it."""
+    yield strings
+    await strings.forget()
+
+
+@pytest.fixture
+async def tab(meet: Meet) -> Tab:
+    """Return a live chat page of a new visitor."""
+    visitor = await meet()
+    tab = await visitor.tab()
+    await tab.connection("live")
+    return tab

@@ -1,0 +1,101 @@
+"""Refusals: what the server does not do is told in words, where it belongs, with a way out."""
+
+import pytest
+from playwright.async_api import expect
+
+from tests.e2e.page.browser import Tab
+from tests.e2e.page.cable import cable
+from tests.e2e.page.conftest import FRAME_BYTES, Meet
+from tests.e2e.page.puppets import Puppets
+from tests.live import ServerProcess
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_busy_thread(meet: Meet, server: ServerProcess, puppet: Puppets) -> None:
+    visitor = await meet()
+    tab = await visitor.tab()
+    await tab.ask("Hello")
+    run = await puppet.next("Hello")
+    run.end()
+    await tab.run("finished")
+    async with cable(server.port) as wire:
+        late = await visitor.tab(f"#thread={await tab.thread()}", url=wire.url)
+        await late.run("finished")
+        wire.hush()
+        await tab.page.bring_to_front()
+        await tab.ask("I was first")
+        run = await puppet.next("I was first")
+        await tab.run("running")
+        await late.page.bring_to_front()
+        await late.ask("So was I")
+        wire.unhush()
+        said = late.of("said", "So was I")
+        await expect(said).to_have_attribute("data-delivery", "failed")
+        await expect(said.locator("[data-part=problem]")).to_have_text(
+            "The agent is still busy in this conversation. Wait for it, or stop it."
+        )
+        await late.picture("busy")
+        run.end()
+        await late.run("finished")
+        await said.locator("[data-part=resend]").click()
+        run = await puppet.next("So was I")
+        await run.say("Now you are.")
+        run.end()
+        for each in (tab, late):
+            await each.run("finished")
+        assert await tab.shows_the_log() == await late.shows_the_log()
+
+
+async def test_a_question_that_is_too_long(tab: Tab, puppet: Puppets) -> None:
+    await tab.ask("x" * FRAME_BYTES)
+    said = tab.of("said")
+    await expect(said).to_have_attribute("data-delivery", "failed")
+    await expect(said.locator("[data-part=problem]")).to_contain_text(
+        "This is too long for the server. Make it shorter."
+    )
+    await expect(said.locator("[data-part=resend]")).to_be_hidden()
+    await said.locator("[data-part=take-back]").click()
+    await expect(tab.of("said")).to_have_count(0)
+    await expect(tab.field).to_have_value("x" * FRAME_BYTES)
+    await expect(tab.field).to_be_focused()
+    await tab.ask("short")
+    run = await puppet.next("short")
+    run.end()
+    await tab.run("finished")
+    await tab.shows_the_log()
+
+
+async def test_an_agent_that_is_not_there(tab: Tab) -> None:
+    await tab.page.evaluate('document.getElementById("agent").append(new Option("ghost"))')
+    await tab.page.select_option("#agent", "ghost")
+    await tab.ask("Boo")
+    said = tab.of("said")
+    await expect(said).to_have_attribute("data-delivery", "failed")
+    await expect(said.locator("[data-part=problem]")).to_contain_text(
+        "The server has no agent of this name."
+    )
+    await tab.picture("unknown-agent")
+    assert await tab.visitor.get("/threads") == {"threads": [], "next": None}
+
+
+async def test_a_thread_that_was_deleted_elsewhere(tab: Tab, puppet: Puppets) -> None:
+    await tab.ask("Soon gone")
+    run = await puppet.next("Soon gone")
+    await run.babble()
+    await expect(tab.of("answer")).to_contain_text("word3 ")
+    await tab.visitor.send("DELETE", f"/threads/{await tab.thread()}")
+    await expect(tab.page.locator("#notice-text")).to_have_text("This conversation was deleted.")
+    await run.gone()
+    await expect(tab.field).to_be_disabled()
+    await expect(tab.page.locator("#stop")).to_be_hidden()
+    await expect(tab.page.locator("#working")).to_be_hidden()
+    await expect(tab.page.locator("#threads li")).to_have_count(0)
+    await tab.picture("deleted")
+    await tab.page.locator("#new-thread").click()
+    await expect(tab.page.locator("#notice")).to_be_hidden()
+    await tab.ask("Afresh")
+    run = await puppet.next("Afresh")
+    run.end()
+    await tab.run("finished")
+    await tab.shows_the_log()

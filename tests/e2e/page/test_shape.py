@@ -1,0 +1,273 @@
+"""Shape: by keyboard alone, on a phone, in light and dark."""
+
+import json
+from typing import Literal, get_args
+
+import pytest
+from ag_ui.core import Interrupt, RunFinishedEvent, RunFinishedInterruptOutcome
+from playwright.async_api import expect
+
+from tests.e2e.page.browser import Tab
+from tests.e2e.page.conftest import Meet
+from tests.e2e.page.puppets import Puppet, Puppets
+
+pytestmark = pytest.mark.anyio
+
+Scheme = Literal["light", "dark"]
+
+MARKDOWN = """\
+# A heading
+
+Some *text* with `code`, a [link](/docs/protocol) and a verylong""" + "long" * 40 + """word.
+
+| column | another column | a third column | and a fourth one | the fifth |
+|---|---|---|---|---|
+| `a_value_in_code` | second value | third value | fourth value | fifth value |
+
+```python
+async def agent(input): yield "a line of code that is much longer than a telephone is wide"
+```
+
+> A quotation with a [link](https://example.org).
+
+1. One
+2. Two
+   - three
+"""  # fmt: skip
+
+CONTRAST = """
+() => {
+  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const rgba = (color) => {
+    canvas.clearRect(0, 0, 1, 1);
+    canvas.fillStyle = color;
+    canvas.fillRect(0, 0, 1, 1);
+    const [r, g, b, a] = canvas.getImageData(0, 0, 1, 1).data;
+    return [r, g, b, a / 255];
+  };
+  const over = ([r, g, b, a], below) => [r, g, b].map((v, i) => v * a + below[i] * (1 - a));
+  const ground = (node) => {
+    if (!node) return [255, 255, 255];
+    const color = rgba(getComputedStyle(node).backgroundColor);
+    return color[3] === 1 ? color.slice(0, 3) : over(color, ground(node.parentElement));
+  };
+  const light = (color) => {
+    const [r, g, b] = color.map((v) => v / 255).map((v) =>
+      v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const found = [];
+  for (const node of document.querySelectorAll("body *")) {
+    const text = [...node.childNodes].filter((n) => n.nodeType === 3).map((n) => n.data).join("");
+    if (!text.trim() || !node.checkVisibility({ visibilityProperty: true })) continue;
+    if (node.closest(":disabled, .unseen, .skip, template")) continue;
+    const below = ground(node);
+    const [a, b] = [light(over(rgba(getComputedStyle(node).color), below)), light(below)];
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    found.push([Math.round(ratio * 100) / 100, text.trim().slice(0, 40)]);
+  }
+  return found;
+}
+"""
+"""Returns the contrast ratio of each text that is seen (WCAG 2.2, section 1.4.3), and its text."""
+
+FOCUS = """
+() => {
+  const node = document.activeElement;
+  const framed = node.closest("#composer") ?? node;
+  const style = getComputedStyle(node);
+  const seen = style.outlineStyle !== "none" || getComputedStyle(framed).boxShadow !== "none";
+  return { name: node.id || node.dataset.part || node.className || node.localName, seen };
+}
+"""
+"""Returns what has the focus, and whether that is seen."""
+
+GROUND = "(node) => getComputedStyle(node).backgroundColor"
+
+OVERFLOW = """
+() => [...document.querySelectorAll("body, #main, #main > *, #log, #items > *, #composer *")]
+  .filter((node) => node.checkVisibility())
+  .filter((node) => node.getBoundingClientRect().right > innerWidth + 0.5
+    || (node.matches("body, #main, #log") && node.scrollWidth > node.clientWidth))
+  .map((node) => node.id || node.className || node.localName)
+"""
+"""Returns what is wider than the screen."""
+
+SMALL = """
+() => [...document.querySelectorAll("button, summary, #threads a")]
+  .filter((node) => node.checkVisibility({ visibilityProperty: true }) && !node.closest(".skip"))
+  .filter((node) => {
+    const { width, height } = node.getBoundingClientRect();
+    return width < 24 || height < 24;
+  })
+  .map((node) => node.id || node.className)
+"""
+"""Returns what is too small for a finger (WCAG 2.2, section 2.5.8)."""
+
+
+async def _ask_back(run: Puppet, tab: Tab) -> None:
+    """End the run with a question."""
+    asked = Interrupt(id="q", reason="approval", message="May I " + "really " * 20 + "do that?")
+    outcome = RunFinishedInterruptOutcome(interrupts=[asked])
+    await run.play(RunFinishedEvent(thread_id="", run_id="", outcome=outcome))
+    await tab.run("awaiting")
+
+
+async def _everything(run: Puppet, tab: Tab) -> None:
+    """Fill the page with one of each, unfolded, and leave a question open."""
+    await run.think("A thought of\nseveral lines. " * 5)
+    await run.call("search_the_documentation", {"query": "x" * 120}, json.dumps(["y" * 300]))
+    await run.say(MARKDOWN)
+    await _ask_back(run, tab)
+    for fold in ("thinking", "toolcall"):
+        await tab.of(fold).locator("summary").click()
+        await expect(tab.of(fold)).to_have_attribute("open", "")
+
+
+async def _tab_to(tab: Tab, name: str, *, back: bool = False) -> list[str]:
+    """Press Tab until the focus is on `name`; return what had it on the way."""
+    passed: list[str] = []
+    for _ in range(40):
+        await tab.page.keyboard.press("Shift+Tab" if back else "Tab")
+        focus = await tab.page.evaluate(FOCUS)
+        assert focus["seen"], f"the focus on {focus['name']} cannot be seen"
+        passed.append(focus["name"])
+        if focus["name"] == name:
+            return passed
+    raise AssertionError(f"Tab does not reach {name}: {passed}")
+
+
+async def test_by_keyboard_alone(tab: Tab, puppet: Puppets) -> None:
+    keys = tab.page.keyboard
+    await expect(tab.field).to_be_focused()
+    await keys.type("one")
+    await keys.press("Shift+Enter")
+    await keys.type("two")
+    await keys.press("Enter")
+    run = await puppet.next("one\ntwo")
+    await run.babble()
+    await expect(tab.of("answer")).to_contain_text("word3 ")
+    await keys.press("Escape")
+    await tab.run("cancelled")
+    await expect(tab.field).to_be_focused()
+    await keys.type("again")
+    await keys.press("Enter")
+    run = await puppet.next("again")
+    await run.think("Hm.")
+    await _ask_back(run, tab)
+
+    await tab.page.reload()
+    await tab.run("awaiting")
+    await _tab_to(tab, "skip", back=True)
+    await keys.press("Enter")
+    await expect(tab.field).to_be_focused()
+    passed = await _tab_to(tab, "skip", back=True)
+    assert {"log", "new-thread", "theme-toggle"} < set(passed)
+    passed = await _tab_to(tab, "summary")
+    assert [name for name in passed if name in ("rename", "delete")] == ["rename", "delete"]
+    await keys.press("Space")
+    await expect(tab.of("thinking").locator("p")).to_be_visible()
+    await _tab_to(tab, "approve")
+    await tab.picture("keyboard")
+    await keys.press("Enter")
+    run = await puppet.next("again")
+    assert run.resume == [{"approved": True}]
+    run.end()
+    await tab.run("finished")
+    await expect(tab.field).to_be_focused()
+    await tab.shows_the_log()
+
+    await _tab_to(tab, "rename", back=True)
+    await keys.press("Enter")
+    await keys.type("renamed")
+    await keys.press("Enter")
+    await expect(tab.page.locator("#title")).to_have_text("renamed")
+    assert (await tab.page.evaluate(FOCUS))["name"] == "rename"
+    await keys.press("Tab")
+    await keys.press("Enter")
+    await expect(tab.page.locator("#delete-dialog")).to_be_visible()
+    await keys.press("Escape")
+    await expect(tab.page.locator("#delete-dialog")).to_be_hidden()
+    await _tab_to(tab, "link", back=True)
+    await tab.page.locator("#new-thread").focus()
+    await keys.press("Enter")
+    await expect(tab.field).to_be_focused()
+    await _tab_to(tab, "link", back=True)
+    await keys.press("Enter")
+    await expect(tab.of("said").first).to_be_visible()
+
+
+@pytest.mark.parametrize("color_scheme", get_args(Scheme))
+async def test_on_a_phone(meet: Meet, puppet: Puppets, color_scheme: Scheme) -> None:
+    visitor = await meet(
+        viewport={"width": 390, "height": 844},
+        device_scale_factor=2,
+        is_mobile=True,
+        has_touch=True,
+        color_scheme=color_scheme,
+    )
+    tab = await visitor.tab()
+    await tab.connection("live")
+    drawer, opener = tab.page.locator("#drawer"), tab.page.locator("#open-drawer")
+    await expect(drawer).to_be_hidden()
+    await tab.picture(f"phone-{color_scheme}-welcome")
+    question = "A rather long question about nothing in particular"
+    await tab.field.fill(question)
+    await tab.page.locator("#send").tap()
+    run = await puppet.next(question)
+    await _everything(run, tab)
+    await tab.shows_the_log()
+    await tab.page.locator("#to-bottom").tap()
+    await expect(tab.page.locator("#to-bottom")).to_be_hidden()
+    await expect(tab.of("question").locator("[data-part=approve]")).to_be_in_viewport()
+    await tab.picture(f"phone-{color_scheme}-end")
+    assert await tab.page.evaluate(OVERFLOW) == []
+    assert await tab.page.evaluate(SMALL) == []
+    await tab.log.evaluate("(node) => node.scrollTo(0, 0)")
+    await tab.picture(f"phone-{color_scheme}-top")
+
+    await opener.tap()
+    await expect(drawer).to_be_visible()
+    await expect(opener).to_have_attribute("aria-expanded", "true")
+    await expect(tab.page.locator("#threads [data-part=rename]")).to_be_visible()
+    await tab.picture(f"phone-{color_scheme}-drawer")
+    assert await tab.page.evaluate(SMALL) == []
+    await tab.page.touchscreen.tap(380, 400)
+    await expect(drawer).to_be_hidden()
+    await opener.tap()
+    await tab.page.locator("#new-thread").tap()
+    await expect(drawer).to_be_hidden()
+    await expect(tab.page.locator("#welcome")).to_be_visible()
+    await opener.tap()
+    await tab.page.locator("#threads [data-part=link]").tap()
+    await expect(drawer).to_be_hidden()
+    await tab.of("question").locator("[data-part=reject]").tap()
+    run = await puppet.next(question)
+    run.end()
+    await tab.run("finished")
+    await tab.shows_the_log()
+
+
+async def test_light_and_dark_can_be_read_and_chosen(tab: Tab, puppet: Puppets) -> None:
+    root, toggle = tab.page.locator("html"), tab.page.locator("#theme-toggle")
+    await tab.ask("Everything")
+    run = await puppet.next("Everything")
+    await _everything(run, tab)
+    grounds: dict[Scheme, str] = {}
+    for scheme in get_args(Scheme):
+        await toggle.click()
+        await expect(root).to_have_attribute("data-theme", scheme)
+        grounds[scheme] = await tab.body.evaluate(GROUND)
+        contrasts = await tab.page.evaluate(CONTRAST)
+        assert len(contrasts) > 30
+        assert [found for found in contrasts if found[0] < 4.5] == []
+        await tab.picture(f"everything-{scheme}")
+    assert grounds["light"] != grounds["dark"]
+    await tab.page.reload()
+    await expect(root).to_have_attribute("data-theme", "dark")
+    assert await tab.body.evaluate(GROUND) == grounds["dark"]
+    await toggle.click()
+    await expect(root).to_have_attribute("data-theme", "auto")
+    for scheme, ground in grounds.items():
+        await tab.page.emulate_media(color_scheme=scheme)
+        assert await tab.body.evaluate(GROUND) == ground
