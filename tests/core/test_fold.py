@@ -92,6 +92,13 @@ def test_reasoning_is_a_message_of_its_own() -> None:
     ) == [{"id": "r", "role": "reasoning", "content": "hm", "encryptedValue": "x1"}]
 
 
+def test_an_encrypted_value_belongs_to_its_call() -> None:
+    value = ev("REASONING_ENCRYPTED_VALUE", subtype="tool-call", entityId="c", encryptedValue="x1")
+    (message,) = shown(*call("c"), value)  # the message of its own has the same id
+    assert message["toolCalls"] == [tool_call("c", encryptedValue="x1")]
+    assert "encryptedValue" not in message
+
+
 def test_a_call_hangs_on_its_parent() -> None:
     assert shown(*text("m", "Let me look"), *call("c", '{"a"', ":1}", parentMessageId="m")) == [
         {
@@ -260,6 +267,18 @@ def test_an_open_call_goes_on_in_the_snapshots_version_of_its_message() -> None:
     assert shown(*begun, ev("MESSAGES_SNAPSHOT", messages=[elsewhere]), rest) == [
         {**elsewhere, "toolCalls": [tool_call("c", '{"a"}')]}
     ]
+    stranger = {"id": "m", "role": "user", "content": "x"}
+    assert shown(*begun, ev("MESSAGES_SNAPSHOT", messages=[stranger]), rest) == [
+        stranger,
+        {"id": "m", "role": "assistant", "toolCalls": [tool_call("c", "{}")]},
+    ]
+
+
+def test_of_two_calls_with_one_id_the_first_goes_on() -> None:
+    twice = [{"id": id, "role": "assistant", "toolCalls": [tool_call("c")]} for id in ("m", "n")]
+    one, other = shown(ev("MESSAGES_SNAPSHOT", messages=twice), *call("c", "{}"))
+    assert one["toolCalls"] == [tool_call("c", "{}")]
+    assert other["toolCalls"] == [tool_call("c")]
 
 
 # --- activities ----------------------------------------------------------------------------
@@ -290,6 +309,10 @@ def test_an_activity_takes_the_place_of_a_message_and_a_patch_does_not() -> None
     assert [m["role"] for m in shown(*text("p", "x"), activity())] == ["activity"]
     kept = shown(*text("p", "x"), activity(replace=False), delta([{"op": "remove", "path": ""}]))
     assert kept == [{"id": "p", "role": "assistant", "content": "x"}]
+    about = {"metadata": {"a": 1}}
+    assert shown(*text("p", "x", **about), activity()) == shown(activity())
+    (message,) = shown(*text("p", "x"), activity(replace=False, **about))
+    assert "metadata" not in message
     (message,) = shown(*call("c", parentMessageId="p"), activity())
     assert message == {"id": "p", "role": "assistant", "toolCalls": [tool_call("c")]}
 
