@@ -3,9 +3,9 @@
 A `Conversation` is what a client shows after it applied every event: messages, state, the newest
 run, what is open. Its law: folding a merged replay, or a prelude and what follows it, gives the
 same as folding every entry. Source of the rules: AG-UI 1.0, as its TypeScript client applies
-events, with two additions for those who did not send the run's input and for those who join in
-the middle: RUN_STARTED brings the input's state, and a message that is being written survives a
-MESSAGES_SNAPSHOT that lacks it.
+events, but for these: RUN_STARTED brings the input's state to those who did not send it; what is
+being written survives a MESSAGES_SNAPSHOT that lacks it; and the messages are legal AG-UI after
+every event, so an activity stays an object and never takes the place of a message with calls.
 """
 
 from collections.abc import Callable

@@ -103,8 +103,9 @@ class Message:
     def to_json(self) -> JsonObject:
         """Return the AG-UI ``Message``."""
         shown: JsonObject = {"id": self.id, "role": self.role}
-        if self.content is not UNSET:
-            shown["content"] = self.content
+        content = self.content
+        if content is not UNSET:
+            shown["content"] = content
         if self.calls:
             shown["toolCalls"] = [call.to_json() for call in self.calls]
         return {**shown, **_set(self.about)}
