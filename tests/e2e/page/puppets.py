@@ -74,7 +74,7 @@ class Puppet:
 
 
 class Puppets:
-    """Where the agent's runs call; `next` is the run that has called last."""
+    """Where the agent's runs call; `next` takes them in the order in which they called."""
 
     def __init__(self) -> None:
         self._runs: asyncio.Queue[Puppet] = asyncio.Queue()

@@ -54,6 +54,9 @@ async def test_an_answer_is_seen_while_it_is_made(tab: Tab, puppet: Puppets) -> 
     assert events[-1]["type"] == "RUN_FINISHED"
     await expect(tab.page.locator("#working")).to_be_hidden()
     await expect(tab.page.locator("#title")).to_have_text("What survives?")
+    user = await tab.page.locator("#user").inner_text()
+    command = f"netra tail {await tab.thread()} --user {user}"
+    await expect(tab.page.locator("#tail-command")).to_have_text(command)
 
 
 async def test_thinking_and_tool_calls_unfold(tab: Tab, puppet: Puppets) -> None:

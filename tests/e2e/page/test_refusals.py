@@ -75,6 +75,7 @@ async def test_an_agent_that_is_not_there(tab: Tab) -> None:
     await expect(said.locator("[data-part=problem]")).to_contain_text(
         "The server has no agent of this name."
     )
+    await expect(tab.page.locator("#tail")).to_be_hidden()
     await tab.picture("unknown-agent")
     assert await tab.visitor.get("/threads") == {"threads": [], "next": None}
 

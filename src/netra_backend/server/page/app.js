@@ -285,7 +285,8 @@ function drawWorking(runStatus) {
 }
 
 function drawTail() {
-  $("tail").hidden = open === null || user === null || Boolean(open.ended);
+  // There is nothing to follow before the log has an entry.
+  $("tail").hidden = !open?.position || user === null || Boolean(open.ended);
   if ($("tail").hidden) return;
   setText($("tail-command"), `netra tail ${shellWord(open.id)} --user ${shellWord(user)}`);
   setText($("position"), formatPosition(open.position));
