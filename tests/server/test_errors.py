@@ -477,6 +477,30 @@ async def test_a_client_that_says_goodbye_is_answered_with_its_own_code(tmp_path
                 assert socket.close_code == code
 
 
+async def test_who_breaks_the_protocol_itself_is_told_by_its_own_codes(
+    tmp_path: Path, log_lines: Lines
+) -> None:
+    """RFC 6455 section 7.4.1; nothing of it is a fault of ours in the log."""
+    broken = {
+        b"\x81\x02{}": 1002,  # not masked
+        b"\x83\x80\0\0\0\0": 1002,  # a reserved opcode
+        b"\xc1\x80\0\0\0\0": 1002,  # a reserved bit
+        b"\x80\x80\0\0\0\0": 1002,  # a continuation of nothing
+        b"\x89\xfe\x00\x7e\0\0\0\0" + b"x" * 126: 1002,  # a ping that is too long
+        b"\x81\x81\0\0\0\0\xff": 1007,  # a text that is not UTF-8
+        b"\x01\x81\0\0\0\0\xc3\x80\x81\0\0\0\0\x28": 1007,  # the same, in two fragments
+    }
+    async with live({"echo": echo}, tmp_path, store=MemoryStore()) as server:
+        for frame, code in broken.items():
+            async with connected(server) as socket:
+                await socket.recv()
+                socket.transport.write(frame)
+                assert (await closed(socket)).code == code, frame
+        await until(lambda: len(server.app.pool) == 0)
+
+    assert [line for line in log_lines() if line["level"] not in ("INFO", "DEBUG")] == []
+
+
 # --- what the log says -----------------------------------------------------------------------
 
 

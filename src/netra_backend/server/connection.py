@@ -237,9 +237,8 @@ class Connection:
             frame = Followed(request=effect.request, thread=effect.thread, resume=Resume.UNKNOWN)
             self._send(frame)
             return
-        answer = resume.answer(
-            effect.after, thread.head, replay_entries=self._house.settings.replay_entries
-        )
+        limit = self._house.settings.replay_entries
+        answer = resume.answer(effect.after, thread.head, replay_entries=limit)
         events: list[Raw] | msgspec.UnsetType = msgspec.UNSET
         if answer in (Resume.SNAPSHOT, Resume.GAP):
             events, offset = await self._prelude(thread)
@@ -261,8 +260,7 @@ class Connection:
 
     async def _prelude(self, thread: Thread) -> tuple[list[Raw], int]:
         conversation, offset = await self._house.runner.conversation(thread.key)
-        events = prelude(thread.key.id, conversation)
-        return [Raw(event.data) for event in events], offset
+        return [Raw(event.data) for event in prelude(thread.key.id, conversation)], offset
 
     async def _decide(self, effect: Decide) -> None:
         answer = Answer(effect.interrupt, effect.status, bytes(effect.payload))
@@ -370,8 +368,7 @@ class Connection:
 
     def _close_soon(self, code: CloseCode) -> None:
         """Close from a callback."""
-        effects = self._session.close(code)
-        if effects:
+        if effects := self._session.close(code):
             self._closing = asyncio.create_task(self._perform(effects))
 
     def _watch_expiry(self) -> None:

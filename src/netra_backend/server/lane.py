@@ -111,6 +111,18 @@ class Protocol(WebSocketsSansIOProtocol):
         if self.drained is not None:
             self.drained()
 
+    def send_receive_event_to_app(self) -> None:
+        """Close with 1007 for a text that is none: a client's fault is no traceback in the log."""
+        if self.curr_msg_data_type == "text" and not self.close_sent:
+            self.frames = [b"".join(self.frames)]
+            try:
+                self.frames[0].decode()
+            except UnicodeDecodeError:
+                self.conn.send_close(1007, "not UTF-8")
+                self.handle_parser_exception()
+                return
+        super().send_receive_event_to_app()
+
     def handle_ping(self) -> None:
         """Answer, or later if the peer does not read: then only the newest ping is answered.
 
