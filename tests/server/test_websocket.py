@@ -1,5 +1,7 @@
 """The WebSocket route, over real sockets, on both lanes."""
 
+import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,10 +13,14 @@ from ag_ui.core import (
     TextMessageEndEvent,
     TextMessageStartEvent,
 )
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from netra_backend.stores.memory import MemoryStore
-from tests.client import client
-from tests.live import live
+from netra_backend.testing.scripted_agent import Gate, ScriptedAgent, answer
+from tests.client import BOUND, client, run_input
+from tests.http import http
+from tests.live import live, token
 
 pytestmark = pytest.mark.anyio
 
@@ -43,3 +49,67 @@ async def test_a_run_is_delivered_whole(tmp_path: Path, direct: bool) -> None:
         assert finished["chunk"]["outcome"] == {"type": "success"}
         text = "".join(f["chunk"].get("delta", "") for f in alice.events)
         assert text == "Hello, world"
+
+
+both_lanes = pytest.mark.parametrize("direct", [True, False], ids=["lane", "send"])
+
+
+@both_lanes
+async def test_a_client_need_not_wait_for_ready_and_may_send_bytes(
+    tmp_path: Path, direct: bool
+) -> None:
+    headers = {"Authorization": f"Bearer {token(tmp_path, 'alice')}"}
+    async with (
+        live({"hello": hello}, tmp_path, store=MemoryStore(), direct=direct) as server,
+        connect(server.socket_url, subprotocols=["netra.v1"], additional_headers=headers) as socket,
+    ):
+        await socket.send(b'{"type":"ping","request":"bytes"}')
+        await socket.send('{"type":"ping","request":"text"}')
+        async with asyncio.timeout(BOUND):
+            got = [json.loads(await socket.recv()) for _ in range(3)]
+
+    assert [frame["type"] for frame in got] == ["ready", "pong", "pong"]
+    assert [frame.get("request") for frame in got] == [None, "bytes", "text"]
+
+
+@both_lanes
+async def test_a_client_that_vanishes_leaves_nothing_behind(tmp_path: Path, direct: bool) -> None:
+    agent = ScriptedAgent(answer("a", Gate()))
+    async with live({"agent": agent}, tmp_path, store=MemoryStore(), direct=direct) as server:
+        hub = server.app._house.hub
+        for number in range(5):
+            headers = {"Authorization": f"Bearer {server.token()}"}
+            socket = await connect(
+                server.socket_url, subprotocols=["netra.v1"], additional_headers=headers
+            )
+            run = {"type": "run", "request": "a", "input": run_input(f"t{number}", f"r{number}")}
+            await socket.send(json.dumps(run))
+            for name in (f"t{number}", "t0"):
+                await socket.send(json.dumps({"type": "follow", "request": "b", "thread": name}))
+            async with asyncio.timeout(BOUND):
+                while "TEXT_MESSAGE_CONTENT" not in str(await socket.recv()):
+                    pass
+            socket.transport.abort()
+            await socket.wait_closed()
+        async with asyncio.timeout(BOUND):
+            while len(server.app.pool) or hub.followers:  # noqa: ASYNC110 - the server's own state
+                await asyncio.sleep(0)
+        async with http(server.url, server.token()) as browser:
+            runs = [(await browser.get(f"/runs/r{number}")).json() for number in range(5)]
+
+    assert [run["status"] for run in runs] == ["running"] * 5
+
+
+async def test_the_address_of_the_socket_is_no_page(tmp_path: Path) -> None:
+    async with (
+        live({"hello": hello}, tmp_path, store=MemoryStore()) as server,
+        http(server.url, server.token()) as browser,
+    ):
+        answered = await browser.get("/ws")
+        with pytest.raises(InvalidStatus) as refused:
+            async with connect(f"ws://127.0.0.1:{server.port}/elsewhere"):
+                pass
+
+    assert answered.status_code == 404
+    assert answered.json()["error"]["code"] == "not_found"
+    assert refused.value.response.status_code in (403, 404)
