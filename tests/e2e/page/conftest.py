@@ -78,6 +78,9 @@ async def server(
 async def meet(browser: Browser, server: ServerProcess) -> AsyncIterator[Meet]:
     """Return what makes a new visitor; in the end nobody's browser may have complained."""
     visitors: list[Visitor] = []
+    if server.process is None:  # a test that failed has left it dead
+        server.start()
+        await server.wait_ready()
 
     async def new(url: str | None = None, **options: Any) -> Visitor:
         options = {"viewport": {"width": 1200, "height": 800}, "color_scheme": "light", **options}
