@@ -766,7 +766,7 @@ async def test_an_expired_credential_closes_with_4401_within_a_second(
             late = time.time() - end
 
             assert (left.socket.close_code, left.socket.close_reason) == (4401, "unauthenticated")
-            assert 0 <= late < 1
+            assert -0.05 < late < 1
             assert (await renewed.command("ping"))["type"] == "pong"
             async with http(server.url, later) as browser:
                 assert (await browser.get("/runs/r")).json()["status"] == "running"
