@@ -27,3 +27,5 @@ def main() -> None:
     except NetraError as error:
         typer.secho(f"netra: {error}", err=True, fg=typer.colors.RED)
         sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)

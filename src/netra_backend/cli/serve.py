@@ -101,9 +101,6 @@ async def _serve(
     calm_collector()
     if restored is not None:
         await restored.new_epochs()
-    host, port = listener.getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
-    typer.echo(f"Netra is at http://{shown}:{port}  (Ctrl+C stops it)", err=True)
     await Server(app, settings).serve(sockets=[listener])
 
 
@@ -137,6 +134,14 @@ class Server(uvicorn.Server):
                 server_header=False,
             )
         )
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start as uvicorn does, and say where: from here on a signal stops it in peace."""
+        await super().startup(sockets)
+        for listener in sockets or ():
+            host, port = listener.getsockname()[:2]
+            shown = f"[{host}]" if ":" in host else host
+            typer.echo(f"Netra is at http://{shown}:{port}  (Ctrl+C stops it)", err=True)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stop; a second signal does not wait for connections.
