@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from tests.checker import RESTARTED, RESUMED, TERMINAL, Log, Name, Reader, Tape
 from tests.client import BOUND, Client, Frame, client, read_log
@@ -38,6 +38,13 @@ class Person:
         self._left = AsyncExitStack()
         self._read = 0
         self._following: set[str] = set()
+
+    async def __aenter__(self) -> Self:
+        await self.connect()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.leave()
 
     @property
     def client(self) -> Client:

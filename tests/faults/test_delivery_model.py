@@ -11,7 +11,7 @@ import gc
 import logging
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack
 from pathlib import Path
 from random import Random
@@ -30,6 +30,7 @@ from netra_backend.agents.base import Reasoning, Text, ToolCall
 from netra_backend.server import metrics
 from tests.checker import Name, judge
 from tests.client import Frame, run_input
+from tests.eventually import until
 from tests.faults.jittery_store import JitteryStore
 from tests.live import live
 from tests.person import Person, read_logs
@@ -312,12 +313,6 @@ class Delivery(RuleBasedStateMachine):
 
 
 BUSY = ("catch up", "lane", "run ", "store")
-
-
-async def until(reached: Callable[[], bool]) -> None:
-    """Return when `reached()`, which nothing announces."""
-    while not reached():  # noqa: ASYNC110
-        await asyncio.sleep(0.001)
 
 
 TestDelivery = pytest.mark.slow(Delivery.TestCase)

@@ -1,0 +1,268 @@
+"""The slow hurt only themselves: bounded memory, nobody else delayed, nothing lost."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from itertools import count
+from pathlib import Path
+
+import httpx
+import pytest
+from ag_ui.core import BaseEvent, RunAgentInput
+
+from netra_backend.agents.base import Text
+from netra_backend.server import lane, metrics
+from netra_backend.server.follower import PORTION, FollowerState
+from netra_backend.stores.memory import MemoryStore
+from tests.checker import Tape, judge
+from tests.client import run_input
+from tests.eventually import until
+from tests.live import BOUND, Live, live, token
+from tests.person import Person, read_logs
+
+pytestmark = pytest.mark.anyio
+
+HIGH_WATER = 65_536
+DELTA = "slow " * 1_000
+MUCH = 200
+"""Deltas of a long answer at least: 1 MB. It goes on until it is told that it is enough, because
+the system's buffers take some too, and how much is the system's affair."""
+BOTH = pytest.mark.parametrize("direct", [True, False], ids=["lane", "send"])
+"""Our lane, and ASGI's ``send``."""
+
+
+class Talker:
+    """An agent that answers a few words, or much to who asks for it."""
+
+    def __init__(self) -> None:
+        self.enough = asyncio.Event()
+
+    async def __call__(self, given: RunAgentInput) -> AsyncIterator[BaseEvent]:
+        text = Text()
+        for event in text.start():
+            yield event
+        if given.messages[-1].content == "much":
+            for said in count():
+                if said >= MUCH and self.enough.is_set():
+                    break
+                yield text.add(DELTA)[0]
+                await asyncio.sleep(0)
+        for event in [*text.add("That is all."), *text.end()]:
+            yield event
+
+
+@asynccontextmanager
+async def talking(tmp_path: Path, direct: bool, **settings: float) -> AsyncIterator[Live]:
+    """Run a server whose agent can say much, one delta an append."""
+    talker = Talker()
+    async with live(
+        {"talker": talker},
+        tmp_path,
+        store=MemoryStore(),
+        direct=direct,
+        write_high_water=HIGH_WATER,
+        coalesce_ms=0,
+        **settings,
+    ) as server:
+        server.talker = talker  # type: ignore[attr-defined]
+        yield server
+
+
+class Gauge:
+    """The largest number of bytes that waited for one socket, of all times it was looked at."""
+
+    def __init__(self, server: Live) -> None:
+        self._server = server
+        self.most = 0
+
+    def look(self) -> bool:
+        """Look, and go on."""
+        lanes = [connection._lane for connection in self._server.app.pool]
+        self.most = max(self.most, *(lane.buffered for lane in lanes))
+        return False
+
+
+@asynccontextmanager
+async def hung(server: Live, *threads: str) -> AsyncIterator[Person]:
+    """Yield a person who follows the threads and has stopped reading."""
+    async with Person(server, "slow", receive_buffer=4_096) as slow:
+        for thread in threads:
+            await slow.client.run(thread, f"first-{thread}")
+            await slow.settle(thread)
+        slow.client.reading.clear()
+        yield slow
+
+
+async def flood(server: Live, *threads: str) -> Person:
+    """Have the agent say much in the threads until one who hangs is behind; return who saw it."""
+    async with Person(server, "fast") as fast:
+        for thread in threads:
+            await fast.client.run(thread, f"flood-{thread}", "much")
+            await fast.follow(thread)
+        await until(lambda: slow_states(server) == {FollowerState.BEHIND}, looks=20)
+        server.talker.enough.set()  # type: ignore[attr-defined]
+        for thread in threads:
+            await fast.settle(thread)
+        fast.settled()
+        return fast
+
+
+@BOTH
+async def test_a_client_that_does_not_read_gets_it_later_merged(
+    tmp_path: Path, direct: bool
+) -> None:
+    async with talking(tmp_path, direct) as server, hung(server, "t") as slow:
+        had, gauge = len(slow.client.events), Gauge(server)
+        fast = await flood(server, "t")  # and it has come to this one
+        gauge.look()
+        assert gauge.most < HIGH_WATER + 2 * PORTION
+        slow.client.reading.set()
+        await slow.settle("t")
+        verdict = judge([*slow.settled(), *fast.tapes], await read_logs(server, [("alice", "t")]))
+        assert verdict, verdict
+        assert any("from" in frame for frame in slow.client.events[had:])
+
+
+@BOTH
+async def test_many_threads_behind_on_one_socket_cost_no_more_than_one(
+    tmp_path: Path, direct: bool
+) -> None:
+    threads = [f"t{n}" for n in range(6)]
+    async with talking(tmp_path, direct) as server, hung(server, *threads) as slow:
+        await flood(server, *threads)
+        logs = await read_logs(server, [("alice", thread) for thread in threads])
+        ends = {log[-1]["id"] for log in logs.values()}
+        gauge = Gauge(server)
+        slow.client.reading.set()
+        await slow.sees(lambda: gauge.look() or {slow.reader(t).after for t in threads} == ends)
+        verdict = judge(slow.settled(), logs)
+        assert verdict, verdict
+        assert gauge.most < HIGH_WATER + 2 * PORTION
+
+
+@BOTH
+async def test_one_that_stays_behind_is_told_to_resume(tmp_path: Path, direct: bool) -> None:
+    closes = metrics.CLOSES.labels("4408")._value
+    before = closes.get()
+    async with (
+        talking(tmp_path, direct, behind_seconds=0.3) as server,
+        hung(server, "t") as slow,
+    ):
+        await flood(server, "t")
+        await until(lambda: closes.get() > before)
+        slow.client.reading.set()
+        assert await slow.client.closed() == 4408
+        await slow.leave()
+        await slow.connect()
+        await slow.settle("t")
+        verdict = judge(slow.settled(), await read_logs(server, [("alice", "t")]))
+        assert verdict, verdict
+
+
+@BOTH
+async def test_one_that_never_reads_again_is_cut_off(
+    tmp_path: Path, direct: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane, "LINGER", 0.2)
+    async with (
+        talking(tmp_path, direct, behind_seconds=0.2) as server,
+        hung(server, "t") as slow,
+    ):
+        await flood(server, "t")
+        await until(lambda: forgotten(server))
+        await slow.drop()
+
+
+@BOTH
+async def test_one_that_hangs_and_goes_is_forgotten_at_once(tmp_path: Path, direct: bool) -> None:
+    async with talking(tmp_path, direct) as server, hung(server, "t") as slow:
+        await flood(server, "t")
+        await ask_in_vain(slow)
+        await slow.drop()
+        await until(lambda: forgotten(server), bound=2.0)  # not the 60 s it may stay behind
+
+
+async def test_pings_of_one_that_does_not_read_cost_no_memory(tmp_path: Path) -> None:
+    async with talking(tmp_path, direct=True) as server, hung(server, "t") as slow:
+        await flood(server, "t")
+        gauge = Gauge(server)
+        for number in range(10_000):
+            await slow.client.socket.ping(f"{number:0100}")
+        await ask_in_vain(slow)
+        gauge.look()
+        assert gauge.most < HIGH_WATER + 2 * PORTION
+        await slow.drop()
+
+
+async def test_one_that_answers_no_pings_is_told_to_resume(tmp_path: Path) -> None:
+    async with (
+        talking(tmp_path, direct=True, ping_seconds=0.2) as server,
+        Person(server, "silent") as silent,
+    ):
+        silent.client.socket.transport.pause_reading()
+        (connection,) = server.app.pool
+        await until(lambda: not connection._lane._protocol.writing)
+        silent.client.socket.transport.resume_reading()
+        assert await silent.client.closed() == 4408
+
+
+async def test_server_sent_events_wait_for_one_that_does_not_read(tmp_path: Path) -> None:
+    headers = {"Authorization": f"Bearer {token(tmp_path, 'alice')}"}
+    async with (
+        talking(tmp_path, direct=True) as server,
+        httpx.AsyncClient(base_url=server.url, headers=headers) as slow,
+        slow.stream("POST", "/agui/talker", json=run_input("t", "r", "much")) as stream,
+        Person(server, "fast") as fast,
+    ):
+        await fast.follow("t")
+        await until(lambda: FollowerState.BEHIND in slow_states(server), looks=20)
+        server.talker.enough.set()  # type: ignore[attr-defined]
+        await fast.settle("t")  # and the other has read nothing
+        async with asyncio.timeout(BOUND):
+            lines = [line async for line in stream.aiter_lines()]
+        logs = await read_logs(server, [("alice", "t")])
+        frames = list(_frames(lines))
+        verdict = judge([Tape("sse", "alice", frames), *fast.settled()], logs)
+    assert verdict, verdict
+    assert frames[-1][1]["id"] == logs["alice", "t"][-1]["id"]
+    assert any("from" in frame for _, frame in frames), "nothing was merged: it was never behind"
+
+
+# --- small parts ---
+
+
+def slow_states(server: Live) -> set[FollowerState]:
+    """Return the states of the followers that were there first in their threads."""
+    topics = server.app._house.hub._topics.values()
+    return {next(iter(topic.followers)).state for topic in topics}
+
+
+async def ask_in_vain(hung: Person) -> None:
+    """Send a command whose answer is not read; return when the server has it."""
+    taken = metrics.FRAMES_IN._value.get()
+    await hung.client.post({"type": "ping", "request": "in vain"})
+    await until(lambda: metrics.FRAMES_IN._value.get() > taken)
+
+
+def forgotten(server: Live) -> bool:
+    """Return whether the server has no connections and no followers any more."""
+    return not len(server.app.pool) and not server.app._house.hub.followers
+
+
+def _frames(lines: list[str]) -> Iterator[tuple[str, dict]]:
+    """Return a stream of one run as the frames that a follower would have got."""
+    ids = [line.removeprefix("id: ") for line in lines if line.startswith("id: ")]
+    data = [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: ")]
+    epoch, first = ids[0].split("-")
+    before = f"{epoch}-{int(first) - 1}"
+    yield "sent", {"type": "follow", "request": "sse", "thread": "t", "after": before}
+    yield (
+        "got",
+        {"type": "followed", "request": "sse", "thread": "t", "resume": "replay", "id": before},
+    )
+    for id, chunk in zip(ids, data, strict=True):
+        begins = f"{epoch}-{int(before.split('-')[1]) + 1}"
+        merged = {} if begins == id else {"from": begins}
+        yield "got", {"id": id, **merged, "thread": "t", "chunk": chunk}
+        before = id
