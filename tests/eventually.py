@@ -13,5 +13,5 @@ async def until(reached: Callable[[], object], bound: float = BOUND, *, looks: i
     """Return when `reached()` was true so many looks in a row; TimeoutError if it does not."""
     seen = 0
     async with asyncio.timeout(bound):
-        while (seen := seen + 1 if reached() else 0) < looks:
+        while (seen := seen + 1 if reached() else 0) < looks:  # noqa: ASYNC110
             await asyncio.sleep(TURN)
