@@ -20,7 +20,7 @@ MAX_WAITING = 256
 """Events that may wait before the agent has to."""
 
 MAX_WAITING_LENGTH = 1_048_576
-"""Characters of deltas that may wait before the agent has to: with the above, bounded memory."""
+"""Characters of deltas, and bytes of other events, that may wait before the agent has to."""
 
 MAX_PACED = 64
 """Messages whose last delta's time is kept; beyond it, those are forgotten that may send anyway."""
@@ -62,6 +62,7 @@ class Outbox:
         if self._sealed:
             return
         if item.subject is None:
+            self._length += len(item.event.data)
             self._waiting.append(item.event)
             self._push()
             return

@@ -185,6 +185,9 @@ class Connection:
         except StoreError:
             log.exception("a command failed in the store")
             self._refuse(effect, Refused(ErrorCode.STORE_FAILED))
+        except NetraError:
+            log.exception("a command failed")
+            self._refuse(effect, Refused(ErrorCode.INTERNAL))
 
     async def _carry_out(
         self, effect: StartRun | Follow | Unfollow | CancelRun | Decide | Refresh
