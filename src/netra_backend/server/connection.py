@@ -50,7 +50,7 @@ from netra_backend.core.session import (
     refused,
     unreadable,
 )
-from netra_backend.errors import CloseCode, ErrorCode, FrameError, Refused, StoreError
+from netra_backend.errors import CloseCode, ErrorCode, FrameError, NetraError, Refused, StoreError
 from netra_backend.server import metrics
 from netra_backend.server.auth import Authenticator, User
 from netra_backend.server.follower import ThreadFollower
