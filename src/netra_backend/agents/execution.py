@@ -62,7 +62,6 @@ class Execution:
         self._ingest = ingest
         self._outbox = outbox
         self._limits = limits
-        self._events = 0
         self._ending: asyncio.Future[Position] | None = None
         loop = asyncio.get_running_loop()
         self._began = loop.time()
@@ -147,14 +146,13 @@ class Execution:
                         await self._finish(item)
                         return
                     self._outbox.put(item)
-                    self._count()
+                    self._check_length()
                 await self._outbox.room()
         finally:
             await _close(stream, self._limits.grace)
 
-    def _count(self) -> None:
-        self._events += 1
-        if self._events > self._limits.events:
+    def _check_length(self) -> None:
+        if self._outbox.appended > self._limits.events:
             raise EventError(f"the run has more than {self._limits.events} events")
 
     async def _finish(self, terminal: Item | None) -> None:

@@ -63,6 +63,8 @@ class NetraApp:
             },
             lifespan=self.lifespan,
         )
+        # A redirect would repeat the request's Host header, which anybody can choose.
+        self._asgi.router.redirect_slashes = False
         self._opening: asyncio.Task[None] | None = None
         self.pool = pool
         """The live connections."""
