@@ -357,7 +357,7 @@ async def test_reading_and_writing_go_on_beside_a_busy_interpreter(tmp_path: Pat
     busy = threading.Thread(target=burn)
     busy.start()
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(3):
             await asyncio.gather(
                 *(
                     store.append([event("y" * 300)], writer=lease, at=2)
@@ -365,7 +365,7 @@ async def test_reading_and_writing_go_on_beside_a_busy_interpreter(tmp_path: Pat
                     for lease in leases
                 )
             )
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(3):
             assert len(await entries(store, threads[0])) == 20_011
     finally:
         idle.set()
