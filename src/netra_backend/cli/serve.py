@@ -55,12 +55,11 @@ def serve(
     configure_logging(settings)
     specs = [*(agents or ()), *(agent or ())]
     named = load_agents(specs) if specs else None
-    store = SqliteStore(settings.data_dir)
-    app = create_app(named, settings=settings, store=store)
-    listener = listen(host, port)
-    uvloop = asyncio.Runner(loop_factory=_loop_factory())
-    with listener, uvloop as runner:
-        runner.run(_serve(app, settings, listener, store if restored else None))
+    app = create_app(named, settings=settings)
+    with listen(host, port) as listener, asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        if restored:
+            runner.run(renew_epochs(settings.data_dir))
+        runner.run(_serve(app, settings, listener))
 
 
 def check_address(settings: Settings, host: str) -> None:
@@ -94,13 +93,19 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-async def _serve(
-    app: NetraApp, settings: Settings, listener: socket.socket, restored: SqliteStore | None
-) -> None:
+async def renew_epochs(data_dir: Path) -> None:
+    """Give every thread a new epoch, before anything is written or read: see `Position`."""
+    store = SqliteStore(data_dir)
+    await store.open()
+    try:
+        await store.new_epochs()
+    finally:
+        await store.close()
+
+
+async def _serve(app: NetraApp, settings: Settings, listener: socket.socket) -> None:
     await app.open()
     calm_collector()
-    if restored is not None:
-        await restored.new_epochs()
     await Server(app, settings).serve(sockets=[listener])
 
 
