@@ -38,6 +38,7 @@ class Person:
         self._left = AsyncExitStack()
         self._read = 0
         self._following: set[str] = set()
+        self._asked: dict[str, Frame] = {}
 
     async def __aenter__(self) -> Self:
         await self.connect()
@@ -129,16 +130,22 @@ class Person:
             return
         tape = self._client.tape
         for direction, frame in tape[self._read :]:
-            if direction == "got" and "thread" in frame:
+            if direction == "sent":
+                self._asked[frame["request"]] = frame
+                continue
+            if "thread" in frame:
                 self._readers.setdefault(frame["thread"], Reader()).read(frame)
-                self._note(frame)
+            self._note(frame, self._asked.pop(frame.get("request", ""), {}))
         self._read = len(tape)
 
-    def _note(self, frame: Frame) -> None:
+    def _note(self, frame: Frame, asked: Frame) -> None:
+        """Note what is followed: a follow that failed ends the one before."""
         if frame.get("resume") in RESUMED + RESTARTED:
             self._following.add(frame["thread"])
         elif frame.get("type") in ("followed", "unfollowed"):
             self._following.discard(frame["thread"])
+        elif frame.get("type") == "error" and asked.get("type") == "follow":
+            self._following.discard(asked["thread"])
 
 
 async def read_logs(server: Address, names: list[Name]) -> dict[Name, Log]:
