@@ -1,4 +1,4 @@
-"""``netra serve`` is killed, stopped and told to stop while it streams to many clients."""
+"""``netra serve`` is killed, told to stop, and frozen while it streams to many clients."""
 
 import asyncio
 import signal
@@ -14,7 +14,7 @@ from websockets.exceptions import WebSocketException
 
 from tests.checker import Name, judge
 from tests.faults.busy_agent import write_busy_agent
-from tests.live import ServerProcess
+from tests.live import BOUND, ServerProcess
 from tests.person import Person, read_logs
 
 pytestmark = pytest.mark.anyio
@@ -24,6 +24,8 @@ READY = 2.0
 """Seconds after which a server that was killed must be ready again."""
 NOISE = 4.0
 """How many times longer that may take here, where other work shares the two cores."""
+FROZEN = 1.5
+"""Seconds, several times the lease that the server is given."""
 GONE = (OSError, WebSocketException)
 """How a client learns that the server is gone; a wait that never ended is none of them."""
 NAMES: list[Name] = [*(("alice", f"t{n}") for n in range(4)), *(("bob", f"t{n}") for n in range(2))]
@@ -178,3 +180,31 @@ async def test_told_to_stop_it_says_so_and_ends_its_runs(tmp_path: Path) -> None
             server.stop(signal.SIGKILL)
     assert verdict, verdict
     assert logs["alice", "t0"][-1]["chunk"]["code"] == "interrupted"
+
+
+@pytest.mark.slow
+async def test_frozen_for_longer_than_its_leases_it_goes_on(tmp_path: Path) -> None:
+    server = serving(tmp_path, NETRA_LEASE_SECONDS="0.4")
+    ann, bob = Person(server, "ann", "alice"), Person(server, "bob", "bob")
+    try:
+        server.start()
+        await server.wait_ready()
+        async with ann, bob:
+            for user, thread in NAMES:
+                person = ann if user == "alice" else bob
+                await person.client.run(thread, f"run-{thread}", "go on")
+                await person.follow(thread)
+            for _ in range(2):
+                await ann.client.any_frame(BOUND)
+                assert server.process is not None
+                server.process.send_signal(signal.SIGSTOP)
+                await asyncio.sleep(FROZEN)  # that this time passes is the fault
+                server.process.send_signal(signal.SIGCONT)
+            for user, thread in NAMES:
+                await (ann if user == "alice" else bob).settle(thread)
+            logs = await read_logs(server, NAMES)
+            verdict = judge([*ann.settled(), *bob.settled()], logs)
+    finally:
+        server.stop(signal.SIGKILL)
+    assert verdict, verdict
+    assert [log[-1]["chunk"]["type"] for log in logs.values()] == ["RUN_FINISHED"] * len(NAMES)
