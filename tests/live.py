@@ -90,10 +90,17 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serving(app: ASGIApp, ws: Any, **options: Any) -> AsyncIterator[int]:
-    """Run an application under uvicorn in this event loop; return the port."""
+async def serving(
+    app: ASGIApp, ws: Any, *, send_buffer: int | None = None, **options: Any
+) -> AsyncIterator[int]:
+    """Run an application under uvicorn in this event loop; return the port.
+
+    With a small `send_buffer`, in bytes, the system takes little for a client that hangs.
+    """
     listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if send_buffer is not None:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
     settings = {"ws_per_message_deflate": False, "timeout_graceful_shutdown": 2, **options}
     server = _Server(uvicorn.Config(app, ws=ws, log_config=None, lifespan="on", **settings))
     running = asyncio.create_task(server.serve(sockets=[listener]))
@@ -117,13 +124,15 @@ async def live(
     *,
     store: Store | None = None,
     direct: bool = True,
+    send_buffer: int | None = None,
     **settings: Any,
 ) -> AsyncIterator[Live]:
     """Run a server in this event loop; `direct` chooses our lane or ASGI's ``send``."""
     served = Settings(data_dir=data_dir, **settings)
     app = create_app(agents, settings=served, store=store)
     pings = {"ws_ping_interval": served.ping_seconds, "ws_ping_timeout": served.ping_seconds}
-    async with serving(app, Protocol if direct else "websockets-sansio", **pings) as port:
+    ws = Protocol if direct else "websockets-sansio"
+    async with serving(app, ws, send_buffer=send_buffer, **pings) as port:
         try:
             yield Live(app, data_dir, port)
         finally:

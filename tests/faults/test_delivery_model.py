@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from netra_backend.agents.base import Reasoning, Text, ToolCall
-from netra_backend.server import metrics
+from netra_backend.server import follower, hub, metrics
 from tests.checker import Name, judge
 from tests.client import Frame, run_input
 from tests.eventually import until
@@ -40,6 +40,8 @@ T = TypeVar("T")
 THREADS = ("t1", "t2")
 PEOPLE = (("ann", "alice"), ("abe", "alice"), ("amy", "alice"), ("bob", "bob"))
 HOW = ("on", "on", "on", "anew", "from", "wrong")
+SIZES = ((hub, "SLICE", 1), (follower, "READ_LIMIT", 3), (follower, "PORTION", 1_000))
+"""What is so large that a small test would never reach it, and a smaller size for each."""
 BOUND = 15.0
 
 people = st.integers(0, len(PEOPLE) - 1)
@@ -121,12 +123,19 @@ class Delivery(RuleBasedStateMachine):
         self.run(self.open(Random(seed), direct))
 
     async def open(self, random: Random, direct: bool) -> None:
+        patch = pytest.MonkeyPatch()
+        self.stack.callback(patch.undo)
+        for module, name, small in SIZES:
+            if random.random() < 0.5:
+                patch.setattr(module, name, small)
+        self.store = JitteryStore(random)
         self.server = await self.stack.enter_async_context(
             live(
                 {"agent": self.agent},
                 self.data_dir,
-                store=JitteryStore(random),  # type: ignore[arg-type]
+                store=self.store,  # type: ignore[arg-type]
                 direct=direct,
+                send_buffer=4_096,
                 write_high_water=4_000,
                 replay_entries=25,
                 coalesce_ms=random.choice((0, 2)),
@@ -300,7 +309,11 @@ class Delivery(RuleBasedStateMachine):
             self.agent.steps.setdefault(run, asyncio.Queue()).put_nowait("end")
         for answer in self.answers:
             await asyncio.wait({answer})
-        await until(lambda: not self.server.app._house.runner.active)
+        runner = self.server.app._house.runner
+        while (  # noqa: ASYNC110
+            runner.active or runner._starting or await self.store.inner.undelivered()
+        ):
+            await asyncio.sleep(0.002)  # a decision that waits starts a run, by the sweep
 
     async def look_inside(self) -> None:
         """Nothing has leaked, to other users or as memory."""

@@ -25,9 +25,9 @@ pytestmark = pytest.mark.anyio
 
 HIGH_WATER = 65_536
 DELTA = "slow " * 1_000
-MUCH = 200
-"""Deltas of a long answer at least: 1 MB. It goes on until it is told that it is enough, because
-the system's buffers take some too, and how much is the system's affair."""
+MUCH = 60
+"""Deltas of a long answer at least: 300 KB. It goes on until it is told that it is enough, because
+the system's buffers take some too."""
 BOTH = pytest.mark.parametrize("direct", [True, False], ids=["lane", "send"])
 """Our lane, and ASGI's ``send``."""
 
@@ -61,6 +61,7 @@ async def talking(tmp_path: Path, direct: bool, **settings: float) -> AsyncItera
         tmp_path,
         store=MemoryStore(),
         direct=direct,
+        send_buffer=16_384,
         write_high_water=HIGH_WATER,
         coalesce_ms=0,
         **settings,
@@ -86,7 +87,7 @@ class Gauge:
 @asynccontextmanager
 async def hung(server: Live, *threads: str) -> AsyncIterator[Person]:
     """Yield a person who follows the threads and has stopped reading."""
-    async with Person(server, "slow", receive_buffer=4_096) as slow:
+    async with Person(server, "slow", receive_buffer=16_384) as slow:
         for thread in threads:
             await slow.client.run(thread, f"first-{thread}")
             await slow.settle(thread)

@@ -18,7 +18,7 @@ from netra_backend.agents.base import Agent
 from netra_backend.agents.ingest import Ingest, Item
 from netra_backend.agents.outbox import Outbox
 from netra_backend.core.events import TERMINAL, Body, Event, event_from_body
-from netra_backend.core.ports import End, Interrupt
+from netra_backend.core.ports import End, Interrupt, Runs
 from netra_backend.core.positions import Position
 from netra_backend.core.run import Lease, Run, RunStatus, move
 from netra_backend.errors import EventError, LeaseLost, StoreError
@@ -50,6 +50,7 @@ class Execution:
         agent: Agent,
         given: RunAgentInput,
         *,
+        runs: Runs,
         ingest: Ingest,
         outbox: Outbox,
         limits: Limits,
@@ -59,10 +60,13 @@ class Execution:
         self.status = run.status
         self._agent = agent
         self._given = given
+        self._runs = runs
         self._ingest = ingest
         self._outbox = outbox
         self._limits = limits
         self._ending: asyncio.Future[Position] | None = None
+        self.unwritten = False
+        """Whether the store failed when the end was to be written."""
         loop = asyncio.get_running_loop()
         self._began = loop.time()
         self._deadline = loop.call_later(limits.timeout, self._time_out)
@@ -127,7 +131,10 @@ class Execution:
         except StoreError:
             log.exception("the log refused an event")
             await self._fail("store_failed", "the log refused an event")
-        except Exception:
+        except GeneratorExit:
+            raise
+        except BaseException:
+            # Also SystemExit: a tool that calls sys.exit() must not end the server.
             log.exception("the agent failed")
             await self._fail("agent_failed", "the agent failed")
         else:
@@ -173,8 +180,15 @@ class Execution:
                 "interrupt": RunStatus.AWAITING,
                 "cancelled": RunStatus.CANCELLED,
             }.get(str(outcome.get("type")), RunStatus.FINISHED)
-            questions = outcome.get("interrupts") or ()
-            await self._end(status, [terminal.event], [self._question(q) for q in questions])
+            questions = [self._question(q) for q in outcome.get("interrupts") or ()]
+            await self._check_new(questions)
+            await self._end(status, [terminal.event], questions)
+
+    async def _check_new(self, questions: Sequence[Interrupt]) -> None:
+        """Raise EventError if an id was used: an old answer would decide the new question."""
+        for question in questions:
+            if await self._runs.interrupt(self.run.thread, question.id) is not None:
+                raise EventError(f"interrupt {question.id!r} was used before in the thread")
 
     def _question(self, question: dict[str, object]) -> Interrupt:
         return Interrupt(
@@ -199,7 +213,7 @@ class Execution:
         try:
             await self._stop(status)
         except StoreError:
-            log.exception("the run's end could not be written; the sweep of orphans will")
+            log.exception("the run's end could not be written; the sweep will")
 
     async def _stop(self, status: RunStatus) -> Position:
         """End the run from outside the agent, then make the agent stop."""
@@ -242,7 +256,7 @@ class Execution:
         except LeaseLost:
             log.warning("the run was ended by another holder")
         except StoreError:
-            log.exception("the run's end could not be written; the sweep of orphans will")
+            log.exception("the run's end could not be written; the sweep will")
 
     def _end_once(
         self, status: RunStatus, events: Sequence[Event], interrupts: Sequence[Interrupt] = ()
@@ -256,7 +270,13 @@ class Execution:
         return self._ending
 
     async def _write_end(self, events: Sequence[Event], end: End) -> Position:
-        position = await self._outbox.finish(events, end)
+        try:
+            position = await self._outbox.finish(events, end)
+        except LeaseLost:
+            raise
+        except StoreError:
+            self.unwritten = True
+            raise
         seconds = round(asyncio.get_running_loop().time() - self._began, 3)
         fields = {"status": end.status, "events": self._outbox.appended, "seconds": seconds}
         with self._named():

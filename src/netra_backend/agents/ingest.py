@@ -18,6 +18,7 @@ from ag_ui.core import (
 )
 from ag_ui.core.types import ConfiguredBaseModel as Model
 from msgspec import UNSET, Struct
+from pydantic import ValidationError
 
 from netra_backend import jsonlog
 from netra_backend.core.chunks import CHUNKS, Expander
@@ -87,7 +88,7 @@ class Ingest:
         fast = _plain(item)
         if fast is not None and self._expander.idle:
             return self._take_delta(*fast)
-        event = event_from_json(wire_json(item))
+        event = event_from_json(_valid(item))
         body = body_of(event)
         if body.type not in CHUNKS and self._expander.idle:
             return [self._accept(event, body)]
@@ -128,6 +129,21 @@ class Ingest:
                 if id not in self._activities:
                     raise EventError(f"ACTIVITY_DELTA {id!r}: there is no such activity")
                 self._activities[id] = _patched(body, self._activities[id], body.patch)
+
+
+def _valid(item: BaseEvent) -> bytes:
+    """Return the wire JSON of `item`; raise EventError if its fields are not what AG-UI says.
+
+    Pydantic does not check what is assigned later, or constructed without validation.
+    """
+    data = wire_json(item)
+    try:
+        type(item).model_validate_json(data)
+    except ValidationError as error:
+        problem = error.errors(include_input=False, include_url=False)[0]
+        path = ".".join(str(part) for part in problem["loc"])
+        raise EventError(f"{item.type}: {path}: {problem['msg']}") from error
+    return data
 
 
 def _bounded(event: Event) -> Event:

@@ -15,6 +15,7 @@ from netra_backend.core.events import Entry, Event, delta_event
 from netra_backend.core.ports import Bus, End, Log
 from netra_backend.core.positions import Position
 from netra_backend.core.run import Lease
+from netra_backend.errors import StoreFailed
 
 MAX_WAITING = 256
 """Events that may wait before the agent has to."""
@@ -126,15 +127,17 @@ class Outbox:
 
     def _done(self, batch: Sequence[Event], at: int, done: asyncio.Future[Position]) -> None:
         self._appending = None
-        if done.cancelled():
-            self._error = asyncio.CancelledError("the append was cancelled")
-        elif (error := done.exception()) is not None:
-            self._error = error
-        else:
-            self._publish(batch, done.result(), at)
-            self._continue()
-        if self._idle is not None and not self._idle.done():
-            self._idle.set_result(None)
+        try:
+            if done.cancelled():
+                self._error = StoreFailed("the append was cancelled")
+            elif (error := done.exception()) is not None:
+                self._error = error
+            else:
+                self._publish(batch, done.result(), at)
+                self._continue()
+        finally:
+            if self._idle is not None and not self._idle.done():
+                self._idle.set_result(None)
 
     def _continue(self) -> None:
         """Go on with what has come in the meantime."""

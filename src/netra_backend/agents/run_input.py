@@ -1,5 +1,6 @@
 """The input of a run: what a client gives, what the log keeps of it, and what the agent gets."""
 
+import copy
 import hashlib
 from collections.abc import Sequence
 
@@ -52,7 +53,7 @@ def complete(
     )
     state = given.state or None
     if state is None and conversation.state is not msgspec.UNSET:
-        state = conversation.state
+        state = copy.deepcopy(conversation.state)  # the agent may change what it is given
     return given.model_copy(update={"messages": [*history.messages, *fresh], "state": state})
 
 

@@ -24,7 +24,7 @@ from netra_backend.core.fold import Conversation
 from netra_backend.core.ids import MAX_ID_LENGTH, RunId, RunKey, ThreadId, ThreadKey, UserId, new_id
 from netra_backend.core.ports import Answer, Bus, Decision, End, Interrupt, NewRun, Store
 from netra_backend.core.positions import Position
-from netra_backend.core.run import ENDED, Run, RunStatus
+from netra_backend.core.run import ENDED, Lease, Run, RunStatus
 from netra_backend.errors import ErrorCode, EventError, LeaseLost, Refused, StoreError
 
 log = logging.getLogger(__name__)
@@ -71,6 +71,7 @@ class Runner:
         self._holder = new_id("node")
         self._executions: dict[RunKey, Execution] = {}
         self._starting: dict[asyncio.Task[Accepted], RunKey] = {}
+        self._unended: dict[RunKey, tuple[Run, Lease]] = {}
         self._sweeper: asyncio.Task[None] | None = None
         self._closing = False
 
@@ -152,26 +153,40 @@ class Runner:
         run, lease = created.run, created.lease
         if lease is None:
             return Accepted(run, started=False)
-        if run.started.offset != offset + 1:
-            # Another run came and went between the fold and the creation.
-            conversation, _ = await self.conversation(thread, upto=run.started.offset - 1)
         self._bus.publish(thread, [Entry(run.started, key.id, now, started)])
-        complete = run_input.complete(given, conversation, fresh)
-        conversation.apply(started)
-        ingest = Ingest(conversation)
+        try:
+            if run.started.offset != offset + 1:
+                # Another run came and went between the fold and the creation.
+                conversation, _ = await self.conversation(thread, upto=run.started.offset - 1)
+            complete = run_input.complete(given, conversation, fresh)
+            conversation.apply(started)
+        except Exception:
+            # The border around a run that exists already: it has to end, and its user be told.
+            with jsonlog.bind(run=key.id, thread=thread.id, correlation=run.correlation):
+                log.exception("the run cannot begin")
+            self._unended[key] = (run, lease)
+            await self._guard(self._end_failed(run, lease))
+            return Accepted(run, started=True)
+        self._execute(run, lease, complete, conversation)
+        return Accepted(run, started=True)
+
+    def _execute(
+        self, run: Run, lease: Lease, given: RunAgentInput, conversation: Conversation
+    ) -> None:
+        """Hand the run to its agent."""
         outbox = Outbox(self._store, self._bus, lease, now=self._now, window=self._window)
         execution = Execution(
             run,
             lease,
-            self._agents[name],
-            complete,
-            ingest=ingest,
+            self._agents[run.agent],
+            given,
+            runs=self._store,
+            ingest=Ingest(conversation),
             outbox=outbox,
             limits=self._limits,
         )
-        self._executions[key] = execution
+        self._executions[run.key] = execution
         execution.task.add_done_callback(lambda _: self._forget(execution))
-        return Accepted(run, started=True)
 
     async def cancel(self, key: RunKey) -> Position:
         """End the run; return the position after which only its terminal event comes.
@@ -237,6 +252,8 @@ class Runner:
         """Forget an execution; its thread may be deleted, and its run's name in use again."""
         if self._executions.get(execution.run.key) is execution:
             del self._executions[execution.run.key]
+        if execution.unwritten:
+            self._unended[execution.run.key] = (execution.run, execution.lease)
 
     def _name(self, agent: str | None) -> str:
         name = agent if agent is not None else next(iter(self._agents))
@@ -251,16 +268,16 @@ class Runner:
     async def _sweep(self) -> None:
         """Renew leases and end orphans, at a third of the lease's time, for ever."""
         while True:
-            try:
-                await self._renew()
-                await self._end_orphans()
-                await self._deliver_decisions()
-            except StoreError:
-                log.exception("the sweep could not reach the store")
+            await self._guard(self._renew())
+            for run, lease in list(self._unended.values()):
+                await self._guard(self._end_failed(run, lease))
+            await self._guard(self._end_orphans())
+            await self._guard(self._deliver_decisions())
             await asyncio.sleep(self._lease_ms / 3_000)
 
     async def _renew(self) -> None:
         leases = [e.lease for e in self._executions.values() if e.status not in ENDED]
+        leases += [lease for _, lease in self._unended.values()]
         if not leases:
             return
         lost = await self._store.renew(leases, self._now() + self._lease_ms)
@@ -282,6 +299,8 @@ class Runner:
         """Take one step of the sweep: a border around one run, which must not harm the others."""
         try:
             await step
+        except StoreError:
+            log.exception("the sweep could not reach the store")
         except Exception:
             log.exception("the sweep failed for a run")
 
@@ -302,6 +321,16 @@ class Runner:
         except LeaseLost:
             return
         log.warning("run interrupted", extra={"correlation": run.correlation})
+
+    async def _end_failed(self, run: Run, lease: Lease) -> None:
+        """Write the end of a run of ours that could not be written when it was due."""
+        text = f"The run failed. The server's log tells more under {run.correlation}."
+        body = Body(type=EventType.RUN_ERROR, message=text, code="store_failed")
+        events = [*await self._closers(run), event_from_body(body)]
+        outbox = Outbox(self._store, self._bus, lease, now=self._now, window=0)
+        with suppress(LeaseLost):  # ended by another holder, or deleted with its thread
+            await outbox.finish(events, End(RunStatus.FAILED))
+        self._unended.pop(run.key, None)
 
     async def _closers(self, run: Run) -> list[Event]:
         """Return what closes what the run left open; nothing if its log cannot be understood."""

@@ -2,6 +2,8 @@
 
 import asyncio
 import gc
+import logging
+import os
 import socket
 from pathlib import Path
 from types import FrameType
@@ -18,6 +20,8 @@ from netra_backend.server.app import NetraApp, create_app
 from netra_backend.server.auth import is_loopback
 from netra_backend.server.lane import Protocol
 from netra_backend.stores.sqlite import SqliteStore
+
+log = logging.getLogger(__name__)
 
 RETRY_AFTER_MS = 1_000
 """What a client is told to wait before it reconnects after a restart."""
@@ -107,6 +111,21 @@ async def _serve(app: NetraApp, settings: Settings, listener: socket.socket) -> 
     await app.open()
     calm_collector()
     await Server(app, settings).serve(sockets=[listener])
+    await leave(settings.grace_seconds)
+
+
+async def leave(grace: float) -> None:
+    """Return when nothing runs any more; after `grace` seconds end the process as it is.
+
+    An agent may swallow its cancellation for ever. Its run has ended, and the log is closed.
+    """
+    rest = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in rest:
+        task.cancel()
+    if rest and (await asyncio.wait(rest, timeout=grace))[1]:
+        log.error("agents do not stop; the process ends without them")
+        jsonlog.flush(1.0)
+        os._exit(0)
 
 
 def calm_collector() -> None:
@@ -158,7 +177,10 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Drain the clients and end the runs, then stop as uvicorn does."""
+        """Listen no more, end the runs, say goodbye to the clients, then stop as uvicorn does."""
+        for server in self.servers:
+            server.close()
+        await self._netra.end_runs()
         await self._netra.drain(RETRY_AFTER_MS)
         await self._netra.close()
         await super().shutdown(sockets)

@@ -121,6 +121,10 @@ class NetraApp:
             self._opening = asyncio.ensure_future(self._open())
         await asyncio.shield(self._opening)
 
+    async def end_runs(self) -> None:
+        """Start no more runs, and end those that there are as interrupted, while clients watch."""
+        await self._house.runner.close()
+
     async def drain(self, retry_after_ms: int) -> None:
         """Tell every client that the server restarts, and close its socket with 1012."""
         await asyncio.gather(*(connection.drain(retry_after_ms) for connection in self.pool))

@@ -173,7 +173,14 @@ def authenticator(settings: Settings) -> JwtAuth | DevAuth:
 def dev_key(data_dir: Path) -> str:
     """Return the development key of the data directory, made when there is none."""
     path = data_dir / "dev.key"
-    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        return _kept_key(path)
+    except OSError as error:
+        raise ConfigError(f"the data directory cannot be used: {path}: {error.strerror}") from error
+
+
+def _kept_key(path: Path) -> str:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with contextlib.suppress(FileExistsError):
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="ascii") as file:

@@ -96,6 +96,12 @@ class Protocol(WebSocketsSansIOProtocol):
         if scope is not None:
             scope["extensions"][EXTENSION] = {"protocol": self}
 
+    async def send(self, message: Any) -> None:
+        """Take a refusal of the handshake as its end; uvicorn would report it as a fault."""
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body"):
+            self.handshake_complete = True
+
     def resume_writing(self) -> None:
         """Tell the lane too."""
         super().resume_writing()

@@ -99,7 +99,7 @@ class AguiRoute:
             after,
             user=user,
             patience=self._house.settings.behind_seconds,
-            failed=lambda _: lane.abandon(),
+            failed=lane.break_off,
             deleted=lane.abandon,
         )
         self._house.hub.add(run.thread, follower)
@@ -109,6 +109,10 @@ class AguiRoute:
         finally:
             self._house.hub.remove(run.thread, follower)
             follower.end()
+
+
+class StreamBroken(Exception):
+    """The events could not be sent to their end: the client did not read, or the log failed."""
 
 
 class SseLane:
@@ -122,6 +126,7 @@ class SseLane:
         self._pending: deque[bytes] = deque()
         self._unsent = 0
         self._complete = False
+        self._broken: Exception | None = None
         self._written = asyncio.Event()
         self._taken = asyncio.Event()
 
@@ -153,6 +158,11 @@ class SseLane:
     async def close(self, code: CloseCode) -> None:
         self.abandon()
 
+    def break_off(self, error: Exception) -> None:
+        """End the answer as one that is not complete, so that the client resumes."""
+        self._broken = error
+        self.abandon()
+
     def abandon(self) -> None:
         self._complete = True
         self._written.set()
@@ -167,6 +177,8 @@ class SseLane:
                 self._unsent = 0
                 self._taken.set()
                 yield part
+            if self._broken is not None:
+                raise StreamBroken from self._broken
             if self._complete:
                 return
             self._written.clear()
