@@ -3,20 +3,27 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from ag_ui.core import (
     BaseEvent,
+    Interrupt,
     RunAgentInput,
     RunErrorEvent,
     RunFinishedEvent,
+    RunFinishedInterruptOutcome,
     StateDeltaEvent,
+    StateSnapshotEvent,
     TextMessageContentEvent,
     TextMessageStartEvent,
+    ToolCallResultEvent,
 )
 
 from netra_backend.core.ids import RunId, RunKey
 from netra_backend.core.run import RunStatus
+from netra_backend.errors import StoreFailed
+from netra_backend.stores.memory import MemoryStore
 from netra_backend.testing import Gate, ScriptedAgent, asking
 from netra_backend.testing.scripted_agent import Script, answer, endless, events, failure, tool_call
 from tests.agents.running import ALICE, Running, running
@@ -168,3 +175,77 @@ async def test_an_agent_that_raises_cancelled_itself_has_failed() -> None:
     async with running(agent) as house:
         await start(house)
         assert (await the_end(house))["code"] == "agent_failed"
+
+
+@pytest.mark.parametrize(
+    "error", [SystemExit(3), BaseExceptionGroup("many", [KeyboardInterrupt()])]
+)
+async def test_a_tool_that_exits_ends_its_run_and_not_the_server(error: BaseException) -> None:
+    async def agent(given: RunAgentInput) -> AsyncIterator[BaseEvent]:
+        yield START
+        raise error
+
+    async with running(agent) as house:
+        await start(house)
+        assert (await the_end(house))["code"] == "agent_failed"
+
+
+async def test_an_event_that_was_made_without_validation_is_illegal() -> None:
+    content = {"not": "text"}
+    wrong = TextMessageStartEvent.model_construct(message_id="m", role="nobody")
+    changed = ToolCallResultEvent(message_id="r", tool_call_id="c", content="x")
+    changed.content = content  # type: ignore[assignment]
+    for event in (wrong, changed):
+        async with running(ScriptedAgent(tool_call("f", "{}"), events(event))) as house:
+            await start(house)
+            assert (await the_end(house))["code"] == "illegal_event"
+
+
+async def test_an_agent_that_changes_its_input_changes_nothing_else() -> None:
+    """Its patch must apply to the state that followers have, not to the copy it changed."""
+
+    async def agent(given: RunAgentInput) -> AsyncIterator[BaseEvent]:
+        if given.state is None:
+            yield StateSnapshotEvent(snapshot={"a": 1})
+        else:
+            given.state["b"] = 1
+            yield StateDeltaEvent(delta=[{"op": "replace", "path": "/b", "value": 2}])
+
+    async with running(agent) as house:
+        await start(house)
+        await house.ended("r1")
+        await house.runner.start(ALICE, asking("hi", thread_id="t1", run_id="r2"))
+        assert (await house.ended("r2")).status is RunStatus.FAILED
+        assert (await house.chunks())[-1]["code"] == "illegal_event"
+
+
+async def test_an_interrupts_id_is_used_once() -> None:
+    """Otherwise a late answer to the first question would decide the second."""
+    outcome = RunFinishedInterruptOutcome(interrupts=[Interrupt(id="q", reason="approval")])
+    agent = ScriptedAgent(events(RunFinishedEvent(thread_id="t", run_id="r", outcome=outcome)))
+    async with running(agent) as house:
+        await start(house)
+        assert (await house.ended("r1")).status is RunStatus.AWAITING
+        await house.runner.start(ALICE, asking("hi", thread_id="t1", run_id="r2"))
+        assert (await house.ended("r2")).status is RunStatus.FAILED
+
+
+async def test_a_run_whose_append_failed_ends_as_soon_as_the_store_works() -> None:
+    class FailsOnce(MemoryStore):
+        failures = 1
+
+        def append(self, events: Any, **more: Any) -> Any:
+            if self.failures and len(events) == 1:
+                self.failures -= 1
+                failed = asyncio.get_running_loop().create_future()
+                failed.set_exception(StoreFailed("no room"))
+                return failed
+            return super().append(events, **more)
+
+    store = FailsOnce()
+    async with running(ScriptedAgent(answer("a")), store=store, lease_ms=60, sweep=True) as house:
+        await start(house)
+        end = await the_end(house)
+        assert end["code"] == "store_failed"
+        assert (await house.ended("r1")).status is RunStatus.FAILED
+        assert (await house.ended("r1")).correlation in end["message"]

@@ -138,3 +138,45 @@ def test_what_it_sends_does_not_wait_for_acknowledgements() -> None:
         accepted, _ = listener.accept()
         with accepted:
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
+
+
+STUBBORN = """
+import asyncio
+from ag_ui.core import TextMessageStartEvent
+
+async def agent(input):
+    yield TextMessageStartEvent(message_id="m")
+    while True:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            pass
+"""
+
+
+@pytest.mark.anyio
+async def test_an_agent_that_never_stops_does_not_keep_the_process(tmp_path: Path) -> None:
+    """Clients see the end of the run, `draining` and 1012; the process ends all the same."""
+    (tmp_path / "stubborn.py").write_text(STUBBORN, encoding="utf-8")
+    grace = {"NETRA_GRACE_SECONDS": "0.5"}
+    server = ServerProcess(tmp_path / "data", ("stubborn:agent",), cwd=tmp_path, environment=grace)
+    server.start()
+    await server.wait_ready()
+    async with client(server.socket_url, server.token()) as alice:
+        await alice.run("t1", "r1")
+        await alice.follow("t1")
+        await alice.until("TEXT_MESSAGE_START")
+        stopping = asyncio.create_task(asyncio.to_thread(server.stop, signal.SIGTERM))
+        assert (await alice.until("RUN_ERROR"))["chunk"]["code"] == "interrupted"
+        await alice.notice("draining")
+        assert await alice.closed() == 1012
+        assert await asyncio.wait_for(stopping, 15) == 0
+
+
+def test_a_data_directory_that_cannot_be_used_is_named(netra: Netra, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for directory in (tmp_path / "file", tmp_path / "file" / "below"):
+        done = netra("serve", "--port", "0", "--data-dir", str(directory))
+        assert done.returncode == 2
+        assert str(directory) in done.stderr
+        assert "Traceback" not in done.stderr
