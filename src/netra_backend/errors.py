@@ -115,7 +115,7 @@ ERRORS: dict[ErrorCode, ErrorRow] = {
 
 
 class CloseCode(IntEnum):
-    """The close codes this server sends: RFC 6455 section 7.4.1 and the private 4000s."""
+    """The close codes of this protocol: RFC 6455 section 7.4.1 and the private 4000s."""
 
     DONE = 1000
     GOING_AWAY = 1001

@@ -85,4 +85,9 @@ async def test_a_thread_that_the_user_has_not_is_an_error(
 def test_bad_arguments_are_named(netra: Netra) -> None:
     assert "a position looks like 1-42" in netra("tail", "t1", "--after", "soon").stderr
     assert "--url" in netra("tail", "t1", "--url", "ftp://nowhere").stderr
-    assert "no answer from" in netra("tail", "t1", "--once", "--url", "http://127.0.0.1:1").stderr
+    for more in ([], ["--once"]):
+        nowhere = netra("tail", "t1", *more, "--url", "http://127.0.0.1:1", "--token", "t")
+        assert nowhere.returncode == 2
+        assert "no answer from http://127.0.0.1:1" in nowhere.stderr
+    for command in ("tail", "replay"):
+        assert "thread is 'no id'" in netra(command, "no id", "--token", "t").stderr

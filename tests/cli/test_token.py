@@ -9,13 +9,18 @@ from pydantic import SecretStr
 from netra_backend.cli.token import make_token
 from netra_backend.config import AuthMode, Settings
 from netra_backend.errors import ConfigError
-from netra_backend.server.auth import authenticator
+from netra_backend.server.auth import authenticator, dev_key
 from tests.cli.conftest import Netra
 
 SECRET = "a secret that is long enough for HS256"
 
 
 def test_a_development_token_is_what_the_server_takes(netra: Netra, tmp_path: Path) -> None:
+    early = netra("token", "alice", "--data-dir", str(tmp_path / "data"))
+    assert early.returncode == 2
+    assert "start the server there first" in early.stderr
+    assert not (tmp_path / "data").exists()
+    dev_key(tmp_path / "data")
     done = netra("token", "alice", "--data-dir", str(tmp_path / "data"))
     assert done.returncode == 0, done.stderr
     user = authenticator(Settings(data_dir=tmp_path / "data")).verify(done.stdout.strip())

@@ -278,7 +278,12 @@ class Execution:
             self.unwritten = True
             raise
         seconds = round(asyncio.get_running_loop().time() - self._began, 3)
-        fields = {"status": end.status, "events": self._outbox.appended, "seconds": seconds}
+        fields = {
+            "agent": self.run.agent,
+            "status": end.status,
+            "events": self._outbox.appended + 1,  # with RUN_STARTED, which the runner appends
+            "seconds": seconds,
+        }
         with self._named():
             log.info("run ended", extra=fields)
         return position

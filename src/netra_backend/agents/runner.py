@@ -218,6 +218,8 @@ class Runner:
         decision = await self._store.decide(thread, told, by)
         if decision is None:
             raise Refused(ErrorCode.NOT_FOUND)
+        if decision.won:
+            log.info("decided", extra={"interrupt": answer.interrupt, "status": answer.status})
         run = decision.interrupt.resumed_by
         if run is None and decision.won:
             run = await self._resume(decision.interrupt)

@@ -21,6 +21,7 @@ from netra_backend.cli.client import (
     show,
 )
 from netra_backend.core.frames import SUBPROTOCOL
+from netra_backend.core.ids import parse_id
 from netra_backend.core.positions import parse_position
 from netra_backend.errors import CLOSES, CloseCode, ConfigError, FrameError, Retry
 
@@ -40,10 +41,11 @@ def tail(
 ) -> None:
     """Follow THREAD: each event with its position, across restarts of the server."""
     try:
+        parse_id("thread", thread)
         if after is not None:
             parse_position(after)
     except FrameError as error:
-        raise ConfigError(f"--{error.message}") from error
+        raise ConfigError(error.message) from error
     tailing = _Tail(reach(url, user, token, data_dir), thread, after, as_json=json_lines)
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(tailing.read_once() if once else tailing.follow())
@@ -57,18 +59,25 @@ class _Tail:
         self._thread = thread
         self._after = after
         self._as_json = as_json
+        self._connected = False
         self._console = Console(highlight=False)
 
     async def follow(self) -> None:
         """Show events for ever, reconnecting after every loss that allows it."""
+        told = False
         while True:
             try:
                 await self._session()
+                told = False
             except ConnectionClosed as closed:
                 _raise_if_final(closed)
-            except OSError:
-                pass
-            typer.secho("connection lost; trying again", err=True, dim=True)
+                told = False
+            except OSError as error:
+                if not self._connected:
+                    raise ServerError(f"no answer from {self._server.url}: {error}") from error
+            if not told:
+                typer.secho(f"lost {self._server.url}; trying again", err=True, dim=True)
+                told = True
             await asyncio.sleep(RETRY_SECONDS)
 
     async def read_once(self) -> None:
@@ -92,6 +101,7 @@ class _Tail:
                 additional_headers=headers,
                 max_size=None,
             ) as socket:
+                self._connected = True
                 await self._show_all(socket)
         except InvalidHandshake as error:
             raise ServerError(f"the server refused the connection: {error}") from error

@@ -35,6 +35,11 @@ def make_token(settings: Settings, user: str) -> str:
     except FrameError as error:
         raise ConfigError(error.message) from error
     if settings.auth is AuthMode.DEV:
+        if not (settings.data_dir / "dev.key").is_file():
+            raise ConfigError(
+                f"there is no key in {settings.data_dir}: start the server there first, give its "
+                "--data-dir, or pass a token with --token"
+            )
         return DevAuth(dev_key(settings.data_dir)).token(UserId(user))
     if settings.jwt_secret is None:
         raise ConfigError(

@@ -201,6 +201,7 @@ class Connection:
                 self._end_follower(effect.thread)
                 self._send(Unfollowed(request=effect.request, thread=effect.thread))
             case CancelRun():
+                log.info("cancel", extra={"run": effect.run})
                 position = await self._house.runner.cancel(RunKey(self.user, effect.run))
                 frame = Cancelled(request=effect.request, run=effect.run, id=str(position))
                 self._send(frame)
@@ -336,6 +337,7 @@ class Connection:
 
     def _refuse(self, effect: Effect, refusal: Refused) -> None:
         metrics.REFUSALS.labels(refusal.code.value).inc()
+        log.info("command refused", extra={"code": refusal.code, "why": refusal.message})
         self._forget(effect)
         self._send(refused(refusal, getattr(effect, "request", None), str(jsonlog.correlation())))
 

@@ -1,5 +1,6 @@
 """HTTP answers for errors: one body shape for all of them."""
 
+import logging
 from typing import Any
 
 from starlette.requests import Request
@@ -8,6 +9,8 @@ from starlette.responses import JSONResponse
 from netra_backend import jsonlog
 from netra_backend.errors import ERRORS, ErrorCode, FrameError, NetraError, Refused, Retry
 from netra_backend.server import metrics
+
+log = logging.getLogger(__name__)
 
 
 def error_body(code: ErrorCode, message: str, where: str | None = None) -> dict[str, Any]:
@@ -39,6 +42,10 @@ def error_response(error: Exception) -> JSONResponse:
     """Return the answer for an error; anything but a refusal is a fault without details."""
     code, message, where = _told(error)
     metrics.REFUSALS.labels(code.value).inc()
+    if code is ErrorCode.STORE_FAILED:
+        log.error("the store failed", exc_info=error)
+    elif code is not ErrorCode.INTERNAL:  # whose cause the border around the request logs
+        log.info("request refused", extra={"code": code, "why": message, "where": where})
     body = error_body(code, message, where)
     headers = {"Retry-After": "1"} if ERRORS[code].retry is Retry.LATER else None
     return JSONResponse(body, status_code=ERRORS[code].status, headers=headers)

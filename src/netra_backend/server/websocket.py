@@ -1,7 +1,8 @@
 """The WebSocket route: admits a client, then moves its frames to its `Connection` until it goes.
 
-Everything is decided before the handshake is accepted: who it is, whether its origin may, whether
-there is room. A client that is refused gets an HTTP answer that says why.
+Who it is and whether its origin may is decided before the handshake is accepted; who is refused
+gets an HTTP answer that says why. Where there is no room, the socket is closed with a code instead,
+which a browser can read: an HTTP answer to a handshake it cannot.
 """
 
 import logging

@@ -288,7 +288,8 @@ function drawTail() {
   // There is nothing to follow before the log has an entry.
   $("tail").hidden = !open?.position || user === null || Boolean(open.ended);
   if ($("tail").hidden) return;
-  setText($("tail-command"), `netra tail ${shellWord(open.id)} --user ${shellWord(user)}`);
+  const whose = `${shellWord(open.id)} --user ${shellWord(user)}`;
+  setText($("tail-command"), `netra tail ${whose} --url ${location.origin}`);
   setText($("position"), formatPosition(open.position));
 }
 
