@@ -1,6 +1,6 @@
 """Netra inside an existing FastAPI application.
 
-Run it with: uvicorn mounted_in_fastapi:app, and open http://127.0.0.1:8000/
+Run it with: pip install fastapi; uvicorn mounted_in_fastapi:app, and open http://127.0.0.1:8000/
 """
 
 from collections.abc import AsyncIterator

@@ -55,7 +55,8 @@ async def test_an_answer_is_seen_while_it_is_made(tab: Tab, puppet: Puppets) -> 
     await expect(tab.page.locator("#working")).to_be_hidden()
     await expect(tab.page.locator("#title")).to_have_text("What survives?")
     user = await tab.page.locator("#user").inner_text()
-    command = f"netra tail {await tab.thread()} --user {user}"
+    origin = await tab.page.evaluate("location.origin")
+    command = f"netra tail {await tab.thread()} --user {user} --url {origin}"
     await expect(tab.page.locator("#tail-command")).to_have_text(command)
 
 
