@@ -25,8 +25,8 @@ pytestmark = pytest.mark.anyio
 
 HIGH_WATER = 65_536
 DELTA = "slow " * 1_000
-MUCH = 60
-"""Deltas of a long answer at least: 300 KB. It goes on until it is told that it is enough, because
+MUCH = 200
+"""Deltas of a long answer at least: 1 MB. It goes on until it is told that it is enough, because
 the system's buffers take some too."""
 BOTH = pytest.mark.parametrize("direct", [True, False], ids=["lane", "send"])
 """Our lane, and ASGI's ``send``."""
@@ -61,7 +61,6 @@ async def talking(tmp_path: Path, direct: bool, **settings: float) -> AsyncItera
         tmp_path,
         store=MemoryStore(),
         direct=direct,
-        send_buffer=16_384,
         write_high_water=HIGH_WATER,
         coalesce_ms=0,
         **settings,
@@ -87,7 +86,7 @@ class Gauge:
 @asynccontextmanager
 async def hung(server: Live, *threads: str) -> AsyncIterator[Person]:
     """Yield a person who follows the threads and has stopped reading."""
-    async with Person(server, "slow", receive_buffer=16_384) as slow:
+    async with Person(server, "slow", receive_buffer=4_096) as slow:
         for thread in threads:
             await slow.client.run(thread, f"first-{thread}")
             await slow.settle(thread)
@@ -123,23 +122,6 @@ async def test_a_client_that_does_not_read_gets_it_later_merged(
         verdict = judge([*slow.settled(), *fast.tapes], await read_logs(server, [("alice", "t")]))
         assert verdict, verdict
         assert any("from" in frame for frame in slow.client.events[had:])
-
-
-@BOTH
-async def test_many_threads_behind_on_one_socket_cost_no_more_than_one(
-    tmp_path: Path, direct: bool
-) -> None:
-    threads = [f"t{n}" for n in range(6)]
-    async with talking(tmp_path, direct) as server, hung(server, *threads) as slow:
-        await flood(server, *threads)
-        logs = await read_logs(server, [("alice", thread) for thread in threads])
-        ends = {log[-1]["id"] for log in logs.values()}
-        gauge = Gauge(server)
-        slow.client.reading.set()
-        await slow.sees(lambda: gauge.look() or {slow.reader(t).after for t in threads} == ends)
-        verdict = judge(slow.settled(), logs)
-        assert verdict, verdict
-        assert gauge.most < HIGH_WATER + 2 * PORTION
 
 
 @BOTH
