@@ -37,6 +37,7 @@ class Paper:
 
     def __init__(self) -> None:
         self.pieces: list[tuple[int, int]] = []
+        self.queue = asyncio.Lock()
         self.text = ""
         self.full = False
         self.closed = False

@@ -210,6 +210,73 @@ async def test_who_waits_for_room_learns_that_the_peer_has_gone(ws: Any) -> None
     assert [type(outcome) for outcome in outcomes] == [LaneClosed] * 3
 
 
+async def fill(lane: Any) -> None:
+    """Write until the lane is full."""
+    async with asyncio.timeout(BOUND):
+        while not lane.full:
+            lane.write(batch(1, text="x" * 50_000))
+            await asyncio.sleep(0)
+
+
+@both
+async def test_those_who_wait_for_room_have_it_one_after_the_other(ws: Any) -> None:
+    """Who has had a turn waits behind all the others before the next."""
+    order: list[str] = []
+
+    async def use(lane: Any, name: str) -> None:
+        for _ in range(3):
+            async with lanes.turn(lane, BOUND):
+                order.append(name)
+                lane.write(batch(1, text="x" * 50_000))
+
+    async with ends(ws) as (lane, socket):
+        socket.transport.pause_reading()
+        await fill(lane)
+        using = [asyncio.ensure_future(use(lane, name)) for name in "abc"]
+        await asyncio.sleep(0)
+        assert order == []
+        socket.transport.resume_reading()
+        reading = asyncio.ensure_future(read_on(socket))
+        await asyncio.wait_for(asyncio.gather(*using), BOUND)
+        socket.transport.abort()
+        await asyncio.wait({reading})
+
+    assert order == list("abcabcabc")
+
+
+async def read_on(socket: Any) -> None:
+    """Read until the end."""
+    async for _ in socket:
+        pass
+
+
+@both
+async def test_patience_is_for_ones_own_turn_only(ws: Any) -> None:
+    """Who waits behind others is not to blame when their turns take long."""
+    async with ends(ws) as (lane, socket):
+        entered = asyncio.Event()
+
+        async def wait() -> None:
+            async with lanes.turn(lane, 0.01):
+                entered.set()
+
+        async with lanes.turn(lane, BOUND):
+            waiting = asyncio.ensure_future(wait())
+            await asyncio.sleep(0.05)
+            assert not waiting.done()
+        await asyncio.wait_for(waiting, BOUND)
+        assert entered.is_set()
+
+        socket.transport.pause_reading()
+        await fill(lane)
+        with pytest.raises(TimeoutError):
+            await wait()
+        socket.transport.abort()
+        with pytest.raises(LaneClosed):
+            async with lanes.turn(lane, BOUND):
+                raise AssertionError("the peer is gone")
+
+
 @pytest.mark.parametrize("direct", [True, False], ids=["lane", "send"])
 async def test_a_peer_that_never_reads_is_cut_off(
     tmp_path: Path, direct: bool, monkeypatch: pytest.MonkeyPatch

@@ -18,7 +18,7 @@ from netra_backend.core.positions import Position
 from netra_backend.core.resume import Piece, merge
 from netra_backend.errors import NetraError
 from netra_backend.server.batch import Batch
-from netra_backend.server.lane import Lane, LaneClosed
+from netra_backend.server.lane import Lane, LaneClosed, turn
 from netra_backend.server.metrics import BEHIND, LEAKS
 
 log = logging.getLogger(__name__)
@@ -52,8 +52,9 @@ class ThreadFollower:
     """Serves `lane` with the entries of `thread` after the position `after`. It begins BEHIND.
 
     `failed` is called once when it cannot go on: with TimeoutError when the lane stayed full for
-    `patience` seconds, with NetraError when the log cannot be read. `deleted` is called when the
-    thread is deleted, also if another one has its name by now: that one has another epoch.
+    `patience` seconds of its turn, with NetraError when the log cannot be read. `deleted` is
+    called when the thread is deleted, also if another one has its name by now: that one has
+    another epoch.
     """
 
     def __init__(
@@ -163,18 +164,17 @@ class ThreadFollower:
         An entry is in the log before it is published. So with a read that reached the log's end,
         what it had not is among what was published since it began, or will be published.
         """
-        async with asyncio.timeout(self._patience):
-            await self._lane.room()
-        self._held = []
-        try:
-            entries = await self._store.read(self.thread, self.position.offset, READ_LIMIT)
-        finally:
-            held, self._held = self._held, None
-        if entries:
-            self._serve(entries)
-        if len(entries) < READ_LIMIT and len(held) <= HELD and self._takes(held):
-            # No await since the read: what is published from here on is delivered.
-            self._assign(FollowerState.LIVE)
+        async with turn(self._lane, self._patience):
+            self._held = []
+            try:
+                entries = await self._store.read(self.thread, self.position.offset, READ_LIMIT)
+            finally:
+                held, self._held = self._held, None
+            if entries:
+                self._serve(entries)
+            if len(entries) < READ_LIMIT and len(held) <= HELD and self._takes(held):
+                # No await since the read: what is published from here on is delivered.
+                self._assign(FollowerState.LIVE)
 
     def _takes(self, held: Sequence[Batch]) -> bool:
         """Hand over what follows; return whether nothing is missing after it."""

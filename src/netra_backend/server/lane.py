@@ -2,7 +2,8 @@
 
 A lane never waits when it is written to. Whoever writes looks at `full` first and leaves a full
 lane alone until `room` returns: so the memory of a connection is bounded by the water mark and
-one batch. There are two: `DirectLane` writes prepared frames straight to the transport, where
+one batch. Those who wait for room wait in a queue (`turn`), so that none can keep the others from
+it. There are two lanes: `DirectLane` writes prepared frames straight to the transport, where
 the server is uvicorn with `Protocol` (``uvicorn --ws netra_backend.server.lane:Protocol``, as
 ``netra serve`` does); `SendLane` uses ASGI's ``send`` on every other server.
 """
@@ -10,7 +11,8 @@ the server is uvicorn with `Protocol` (``uvicorn --ws netra_backend.server.lane:
 import asyncio
 from asyncio import BaseTransport
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 from typing import Protocol as TypingProtocol
 
@@ -41,6 +43,11 @@ class Lane(TypingProtocol):
     """The way out to one socket. Frames leave in the order in which they were written."""
 
     @property
+    def queue(self) -> asyncio.Lock:
+        """Held by the one who waits for room or makes use of it; see `turn`."""
+        ...
+
+    @property
     def full(self) -> bool:
         """Whether more than the high-water mark is unsent."""
         ...
@@ -69,6 +76,19 @@ class Lane(TypingProtocol):
     def abandon(self) -> None:
         """Release everything: the socket is gone."""
         ...
+
+
+@asynccontextmanager
+async def turn(lane: Lane, patience: float) -> AsyncIterator[None]:
+    """Enter with room in the lane, after all who have asked before; keep the others out meanwhile.
+
+    Raises LaneClosed, and TimeoutError when the socket has made no room for `patience` seconds of
+    one's own turn: what others take before costs no patience.
+    """
+    async with lane.queue:
+        async with asyncio.timeout(patience):
+            await lane.room()
+        yield
 
 
 class Protocol(WebSocketsSansIOProtocol):
@@ -190,6 +210,7 @@ class DirectLane:
     """The lane to a socket of `Protocol`."""
 
     def __init__(self, protocol: Protocol, *, high_water: int) -> None:
+        self.queue = asyncio.Lock()
         self._protocol = protocol
         self._waiters: list[asyncio.Future[None]] = []
         protocol.drained = self._drained
@@ -245,6 +266,7 @@ class SendLane:
     """The lane to a socket of any ASGI server: one task that sends what is pending."""
 
     def __init__(self, send: Send, *, high_water: int) -> None:
+        self.queue = asyncio.Lock()
         self._send = send
         self._high_water = high_water
         self._pending: deque[str] = deque()
