@@ -87,7 +87,7 @@ class Settings(BaseSettings):
     followed_threads: Count = 64
     """Threads one connection may follow at once."""
     connections: Count = 100_000
-    """Live connections in all."""
+    """Live connections in all, sockets and event streams."""
     connections_per_user: Count = 1_000
     """Live connections of one user."""
     bad_frames: Count = 8

@@ -54,6 +54,7 @@ class ErrorCode(StrEnum):
     TOO_MANY = "too_many"
     TOO_BIG = "too_big"
     DRAINING = "draining"
+    OVERLOADED = "overloaded"
     STORE_FAILED = "store_failed"
     INTERNAL = "internal"
 
@@ -104,6 +105,9 @@ ERRORS: dict[ErrorCode, ErrorRow] = {
     ),
     ErrorCode.DRAINING: ErrorRow(
         503, Fault.SERVER, Retry.LATER, "The server is about to restart and starts nothing new."
+    ),
+    ErrorCode.OVERLOADED: ErrorRow(
+        503, Fault.SERVER, Retry.LATER, "The server has no room for this connection."
     ),
     ErrorCode.STORE_FAILED: ErrorRow(
         503, Fault.SERVER, Retry.LATER, "The log could not be read or written; nothing was done."

@@ -230,6 +230,17 @@ async def internal(place: Place) -> list[Said]:
     return [said]
 
 
+async def overloaded(place: Place) -> list[Said]:
+    async with (
+        live(
+            {"echo": echo}, place.server.data_dir / "b", store=MemoryStore(), connections=1
+        ) as server,
+        client(server.socket_url, server.token()),
+        http(server.url, server.token()) as browser,
+    ):
+        return [body(await browser.post("/agui/echo", json=run_input("t", "r")))]
+
+
 PROVOKED: dict[ErrorCode, Provoke] = {
     ErrorCode.BAD_FRAME: bad_frame,
     ErrorCode.BAD_INPUT: bad_input,
@@ -243,6 +254,7 @@ PROVOKED: dict[ErrorCode, Provoke] = {
     ErrorCode.TOO_MANY: too_many,
     ErrorCode.TOO_BIG: too_big,
     ErrorCode.DRAINING: draining,
+    ErrorCode.OVERLOADED: overloaded,
     ErrorCode.STORE_FAILED: store_failed,
     ErrorCode.INTERNAL: internal,
 }

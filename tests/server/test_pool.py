@@ -14,12 +14,15 @@ class One:
 
     user: UserId
 
+    async def drain(self, retry_after_ms: int) -> None:
+        raise AssertionError("the pool drains nobody by itself")
+
 
 ALICE, BOB = UserId("alice"), UserId("bob")
 
 
 def test_there_is_room_up_to_the_limits() -> None:
-    pool: Pool[One] = Pool(limit=3, per_user=2)
+    pool: Pool = Pool(limit=3, per_user=2)
     for user in (ALICE, ALICE):
         assert pool.refusal(user) is None
         pool.add(One(user))
@@ -33,7 +36,7 @@ def test_there_is_room_up_to_the_limits() -> None:
 
 
 def test_who_leaves_makes_room_once() -> None:
-    pool: Pool[One] = Pool(limit=2, per_user=1)
+    pool: Pool = Pool(limit=2, per_user=1)
     first, second = One(ALICE), One(BOB)
     pool.add(first)
     pool.add(second)
@@ -47,7 +50,7 @@ def test_who_leaves_makes_room_once() -> None:
 
 
 def test_one_who_was_never_in_takes_nobody_elses_place() -> None:
-    pool: Pool[One] = Pool(limit=1, per_user=1)
+    pool: Pool = Pool(limit=1, per_user=1)
     pool.add(One(ALICE))
     pool.remove(One(ALICE))
 
@@ -56,7 +59,7 @@ def test_one_who_was_never_in_takes_nobody_elses_place() -> None:
 
 
 def test_everybody_can_be_removed_while_all_are_visited() -> None:
-    pool: Pool[One] = Pool(limit=10, per_user=10)
+    pool: Pool = Pool(limit=10, per_user=10)
     members = [One(ALICE) for _ in range(5)]
     for member in members:
         pool.add(member)

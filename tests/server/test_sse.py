@@ -1,11 +1,13 @@
 """Runs as server-sent events: positions, resumption at every place, and leaving without harm."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
+import jwt
 import pytest
 from ag_ui.core import BaseEvent, CustomEvent, RunAgentInput
 
@@ -18,6 +20,7 @@ from netra_backend.stores.memory import MemoryStore
 from netra_backend.stores.sqlite import SqliteStore
 from netra_backend.testing.scripted_agent import Gate, ScriptedAgent, answer, endless
 from tests.client import BOUND, client, offset, read_log, run_input
+from tests.conftest import Lines
 from tests.http import SseEvent, http, sse_events, sse_stream
 from tests.live import Live, live
 from tests.server.agents import echo
@@ -259,6 +262,127 @@ async def test_a_run_that_a_client_names_badly_starts_nothing(tmp_path: Path) ->
         listed = (await browser.get("/threads")).json()["threads"]
 
     assert (listed, agent.inputs) == ([], [])
+
+
+async def empty(server: Live) -> None:
+    """Return when nobody is in the pool."""
+    async with asyncio.timeout(BOUND):
+        while len(server.app.pool):  # noqa: ASYNC110 - the server's own state has no event
+            await asyncio.sleep(0)
+
+
+async def broken_off(events: AsyncIterator[SseEvent], seen: list[SseEvent]) -> None:
+    """Add the events to `seen`, and fail unless the answer ends before it is complete."""
+    try:
+        async for event in events:
+            seen.append(event)  # noqa: PERF401 - it has to have what came before the break
+    except httpx.RemoteProtocolError as error:
+        assert "incomplete" in str(error)  # noqa: PT017
+    else:
+        raise AssertionError("the answer was complete")
+
+
+async def test_a_stream_counts_as_a_connection_and_starts_no_run_without_room(
+    tmp_path: Path,
+) -> None:
+    gate = Gate()
+    agent = ScriptedAgent(answer("x", gate))
+    async with (
+        live(
+            {"agent": agent}, tmp_path, store=MemoryStore(), connections_per_user=1, connections=2
+        ) as server,
+        http(server.url, server.token()) as browser,
+        http(server.url, server.token("bob")) as bob,
+        http(server.url, server.token("carol")) as carol,
+    ):
+        streams = [asyncio.ensure_future(post(user)) for user in (browser, bob)]
+        await asyncio.wait_for(gate.reached(), BOUND)
+        async with asyncio.timeout(BOUND):
+            while len(server.app.pool) < 2:  # noqa: ASYNC110 - the server's own state
+                await asyncio.sleep(0)
+        crowded = await post(browser, "r2")
+        full = await post(carol)
+        assert (crowded.status_code, full.status_code) == (503, 503)
+        gate.open()
+        await asyncio.gather(*streams)
+        await empty(server)
+        held = asyncio.ensure_future(post(bob, "r2"))
+        await asyncio.wait_for(held, BOUND)
+
+        async with client(server.socket_url, server.token()):
+            refused = await post(browser, "r3")
+        assert refused.status_code == 429
+        assert refused.json()["error"]["code"] == "too_many"
+        assert refused.headers["retry-after"] == "1"
+    assert {given.run_id for given in agent.inputs} == {"r", "r2"}
+
+
+async def test_whatever_ends_a_stream_gives_its_place_back(tmp_path: Path) -> None:
+    gate = Gate()
+    agents = {"agent": ScriptedAgent(answer("x", gate))}
+    async with (
+        live(agents, tmp_path, store=MemoryStore()) as server,
+        http(server.url, server.token()) as browser,
+    ):
+        assert (await browser.post("/agui/agent", json={})).status_code == 422
+        unknown = await browser.post("/agui/nobody", json=run_input("t", "r"))
+        assert unknown.status_code == 404
+        await empty(server)
+        async with browser.stream("POST", "/agui/agent", json=run_input("t", "r")) as stream:
+            await anext(sse_stream(stream))
+            assert len(server.app.pool) == 1
+            assert repr(server.app.pool).startswith("<Pool 1 of ")
+        await empty(server)
+        gate.open()
+        done = sse_events((await post(browser)).text)
+        await empty(server)
+        assert (await post(browser, after=done[-1].id)).status_code == 204
+        await empty(server)
+
+
+async def test_a_stream_ends_with_its_credential_and_is_resumed_with_another(
+    tmp_path: Path, log_lines: Lines
+) -> None:
+    secret, gate = "s3cret-of-the-issuer-0123456789abcdef", Gate()
+    settings = {"auth": "jwt", "jwt_secret": secret}
+
+    def token(seconds: float) -> str:
+        claims = {"sub": "alice", "exp": int(time.time() + seconds)}
+        return jwt.encode(claims, secret, algorithm="HS256")
+
+    agents = {"agent": ScriptedAgent(answer("a", gate, "b"))}
+    async with live(agents, tmp_path, store=MemoryStore(), **settings) as server:
+        seen: list[SseEvent] = []
+        async with http(server.url, token(2)) as browser:
+            async with browser.stream("POST", "/agui/agent", json=run_input("t", "r")) as stream:
+                await broken_off(sse_stream(stream), seen)
+            await empty(server)
+            assert not server.app._house.hub.followers
+            assert (await post(browser)).status_code == 401
+        gate.open()
+        async with http(server.url, token(60)) as browser:
+            rest = sse_events((await post(browser, after=seen[-1].id)).text)
+
+    assert [event.chunk["type"] for event in seen][:2] == ["RUN_STARTED", "TEXT_MESSAGE_START"]
+    assert rest[-1].chunk["type"] == "RUN_FINISHED"
+    assert "".join(e.chunk.get("delta", "") for e in [*seen, *rest]) == "ab"
+    (line,) = [line for line in log_lines() if line["message"] == "stream ended early"]
+    assert line["why"] == "the credential has expired"
+    assert "exception" not in line
+
+
+async def test_a_drained_server_breaks_off_the_streams_that_are_left(tmp_path: Path) -> None:
+    agents = {"agent": ScriptedAgent(endless())}
+    async with (
+        live(agents, tmp_path, store=MemoryStore()) as server,
+        http(server.url, server.token()) as browser,
+        browser.stream("POST", "/agui/agent", json=run_input("t", "r")) as stream,
+    ):
+        events = sse_stream(stream)
+        await anext(events)
+        await server.app.drain(0)
+        await broken_off(events, [])
+        await empty(server)
 
 
 # --- the lane of a response --------------------------------------------------------------------

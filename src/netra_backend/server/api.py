@@ -7,10 +7,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from netra_backend import jsonlog
-from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, UserId, new_id, parse_id
+from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, new_id, parse_id
 from netra_backend.core.ports import Thread
 from netra_backend.core.positions import Position, parse_position
 from netra_backend.errors import ErrorCode, FrameError, Refused
+from netra_backend.server.auth import User
 from netra_backend.server.connection import House
 from netra_backend.server.endpoints import Endpoint, answer, decode_body, limit_of, read_body
 from netra_backend.server.views import (
@@ -116,28 +117,28 @@ class Api:
             ),
         )
 
-    async def list_threads(self, request: Request, user: UserId) -> Response:
+    async def list_threads(self, request: Request, user: User) -> Response:
         limit = limit_of(request, default=30, most=100)
         before = _cursor(request.query_params.get("before"))
-        threads = await self._house.store.threads(user, limit + 1, before)
+        threads = await self._house.store.threads(user.id, limit + 1, before)
         shown = [await self._view(thread) for thread in threads[:limit]]
         more = len(threads) > limit
         last = threads[limit - 1] if more else None
         following = f"{last.updated_at}-{last.key.id}" if last is not None else None
         return answer(ThreadPage(shown, following))
 
-    async def create_thread(self, request: Request, user: UserId) -> Response:
+    async def create_thread(self, request: Request, user: User) -> Response:
         body = await read_body(request, self._house.settings)
         new = decode_body(body or b"{}", NewThread)
         id = parse_id("id", new.id) if new.id is not None else new_id("thread")
-        key = ThreadKey(user, ThreadId(id))
+        key = ThreadKey(user.id, ThreadId(id))
         thread = await self._house.store.open_thread(key, _title(new.title), _now())
         return answer(await self._view(thread), 201)
 
-    async def read_thread(self, request: Request, user: UserId) -> Response:
+    async def read_thread(self, request: Request, user: User) -> Response:
         return answer(await self._view(await self._thread(request, user)))
 
-    async def rename_thread(self, request: Request, user: UserId) -> Response:
+    async def rename_thread(self, request: Request, user: User) -> Response:
         body = await read_body(request, self._house.settings)
         change = decode_body(body, ThreadChange)
         key = _thread_key(request, user)
@@ -145,12 +146,12 @@ class Api:
             raise Refused(ErrorCode.NOT_FOUND)
         return answer(await self._view(await self._thread(request, user)))
 
-    async def delete_thread(self, request: Request, user: UserId) -> Response:
+    async def delete_thread(self, request: Request, user: User) -> Response:
         if not await self._house.runner.delete_thread(_thread_key(request, user)):
             raise Refused(ErrorCode.NOT_FOUND)
         return Response(status_code=204)
 
-    async def list_messages(self, request: Request, user: UserId) -> Response:
+    async def list_messages(self, request: Request, user: User) -> Response:
         limit = limit_of(request, default=200, most=1_000)
         thread = await self._thread(request, user)
         conversation, offset = await self._house.runner.conversation(thread.key)
@@ -170,7 +171,7 @@ class Api:
         encoded = [Raw(jsonlog.dumps(m, limits=jsonlog.WIRE_LIMITS).encode()) for m in page]
         return answer(MessagePage(encoded, str(Position(thread.head.epoch, offset)), following))
 
-    async def list_events(self, request: Request, user: UserId) -> Response:
+    async def list_events(self, request: Request, user: User) -> Response:
         limit = limit_of(request, default=500, most=1_000)
         thread = await self._thread(request, user)
         text = request.query_params.get("after")
@@ -186,18 +187,18 @@ class Api:
         following = str(page[-1].position) if len(entries) > limit else None
         return answer(EventPage([event_view(entry) for entry in page], following))
 
-    async def read_run(self, request: Request, user: UserId) -> Response:
+    async def read_run(self, request: Request, user: User) -> Response:
         run = await self._house.store.run(_run_key(request, user))
         if run is None:
             raise Refused(ErrorCode.NOT_FOUND)
         return answer(run_view(run))
 
-    async def cancel_run(self, request: Request, user: UserId) -> Response:
+    async def cancel_run(self, request: Request, user: User) -> Response:
         key = _run_key(request, user)
         position = await self._house.runner.cancel(key)
         return answer(CancelledView(key.id, str(position)))
 
-    async def _thread(self, request: Request, user: UserId) -> Thread:
+    async def _thread(self, request: Request, user: User) -> Thread:
         thread = await self._house.store.thread(_thread_key(request, user))
         if thread is None:
             raise Refused(ErrorCode.NOT_FOUND)
@@ -207,12 +208,12 @@ class Api:
         return thread_view(thread, await self._house.store.last_run(thread.key))
 
 
-def _thread_key(request: Request, user: UserId) -> ThreadKey:
-    return ThreadKey(user, ThreadId(parse_id("thread", request.path_params["thread"])))
+def _thread_key(request: Request, user: User) -> ThreadKey:
+    return ThreadKey(user.id, ThreadId(parse_id("thread", request.path_params["thread"])))
 
 
-def _run_key(request: Request, user: UserId) -> RunKey:
-    return RunKey(user, RunId(parse_id("run", request.path_params["run"])))
+def _run_key(request: Request, user: User) -> RunKey:
+    return RunKey(user.id, RunId(parse_id("run", request.path_params["run"])))
 
 
 def _title(text: str) -> str:

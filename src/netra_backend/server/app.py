@@ -32,14 +32,14 @@ from netra_backend.core.ports import Bus, Store
 from netra_backend.errors import ConfigError, NetraError
 from netra_backend.server.api import Api
 from netra_backend.server.auth import authenticator, check_origin
-from netra_backend.server.connection import Connection, House
+from netra_backend.server.connection import House
 from netra_backend.server.endpoints import Endpoint, openapi
 from netra_backend.server.errors import answer_error, answer_missing, error_response
 from netra_backend.server.health import Health
 from netra_backend.server.hub import Hub
 from netra_backend.server.pool import Pool
 from netra_backend.server.site import HEADERS, Site
-from netra_backend.server.sse import AguiRoute
+from netra_backend.server.sse import AguiRoute, StreamBroken
 from netra_backend.server.websocket import WebSocketRoute
 from netra_backend.stores.local_bus import LocalBus
 from netra_backend.stores.sqlite import SqliteStore
@@ -52,7 +52,7 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 class NetraApp:
     """The server as an ASGI application; see `create_app`."""
 
-    def __init__(self, house: House, pool: Pool[Connection], routes: list[BaseRoute]) -> None:
+    def __init__(self, house: House, routes: list[BaseRoute]) -> None:
         self._house = house
         self._asgi = Starlette(
             routes=routes,
@@ -66,7 +66,7 @@ class NetraApp:
         # A redirect would repeat the request's Host header, which anybody can choose.
         self._asgi.router.redirect_slashes = False
         self._opening: asyncio.Task[None] | None = None
-        self.pool = pool
+        self.pool = house.pool
         """The live connections."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -88,6 +88,8 @@ class NetraApp:
         with jsonlog.bind(correlation=correlation):
             try:
                 await self._answer(scope, receive, send_with_headers)
+            except StreamBroken as ended:
+                log.info("stream ended early", extra={"why": str(ended), "path": scope["path"]})
             except Exception:
                 # The border around one request. Starlette has answered 500 before it raised;
                 # the cause goes into the log under the correlation id that the client got.
@@ -126,8 +128,8 @@ class NetraApp:
         await self._house.runner.close()
 
     async def drain(self, retry_after_ms: int) -> None:
-        """Tell every client that the server restarts, and close its socket with 1012."""
-        await asyncio.gather(*(connection.drain(retry_after_ms) for connection in self.pool))
+        """Tell every client that the server restarts: close its socket with 1012, or its stream."""
+        await asyncio.gather(*(member.drain(retry_after_ms) for member in self.pool))
 
     async def close(self) -> None:
         """End every run as interrupted, and close the store. Idempotent."""
@@ -167,16 +169,14 @@ def create_app(
         window=settings.coalesce_ms / 1000,
         now=lambda: time.time_ns() // 1_000_000,
     )
-    house = House(settings, authenticator(settings), store, runner, Hub(bus))
-    pool: Pool[Connection] = Pool(
-        limit=settings.connections, per_user=settings.connections_per_user
-    )
+    pool = Pool(limit=settings.connections, per_user=settings.connections_per_user)
+    house = House(settings, authenticator(settings), store, runner, Hub(bus), pool)
     endpoints = (
         *AguiRoute(house).endpoints(),
         *Api(house).endpoints(),
         *Health(house).endpoints(),
     )
-    return NetraApp(house, pool, _routes(house, pool, endpoints))
+    return NetraApp(house, _routes(house, endpoints))
 
 
 def _adapted(agents: Mapping[str, object] | None) -> dict[str, Agent]:
@@ -188,16 +188,14 @@ def _adapted(agents: Mapping[str, object] | None) -> dict[str, Agent]:
     return {name: adapt(thing) for name, thing in agents.items()}
 
 
-def _routes(
-    house: House, pool: Pool[Connection], endpoints: tuple[Endpoint, ...]
-) -> list[BaseRoute]:
+def _routes(house: House, endpoints: tuple[Endpoint, ...]) -> list[BaseRoute]:
     document = msgspec.json.encode(openapi(endpoints, version("netra-backend")))
 
     async def describe(request: Request) -> Response:
         return Response(document, media_type="application/json")
 
     return [
-        StarletteWebSocketRoute("/ws", WebSocketRoute(house, pool).connect),
+        StarletteWebSocketRoute("/ws", WebSocketRoute(house).connect),
         *(_route(house, endpoint) for endpoint in endpoints),
         Route("/openapi.json", describe),
         *Site(house.authenticator).routes(),
@@ -214,6 +212,6 @@ def _route(house: House, endpoint: Endpoint) -> Route:
             check_origin(request, house.settings.allowed_origins)
         user = house.authenticator.user(request)
         with jsonlog.bind(user=user.id):
-            return await endpoint.call(request, user.id)
+            return await endpoint.call(request, user)
 
     return Route(endpoint.path, call, methods=[endpoint.method])

@@ -5,12 +5,15 @@ a WebSocket), or in development as our own cookie: never in the URL. Algorithms 
 keys that are configured; the token's own header only selects among them.
 """
 
+import asyncio
 import base64
 import binascii
 import contextlib
 import ipaddress
 import os
 import secrets
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import SplitResult, urlsplit
@@ -38,6 +41,17 @@ class User(Struct, frozen=True):
 
     id: UserId
     expires: int | None = None
+
+
+def at_expiry(user: User, act: Callable[[], object]) -> asyncio.TimerHandle | None:
+    """Call `act` when the user's credential ends; return what cancels that, None if it never does.
+
+    The wall clock counts now, the loop's from here on.
+    """
+    if user.expires is None:
+        return None
+    seconds = max(0.0, user.expires - time.time())
+    return asyncio.get_running_loop().call_later(seconds, act)
 
 
 class Authenticator(Protocol):

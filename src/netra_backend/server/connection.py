@@ -6,7 +6,6 @@ a client that sends faster than we work, or does not read, is simply read more s
 
 import asyncio
 import logging
-import time
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -52,10 +51,11 @@ from netra_backend.core.session import (
 )
 from netra_backend.errors import CloseCode, ErrorCode, FrameError, NetraError, Refused, StoreError
 from netra_backend.server import metrics
-from netra_backend.server.auth import Authenticator, User
+from netra_backend.server.auth import Authenticator, User, at_expiry
 from netra_backend.server.follower import ThreadFollower
 from netra_backend.server.hub import Hub
-from netra_backend.server.lane import Lane, LaneClosed
+from netra_backend.server.lane import Lane, LaneClosed, turn
+from netra_backend.server.pool import Pool
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +70,7 @@ class House(Struct, frozen=True):
     store: Store
     runner: Runner
     hub: Hub
+    pool: Pool
 
 
 class Connection:
@@ -347,9 +348,11 @@ class Connection:
             self._session.unfollowed(effect.thread)
 
     async def _room(self) -> None:
+        if not self._lane.full:
+            return
         try:
-            async with asyncio.timeout(self._house.settings.behind_seconds):
-                await self._lane.room()
+            async with turn(self._lane, self._house.settings.behind_seconds):
+                pass
         except TimeoutError:
             log.warning("client too slow", extra={"buffered": self._lane.buffered})
             await self._perform(self._session.close(CloseCode.TOO_SLOW))
@@ -380,11 +383,7 @@ class Connection:
         """Close with 4401 when the credential ends."""
         if self._expiry is not None:
             self._expiry.cancel()
-            self._expiry = None
-        if self._user.expires is not None:
-            seconds = max(0.0, self._user.expires - time.time())
-            loop = asyncio.get_running_loop()
-            self._expiry = loop.call_later(seconds, self._close_soon, CloseCode.UNAUTHENTICATED)
+        self._expiry = at_expiry(self._user, lambda: self._close_soon(CloseCode.UNAUTHENTICATED))
 
     def _ready(self, request: str | None) -> Ready:
         settings = self._house.settings

@@ -1,4 +1,4 @@
-"""The pool: the live connections of this node, and their limits.
+"""The pool: the live connections of this node, sockets and event streams, and their limits.
 
 Every decision is synchronous and there is no lock: nothing can be re-entered, and a dead socket
 always leaves, because its own task removes it in a ``finally``.
@@ -6,7 +6,7 @@ always leaves, because its own task removes it in a ``finally``.
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Generic, Protocol, TypeVar
+from typing import Protocol
 
 from netra_backend.core.ids import UserId
 from netra_backend.errors import CloseCode
@@ -21,17 +21,18 @@ class Member(Protocol):
         """Whose it is."""
         ...
 
+    async def drain(self, retry_after_ms: int) -> None:
+        """Say goodbye, because the server restarts, and end."""
+        ...
 
-C = TypeVar("C", bound=Member)
 
-
-class Pool(Generic[C]):
+class Pool:
     """The live connections: at most `limit` in all and `per_user` of one user."""
 
     def __init__(self, *, limit: int, per_user: int) -> None:
         self._limit = limit
         self._per_user = per_user
-        self._members: dict[C, None] = {}
+        self._members: dict[Member, None] = {}
         self._of_user: Counter[UserId] = Counter()
 
     def __repr__(self) -> str:
@@ -41,7 +42,7 @@ class Pool(Generic[C]):
     def __len__(self) -> int:
         return len(self._members)
 
-    def __iter__(self) -> Iterator[C]:
+    def __iter__(self) -> Iterator[Member]:
         return iter(list(self._members))
 
     def refusal(self, user: UserId) -> CloseCode | None:
@@ -52,13 +53,13 @@ class Pool(Generic[C]):
             return CloseCode.TOO_MANY
         return None
 
-    def add(self, member: C) -> None:
+    def add(self, member: Member) -> None:
         """Count a connection. The caller has asked `refusal` in the same turn of the loop."""
         self._members[member] = None
         self._of_user[member.user] += 1
         CONNECTIONS.set(len(self._members))
 
-    def remove(self, member: C) -> None:
+    def remove(self, member: Member) -> None:
         """Count it no more. Idempotent."""
         if member not in self._members:
             return

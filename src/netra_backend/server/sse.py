@@ -1,16 +1,20 @@
 """``POST /agui/{agent}``: a run as server-sent events, what AG-UI's HttpAgent speaks.
 
 Idempotent by run id: a second request for the run attaches to it. ``id:`` lines are positions,
-and ``Last-Event-ID`` continues after one. Leaving does not cancel the run. Source: WHATWG HTML
-section 9.2, AG-UI 1.0 transports.
+and ``Last-Event-ID`` continues after one. Leaving does not cancel the run. A stream counts in the
+pool like a socket, and breaks off when its credential ends: the client resumes with a new one.
+Source: WHATWG HTML section 9.2, AG-UI 1.0 transports.
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from netra_backend.core.codec import decode_input
 from netra_backend.core.events import TERMINAL
@@ -18,16 +22,25 @@ from netra_backend.core.ids import UserId, parse_id
 from netra_backend.core.positions import Position, parse_position
 from netra_backend.core.run import Run
 from netra_backend.errors import CloseCode, ErrorCode, Refused
+from netra_backend.server.auth import User, at_expiry
 from netra_backend.server.batch import Batch
 from netra_backend.server.connection import House
 from netra_backend.server.endpoints import Endpoint, read_body
 from netra_backend.server.follower import ThreadFollower
 from netra_backend.server.lane import LaneClosed
 
+log = logging.getLogger(__name__)
+
 HEARTBEAT = 15.0
 """Seconds of silence after which a comment is sent, so that proxies keep the stream open."""
 
 _HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+
+_REFUSALS = {
+    CloseCode.TOO_MANY: Refused(ErrorCode.TOO_MANY, "the user's connections are all in use"),
+    CloseCode.OVERLOADED: Refused(ErrorCode.OVERLOADED),
+}
+"""What HTTP answers where a socket would be closed with the code."""
 
 
 class AguiRoute:
@@ -57,23 +70,43 @@ class AguiRoute:
                     ErrorCode.RUN_CONFLICT,
                     ErrorCode.ALREADY_DECIDED,
                     ErrorCode.TOO_BIG,
+                    ErrorCode.TOO_MANY,
+                    ErrorCode.OVERLOADED,
                     ErrorCode.DRAINING,
                 ),
             ),
         )
 
-    async def run_agent(self, request: Request, user: UserId) -> Response:
+    async def run_agent(self, request: Request, user: User) -> Response:
         given = decode_input(await read_body(request, self._house.settings), where="$")
         parse_id("threadId", given.thread_id)
         parse_id("runId", given.run_id)
-        accepted = await self._house.runner.start(user, given, agent=request.path_params["agent"])
-        run = accepted.run
-        after = await self._after(request, run)
-        if run.ended is not None and after >= run.ended:
-            return Response(status_code=204)
-        return StreamingResponse(
-            self._stream(run, after, user), media_type="text/event-stream", headers=_HEADERS
-        )
+        lane = SseLane(high_water=self._house.settings.write_high_water)
+        # Admitted before the run starts: a run whose client is then refused would be lost on it.
+        with self._admit(user, lane) as place:
+            accepted = await self._house.runner.start(
+                user.id, given, agent=request.path_params["agent"]
+            )
+            run = accepted.run
+            after = await self._after(request, run)
+            if run.ended is not None and after >= run.ended:
+                return Response(status_code=204)
+            return _EventStream(self._stream(run, after, user.id, lane), place.pop_all())
+
+    def _admit(self, user: User, lane: "SseLane") -> ExitStack:
+        """Return the stream's place in the pool, left by closing it. Raises Refused."""
+        code = self._house.pool.refusal(user.id)
+        if code is not None:
+            log.warning("stream refused", extra={"code": int(code), "pool": repr(self._house.pool)})
+            raise _REFUSALS[code]
+        member = _Member(user.id, lane)
+        self._house.pool.add(member)
+        place = ExitStack()
+        place.callback(self._house.pool.remove, member)
+        expiry = at_expiry(user, lambda: lane.break_off("the credential has expired"))
+        if expiry is not None:
+            place.callback(expiry.cancel)
+        return place
 
     async def _after(self, request: Request, run: Run) -> Position:
         """Return the position to continue after: Last-Event-ID, or just before the run."""
@@ -89,9 +122,10 @@ class AguiRoute:
             raise Refused(ErrorCode.NOT_FOUND, "Last-Event-ID is not in this run's history")
         return after
 
-    async def _stream(self, run: Run, after: Position, user: UserId) -> AsyncIterator[bytes]:
+    async def _stream(
+        self, run: Run, after: Position, user: UserId, lane: "SseLane"
+    ) -> AsyncIterator[bytes]:
         """Yield the run's events after the position, up to its terminal event."""
-        lane = SseLane(high_water=self._house.settings.write_high_water)
         follower = ThreadFollower(
             self._house.store,
             lane,
@@ -99,7 +133,7 @@ class AguiRoute:
             after,
             user=user,
             patience=self._house.settings.behind_seconds,
-            failed=lane.break_off,
+            failed=lane.fail,
             deleted=lane.abandon,
         )
         self._house.hub.add(run.thread, follower)
@@ -112,7 +146,30 @@ class AguiRoute:
 
 
 class StreamBroken(Exception):
-    """The events could not be sent to their end: the client did not read, or the log failed."""
+    """The events were not sent to their end; the text says why. The client can resume."""
+
+
+class _Member:
+    """A stream as the pool sees it."""
+
+    def __init__(self, user: UserId, lane: "SseLane") -> None:
+        self.user = user
+        self._lane = lane
+
+    async def drain(self, retry_after_ms: int) -> None:
+        self._lane.break_off("the server restarts")
+
+
+class _EventStream(StreamingResponse):
+    """The response: its place is free when the client has gone, even before the first event."""
+
+    def __init__(self, parts: AsyncIterator[bytes], place: ExitStack) -> None:
+        super().__init__(parts, media_type="text/event-stream", headers=_HEADERS)
+        self._place = place
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._place:
+            await super().__call__(scope, receive, send)
 
 
 class SseLane:
@@ -122,11 +179,12 @@ class SseLane:
     """
 
     def __init__(self, *, high_water: int) -> None:
+        self.queue = asyncio.Lock()
         self._high_water = high_water
         self._pending: deque[bytes] = deque()
         self._unsent = 0
         self._complete = False
-        self._broken: Exception | None = None
+        self._broken: str | None = None
         self._written = asyncio.Event()
         self._taken = asyncio.Event()
 
@@ -158,10 +216,19 @@ class SseLane:
     async def close(self, code: CloseCode) -> None:
         self.abandon()
 
-    def break_off(self, error: Exception) -> None:
+    def fail(self, error: Exception) -> None:
+        """Break off because the follower cannot go on: nobody reads, or the log fails."""
+        if isinstance(error, TimeoutError):
+            self.break_off("the client does not read")
+        else:
+            log.error("the log cannot be read", exc_info=error)
+            self.break_off("the log cannot be read")
+
+    def break_off(self, why: str) -> None:
         """End the answer as one that is not complete, so that the client resumes."""
-        self._broken = error
-        self.abandon()
+        if not self._complete:
+            self._broken = why
+            self.abandon()
 
     def abandon(self) -> None:
         self._complete = True
@@ -178,7 +245,7 @@ class SseLane:
                 self._taken.set()
                 yield part
             if self._broken is not None:
-                raise StreamBroken from self._broken
+                raise StreamBroken(self._broken)
             if self._complete:
                 return
             self._written.clear()

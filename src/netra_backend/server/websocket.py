@@ -18,7 +18,6 @@ from netra_backend.server.auth import User, check_origin
 from netra_backend.server.connection import Connection, House
 from netra_backend.server.errors import error_body
 from netra_backend.server.lane import LaneClosed, lane_for
-from netra_backend.server.pool import Pool
 
 log = logging.getLogger(__name__)
 
@@ -26,9 +25,9 @@ log = logging.getLogger(__name__)
 class WebSocketRoute:
     """``GET /ws``: the ``netra.v1`` dialect."""
 
-    def __init__(self, house: House, pool: Pool[Connection]) -> None:
+    def __init__(self, house: House) -> None:
         self._house = house
-        self._pool = pool
+        self._pool = house.pool
 
     async def connect(self, websocket: WebSocket) -> None:
         """Serve one client: the border around one connection."""

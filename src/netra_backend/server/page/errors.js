@@ -20,6 +20,7 @@ export const ERRORS = {
   too_many: { retry: LATER, text: "Too much at once. Wait a moment and try again." },
   too_big: { retry: NEVER, text: "This is too long for the server. Make it shorter." },
   draining: { retry: LATER, text: "The server is restarting. This is sent when it is back." },
+  overloaded: { retry: LATER, text: "The server has no room at the moment. Try again soon." },
   store_failed: { retry: LATER, text: "The server could not save or read this, so nothing was done. Try again." },
   internal: { retry: LATER, text: "Something went wrong in the server. Try again." },
 };
