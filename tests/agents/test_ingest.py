@@ -298,6 +298,13 @@ def test_a_patch_that_does_not_apply_is_refused(patch: list[dict[str, Any]]) -> 
         taken(fresh(count=1), event)
 
 
+def test_a_state_that_no_snapshot_could_carry_is_refused() -> None:
+    double = StateDeltaEvent(delta=[{"op": "copy", "from": "/a", "path": "/a/-"}])
+    ingest = fresh(a=["x" * 1_000])
+    with pytest.raises(EventError, match=f"STATE_DELTA: .*more than {MAX_EVENT_BYTES} bytes"):
+        taken(ingest, *[double] * 40)
+
+
 def test_activities_are_patched_once_they_are_there() -> None:
     patch = [{"op": "replace", "path": "/done", "value": 2}]
     delta = ActivityDeltaEvent(message_id="a", activity_type="plan", patch=patch)

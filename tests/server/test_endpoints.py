@@ -91,12 +91,12 @@ async def visit(tmp_path: Path) -> AsyncIterator["Visit"]:
     contract = Contract(await document_of(tmp_path / "document"))
     judged = {"event_hooks": {"response": [contract.check]}}
     async with (
-        live(agents, tmp_path, store=store, frame_bytes=3_000) as server,
+        live(agents, tmp_path, store=store, frame_bytes=3_000, connections_per_user=2) as server,
         client(server.socket_url, server.token()) as alice,
         http(server.url, server.token(), **judged) as browser,
         http(server.url, None, **judged) as stranger,
     ):
-        yield Visit(contract, store, alice, browser, stranger)
+        yield Visit(contract, store, alice, browser, stranger, server.socket_url, server.token())
         gate.open()
 
 
@@ -108,6 +108,8 @@ class Visit(NamedTuple):
     alice: Client
     browser: httpx.AsyncClient
     stranger: httpx.AsyncClient
+    url: str
+    token: str
 
     async def refusals(self, method: str, path: str, **options: Any) -> None:
         """Ask in every way that is refused before the operation itself has a say."""
@@ -132,6 +134,9 @@ class Visit(NamedTuple):
         await self.browser.post("/agui/echo", json=run_input("u", "r1"))
         await self.alice.run("busy", "waiting", agent="waits")
         await self.browser.post("/agui/echo", json=run_input("busy", "r3"))
+        async with client(self.url, self.token):  # the last connection of this user
+            crowded = await self.browser.post("/agui/echo", json=run_input("t", "r4"))
+            assert crowded.status_code == 429
         await self.refusals("POST", "/agui/echo", json=run_input("t", "r2"))
         await self.refusals("GET", "/runs/r1")
         await self.refusals("POST", "/runs/waiting/cancel")

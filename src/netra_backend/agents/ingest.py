@@ -8,7 +8,6 @@ custom values takes the form that `jsonlog.jsonable` gives it.
 from collections.abc import Iterable
 from typing import Any
 
-import jsonpatch
 from ag_ui.core import (
     BaseEvent,
     EventType,
@@ -21,6 +20,7 @@ from msgspec import UNSET, Struct
 from pydantic import ValidationError
 
 from netra_backend import jsonlog
+from netra_backend.agents.documents import Document
 from netra_backend.core.chunks import CHUNKS, Expander
 from netra_backend.core.events import (
     TERMINAL,
@@ -70,8 +70,8 @@ class Ingest:
     def __init__(self, conversation: Conversation) -> None:
         self._constructs = conversation.constructs
         self._expander = Expander()
-        self._state = {} if conversation.state is UNSET else conversation.state
-        self._activities: dict[str, Any] = {}
+        self._state = _document({} if conversation.state is UNSET else conversation.state)
+        self._activities: dict[str, Document] = {}
 
     def take(self, item: object) -> Iterable[Item]:
         """Return what the agent's `item` puts into the log: nothing, one event or several.
@@ -119,16 +119,16 @@ class Ingest:
         """Keep what patches apply to; a patch that does not apply is illegal."""
         match body.type:
             case EventType.STATE_SNAPSHOT:
-                self._state = body.snapshot
+                self._state = _document(body.snapshot)
             case EventType.STATE_DELTA:
-                self._state = _patched(body, self._state, body.delta)
+                _patch(body, self._state, body.delta)
             case EventType.ACTIVITY_SNAPSHOT:
-                self._activities[body.message_id or ""] = body.content
+                self._activities[body.message_id or ""] = _document(body.content)
             case EventType.ACTIVITY_DELTA:
                 id = body.message_id or ""
                 if id not in self._activities:
                     raise EventError(f"ACTIVITY_DELTA {id!r}: there is no such activity")
-                self._activities[id] = _patched(body, self._activities[id], body.patch)
+                _patch(body, self._activities[id], body.patch)
 
 
 def _valid(item: BaseEvent) -> bytes:
@@ -200,8 +200,12 @@ def _fields(value: Any, depth: int = 0) -> Any:
     return shown
 
 
-def _patched(body: Body, document: Any, patch: Any) -> Any:
+def _document(value: Any) -> Document:
+    return Document(value, limit=MAX_EVENT_BYTES)
+
+
+def _patch(body: Body, document: Document, patch: Any) -> None:
     try:
-        return jsonpatch.apply_patch(document, patch)
-    except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, TypeError, KeyError) as e:
-        raise EventError(f"{body.type.value}: the patch does not apply: {e}") from e
+        document.patch(patch)
+    except EventError as error:
+        raise EventError(f"{body.type.value}: {error}") from error

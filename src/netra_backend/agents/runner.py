@@ -16,6 +16,7 @@ from msgspec import Struct
 from netra_backend import jsonlog
 from netra_backend.agents import run_input
 from netra_backend.agents.base import Agent
+from netra_backend.agents.conversations import Conversations
 from netra_backend.agents.execution import Execution, Limits
 from netra_backend.agents.ingest import Ingest
 from netra_backend.agents.outbox import Outbox
@@ -28,9 +29,6 @@ from netra_backend.core.run import ENDED, Lease, Run, RunStatus
 from netra_backend.errors import ErrorCode, EventError, LeaseLost, Refused, StoreError
 
 log = logging.getLogger(__name__)
-
-READ_LIMIT = 1_000
-"""Entries read at once while a thread is folded; between two reads the loop breathes."""
 
 
 class Accepted(Struct, frozen=True):
@@ -74,6 +72,8 @@ class Runner:
         self._unended: dict[RunKey, tuple[Run, Lease]] = {}
         self._sweeper: asyncio.Task[None] | None = None
         self._closing = False
+        self.conversations = Conversations(store)
+        """What the threads' logs add up to."""
 
     @property
     def agents(self) -> list[str]:
@@ -133,7 +133,7 @@ class Runner:
         if given.resume and await self._store.thread(thread) is None:
             raise Refused(ErrorCode.NOT_FOUND)
         await self._store.open_thread(thread, run_input.title(given), self._now())
-        conversation, offset = await self.conversation(thread)
+        conversation, offset = await self.conversations.fold(thread)
         fresh = [m for m in given.messages if not conversation.knows_message(m.id)]
         now = self._now()
         started = run_input.run_started(given, fresh)
@@ -157,7 +157,7 @@ class Runner:
         try:
             if run.started.offset != offset + 1:
                 # Another run came and went between the fold and the creation.
-                conversation, _ = await self.conversation(thread, upto=run.started.offset - 1)
+                conversation, _ = await self.conversations.fold(thread, upto=run.started.offset - 1)
             complete = run_input.complete(given, conversation, fresh)
             conversation.apply(started)
         except Exception:
@@ -234,21 +234,6 @@ class Runner:
         if deleted:
             self._bus.publish(thread, ())
         return deleted
-
-    async def conversation(
-        self, thread: ThreadKey, upto: int | None = None
-    ) -> tuple[Conversation, int]:
-        """Return the fold of the thread's log, and the offset it reaches (at most `upto`)."""
-        conversation, offset = Conversation(), 0
-        while upto is None or offset < upto:
-            limit = READ_LIMIT if upto is None else min(READ_LIMIT, upto - offset)
-            entries = await self._store.read(thread, offset, limit)
-            for entry in entries:
-                conversation.apply(entry.event)
-            if not entries:
-                break
-            offset = entries[-1].position.offset
-        return conversation, offset
 
     def _forget(self, execution: Execution) -> None:
         """Forget an execution; its thread may be deleted, and its run's name in use again."""
@@ -337,7 +322,7 @@ class Runner:
     async def _closers(self, run: Run) -> list[Event]:
         """Return what closes what the run left open; nothing if its log cannot be understood."""
         try:
-            conversation, _ = await self.conversation(run.thread)
+            conversation, _ = await self.conversations.fold(run.thread)
         except EventError:
             log.exception("the log has an illegal event")
             return []

@@ -8,6 +8,7 @@ being written survives a MESSAGES_SNAPSHOT that lacks it; and the messages are l
 every event, so an activity stays an object and never takes the place of a message with calls.
 """
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -176,20 +177,22 @@ class Conversation:
         message = self._messages.get(body.message_id or "")
         if message is not None and message.role == "activity":
             about, content = {"activityType": body.activity_type}, message.content
-            changed = patched(content, body.patch)
+            changed = patched(copy.deepcopy(content), body.patch)
             # An activity is an object: a patch that makes it anything else does not apply.
             message.become_activity(about, changed if isinstance(changed, dict) else content)
             message.note(body)
 
 
 def patched(document: Any, patch: Any) -> Any:
-    """Return `document` with the JSON Patch applied, or unchanged if it does not apply.
+    """Change `document` by the JSON Patch and return it; as it was if the patch does not apply.
 
     RFC 6902. The runner refuses a patch that does not apply, so a log has none; an AG-UI client
     ignores one likewise.
     """
     try:
-        return jsonpatch.JsonPatch(patch).apply(document)
+        # In place: what was folded belongs to the conversation alone, and a copy of the whole
+        # state for every delta makes a long log cost its square.
+        return jsonpatch.JsonPatch(patch).apply(document, in_place=True, atomic=True)
     except (
         jsonpatch.JsonPatchException,
         jsonpatch.JsonPointerException,

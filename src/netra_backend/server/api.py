@@ -154,7 +154,7 @@ class Api:
     async def list_messages(self, request: Request, user: User) -> Response:
         limit = limit_of(request, default=200, most=1_000)
         thread = await self._thread(request, user)
-        conversation, offset = await self._house.runner.conversation(thread.key)
+        conversation, offset = await self._house.runner.conversations.fold(thread.key)
         messages = conversation.messages()
         before = request.query_params.get("before")
         if before is not None:

@@ -264,7 +264,7 @@ class Connection:
         self._begin_follower(key, position)
 
     async def _prelude(self, thread: Thread) -> tuple[list[Raw], int]:
-        conversation, offset = await self._house.runner.conversation(thread.key)
+        conversation, offset = await self._house.runner.conversations.fold(thread.key)
         return [Raw(event.data) for event in prelude(thread.key.id, conversation)], offset
 
     async def _decide(self, effect: Decide) -> None:
