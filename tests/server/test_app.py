@@ -232,6 +232,21 @@ async def test_a_drained_server_tells_every_client_and_ends_every_run(tmp_path: 
     assert run["status"] == "interrupted"
 
 
+async def test_a_closed_application_says_that_the_server_is_stopping(tmp_path: Path) -> None:
+    """It is no fault of the store that it is closed."""
+    app = netra(tmp_path)
+    async with (
+        serving(Starlette(routes=[Mount("/", app)]), Protocol) as port,
+        http(f"http://127.0.0.1:{port}", token(tmp_path, "alice")) as browser,
+    ):
+        assert (await browser.get("/threads")).status_code == 200
+        await app.close()
+        refused = await browser.get("/threads")
+
+    assert refused.status_code == 503
+    assert refused.json()["error"]["code"] == "draining"
+
+
 # --- what it is made of ------------------------------------------------------------------------
 
 
