@@ -85,7 +85,7 @@ def test_markup_has_nothing_inline_and_only_assets_that_exist(path: Path) -> Non
     assert markup.inline == []
     assert markup.assets
     for asset in markup.assets:
-        assert (PAGE / asset.removeprefix("/").removeprefix("page/")).is_file(), asset
+        assert (PAGE / asset.removeprefix("./").removeprefix("page/")).is_file(), asset
     assert len(set(markup.ids)) == len(markup.ids)
 
 
