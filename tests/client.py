@@ -16,7 +16,7 @@ import httpx
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-BOUND = 20.0
+BOUND = 60.0
 
 Frame = dict[str, Any]
 

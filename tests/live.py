@@ -24,7 +24,7 @@ from netra_backend.server.app import NetraApp, create_app
 from netra_backend.server.auth import DevAuth, dev_key
 from netra_backend.server.lane import Protocol
 
-BOUND = 20.0
+BOUND = 60.0
 """Seconds after which a wait in a test has failed."""
 
 

@@ -143,6 +143,7 @@ class Writer:
         self._calls = list(before._calls) if before else []
         self._state: Any = before._state if before else _UNSET
         self._activities = dict(before._activities) if before else {}
+        self._asked = before._asked if before else []
         self._actions = [
             *[self._extend] * 6,
             *[self._text] * 2,
@@ -178,10 +179,20 @@ class Writer:
         outcomes: list[JsonObject] = [
             {"type": "success"},
             {"type": "cancelled"},
-            {"type": "interrupt", "interrupts": [{"id": "i1", "reason": "approval"}]},
+            {"type": "interrupt", "interrupts": self._interrupts(len(steps))},
         ]
         about = {} if ending > len(outcomes) else {"outcome": outcomes[ending - 1]}
         self._emit("RUN_FINISHED", threadId=THREAD, runId=self._run, **about)
+
+    def _interrupts(self, how: int) -> list[JsonObject]:
+        """Return one or two questions, maybe about tool calls."""
+        asked: list[JsonObject] = [
+            {"id": f"{self._run}-i{number}", "reason": "approval"} for number in range(1 + how % 2)
+        ]
+        if self._calls and how % 3:
+            asked[0] |= {"toolCallId": self._calls[how % len(self._calls)], "message": "May I?"}
+        self._asked = [*self._asked, *(question["id"] for question in asked)]
+        return asked
 
     def _begin(self, state: Any, how: int) -> None:
         call = {"id": f"{self._given[2]}-call", "type": "function"}
@@ -197,6 +208,10 @@ class Writer:
         given = {"threadId": THREAD, "runId": self._run, "messages": messages[: how % 4]}
         if state is not None and how % 2:
             given["state"] = self._state = state
+        if how % 3 != 2:
+            given["resume"] = [
+                {"interruptId": id, "status": "resolved", "payload": how} for id in self._asked[-2:]
+            ]
         self._emit("RUN_STARTED", threadId=THREAD, runId=self._run, input=given)
 
     def _emit(self, kind: str, **fields: Any) -> None:

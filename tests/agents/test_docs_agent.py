@@ -73,7 +73,7 @@ async def test_an_answer_shows_its_steps_and_quotes_what_it_found(agent, assert_
     )
     assert json.loads(text(events, "TOOL_CALL_ARGS")) == {"query": "close codes"}
     assert text(events) == (
-        "From [Protocol / Close codes](/docs/protocol#close-codes):\n\n"
+        "From [Protocol / Close codes](docs/protocol#close-codes):\n\n"
         "> A socket is closed with a code."
     )
 
@@ -86,7 +86,7 @@ async def test_the_tools_result_is_ranked(agent) -> None:
         "hits": [
             {
                 "title": "Protocol / Close codes",
-                "url": "/docs/protocol#close-codes",
+                "url": "docs/protocol#close-codes",
                 "snippet": "A socket is closed with a code.",
             }
         ]
@@ -97,8 +97,8 @@ async def test_further_hits_are_linked(agent) -> None:
     answer = text(await play(agent, asking("socket")))
 
     best, others = answer.split("See also:")
-    linked = [re.findall(r"\((/docs/[^)]*)\)", part) for part in (best, others)]
-    assert sorted(linked) == [["/docs/protocol#close-codes"], ["/docs/stores"]]
+    linked = [re.findall(r"\((docs/[^)]*)\)", part) for part in (best, others)]
+    assert sorted(linked) == [["docs/protocol#close-codes"], ["docs/stores"]]
 
 
 async def test_an_answer_streams_in_small_deltas(agent) -> None:
@@ -142,7 +142,7 @@ async def test_a_huge_question_is_answered(agent, assert_legal) -> None:
     given = asking("socket " + "elephant" * 12_500)
     events = await play(agent, given)
 
-    assert "/docs/protocol" in text(events)
+    assert "docs/protocol" in text(events)
     assert len(text(events)) < 1_000
     assert_legal(given, events)
 
@@ -212,7 +212,7 @@ async def test_an_approved_action_is_done_and_told(agent, root: Path, assert_leg
     assert json.loads(result.content) == {"sections_before": 3, "sections_after": 4}
     assert text(events).startswith("I threw away my search index of 3 sections and built it again")
     assert_legal(given, events)
-    assert "/docs/new" in text(await play(agent, asking("zebra")))
+    assert "docs/new" in text(await play(agent, asking("zebra")))
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ async def test_runs_of_one_thread_use_different_ids(agent) -> None:
 async def test_the_projects_own_documentation_answers_the_first_example() -> None:
     answer = text(await play(DocsAgent(pause=0), asking(EXAMPLES[0])))
 
-    assert "/docs/" in answer
+    assert "docs/" in answer
 
 
 def test_missing_documentation_is_a_config_error(monkeypatch, tmp_path: Path) -> None:

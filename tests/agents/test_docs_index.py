@@ -19,7 +19,7 @@ from netra_backend.agents.documentation import Section, documentation_root, page
 
 
 def section(page: str, heading: str, body: str) -> Section:
-    url = f"/docs/{page.lower()}"
+    url = f"docs/{page.lower()}"
     if heading != page:
         url += f"#{heading.lower().replace(' ', '-')}"
     return Section(page, heading, url, body)
@@ -45,12 +45,12 @@ def index() -> DocsIndex:
 @pytest.mark.parametrize(
     ("query", "url"),
     [
-        ("close code", "/docs/protocol#close-codes"),  # the title counts more than the text
-        ("CANCELLED", "/docs/operations#cancelling"),  # case and stem
-        ("cancellations of runs", "/docs/operations#cancelling"),
-        ("sqlit", "/docs/stores#sqlite"),  # the beginning of a word
-        ("what is a frame?", "/docs/protocol"),  # stop words say nothing
-        ("söcket closed", "/docs/protocol#close-codes"),  # accents do not matter
+        ("close code", "docs/protocol#close-codes"),  # the title counts more than the text
+        ("CANCELLED", "docs/operations#cancelling"),  # case and stem
+        ("cancellations of runs", "docs/operations#cancelling"),
+        ("sqlit", "docs/stores#sqlite"),  # the beginning of a word
+        ("what is a frame?", "docs/protocol"),  # stop words say nothing
+        ("söcket closed", "docs/protocol#close-codes"),  # accents do not matter
     ],
 )
 def test_the_best_section_comes_first(index: DocsIndex, query: str, url: str) -> None:
@@ -64,7 +64,7 @@ def test_sections_with_all_words_are_preferred_to_those_with_some(index: DocsInd
     found = index.search("frames log")
 
     assert found.complete
-    assert [hit.url for hit in found.hits] == ["/docs/stores#sqlite"]
+    assert [hit.url for hit in found.hits] == ["docs/stores#sqlite"]
 
 
 def test_sections_with_some_words_are_found_and_said_to_be_incomplete(index: DocsIndex) -> None:
@@ -72,15 +72,15 @@ def test_sections_with_some_words_are_found_and_said_to_be_incomplete(index: Doc
 
     assert not found.complete
     assert found.missing == ("elephants",)
-    assert [hit.url for hit in found.hits] == ["/docs/operations#cancelling"]
+    assert [hit.url for hit in found.hits] == ["docs/operations#cancelling"]
 
 
 def test_more_of_the_words_count_more_than_the_rank_of_one(index: DocsIndex) -> None:
     found = index.search("cancelling, frames, log")
 
     assert (found.complete, found.missing) == (False, ())
-    assert found.hits[0].url == "/docs/stores#sqlite"
-    assert "/docs/operations#cancelling" in [hit.url for hit in found.hits]
+    assert found.hits[0].url == "docs/stores#sqlite"
+    assert "docs/operations#cancelling" in [hit.url for hit in found.hits]
 
 
 @pytest.mark.parametrize("query", ["", "   ", "how do I", "🦊🦊", "?!*", "\x00", "\ud800", "a b c"])
@@ -150,7 +150,7 @@ def test_prose_comes_before_a_bare_table() -> None:
     with closing(DocsIndex([table, prose])) as index:
         found = index.search("zebra")
 
-    assert [hit.url for hit in found.hits] == ["/docs/guide#animals", "/docs/reference#zebra"]
+    assert [hit.url for hit in found.hits] == ["docs/guide#animals", "docs/reference#zebra"]
 
 
 def test_a_short_section_is_its_own_passage() -> None:
@@ -185,7 +185,7 @@ def test_the_projects_own_documentation_is_indexed() -> None:
         found = index.search("write your own agent generator")
 
     assert {"agents", "tutorial"} <= set(names)
-    assert found.hits[0].url.startswith("/docs/agents")
+    assert found.hits[0].url.startswith("docs/agents")
 
 
 def test_an_index_of_a_folder_without_pages_is_empty(tmp_path: Path) -> None:

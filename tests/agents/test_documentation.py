@@ -36,18 +36,18 @@ def test_a_page_is_taken_apart_at_its_headings() -> None:
     found = list(sections("protocol", PAGE))
 
     assert [(section.title, section.url) for section in found] == [
-        ("protocol", "/docs/protocol"),
-        ("The protocol page", "/docs/protocol"),
-        ("The protocol page / Close codes", "/docs/protocol#close-codes"),
-        ("The protocol page / Close codes", "/docs/protocol#close-codes-1"),
+        ("protocol", "docs/protocol"),
+        ("The protocol page", "docs/protocol"),
+        ("The protocol page / Close codes", "docs/protocol#close-codes"),
+        ("The protocol page / Close codes", "docs/protocol#close-codes-1"),
     ]
 
 
 def test_links_lead_somewhere_or_are_text() -> None:
     _, title, codes, again = (section.body for section in sections("protocol", PAGE))
 
-    assert title == "Text under the title, with a [link](/docs/agents#ids) and a file."
-    assert "[above](/docs/protocol#frames), [the README](/docs/readme)" in codes
+    assert title == "Text under the title, with a [link](docs/agents#ids) and a file."
+    assert "[above](docs/protocol#frames), [the README](docs/readme)" in codes
     assert "[no](link.md)" in codes
     assert again == "Again. a picture"
 
@@ -55,7 +55,7 @@ def test_links_lead_somewhere_or_are_text() -> None:
 def test_a_link_is_relative_to_the_folder_of_its_page() -> None:
     (section,) = sections("rules/JS001", "[next](JS002.md) [up](../agents.md) [out](../../a.md)")
 
-    assert section.body == "[next](/docs/rules/JS002) [up](/docs/agents) out"
+    assert section.body == "[next](docs/rules/JS002) [up](docs/agents) out"
 
 
 @pytest.mark.parametrize(

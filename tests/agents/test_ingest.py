@@ -107,6 +107,13 @@ def test_what_is_illegal_here_is_refused_by_name(illegal: BaseEvent) -> None:
         taken(fresh(), illegal)
 
 
+def test_the_names_of_our_own_events_are_refused() -> None:
+    """A client believes them to be the server's: an agent could forge how earlier runs ended."""
+    with pytest.raises(EventError, match=r"netra\.runs"):
+        taken(fresh(), CustomEvent(name="netra.runs", value=[]))
+    assert taken(fresh(), CustomEvent(name="netranot", value=[]))
+
+
 def test_an_id_of_the_thread_cannot_be_started_again() -> None:
     ingest = fresh()
     taken(ingest, START, TextMessageEndEvent(message_id="m"))

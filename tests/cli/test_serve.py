@@ -5,15 +5,22 @@ import os
 import signal
 import socket
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
-from netra_backend.cli.serve import listen
+from netra_backend.cli.serve import Server, listen
+from netra_backend.config import Settings
+from netra_backend.core.ports import Thread
+from netra_backend.server.app import create_app
+from netra_backend.stores.sqlite import SqliteStore
 from tests.cli.conftest import Netra
-from tests.client import client
-from tests.live import ServerProcess, free_port
+from tests.client import BOUND, client
+from tests.http import http
+from tests.live import ServerProcess, free_port, token
 
 ECHO = Path(__file__).parents[2] / "examples" / "echo_agent.py"
 
@@ -138,6 +145,53 @@ def test_what_it_sends_does_not_wait_for_acknowledgements() -> None:
         accepted, _ = listener.accept()
         with accepted:
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
+
+
+class _HeldStore(SqliteStore):
+    """A store that lists no threads before it is told to."""
+
+    def __init__(self, data_dir: Path) -> None:
+        super().__init__(data_dir)
+        self.asked, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def threads(self, *args: Any) -> list[Thread]:
+        self.asked.set()
+        await self.go_on.wait()
+        return await super().threads(*args)
+
+
+class _Unsignalled(Server):
+    """The server of ``netra serve``, which leaves the signals to the test run."""
+
+    def capture_signals(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+
+@pytest.mark.anyio
+async def test_a_request_that_was_let_in_is_answered_although_the_server_stops(
+    tmp_path: Path,
+) -> None:
+    """The page asks for its threads when it sees its run end, which a stop makes it do."""
+    store = _HeldStore(tmp_path)
+    settings = Settings(data_dir=tmp_path)
+    server = _Unsignalled(create_app(None, settings=settings, store=store), settings)
+    with listen("127.0.0.1", 0) as listener:
+        port = listener.getsockname()[1]
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        idle, unused = await asyncio.open_connection("127.0.0.1", port)
+        async with (
+            client(f"ws://127.0.0.1:{port}/ws", token(tmp_path, "alice")) as alice,
+            http(f"http://127.0.0.1:{port}", token(tmp_path, "alice")) as browser,
+        ):
+            asking = asyncio.create_task(browser.get("/threads"))
+            await asyncio.wait_for(store.asked.wait(), BOUND)
+            server.should_exit = True
+            assert await alice.closed() == 1012
+            assert await asyncio.wait_for(idle.read(), BOUND) == b""
+            store.go_on.set()
+            assert (await asyncio.wait_for(asking, BOUND)).status_code == 200
+        await asyncio.wait_for(serving, BOUND)
+        unused.close()
 
 
 STUBBORN = """

@@ -33,6 +33,7 @@ def everything(conversation: Conversation) -> JsonObject:
         "state": conversation.state,
         "run": conversation.run_id,
         "terminal": conversation.terminal,
+        "marks": conversation.marks.event(),
         "used": conversation.used_ids(),
         "open": conversation.constructs.openers(),
         "closers": conversation.constructs.closers(),

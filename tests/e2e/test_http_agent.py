@@ -16,12 +16,19 @@ from ag_ui.core import (
     StateDeltaEvent,
     StateSnapshotEvent,
 )
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from netra_backend.agents.base import Agent, Reasoning, Text, ToolCall, question_of
+from netra_backend.server.lane import Protocol
+from netra_backend.stores.memory import MemoryStore
 from netra_backend.stores.sqlite import SqliteStore
+from tests.client import client
 from tests.e2e.node_folder import NODE, node_folder
 from tests.http import http
-from tests.live import live
+from tests.live import live, serving
 
 pytestmark = pytest.mark.anyio
 
@@ -101,14 +108,15 @@ async def agent(given: RunAgentInput) -> AsyncIterator[BaseEvent]:
         yield event
 
 
-async def play(url: str, token: str, folder: Path) -> dict[str, Any]:
-    """Return what Node says about all scenarios."""
+async def play(url: str, token: str, folder: Path, *names: str) -> dict[str, Any]:
+    """Return what Node says about the scenarios."""
     process = await asyncio.create_subprocess_exec(
         "node",
         str(NODE / "http_agent.cjs"),
         str(folder),
         f"{url}/agui/agent",
         token,
+        *names,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -176,6 +184,36 @@ async def test_http_agent_sees_what_the_server_did(tmp_path: Path) -> None:
     # What the client has folded from the stream is what the server has folded from the log.
     for thread, messages in conversations.items():
         assert plain(told[thread]["messages"]) == plain(messages), thread
+
+
+async def test_http_agent_takes_a_prelude(tmp_path: Path) -> None:
+    """It knows nothing of `netra.runs`, and is the same with it."""
+    folder = await asyncio.to_thread(node_folder)
+    async with (
+        live({"agent": agent}, tmp_path, store=MemoryStore(), replay_entries=1) as server,
+        client(server.socket_url, server.token()) as alice,
+    ):
+        for run, question in (("r1", "fail"), ("r2", "tool"), ("r3", "ask")):
+            await alice.run("t", run, question)
+            while (await alice.follow("t"))["run"]["status"] == "running":
+                await alice.any_frame(0.05)
+        prelude = (await alice.follow("t"))["prelude"]
+    assert "netra.runs" in [event.get("name") for event in prelude]
+
+    async def stream(request: Request) -> Response:
+        lines = "".join(f"data: {json.dumps(event)}\n\n" for event in prelude)
+        return Response(lines, media_type="text/event-stream")
+
+    outer = Starlette(routes=[Route("/agui/agent", stream, methods=["POST"])])
+    async with serving(outer, Protocol) as port:
+        told = await play(f"http://127.0.0.1:{port}", "none", folder, "prelude")
+
+    joined = told["prelude"]
+    assert joined["run"]["error"] is None
+    assert joined["run"]["events"] == [event["type"] for event in prelude]
+    (snapshot,) = [event for event in prelude if event["type"] == "MESSAGES_SNAPSHOT"]
+    assert plain(joined["messages"]) == plain(snapshot["messages"])
+    assert [asked["id"] for asked in joined["pending"]] == ["q1"]
 
 
 def plain(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:

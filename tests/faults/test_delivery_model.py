@@ -42,7 +42,7 @@ PEOPLE = (("ann", "alice"), ("abe", "alice"), ("amy", "alice"), ("bob", "bob"))
 HOW = ("on", "on", "on", "anew", "from", "wrong")
 SIZES = ((hub, "SLICE", 1), (follower, "READ_LIMIT", 3), (follower, "PORTION", 1_000))
 """What is so large that a small test would never reach it, and a smaller size for each."""
-BOUND = 15.0
+BOUND = 60.0
 
 people = st.integers(0, len(PEOPLE) - 1)
 threads = st.sampled_from(THREADS)
@@ -140,7 +140,7 @@ class Delivery(RuleBasedStateMachine):
                 replay_entries=25,
                 coalesce_ms=random.choice((0, 2)),
                 lease_seconds=0.3,
-                grace_seconds=0.2,
+                grace_seconds=10.0,
             )
         )
         self.http = await self.stack.enter_async_context(

@@ -23,6 +23,7 @@ from netra_backend.testing.scripted_agent import ScriptedAgent, endless
 from tests.client import BOUND, client, run_input
 from tests.http import http, sse_events
 from tests.live import Live, live, serving, token
+from tests.prefixed import PREFIX, WAYS, below
 from tests.server.agents import echo
 from tests.watched_store import WatchedStore
 
@@ -142,24 +143,34 @@ async def test_it_works_mounted_in_another_application(tmp_path: Path, how: str)
     assert missing.json()["error"]["code"] == "not_found"
 
 
-async def test_it_works_under_a_path(tmp_path: Path) -> None:
+@pytest.mark.parametrize("way", WAYS)
+async def test_it_works_below_a_path(tmp_path: Path, way: str) -> None:
     app = netra(tmp_path)
-    outer = Starlette(routes=[Mount("/chat", app)], lifespan=app.lifespan)
-    async with serving(outer, Protocol) as port:
-        url = f"http://127.0.0.1:{port}/chat"
+    async with serving(below(app, way), Protocol) as port:
+        url = f"http://127.0.0.1:{port}{PREFIX}"
         async with (
             http(url, token(tmp_path, "alice")) as browser,
             http(url, None) as visitor,
-            client(f"ws://127.0.0.1:{port}/chat/ws", token(tmp_path, "alice")) as alice,
+            client(f"ws://127.0.0.1:{port}{PREFIX}/ws", token(tmp_path, "alice")) as alice,
         ):
             await alice.run("t", "r")
             assert (await browser.get("/threads")).json()["threads"][0]["id"] == "t"
-            cookie = (await visitor.get("/")).headers["set-cookie"]
-            assert "path=/chat" in cookie.lower()
+            assert (await browser.get("/openapi.json")).json()["servers"] == [{"url": "."}]
+            again = await browser.post("/agui/echo", json=run_input("t", "r"))
+            assert sse_events(again.text)[-1].chunk["type"] == "RUN_FINISHED"
+            await visitor.get("/")
+            (cookie,) = visitor.cookies.jar
+            assert cookie.path == PREFIX
             assert (await visitor.get("/threads")).status_code == 200
-            page = (await visitor.get("/")).text
-            for asset in re.findall(r'(?:src|href)="([^"#]+)"', page):
-                assert not asset.startswith("/"), "an absolute path leads out of the mount"
+            for page in ("", "docs", "docs/", "docs/protocol", "docs/rules/JS001"):
+                shown = await visitor.get(f"/{page}")
+                assets = re.findall(r'(?:src|href)="([^"#]+)"', shown.text)
+                assert len(assets) > 4
+                for asset in assets:
+                    found = await visitor.get(str(shown.url.join(asset)))
+                    assert found.status_code == 200, asset
+                    assert found.url.path.startswith(PREFIX), asset
+            await app.close()
 
 
 async def test_many_first_requests_open_it_once(tmp_path: Path) -> None:
@@ -230,6 +241,21 @@ async def test_a_drained_server_tells_every_client_and_ends_every_run(tmp_path: 
     assert kinds[-2:] == ["TEXT_MESSAGE_END", "RUN_ERROR"]
     assert events[-1]["chunk"]["code"] == "interrupted"
     assert run["status"] == "interrupted"
+
+
+async def test_a_closed_application_says_that_the_server_is_stopping(tmp_path: Path) -> None:
+    """It is no fault of the store that it is closed."""
+    app = netra(tmp_path)
+    async with (
+        serving(Starlette(routes=[Mount("/", app)]), Protocol) as port,
+        http(f"http://127.0.0.1:{port}", token(tmp_path, "alice")) as browser,
+    ):
+        assert (await browser.get("/threads")).status_code == 200
+        await app.close()
+        refused = await browser.get("/threads")
+
+    assert refused.status_code == 503
+    assert refused.json()["error"]["code"] == "draining"
 
 
 # --- what it is made of ------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 """The project's own documentation: where its pages are, and the sections they consist of.
 
 A page is a Markdown file; its name is its path without ``.md`` (``protocol``, ``rules/JS001``),
-and ``/docs/NAME`` its address on the server. A section is what stands under one heading of level
-one to three, with the anchor that GitHub gives such a heading.
+and ``docs/NAME`` its address, relative to where the server is mounted. A section is what stands
+under one heading of level one to three, with the anchor that GitHub gives such a heading.
 """
 
 import posixpath
@@ -25,8 +25,8 @@ class Section:
     """What stands under one heading.
 
     `page` is the title of the page; the section directly under it has it as its `heading` too.
-    `url` is ``/docs/page#anchor``. `body` is Markdown without the heading; links in it to other
-    pages are ``/docs/...``.
+    `url` is ``docs/page#anchor``. `body` is Markdown without the heading; links in it to other
+    pages are ``docs/...``.
     """
 
     page: str
@@ -74,7 +74,7 @@ def pictures(root: Path) -> dict[str, Path]:
 def sections(name: str, markdown: str) -> Iterator[Section]:
     """Yield the sections of the page `name` in order; one without any text is left out."""
     page = heading = name
-    url = f"/docs/{name}"
+    url = f"docs/{name}"
     anchors: Counter[str] = Counter()
     body: list[str] = []
     for line, level, text in _lines(name, markdown):
@@ -88,9 +88,9 @@ def sections(name: str, markdown: str) -> Iterator[Section]:
         yield from _section(page, heading, url, body)
         heading, body = _plain(text), []
         if level == 1:
-            page, url = heading, f"/docs/{name}"
+            page, url = heading, f"docs/{name}"
         else:
-            url = f"/docs/{name}#{anchor}"
+            url = f"docs/{name}#{anchor}"
     yield from _section(page, heading, url, body)
 
 
@@ -171,7 +171,7 @@ def _resolved(name: str, link: re.Match[str]) -> str:
     page = _page_at(name, path) if path else name
     if page is None:
         return text
-    return f"[{text}](/docs/{page}#{anchor})" if anchor else f"[{text}](/docs/{page})"
+    return f"[{text}](docs/{page}#{anchor})" if anchor else f"[{text}](docs/{page})"
 
 
 def _page_at(name: str, path: str) -> str | None:

@@ -177,13 +177,17 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen no more, end the runs, say goodbye to the clients, then stop as uvicorn does."""
+        """Listen no more, end the runs, say goodbye to the clients, then stop as uvicorn does.
+
+        The store is closed last: a request that was let in is answered. A page that sees its run
+        end asks for its list of threads at once.
+        """
         for server in self.servers:
             server.close()
         await self._netra.end_runs()
         await self._netra.drain(RETRY_AFTER_MS)
-        await self._netra.close()
         await super().shutdown(sockets)
+        await self._netra.close()  # uvicorn leaves it out when a second signal hurries it
 
 
 def _loop_factory() -> Any:

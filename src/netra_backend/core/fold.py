@@ -1,23 +1,26 @@
 """The fold: what a thread's events add up to.
 
 A `Conversation` is what a client shows after it applied every event: messages, state, the newest
-run, what is open. Its law: folding a merged replay, or a prelude and what follows it, gives the
-same as folding every entry. Source of the rules: AG-UI 1.0, as its TypeScript client applies
-events, but for these: RUN_STARTED brings the input's state to those who did not send it; what is
-being written survives a MESSAGES_SNAPSHOT that lacks it; and the messages are legal AG-UI after
-every event, so an activity stays an object and never takes the place of a message with calls.
+run, what is open, and what earlier runs left. Its law: folding a merged replay, or a prelude and
+what follows it, gives the same as folding every entry. Source of the rules: AG-UI 1.0, as its
+TypeScript client applies events, but for these: RUN_STARTED brings the input's state to those who
+did not send it; what is being written survives a MESSAGES_SNAPSHOT that lacks it; and the messages
+are legal AG-UI after every event, so an activity stays an object and never takes the place of a
+message with calls.
 """
 
 import copy
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import jsonpatch
 from ag_ui.core import EventType
-from msgspec import UNSET
+from msgspec import UNSET, ValidationError
 
 from netra_backend.core.constructs import Constructs, Used
 from netra_backend.core.events import TERMINAL, Body, Event, body_of
+from netra_backend.core.marks import RUNS, Marks
 from netra_backend.core.messages import JsonObject, Message, Messages
 from netra_backend.errors import EventError
 
@@ -44,6 +47,7 @@ class Conversation:
             EventType.MESSAGES_SNAPSHOT: self._messages_snapshot,
             EventType.ACTIVITY_SNAPSHOT: self._activity_snapshot,
             EventType.ACTIVITY_DELTA: self._activity_delta,
+            EventType.CUSTOM: self._custom,
         }
         self.state: Any = UNSET
         """The shared state, or UNSET if no run has set one."""
@@ -51,6 +55,8 @@ class Conversation:
         """The newest run."""
         self.terminal: Event | None = None
         """The terminal event of the newest run, once it has come."""
+        self.marks = Marks()
+        """What the runs before the newest left besides messages; and the answers it took up."""
         self.constructs = Constructs()
         """What is open in the newest run."""
 
@@ -86,7 +92,10 @@ class Conversation:
         """Begin a run, after what its input brings: the run may not start those ids again."""
         if self.run_id is not None and self.terminal is None:
             raise EventError(f"RUN_STARTED while run {self.run_id!r} has not ended")
+        if self.run_id is not None and self.terminal is not None:
+            self.marks.ended(self.run_id, self.terminal, self._messages.last_id)
         given = body.input or {}
+        self.marks.began(body.run_id or "", given.get("resume") or ())
         self._messages.add_missing(given.get("messages") or ())
         if given.get("state") is not None:
             self.state = given["state"]
@@ -158,7 +167,9 @@ class Conversation:
         self.state = patched(base, body.delta)
 
     def _messages_snapshot(self, body: Body) -> None:
+        before = [message.id for message in self._messages]
         self._messages.replace(body.messages or (), self.constructs)
+        self.marks.replace_messages(before, self._messages.get)
 
     def _activity_snapshot(self, body: Body) -> None:
         """Make or replace an activity, or a message that is none: unless results refer to it."""
@@ -181,6 +192,12 @@ class Conversation:
             # An activity is an object: a patch that makes it anything else does not apply.
             message.become_activity(about, changed if isinstance(changed, dict) else content)
             message.note(body)
+
+    def _custom(self, body: Body) -> None:
+        """Take the marks that a prelude brings. Whatever else an agent sends is its clients'."""
+        if body.name == RUNS:
+            with suppress(ValidationError):
+                self.marks = Marks.from_value(body.value)
 
 
 def patched(document: Any, patch: Any) -> Any:

@@ -122,6 +122,11 @@ class Messages:
     def __iter__(self) -> Iterator[Message]:
         return iter(self._list)
 
+    @property
+    def last_id(self) -> str | None:
+        """The id of the last message."""
+        return self._list[-1].id if self._list else None
+
     def ids(self) -> tuple[frozenset[str], frozenset[str]]:
         """Return the ids of the messages, and those of their tool calls."""
         return frozenset(self._by_id), frozenset(self._calls)

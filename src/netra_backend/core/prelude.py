@@ -18,9 +18,10 @@ from netra_backend.core.ids import ThreadId
 def prelude(thread: ThreadId, conversation: Conversation) -> list[Event]:
     """Return the events that rebuild `conversation`: legal AG-UI, as the start of one run.
 
-    RUN_STARTED of the newest run, MESSAGES_SNAPSHOT with the partial messages, STATE_SNAPSHOT if
-    there is a state, then either the START of everything that is open or the run's terminal
-    event. Empty for a log without a run.
+    RUN_STARTED of the newest run, MESSAGES_SNAPSHOT with the partial messages, CUSTOM with what
+    earlier runs left besides messages, if anything, STATE_SNAPSHOT if there is a state, then
+    either the START of everything that is open or the run's terminal event. Empty for a log
+    without a run.
     """
     if conversation.run_id is None:
         return []
@@ -33,6 +34,9 @@ def prelude(thread: ThreadId, conversation: Conversation) -> list[Event]:
         ),
         _event(EventType.MESSAGES_SNAPSHOT, messages=conversation.messages()),
     ]
+    marks = conversation.marks.event()
+    if marks is not None:
+        events.append(marks)
     if conversation.state is not UNSET:
         events.append(_event(EventType.STATE_SNAPSHOT, snapshot=conversation.state))
     events.extend(conversation.constructs.openers())

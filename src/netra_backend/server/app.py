@@ -29,7 +29,7 @@ from netra_backend.agents.loading import adapt, load_agent
 from netra_backend.agents.runner import Runner
 from netra_backend.config import Settings, load_settings
 from netra_backend.core.ports import Bus, Store
-from netra_backend.errors import ConfigError, NetraError
+from netra_backend.errors import ConfigError, ErrorCode, NetraError, Refused
 from netra_backend.server.api import Api
 from netra_backend.server.auth import authenticator, check_origin
 from netra_backend.server.connection import House
@@ -66,6 +66,7 @@ class NetraApp:
         # A redirect would repeat the request's Host header, which anybody can choose.
         self._asgi.router.redirect_slashes = False
         self._opening: asyncio.Task[None] | None = None
+        self._closed = False
         self.pool = house.pool
         """The live connections."""
 
@@ -96,7 +97,10 @@ class NetraApp:
                 log.exception("request failed", extra={"path": scope["path"]})
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request or socket; while the store cannot be opened, say so."""
+        """Serve one request or socket; while the store cannot be opened, or is closed, say so."""
+        if self._closed:
+            await error_response(Refused(ErrorCode.DRAINING))(scope, receive, send)
+            return
         try:
             await self.open()
         except NetraError as error:
@@ -132,8 +136,9 @@ class NetraApp:
         await asyncio.gather(*(member.drain(retry_after_ms) for member in self.pool))
 
     async def close(self) -> None:
-        """End every run as interrupted, and close the store. Idempotent."""
+        """End every run as interrupted, and close the store; serve nothing more. Idempotent."""
         await self._house.runner.close()
+        self._closed = True
         self._house.hub.close()
         await self._house.store.close()
 

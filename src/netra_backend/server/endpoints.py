@@ -101,6 +101,7 @@ def openapi(endpoints: tuple[Endpoint, ...], version: str) -> dict[str, Any]:
     return {
         "openapi": "3.1.0",
         "info": {"title": "Netra backend", "version": version},
+        "servers": [{"url": "."}],  # wherever this document is, which may be below a path
         "paths": paths,
         "components": {"schemas": components, "securitySchemes": _SECURITY},
         "security": [{name: []} for name in _SECURITY],

@@ -49,9 +49,10 @@ class Site:
         value = self._authenticator.signs_in(request)
         response = FileResponse(PAGE / "index.html", headers={"Cache-Control": "no-cache"})
         if value is not None:
-            path = request.scope.get("root_path", "") or "/"
+            # Without a path it is for what is beside the page and below, as the browser sees the
+            # address (RFC 6265 section 5.1.4): a proxy may have taken a prefix off it.
             response.set_cookie(
-                COOKIE, value, path=path, httponly=True, samesite="strict", max_age=31_536_000
+                COOKIE, value, path=None, httponly=True, samesite="strict", max_age=31_536_000
             )
         return response
 
@@ -64,10 +65,16 @@ class Site:
             path = pages(documentation_root()).get(name.removesuffix(".md"))
             media_type = "text/markdown; charset=utf-8"
         else:
-            path, media_type = PAGE / "docs.html", "text/html; charset=utf-8"
+            return Response(self._shell(request), media_type="text/html")
         if path is None:
             raise Refused(ErrorCode.NOT_FOUND)
         return FileResponse(path, media_type=media_type)
+
+    def _shell(self, request: Request) -> str:
+        """Return what shows a page, with links that lead up from it to the root of the server."""
+        page = request.path_params.get("page")
+        up = "" if page is None else "../" * (1 + page.count("/"))
+        return (PAGE / "docs.html").read_text(encoding="utf-8").replace('="./', f'="./{up}')
 
 
 class _Assets(StaticFiles):

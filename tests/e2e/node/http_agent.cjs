@@ -1,8 +1,9 @@
 // Plays scenarios with AG-UI's HttpAgent against a server, and prints what the agent saw as JSON.
-// Arguments: the folder that has node_modules, the URL of the agent, a token.
+// Arguments: the folder that has node_modules, the URL of the agent, a token, and names of scenarios;
+// without any, all that need nothing but the agent.
 
 const { createRequire } = require("node:module");
-const [folder, url, token] = process.argv.slice(2);
+const [folder, url, token, ...names] = process.argv.slice(2);
 const { HttpAgent, buildResumeArray } = createRequire(`${folder}/`)("@ag-ui/client");
 
 const headers = { Authorization: `Bearer ${token}` };
@@ -93,9 +94,22 @@ const scenarios = {
   },
 };
 
+/** What needs a server that streams a prelude, whatever it is asked. */
+const others = {
+  async prelude() {
+    const agent = agentOf("joined");
+    return {
+      run: await run(agent, { runId: "p1" }),
+      messages: agent.messages,
+      pending: agent.pendingInterrupts,
+    };
+  },
+};
+
 async function main() {
   const told = {};
-  for (const [name, play] of Object.entries(scenarios)) told[name] = await play();
+  const all = { ...scenarios, ...others };
+  for (const name of names.length ? names : Object.keys(scenarios)) told[name] = await all[name]();
   process.stdout.write(JSON.stringify(told));
 }
 

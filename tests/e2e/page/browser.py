@@ -20,7 +20,7 @@ from playwright.async_api import (
 from tests.e2e.page import transcript
 from tests.e2e.page.transcript import JsonObject
 
-WAIT_MS = 15_000
+WAIT_MS = 40_000
 """Milliseconds after which a wait for the page has failed."""
 
 ARGUMENTS = (
@@ -158,6 +158,12 @@ class Tab:
     async def connection(self, state: str) -> None:
         """Wait until the page says that its connection is in this state."""
         await expect(self.body).to_have_attribute("data-connection", state)
+
+    async def try_now(self) -> None:
+        """Press the button that reconnects, unless the page was faster."""
+        await self.page.evaluate(
+            "() => document.querySelector('#reconnect:not([hidden])')?.click()"
+        )
 
     async def run(self, status: str) -> None:
         """Wait until the page shows this status of the newest run."""

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from ag_ui.core import BaseEvent
+from ag_ui.core import BaseEvent, Interrupt, RunFinishedEvent, RunFinishedInterruptOutcome
 
 from netra_backend.agents.base import Reasoning, Text, ToolCall
 from tests.client import BOUND
@@ -53,6 +53,12 @@ class Puppet:
     async def babble(self, word: str = "word", every: float = 0.02) -> None:
         """Stream ``word1 word2 …`` for ever, one each `every` seconds."""
         await self._order({"babble": word, "every": every})
+
+    async def ask(self, id: str, message: str) -> None:
+        """End the run with a question for the person."""
+        asked = Interrupt(id=id, reason="approval", message=message)
+        outcome = RunFinishedInterruptOutcome(interrupts=[asked])
+        await self.play(RunFinishedEvent(thread_id="", run_id="", outcome=outcome))
 
     async def fail(self, text: str) -> None:
         """Raise an exception."""

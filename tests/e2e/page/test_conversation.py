@@ -250,6 +250,6 @@ async def test_the_docs_agent_answers(tab: Tab) -> None:
     await tab.run("finished")
     await expect(tab.of("thinking")).to_have_count(1)
     await expect(tab.of("toolcall")).to_have_attribute("data-tool", "search_docs")
-    await expect(tab.of("answer").locator("a[href^='/docs/']").first).to_be_visible()
+    await expect(tab.of("answer").locator("a[href^='docs/']").first).to_be_visible()
     await tab.shows_the_log()
     await tab.picture("docs-agent")

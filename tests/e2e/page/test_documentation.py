@@ -73,7 +73,7 @@ async def test_the_links_of_the_docs_agent_lead_to_what_they_name(tab: Tab) -> N
             await tab.of("answer").last.locator("a[href]").evaluate_all("ns => ns.map(n => n.href)")
         )
         result = await tab.of("toolcall").last.locator("[data-part=result]").text_content()
-        links |= {f"{tab.visitor.url}{hit['url']}" for hit in json.loads(result or "")["hits"]}
+        links |= {f"{tab.visitor.url}/{hit['url']}" for hit in json.loads(result or "")["hits"]}
     await tab.shows_the_log()
     assert f"{tab.visitor.url}/docs/protocol#close-codes" in links
 

@@ -74,7 +74,7 @@ async def test_many_cuts_while_words_stream(wired: Tab, wire: Cable, puppet: Pup
         await wire.pull()
         await wired.connection("waiting")
         await wire.plug()
-        await wired.page.locator("#reconnect").click()
+        await wired.try_now()
         await wired.connection("live")
         await expect(answer).to_have_text(re.compile(rf".{{{seen + 40}}}", re.DOTALL))
     await wired.page.locator("#stop").click()
@@ -126,6 +126,69 @@ async def test_who_was_away_long_gets_a_snapshot(wired: Tab, wire: Cable, puppet
         await tab.run("finished")
         await tab.shows_the_log()
         assert tab.resumes[-1] == "snapshot"
+
+
+async def test_a_snapshot_keeps_what_earlier_runs_left(
+    wired: Tab, wire: Cable, puppet: Puppets, server: ServerProcess
+) -> None:
+    """Ends and questions, open and answered, at their places between the messages."""
+    await wired.ask("Fail")
+    run = await puppet.next("Fail")
+    await run.say("I try.")
+    await run.fail("in vain")
+    await wired.run("failed")
+    await wired.ask("Die")
+    run = await puppet.next("Die")
+    await run.begin("Half a w")
+    await expect(wired.of("answer", "Half a w")).to_be_visible()
+    await asyncio.to_thread(server.kill)
+    await run.gone()
+    server.start()
+    await server.wait_ready()
+    await wired.run("interrupted")
+    await wired.ask("Ask")
+    run = await puppet.next("Ask")
+    await run.ask("q1", "May I?")
+    await wired.of("question", "May I?").locator("[data-part=approve]").click()
+    run = await puppet.next("Ask")
+    await run.say("I may.")
+    await run.ask("q2", "And this?")
+    await wired.run("awaiting")
+    await wired.ask("Never mind")
+    run = await puppet.next("Never mind")
+    text = await run.begin("Then ")
+    await wired.page.locator("#stop").click()
+    await wired.run("cancelled")
+    await wired.ask("Talk")
+    run = await puppet.next("Talk")
+    text = await run.begin("Begun ")
+    await expect(wired.of("answer", "Begun")).to_be_visible()
+    left = wired.page.locator("#items > .ending, #items > .question")
+    before = await left.all_inner_texts()
+    assert len(before) == 5
+
+    await wire.pull()
+    await wired.connection("waiting")
+    await run.play(*text.add("and ended."), *text.end())
+    for count in range(REPLAY_ENTRIES // 3 + 1):
+        await run.say(f"Remark {count}.")
+    second = await wired.visitor.tab(f"#thread={await wired.thread()}")
+    await wire.plug()
+    await run.say("The end.")
+    run.end()
+    for tab in (wired, second):
+        await tab.run("finished")
+        await tab.shows_the_log()
+        assert tab.resumes[-1] == "snapshot"
+        left = tab.page.locator("#items > .ending, #items > .question")
+        assert await left.all_inner_texts() == before
+    await second.of("question", "And this?").locator("[data-part=reject]").click()
+    run = await puppet.next("Talk")
+    run.end()
+    for tab in (wired, second):
+        await expect(tab.of("question", "And this?")).to_have_attribute("data-verdict", "rejected")
+        await tab.run("finished")
+        await tab.shows_the_log()
 
 
 async def test_a_network_that_goes_silent_is_noticed(

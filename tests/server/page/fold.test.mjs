@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { Conversation, textOf } from "../../../src/netra_backend/server/page/fold.js";
+import { Conversation } from "../../../src/netra_backend/server/page/fold.js";
+import { textOf } from "../../../src/netra_backend/server/page/items.js";
 
 const folded = (...events) => {
   const conversation = new Conversation();
@@ -287,4 +288,50 @@ test("content is text, whatever its shape", () => {
   assert.equal(textOf("x"), "x");
   assert.equal(textOf([{ type: "text", text: "a" }, { type: "audio" }, null]), "a\n[audio]\n[part]");
   assert.equal(textOf({ a: 1 }), '{\n  "a": 1\n}');
+});
+
+const marks = (...value) => ({ type: "CUSTOM", name: "netra.runs", value });
+const said = (id) => ({ id, role: "user", content: id });
+const snapshot = (...messages) => ({ type: "MESSAGES_SNAPSHOT", messages });
+const broken = { type: "RUN_ERROR", message: "it broke", code: "agent_failed" };
+
+test("a prelude puts what earlier runs left at its place, in the order of the runs", () => {
+  const conversation = folded(
+    started("r5"),
+    snapshot(said("u1"), said("u2")),
+    marks(
+      { run: "r0", end: broken },
+      { run: "r1", after: "u1", end: finished({ type: "interrupt", interrupts: [{ id: "i1" }, { id: "i2" }] }) },
+      { run: "r2", after: "u1", resume: [{ interruptId: "i2", status: "resolved", payload: 7 }], end: broken },
+      { run: "r3", after: "u2", end: finished({ type: "cancelled" }) },
+    ),
+    ...text("a", "x"),
+  );
+  const order = ["ending:r0", "user:u1", "question:i1", "question:i2", "ending:r2", "user:u2", "ending:r3", "answer:a"];
+  assert.deepEqual(keys(conversation), order);
+  assert.equal(conversation.item("question:i1").answer, null);
+  assert.deepEqual(conversation.item("question:i2").answer, { status: "resolved", payload: 7 });
+  assert.equal(conversation.item("ending:r2").message, "it broke");
+  assert.deepEqual(conversation.run, { id: "r5", status: "running" });
+});
+
+test("a prelude leaves what was not sent yet at the end", () => {
+  const conversation = folded(started("r1", { messages: [said("u1")] }));
+  conversation.addPending("u9", "later");
+  conversation.reset();
+  for (const event of [started("r2"), snapshot(said("u1")), marks({ run: "r1", after: "u1", end: broken })]) {
+    conversation.apply(event);
+  }
+  assert.deepEqual(keys(conversation), ["user:u1", "ending:r1", "user:u9"]);
+});
+
+test("a tool call that an earlier run asked about waits, works on, or is left, as before a snapshot", () => {
+  const call = { id: "c", type: "function", function: { name: "find", arguments: "{}" } };
+  const messages = [said("u1"), { id: "m", role: "assistant", toolCalls: [call] }];
+  const asked = { run: "r1", after: "m", end: finished(asks("i1", { toolCallId: "c" })) };
+  const resumed = (run) => ({ run, resume: [{ interruptId: "i1", status: "resolved" }] });
+  const status = (newest, ...told) => folded(started(newest), snapshot(...messages), marks(...told)).item("tool:c").status;
+  assert.equal(status("r2", asked), "waiting");
+  assert.equal(status("r2", asked, resumed("r2")), "running");
+  assert.equal(status("r3", asked, resumed("r2")), "unanswered");
 });

@@ -289,7 +289,7 @@ function drawTail() {
   $("tail").hidden = !open?.position || user === null || Boolean(open.ended);
   if ($("tail").hidden) return;
   const whose = `${shellWord(open.id)} --user ${shellWord(user)}`;
-  setText($("tail-command"), `netra tail ${whose} --url ${location.origin}`);
+  setText($("tail-command"), `netra tail ${whose} --url ${ROOT.href.replace(/\/$/, "")}`);
   setText($("position"), formatPosition(open.position));
 }
 

@@ -2,6 +2,8 @@
 
 import { rendered } from "./markdown.js";
 
+const ROOT = new URL("../", import.meta.url); // The server may be mounted below a path.
+const DOCS = new URL("docs/", ROOT);
 const main = document.getElementById("page");
 
 /** Return the anchor that GitHub gives a heading. */
@@ -22,35 +24,41 @@ function nameHeadings() {
 
 /** Return the name of the page that the address means. */
 function pageName() {
-  return location.pathname.replace(/^.*?\/docs\/?/, "").replace(/\/$/, "") || "index";
+  return location.pathname.slice(DOCS.pathname.length).replace(/\/$/, "") || "index";
 }
 
 /** Return where the source of the page stands: what is relative in it is relative to that. The
     README stands one folder above the other pages. */
 function sourceOf(name) {
-  return new URL(name === "readme" ? "/README.md" : `/docs/${name}.md`, location.origin);
+  return name === "readme" ? new URL("README.md", ROOT) : new URL(`${name}.md`, DOCS);
+}
+
+/** Return where a link leads: one that begins with a slash begins where the server is mounted. */
+function target(given, source) {
+  return /^\/(?!\/)/.test(given) ? new URL(`.${given}`, ROOT) : new URL(given, source);
 }
 
 /** Let a link to another page lead to the page, not to its source, and stay in this tab. What
     leads to a file that is not served here becomes text. */
 function straighten(link, source) {
   const given = link.getAttribute("href");
-  const url = new URL(given, source);
+  const url = target(given, source);
   if (url.origin !== location.origin) return;
-  if (url.pathname === "/README.md") url.pathname = "/docs/readme";
-  if (!url.pathname.startsWith("/docs/") && !given.startsWith("/")) {
+  if (url.pathname === sourceOf("readme").pathname) url.pathname = `${DOCS.pathname}readme`;
+  const isPage = url.pathname.startsWith(DOCS.pathname);
+  if (!isPage && !given.startsWith("/")) {
     link.replaceWith(...link.childNodes);
     return;
   }
   link.removeAttribute("target");
-  if (url.pathname.startsWith("/docs/")) url.pathname = url.pathname.replace(/\.md$/, "");
+  if (isPage) url.pathname = url.pathname.replace(/\.md$/, "");
   link.href = url.href;
 }
 
 async function show() {
   const name = pageName();
   const source = sourceOf(name);
-  const answer = await fetch(`/docs/${name}.md`);
+  const answer = await fetch(new URL(`${name}.md`, DOCS));
   if (!answer.ok) {
     main.replaceChildren(rendered("# Not found\n\nThere is no such page of the documentation."));
     return;
@@ -59,7 +67,7 @@ async function show() {
   nameHeadings();
   for (const link of main.querySelectorAll("a[href]")) straighten(link, source);
   for (const image of main.querySelectorAll("img")) {
-    image.src = new URL(image.getAttribute("src"), source).href;
+    image.src = target(image.getAttribute("src"), source).href;
   }
   document.title = `${main.querySelector("h1")?.textContent ?? name} · Netra`;
   // What the address names was not there when the browser looked for it.

@@ -3,22 +3,12 @@
 // No DOM, no clock, no network. The same rules as netra_backend/core/fold.py, and the same law:
 // a replay with merged deltas, or a prelude and what follows it, gives the same items as every
 // single event. Unknown event types change nothing.
-//
-// An item is {key, kind, version, …}; `version` changes whenever the item does, so that a view
-// draws only what changed. Kinds:
-//   user      {id, text, delivery: "sent" | "pending" | "failed", problem}
-//   answer    {id, text, open}
-//   thinking  {id, text, open}
-//   tool      {id, name, args, result, failed, status}   status: see TOOL_STATUSES
-//   note      {id, role, text}                           a system or developer message
-//   activity  {id, name, content}
-//   question  {id, interrupt, answer: null | {status, payload, by, won}}
-//   ending    {id, status, code, message}                a run that did not end well
+// What the items are: see items.js.
 
+import { endingItem, isUnsent, questionItem, survives, textItem, textOf, toolItem } from "./items.js";
 import { patched } from "./patch.js";
 
-export const TOOL_STATUSES = ["calling", "running", "waiting", "done", "failed", "unanswered"];
-
+const MARKS = "netra.runs"; // The CUSTOM event in which a prelude tells what earlier runs left.
 const ACTIVE = new Set(["running", "cancelling"]);
 const BADLY_ENDED = new Set(["cancelled", "failed", "timed_out", "interrupted"]);
 const STATUS_OF_CODE = { interrupted: "interrupted", timeout: "timed_out" };
@@ -32,6 +22,7 @@ const KIND_OF_ROLE = {
 
 export class Conversation {
   #byKey = new Map();
+  #lastOf = new Map(); // By message of the newest snapshot: the last item up to it.
   #versions = 0;
   #rules = {
     RUN_STARTED: (event) => this.#runStarted(event),
@@ -52,6 +43,7 @@ export class Conversation {
     MESSAGES_SNAPSHOT: (event) => this.#messagesSnapshot(event),
     ACTIVITY_SNAPSHOT: (event) => this.#activitySnapshot(event),
     ACTIVITY_DELTA: (event) => this.#activityDelta(event),
+    CUSTOM: (event) => event.name === MARKS && this.#marks(event.value),
   };
 
   /** The items in the order in which they are shown. */
@@ -94,7 +86,7 @@ export class Conversation {
     const known = this.run !== null && this.run.id === run.id;
     if (known && !this.active) return;
     this.run = { id: run.id, status: run.status };
-    if (BADLY_ENDED.has(run.status)) this.#ending(run.status);
+    if (BADLY_ENDED.has(run.status)) this.#add(endingItem(run.id, run.status));
     if (!this.active) this.#sweep();
   }
 
@@ -137,29 +129,55 @@ export class Conversation {
     this.run = { id: event.runId, status: "running" };
     this.steps = [];
     for (const message of event.input?.messages ?? []) this.#message(message);
-    for (const entry of event.input?.resume ?? []) {
-      this.answered(entry.interruptId, { status: entry.status, payload: entry.payload ?? null });
-      this.#resumeWaiting(entry.interruptId);
-    }
+    this.#resume(event.input?.resume ?? []);
   }
 
   #runFinished(event) {
-    const outcome = event.outcome ?? { type: "success" };
-    const asked = outcome.type === "interrupt" ? (outcome.interrupts ?? []) : [];
-    for (const interrupt of asked) this.#question(interrupt);
-    if (outcome.type === "interrupt") this.#finish("awaiting");
-    else this.#finish(outcome.type === "cancelled" ? "cancelled" : "finished");
+    this.#finish(statusOf(event), event);
   }
 
   #runError(event) {
-    this.#finish(STATUS_OF_CODE[event.code] ?? "failed", event);
+    this.#finish(statusOf(event), event);
   }
 
-  #finish(status, event = {}) {
+  #finish(status, event) {
     this.run = { id: this.run?.id ?? "", status };
     this.steps = [];
+    this.#leave(this.run.id, event);
     this.#sweep();
-    if (BADLY_ENDED.has(status)) this.#ending(status, event);
+  }
+
+  /** Add what the end of a run leaves: its questions, or the mark of a bad end; see #insert. */
+  #leave(run, event, place = () => null) {
+    const status = statusOf(event);
+    const interrupts = status === "awaiting" ? (event.outcome.interrupts ?? []) : [];
+    for (const interrupt of interrupts) this.#question(interrupt, place());
+    if (BADLY_ENDED.has(status)) this.#add(endingItem(run, status, event), place());
+  }
+
+  /** Take the answers that a run goes on with. */
+  #resume(entries) {
+    for (const { interruptId, status, payload = null } of entries) {
+      this.answered(interruptId, { status, payload });
+      this.#resumeWaiting(interruptId);
+    }
+  }
+
+  /** Take what a prelude tells of the runs whose messages it has brought: what each left, where. */
+  #marks(marks) {
+    for (const { run, resume = [], after = null, end = null } of marks) {
+      this.#resume(resume);
+      if (end) this.#leave(run, end, () => this.#placeAfter(after));
+      if (run !== this.run?.id) this.#sweep();
+    }
+    if (this.active) this.#resumeTools();
+  }
+
+  /** Return where the next mark after the message belongs. */
+  #placeAfter(messageId) {
+    let at = this.items.indexOf(this.#lastOf.get(messageId)) + 1;
+    while (isMark(this.items[at])) at += 1;
+    return at;
   }
 
   /** Close what the ended run left: nothing streams any more, no tool works any more. */
@@ -172,16 +190,8 @@ export class Conversation {
     }
   }
 
-  #ending(status, { code = null, message = "" } = {}) {
-    const id = this.run.id;
-    const item = { key: `ending:${id}`, kind: "ending", id, status, code, message };
-    if (!this.#byKey.has(item.key)) this.#add(item);
-  }
-
-  #question(interrupt) {
-    const key = `question:${interrupt.id}`;
-    const item = { key, kind: "question", id: interrupt.id, interrupt, answer: null };
-    if (!this.#byKey.has(key)) this.#add(item);
+  #question(interrupt, at) {
+    this.#add(questionItem(interrupt), at);
     const tool = this.#byKey.get(`tool:${interrupt.toolCallId}`);
     if (tool && tool.result === null) this.#change(tool, { status: "waiting" });
   }
@@ -299,7 +309,11 @@ export class Conversation {
     const before = this.items;
     this.items = [];
     this.#byKey = new Map();
-    for (const message of event.messages ?? []) this.#message(message);
+    this.#lastOf = new Map();
+    for (const message of event.messages ?? []) {
+      this.#message(message);
+      this.#lastOf.set(message.id, this.items.at(-1));
+    }
     const given = this.items;
     const kinds = new Set(given.map((item) => item.kind));
     const kept = before.filter((old) => this.#byKey.has(old.key) || survives(old, kinds));
@@ -318,23 +332,25 @@ export class Conversation {
     return item;
   }
 
-  /** Calls without a result after the last question belong to the run that is active. */
+  /** Calls without a result after what began the active run are its own. */
   #resumeTools() {
-    const asked = this.items.findLastIndex((item) => item.kind === "user");
+    const asked = this.items.findLastIndex((item) => item.kind === "user" || isMark(item));
     for (const item of this.items.slice(asked + 1)) {
       if (item.kind === "tool" && item.status === "unanswered") item.status = "running";
     }
   }
 
-  #add(item) {
+  /** Add an item, unless it is there. */
+  #add(item, at = null) {
+    if (this.#byKey.has(item.key)) return;
     item.version = ++this.#versions;
     this.#byKey.set(item.key, item);
-    this.#insert(item);
+    this.#insert(item, at);
   }
 
-  /** Put an item at the end; what the log has comes before what it does not have yet. */
-  #insert(item) {
-    let at = this.items.length;
+  /** Put an item at its place: the end, where what the log has comes before what it has not yet. */
+  #insert(item, place = null) {
+    let at = place ?? this.items.length;
     if (!isUnsent(item)) while (at > 0 && isUnsent(this.items[at - 1])) at -= 1;
     this.items.splice(at, 0, item);
   }
@@ -344,34 +360,13 @@ export class Conversation {
   }
 }
 
-/** Return the text of an AG-UI content: a string, or parts of which some are not text. */
-export function textOf(content) {
-  if (content === undefined || content === null) return "";
-  if (typeof content === "string") return content;
-  if (!Array.isArray(content)) return JSON.stringify(content, null, 2);
-  return content
-    .map((part) => (part?.type === "text" ? String(part.text) : `[${part?.type ?? "part"}]`))
-    .join("\n");
+/** Return the status in which a terminal event leaves its run. */
+function statusOf({ type, outcome, code }) {
+  if (type === "RUN_ERROR") return STATUS_OF_CODE[code] ?? "failed";
+  return { interrupt: "awaiting", cancelled: "cancelled" }[outcome?.type] ?? "finished";
 }
 
-/** Whether an item that a snapshot lacks stays; `kinds` are those the snapshot has. */
-function survives(item, kinds) {
-  if (item.kind === "thinking" || item.kind === "activity") return item.open || !kinds.has(item.kind);
-  if (item.kind === "question" || item.kind === "ending") return true;
-  return isUnsent(item) || item.open || item.status === "calling";
-}
-
-function isUnsent(item) {
-  return item.kind === "user" && item.delivery !== "sent";
-}
-
-function textItem(kind, id, text, { open, role }) {
-  const item = { key: `${kind}:${id}`, kind, id, text, open };
-  if (kind === "user") return { ...item, delivery: "sent", problem: null };
-  return kind === "note" ? { ...item, role } : item;
-}
-
-function toolItem(id, name, args, status) {
-  const key = `tool:${id}`;
-  return { key, kind: "tool", id, name: String(name), args, result: null, failed: false, status };
+/** Whether an item is what the end of a run has left. */
+function isMark(item) {
+  return item?.kind === "question" || item?.kind === "ending";
 }
