@@ -253,3 +253,25 @@ async def test_the_docs_agent_answers(tab: Tab) -> None:
     await expect(tab.of("answer").locator("a[href^='docs/']").first).to_be_visible()
     await tab.shows_the_log()
     await tab.picture("docs-agent")
+
+
+async def test_an_agent_that_ends_without_a_word_is_told_so(tab: Tab, puppet: Puppets) -> None:
+    """Nothing at all would look like a fault of the page."""
+    working = tab.page.locator("#working")
+    await tab.ask("Say nothing")
+    run = await puppet.next("Say nothing")
+    await run.begin("  ")
+    run.end()
+    await tab.run("finished")
+    await expect(working).to_have_text("The agent ended without an answer.")
+    await expect(working.locator(".spinner")).to_be_hidden()
+    await tab.page.reload()
+    await expect(working).to_have_text("The agent ended without an answer.")
+    await tab.ask("Say something")
+    run = await puppet.next("Say something")
+    await expect(working.locator(".spinner")).to_be_visible()
+    await run.say("Something.")
+    run.end()
+    await tab.run("finished")
+    await expect(working).to_be_hidden()
+    await tab.shows_the_log()

@@ -19,6 +19,17 @@ pytestmark = pytest.mark.anyio
 UNREACHABLE = r"ERR_(CONNECTION|EMPTY|INTERNET|SOCKET)_|WebSocket connection to .* failed"
 """What Chromium itself writes to the console about a server that is not there."""
 
+LISTEN = """
+() => {
+  const announcer = document.getElementById("announcer");
+  window.heard = [];
+  new MutationObserver(() => heard.push(announcer.textContent)).observe(announcer, {
+    childList: true,
+  });
+}
+"""
+"""Keeps what a screen reader is told in ``heard``."""
+
 
 @pytest.fixture
 async def wire(server: ServerProcess) -> AsyncIterator[Cable]:
@@ -290,10 +301,14 @@ async def test_what_is_asked_while_the_server_is_down_is_answered_after_it(
     visitor.tolerate(UNREACHABLE)
     tab = await visitor.tab()
     await tab.connection("live")
+    await tab.page.evaluate(LISTEN)
     await asyncio.to_thread(server.kill)
     await tab.connection("waiting")
     await tab.ask("Are you there?")
     await expect(tab.of("said")).to_have_attribute("data-delivery", "pending")
+    for _ in range(3):
+        await tab.connection("waiting")
+        await tab.try_now()
     server.start()
     await server.wait_ready()
     run = await puppet.next("Are you there?")
@@ -301,3 +316,5 @@ async def test_what_is_asked_while_the_server_is_down_is_answered_after_it(
     run.end()
     await tab.run("finished")
     await tab.shows_the_log()
+    heard = await tab.page.evaluate("heard")
+    assert heard == ["Connection lost. Reconnecting.", "Connected.", "The answer is complete."]

@@ -200,7 +200,7 @@ async def test_by_keyboard_alone(tab: Tab, puppet: Puppets) -> None:
 @pytest.mark.parametrize("color_scheme", get_args(Scheme))
 async def test_on_a_phone(meet: Meet, puppet: Puppets, color_scheme: Scheme) -> None:
     visitor = await meet(
-        viewport={"width": 390, "height": 844},
+        viewport={"width": 360, "height": 780},
         device_scale_factor=2,
         is_mobile=True,
         has_touch=True,
@@ -232,7 +232,7 @@ async def test_on_a_phone(meet: Meet, puppet: Puppets, color_scheme: Scheme) -> 
     await expect(tab.page.locator("#threads [data-part=rename]")).to_be_visible()
     await tab.picture(f"phone-{color_scheme}-drawer")
     assert await tab.page.evaluate(SMALL) == []
-    await tab.page.touchscreen.tap(380, 400)
+    await tab.page.touchscreen.tap(350, 400)
     await expect(drawer).to_be_hidden()
     await opener.tap()
     await tab.page.locator("#new-thread").tap()
@@ -271,3 +271,49 @@ async def test_light_and_dark_can_be_read_and_chosen(tab: Tab, puppet: Puppets) 
     for scheme, ground in grounds.items():
         await tab.page.emulate_media(color_scheme=scheme)
         assert await tab.body.evaluate(GROUND) == ground
+
+
+@pytest.mark.parametrize(("width", "height"), [(360, 400), (800, 300)])
+async def test_a_long_draft_leaves_room_in_a_low_window(
+    tab: Tab, puppet: Puppets, width: int, height: int
+) -> None:
+    """As above the keyboard of a phone."""
+    await tab.ask("Talk")
+    run = await puppet.next("Talk")
+    await run.say("Much. " * 300)
+    run.end()
+    await tab.run("finished")
+    await tab.page.set_viewport_size({"width": width, "height": height})
+    await tab.field.fill("line\n" * 20)
+    await expect(tab.page.locator("#send")).to_be_in_viewport(ratio=1)
+    stage, composer = tab.page.locator(".stage"), tab.page.locator("#composer")
+    above, below = await stage.bounding_box(), await composer.bounding_box()
+    assert above is not None
+    assert below is not None
+    assert above["height"] >= 40
+    assert above["y"] + above["height"] <= below["y"]
+    await tab.picture(f"low-{width}")
+
+
+async def test_what_is_written_from_the_right_runs_from_the_right(
+    tab: Tab, puppet: Puppets
+) -> None:
+    """Paragraph by paragraph, whatever the language of the page; code always from the left."""
+    await tab.field.fill("שלום")
+    direction = "(node) => getComputedStyle(node).direction"
+    assert await tab.field.evaluate(direction) == "rtl"
+    await tab.field.press("Enter")
+    run = await puppet.next("שלום")
+    await run.think("אני חושב")
+    await run.say("שלום, `code` לכם.\n\n- אחת\n- שתיים\n\n```\nשם\n```\n\nAnd English.")
+    run.end()
+    await tab.run("finished")
+    body = tab.of("answer").locator(".block > :is(p, ul, .code)")
+    assert await body.evaluate_all(f"nodes => nodes.map({direction})") == [
+        *("rtl", "rtl", "rtl", "ltr"),
+    ]
+    assert await tab.of("answer").locator("pre").evaluate(direction) == "ltr"
+    for kind in ("said", "thinking"):
+        assert await tab.of(kind).locator("[data-part=text]").evaluate(direction) == "rtl"
+    await tab.picture("right-to-left")
+    await tab.shows_the_log()

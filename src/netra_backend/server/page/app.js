@@ -243,7 +243,7 @@ function drawn() {
   $("log").setAttribute("aria-busy", String(runStatus === "running"));
   composer.update({ status: runStatus, closed: Boolean(open?.ended) });
   drawWelcome(items);
-  drawWorking(runStatus);
+  drawWorking(runStatus, items);
   drawTail();
   drawTrouble();
 }
@@ -266,7 +266,7 @@ function drawWelcome(items) {
   $("examples").hidden = !agent.includes("docs");
 }
 
-function drawWorking(runStatus) {
+function drawWorking(runStatus, items) {
   const step = open?.conversation.steps.at(-1) ?? "";
   const texts = {
     starting: "Sending…",
@@ -278,10 +278,18 @@ function drawWorking(runStatus) {
     texts.starting = "This is sent when the connection is back.";
     texts.running = texts.cancelling = "The rest comes when the connection is back.";
   }
+  if (isUnanswered(items)) texts.finished = "The agent ended without an answer.";
   $("working").hidden = !(runStatus in texts);
   $("working").toggleAttribute("data-paused", connection.state !== "live");
+  $("working").toggleAttribute("data-over", runStatus === "finished");
   $("working").dataset.step = step;
   setText($("working-text"), texts[runStatus] ?? "");
+}
+
+/** Whether nothing is shown after the last question. */
+function isUnanswered(items) {
+  const last = items.findLast(({ kind, text }) => !["answer", "thinking"].includes(kind) || text.trim());
+  return last?.kind === "user" && last.delivery === "sent";
 }
 
 function drawTail() {

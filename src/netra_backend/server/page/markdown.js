@@ -88,6 +88,7 @@ function drawn(token) {
 function block(fragment) {
   const node = document.createElement("div");
   node.className = "block";
+  node.dir = "auto"; // Hebrew and Arabic run from the right, block by block.
   node.append(fragment);
   return node;
 }

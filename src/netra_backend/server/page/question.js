@@ -80,5 +80,6 @@ function fieldFor(form) {
     field.spellcheck = form.kind === "text";
   }
   field.className = "reply";
+  field.dir = "auto";
   return field;
 }

@@ -6,6 +6,7 @@ export class Status {
   #nodes;
   #announce;
   #timer = null;
+  #spoken = "live"; // What was told last: each attempt to reconnect is not news.
 
   /** `nodes` are {text, retry, signIn}; `announce(text)` tells a screen reader. */
   constructor(nodes, announce) {
@@ -16,14 +17,16 @@ export class Status {
   /** Show `state` of a Connection with its `details`. */
   show(state, details) {
     clearInterval(this.#timer);
-    const before = document.body.dataset.connection;
     document.body.dataset.connection = state;
     this.#nodes.retry.hidden = !["waiting", "restarting", "offline", "refused"].includes(state);
     this.#nodes.signIn.hidden = state !== "signed-out";
     this.#nodes.text.title = details.code ? `${closeRow(details.code).text} (${details.code})` : "";
     this.#draw(state, details);
     if (details.until) this.#timer = setInterval(() => this.#draw(state, details), 250);
-    if (SPOKEN[state] && state !== before) this.#announce(SPOKEN[state]);
+    if (SPOKEN[state] && state !== this.#spoken) {
+      this.#spoken = state;
+      this.#announce(SPOKEN[state]);
+    }
   }
 
   #draw(state, details) {
