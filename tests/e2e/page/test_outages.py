@@ -16,8 +16,12 @@ from tests.live import ServerProcess
 
 pytestmark = pytest.mark.anyio
 
-UNREACHABLE = r"ERR_(CONNECTION|EMPTY|INTERNET|SOCKET)_|WebSocket connection to .* failed"
-"""What Chromium itself writes to the console about a server that is not there."""
+UNREACHABLE = (
+    r"ERR_(CONNECTION|CONTENT_LENGTH|EMPTY|INCOMPLETE|INTERNET|SOCKET)_"
+    r"|WebSocket connection to .* failed"
+)
+"""What Chromium itself writes to the console about a server that is not there, or goes away in the
+middle of an answer: the page's icon comes last."""
 
 LISTEN = """
 () => {
