@@ -246,7 +246,6 @@ async def test_the_docs_agent_answers(tab: Tab) -> None:
     await tab.page.select_option("#agent", "docs")
     await expect(tab.page.locator(".example")).to_have_count(3)
     await tab.page.locator(".example", has_text="What survives a kill -9?").click()
-    await tab.run("running")
     await tab.run("finished")
     await expect(tab.of("thinking")).to_have_count(1)
     await expect(tab.of("toolcall")).to_have_attribute("data-tool", "search_docs")
