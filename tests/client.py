@@ -172,13 +172,13 @@ class Client:
 
 @asynccontextmanager
 async def client(
-    url: str, token: str, *, receive_buffer: int | None = None, **options: Any
+    url: str, token: str | None, *, receive_buffer: int | None = None, **options: Any
 ) -> AsyncIterator[Client]:
     """Connect, wait for ``ready``, and close in the end.
 
     With a small `receive_buffer`, in bytes, the system takes little for a client that hangs.
     """
-    headers = {"Authorization": f"Bearer {token}"}
+    headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
     if receive_buffer is not None:
         options["sock"] = await _narrow_socket(url, receive_buffer)
         options["max_queue"] = 1

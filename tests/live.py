@@ -21,7 +21,7 @@ from netra_backend.config import Settings
 from netra_backend.core.ids import UserId
 from netra_backend.core.ports import Store
 from netra_backend.server.app import NetraApp, create_app
-from netra_backend.server.auth import DevAuth, dev_key
+from netra_backend.server.auth import DevAuth, Hook, dev_key
 from netra_backend.server.lane import Protocol
 
 BOUND = 60.0
@@ -125,11 +125,12 @@ async def live(
     store: Store | None = None,
     direct: bool = True,
     send_buffer: int | None = None,
+    authenticate: Hook | None = None,
     **settings: Any,
 ) -> AsyncIterator[Live]:
     """Run a server in this event loop; `direct` chooses our lane or ASGI's ``send``."""
     served = Settings(data_dir=data_dir, **settings)
-    app = create_app(agents, settings=served, store=store)
+    app = create_app(agents, settings=served, store=store, authenticate=authenticate)
     pings = {"ws_ping_interval": served.ping_seconds, "ws_ping_timeout": served.ping_seconds}
     ws = Protocol if direct else "websockets-sansio"
     async with serving(app, ws, send_buffer=send_buffer, **pings) as port:

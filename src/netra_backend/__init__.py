@@ -11,13 +11,15 @@ if TYPE_CHECKING:
     from netra_backend.config import Settings, load_settings
     from netra_backend.errors import ConfigError, NetraError
     from netra_backend.server.app import create_app
+    from netra_backend.server.user import User
 
-__all__ = ["ConfigError", "NetraError", "Settings", "create_app", "load_settings"]
+__all__ = ["ConfigError", "NetraError", "Settings", "User", "create_app", "load_settings"]
 
 _HOMES = {
     "ConfigError": "netra_backend.errors",
     "NetraError": "netra_backend.errors",
     "Settings": "netra_backend.config",
+    "User": "netra_backend.server.user",
     "create_app": "netra_backend.server.app",
     "load_settings": "netra_backend.config",
 }

@@ -10,8 +10,16 @@ import tomllib
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -65,13 +73,17 @@ class Settings(BaseSettings):
     jwt_secret: SecretStr | None = None
     """The key for HS256 tokens, at least 32 bytes."""
     jwt_public_key: str | None = None
-    """The PEM public key for RS256 tokens, or ``@path`` of a file that holds it."""
+    """The PEM public key for RS256, ES256 or EdDSA tokens, or ``@path`` of a file that holds it."""
+    jwt_jwks: dict[str, str] = {}
+    """Issuers, and the URL where each publishes the keys for its tokens (JWKS)."""
     jwt_audience: str | None = None
     """If set, tokens must be for this audience."""
     jwt_issuer: str | None = None
     """If set, tokens must come from this issuer."""
     allowed_origins: tuple[str, ...] = ()
     """Origins besides the server's own that may open sockets and send commands."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Host headers, with or without port, that are answered; none means every one."""
 
     run_timeout: Seconds = 600.0
     """Seconds after which a run is ended with RUN_ERROR ``timeout``."""
@@ -106,11 +118,31 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _jwt_has_a_key(self) -> "Settings":
-        if self.auth is AuthMode.JWT and self.jwt_secret is None and self.jwt_public_key is None:
-            raise ValueError("auth = jwt needs jwt_secret (HS256) or jwt_public_key (RS256)")
+        unset = self.jwt_secret is None and self.jwt_public_key is None and not self.jwt_jwks
+        if self.auth is AuthMode.JWT and unset:
+            raise ValueError(
+                "auth = jwt needs jwt_secret (HS256), jwt_public_key (RS256, ES256, EdDSA) or "
+                "jwt_jwks (issuers and where they publish their keys)"
+            )
         if self.jwt_secret is not None and len(self.jwt_secret.get_secret_value().encode()) < 32:
             raise ValueError("jwt_secret must have at least 32 bytes (RFC 7518 section 3.2)")
         return self
+
+    @field_validator("jwt_jwks")
+    @classmethod
+    def _keys_come_over_tls(cls, urls: dict[str, str]) -> dict[str, str]:
+        """Whoever can change the answer on its way can make tokens."""
+        for url in urls.values():
+            parts = urlsplit(url)
+            local = parts.hostname in ("localhost", "127.0.0.1", "::1")
+            if not (parts.scheme == "https" or (parts.scheme == "http" and local)):
+                raise ValueError(f"{url} is no https URL")
+        return urls
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _hosts_are_compared_in_small_letters(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(host.lower() for host in hosts)
 
     @classmethod
     def settings_customise_sources(

@@ -12,10 +12,12 @@ from netra_backend.errors import ConfigError
 from netra_backend.server.auth import authenticator, dev_key
 from tests.cli.conftest import Netra
 
+pytestmark = pytest.mark.anyio
+
 SECRET = "a secret that is long enough for HS256"
 
 
-def test_a_development_token_is_what_the_server_takes(netra: Netra, tmp_path: Path) -> None:
+async def test_a_development_token_is_what_the_server_takes(netra: Netra, tmp_path: Path) -> None:
     early = netra("token", "alice", "--data-dir", str(tmp_path / "data"))
     assert early.returncode == 2
     assert "start the server there first" in early.stderr
@@ -23,11 +25,11 @@ def test_a_development_token_is_what_the_server_takes(netra: Netra, tmp_path: Pa
     dev_key(tmp_path / "data")
     done = netra("token", "alice", "--data-dir", str(tmp_path / "data"))
     assert done.returncode == 0, done.stderr
-    user = authenticator(Settings(data_dir=tmp_path / "data")).verify(done.stdout.strip())
+    user = await authenticator(Settings(data_dir=tmp_path / "data")).verify(done.stdout.strip())
     assert user.id == "alice"
 
 
-def test_a_jwt_token_has_the_configured_claims(tmp_path: Path) -> None:
+async def test_a_jwt_token_has_the_configured_claims(tmp_path: Path) -> None:
     settings = Settings(
         data_dir=tmp_path,
         auth=AuthMode.JWT,
@@ -36,7 +38,7 @@ def test_a_jwt_token_has_the_configured_claims(tmp_path: Path) -> None:
         jwt_issuer="me",
     )
     token = make_token(settings, "alice")
-    assert authenticator(settings).verify(token).id == "alice"
+    assert (await authenticator(settings).verify(token)).id == "alice"
     claims = jwt.decode(token, SECRET, algorithms=["HS256"], audience="chat", issuer="me")
     assert claims["sub"] == "alice"
 

@@ -17,8 +17,8 @@ from netra_backend.agents.loading import load_agents
 from netra_backend.config import AuthMode, Settings, load_settings
 from netra_backend.errors import ConfigError
 from netra_backend.server.app import NetraApp, create_app
-from netra_backend.server.auth import is_loopback
 from netra_backend.server.lane import Protocol
+from netra_backend.server.origin import is_loopback
 from netra_backend.stores.sqlite import SqliteStore
 
 log = logging.getLogger(__name__)

@@ -229,8 +229,21 @@ class Runs(Protocol):
         ...
 
 
-class Store(Log, Threads, Runs, Protocol):
-    """A log, its threads and its runs in one place."""
+class Tickets(Protocol):
+    """Tickets that are used up: credentials that are good for one request."""
+
+    def spend(self, ticket: str, expires_at: int, now: int) -> Awaitable[bool]:
+        """Use the ticket up; return whether nobody had before: one compare-and-set.
+
+        Of any number of concurrent calls, in all processes that share the store, exactly one
+        gets True. What was spent may be forgotten once `expires_at` has passed. StoreFailed as in
+        `Log.append`.
+        """
+        ...
+
+
+class Store(Log, Threads, Runs, Tickets, Protocol):
+    """A log, its threads, its runs and what tickets are spent in one place."""
 
     def open(self) -> Awaitable[None]:
         """Make the store usable. Raises StoreInUse, or StoreFailed naming the file."""

@@ -6,6 +6,7 @@ with the first request.
 """
 
 import asyncio
+import functools
 import logging
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -31,15 +32,17 @@ from netra_backend.config import Settings, load_settings
 from netra_backend.core.ports import Bus, Store
 from netra_backend.errors import ConfigError, ErrorCode, NetraError, Refused
 from netra_backend.server.api import Api
-from netra_backend.server.auth import authenticator, check_origin
+from netra_backend.server.auth import Hook, authenticator, kept_key
 from netra_backend.server.connection import House
 from netra_backend.server.endpoints import Endpoint, openapi
 from netra_backend.server.errors import answer_error, answer_missing, error_response
 from netra_backend.server.health import Health
 from netra_backend.server.hub import Hub
+from netra_backend.server.origin import check_host, check_origin
 from netra_backend.server.pool import Pool
 from netra_backend.server.site import HEADERS, Site
 from netra_backend.server.sse import AguiRoute, StreamBroken
+from netra_backend.server.tickets import TicketAuth
 from netra_backend.server.websocket import WebSocketRoute
 from netra_backend.stores.local_bus import LocalBus
 from netra_backend.stores.sqlite import SqliteStore
@@ -154,13 +157,16 @@ def create_app(
     settings: Settings | None = None,
     store: Store | None = None,
     bus: Bus | None = None,
+    authenticate: Hook | None = None,
 ) -> NetraApp:
     """Return the server as an ASGI application.
 
     `agents` maps names to what can be adapted to an agent: a callable ``RunAgentInput ->
     AsyncIterator[BaseEvent]``, or a framework's agent object whose extra is installed; the first
     is the default, and without any the docs agent answers. `settings` default to ``netra.toml``
-    and ``NETRA_*``, `store` to SQLite in the data directory. Raises ConfigError.
+    and ``NETRA_*``, `store` to SQLite in the data directory. `authenticate` tells who sends a
+    request, where the application around knows its users, and replaces the settings' way. Raises
+    ConfigError.
     """
     settings = settings if settings is not None else load_settings()
     store = store if store is not None else SqliteStore(settings.data_dir)
@@ -172,16 +178,27 @@ def create_app(
         limits=Limits(settings.run_timeout, settings.run_events, settings.grace_seconds),
         lease_ms=int(settings.lease_seconds * 1000),
         window=settings.coalesce_ms / 1000,
-        now=lambda: time.time_ns() // 1_000_000,
+        now=_now,
+    )
+    tickets = TicketAuth(
+        authenticator(settings, authenticate),
+        store,
+        functools.cache(lambda: kept_key(settings.data_dir / "ticket.key")),
+        _now,
     )
     pool = Pool(limit=settings.connections, per_user=settings.connections_per_user)
-    house = House(settings, authenticator(settings), store, runner, Hub(bus), pool)
+    house = House(settings, tickets, store, runner, Hub(bus), pool)
     endpoints = (
+        *tickets.endpoints(),
         *AguiRoute(house).endpoints(),
         *Api(house).endpoints(),
         *Health(house).endpoints(),
     )
     return NetraApp(house, _routes(house, endpoints))
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _adapted(agents: Mapping[str, object] | None) -> dict[str, Agent]:
@@ -213,9 +230,10 @@ def _route(house: House, endpoint: Endpoint) -> Route:
     async def call(request: Request) -> Response:
         if endpoint.open:
             return await endpoint.call(request)
+        check_host(request, house.settings.allowed_hosts)
         if request.method not in SAFE_METHODS:
             check_origin(request, house.settings.allowed_origins)
-        user = house.authenticator.user(request)
+        user = await house.authenticator.user(request)
         with jsonlog.bind(user=user.id):
             return await endpoint.call(request, user)
 

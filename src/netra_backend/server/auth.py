@@ -1,107 +1,54 @@
 """Authentication: from a request to the user who sends it.
 
 A credential comes in the Authorization header, as a subprotocol (browsers cannot set headers on
-a WebSocket), or in development as our own cookie: never in the URL. Algorithms are pinned by the
-keys that are configured; the token's own header only selects among them.
+a WebSocket), in development as our own cookie, or as a ticket: the only one that may stand in a
+URL, because it is good for one request (``server/tickets``).
 """
 
-import asyncio
 import base64
 import binascii
 import contextlib
-import ipaddress
+import inspect
 import os
 import secrets
-import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import SplitResult, urlsplit
 
 import jwt
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
-from msgspec import Struct
 from starlette.requests import HTTPConnection
 
 from netra_backend.config import AuthMode, Settings
 from netra_backend.core.frames import TOKEN_SUBPROTOCOL
-from netra_backend.core.ids import UserId, parse_id
-from netra_backend.errors import ConfigError, ErrorCode, FrameError, Refused
+from netra_backend.core.ids import UserId
+from netra_backend.errors import ConfigError, ErrorCode, Refused
+from netra_backend.server.jwks import KeySet
+from netra_backend.server.keys import Key, public_key, secret_key
+from netra_backend.server.origin import host_name, is_loopback
+from netra_backend.server.tokens import Tokens
+from netra_backend.server.user import User
 
 COOKIE = "netra_dev"
 """The cookie that signs a browser in during development."""
 
-LAST_SECOND = 253_402_300_799
-"""The end of the year 9999: a credential that ends later is treated as if it ended then."""
-
-
-class User(Struct, frozen=True):
-    """Who sends a request; `expires` is when the credential ends, in seconds since 1970."""
-
-    id: UserId
-    expires: int | None = None
-
-
-def at_expiry(user: User, act: Callable[[], object]) -> asyncio.TimerHandle | None:
-    """Call `act` when the user's credential ends; return what cancels that, None if it never does.
-
-    The wall clock counts now, the loop's from here on.
-    """
-    if user.expires is None:
-        return None
-    seconds = max(0.0, user.expires - time.time())
-    return asyncio.get_running_loop().call_later(seconds, act)
+Hook = Callable[[HTTPConnection], User | Awaitable[User | None] | None]
+"""An application's own way to tell its users apart: who sends the request, or None."""
 
 
 class Authenticator(Protocol):
     """Tells users apart. Both methods raise Refused, ``unauthenticated`` or ``forbidden``."""
 
-    def user(self, request: HTTPConnection) -> User:
+    async def user(self, request: HTTPConnection) -> User:
         """Return who sends `request`."""
         ...
 
-    def verify(self, token: str) -> User:
+    async def verify(self, token: str) -> User:
         """Return whose token this is."""
         ...
 
-    def signs_in(self, request: HTTPConnection) -> str | None:
+    async def signs_in(self, request: HTTPConnection) -> str | None:
         """Return the cookie value that makes a new visitor a user, or None if that is not ours."""
         ...
-
-
-class Tokens:
-    """JSON Web Tokens, verified with pinned algorithms (RFC 7519, RFC 8725 section 3.1)."""
-
-    def __init__(
-        self, keys: dict[str, str], *, audience: str | None = None, issuer: str | None = None
-    ) -> None:
-        self._keys = keys
-        self._audience = audience
-        self._issuer = issuer
-
-    def verify(self, token: str, *, require_expiry: bool = True) -> User:
-        """Return whose token this is. Raises Refused (``unauthenticated``) without its text."""
-        try:
-            algorithm = jwt.get_unverified_header(token).get("alg")
-            if not isinstance(algorithm, str) or algorithm not in self._keys:
-                raise jwt.InvalidAlgorithmError("this algorithm is not configured")
-            claims = jwt.decode(
-                token,
-                self._keys[algorithm],
-                algorithms=[algorithm],
-                audience=self._audience,
-                issuer=self._issuer,
-                options={
-                    "require": ["sub", "exp"] if require_expiry else ["sub"],
-                    "verify_aud": self._audience is not None,
-                },
-            )
-            return User(UserId(parse_id("sub", claims["sub"])), _seconds(claims.get("exp")))
-        except jwt.ExpiredSignatureError as error:
-            raise Refused(ErrorCode.UNAUTHENTICATED, "the token has expired") from error
-        except (jwt.PyJWTError, FrameError) as error:
-            raise Refused(ErrorCode.UNAUTHENTICATED, "the token is not valid") from error
 
 
 class JwtAuth:
@@ -110,16 +57,43 @@ class JwtAuth:
     def __init__(self, tokens: Tokens) -> None:
         self._tokens = tokens
 
-    def user(self, request: HTTPConnection) -> User:
+    async def user(self, request: HTTPConnection) -> User:
         token = presented_token(request)
         if token is None:
             raise Refused(ErrorCode.UNAUTHENTICATED)
-        return self.verify(token)
+        return await self.verify(token)
 
-    def verify(self, token: str) -> User:
-        return self._tokens.verify(token)
+    async def verify(self, token: str) -> User:
+        return await self._tokens.verify(token)
 
-    def signs_in(self, request: HTTPConnection) -> str | None:
+    async def signs_in(self, request: HTTPConnection) -> str | None:
+        return None
+
+
+class HookAuth:
+    """``create_app(authenticate=…)``: the application in which Netra lives knows its users.
+
+    The token of an ``auth`` frame is shown to the hook in the Authorization header of a request
+    that has nothing else.
+    """
+
+    def __init__(self, hook: Hook) -> None:
+        self._hook = hook
+
+    async def user(self, request: HTTPConnection) -> User:
+        found = self._hook(request)
+        user = await found if inspect.isawaitable(found) else found
+        if user is None:
+            raise Refused(ErrorCode.UNAUTHENTICATED)
+        if not isinstance(user, User):
+            raise TypeError(f"authenticate returned {type(user).__qualname__}, not a User or None")
+        return user
+
+    async def verify(self, token: str) -> User:
+        headers = [(b"authorization", f"Bearer {token}".encode())]
+        return await self.user(HTTPConnection({"type": "websocket", "headers": headers}))
+
+    async def signs_in(self, request: HTTPConnection) -> str | None:
         return None
 
 
@@ -132,9 +106,9 @@ class DevAuth:
 
     def __init__(self, key: str) -> None:
         self._key = key
-        self._tokens = Tokens({"HS256": key})
+        self._tokens = Tokens([secret_key(key)])
 
-    def user(self, request: HTTPConnection) -> User:
+    async def user(self, request: HTTPConnection) -> User:
         self._check_local(request)
         token = presented_token(request) or request.cookies.get(COOKIE)
         if token is None:
@@ -142,15 +116,15 @@ class DevAuth:
                 ErrorCode.UNAUTHENTICATED,
                 "open the chat page in this browser first, or send a token from `netra token`",
             )
-        return self.verify(token)
+        return await self.verify(token)
 
-    def verify(self, token: str) -> User:
-        return self._tokens.verify(token, require_expiry=False)
+    async def verify(self, token: str) -> User:
+        return await self._tokens.verify(token, require_expiry=False)
 
-    def signs_in(self, request: HTTPConnection) -> str | None:
+    async def signs_in(self, request: HTTPConnection) -> str | None:
         """Return a cookie for a new user, unless the request has a valid one."""
         try:
-            self.user(request)
+            await self.user(request)
         except Refused as refusal:
             if refusal.code is ErrorCode.FORBIDDEN:
                 raise
@@ -164,29 +138,63 @@ class DevAuth:
     @staticmethod
     def _check_local(request: HTTPConnection) -> None:
         client = request.client.host if request.client else ""
-        host = _split(f"//{request.headers.get('host', '')}")
-        if host is None or not (is_loopback(client) and is_loopback(host.hostname or "")):
+        host = host_name(request.headers.get("host", ""))
+        if not (is_loopback(client) and is_loopback(host)):
             raise Refused(
                 ErrorCode.FORBIDDEN,
                 "NETRA_AUTH=dev answers only on loopback; set NETRA_AUTH=jwt for other addresses",
             )
 
 
-def authenticator(settings: Settings) -> JwtAuth | DevAuth:
-    """Return the authenticator that the settings ask for. Raises ConfigError."""
+def authenticator(settings: Settings, hook: Hook | None = None) -> Authenticator:
+    """Return the authenticator that the settings ask for; a `hook` replaces it.
+
+    Raises ConfigError.
+    """
+    if hook is not None:
+        return HookAuth(hook)
     if settings.auth is AuthMode.DEV:
         return DevAuth(dev_key(settings.data_dir))
-    keys: dict[str, str] = {}
+    return JwtAuth(
+        Tokens(
+            _keys(settings),
+            published={issuer: KeySet(url) for issuer, url in settings.jwt_jwks.items()},
+            audience=settings.jwt_audience,
+            issuer=settings.jwt_issuer,
+        )
+    )
+
+
+def _keys(settings: Settings) -> list[Key]:
+    """Return the keys that stand in the settings. Raises ConfigError."""
+    keys: list[Key] = []
     if settings.jwt_secret is not None:
-        keys["HS256"] = settings.jwt_secret.get_secret_value()
+        keys.append(secret_key(settings.jwt_secret.get_secret_value()))
     if settings.jwt_public_key is not None:
-        keys["RS256"] = _pem(settings.jwt_public_key)
-    return JwtAuth(Tokens(keys, audience=settings.jwt_audience, issuer=settings.jwt_issuer))
+        keys.append(public_key(_text(settings.jwt_public_key)))
+    return keys
+
+
+def _text(value: str) -> str:
+    """Return the setting, or the text of the file that it names as ``@path``."""
+    if not value.startswith("@"):
+        return value
+    try:
+        return Path(value[1:]).read_text(encoding="ascii")
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"jwt_public_key cannot be read: {error}") from error
 
 
 def dev_key(data_dir: Path) -> str:
     """Return the development key of the data directory, made when there is none."""
-    path = data_dir / "dev.key"
+    return kept_key(data_dir / "dev.key")
+
+
+def kept_key(path: Path) -> str:
+    """Return the secret in the file, made when there is none, for its owner only.
+
+    Raises ConfigError.
+    """
     try:
         return _kept_key(path)
     except OSError as error:
@@ -222,58 +230,8 @@ def presented_token(request: HTTPConnection) -> str | None:
     return None
 
 
-def check_origin(request: HTTPConnection, allowed: tuple[str, ...]) -> None:
-    """Raise Refused (``forbidden``) if a page of another origin sends the request.
-
-    Browsers send Origin with every WebSocket handshake and every unsafe request; what sends none
-    is no browser. Compared with the Host header: the URL's scheme is unknown behind a proxy.
-    """
-    origin = request.headers.get("origin")
-    if origin is None or origin in allowed:
-        return
-    parts = _split(origin)
-    host = request.headers.get("host")
-    if parts is None or parts.scheme not in ("http", "https") or parts.netloc != host:
-        raise Refused(ErrorCode.FORBIDDEN, "requests from this origin are not allowed")
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether `host` (a name or an address) is this machine's loopback."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _split(url: str) -> SplitResult | None:
-    """Return the parts of a URL that a client sent, or None if it is none."""
-    try:
-        return urlsplit(url)
-    except ValueError:
-        return None
-
-
-def _seconds(claim: float | str | None) -> int | None:
-    """Return a NumericDate as whole seconds: it may have a fraction (RFC 7519 section 2)."""
-    return None if claim is None else min(int(claim), LAST_SECOND)
-
-
 def _decoded(text: str) -> str:
     try:
         return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode("ascii")
     except (binascii.Error, UnicodeDecodeError, ValueError) as error:
         raise Refused(ErrorCode.UNAUTHENTICATED, "the token is not base64url") from error
-
-
-def _pem(value: str) -> str:
-    """Return the RSA public key that the setting holds or names. Raises ConfigError."""
-    try:
-        pem = Path(value[1:]).read_text(encoding="ascii") if value.startswith("@") else value
-        is_rsa = isinstance(load_pem_public_key(pem.encode()), RSAPublicKey)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"jwt_public_key cannot be read: {error}") from error
-    if not is_rsa:
-        raise ConfigError("jwt_public_key is no RSA key, which RS256 needs")
-    return pem

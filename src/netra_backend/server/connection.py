@@ -51,11 +51,12 @@ from netra_backend.core.session import (
 )
 from netra_backend.errors import CloseCode, ErrorCode, FrameError, NetraError, Refused, StoreError
 from netra_backend.server import metrics
-from netra_backend.server.auth import Authenticator, User, at_expiry
+from netra_backend.server.auth import Authenticator
 from netra_backend.server.follower import ThreadFollower
 from netra_backend.server.hub import Hub
 from netra_backend.server.lane import Lane, LaneClosed, turn
 from netra_backend.server.pool import Pool
+from netra_backend.server.user import User, at_expiry
 
 log = logging.getLogger(__name__)
 
@@ -285,7 +286,7 @@ class Connection:
         )
 
     async def _refresh(self, effect: Refresh) -> None:
-        user = self._house.authenticator.verify(effect.token)
+        user = await self._house.authenticator.verify(effect.token)
         if user.id != self.user:
             self._send(refused(Refused(ErrorCode.FORBIDDEN), effect.request))
             await self._perform(self._session.close(CloseCode.WRONG_USER))

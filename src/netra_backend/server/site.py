@@ -46,7 +46,7 @@ class Site:
 
     async def _index(self, request: Request) -> Response:
         """Return the chat page; in development, sign a new visitor in."""
-        value = self._authenticator.signs_in(request)
+        value = await self._authenticator.signs_in(request)
         response = FileResponse(PAGE / "index.html", headers={"Cache-Control": "no-cache"})
         if value is not None:
             # Without a path it is for what is beside the page and below, as the browser sees the

@@ -22,12 +22,12 @@ from netra_backend.core.ids import UserId, parse_id
 from netra_backend.core.positions import Position, parse_position
 from netra_backend.core.run import Run
 from netra_backend.errors import CloseCode, ErrorCode, Refused
-from netra_backend.server.auth import User, at_expiry
 from netra_backend.server.batch import Batch
 from netra_backend.server.connection import House
 from netra_backend.server.endpoints import Endpoint, read_body
 from netra_backend.server.follower import ThreadFollower
 from netra_backend.server.lane import LaneClosed
+from netra_backend.server.user import User, at_expiry
 
 log = logging.getLogger(__name__)
 

@@ -14,10 +14,11 @@ from netra_backend import jsonlog
 from netra_backend.core.frames import SUBPROTOCOL
 from netra_backend.core.ids import new_id
 from netra_backend.errors import CLOSES, ERRORS, ErrorCode, Refused
-from netra_backend.server.auth import User, check_origin
 from netra_backend.server.connection import Connection, House
 from netra_backend.server.errors import error_body
 from netra_backend.server.lane import LaneClosed, lane_for
+from netra_backend.server.origin import check_host, check_origin
+from netra_backend.server.user import User
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ class WebSocketRoute:
     async def connect(self, websocket: WebSocket) -> None:
         """Serve one client: the border around one connection."""
         try:
-            user = self._admit(websocket)
+            user = await self._admit(websocket)
         except Refused as refusal:
             await _deny(websocket, refusal)
             return
@@ -69,10 +70,11 @@ class WebSocketRoute:
             await connection.lost()
             log.info("disconnected", extra=_info(websocket))
 
-    def _admit(self, websocket: WebSocket) -> User:
+    async def _admit(self, websocket: WebSocket) -> User:
         """Return who connects. Raises Refused."""
+        check_host(websocket, self._house.settings.allowed_hosts)
         check_origin(websocket, self._house.settings.allowed_origins)
-        user = self._house.authenticator.user(websocket)
+        user = await self._house.authenticator.user(websocket)
         if SUBPROTOCOL not in websocket.scope["subprotocols"]:
             raise Refused(ErrorCode.BAD_FRAME, f"ask for the subprotocol {SUBPROTOCOL}")
         return user

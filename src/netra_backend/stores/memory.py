@@ -59,6 +59,7 @@ class MemoryStore:
         self._threads: dict[ThreadKey, _Thread] = {}
         self._runs: dict[RunKey, Run] = {}
         self._leases: dict[RunKey, Lease] = {}
+        self._spent: dict[str, int] = {}
         self._fence = 0
         # Another process had other epochs: what it forgot must not look like this one's history.
         self._epoch = time.time_ns() // 1_000_000
@@ -196,6 +197,14 @@ class MemoryStore:
             else:
                 self._leases[lease.run] = replace(held, expires_at=expires_at)
         return frozenset(lost)
+
+    async def spend(self, ticket: str, expires_at: int, now: int) -> bool:
+        """Note that the ticket is used."""
+        self._spent = {id: end for id, end in self._spent.items() if end > now}
+        if ticket in self._spent:
+            return False
+        self._spent[ticket] = expires_at
+        return True
 
     async def orphans(self, now: int) -> list[Run]:
         """Return the runs whose lease has expired. Runs are kept in the order of creation."""

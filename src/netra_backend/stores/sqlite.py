@@ -150,6 +150,10 @@ class SqliteStore:
         batch = tuple(leases)
         return await self._writer.submit(lambda ledger: ledger.renew(batch, expires_at))
 
+    async def spend(self, ticket: str, expires_at: int, now: int) -> bool:
+        """Use a ticket up; see `Tickets.spend`."""
+        return await self._writer.submit(lambda ledger: ledger.spend(ticket, expires_at, now))
+
     async def orphans(self, now: int) -> Sequence[Run]:
         """Return the runs that nobody executes; see `Runs.orphans`."""
         return await self._readers.run(lambda db: queries.list_orphans(db, now, self._dead_fence))

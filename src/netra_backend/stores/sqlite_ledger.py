@@ -318,6 +318,15 @@ class Ledger:
             ),
         )  # fmt: skip
 
+    def spend(self, ticket: str, expires_at: int, now: int) -> bool:
+        """Note that the ticket is used; see `Tickets.spend`."""
+        with self._operation():
+            self._execute("DELETE FROM spent_tickets WHERE expires_at <= ?", (now,))
+            spent = self._execute(
+                "INSERT OR IGNORE INTO spent_tickets VALUES (?, ?)", (ticket, expires_at)
+            )
+        return spent.rowcount == 1
+
     def renew(self, leases: Sequence[Lease], expires_at: int) -> frozenset[RunKey]:
         """Extend the leases that are held; see `Runs.renew`."""
         held, lost = [], set()

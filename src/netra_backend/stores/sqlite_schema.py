@@ -91,6 +91,13 @@ MIGRATIONS = (
     CREATE INDEX undelivered_interrupts ON interrupts (id)
         WHERE decided_by IS NOT NULL AND resumed_by IS NULL;
     """,
+    """
+    CREATE TABLE spent_tickets (
+        id TEXT PRIMARY KEY,
+        expires_at INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX expired_tickets ON spent_tickets (expires_at);
+    """,
 )
 
 

@@ -38,9 +38,10 @@ from netra_backend.testing.scenario import (
     start,
 )
 from netra_backend.testing.threads_contract import ThreadsContract
+from netra_backend.testing.tickets_contract import TicketsContract
 
 
-class LogContract(ThreadsContract, RunsContract, InterruptsContract):
+class LogContract(ThreadsContract, RunsContract, InterruptsContract, TicketsContract):
     """Subclass it, say in `make_store` which store, and let pytest find the subclass."""
 
     @scenario

@@ -1,0 +1,58 @@
+"""Where a request comes from and which name it asks for: pages of strangers get nothing."""
+
+import ipaddress
+from urllib.parse import SplitResult, urlsplit
+
+from starlette.requests import HTTPConnection
+
+from netra_backend.errors import ErrorCode, Refused
+
+
+def check_origin(request: HTTPConnection, allowed: tuple[str, ...]) -> None:
+    """Raise Refused (``forbidden``) if a page of another origin sends the request.
+
+    Browsers send Origin with every WebSocket handshake and every unsafe request; what sends none
+    is no browser. Compared with the Host header: the URL's scheme is unknown behind a proxy.
+    """
+    origin = request.headers.get("origin")
+    if origin is None or origin in allowed:
+        return
+    parts = split(origin)
+    host = request.headers.get("host")
+    if parts is None or parts.scheme not in ("http", "https") or parts.netloc != host:
+        raise Refused(ErrorCode.FORBIDDEN, "requests from this origin are not allowed")
+
+
+def check_host(request: HTTPConnection, allowed: tuple[str, ...]) -> None:
+    """Raise Refused (``forbidden``) if the Host header is none of `allowed`; empty allows all.
+
+    An allowed name without a port allows every port. A page that has made its own name resolve to
+    this server (DNS rebinding) is of the same origin as far as `check_origin` can see.
+    """
+    host = request.headers.get("host", "")
+    if allowed and host.lower() not in allowed and host_name(host) not in allowed:
+        raise Refused(ErrorCode.FORBIDDEN, "the server does not answer to this Host")
+
+
+def host_name(host: str) -> str:
+    """Return the name or address in a Host header, in small letters; empty if there is none."""
+    parts = split(f"//{host}")
+    return (parts.hostname or "") if parts is not None else ""
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether `host` (a name or an address) is this machine's loopback."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def split(url: str) -> SplitResult | None:
+    """Return the parts of a URL that a client sent, or None if it is none."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return None

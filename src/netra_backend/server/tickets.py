@@ -1,0 +1,117 @@
+"""Tickets: credentials for one request within 30 seconds, the only ones that may stand in a URL.
+
+A browser cannot set headers on a WebSocket or an EventSource, and what stands in a URL ends up in
+logs: so the page asks for a ticket with its real credential, and the ticket is used up at once.
+"""
+
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+import jwt
+from msgspec import Struct
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import Response
+
+from netra_backend.core.ids import UserId, new_id
+from netra_backend.core.ports import Tickets
+from netra_backend.errors import ErrorCode, Refused
+from netra_backend.server.auth import Authenticator
+from netra_backend.server.endpoints import Endpoint, answer
+from netra_backend.server.user import User
+
+SECONDS = 30
+"""How long a ticket is good."""
+PARAMETER = "ticket"
+_AUDIENCE = "netra ticket"
+
+
+class TicketView(Struct, frozen=True):
+    """A ticket, and for how many seconds it is good."""
+
+    ticket: str
+    expires_in: int
+
+
+class TicketAuth:
+    """Takes tickets where they may stand, and asks `inner` about every other request.
+
+    A socket that a ticket opened ends with the credential with which the ticket was asked for.
+    `key` signs tickets; processes that share a store share it. `now` is the time in milliseconds
+    since 1970.
+    """
+
+    def __init__(
+        self, inner: Authenticator, store: Tickets, key: Callable[[], str], now: Callable[[], int]
+    ) -> None:
+        self._inner = inner
+        self._store = store
+        self._key = key
+        self._now = now
+
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Return the operation for the table of endpoints."""
+        return (
+            Endpoint(
+                "POST",
+                "/auth/ticket",
+                self.issue_ticket,
+                "Issue a ticket: a credential for one socket or stream, as `?ticket=` in its URL.",
+                result=TicketView,
+                status=201,
+            ),
+        )
+
+    async def issue_ticket(self, request: Request, user: User) -> Response:
+        view = TicketView(self.issue(user), SECONDS)
+        issued = answer(view, 201)
+        issued.headers["Cache-Control"] = "no-store"
+        return issued
+
+    def issue(self, user: User) -> str:
+        """Return a ticket for `user`."""
+        claims = {
+            "sub": user.id,
+            "aud": _AUDIENCE,
+            "exp": self._now() // 1_000 + SECONDS,
+            "jti": new_id("ticket"),
+            "until": user.expires,
+        }
+        return jwt.encode(claims, self._key(), algorithm="HS256")
+
+    async def user(self, request: HTTPConnection) -> User:
+        ticket = request.query_params.get(PARAMETER)
+        if ticket is None or not _may_have_ticket(request):
+            return await self._inner.user(request)
+        return await self._redeem(ticket)
+
+    async def verify(self, token: str) -> User:
+        return await self._inner.verify(token)
+
+    async def signs_in(self, request: HTTPConnection) -> str | None:
+        return await self._inner.signs_in(request)
+
+    async def _redeem(self, ticket: str) -> User:
+        try:
+            claims: dict[str, Any] = jwt.decode(
+                ticket,
+                self._key(),
+                algorithms=["HS256"],
+                audience=_AUDIENCE,
+                options={"require": ["sub", "exp", "jti"]},
+            )
+        except (jwt.PyJWTError, RecursionError) as error:
+            raise Refused(ErrorCode.UNAUTHENTICATED, "the ticket is not valid") from error
+        if not await self._store.spend(claims["jti"], claims["exp"] * 1_000, self._now()):
+            raise Refused(ErrorCode.UNAUTHENTICATED, "the ticket was used before")
+        return User(UserId(claims["sub"]), claims["until"])
+
+
+def new_key() -> str:
+    """Return a fresh key for tickets."""
+    return secrets.token_hex(32)
+
+
+def _may_have_ticket(request: HTTPConnection) -> bool:
+    """A ticket opens a socket or reads a stream; it commands nothing."""
+    return request.scope["type"] == "websocket" or request.scope.get("method") == "GET"

@@ -1,0 +1,88 @@
+"""Tokens: JSON Web Tokens, and what makes one believable (RFC 7519, RFC 8725)."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jwt
+
+from netra_backend.core.ids import UserId, parse_id
+from netra_backend.errors import ErrorCode, FrameError, Refused
+from netra_backend.server.jwks import KeySet
+from netra_backend.server.keys import Key
+from netra_backend.server.user import User
+
+LAST_SECOND = 253_402_300_799
+"""The end of the year 9999: a credential that ends later is treated as if it ended then."""
+
+
+class Tokens:
+    """Verifies tokens with keys that are configured, each good for its own algorithm only.
+
+    A token of an issuer in `published` is verified with the keys which that issuer publishes;
+    every other with `keys`. What else a token's header says about keys (``jwk``, ``jku``,
+    ``x5u``, ``x5c``) is not looked at, and one that lists ``crit`` is refused: we know no such
+    extension.
+    """
+
+    def __init__(
+        self,
+        keys: Sequence[Key],
+        *,
+        published: Mapping[str, KeySet] | None = None,
+        audience: str | None = None,
+        issuer: str | None = None,
+    ) -> None:
+        self._keys = {key.algorithm: key for key in keys}
+        self._published = published or {}
+        self._audience = audience
+        self._issuer = issuer
+
+    async def verify(self, token: str, *, require_expiry: bool = True) -> User:
+        """Return whose token this is. Raises Refused (``unauthenticated``) without its text."""
+        try:
+            key, issuer = await self._choose(token)
+            claims = jwt.decode(
+                token,
+                key.value,
+                algorithms=[key.algorithm],
+                audience=self._audience,
+                issuer=issuer,
+                options={
+                    "require": ["sub", "exp"] if require_expiry else ["sub"],
+                    "verify_aud": self._audience is not None,
+                },
+            )
+            return User(UserId(parse_id("sub", claims["sub"])), _seconds(claims.get("exp")))
+        except jwt.ExpiredSignatureError as error:
+            raise Refused(ErrorCode.UNAUTHENTICATED, "the token has expired") from error
+        except (jwt.PyJWTError, FrameError, RecursionError) as error:
+            raise Refused(ErrorCode.UNAUTHENTICATED, "the token is not valid") from error
+
+    async def _choose(self, token: str) -> tuple[Key, str | None]:
+        """Return the key for the token, and the issuer it must then be from. Raises PyJWTError."""
+        header = jwt.get_unverified_header(token)
+        algorithm = header.get("alg")
+        if not isinstance(algorithm, str) or "crit" in header:
+            raise jwt.InvalidAlgorithmError("no algorithm, or an extension that is not known")
+        claimed = self._claimed_issuer(token)
+        published = self._published.get(claimed)
+        if published is None:
+            key, issuer = self._keys.get(algorithm), self._issuer
+        else:
+            key, issuer = await published.find(header.get("kid"), algorithm), claimed
+        if key is None:
+            raise jwt.InvalidAlgorithmError("there is no such key, or not for this algorithm")
+        return key, issuer
+
+    def _claimed_issuer(self, token: str) -> str:
+        """Return who the token says has issued it: which keys to try, nothing more."""
+        if not self._published:
+            return ""
+        claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
+        issuer = claims.get("iss")
+        return issuer if isinstance(issuer, str) else ""
+
+
+def _seconds(claim: float | str | None) -> int | None:
+    """Return a NumericDate as whole seconds: it may have a fraction (RFC 7519 section 2)."""
+    return None if claim is None else min(int(claim), LAST_SECOND)

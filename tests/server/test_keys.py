@@ -1,0 +1,69 @@
+"""Keys: which ones can be configured, and what each is good for."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from netra_backend.config import Settings
+from netra_backend.errors import ConfigError, Refused
+from netra_backend.server.auth import authenticator
+from netra_backend.server.keys import public_key
+from tests.server.issuer import KINDS, Issuer, claims_of, signed_by_hand
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize("algorithm", list(KINDS))
+async def test_the_kind_of_a_key_is_its_algorithm(algorithm: str) -> None:
+    issuer = Issuer(algorithm)
+    auth = authenticator(Settings(auth="jwt", jwt_public_key=issuer.public))
+
+    assert public_key(issuer.public).algorithm == algorithm
+    assert (await auth.verify(issuer.token())).id == "alice"
+    for other in KINDS:
+        with pytest.raises(Refused):
+            await auth.verify(Issuer(other).token())
+    with pytest.raises(Refused):
+        await auth.verify(signed_by_hand({"alg": "HS256"}, claims_of(), issuer.public.encode()))
+
+
+async def test_a_public_key_may_come_from_a_file(tmp_path: Path) -> None:
+    issuer = Issuer()
+    file = tmp_path / "key.pem"
+    file.write_text(issuer.public)
+
+    auth = authenticator(Settings(auth="jwt", jwt_public_key=f"@{file}"))
+
+    assert (await auth.verify(issuer.token())).id == "alice"
+
+
+def pem(key: Any) -> str:
+    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
+
+@pytest.mark.parametrize(
+    "kind", ["garbage", "empty", "private", "elliptic", "short", "ed448", "dsa", "absent", "binary"]
+)
+def test_a_key_that_cannot_be_used_is_refused_at_the_start(tmp_path: Path, kind: str) -> None:
+    issuer = Issuer()
+    binary = tmp_path / "binary.pem"
+    binary.write_bytes(b"\xff\x00")
+    value = {
+        "garbage": "hello",
+        "empty": "",
+        "private": issuer.private,
+        "elliptic": pem(ec.generate_private_key(ec.SECP384R1())),
+        "short": pem(rsa.generate_private_key(65537, 1024)),  # noqa: S505 - that is the point
+        "ed448": pem(ed448.Ed448PrivateKey.generate()),
+        "dsa": pem(dsa.generate_private_key(2048)),
+        "absent": f"@{tmp_path / 'absent.pem'}",
+        "binary": f"@{binary}",
+    }[kind]
+
+    with pytest.raises(ConfigError, match="jwt_public_key") as error:
+        authenticator(Settings(auth="jwt", jwt_public_key=value))
+
+    assert issuer.private[30:80] not in str(error.value)

@@ -1,0 +1,179 @@
+"""Tokens, as somebody who tries to forge one sees them."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from netra_backend.config import Settings
+from netra_backend.errors import ErrorCode, Refused
+from netra_backend.server.auth import Authenticator, authenticator
+from netra_backend.stores.memory import MemoryStore
+from netra_backend.testing.scripted_agent import ScriptedAgent, answer
+from tests.client import client
+from tests.live import live
+from tests.server.issuer import SECRET, Issuer, claims_of, encoded, hs256, signed_by_hand
+
+pytestmark = pytest.mark.anyio
+
+AGENTS = {"agent": ScriptedAgent(answer("hi"))}
+
+
+@pytest.fixture(scope="module")
+def issuer() -> Issuer:
+    return Issuer()
+
+
+def forgeries(issuer: Issuer) -> dict[str, str]:
+    """Return tokens that a server with the HS256 secret and the RS256 key must refuse."""
+    good = hs256()
+    head, body, signature = good.split(".")
+    other = Issuer()
+    now = int(time.time())
+    numbers = issuer.key.public_key().public_numbers()
+    embedded = {
+        "kty": "RSA",
+        "e": encoded(numbers.e.to_bytes(3, "big")),
+        "n": encoded(other.key.public_key().public_numbers().n.to_bytes(256, "big")),
+    }
+    elliptic = ec.generate_private_key(ec.SECP256R1())
+    return {
+        "no signature": f"{head}.{body}.",
+        "alg none": f"{encoded({'alg': 'none', 'typ': 'JWT'})}.{body}.",
+        "alg None": f"{encoded({'alg': 'None'})}.{body}.{signature}",
+        "no alg": f"{encoded({'typ': 'JWT'})}.{body}.{signature}",
+        "alg is a list": f"{encoded({'alg': ['HS256']})}.{body}.{signature}",
+        "alg is an object": f"{encoded({'alg': {}})}.{body}.{signature}",
+        "alg is a number": f"{encoded({'alg': 256})}.{body}.{signature}",
+        "a header that is a list": f"{encoded(['HS256'])}.{body}.{signature}",
+        "a header nested without end": f"{encoded(b'[' * 100_000)}.{body}.{signature}",
+        "HS512 with the right secret": jwt.encode(claims_of(), SECRET * 2, algorithm="HS512"),
+        "HS256 signed with the public key": signed_by_hand(
+            {"alg": "HS256"}, claims_of(), issuer.public.encode()
+        ),
+        "RS256 over an HMAC": signed_by_hand({"alg": "RS256"}, claims_of(), SECRET.encode()),
+        "RS256 of another key": other.token(),
+        "an embedded key": jwt.encode(
+            claims_of(), other.private, algorithm="RS256", headers={"jwk": embedded}
+        ),
+        "a key from elsewhere": jwt.encode(
+            claims_of(), other.private, algorithm="RS256", headers={"jku": "http://127.0.0.1/k"}
+        ),
+        "PS256": jwt.encode(claims_of(), issuer.private, algorithm="PS256"),
+        "ES256": jwt.encode(claims_of(), elliptic, algorithm="ES256"),
+        "a critical header we do not know": hs256(headers={"crit": ["x"], "x": 1}),
+        "a wrong secret": hs256(key=SECRET[::-1]),
+        "an empty secret": signed_by_hand({"alg": "HS256"}, claims_of(), b""),
+        "another user's claims": f"{head}.{encoded(claims_of(sub='mallory'))}.{signature}",
+        "a changed signature": f"{head}.{body}.{signature[::-1]}",
+        "expired": hs256(exp=now - 1),
+        "without an end": hs256(exp=None),
+        "an end of null": signed_by_hand(
+            {"alg": "HS256"}, {"sub": "alice", "exp": None}, SECRET.encode()
+        ),
+        "an end that is a list": hs256(exp=[now + 600]),
+        "an end that never comes": signed_by_hand(
+            {"alg": "HS256"}, b'{"sub":"alice","exp":Infinity}', SECRET.encode()
+        ),
+        "not valid yet": hs256(nbf=now + 600),
+        "without a subject": hs256(sub=None),
+        "a subject that is no id": hs256(sub="../bob"),
+        "an empty subject": hs256(sub=""),
+        "a subject that is a number": signed_by_hand(
+            {"alg": "HS256"}, claims_of(sub=7), SECRET.encode()
+        ),
+        "a subject of 129 characters": hs256(sub="a" * 129),
+        "claims nested without end": signed_by_hand(
+            {"alg": "HS256"}, b"[" * 100_000, SECRET.encode()
+        ),
+        "claims that are a list": signed_by_hand({"alg": "HS256"}, ["alice"], SECRET.encode()),
+        "encrypted": f"{encoded({'alg': 'dir', 'enc': 'A128GCM'})}..{body}.{body}.{signature}",
+        "one part": head,
+        "two parts": f"{head}.{body}",
+        "four parts": f"{good}.{signature}",
+        "dots": "..",
+        "no base64": "a!.b!.c!",
+        "not ASCII": "ä.ö.ü",
+        "huge": f"{head}.{'A' * 500_000}.{signature}",
+    }
+
+
+async def outcome(auth: Authenticator, token: str) -> str:
+    """Return what the token is answered with; its text is never part of it."""
+    try:
+        return f"accepted as {(await auth.verify(token)).id}"
+    except Refused as refusal:
+        quoted = token in refusal.message and token.strip(".")
+        return "quoted" if quoted else refusal.code.value
+
+
+async def test_a_forged_token_is_refused(issuer: Issuer) -> None:
+    settings = Settings(auth="jwt", jwt_secret=SECRET, jwt_public_key=issuer.public)
+    auth = authenticator(settings)
+    outcomes = {name: await outcome(auth, token) for name, token in forgeries(issuer).items()}
+
+    assert {name for name, said in outcomes.items() if said != "unauthenticated"} == set()
+    assert await outcome(auth, hs256()) == "accepted as alice"
+    assert await outcome(auth, issuer.token()) == "accepted as alice"
+
+
+@pytest.mark.parametrize(
+    ("settings", "claims", "good"),
+    [
+        ({"jwt_audience": "netra"}, {"aud": "netra"}, True),
+        ({"jwt_audience": "netra"}, {"aud": ["other", "netra"]}, True),
+        ({"jwt_audience": "netra"}, {"aud": "other"}, False),
+        ({"jwt_audience": "netra"}, {"aud": []}, False),
+        ({"jwt_audience": "netra"}, {}, False),
+        ({"jwt_issuer": "us"}, {"iss": "us"}, True),
+        ({"jwt_issuer": "us"}, {"iss": "them"}, False),
+        ({"jwt_issuer": "us"}, {}, False),
+        ({}, {"aud": "whoever", "iss": "whoever"}, True),
+    ],
+)
+async def test_audience_and_issuer_are_checked_where_they_are_set(
+    issuer: Issuer, settings: dict[str, str], claims: dict[str, Any], good: bool
+) -> None:
+    both = Settings(auth="jwt", jwt_secret=SECRET, jwt_public_key=issuer.public, **settings)
+    for token in (hs256(**claims), issuer.token(**claims)):
+        if good:
+            assert (await authenticator(both).verify(token)).id == "alice"
+            continue
+        with pytest.raises(Refused) as refusal:
+            await authenticator(both).verify(token)
+        assert refusal.value.code is ErrorCode.UNAUTHENTICATED
+
+
+async def test_only_the_algorithm_of_a_configured_key_is_taken(issuer: Issuer) -> None:
+    only_secret = authenticator(Settings(auth="jwt", jwt_secret=SECRET))
+    only_key = authenticator(Settings(auth="jwt", jwt_public_key=issuer.public))
+
+    assert (await only_secret.verify(hs256())).id == "alice"
+    assert (await only_key.verify(issuer.token())).id == "alice"
+    for auth, token in ((only_secret, issuer.token()), (only_key, hs256())):
+        with pytest.raises(Refused):
+            await auth.verify(token)
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"),
+    [(2_000_000_000, 2_000_000_000), (2_000_000_000.9, 2_000_000_000), (10**30, 253_402_300_799)],
+)
+async def test_an_end_may_have_a_fraction_or_be_far_away(given: float, seconds: int) -> None:
+    user = await authenticator(Settings(auth="jwt", jwt_secret=SECRET)).verify(hs256(exp=given))
+
+    assert user.expires == seconds
+    assert type(user.expires) is int
+
+
+@pytest.mark.parametrize("exp", [2_000_000_000.9, "2000000000", 10**30])
+async def test_any_legal_end_opens_a_socket(tmp_path: Path, exp: Any) -> None:
+    async with (
+        live(AGENTS, tmp_path, store=MemoryStore(), auth="jwt", jwt_secret=SECRET) as server,
+        client(server.socket_url, hs256(exp=exp)) as alice,
+    ):
+        assert alice.ready["user"] == "alice"
+        assert isinstance(alice.ready["expires"], int)
