@@ -25,6 +25,7 @@ UNMIRRORED = {
     "testing/interrupts_contract.py": "a part of LogContract",
     "testing/runs_contract.py": "a part of LogContract",
     "testing/threads_contract.py": "a part of LogContract",
+    "testing/tickets_contract.py": "a part of LogContract",
     "testing/scenario.py": "what the parts of LogContract share",
 }
 """Modules without a test file of their own, and where they are tested instead."""

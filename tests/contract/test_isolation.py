@@ -220,6 +220,7 @@ async def test_every_operation_is_tried(tmp_path: Path) -> None:
         ("GET", "/runs/{run}"),
         ("POST", "/runs/{run}/cancel"),
         ("POST", "/agui/{agent}"),
+        ("POST", "/auth/ticket"),  # names nothing; whose it is: tests/server/test_tickets.py
     }
     commands = {frame.__struct_config__.tag for frame in ClientFrame.__args__}
     assert commands == {"run", "follow", "unfollow", "cancel", "decide", "auth", "ping"}

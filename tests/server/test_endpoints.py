@@ -123,6 +123,10 @@ class Visit(NamedTuple):
         for path in ("/health/live", "/health/ready", "/metrics"):
             await self.stranger.get(path)
 
+    async def tickets(self) -> None:
+        assert (await self.browser.post("/auth/ticket")).status_code == 201
+        await self.refusals("POST", "/auth/ticket")
+
     async def runs(self) -> None:
         body = run_input("t", "r1", "one two")
         run = await self.browser.post("/agui/echo", json=body)
@@ -184,6 +188,7 @@ TOUCHED = ("probe", "thread", "threads", "open_thread", "rename_thread", "run", 
 async def test_what_the_server_sends_is_what_the_document_says(visit: Visit) -> None:
     """A tour through every operation, its successes and its refusals."""
     await visit.health()
+    await visit.tickets()
     await visit.runs()
     await visit.threads()
     await visit.reading()
@@ -199,7 +204,11 @@ async def test_what_the_server_sends_is_what_the_document_says(visit: Visit) -> 
     # These touch neither the store nor anything of the client's.
     never = {
         (method, path, status)
-        for method, path in (("GET", "/health/live"), ("GET", "/metrics"))
+        for method, path in (
+            ("GET", "/health/live"),
+            ("GET", "/metrics"),
+            ("POST", "/auth/ticket"),
+        )
         for status in (500, 503)
     }
     assert documented - visit.contract.seen == never

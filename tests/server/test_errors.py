@@ -397,7 +397,7 @@ async def close_bad_frame(tmp_path: Path, direct: bool) -> Closed:
 
 
 async def close_unauthenticated(tmp_path: Path, direct: bool) -> Closed:
-    token = jwt.encode({"sub": "alice", "exp": int(time.time()) + 1}, SECRET, algorithm="HS256")
+    token = jwt.encode({"sub": "alice", "exp": int(time.time()) + 3}, SECRET, algorithm="HS256")
     async with (
         live({"echo": echo}, tmp_path, direct=direct, auth="jwt", jwt_secret=SECRET) as server,
         connected(server, token) as socket,
