@@ -153,8 +153,8 @@ async def test_killed_twenty_times_while_streaming_nothing_is_lost(
     with capsys.disabled():
         sys.stdout.write(
             f"\n{ROUNDS} kills: {len(interrupted)} runs interrupted, {verdict.events} events"
-            f" judged on {len(tapes)} connections; ready again"
-            f" in {statistics.median(took):.2f} s, {statistics.median(used):.2f} s of them on a core\n"
+            f" judged on {len(tapes)} connections; ready again in {statistics.median(took):.2f} s,"
+            f" {statistics.median(used):.2f} s of them on a core\n"
         )
     assert statistics.median(used) < READY
 
