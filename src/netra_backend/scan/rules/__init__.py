@@ -1,0 +1,1 @@
+"""The rules, one file each; they do not know each other."""
