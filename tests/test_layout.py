@@ -15,6 +15,7 @@ UNMIRRORED = {
     "core/__init__.py": "a docstring",
     "core/ports.py": "contracts: tests/stores proves them for every store",
     "jsonlog/plain.py": "types and limits, which tests/jsonlog/test_safe.py meets",
+    "scan/__init__.py": "a docstring",
     "server/__init__.py": "a docstring",
     "stores/__init__.py": "a docstring",
     "stores/decisions.py": "both stores run it, under LogContract",
