@@ -63,8 +63,7 @@ def test_the_longer_code_wins() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("selct = []", "[tool.netra.scan] has no key 'selct'; did you mean 'select'?"),
-        ("zzz = 1", "has no key 'zzz'; there are select, ignore"),
+        ("selct = []", "[tool.netra.scan] has no key 'selct'; there are select, ignore"),
         ("select = 'JS001'", "tool.netra.scan.select is 'JS001', and must be a list"),
         ("select = ['JS001', 3]", "select[1] is 3, and must be a rule such as"),
         ("ignore = ['JS777']", "ignore[0] is 'JS777', and must be one of the rules that exist: JS"),

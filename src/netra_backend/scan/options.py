@@ -6,7 +6,6 @@ checks again.
 
 import re
 from collections.abc import Callable, Collection, Mapping
-from difflib import get_close_matches
 from enum import Enum
 from typing import NoReturn, TypeVar
 
@@ -102,9 +101,9 @@ def parse_options(table: Mapping[str, object], where: str, rules: Collection[str
     for key, value in table.items():
         reader = _READERS.get(key)
         if reader is None:
-            near = get_close_matches(key, _READERS, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(_READERS)}"
-            raise ConfigError(f"{where}: [tool.netra.scan] has no key {key!r}; {hint}")
+            raise ConfigError(
+                f"{where}: [tool.netra.scan] has no key {key!r}; there are {', '.join(_READERS)}"
+            )
         place = _Place(f"{where}: tool.netra.scan.{key}", frozenset(rules))
         values[key.replace("-", "_")] = reader(place, value)
     return Options(**values)  # type: ignore[arg-type]
