@@ -4,30 +4,40 @@ Pure: no file is read, no code imported, nothing executed. A summary depends on 
 three arguments and `VERSION`, so it can be kept by the hash of the source.
 """
 
+import ast
+import sys
+import warnings
 from collections.abc import Sequence
 
-from msgspec import Struct
+from msgspec import Struct, msgpack
 
 from netra_backend.scan.finding import Finding
+from netra_backend.scan.modules import Reader, grouped
 from netra_backend.scan.options import Options
 
 VERSION = "1"
 """Changes whenever a summary of the same source would come out different."""
+
+LARGEST = 5_000_000
+"""Characters; a larger file is generated, and would cost more than it can show."""
 
 
 class Summary(Struct, frozen=True):
     """What one file contributes to the scan; `msgspec.msgpack` writes and reads it.
 
     `skipped` is None, or says in one line why the file is not part of the scan. `imports` are
-    the modules it names: whoever has the environment's files can summarise these too.
+    the modules it names: whoever has the environment's files can summarise these too. `body` is
+    an encoded `Module`, `calls` its calls by the last name of what is called, each encoded, and
+    `aliases` the other names that functions have got in this file.
     """
 
     path: str
     module: str
     skipped: str | None = None
     imports: tuple[str, ...] = ()
-    calls: tuple[str, ...] = ()
     body: bytes = b""
+    calls: dict[str, bytes] = {}
+    aliases: dict[str, tuple[str, ...]] = {}
 
 
 def summarise(path: str, module: str, source: str) -> Summary:
@@ -36,15 +46,33 @@ def summarise(path: str, module: str, source: str) -> Summary:
     `path` is what findings will say, `module` the dotted name under which other files import it
     (a package's ``__init__.py`` has the package's name).
     """
-    return Summary(path, module)
+    if len(source) > LARGEST:
+        return Summary(path, module, f"has {len(source)} characters; at most {LARGEST} are read")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(source)
+        is_package = path.endswith(("__init__.py", "__init__.pyi"))
+        package = module if is_package else module.rpartition(".")[0]
+        reader = Reader(module, package, source)
+        declared = reader.read(tree)
+        encode = msgpack.Encoder().encode
+        return Summary(
+            path,
+            module,
+            None,
+            tuple(dict.fromkeys(reader.file.imported)),
+            encode(declared),
+            {name: encode(sites) for name, sites in grouped(reader.file.sites).items()},
+        )
+    except SyntaxError as error:
+        return Summary(path, module, _syntax(error))
+    except ValueError as error:
+        return Summary(path, module, f"cannot be read as Python: {error}")
+    except (RecursionError, MemoryError):
+        return Summary(path, module, "is nested too deeply to be read")
 
 
-def link(
-    summaries: Sequence[Summary], options: Options, environment: Sequence[Summary] = ()
-) -> list[Finding]:
-    """Return the findings in the summarised files, sorted by path, line, column and rule.
-
-    Of `environment`, installed packages that the files import, nothing is reported. Pages of
-    the options that select rules are obeyed; comments, baselines and per-file ignores are not.
-    """
-    return []
+def _syntax(error: SyntaxError) -> str:
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return f"is not Python {version}: {error.msg} (line {error.lineno or 1})"
