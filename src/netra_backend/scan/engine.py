@@ -11,9 +11,12 @@ from collections.abc import Sequence
 
 from msgspec import Struct, msgpack
 
-from netra_backend.scan.finding import Finding
+from netra_backend.scan.finding import Finding, Severity
+from netra_backend.scan.linking import Linker
 from netra_backend.scan.modules import Reader, grouped
 from netra_backend.scan.options import Options
+from netra_backend.scan.project import Project, Source
+from netra_backend.scan.stubs import STUBS
 
 VERSION = "1"
 """Changes whenever a summary of the same source would come out different."""
@@ -76,3 +79,37 @@ def summarise(path: str, module: str, source: str) -> Summary:
 def _syntax(error: SyntaxError) -> str:
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     return f"is not Python {version}: {error.msg} (line {error.lineno or 1})"
+
+
+def link(
+    summaries: Sequence[Summary], options: Options, environment: Sequence[Summary] = ()
+) -> list[Finding]:
+    """Return the findings in the summarised files, sorted by path, line, column and rule.
+
+    Of `environment`, installed packages that the files import, nothing is reported. Of the
+    options, `select`, `ignore`, `sinks`, `safe` and `log_encoder` are obeyed, and `notes` when
+    they are off; comments, baselines and per-file ignores are the caller's.
+    """
+    sources = [Source(s, reported=True) for s in summaries if s.skipped is None]
+    sources += [Source(s, reported=False) for s in environment if s.skipped is None]
+    linker = Linker(Project(sources, Library()), options)
+    found = {f for f in linker.findings() if options.enabled(f.rule)}
+    if options.notes is False:
+        found = {f for f in found if f.severity is not Severity.NOTE}
+    return sorted(found, key=_order)
+
+
+def _order(finding: Finding) -> tuple[str, int, int, str, str]:
+    return finding.path, finding.line, finding.column, finding.rule, finding.value_path
+
+
+class Library:
+    """The bundled stubs, summarised when they are asked for."""
+
+    def has(self, module: str) -> bool:
+        """Return whether there is a stub of the module."""
+        return module in STUBS
+
+    def summary(self, module: str) -> Summary:
+        """Return its summary; its path is the module's name in angle brackets."""
+        return summarise(f"<{module}>", module, STUBS[module])

@@ -16,7 +16,7 @@ from netra_backend.scan.environment import (
     path_of,
     replace,
 )
-from netra_backend.scan.places import Lines
+from netra_backend.scan.places import NOWHERE, Lines
 from netra_backend.scan.values import (
     UNKNOWN,
     Argument,
@@ -30,6 +30,9 @@ from netra_backend.scan.values import (
     Value,
     is_harmless,
 )
+
+
+_PRIMARY = frozenset({ast.Name, ast.Attribute, ast.Call, ast.Subscript, ast.List, ast.Dict, ast.Set})
 
 
 class Nested(Struct, frozen=True):
@@ -168,10 +171,18 @@ class Frame:
         if path:
             forget_attributes(self.names, path)
 
+    def place(self, node: ast.expr) -> int:
+        """Return where the expression stands, for a fix around it; negative if a suffix would
+        need parentheses, `NOWHERE` if it cannot be told from the brackets of a call."""
+        kind = type(node)
+        if kind in _PRIMARY:
+            return self.lines.at(node)
+        return NOWHERE if kind is ast.GeneratorExp else -self.lines.at(node)
+
     def argument(self, name: str, node: ast.expr) -> Argument:
         """Return the argument, with its place where it may matter."""
         value = self.value(node)
-        return Argument(name, value, 0 if is_harmless(value) else self.lines.at(node))
+        return Argument(name, value, 0 if is_harmless(value) else self.place(node))
 
     def entry(self, key: ast.expr | None, node: ast.expr) -> Entry:
         """Return the item of a display, with its places where they may matter."""
@@ -179,8 +190,8 @@ class Frame:
             return Entry(None, self.value(node.value), spread=True)
         name = None if key is None else self.value(key)
         value = self.value(node)
-        at = 0 if is_harmless(value) else self.lines.at(node)
-        key_at = 0 if key is None or is_harmless(name or UNKNOWN) else self.lines.at(key)
+        at = 0 if is_harmless(value) else self.place(node)
+        key_at = 0 if key is None or is_harmless(name or UNKNOWN) else self.place(key)
         return Entry(name, value, at, key_at=key_at)
 
 

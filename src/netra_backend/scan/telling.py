@@ -1,0 +1,93 @@
+"""A problem as a finding: which rule it breaks, what is said of it, and how it is repaired."""
+
+from netra_backend.scan.declarations import Site
+from netra_backend.scan.finding import Edit, Finding, Fix, Origin, Severity
+from netra_backend.scan.judge import Problem
+from netra_backend.scan.places import Place, unpack
+from netra_backend.scan.rule import Repair, Rule
+from netra_backend.scan.rules import RULES
+
+_BY_KIND = {kind: rule for rule in RULES.values() for kind in rule.kinds}
+_KEY = next(rule for rule in RULES.values() if rule.key_kinds)
+_DUMP = RULES["JS017"]
+_TEXT = RULES["JS202"]
+
+
+def tell(problem: Problem, site: Site, path: str, label: str, through: str) -> Finding:
+    """Return the finding for a problem of the call `site` in the file `path`."""
+    place = unpack(abs(site.at)) if site.at else Place(site.line, 0, site.line, 0)
+    rule = rule_of(problem)
+    origin = None
+    if problem.line and (problem.source != path or problem.line != place.line):
+        origin = Origin(problem.source, problem.line)
+    return Finding(
+        path,
+        place.line,
+        place.column,
+        place.end_line,
+        rule.code,
+        problem.severity,
+        _message(rule, problem, label, through, _said(origin, path)),
+        problem.path.removeprefix("."),
+        origin,
+        repair(rule, problem, path),
+    )
+
+
+def rule_of(problem: Problem) -> Rule:
+    """Return the rule that the problem breaks."""
+    if problem.severity is Severity.NOTE:
+        return _TEXT
+    if problem.is_key:
+        return _KEY
+    return _DUMP if problem.dump_at else _BY_KIND[problem.kind]
+
+
+def _said(origin: Origin | None, path: str) -> str:
+    if origin is None:
+        return ""
+    where = f"line {origin.line}" if origin.path == path else f"{origin.path}:{origin.line}"
+    return f" (value from {where})"
+
+
+def _message(rule: Rule, problem: Problem, label: str, through: str, origin: str) -> str:
+    noun = rule.noun.format(kind=problem.kind.value)
+    name = "" if problem.name.lower() in noun.lower().split() else f" {problem.name}"
+    reaches = "may reach" if problem.severity is Severity.WARNING else "reaches"
+    path = problem.path.removeprefix(".")
+    if problem.is_key:
+        place = f' as a key of "{path}"' if path else " as a key"
+    else:
+        place = f' as "{path}"' if path else ""
+    via = f" through {through}()" if through else ""
+    return f"{noun}{name} {reaches} {label}{via}{place}{origin}"
+
+
+def repair(rule: Rule, problem: Problem, path: str) -> Fix | None:
+    """Return the fix, where the expression stands in the same file and surely has that value."""
+    if problem.severity is Severity.WARNING:
+        return None
+    if problem.dump_at:
+        if problem.dump_source != path:
+            return None
+        place = unpack(abs(problem.dump_at))
+        text = ', mode="json"' if problem.dump_args else 'mode="json"'
+        edit = Edit(place.end_line, place.end_column - 1, place.end_line, place.end_column - 1, text)
+        return Fix("Dump it in JSON mode", (edit,))
+    if not problem.at or problem.at_source != path:
+        return None
+    for option in rule.repairs:
+        if problem.kind in option.kinds and (option.keys or not problem.is_key):
+            return Fix(option.message, edits(option, problem.at))
+    return None
+
+
+def edits(option: Repair, at: int) -> tuple[Edit, ...]:
+    """Return the edits around the expression; a negative place needs parentheses for a suffix."""
+    place = unpack(abs(at))
+    before, after = option.before, option.after
+    if at < 0 and not before:
+        before, after = "(", f"){after}"
+    start = Edit(place.line, place.column, place.line, place.column, before)
+    end = Edit(place.end_line, place.end_column, place.end_line, place.end_column, after)
+    return (start, end) if before else (end,)
