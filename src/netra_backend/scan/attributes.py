@@ -73,7 +73,9 @@ def _plain_data(resolver: "Resolver", attribute: Attribute, owner: ClassRef) -> 
         if kind in VAGUE or kind is Kind.CALLABLE:
             return UNKNOWN, home
         return head, scope
-    return (head, scope) if isinstance(head, (ClassRef, Const, Text, Dict, Seq)) else (UNKNOWN, home)
+    return (
+        (head, scope) if isinstance(head, (ClassRef, Const, Text, Dict, Seq)) else (UNKNOWN, home)
+    )
 
 
 def _of_instance(resolver: "Resolver", base: Found, head: Instance, name: str) -> Found:

@@ -133,9 +133,7 @@ def _mutate(frame: Frame, callee: ast.Attribute, args: tuple[Argument, ...]) -> 
     return result
 
 
-def _note(
-    frame: Frame, node: ast.Call, func: Value, args: tuple[Argument, ...], at: int
-) -> None:
+def _note(frame: Frame, node: ast.Call, func: Value, args: tuple[Argument, ...], at: int) -> None:
     """Note the call, unless nothing that it is given can matter or a failure is caught."""
     if frame.guarded or func is UNKNOWN or all(is_harmless(argument.value) for argument in args):
         return

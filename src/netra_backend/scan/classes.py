@@ -4,9 +4,10 @@ import ast
 from collections.abc import Mapping
 
 from netra_backend.scan.declarations import Attribute, Class
-from netra_backend.scan.environment import ground, path_of, weight
+from netra_backend.scan.environment import path_of, weight
 from netra_backend.scan.frame import Frame
-from netra_backend.scan.values import UNKNOWN, Argument, Const, Global, Value, is_harmless, join
+from netra_backend.scan.grounding import ground
+from netra_backend.scan.values import UNKNOWN, Argument, Value, join
 
 _SERIALIZERS = frozenset({"field_serializer", "model_serializer", "serializer", "validator_json"})
 _HEAVIEST = 100
@@ -101,9 +102,8 @@ def _settings(node: ast.ClassDef) -> list[str]:
                 found.append("serializer")
         elif isinstance(statement, ast.ClassDef) and statement.name == "Config":
             found.extend(_names_set(statement.body))
-        elif isinstance(statement, ast.Assign) and isinstance(statement.value, (ast.Call, ast.Dict)):
-            if any(path_of(target) == "model_config" for target in statement.targets):
-                found.extend(_config(statement.value))
+        elif isinstance(statement, ast.Assign) and path_of(statement.targets[0]) == "model_config":
+            found.extend(_config(statement.value))
     return found
 
 
@@ -117,10 +117,11 @@ def _names_set(body: list[ast.stmt]) -> list[str]:
     ]
 
 
-def _config(value: ast.Call | ast.Dict) -> list[str]:
+def _config(value: ast.expr) -> list[str]:
+    pairs: list[tuple[str | None, ast.expr]] = []
     if isinstance(value, ast.Call):
         pairs = [(word.arg, word.value) for word in value.keywords]
-    else:
+    elif isinstance(value, ast.Dict):
         pairs = [
             (str(key.value), item)
             for key, item in zip(value.keys, value.values, strict=True)
@@ -131,5 +132,3 @@ def _config(value: ast.Call | ast.Dict) -> list[str]:
         for name, item in pairs
         if name and not (isinstance(item, ast.Constant) and item.value is False)
     ]
-
-

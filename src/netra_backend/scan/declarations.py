@@ -1,6 +1,6 @@
 """What a module declares: its names, classes and functions, and the calls that may matter."""
 
-from enum import IntEnum, IntFlag
+from enum import IntEnum
 
 from msgspec import Struct
 
@@ -29,8 +29,8 @@ class Parameter(Struct, frozen=True, array_like=True):
     default: Value | None = None
 
 
-class Trait(IntFlag):
-    """What a function is."""
+class Trait:
+    """What a function is: bits of an integer, since millions of functions are read back."""
 
     NONE = 0
     ASYNC = 1
@@ -64,7 +64,7 @@ class Function(Struct, frozen=True, array_like=True):
     """
 
     params: tuple[Parameter, ...]
-    traits: Trait
+    traits: int
     declared: Value = UNKNOWN
     result: Value = UNKNOWN
     yields: Value = UNKNOWN

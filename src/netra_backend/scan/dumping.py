@@ -1,4 +1,4 @@
-"""What ``asdict`` and ``model_dump`` make of an instance: a dict in which fields stay what they are."""
+"""``asdict`` and ``model_dump``: dicts in which the fields stay what they are."""
 
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,6 @@ from netra_backend.scan.values import STR, UNKNOWN, Call, Const, Dict, Entry, In
 
 if TYPE_CHECKING:
     from netra_backend.scan.resolve import Resolver
-
 
 
 class Dumped(Dict, frozen=True, array_like=True, tag="D"):
@@ -108,5 +107,3 @@ def _fields(
 def _has_enum(resolver: "Resolver", found: Found) -> bool:
     options = getattr(found[0], "options", (found,))
     return any(resolver.kind(option) is Kind.ENUM for option in options)
-
-

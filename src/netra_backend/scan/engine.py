@@ -9,7 +9,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from msgspec import Struct, msgpack
+from msgspec import msgpack
 
 from netra_backend.scan.finding import Finding, Severity
 from netra_backend.scan.linking import Linker
@@ -17,30 +17,15 @@ from netra_backend.scan.modules import Reader, grouped
 from netra_backend.scan.options import Options
 from netra_backend.scan.project import Project, Source
 from netra_backend.scan.stubs import STUBS
+from netra_backend.scan.summary import Summary
+
+__all__ = ["VERSION", "Summary", "link", "summarise"]
 
 VERSION = "1"
 """Changes whenever a summary of the same source would come out different."""
 
 LARGEST = 5_000_000
 """Characters; a larger file is generated, and would cost more than it can show."""
-
-
-class Summary(Struct, frozen=True):
-    """What one file contributes to the scan; `msgspec.msgpack` writes and reads it.
-
-    `skipped` is None, or says in one line why the file is not part of the scan. `imports` are
-    the modules it names: whoever has the environment's files can summarise these too. `body` is
-    an encoded `Module`, `calls` its calls by the last name of what is called, each encoded, and
-    `aliases` the other names that functions have got in this file.
-    """
-
-    path: str
-    module: str
-    skipped: str | None = None
-    imports: tuple[str, ...] = ()
-    body: bytes = b""
-    calls: dict[str, bytes] = {}
-    aliases: dict[str, tuple[str, ...]] = {}
 
 
 def summarise(path: str, module: str, source: str) -> Summary:

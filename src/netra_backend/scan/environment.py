@@ -1,11 +1,10 @@
 """What the names of one function stand for at one point of it."""
 
 import ast
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from netra_backend.scan.values import (
     UNKNOWN,
-    Argument,
     Attr,
     Awaited,
     Call,
@@ -14,7 +13,6 @@ from netra_backend.scan.values import (
     Entered,
     Entry,
     Item,
-    Param,
     Passed,
     Present,
     Seq,
@@ -131,47 +129,3 @@ def weight(value: Value, limit: int = _HEAVIEST) -> int:
         count += 1
         pending.extend(children(pending.pop()))
     return count
-
-
-def ground(value: Value, params: Mapping[str, Value]) -> Value:
-    """Return the value with each parameter replaced by what its annotation says of it.
-
-    Used for what outlives a call: attributes of ``self`` and the names a nested function sees.
-    """
-    if isinstance(value, Param):
-        return params.get(value.name, UNKNOWN)
-    if not any(_mentions_param(child) for child in children(value)):
-        return value
-    if isinstance(value, (Attr, Each, Awaited, Entered, Present, Passed)):
-        base = ground(value.base, params)
-        if base is UNKNOWN:
-            return UNKNOWN
-        if isinstance(value, Attr):
-            return Attr(base, value.name, value.line)
-        if isinstance(value, Passed):
-            return Passed(base, ground(value.func, params), value.place)
-        return Present(base) if isinstance(value, Present) else type(value)(base, value.line)
-    if isinstance(value, Call):
-        args = tuple(Argument(a.name, ground(a.value, params), a.at) for a in value.args)
-        func = ground(value.func, params)
-        return UNKNOWN if func is UNKNOWN else Call(func, args, value.line, value.at)
-    if isinstance(value, Dict):
-        return Dict(tuple(_ground_entry(entry, params) for entry in value.entries), value.line)
-    if isinstance(value, Seq):
-        entries = tuple(_ground_entry(entry, params) for entry in value.entries)
-        return Seq(value.cls, entries, value.line)
-    if isinstance(value, Item):
-        return Item(ground(value.base, params), ground(value.key, params), value.line)
-    if isinstance(value, Union):
-        return union([ground(option, params) for option in value.options])
-    return UNKNOWN
-
-
-def _ground_entry(entry: Entry, params: Mapping[str, Value]) -> Entry:
-    key = None if entry.key is None else ground(entry.key, params)
-    value = ground(entry.value, params)
-    return Entry(key, value, entry.at, entry.maybe, entry.spread, entry.key_at)
-
-
-def _mentions_param(value: Value) -> bool:
-    return isinstance(value, Param) or any(map(_mentions_param, children(value)))

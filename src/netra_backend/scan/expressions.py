@@ -206,9 +206,8 @@ def _comparison(frame: Frame, node: ast.Compare) -> Value:
     sides = (node.left, *node.comparators)
     frame.visit(sides)
     for side in sides:
-        if isinstance(side, ast.Call) and isinstance(side.func, ast.Name) and side.args:
-            if side.func.id == "type":
-                frame.guard(side.args[0])
+        if isinstance(side, ast.Call) and path_of(side.func) == "type" and side.args:
+            frame.guard(side.args[0])
     return BOOL
 
 

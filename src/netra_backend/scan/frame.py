@@ -31,8 +31,9 @@ from netra_backend.scan.values import (
     is_harmless,
 )
 
-
-_PRIMARY = frozenset({ast.Name, ast.Attribute, ast.Call, ast.Subscript, ast.List, ast.Dict, ast.Set})
+_PRIMARY = frozenset(
+    {ast.Name, ast.Attribute, ast.Call, ast.Subscript, ast.List, ast.Dict, ast.Set}
+)
 
 
 class Nested(Struct, frozen=True):
@@ -68,7 +69,8 @@ class Frame:
 
     `outer` gives the names of the scopes around it. `guarded` counts the blocks we are in that
     catch what a sink raises; `conditional` is whether the function may have returned by now, or
-    may not come here. `prefix` stands before the names of what is defined here. `exits` are the names at each ``break`` and ``continue`` of the loops.
+    may not come here. `prefix` stands before the names of what is defined here. `exits` are the
+    names at each ``break`` and ``continue`` of the loops.
     """
 
     __slots__ = (

@@ -4,7 +4,17 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from netra_backend.scan.declarations import Class, Function
-from netra_backend.scan.values import UNKNOWN, Argument, Const, Dict, Instance, Seq, Text, Unknown, Value
+from netra_backend.scan.values import (
+    UNKNOWN,
+    Argument,
+    Const,
+    Dict,
+    Instance,
+    Seq,
+    Text,
+    Unknown,
+    Value,
+)
 
 if TYPE_CHECKING:
     from netra_backend.scan.project import Source

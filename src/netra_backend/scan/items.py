@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from netra_backend.scan.resolve import Resolver
 
 
-
 def item(resolver: "Resolver", base: Found, key: "Head") -> Found:
     """Return ``base[key]``."""
     head, scope = base
@@ -130,9 +129,7 @@ def _each_of_instance(resolver: "Resolver", base: Found, head: Instance) -> Foun
     return UNKNOWN, scope
 
 
-_ITERABLES = frozenset(
-    {Kind.ARRAY, Kind.MAPPING, Kind.SET, Kind.DEQUE, Kind.ITERATOR, Kind.VIEW}
-)
+_ITERABLES = frozenset({Kind.ARRAY, Kind.MAPPING, Kind.SET, Kind.DEQUE, Kind.ITERATOR, Kind.VIEW})
 
 
 def awaited(resolver: "Resolver", base: Found) -> Found:
@@ -147,5 +144,3 @@ def awaited(resolver: "Resolver", base: Found) -> Found:
         if kind is Kind.FUTURE:
             return resolver.resolve(head.args[0], scope)
     return UNKNOWN, scope
-
-

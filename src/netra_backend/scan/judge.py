@@ -28,6 +28,7 @@ from netra_backend.scan.values import (
     Entry,
     Global,
     Instance,
+    Present,
     Seq,
     Text,
     Value,
@@ -41,7 +42,8 @@ class Problem(Struct, frozen=True):
     """A part that raises. `path` leads to it; `at` is its expression, in the file `path_at`.
 
     `name` is the class of the value, without its module. `is_key` is whether it is a dict's key.
-    `dump_at` is the call of ``model_dump()`` that left the value as it is, if one did.
+    `origins` are the files and lines that it came from, the nearest first. `dump_at` is the call
+    of ``model_dump()`` that left the value as it is, if one did.
     """
 
     kind: Kind
@@ -49,8 +51,7 @@ class Problem(Struct, frozen=True):
     severity: Severity
     path: str
     is_key: bool
-    line: int
-    source: str
+    origins: tuple[tuple[str, int], ...]
     at: int
     at_source: str
     dump_at: int = 0
@@ -65,10 +66,11 @@ class Leaf(Struct, frozen=True):
     at: int
     scope: Scope
     severity: Severity = Severity.ERROR
+    line: int = 0
 
     def maybe(self) -> "Leaf":
         """Return the place as one that not every execution reaches."""
-        return Leaf(self.path, self.at, self.scope, Severity.WARNING)
+        return structs.replace(self, severity=Severity.WARNING)
 
 
 class Judge:
@@ -85,7 +87,7 @@ class Judge:
     def problems(self, value: Value, scope: Scope, at: int) -> list[Problem]:
         """Return what raises in the value, in the order of its source."""
         found = self._resolver.resolve(value, scope)
-        place = Leaf("", at, scope)
+        place = Leaf("", at, scope, Severity.ERROR, line_of(value))
         return list(self._value(found, place, 0))[:_MOST_PROBLEMS]
 
     def _value(self, found: Found, place: Leaf, depth: int) -> Iterator[Problem]:
@@ -162,7 +164,7 @@ class Judge:
         if not head.args or depth > _DEEPEST // 2:
             return
         scope = found[1]
-        item = Leaf(f"{place.path}[]", place.at, place.scope, Severity.WARNING)
+        item = Leaf(f"{place.path}[]", 0, place.scope, Severity.WARNING, place.line)
         inner = self._resolver.resolve(head.args[-1], scope)
         yield from self._value(inner, item, depth + 1)
         if kind is Kind.MAPPING and len(head.args) == 2:
@@ -174,14 +176,15 @@ class Judge:
         for index, (entry, home, sure) in enumerate(entries):
             key = self._resolver.resolve(entry.key or UNKNOWN, home)
             reach = place.severity if sure and not entry.maybe else Severity.WARNING
-            yield from self._key(key, Leaf(place.path, entry.key_at, home, reach))
+            line = line_of(entry.key or UNKNOWN)
+            yield from self._key(key, Leaf(place.path, entry.key_at, home, reach, line))
             fate = self._fate(key, entries[index + 1 :])
             if fate == "replaced":
                 continue
             reach = Severity.WARNING if fate == "perhaps" else reach
             path = f"{place.path}{step(key[0])}"
             found = self._resolver.resolve(entry.value, home)
-            inner = Leaf(path, entry.at, home, reach)
+            inner = Leaf(path, entry.at, home, reach, line_of(entry.value))
             yield from self._value(found, inner, depth + 1)
             yield from self._text(entry.value, home, inner)
 
@@ -190,8 +193,8 @@ class Judge:
         if isinstance(value, Call) and value.func == Global("builtins.str") and value.args:
             found = self._resolver.resolve(value.args[0].value, scope)
             if self._resolver.kind(found) is Kind.ENUM and isinstance(found[0], Instance):
-                place = Leaf(place.path, place.at, scope, Severity.NOTE)
-                yield self._problem(Kind.ENUM, found[0].cls, found, place, is_key=False)
+                note = structs.replace(place, severity=Severity.NOTE)
+                yield self._problem(Kind.ENUM, found[0].cls, found, note, is_key=False)
 
     def _flattened(self, head: Dict, scope: Scope, depth: int) -> "list[_Flat]":
         """Return the entries with those that ``**`` brings; unknown ones have an unknown key."""
@@ -244,7 +247,8 @@ class Judge:
             if entry.spread:
                 sure, reach = False, Severity.WARNING
             path = f"{place.path}[{index if sure and not entry.maybe else ''}]"
-            yield from self._value(found, Leaf(path, entry.at, scope, reach), depth + 1)
+            inner = Leaf(path, entry.at, scope, reach, line_of(entry.value))
+            yield from self._value(found, inner, depth + 1)
 
     def _reference(self, found: Found, place: Leaf) -> Iterator[Problem]:
         head = found[0]
@@ -283,19 +287,19 @@ class Judge:
             return head.cls == "builtins.tuple"
         return kind is not Kind.ENUM or head.exact or self._has_members(found)
 
-    def _problem(
-        self, kind: Kind, cls: str, found: Found, place: Leaf, *, is_key: bool
-    ) -> Problem:
+    def _problem(self, kind: Kind, cls: str, found: Found, place: Leaf, *, is_key: bool) -> Problem:
         head, scope = found
-        line = int(getattr(head, "line", 0))
+        origins = (
+            (place.scope.source.path, place.line),
+            (scope.source.path, int(getattr(head, "line", 0))),
+        )
         return Problem(
             kind,
             cls.rpartition(".")[2],
             place.severity,
             place.path,
             is_key,
-            line,
-            scope.source.path if line else "",
+            tuple(origin for origin in origins if origin[1]),
             place.at,
             place.scope.source.path,
         )
@@ -309,6 +313,13 @@ def weakened(problem: Problem) -> Problem:
     if problem.severity is not Severity.ERROR:
         return problem
     return structs.replace(problem, severity=Severity.WARNING)
+
+
+def line_of(value: Value) -> int:
+    """Return the line on which the value was made, 0 if that says nothing."""
+    if isinstance(value, Present):
+        return line_of(value.base)
+    return int(getattr(value, "line", 0))
 
 
 def step(key: object) -> str:
@@ -332,5 +343,3 @@ def _kind_of_constant(head: Const) -> Kind:
     if head.value is None:
         return Kind.NOTHING
     return Kind.TEXT if isinstance(head.value, str) else Kind.NUMBER
-
-

@@ -24,7 +24,6 @@ from netra_backend.scan.values import (
     UNKNOWN,
     Awaited,
     Call,
-    Const,
     Dict,
     Each,
     Entry,

@@ -71,7 +71,9 @@ class Linker:
         for own in options.sinks:
             label = own.name.rpartition(".")[2]
             encoder = ENCODERS[own.encoder]
-            self._sinks[own.name] = Sink(label, encoder, own.argument or "", None if own.argument else 0)
+            self._sinks[own.name] = Sink(
+                label, encoder, own.argument or "", None if own.argument else 0
+            )
         self._callers: dict[str, list[Source]] = {}
         for source in project.sources:
             for name in source.calls():
@@ -134,7 +136,11 @@ class Linker:
             return self._sinks.get(head.name), args, receiver
         if isinstance(head, ClassRef):
             method = self._project.method(head, "__init__")
-            if method is not None and method.name == wrapper.name and method.source is wrapper.source:
+            if (
+                method is not None
+                and method.name == wrapper.name
+                and method.source is wrapper.source
+            ):
                 return wrapper, args, (head, method.source.scope)
             return None, args, None
         if isinstance(head, FunctionRef) and head.name == wrapper.name:
@@ -188,6 +194,8 @@ class Linker:
             return
         self._seen.add(key)
         name = f"{source.module}.{site.function}"
+        if name in self._sinks:
+            return
         self._wrappers.append(Wrapper(name, source, function, site, target, known, length))
 
 
@@ -203,5 +211,3 @@ def _through(target: Sink | Wrapper) -> str:
 
 def _options(found: Found) -> Sequence[Found]:
     return found[0].options if isinstance(found[0], Alternatives) else (found,)
-
-

@@ -8,9 +8,10 @@ from netra_backend.scan import annotations
 from netra_backend.scan.calling import call
 from netra_backend.scan.classes import ClassBody
 from netra_backend.scan.declarations import Function, Module, Parameter, Site, Trait
-from netra_backend.scan.environment import children, ground, weight
+from netra_backend.scan.environment import weight
 from netra_backend.scan.expressions import EXPRESSIONS
 from netra_backend.scan.frame import File, Frame, Nested
+from netra_backend.scan.grounding import ground
 from netra_backend.scan.places import Lines
 from netra_backend.scan.signatures import Definition, annotated, handled, parameters, traits
 from netra_backend.scan.statements import run
@@ -42,7 +43,9 @@ class Pending:
 
     __slots__ = ("nested", "outer", "owner", "scope")
 
-    def __init__(self, nested: Nested, scope: Frame, outer: Lookup, owner: ClassBody | None) -> None:
+    def __init__(
+        self, nested: Nested, scope: Frame, outer: Lookup, owner: ClassBody | None
+    ) -> None:
         self.nested = nested
         self.scope = scope
         self.outer = outer
@@ -144,7 +147,7 @@ class Reader:
 
     @staticmethod
     def _bind_parameters(
-        frame: Frame, params: tuple[Parameter, ...], owner: str, found: Trait
+        frame: Frame, params: tuple[Parameter, ...], owner: str, found: int
     ) -> None:
         for parameter in params:
             frame.names[parameter.name] = Param(parameter.name)
@@ -159,7 +162,7 @@ class Reader:
         frame: Frame,
         node: Definition,
         params: tuple[Parameter, ...],
-        found: Trait,
+        found: int,
         owner: str,
         item: Pending,
     ) -> Function:
@@ -188,15 +191,19 @@ class Reader:
             if own or "." in name:
                 continue
             declared = self._top.declared.get(name, UNKNOWN)
-            if name in self._changed:
-                loose = isinstance(value, (Dict, Seq, Passed))
-                value = UNKNOWN if loose else union([value, UNKNOWN])
-            if declared is not UNKNOWN and not isinstance(value, (Dict, Seq)):
-                value = declared
-            names[name] = _bounded(value)
+            names[name] = _bounded(self._at_large(name, value, declared))
         for name, declared in self._top.declared.items():
             names.setdefault(name, declared)
         return names
+
+    def _at_large(self, name: str, value: Value, declared: Value) -> Value:
+        """What functions find in a variable of the module, which others may have changed."""
+        container = isinstance(value, (Dict, Seq, Passed))
+        if name in self._changed and container:
+            return UNKNOWN
+        if declared is not UNKNOWN and not container:
+            return declared
+        return union([value, UNKNOWN]) if name in self._changed else value
 
     def _exports(self) -> tuple[str, ...] | None:
         value = self._top.names.get("__all__")
@@ -213,9 +220,8 @@ def _bounded(value: Value) -> Value:
 def _is_stub(node: Definition) -> bool:
     """Return whether the body is ``...``, or only raises."""
     body = node.body
-    if isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
-        if isinstance(body[0].value.value, str):
-            body = body[1:]
+    if ast.get_docstring(node, clean=False) is not None:
+        body = body[1:]
     if not body:
         return True
     first = body[0]

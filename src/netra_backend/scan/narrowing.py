@@ -6,6 +6,7 @@ from netra_backend.scan.environment import Names, path_of
 from netra_backend.scan.frame import Frame
 from netra_backend.scan.values import NONE, UNKNOWN, Present, Value, is_harmless
 
+
 def narrowed(frame: Frame, test: ast.expr) -> tuple[Names, Names]:
     """Return the names to rebind where the test holds, and where it does not."""
     if isinstance(test, (ast.Name, ast.Attribute)):

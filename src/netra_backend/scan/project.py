@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from msgspec import msgpack
 
-from netra_backend.scan.declarations import Class, Function, Module, Site
+from netra_backend.scan.declarations import Function, Module, Site
 from netra_backend.scan.heads import ClassRef, External, FunctionRef, Scope
 from netra_backend.scan.kinds import (
     ATTRS_DECORATORS,
@@ -16,26 +16,18 @@ from netra_backend.scan.kinds import (
     PLAIN,
     Kind,
 )
-from netra_backend.scan.values import Attr, Call, Global, Value
+from netra_backend.scan.summary import Summary
+from netra_backend.scan.values import Attr, Call, Global, Item, Value
 
 _MODULES: Any = msgpack.Decoder(Module)
 _SITES: Any = msgpack.Decoder(list[Site])
 _DEEPEST_BASES = 20
 
 
-class Summarised(Protocol):
-    """What a summary gives."""
-
-    path: str
-    module: str
-    body: bytes
-    calls: dict[str, bytes]
-
-
 class Source:
     """One file, opened when it is needed."""
 
-    def __init__(self, summary: Summarised, reported: bool) -> None:
+    def __init__(self, summary: Summary, reported: bool) -> None:
         self.path = summary.path
         self.module = summary.module
         self.reported = reported
@@ -197,7 +189,7 @@ class Project:
 
     def _parents(self, ref: ClassRef) -> Iterator[ClassRef | str]:
         for base in ref.declared.bases:
-            value = base.base if hasattr(base, "key") else base  # Generic[T]
+            value = base.base if isinstance(base, Item) else base  # Generic[T]
             if isinstance(value, Call) and isinstance(value.func, Global):
                 # collections.namedtuple(...) and enum's functional form as bases
                 yield value.func.name
@@ -279,8 +271,6 @@ class Stubs(Protocol):
         """Return whether there is a stub of the module."""
         ...
 
-    def summary(self, module: str) -> Summarised:
+    def summary(self, module: str) -> Summary:
         """Return its summary."""
         ...
-
-

@@ -29,7 +29,7 @@ _DECORATORS = {
 """Decorators by their last name, and what they make of a function; others may do anything."""
 
 
-def traits(node: Definition, owner: str) -> Trait:
+def traits(node: Definition, owner: str) -> int:
     """Return what the function is."""
     found = Trait.ASYNC if isinstance(node, ast.AsyncFunctionDef) else Trait.NONE
     for decorator in node.decorator_list:
@@ -43,7 +43,7 @@ def traits(node: Definition, owner: str) -> Trait:
     return found
 
 
-def parameters(frame: Frame, node: Definition, owner: str, found: Trait) -> tuple[Parameter, ...]:
+def parameters(frame: Frame, node: Definition, owner: str, found: int) -> tuple[Parameter, ...]:
     """Return the parameters; `frame` is the scope in which the function is defined."""
     own = node.args
     positional = [*own.posonlyargs, *own.args]
@@ -54,7 +54,9 @@ def parameters(frame: Frame, node: Definition, owner: str, found: Trait) -> tupl
         annotation = _annotation(frame, arg)
         if index == 0 and found & Trait.METHOD:
             annotation = UNKNOWN if found & Trait.CLASS else Instance(owner)
-        result.append(Parameter(arg.arg, ParamKind.POSITIONAL, annotation, _default(frame, default)))
+        result.append(
+            Parameter(arg.arg, ParamKind.POSITIONAL, annotation, _default(frame, default))
+        )
     if own.vararg is not None:
         result.append(Parameter(own.vararg.arg, ParamKind.VARIADIC, _annotation(frame, own.vararg)))
     for arg, default in zip(own.kwonlyargs, own.kw_defaults, strict=True):

@@ -134,9 +134,7 @@ def _jump(frame: Frame, _node: ast.Break | ast.Continue) -> bool:
     return False
 
 
-def _definition(
-    frame: Frame, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
-) -> bool:
+def _definition(frame: Frame, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> bool:
     name = frame.prefix + node.name
     frame.nested.append(Nested(node, name))
     if not isinstance(node, ast.ClassDef):
@@ -173,9 +171,8 @@ def _meet(frame: Frame, ends: Sequence[Names | None]) -> bool:
 
 
 def _if(frame: Frame, node: ast.If) -> bool:
-    if isinstance(node.test, (ast.Name, ast.Attribute)):
-        if path_of(node.test).rpartition(".")[2] == "TYPE_CHECKING":
-            return run(frame, node.body)
+    if path_of(node.test).rpartition(".")[2] == "TYPE_CHECKING":
+        return run(frame, node.body)
     frame.value(node.test)
     positive, negative = narrowed(frame, node.test)
     start = frame.names
@@ -189,8 +186,10 @@ def _if(frame: Frame, node: ast.If) -> bool:
 def _for(frame: Frame, node: ast.For | ast.AsyncFor) -> bool:
     iterable = frame.value(node.iter)
     start = dict(frame.names)
-    item = UNKNOWN if iterable is UNKNOWN or isinstance(node, ast.AsyncFor) else Each(
-        iterable, node.target.lineno
+    item = (
+        UNKNOWN
+        if iterable is UNKNOWN or isinstance(node, ast.AsyncFor)
+        else Each(iterable, node.target.lineno)
     )
     bind(frame, node.target, item)
     return _loop(frame, node, start, frame.names)
@@ -292,7 +291,7 @@ def _match(frame: Frame, node: ast.Match) -> bool:
             getattr(part, "name", None) or getattr(part, "rest", None)
             for part in ast.walk(case.pattern)
         ]
-        known = {name: UNKNOWN for name in captured if name}
+        known: Names = {name: UNKNOWN for name in captured if name}
         if case.guard is not None:
             frame.names = {**start, **known}
             frame.value(case.guard)
@@ -340,4 +339,3 @@ _STATEMENTS: Mapping[type, Callable[[Frame, Any], bool]] = {
 }
 if hasattr(ast, "TypeAlias"):  # Python 3.12
     _STATEMENTS = {**_STATEMENTS, ast.TypeAlias: _type_alias}
-

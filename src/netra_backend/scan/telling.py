@@ -11,15 +11,15 @@ _BY_KIND = {kind: rule for rule in RULES.values() for kind in rule.kinds}
 _KEY = next(rule for rule in RULES.values() if rule.key_kinds)
 _DUMP = RULES["JS017"]
 _TEXT = RULES["JS202"]
+_INTERNAL = frozenset({"CoroutineType", "GeneratorType", "AsyncGeneratorType", "FunctionType"})
+"""Names of classes that say no more than the kind."""
 
 
 def tell(problem: Problem, site: Site, path: str, label: str, through: str) -> Finding:
     """Return the finding for a problem of the call `site` in the file `path`."""
     place = unpack(abs(site.at)) if site.at else Place(site.line, 0, site.line, 0)
     rule = rule_of(problem)
-    origin = None
-    if problem.line and (problem.source != path or problem.line != place.line):
-        origin = Origin(problem.source, problem.line)
+    origin = _origin(problem, path, place.line)
     return Finding(
         path,
         place.line,
@@ -32,6 +32,14 @@ def tell(problem: Problem, site: Site, path: str, label: str, through: str) -> F
         origin,
         repair(rule, problem, path),
     )
+
+
+def _origin(problem: Problem, path: str, line: int) -> Origin | None:
+    """Return the nearest place that says more than the finding's own; stubs say nothing."""
+    for source, start in problem.origins:
+        if (source, start) != (path, line) and not source.startswith("<"):
+            return Origin(source, start)
+    return None
 
 
 def rule_of(problem: Problem) -> Rule:
@@ -52,7 +60,8 @@ def _said(origin: Origin | None, path: str) -> str:
 
 def _message(rule: Rule, problem: Problem, label: str, through: str, origin: str) -> str:
     noun = rule.noun.format(kind=problem.kind.value)
-    name = "" if problem.name.lower() in noun.lower().split() else f" {problem.name}"
+    telling = problem.name.lower() not in noun.lower().split() and problem.name not in _INTERNAL
+    name = f" {problem.name}" if telling else ""
     reaches = "may reach" if problem.severity is Severity.WARNING else "reaches"
     path = problem.path.removeprefix(".")
     if problem.is_key:
@@ -72,7 +81,9 @@ def repair(rule: Rule, problem: Problem, path: str) -> Fix | None:
             return None
         place = unpack(abs(problem.dump_at))
         text = ', mode="json"' if problem.dump_args else 'mode="json"'
-        edit = Edit(place.end_line, place.end_column - 1, place.end_line, place.end_column - 1, text)
+        edit = Edit(
+            place.end_line, place.end_column - 1, place.end_line, place.end_column - 1, text
+        )
         return Fix("Dump it in JSON mode", (edit,))
     if not problem.at or problem.at_source != path:
         return None

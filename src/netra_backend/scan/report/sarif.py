@@ -110,4 +110,3 @@ def _replacement(edit: Edit) -> Json:
         "endColumn": edit.end_column + 1,
     }
     return {"deletedRegion": region, "insertedContent": {"text": edit.text}}
-

@@ -1,6 +1,6 @@
 """asyncio, and clients and servers built on it: aiohttp, httpx, websockets."""
 
-ASYNCIO = '''
+ASYNCIO = """
 class Future: ...
 class Task(Future): ...
 class Lock: ...
@@ -23,25 +23,25 @@ class TimeoutError(Exception): ...
 class CancelledError(BaseException): ...
 class QueueFull(Exception): ...
 class QueueEmpty(Exception): ...
-'''
+"""
 
-AIOHTTP = '''
+AIOHTTP = """
 class ClientError(Exception): ...
 class ClientResponse:
     status: int
 class ClientSession:
     async def __aenter__(self) -> ClientSession: ...
 class ClientWebSocketResponse: ...
-'''
+"""
 
-AIOHTTP_WEB = '''
+AIOHTTP_WEB = """
 class Request: ...
 class WebSocketResponse:
     closed: bool
     close_code: int
-'''
+"""
 
-HTTPX = '''
+HTTPX = """
 class Client:
     def __enter__(self) -> Client: ...
 class AsyncClient:
@@ -50,18 +50,18 @@ class Response:
     status_code: int
     text: str
 class HTTPError(Exception): ...
-'''
+"""
 
-REQUESTS = '''
+REQUESTS = """
 class Response:
     status_code: int
     text: str
 class Session:
     def __enter__(self) -> Session: ...
 class RequestException(OSError): ...
-'''
+"""
 
-WEBSOCKETS_PROTOCOL = '''
+WEBSOCKETS_PROTOCOL = """
 from enum import IntEnum
 class State(IntEnum):
     CONNECTING = 0
@@ -71,9 +71,9 @@ class State(IntEnum):
 class Side(Enum):
     SERVER = 0
     CLIENT = 1
-'''
+"""
 
-WEBSOCKETS_CONNECTION = '''
+WEBSOCKETS_CONNECTION = """
 from uuid import UUID
 from websockets.protocol import State
 class Connection:
@@ -81,17 +81,17 @@ class Connection:
     state: State
     latency: float
     subprotocol: str | None
-'''
+"""
 
-WEBSOCKETS_SERVER = '''
+WEBSOCKETS_SERVER = """
 from websockets.asyncio.connection import Connection
 class ServerConnection(Connection): ...
-'''
+"""
 
-WEBSOCKETS_CLIENT = '''
+WEBSOCKETS_CLIENT = """
 from websockets.asyncio.connection import Connection
 class ClientConnection(Connection): ...
-'''
+"""
 
 STUBS = {
     "aiohttp": AIOHTTP,

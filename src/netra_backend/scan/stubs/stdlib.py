@@ -1,6 +1,6 @@
 """The standard library: times, numbers, paths, identifiers."""
 
-DATETIME = '''
+DATETIME = """
 class tzinfo: ...
 class timezone(tzinfo):
     utc: timezone
@@ -65,9 +65,9 @@ class datetime(date):
     def __add__(self, other) -> datetime: ...
     def __sub__(self, other) -> datetime | timedelta: ...
 UTC: timezone
-'''
+"""
 
-UUID = '''
+UUID = """
 class UUID:
     hex: str
     int: int
@@ -79,9 +79,9 @@ def uuid4() -> UUID: ...
 def uuid5(namespace, name) -> UUID: ...
 NAMESPACE_DNS: UUID
 NAMESPACE_URL: UUID
-'''
+"""
 
-DECIMAL = '''
+DECIMAL = """
 class Decimal:
     def quantize(self, exp) -> Decimal: ...
     def normalize(self) -> Decimal: ...
@@ -92,15 +92,15 @@ class Decimal:
     def __mul__(self, other) -> Decimal: ...
     def __truediv__(self, other) -> Decimal: ...
     def __neg__(self) -> Decimal: ...
-'''
+"""
 
-FRACTIONS = '''
+FRACTIONS = """
 class Fraction:
     numerator: int
     denominator: int
-'''
+"""
 
-PATHLIB = '''
+PATHLIB = """
 class PurePath:
     name: str
     stem: str
@@ -126,38 +126,38 @@ class Path(PurePath):
     def exists(self) -> bool: ...
 class PosixPath(Path): ...
 class WindowsPath(Path): ...
-'''
+"""
 
-ENUM = '''
+ENUM = """
 class Enum: ...
 class Flag(Enum):
     def __or__(self, other): ...
 class IntEnum(int, Enum): ...
 class StrEnum(str, Enum): ...
 class IntFlag(int, Flag): ...
-'''
+"""
 
-HTTP = '''
+HTTP = """
 from enum import IntEnum, StrEnum
 class HTTPStatus(IntEnum): ...
 class HTTPMethod(StrEnum): ...
-'''
+"""
 
-COLLECTIONS = '''
+COLLECTIONS = """
 class deque: ...
 class OrderedDict(dict): ...
 class defaultdict(dict): ...
 class Counter(dict): ...
 class ChainMap: ...
 class UserDict: ...
-'''
+"""
 
-SOCKET = '''
+SOCKET = """
 from enum import IntEnum
 class AddressFamily(IntEnum): ...
 class socket: ...
 class timeout(OSError): ...
-'''
+"""
 
 STUBS = {
     "collections": COLLECTIONS,

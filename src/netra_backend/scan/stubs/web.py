@@ -1,6 +1,6 @@
 """Starlette, FastAPI and the loggers that take fields."""
 
-STARLETTE_WEBSOCKETS = '''
+STARLETTE_WEBSOCKETS = """
 import enum
 from starlette.requests import HTTPConnection
 class WebSocketState(enum.Enum):
@@ -14,20 +14,20 @@ class WebSocketDisconnect(Exception):
 class WebSocket(HTTPConnection):
     client_state: WebSocketState
     application_state: WebSocketState
-'''
+"""
 
-STARLETTE_REQUESTS = '''
+STARLETTE_REQUESTS = """
 class HTTPConnection: ...
 class Request(HTTPConnection):
     method: str
-'''
+"""
 
-STARLETTE_RESPONSES = '''
+STARLETTE_RESPONSES = """
 class Response: ...
 class JSONResponse(Response): ...
-'''
+"""
 
-STARLETTE_DATASTRUCTURES = '''
+STARLETTE_DATASTRUCTURES = """
 class Address(NamedTuple): ...
 class URL: ...
 class Headers: ...
@@ -35,27 +35,27 @@ class QueryParams: ...
 class State: ...
 class UploadFile:
     filename: str | None
-'''
+"""
 
-FASTAPI = '''
+FASTAPI = """
 from starlette.websockets import WebSocket as WebSocket, WebSocketDisconnect as WebSocketDisconnect
 from starlette.requests import Request as Request
 from starlette.responses import Response as Response
 from starlette.datastructures import UploadFile as UploadFile
 class HTTPException(Exception):
     status_code: int
-'''
+"""
 
-FASTAPI_WEBSOCKETS = '''
+FASTAPI_WEBSOCKETS = """
 from starlette.websockets import WebSocket as WebSocket
 from starlette.websockets import WebSocketDisconnect as WebSocketDisconnect
 from starlette.websockets import WebSocketState as WebSocketState
-'''
+"""
 
-FASTAPI_RESPONSES = '''
+FASTAPI_RESPONSES = """
 from starlette.responses import JSONResponse as JSONResponse, Response as Response
 class ORJSONResponse(JSONResponse): ...
-'''
+"""
 
 STUBS = {
     "fastapi": FASTAPI,
