@@ -81,6 +81,8 @@ def dotted(node: ast.expr, lookup: Lookup) -> str:
 def _instance(name: str, line: int) -> Value:
     name = _ALIASES.get(name, name)
     module, _, last = name.rpartition(".")
+    if module in _TYPING and last == "Self":
+        return Instance("typing.Self", (), False, line)
     if not name or module in _TYPING or name == "builtins.object":
         return UNKNOWN
     if last == "None":

@@ -25,7 +25,7 @@ class Dumped(Dict, frozen=True, array_like=True, tag="D"):
 
     at: int = 0
     source: str = ""
-    has_args: bool = False
+    text: str = ""
 
 
 Callee = ClassRef | FunctionRef | External
@@ -59,8 +59,10 @@ def model_dump(resolver: "Resolver", callee: Callee, call: Call, scope: Scope) -
     if not isinstance(head, Dict):
         return head, home
     entries = [Entry(e.key, e.value, maybe=partly) for e in head.entries]
-    at = 0 if callee.name.endswith(".dict") else call.at
-    return Dumped(tuple(entries), head.line, at, scope.source.path, bool(call.args)), home
+    text = ', mode="json"' if call.args else 'mode="json"'
+    if callee.name.endswith(".dict"):  # pydantic 1 has no modes
+        text = ""
+    return Dumped(tuple(entries), head.line, call.at, scope.source.path, text), home
 
 
 def _dumped(

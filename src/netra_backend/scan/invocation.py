@@ -12,10 +12,11 @@ from netra_backend.scan.heads import (
     FunctionRef,
     Open,
     Scope,
+    settled,
 )
 from netra_backend.scan.kinds import KINDS, VAGUE, Kind
 from netra_backend.scan.library import RESULTS
-from netra_backend.scan.values import UNKNOWN, Argument, Call, Const, Dict, Entry, Instance
+from netra_backend.scan.values import UNKNOWN, Argument, Call, Const, Dict, Entry, Instance, Value
 
 if TYPE_CHECKING:
     from netra_backend.scan.resolve import Resolver
@@ -66,6 +67,16 @@ def _call_external(resolver: "Resolver", head: External, call: Call, scope: Scop
     return UNKNOWN, scope
 
 
+def _itself(ref: FunctionRef) -> Value:
+    """Return an instance of the class that the method is called on."""
+    if ref.receiver is None:
+        return UNKNOWN
+    head, scope = ref.receiver
+    if isinstance(head, ClassRef):
+        return settled((Instance(head.name), scope))
+    return settled((Instance(head.cls), scope)) if isinstance(head, Instance) else UNKNOWN
+
+
 def call_function(
     resolver: "Resolver", ref: FunctionRef, args: Sequence[Argument], scope: Scope
 ) -> Found:
@@ -78,7 +89,9 @@ def call_function(
     if found & Trait.GENERATOR:
         cls = "contextlib.entered" if found & Trait.CONTEXT else "types.GeneratorType"
         return Instance(cls, (function.yields,), True), inner
-    if resolver.informative(function.declared, home):
+    if isinstance(function.declared, Instance) and function.declared.cls == "typing.Self":
+        value = _itself(ref)
+    elif resolver.informative(function.declared, home):
         value, inner = function.declared, home
     elif found & Trait.ABSTRACT:
         return UNKNOWN, scope

@@ -43,7 +43,7 @@ class Problem(Struct, frozen=True):
 
     `name` is the class of the value, without its module. `is_key` is whether it is a dict's key.
     `origins` are the files and lines that it came from, the nearest first. `dump_at` is the call
-    of ``model_dump()`` that left the value as it is, if one did.
+    of ``model_dump()`` that left the value as it is, `dump_text` what would be its missing argument.
     """
 
     kind: Kind
@@ -56,7 +56,7 @@ class Problem(Struct, frozen=True):
     at_source: str
     dump_at: int = 0
     dump_source: str = ""
-    dump_args: bool = False
+    dump_text: str = ""
 
 
 class Leaf(Struct, frozen=True):
@@ -106,7 +106,7 @@ class Judge:
                     problem,
                     dump_at=head.at,
                     dump_source=head.source,
-                    dump_args=head.has_args,
+                    dump_text=head.text,
                 )
         elif isinstance(head, Dict):
             yield from self._dict(head, scope, place, depth)
@@ -213,7 +213,8 @@ class Judge:
             else:
                 self.open |= isinstance(inner, Open)
                 # a receiver that may be no dict at all may convert what is stored in it
-                sure = sure and not (entry.maybe and not isinstance(inner, Open))
+                is_dict = self._resolver.kind((inner, home)) is Kind.MAPPING
+                sure = sure and (is_dict or not entry.maybe or isinstance(inner, Open))
                 result.append((Entry(None, UNKNOWN, maybe=True), home, sure))
         return result
 

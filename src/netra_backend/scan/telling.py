@@ -77,20 +77,21 @@ def repair(rule: Rule, problem: Problem, path: str) -> Fix | None:
     if problem.severity is Severity.WARNING:
         return None
     if problem.dump_at:
-        if problem.dump_source != path:
-            return None
-        place = unpack(abs(problem.dump_at))
-        text = ', mode="json"' if problem.dump_args else 'mode="json"'
-        edit = Edit(
-            place.end_line, place.end_column - 1, place.end_line, place.end_column - 1, text
-        )
-        return Fix("Dump it in JSON mode", (edit,))
+        return _dump_in_json_mode(problem, path)
     if not problem.at or problem.at_source != path:
         return None
     for option in rule.repairs:
         if problem.kind in option.kinds and (option.keys or not problem.is_key):
             return Fix(option.message, edits(option, problem.at))
     return None
+
+
+def _dump_in_json_mode(problem: Problem, path: str) -> Fix | None:
+    if problem.dump_source != path or not problem.dump_text:
+        return None
+    place = unpack(problem.dump_at)
+    line, column = place.end_line, place.end_column - 1
+    return Fix("Dump it in JSON mode", (Edit(line, column, line, column, problem.dump_text),))
 
 
 def edits(option: Repair, at: int) -> tuple[Edit, ...]:

@@ -211,7 +211,7 @@ def is_harmless(value: Value) -> bool:
         return not value.parts
     if isinstance(value, Dict):
         return all(
-            is_harmless(entry.value) and (entry.key is None or type(entry.key) is Const)
+            is_harmless(entry.value) and (entry.key is None or is_name(entry.key))
             for entry in value.entries
         )
     if isinstance(value, Seq):
@@ -219,6 +219,11 @@ def is_harmless(value: Value) -> bool:
             is_harmless(entry.value) for entry in value.entries
         )
     return False
+
+
+def is_name(key: Value) -> bool:
+    """Return whether the key is one that every encoder takes."""
+    return isinstance(key, Const) and isinstance(key.value, str)
 
 
 def union(options: list[Value]) -> Value:
