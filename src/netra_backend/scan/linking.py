@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from msgspec import Struct
 
 from netra_backend.scan.arguments import argument_of, bind_arguments
+from netra_backend.scan.calling import LOG_METHODS
 from netra_backend.scan.declarations import Function, Site, Trait
 from netra_backend.scan.finding import Finding
 from netra_backend.scan.heads import (
@@ -22,7 +23,9 @@ from netra_backend.scan.heads import (
     Scope,
 )
 from netra_backend.scan.judge import Judge, Problem, weakened
-from netra_backend.scan.options import Options
+from netra_backend.scan.logcalls import Formatter, is_log_call, lost, notes
+from netra_backend.scan.options import Encoder as EncoderName
+from netra_backend.scan.options import LogEncoder, Options
 from netra_backend.scan.project import Project, Source
 from netra_backend.scan.resolve import Resolver
 from netra_backend.scan.sinking import encoder_of
@@ -59,6 +62,7 @@ class Verdict(Struct, frozen=True):
 
 
 _CLEAN = Verdict()
+_NO_ENCODER = frozenset({LogEncoder.AUTO, LogEncoder.NONE, LogEncoder.TOTAL})
 
 
 class Linker:
@@ -78,6 +82,11 @@ class Linker:
         for source in project.sources:
             for name in source.calls():
                 self._callers.setdefault(name, []).append(source)
+        self._notes = options.notes is not False
+        self._log_encoder = options.log_encoder
+        self._formatter: Formatter | None = None
+        if options.log_encoder not in _NO_ENCODER:
+            self._formatter = Formatter(ENCODERS[EncoderName(options.log_encoder.value)])
         self._wrappers: deque[Wrapper] = deque()
         self._seen: set[tuple[str, str, int, str]] = set()
 
@@ -90,6 +99,30 @@ class Linker:
             wrapper = self._wrappers.popleft()
             for source, site in self._sites(_called_as(wrapper)):
                 yield from self._judge(source, site, wrapper)
+
+        yield from self._log_calls()
+
+    def _log_calls(self) -> Iterator[Finding]:
+        for name in sorted(LOG_METHODS):
+            for source, site in self._sites(name):
+                if not source.reported or not is_log_call(site):
+                    continue
+                self._resolver.restart()
+                if self._notes:
+                    yield from notes(self._resolver, source, site)
+                if self._formatter is not None:
+                    yield from lost(self._resolver, source, site, self._formatter)
+
+    def _notice_formatter(
+        self, function: Function | None, sink: Sink, args: Sequence[Argument], scope: Scope
+    ) -> None:
+        """A formatter of the project that writes JSON decides what ``extra=`` may hold."""
+        if self._log_encoder is not LogEncoder.AUTO or function is None or not function.owner:
+            return
+        if "logging.Formatter" in self._project.ancestors(function.owner):
+            encoder = encoder_of(self._resolver, sink, args, scope)
+            if encoder is not None and encoder[0].values:
+                self._formatter = Formatter(*encoder)
 
     def _sites(self, name: str) -> Iterator[tuple[Source, Site]]:
         for source in self._callers.get(name, ()):
@@ -106,6 +139,8 @@ class Linker:
             if target is None:
                 continue
             verdict = self._verdict(target, args, scope, receiver)
+            if isinstance(target, Sink):
+                self._notice_formatter(function, target, args, scope)
             problems = verdict.problems
             if len(heads) > 1:
                 problems = tuple(map(weakened, problems))

@@ -15,10 +15,16 @@ _INTERNAL = frozenset({"CoroutineType", "GeneratorType", "AsyncGeneratorType", "
 """Names of classes that say no more than the kind."""
 
 
-def tell(problem: Problem, site: Site, path: str, label: str, through: str) -> Finding:
-    """Return the finding for a problem of the call `site` in the file `path`."""
+def tell(
+    problem: Problem, site: Site, path: str, label: str, through: str, rule: Rule | None = None
+) -> Finding:
+    """Return the finding for a problem of the call `site` in the file `path`.
+
+    `label` is what the value reaches, `through` the function that takes it there. The rule is
+    the one for the kind of the value, unless it is given.
+    """
     place = unpack(abs(site.at)) if site.at else Place(site.line, 0, site.line, 0)
-    rule = rule_of(problem)
+    rule = rule or rule_of(problem)
     origin = _origin(problem, path, place.line)
     return Finding(
         path,
