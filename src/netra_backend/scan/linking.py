@@ -84,9 +84,11 @@ class Linker:
                 self._callers.setdefault(name, []).append(source)
         self._notes = options.notes is not False
         self._log_encoder = options.log_encoder
-        self._formatter: Formatter | None = None
+        self._declared_formatter: Formatter | None = None
         if options.log_encoder not in _NO_ENCODER:
-            self._formatter = Formatter(ENCODERS[EncoderName(options.log_encoder.value)])
+            encoder = ENCODERS[EncoderName(options.log_encoder.value)]
+            self._declared_formatter = Formatter(encoder)
+        self._formatters: dict[str, Formatter] = {}
         self._wrappers: deque[Wrapper] = deque()
         self._seen: set[tuple[str, str, int, str]] = set()
 
@@ -110,19 +112,20 @@ class Linker:
                 self._resolver.restart()
                 if self._notes:
                     yield from notes(self._resolver, source, site)
-                if self._formatter is not None:
-                    yield from lost(self._resolver, source, site, self._formatter)
+                shown = self._formatters.get(_package(source), self._declared_formatter)
+                if shown is not None:
+                    yield from lost(self._resolver, source, site, shown)
 
     def _notice_formatter(
         self, function: Function | None, sink: Sink, args: Sequence[Argument], scope: Scope
     ) -> None:
-        """A formatter of the project that writes JSON decides what ``extra=`` may hold."""
+        """A formatter that writes JSON decides what ``extra=`` may hold in its package."""
         if self._log_encoder is not LogEncoder.AUTO or function is None or not function.owner:
             return
         if "logging.Formatter" in self._project.ancestors(function.owner):
             encoder = encoder_of(self._resolver, sink, args, scope)
             if encoder is not None and encoder[0].values:
-                self._formatter = Formatter(*encoder)
+                self._formatters[_package(scope.source)] = Formatter(*encoder)
 
     def _sites(self, name: str) -> Iterator[tuple[Source, Site]]:
         for source in self._callers.get(name, ()):
@@ -232,6 +235,10 @@ class Linker:
         if name in self._sinks:
             return
         self._wrappers.append(Wrapper(name, source, function, site, target, known, length))
+
+
+def _package(source: Source) -> str:
+    return source.module.partition(".")[0]
 
 
 def _called_as(wrapper: Wrapper) -> str:
