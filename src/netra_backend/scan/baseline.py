@@ -16,8 +16,8 @@ from netra_backend.scan.finding import Finding
 
 VERSION = 1
 
-LineOf = Callable[[Finding], str]
-"""Returns the line of source on which the finding stands."""
+Identify = Callable[[Finding], tuple[str, str]]
+"""Returns the path of the finding, relative to the baseline's folder, and its line of source."""
 
 
 class Entry(Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,11 +51,13 @@ def parse_baseline(text: bytes, where: str) -> Baseline:
     return baseline
 
 
-def make_baseline(findings: Iterable[Finding], line_of: LineOf) -> Baseline:
-    """Return the baseline that forgives all of them."""
-    counts = Counter(_entry(finding, line_of) for finding in findings)
+def make_baseline(
+    findings: Iterable[Finding], identify: Identify, kept: Iterable[Entry] = ()
+) -> Baseline:
+    """Return the baseline that forgives all of them, and also what is `kept`."""
+    counts = Counter(_entry(finding, identify) for finding in findings)
     entries = (msgspec.structs.replace(it, count=count) for it, count in counts.items())
-    ordered = sorted(entries, key=lambda it: (it.path, it.rule, it.value_path, it.code))
+    ordered = sorted([*entries, *kept], key=lambda it: (it.path, it.rule, it.value_path, it.code))
     return Baseline(VERSION, tuple(ordered))
 
 
@@ -65,13 +67,13 @@ def write_baseline(baseline: Baseline) -> bytes:
 
 
 def subtract(
-    findings: Iterable[Finding], baseline: Baseline, line_of: LineOf
+    findings: Iterable[Finding], baseline: Baseline, identify: Identify
 ) -> tuple[list[Finding], list[Entry]]:
     """Return the findings that the baseline does not forgive, and what it forgives in vain."""
     left = {msgspec.structs.replace(it, count=1): it.count for it in baseline.findings}
     new = []
     for finding in findings:
-        entry = _entry(finding, line_of)
+        entry = _entry(finding, identify)
         if left.get(entry, 0) > 0:
             left[entry] -= 1
         else:
@@ -80,6 +82,6 @@ def subtract(
     return new, stale
 
 
-def _entry(finding: Finding, line_of: LineOf) -> Entry:
-    code = " ".join(line_of(finding).split())
-    return Entry(finding.path, finding.rule, code, finding.value_path)
+def _entry(finding: Finding, identify: Identify) -> Entry:
+    path, line = identify(finding)
+    return Entry(path, finding.rule, " ".join(line.split()), finding.value_path)
