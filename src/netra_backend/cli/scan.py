@@ -2,10 +2,8 @@
 
 import os
 import sys
-import traceback
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from types import TracebackType
 
 from msgspec.structs import replace
@@ -138,18 +136,20 @@ def _watch(asked: Arguments, terminal: Terminal) -> int:
         return 0
 
 
-def _baseline_file(asked: Arguments, project: Project) -> Path | None:
+def _baseline_file(asked: Arguments, project: Project) -> str | None:
     """Return where the baseline is: as asked, else as the project says."""
     if asked.baseline is not None:
-        return Path(asked.baseline)
+        return asked.baseline
     named = project.options.baseline
-    return None if named is None else project.root / named
+    return None if named is None else f"{project.root}/{named}"
 
 
 def _leave_with_2(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
     """End the process after an error that nothing has foreseen: 1 would mean findings."""
+    import traceback  # noqa: PLC0415 - start time
+
     traceback.print_exception(kind, error, trace)
     sys.stderr.write("netra: internal error of the scanner; please report the lines above\n")
     sys.stderr.flush()

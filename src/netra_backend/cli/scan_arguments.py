@@ -1,6 +1,7 @@
 """What ``netra scan`` is asked on the command line."""
 
 import argparse
+import os
 from collections.abc import Sequence
 from enum import Enum
 
@@ -97,13 +98,20 @@ def _jobs(text: str) -> int:
     return int(text)
 
 
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    """Return a formatter that knows its width, or argparse would import shutil to ask for it."""
+    columns = os.environ.get("COLUMNS", "")
+    width = int(columns) if columns.isdecimal() else 100
+    return argparse.RawDescriptionHelpFormatter(prog, width=max(width, 40))
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="netra scan",
         description="Find values that JSON refuses, on their way into JSON. Reads code, never "
         "runs it.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_formatter,
         allow_abbrev=False,
     )
     add = parser.add_argument

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 
 from msgspec import Struct
 
@@ -29,7 +28,7 @@ class Forgiven(Struct, frozen=True):
     count: int
     stale: tuple[Entry, ...]
 
-    def notes(self, file: Path) -> Iterator[str]:
+    def notes(self, file: str) -> Iterator[str]:
         """Yield what is worth a remark."""
         if self.count:
             yield f"{file} forgives {self.count} of what was found"
@@ -38,7 +37,7 @@ class Forgiven(Struct, frozen=True):
             yield f"{file} forgives {count} that are no longer found; see --update-baseline"
 
 
-def forgive(file: Path, outcome: Outcome, lines_of: Lines) -> Forgiven:
+def forgive(file: str, outcome: Outcome, lines_of: Lines) -> Forgiven:
     """Return what is not in the baseline. Raises ConfigError if it cannot be read."""
     baseline = _read(file)
     new, left = subtract(outcome.findings, baseline, _identify(file, outcome, lines_of))
@@ -47,29 +46,32 @@ def forgive(file: Path, outcome: Outcome, lines_of: Lines) -> Forgiven:
     return Forgiven(tuple(new), len(outcome.findings) - len(new), stale)
 
 
-def update(file: Path, outcome: Outcome, lines_of: Lines) -> int:
+def update(file: str, outcome: Outcome, lines_of: Lines) -> int:
     """Write what was found to the baseline, and return how many findings it now forgives.
 
     What it says of files that were not scanned this time, and still exist, stays.
     """
     looked_at = {_relative(os.fsdecode(it.name), file) for it in outcome.files.values()}
-    before = _read(file).findings if file.exists() else ()
+    before = _read(file).findings if os.path.exists(file) else ()
     kept = tuple(
         entry
         for entry in before
-        if entry.path not in looked_at and (file.parent / entry.path).exists()
+        if entry.path not in looked_at
+        and os.path.exists(os.path.join(os.path.dirname(file), entry.path))
     )
     made = make_baseline(outcome.findings, _identify(file, outcome, lines_of), kept)
     try:
-        file.write_bytes(write_baseline(made))
+        with open(file, "wb") as opened:
+            opened.write(write_baseline(made))
     except OSError as error:
         raise ConfigError(f"{file} cannot be written: {error.strerror}") from error
     return sum(entry.count for entry in made.findings)
 
 
-def _read(file: Path) -> Baseline:
+def _read(file: str) -> Baseline:
     try:
-        return parse_baseline(file.read_bytes(), str(file))
+        with open(file, "rb") as opened:
+            return parse_baseline(opened.read(), file)
     except FileNotFoundError as error:
         raise ConfigError(
             f"there is no baseline {file}; write one with --update-baseline"
@@ -78,7 +80,7 @@ def _read(file: Path) -> Baseline:
         raise ConfigError(f"{file} cannot be read: {error.strerror}") from error
 
 
-def _identify(file: Path, outcome: Outcome, lines_of: Lines) -> Identify:
+def _identify(file: str, outcome: Outcome, lines_of: Lines) -> Identify:
     def identify(finding: Finding) -> tuple[str, str]:
         lines = lines_of(finding.path)
         code = lines[finding.line - 1] if finding.line <= len(lines) else ""
@@ -87,6 +89,6 @@ def _identify(file: Path, outcome: Outcome, lines_of: Lines) -> Identify:
     return identify
 
 
-def _relative(name: str, baseline: Path) -> str:
-    path = Path(os.path.relpath(name, baseline.parent)).as_posix()
+def _relative(name: str, baseline: str) -> str:
+    path = os.path.relpath(name, os.path.dirname(baseline) or ".").replace(os.sep, "/")
     return os.fsencode(path).decode("utf-8", "backslashreplace")

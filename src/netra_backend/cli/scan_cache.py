@@ -9,8 +9,8 @@ import contextlib
 import os
 import sys
 import time
+from glob import escape, glob
 from hashlib import blake2b
-from pathlib import Path
 
 from netra_backend.scan import engine
 
@@ -25,7 +25,7 @@ _TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# https://bford.info/cached
 class Cache:
     """A folder of entries for one version of the scanner."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: str) -> None:
         self._folder = folder
         self._version = scanner_version()
 
@@ -43,7 +43,7 @@ class Cache:
         try:
             with open(file, "rb") as opened:
                 data = opened.read()
-                if time.time() - os.fstat(opened.fileno()).st_mtime > _DAY:
+                if _age(opened.fileno()) > 1:
                     os.utime(file)
         except OSError:
             return None
@@ -66,14 +66,15 @@ class Cache:
 
     def prune(self) -> None:
         """Remove what was not used for long; it looks at most once a day."""
-        mark = self._folder / "pruned"
+        mark = f"{self._folder}/pruned"
         with contextlib.suppress(OSError):
-            if mark.exists() and time.time() - mark.stat().st_mtime < _DAY:
+            if os.path.exists(mark) and _age(mark) < 1:
                 return
-            mark.touch()
-            for file in self._folder.glob("??/*"):
-                if time.time() - file.stat().st_mtime > KEPT_DAYS * _DAY:
-                    file.unlink(missing_ok=True)
+            with open(mark, "wb"):
+                os.utime(mark)
+            for file in glob(f"{escape(self._folder)}/??/*"):
+                if _age(file) > KEPT_DAYS:
+                    os.unlink(file)
 
     def _file(self, key: str) -> str:
         return f"{self._folder}/{key[:2]}/{key[2:]}"
@@ -82,18 +83,24 @@ class Cache:
         if os.path.isdir(folder):
             return
         os.makedirs(folder, exist_ok=True)
-        tag = self._folder / "CACHEDIR.TAG"
-        if not tag.exists():
-            tag.write_text(_TAG, encoding="ascii")
-            (self._folder / ".gitignore").write_text("*\n", encoding="ascii")
+        for name, text in (("CACHEDIR.TAG", _TAG), (".gitignore", "*\n")):
+            with open(f"{self._folder}/{name}", "w", encoding="ascii") as opened:
+                opened.write(text)
 
 
 def scanner_version() -> bytes:
     """Return what changes with the scanner's own code and with the Python whose parser it uses."""
     digest = blake2b(f"{engine.VERSION} {sys.version}".encode(), digest_size=20)
-    for file in sorted(Path(engine.__file__).parent.rglob("*.py")):
-        digest.update(file.read_bytes())
+    folder = os.path.dirname(engine.__file__)
+    for file in sorted(glob(f"{escape(folder)}/**/*.py", recursive=True)):
+        with open(file, "rb") as opened:
+            digest.update(opened.read())
     return digest.digest()
+
+
+def _age(file: str | int) -> float:
+    """Return the days since the file was written or used."""
+    return (time.time() - os.stat(file).st_mtime) / _DAY
 
 
 def _checksum(body: bytes) -> bytes:

@@ -2,11 +2,10 @@
 
 import os
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from msgspec import Struct
 
-from netra_backend.cli.scan_project import Project
+from netra_backend.cli.scan_project import Project, upwards
 from netra_backend.errors import ConfigError
 from netra_backend.scan.globs import Pattern, covers, decide, parse_patterns
 from netra_backend.scan.skipped import Skipped
@@ -130,7 +129,7 @@ class _Walk:
 def _is_readable_kind(entry: os.DirEntry[str]) -> bool:
     """Return whether it is a file, or a broken link, which reading will report."""
     try:
-        return entry.is_file() or (entry.is_symlink() and not Path(entry.path).exists())
+        return entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path))
     except OSError:
         return True
 
@@ -152,14 +151,13 @@ def _is_ignored(scopes: tuple[_Scope, ...], path: str, *, is_folder: bool) -> bo
 
 def _outer_scopes(path: str) -> tuple[_Scope, ...]:
     """Return the .gitignore files above the folder, up to its repository's root."""
-    here = Path(os.path.abspath(path))
-    chain = [here, *here.parents]
-    root = next((index for index, it in enumerate(chain) if (it / ".git").exists()), None)
+    chain = list(upwards(os.path.abspath(path)))
+    root = next((at for at, folder in enumerate(chain) if os.path.exists(f"{folder}/.git")), None)
     if root is None:
         return ()
-    files = [(chain[root], chain[root] / ".git" / "info" / "exclude")]
-    files += [(folder, folder / ".gitignore") for folder in reversed(chain[1 : root + 1])]
-    scopes = (_scope(str(folder), file) for folder, file in files)
+    files = [(chain[root], ".git/info/exclude")]
+    files += [(folder, ".gitignore") for folder in reversed(chain[1 : root + 1])]
+    scopes = (_scope(folder, name) for folder, name in files)
     return tuple(scope for scope in scopes if scope.patterns)
 
 
@@ -168,13 +166,13 @@ def _with_own(
 ) -> tuple[_Scope, ...]:
     if not any(entry.name == ".gitignore" for entry in entries):
         return scopes
-    own = os.path.abspath(folder)
-    return (*scopes, _scope(own, Path(folder) / ".gitignore"))
+    return (*scopes, _scope(os.path.abspath(folder), ".gitignore"))
 
 
-def _scope(folder: str, file: Path) -> _Scope:
+def _scope(folder: str, name: str) -> _Scope:
     try:
-        text = file.read_text(encoding="utf-8", errors="replace")
+        with open(f"{folder}/{name}", encoding="utf-8", errors="replace") as opened:
+            text = opened.read()
     except OSError:
         text = ""
     return _Scope(folder, parse_patterns(text.splitlines()))

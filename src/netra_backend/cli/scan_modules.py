@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Iterable
-from pathlib import Path
+from glob import escape, glob
 
 from netra_backend.cli.scan_project import Project
 from netra_backend.errors import ConfigError
@@ -11,7 +11,7 @@ from netra_backend.errors import ConfigError
 
 def import_roots(project: Project) -> tuple[str, ...]:
     """Return the folders from which the project's own modules are imported, deepest first."""
-    roots = {os.path.abspath(project.root / folder) for folder in project.options.src}
+    roots = {os.path.normpath(os.path.join(project.root, folder)) for folder in project.options.src}
     return tuple(sorted(roots, key=len, reverse=True))
 
 
@@ -20,15 +20,16 @@ def module_of(file: str, roots: Iterable[str]) -> str:
 
     A folder with an ``__init__.py`` is a package. A package's ``__init__.py`` has its name.
     """
-    path = Path(os.path.abspath(file))
-    parts = [] if path.stem == "__init__" else [path.stem]
-    folder = path.parent
-    while (folder / "__init__.py").is_file() and folder.name:
-        parts.insert(0, folder.name)
-        folder = folder.parent
-    if folder == path.parent and parts:
+    own, name = os.path.split(os.path.abspath(file))
+    stem = os.path.splitext(name)[0]
+    parts = [] if stem == "__init__" else [stem]
+    folder = own
+    while os.path.basename(folder) and os.path.isfile(f"{folder}/__init__.py"):
+        folder, package = os.path.split(folder)
+        parts.insert(0, package)
+    if folder == own:
         parts = [*_below_root(folder, roots), *parts]
-    return ".".join(parts) or path.parent.name
+    return ".".join(parts) or os.path.basename(own)
 
 
 def find_module(name: str, roots: Iterable[str]) -> str | None:
@@ -47,29 +48,29 @@ def find_module(name: str, roots: Iterable[str]) -> str | None:
     return None
 
 
-def environment_roots(python: Path) -> tuple[str, ...]:
+def environment_roots(python: str) -> tuple[str, ...]:
     """Return the site-packages of an environment, given its folder or its interpreter.
 
     Nothing is executed: the layout of environments says where they are. Raises ConfigError.
     """
-    if not python.exists():
+    if not os.path.exists(python):
         raise ConfigError(f"--python {python}: there is no such environment")
-    candidates = (
-        [python] if python.is_dir() else [python.parent.parent, python.resolve().parents[1]]
-    )
+    candidates = [python]
+    if not os.path.isdir(python):
+        candidates = [f"{os.path.dirname(it)}/.." for it in (python, os.path.realpath(python))]
     for folder in candidates:
-        found = [*folder.glob("lib/python3*/site-packages"), *folder.glob("Lib/site-packages")]
-        found += [] if found else folder.glob("lib/python3*/dist-packages")
-        if not found and folder.name in ("site-packages", "dist-packages"):
-            found = [folder]
-        if found:
-            return tuple(map(str, found))
+        for pattern in ("lib/python3*/site-packages", "Lib/site-packages", "lib/python3*/dist-*"):
+            found = glob(f"{escape(folder)}/{pattern}")
+            if found:
+                return tuple(os.path.normpath(place) for place in found)
+        if os.path.basename(os.path.normpath(folder)) in ("site-packages", "dist-packages"):
+            return (folder,)
     raise ConfigError(f"--python {python} is no environment: there is no site-packages in it")
 
 
-def _below_root(folder: Path, roots: Iterable[str]) -> list[str]:
+def _below_root(folder: str, roots: Iterable[str]) -> list[str]:
     for root in roots:
-        if folder.is_relative_to(root):
-            names = folder.relative_to(root).parts
-            return [*names] if all(map(str.isidentifier, names)) else []
+        if f"{folder}/".startswith(f"{root}/"):
+            names = [name for name in folder[len(root) :].split(os.sep) if name]
+            return names if all(map(str.isidentifier, names)) else []
     return []

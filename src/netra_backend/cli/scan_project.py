@@ -1,9 +1,8 @@
 """The project that is scanned: its folder, and what its pyproject.toml says."""
 
 import os
-import tomllib
-from collections.abc import Collection
-from pathlib import Path
+from collections.abc import Collection, Iterator
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -17,14 +16,14 @@ from netra_backend.scan.options import Options, parse_codes, parse_options
 class Project(Struct, frozen=True):
     """The folder that options and patterns are relative to, and the options."""
 
-    root: Path
+    root: str
     options: Options
     excluded: tuple[Pattern, ...]
     per_file: tuple[tuple[tuple[Pattern, ...], tuple[str, ...]], ...]
 
     def relative(self, file: str) -> str:
         """Return the file's path from the root, with ``/``."""
-        return Path(os.path.relpath(file, self.root)).as_posix()
+        return os.path.relpath(file, self.root).replace(os.sep, "/")
 
     def enabled(self, file: str, rule: str) -> bool:
         """Return whether the rule is on in the file; ``JS`` asks whether all rules are."""
@@ -48,43 +47,54 @@ def load_project(asked: Arguments, rules: Collection[str]) -> Project:
     start = _common_folder(asked)
     root, options = start, Options()
     if asked.config is not None:
-        root, options = _from_config(Path(asked.config), rules)
+        root, options = _from_config(asked.config, rules)
     else:
-        roots = [folder for folder in (start, *start.parents) if _is_root(folder)]
-        root = roots[0] if roots else Path.cwd()
+        roots = [folder for folder in upwards(start) if _is_root(folder)]
+        root = roots[0] if roots else os.getcwd()
         for folder in roots:
-            table = _table(folder / "pyproject.toml")
+            file = f"{folder}/pyproject.toml"
+            table = _table(file)
             if table is not None:
-                where = _shown(folder / "pyproject.toml")
-                root, options = folder, parse_options(table, where, rules)
+                root, options = folder, parse_options(table, _shown(file), rules)
                 break
     return _project(root, _overridden(options, asked, rules))
 
 
-def _from_config(file: Path, rules: Collection[str]) -> tuple[Path, Options]:
-    if not file.is_file():
+def upwards(folder: str) -> Iterator[str]:
+    """Yield the folder, an absolute path, and those it is in, up to the root."""
+    while True:
+        yield folder
+        parent = os.path.dirname(folder)
+        if parent == folder:
+            return
+        folder = parent
+
+
+def _from_config(file: str, rules: Collection[str]) -> tuple[str, Options]:
+    if not os.path.isfile(file):
         raise ConfigError(f"--config {file}: there is no such file")
     table = _table(file)
-    return file.absolute().parent, parse_options(table or {}, str(file), rules)
+    return os.path.dirname(os.path.abspath(file)), parse_options(table or {}, file, rules)
 
 
-def _common_folder(asked: Arguments) -> Path:
+def _common_folder(asked: Arguments) -> str:
     paths = [asked.stdin_filename or "."] if asked.stdin else list(asked.paths)
-    common = Path(os.path.commonpath([Path(path).absolute() for path in paths]))
-    return common if common.is_dir() else common.parent
+    common = os.path.commonpath([os.path.abspath(path) for path in paths])
+    return common if os.path.isdir(common) else os.path.dirname(common)
 
 
-def _is_root(folder: Path) -> bool:
-    return (folder / "pyproject.toml").is_file() or (folder / ".git").exists()
+def _is_root(folder: str) -> bool:
+    return os.path.isfile(f"{folder}/pyproject.toml") or os.path.exists(f"{folder}/.git")
 
 
-def _table(file: Path) -> dict[str, object] | None:
+def _table(file: str) -> dict[str, object] | None:
     """Return ``[tool.netra.scan]``, or None where there is none."""
-    if not file.is_file():
+    if not os.path.isfile(file):
         return None
     try:
-        text = file.read_bytes().decode()
-        table = tomllib.loads(text) if "netra" in text else {}
+        with open(file, encoding="utf-8") as opened:
+            text = opened.read()
+        table = _parsed(text) if "netra" in text else {}
     except OSError as error:
         raise ConfigError(f"{_shown(file)}: {error.strerror}") from error
     except ValueError as error:
@@ -100,9 +110,16 @@ def _table(file: Path) -> dict[str, object] | None:
     return table
 
 
-def _shown(file: Path) -> str:
+def _parsed(text: str) -> dict[str, Any]:
+    import tomllib  # noqa: PLC0415 - start time, where there is no table
+
+    return tomllib.loads(text)
+
+
+def _shown(file: str) -> str:
     """Return the file as a reader in the working directory would call it."""
-    return os.path.relpath(file) if file.is_relative_to(Path.cwd()) else str(file)
+    near = os.path.relpath(file)
+    return file if near.startswith("..") else near
 
 
 def _overridden(options: Options, asked: Arguments, rules: Collection[str]) -> Options:
@@ -120,7 +137,7 @@ def _overridden(options: Options, asked: Arguments, rules: Collection[str]) -> O
     )
 
 
-def _project(root: Path, options: Options) -> Project:
+def _project(root: str, options: Options) -> Project:
     per_file = tuple(
         (parse_patterns([entry.pattern]), entry.rules) for entry in options.per_file_ignores
     )

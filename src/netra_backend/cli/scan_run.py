@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from pathlib import Path
 
 from msgspec import Struct
 
@@ -200,16 +199,16 @@ def _spelled(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-def _environment(asked: Arguments, project: Project) -> Path | None:
+def _environment(asked: Arguments, project: Project) -> str | None:
     if asked.python is not None:
-        return Path(asked.python)
+        return asked.python
     python = project.options.python
-    return None if python is None else project.root / python
+    return None if python is None else os.path.join(project.root, python)
 
 
-def _cache_folder(asked: Arguments, project: Project) -> Path:
+def _cache_folder(asked: Arguments, project: Project) -> str:
     if asked.cache_dir is None:
-        return project.root / ".netra_cache" / "scan"
-    if Path(asked.cache_dir).exists() and not Path(asked.cache_dir).is_dir():
+        return f"{project.root}/.netra_cache/scan"
+    if os.path.exists(asked.cache_dir) and not os.path.isdir(asked.cache_dir):
         raise ConfigError(f"--cache-dir {asked.cache_dir} is no folder")
-    return Path(asked.cache_dir)
+    return asked.cache_dir

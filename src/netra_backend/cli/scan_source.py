@@ -4,7 +4,6 @@ import contextlib
 import os
 import re
 import stat
-import tempfile
 
 from msgspec import Struct
 
@@ -82,6 +81,8 @@ def decode(data: bytes) -> Source:
 
 def write_source(file: bytes, data: bytes) -> None:
     """Replace the file at once by one with this content and the same mode. Raises Unreadable."""
+    import tempfile  # noqa: PLC0415 - start time
+
     target = os.path.realpath(file)
     folder = os.path.dirname(target)
     try:
