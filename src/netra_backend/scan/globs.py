@@ -68,7 +68,7 @@ _TOKEN = re.compile(
     r"(?P<deep>\A\*\*/|/\*\*/|/\*\*\Z)"
     r"|(?P<star>\*+)"
     r"|(?P<one>\?)"
-    r"|\[(?P<not>[!^]?)(?P<set>\]?[^\]]*)\]"
+    r"|\[(?P<not>[!^]?)(?P<set>\][^\]]*|[^\]]+)\]"
     r"|\\(?P<escaped>.)"
     r"|(?P<plain>.)",
     re.DOTALL,
@@ -77,7 +77,11 @@ _DEEP = {"**/": "(?:.*/)?", "/**/": "/(?:.*/)?", "/**": "/.*"}
 
 
 def _regex(text: str) -> str:
-    return "".join(map(_translate, _TOKEN.finditer(text)))
+    """Return the regular expression, or nothing for a pattern that matches nothing."""
+    tokens = list(_TOKEN.finditer(text))
+    if any(token["plain"] == "[" for token in tokens):
+        return ""  # a bracket that is not closed
+    return "".join(map(_translate, tokens))
 
 
 def _translate(token: re.Match[str]) -> str:
