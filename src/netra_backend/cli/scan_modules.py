@@ -29,7 +29,7 @@ def module_of(file: str, roots: Iterable[str]) -> str:
         parts.insert(0, package)
     if folder == own:
         parts = [*_below_root(folder, roots), *parts]
-    return ".".join(parts) or os.path.basename(own)
+    return ".".join(parts) or os.path.basename(own) or stem
 
 
 def find_module(name: str, roots: Iterable[str]) -> str | None:
