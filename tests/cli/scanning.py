@@ -6,7 +6,7 @@ from pathlib import Path
 from netra_backend.cli.scan_arguments import Arguments, parse_arguments
 from netra_backend.cli.scan_project import Project, load_project
 from netra_backend.cli.scan_run import Outcome, Scan
-from netra_backend.scan.rules import TITLES
+from netra_backend.scan.titles import TITLES
 
 UNUSED = "x = 1  # netra: ignore\n"
 """A source with one finding: a comment that ignores nothing, JS100 in line 1, repairable."""

@@ -14,7 +14,7 @@ from netra_backend.cli.scan_run import Outcome, Scan
 from netra_backend.cli.scan_terminal import Terminal
 from netra_backend.errors import ConfigError
 from netra_backend.scan.finding import Severity
-from netra_backend.scan.rules import TITLES
+from netra_backend.scan.titles import TITLES
 
 
 def scan(arguments: Sequence[str]) -> int:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from netra_backend.cli.scan_arguments import Arguments
 from netra_backend.cli.scan_cache import Cache
@@ -68,7 +69,9 @@ class Scan:
         scanned = [record.summary for record in records if record.summary.skipped is None]
         imported = [record.summary for record in self._imported(records)]
         names = {file.path: file for file in files}
-        found = [it for it in link(scanned, self._project.options, imported) if it.path in names]
+        # Notes too, or the comments on them would be of no use where notes are not told.
+        options = replace(self._project.options, notes=True)
+        found = [it for it in link(scanned, options, imported) if it.path in names]
         if self._cache is not None:
             self._cache.prune()
         return Outcome(
