@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from glob import escape, glob
 
 from netra_backend.cli.scan_project import Project
@@ -20,16 +21,24 @@ def module_of(file: str, roots: Iterable[str]) -> str:
 
     A folder with an ``__init__.py`` is a package. A package's ``__init__.py`` has its name.
     """
-    own, name = os.path.split(os.path.abspath(file))
+    folder, name = os.path.split(os.path.abspath(file))
     stem = os.path.splitext(name)[0]
-    parts = [] if stem == "__init__" else [stem]
-    folder = own
-    while os.path.basename(folder) and os.path.isfile(f"{folder}/__init__.py"):
-        folder, package = os.path.split(folder)
-        parts.insert(0, package)
-    if folder == own:
-        parts = [*_below_root(folder, roots), *parts]
-    return ".".join(parts) or os.path.basename(own) or stem
+    parts = _package(folder, tuple(roots))
+    if stem != "__init__":
+        parts = (*parts, stem)
+    return ".".join(parts) or os.path.basename(folder) or stem
+
+
+@lru_cache(maxsize=1_000)
+def _package(folder: str, roots: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the steps of the name of the package that a folder is."""
+    if not os.path.isfile(f"{folder}/__init__.py"):
+        return _below_root(folder, roots)
+    above, name = os.path.split(folder)
+    if not name:
+        return ()
+    inside = os.path.isfile(f"{above}/__init__.py")
+    return (*_package(above, roots), name) if inside else (name,)
 
 
 def find_module(name: str, roots: Iterable[str]) -> str | None:
@@ -68,9 +77,10 @@ def environment_roots(python: str) -> tuple[str, ...]:
     raise ConfigError(f"--python {python} is no environment: there is no site-packages in it")
 
 
-def _below_root(folder: str, roots: Iterable[str]) -> list[str]:
+def _below_root(folder: str, roots: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the steps from the nearest root to a folder that is no package itself."""
     for root in roots:
         if f"{folder}/".startswith(f"{root}/"):
-            names = [name for name in folder[len(root) :].split(os.sep) if name]
-            return names if all(map(str.isidentifier, names)) else []
-    return []
+            names = tuple(name for name in folder[len(root) :].split(os.sep) if name)
+            return names if all(map(str.isidentifier, names)) else ()
+    return ()

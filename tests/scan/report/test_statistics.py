@@ -12,4 +12,4 @@ def test_the_most_frequent_rule_is_first() -> None:
         "12  JS001  plain enum",
         " 1  JS002   (1 fixable)",
     ]
-    assert list(write([], {})) == []
+    assert list(write([], {})) == ["Nothing found."]
