@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from netra_backend.cli.scan_modules import (
+    Names,
     environment_roots,
     find_module,
     import_roots,
-    module_of,
 )
 from netra_backend.errors import ConfigError
 from tests.cli.scanning import project, write
@@ -35,12 +35,12 @@ def tree(tmp_path: Path) -> Path:
     ],
 )
 def test_a_module_is_named_as_it_is_imported(tree: Path, file: str, module: str) -> None:
-    assert module_of(str(tree / file), import_roots(project(tree))) == module
+    assert Names(import_roots(project(tree))).of(str(tree / file)) == module
 
 
 def test_a_module_outside_all_roots_has_its_own_name(tree: Path) -> None:
-    assert module_of("/elsewhere/x.py", import_roots(project(tree))) == "x"
-    assert module_of("/__init__.py", ()) == "__init__"
+    assert Names(import_roots(project(tree))).of("/elsewhere/x.py") == "x"
+    assert Names(()).of("/__init__.py") == "__init__"
 
 
 def test_a_module_is_found_by_its_name_or_by_an_attribute(tree: Path) -> None:

@@ -3,7 +3,6 @@
 import os
 import re
 from collections.abc import Iterable
-from functools import lru_cache
 from glob import escape, glob
 
 from netra_backend.cli.scan_project import Project
@@ -16,29 +15,37 @@ def import_roots(project: Project) -> tuple[str, ...]:
     return tuple(sorted(roots, key=len, reverse=True))
 
 
-def module_of(file: str, roots: Iterable[str]) -> str:
-    """Return the module's name: from the outermost package around it, else from its root.
+class Names:
+    """Names modules as they are imported: from the outermost package, else from a root.
 
-    A folder with an ``__init__.py`` is a package. A package's ``__init__.py`` has its name.
+    A folder with an ``__init__.py`` is a package. What was seen of a folder is remembered.
     """
-    folder, name = os.path.split(os.path.abspath(file))
-    stem = os.path.splitext(name)[0]
-    parts = _package(folder, tuple(roots))
-    if stem != "__init__":
-        parts = (*parts, stem)
-    return ".".join(parts) or os.path.basename(folder) or stem
 
+    def __init__(self, roots: Iterable[str]) -> None:
+        self._roots = tuple(roots)
+        self._packages: dict[str, tuple[str, ...]] = {}
 
-@lru_cache(maxsize=1_000)
-def _package(folder: str, roots: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the steps of the name of the package that a folder is."""
-    if not os.path.isfile(f"{folder}/__init__.py"):
-        return _below_root(folder, roots)
-    above, name = os.path.split(folder)
-    if not name:
-        return ()
-    inside = os.path.isfile(f"{above}/__init__.py")
-    return (*_package(above, roots), name) if inside else (name,)
+    def of(self, file: str) -> str:
+        """Return the module's name; a package's ``__init__.py`` has the package's."""
+        folder, name = os.path.split(os.path.abspath(file))
+        stem = os.path.splitext(name)[0]
+        parts = self._package(folder)
+        if stem != "__init__":
+            parts = (*parts, stem)
+        return ".".join(parts) or os.path.basename(folder) or stem
+
+    def _package(self, folder: str) -> tuple[str, ...]:
+        """Return the steps of the name that a folder's modules have in common."""
+        if folder not in self._packages:
+            self._packages[folder] = self._look(folder)
+        return self._packages[folder]
+
+    def _look(self, folder: str) -> tuple[str, ...]:
+        if not os.path.isfile(f"{folder}/__init__.py"):
+            return _below_root(folder, self._roots)
+        above, name = os.path.split(folder)
+        inside = os.path.isfile(f"{above}/__init__.py")
+        return (*self._package(above), name) if inside and above != folder else (name,)
 
 
 def find_module(name: str, roots: Iterable[str]) -> str | None:

@@ -11,10 +11,10 @@ from netra_backend.cli.scan_arguments import Arguments
 from netra_backend.cli.scan_cache import Cache
 from netra_backend.cli.scan_files import find_files
 from netra_backend.cli.scan_modules import (
+    Names,
     environment_roots,
     find_module,
     import_roots,
-    module_of,
 )
 from netra_backend.cli.scan_project import Project
 from netra_backend.cli.scan_record import File, Record, record_data, record_file
@@ -57,6 +57,7 @@ class Scan:
         self._asked = asked
         self._project = project
         self._roots = import_roots(project)
+        self._names = Names(self._roots)
         python = _environment(asked, project)
         self._import_roots = self._roots + (environment_roots(python) if python else ())
         self._cache = Cache(_cache_folder(asked, project)) if asked.cache else None
@@ -64,6 +65,7 @@ class Scan:
 
     def run(self) -> Outcome:
         """Scan, and judge what was found by the options and the comments."""
+        self._names = Names(self._roots)
         files, lost = self._files()
         records = self._records(files)
         scanned = [record.summary for record in records if record.summary.skipped is None]
@@ -120,8 +122,7 @@ class Scan:
         return [self._file(name) for name in found.files], found.skipped
 
     def _file(self, name: str) -> File:
-        module = module_of(name, self._roots)
-        return File(_spelled(name), _spelled(module), os.fsencode(name))
+        return File(_spelled(name), _spelled(self._names.of(name)), os.fsencode(name))
 
     def _records(self, files: Sequence[File]) -> list[Record]:
         if self.stdin is not None:
