@@ -140,7 +140,7 @@ def test_stdin_is_scanned_repaired_and_compared(tmp_path: Path) -> None:
     code, out, _ = piped("--stdin-filename", "src/x.py")
     assert code == 1
     assert out.startswith("src/x.py:1:8: JS100")
-    assert piped("--fix") == (0, "x = 1\n", "Nothing found.\nFixed 1.\n")
+    assert piped("--fix") == (0, "x = 1\n", "Nothing found in 1 file.\nFixed 1.\n")
     assert "-x = 1  # netra: ignore" in piped("--diff")[1]
 
 
@@ -213,7 +213,7 @@ def watching(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
 
 def test_it_watches_until_ctrl_c(watching: "subprocess.Popen[str]", tmp_path: Path) -> None:
     assert watching.stdout is not None
-    assert watching.stdout.readline() == "Nothing found.\n"
+    assert watching.stdout.readline() == "Nothing found in 1 file.\n"
     write(tmp_path, {"b.py": UNUSED})
     assert watching.stdout.readline().startswith("b.py:1:8: JS100")
     watching.send_signal(signal.SIGINT)

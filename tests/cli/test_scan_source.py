@@ -7,7 +7,7 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netra_backend.cli.scan_source import MOST_BYTES, Unreadable, decode, read_bytes, write_source
@@ -71,6 +71,7 @@ LINES = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(LINES, st.sampled_from([b"\n", b"\r\n"]))
 def test_the_encoding_is_the_one_that_the_tokenizer_finds(lines: list[bytes], end: bytes) -> None:
     data = end.join(lines)

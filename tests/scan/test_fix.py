@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netra_backend.scan.finding import Edit, Finding
@@ -64,6 +64,7 @@ def test_an_edit_outside_the_source_is_left(edit: Edit) -> None:
     assert len(fixed.left) == 1
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_any_set_of_edits_leaves_a_source_that_parses(data: st.DataObject) -> None:
     source = "x = {'a': [b, c],\n     'd': (e)}  # é\nprint(x)\n"

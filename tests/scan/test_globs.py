@@ -69,6 +69,7 @@ def test_patterns_together_mean_what_git_says(repository: Path, patterns: list[s
     assert ignored_by_us(patterns) == ignored_by_git(repository, patterns)
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_line_is_a_pattern_or_none(line: str) -> None:
     pattern = parse_pattern(line)

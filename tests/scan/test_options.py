@@ -88,6 +88,7 @@ def test_an_error_names_the_file_the_key_and_the_value(text: str, said: str) -> 
 
 
 def test_codes_on_the_command_line() -> None:
-    assert parse_codes("JS001, JS1,", "--select", RULES) == ("JS001", "JS1")
-    with pytest.raises(ConfigError, match=r"--select is 'E501', and must be a rule"):
-        parse_codes("E501", "--select", RULES)
+    assert parse_codes("JS001, JS1", "--select", RULES) == ("JS001", "JS1")
+    for text, wrong in (("E501", "E501"), ("", ""), ("JS001,", "")):
+        with pytest.raises(ConfigError, match=rf"--select is '{wrong}', and must be a rule"):
+            parse_codes(text, "--select", RULES)

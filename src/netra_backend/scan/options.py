@@ -112,7 +112,7 @@ def parse_options(table: Mapping[str, object], where: str, rules: Collection[str
 def parse_codes(text: str, where: str, rules: Collection[str]) -> tuple[str, ...]:
     """Return the codes in ``JS001,JS1``. Raises ConfigError as `parse_options` does."""
     place = _Place(where, frozenset(rules))
-    return tuple(_code(place, part.strip()) for part in text.split(",") if part.strip())
+    return tuple(_code(place, part.strip()) for part in text.split(","))
 
 
 class _Place(Struct, frozen=True):

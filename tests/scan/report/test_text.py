@@ -61,7 +61,8 @@ def test_colours_only_where_they_are_wanted() -> None:
 
 
 def test_the_summary_counts() -> None:
-    assert summary([]) == "Nothing found."
+    assert summary([], 3) == "Nothing found in 3 files."
+    assert summary([], 0, 1) == "Nothing found in 0 files; 1 skipped."
     edits = (Edit(1, 0, 1, 0, ""),)
     some = [finding(), finding(), finding(severity=Severity.NOTE, edits=edits)]
-    assert summary(some) == "Found 2 errors, 1 note. 1 can be fixed with --fix."
+    assert summary(some, 1) == "Found 2 errors, 1 note in 1 file. 1 can be fixed with --fix."

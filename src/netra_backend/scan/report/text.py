@@ -33,15 +33,15 @@ def place(finding: Finding) -> str:
     return f"{printable(finding.path)}:{finding.line}:{finding.column + 1}"
 
 
-def summary(findings: Sequence[Finding]) -> str:
-    """Return one sentence on how many there are, and what can be repaired."""
-    if not findings:
-        return "Nothing found."
+def summary(findings: Sequence[Finding], files: int, skipped: int = 0) -> str:
+    """Return one sentence on what was found in how many files, and what can be repaired."""
     counts = Counter(finding.severity for finding in findings)
     parts = [_count(counts[kind], kind.value) for kind in Severity if counts[kind]]
+    found = f"Found {', '.join(parts)}" if parts else "Nothing found"
+    left_out = f"; {skipped} skipped" if skipped else ""
     fixable = sum(finding.fix is not None for finding in findings)
     repair = f" {fixable} can be fixed with --fix." if fixable else ""
-    return f"Found {', '.join(parts)}.{repair}"
+    return f"{found} in {_count(files, 'file')}{left_out}.{repair}"
 
 
 def _count(number: int, noun: str) -> str:
