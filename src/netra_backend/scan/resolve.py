@@ -49,7 +49,7 @@ from netra_backend.scan.values import (
 )
 
 DEEPEST = 40
-MOST_STEPS = 20_000
+MOST_STEPS = 1_000
 """For one call that is judged; only generated code needs as many."""
 
 
