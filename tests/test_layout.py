@@ -34,6 +34,54 @@ UNMIRRORED = {
 }
 """Modules without a test file of their own, and where they are tested instead."""
 
+UNMIRRORED |= {
+    f"scan/{name}.py": "the cases of docs/rules and tests/scan/test_truth.py, through the engine"
+    for name in (
+        "annotations",
+        "arguments",
+        "attributes",
+        "binding",
+        "calling",
+        "classes",
+        "containers",
+        "declarations",
+        "dumping",
+        "environment",
+        "expressions",
+        "fields",
+        "frame",
+        "grounding",
+        "heads",
+        "imports",
+        "invocation",
+        "items",
+        "judge",
+        "kinds",
+        "library",
+        "linking",
+        "logcalls",
+        "modules",
+        "narrowing",
+        "project",
+        "resolve",
+        "rule",
+        "signatures",
+        "sinking",
+        "sinks",
+        "statements",
+        "summary",
+        "telling",
+    )
+}
+UNMIRRORED |= {
+    path.relative_to(SOURCE).as_posix(): "its page in docs/rules, which tests/docs executes"
+    for path in (SOURCE / "scan" / "rules").glob("*.py")
+}
+UNMIRRORED |= {
+    f"scan/stubs/{name}.py": "tests/scan/stubs/test_stubs.py"
+    for name in ("__init__", "aio", "stdlib", "web")
+}
+
 PUBLIC = {
     "__init__.py": "tests/docs/test_reference.py",
     "cli/__init__.py": "tests/cli/test_app.py",

@@ -95,7 +95,7 @@ def test_what_must_be_found_is_marked(case: Case) -> None:
 
 
 @pytest.mark.parametrize(
-    "case", [c for c in CASES if not c.section == "Found"], ids=lambda case: case.id
+    "case", [c for c in CASES if c.section != "Found"], ids=lambda case: case.id
 )
 def test_what_must_be_silent_has_no_marker(case: Case) -> None:
     assert not expected(case.files)

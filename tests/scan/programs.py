@@ -15,7 +15,7 @@ from msgspec import Struct
 
 FILE = "program.py"
 
-HEAD = '''\
+HEAD = """\
 import dataclasses, datetime, decimal, enum, functools, json, pathlib, uuid
 from collections import deque
 from json import dumps as write
@@ -95,7 +95,7 @@ def keep(data):
 
 
 compact = functools.partial(json.dumps, separators=(",", ":"))
-'''
+"""
 
 VALUES = (
     "1", "'a'", "None", "True", "1.5", "[]", "{}", "Text.A", "Number.ONE",
@@ -121,7 +121,8 @@ USES = (
     "{{'k': {a}}}['k']", "[{a}, {b}][0]", "({a}, {b})[-1]", "{{'k': {a}}}.get('k')",
     "{{'k': {a}}}.get('z', {b})", "list([{a}])", "list({{'k': {a}}}.values())",
     "[y for _, y in {{'k': {a}}}.items()]", "f'{{{a}}}'", "'%s' % ({a},)",
-    "({a}.name if isinstance({a}, enum.Enum) else {a})", "[{a}] + [{b}]", "{{'k': {a}}} | {{'m': {b}}}",
+    "({a}.name if isinstance({a}, enum.Enum) else {a})", "[{a}] + [{b}]",
+    "{{'k': {a}}} | {{'m': {b}}}",
 )  # fmt: skip
 """Expressions over two names."""
 
@@ -160,7 +161,7 @@ STATEMENTS = (
     "def inner(): return {a}\n{t} = inner()",
     "{t} = (lambda: {a})()",
     "if (z := {a}): {t} = z",
-    "{t} += [{a}]" if False else "{t} = [{a}]; {t} += [{b}]",
+    "{t} = [{a}]; {t} += [{b}]",
     "assert True; {t} = {a}",
     "with contextlib.nullcontext({a}) as {t}: pass",
 )
@@ -169,10 +170,12 @@ STATEMENTS = (
 SINKS = (
     "json.dumps({a})", "json.dumps([{a}, {b}])", "json.dumps({{'k': {a}}})", "write({a})",
     "compact({a})", "wrap({a})", "wrap(1, extra={a})", "outer({a})", "outer({a}, loud=True)",
-    "json.dumps({a}, default=str)", "json.dumps({a}, default=encode)", "json.dumps(**{{'obj': {a}}})",
+    "json.dumps({a}, default=str)", "json.dumps({a}, default=encode)",
+    "json.dumps(**{{'obj': {a}}})",
     "print(f'{{json.dumps({a})}}', file=sink)", "json.dumps({{'k': {a}}}, skipkeys=True)",
     "json.dumps({{**{a}}} if isinstance({a}, dict) else 1)", "json.dumps({{'v': {a}, 'w': {e}}})",
-    "[json.dumps(x) for x in [{a}]]", "json.dumps(Job({a}).describe()) if type({a}) is Color else 1",
+    "[json.dumps(x) for x in [{a}]]",
+    "json.dumps(Job({a}).describe()) if type({a}) is Color else 1",
     "try: json.dumps({a})\nexcept TypeError: pass", "if flag: json.dumps({a})",
     "json.dumps({{str({a}): {b}}})", "json.dumps([{a}] if flag else {b})",
 )  # fmt: skip
@@ -208,7 +211,7 @@ def programs(draw: st.DrawFn) -> str:
 
 
 class Written(Struct, frozen=True):
-    """One call of ``json.dumps``: the lines of the program that led to it, and whether it raised."""
+    """One call of ``json.dumps``: the program's lines that led to it, and whether it raised."""
 
     lines: frozenset[int]
     raised: bool

@@ -1,6 +1,7 @@
 """The verdict agrees with what ``json.dumps`` does: generated programs are scanned and executed."""
 
 import os
+import sys
 from collections import Counter
 
 from hypothesis import HealthCheck, given, note, settings
@@ -47,6 +48,6 @@ def agree(source: str) -> None:
 def test_every_error_raises() -> None:
     TALLY.clear()
     agree()
-    print(dict(TALLY))
+    sys.stdout.write(f"{dict(TALLY)}\n")  # counted, not judged: warnings are of some values
     assert TALLY["errors"] > TALLY["programs"] / 4
     assert TALLY["refusals not found"] < TALLY["refusals"] / 2

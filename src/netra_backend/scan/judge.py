@@ -43,7 +43,7 @@ class Problem(Struct, frozen=True):
 
     `name` is the class of the value, without its module. `is_key` is whether it is a dict's key.
     `origins` are the files and lines that it came from, the nearest first. `dump_at` is the call
-    of ``model_dump()`` that left the value as it is, `dump_text` what would be its missing argument.
+    of ``model_dump()`` that left the value as it is, `dump_text` the argument that it lacks.
     """
 
     kind: Kind

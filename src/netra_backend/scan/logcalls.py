@@ -122,9 +122,7 @@ def _fields(resolver: Resolver, source: Source, site: Site, scope: Scope) -> Ite
             yield tell(said, site, source.path, "a log line by its repr", "", _FIELD)
 
 
-def lost(
-    resolver: Resolver, source: Source, site: Site, formatter: Formatter
-) -> Iterator[Finding]:
+def lost(resolver: Resolver, source: Source, site: Site, formatter: Formatter) -> Iterator[Finding]:
     """Yield what the formatter refuses in ``extra=``: the call returns, and the line is lost."""
     scope = Scope(source, source.declared.functions.get(site.function))
     for argument in site.args:
@@ -136,5 +134,3 @@ def lost(
                 continue
             said = structs.replace(problem, severity=Severity.WARNING)
             yield tell(said, site, source.path, "the JSON log formatter", "", _EXTRA)
-
-

@@ -63,7 +63,7 @@ class Project:
         for source in sources:
             self._modules.setdefault(source.module, source)
         self._stubs = stubs
-        self._kinds: dict[str, Kind] = {}
+        self._kinds: dict[tuple[str, str], Kind] = {}
         self._found: dict[tuple[str, str], ClassRef | FunctionRef | External | tuple[Value, Scope]]
         self._found = {}
 
@@ -206,10 +206,11 @@ class Project:
         found = self.class_named(name, near)
         if isinstance(found, str):
             return KINDS.get(found, Kind.UNKNOWN)
-        known = KINDS.get(found.name) or self._kinds.get(found.name)
+        key = found.source.path, found.name
+        known = KINDS.get(found.name) or self._kinds.get(key)
         if known is None:
-            self._kinds[found.name] = Kind.UNKNOWN
-            known = self._kinds[found.name] = self._kind(found)
+            self._kinds[key] = Kind.UNKNOWN
+            known = self._kinds[key] = self._kind(found)
         return known
 
     def _kind(self, ref: ClassRef) -> Kind:
