@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from netra_backend.scan.places import NOWHERE, Lines, Place, line_of, pack, unpack
 
-
 COLUMNS = st.integers(0, 2**15 - 1)
 
 
