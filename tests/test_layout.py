@@ -44,6 +44,7 @@ UNMIRRORED |= {
         "calling",
         "classes",
         "containers",
+        "conversion",
         "declarations",
         "dumping",
         "environment",

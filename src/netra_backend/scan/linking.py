@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from netra_backend.scan.arguments import argument_of, bind_arguments
 from netra_backend.scan.calling import LOG_METHODS
+from netra_backend.scan.conversion import Conversions
 from netra_backend.scan.declarations import Function, Site, Trait
 from netra_backend.scan.finding import Finding
 from netra_backend.scan.heads import (
@@ -78,6 +79,7 @@ class Linker:
             self._sinks[own.name] = Sink(
                 label, encoder, own.argument or "", None if own.argument else 0
             )
+        self._conversions = Conversions(self._resolver)
         self._callers: dict[str, list[Source]] = {}
         for source in project.sources:
             for name in source.calls():
@@ -158,7 +160,10 @@ class Linker:
                 through = _through(target)
                 label = (target if isinstance(target, Sink) else target.sink).label
                 for problem in problems:
-                    yield tell(problem, site, source.path, label, through)
+                    finding = tell(problem, site, source.path, label, through)
+                    if isinstance(target, Sink) and len(heads) == 1:
+                        finding = self._conversions.offered(finding, source, site, target, scope)
+                    yield finding
 
     def _target(
         self, found: Found, args: Sequence[Argument], wrapper: Wrapper | None
