@@ -14,14 +14,16 @@ import msgspec
 
 from netra_backend.cli.scan_cache import Cache
 from netra_backend.cli.scan_record import (
-    MOST_SECONDS,
     File,
     Record,
     decode_record,
-    encode_record,
+    encoded_record,
     record_file,
     skipped,
 )
+
+LONGEST_WAIT = 120.0
+"""Seconds after which a worker is taken for hanging; `time_limit` is meant to come first."""
 
 AHEAD = 4
 """Files given to a worker at once, so that it need not wait for the next."""
@@ -70,12 +72,15 @@ class _Worker:
     def take(self) -> Record:
         """Return its next answer. Raises EOFError if it has died."""
         try:
-            record = decode_record(self.connection.recv_bytes())
+            answer = self.connection.recv_bytes()
         except ConnectionError as error:
             raise EOFError from error
-        self.given.popleft()
+        file = self.given.popleft()
         self.since = time.monotonic()
-        return record
+        try:
+            return decode_record(answer)
+        except msgspec.DecodeError:
+            return record_file(file, None)
 
     def end(self) -> None:
         """Kill the process."""
@@ -112,8 +117,8 @@ class _Pool:
             if worker.connection in ready:
                 yield self._answer(worker)
         for worker in [it for it in self._workers if it.given]:
-            if time.monotonic() - worker.since > 2 * MOST_SECONDS:
-                yield self._lose(worker, f"takes longer than {2 * MOST_SECONDS:.0f} s")
+            if time.monotonic() - worker.since > LONGEST_WAIT:
+                yield self._lose(worker, f"takes longer than {LONGEST_WAIT:.0f} s")
 
     def close(self) -> None:
         """End all workers."""
@@ -166,4 +171,4 @@ def _work(connection: Connection, cache: Cache | None, inherited: Sequence[Conne
     with contextlib.suppress(EOFError, ConnectionError):
         while True:
             file = files.decode(connection.recv_bytes())
-            connection.send_bytes(encode_record(record_file(file, cache)))
+            connection.send_bytes(encoded_record(file, cache))

@@ -14,7 +14,7 @@ from netra_backend.scan.engine import Summary, summarise
 from netra_backend.scan.suppress import Ignore, find_ignores
 
 MOST_SECONDS = 10.0
-"""How long one file may take; the slowest of CPython's own takes a second."""
+"""How much CPU time one file may take; the slowest of CPython's own takes a second."""
 
 
 class File(Struct, frozen=True):
@@ -57,21 +57,39 @@ def record_file(file: File, cache: Cache | None) -> Record:
 
 def record_data(file: File, data: bytes, cache: Cache | None) -> Record:
     """Return what a file with this content contributes."""
-    key = "" if cache is None else cache.key(file.path.encode(), file.module.encode(), data)
-    kept = None if cache is None else cache.get(key)
-    if kept is not None:
-        with contextlib.suppress(msgspec.DecodeError):
-            return decode_record(kept)
-    record = _learn(file, data)
-    # A file that took too long may be quicker on another day.
-    if cache is not None and record.summary.skipped is None:
-        cache.put(key, encode_record(record))
-    return record
+    with contextlib.suppress(msgspec.DecodeError):
+        return decode_record(_encoded(file, data, cache))
+    return _learn(file, data)
+
+
+def encoded_record(file: File, cache: Cache | None) -> bytes:
+    """Return the record of the file, encoded; what the cache has is passed on as it is.
+
+    Who decodes it has to expect msgspec.DecodeError.
+    """
+    try:
+        data = read_bytes(file.name)
+    except Unreadable as error:
+        return encode_record(skipped(file, str(error)))
+    return _encoded(file, data, cache)
 
 
 def skipped(file: File, reason: str, *, failed: bool = False) -> Record:
     """Return the record of a file that cannot be scanned."""
     return Record(Summary(file.path, file.module, skipped=reason), failed=failed)
+
+
+def _encoded(file: File, data: bytes, cache: Cache | None) -> bytes:
+    key = "" if cache is None else cache.key(file.path.encode(), file.module.encode(), data)
+    kept = None if cache is None else cache.get(key)
+    if kept is not None:
+        return kept
+    record = _learn(file, data)
+    body = encode_record(record)
+    # A file that took too long may be quicker on another day.
+    if cache is not None and record.summary.skipped is None:
+        cache.put(key, body)
+    return body
 
 
 def _learn(file: File, data: bytes) -> Record:
@@ -87,9 +105,10 @@ def _learn(file: File, data: bytes) -> Record:
 
 @contextlib.contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Raise TookTooLong inside after so many seconds; only in a main thread, and not on Windows.
+    """Raise TookTooLong inside after so many seconds of CPU time: a busy machine costs no file.
 
-    It cannot interrupt the parser, which is in C: `scan_pool` ends a process that hangs there.
+    It works in a main thread, and not on Windows. It cannot interrupt the parser, which is in C:
+    `scan_pool` ends a process that hangs there.
     """
     if (
         not hasattr(signal, "setitimer")
@@ -97,13 +116,13 @@ def time_limit(seconds: float) -> Iterator[None]:
     ):
         yield
         return
-    before = signal.signal(signal.SIGALRM, _raise)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    before = signal.signal(signal.SIGPROF, _raise)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
 def _raise(*_: object) -> None:
