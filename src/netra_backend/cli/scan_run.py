@@ -57,7 +57,6 @@ class Scan:
         self._asked = asked
         self._project = project
         self._roots = import_roots(project)
-        self._names = Names(self._roots)
         python = _environment(asked, project)
         self._import_roots = self._roots + (environment_roots(python) if python else ())
         self._cache = Cache(_cache_folder(asked, project)) if asked.cache else None
@@ -65,9 +64,11 @@ class Scan:
 
     def run(self) -> Outcome:
         """Scan, and judge what was found by the options and the comments."""
-        self._names = Names(self._roots)
         files, lost = self._files()
-        records = self._records(files)
+        if self.stdin is None:
+            records = self._records(files)
+        else:
+            records = [record_data(file, self.stdin, self._cache) for file in files]
         scanned = [record.summary for record in records if record.summary.skipped is None]
         imported = [record.summary for record in self._imported(records)]
         names = {file.path: file for file in files}
@@ -110,6 +111,7 @@ class Scan:
 
     def _files(self) -> tuple[list[File], tuple[Skipped, ...]]:
         asked = self._asked
+        self._names = Names(self._roots)  # folders may have become packages since the last time
         if asked.stdin:
             name = asked.stdin_filename or "stdin.py"
             return [self._file(name)], ()
@@ -125,8 +127,6 @@ class Scan:
         return File(_spelled(name), _spelled(self._names.of(name)), os.fsencode(name))
 
     def _records(self, files: Sequence[File]) -> list[Record]:
-        if self.stdin is not None:
-            return [record_data(file, self.stdin, self._cache) for file in files]
         if len(files) <= FEW:
             return [record_file(file, self._cache) for file in files]
         from netra_backend.cli.scan_pool import record_files  # noqa: PLC0415 - slow to import
@@ -143,16 +143,9 @@ class Scan:
         for _ in range(FARTHEST):
             wanted = sorted({name for it in newest for name in it.summary.imports})
             files = list(self._new_modules(wanted, known))[: MOST_IMPORTED - len(imported)]
-            newest = [it for it in self._records_of(files) if it.summary.skipped is None]
+            newest = [it for it in self._records(files) if it.summary.skipped is None]
             imported += newest
         return imported
-
-    def _records_of(self, files: Sequence[File]) -> list[Record]:
-        stdin, self.stdin = self.stdin, None
-        try:
-            return self._records(files)
-        finally:
-            self.stdin = stdin
 
     def _new_modules(self, wanted: Iterable[str], known: set[str]) -> Iterator[File]:
         """Yield the files of modules that are not known, and know them from now on."""
