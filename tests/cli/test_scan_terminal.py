@@ -47,3 +47,19 @@ def test_colours_where_they_are_asked_for(tmp_path: Path) -> None:
             [*NETRA, "."], cwd=tmp_path, env=environment, capture_output=True, check=False
         )
         assert (b"\x1b[" in done.stdout) is coloured
+
+
+def test_a_full_disk_is_an_error_and_a_closed_stream_is_none(tmp_path: Path) -> None:
+    write(tmp_path, {"a.py": UNUSED})
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [*NETRA, "."], cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, check=False
+        )
+    assert done.returncode == 2
+    assert done.stderr == b"netra: <stdout> cannot be written: No space left on device\n"
+    for closed in (">&-", ">&- 2>&-"):
+        command = f'exec "$@" {closed}'
+        done = subprocess.run(
+            ["sh", "-c", command, "sh", *NETRA, "."], cwd=tmp_path, capture_output=True, check=False
+        )
+        assert (done.returncode, done.stderr) == (1, b"")

@@ -7,8 +7,13 @@ from typing import TextIO
 
 from netra_backend.cli.scan_arguments import Format
 from netra_backend.cli.scan_run import Outcome, Scan
+from netra_backend.errors import NetraError
 from netra_backend.scan.finding import Finding
 from netra_backend.scan.report import text
+
+
+class Unwritable(NetraError):
+    """What was found could not be told; the text says why."""
 
 
 class Terminal:
@@ -16,7 +21,7 @@ class Terminal:
 
     def __init__(self, form: Format) -> None:
         self._form = form
-        self._to: TextIO = sys.stdout
+        self._to: TextIO | None = sys.stdout
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="backslashreplace")
@@ -67,7 +72,7 @@ class Terminal:
 
     def clear(self) -> None:
         """Clear the screen, if there is one."""
-        if sys.stdout.isatty():
+        if sys.stdout and sys.stdout.isatty():
             self.print("\x1b[2J\x1b[H", end="")
 
     def _tell_text(self, findings: tuple[Finding, ...], outcome: Outcome, scan: Scan) -> None:
@@ -82,7 +87,9 @@ class Terminal:
         if whole:
             self.print(whole, end="")
 
-    def _flush_to(self, stream: TextIO, what: str | bytes) -> None:
+    def _flush_to(self, stream: TextIO | None, what: str | bytes) -> None:
+        if stream is None:  # closed before Python began
+            return
         try:
             if isinstance(what, bytes):
                 stream.buffer.write(what)
@@ -90,12 +97,19 @@ class Terminal:
                 stream.write(what)
             stream.flush()
         except BrokenPipeError:
-            # What is still buffered would raise again when the interpreter ends.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            _drop(stream)
+        except OSError as error:
+            _drop(stream)
+            raise Unwritable(f"{stream.name} cannot be written: {error.strerror}") from error
 
 
-def _wants_colour(stream: TextIO) -> bool:
-    if os.environ.get("NO_COLOR"):
+def _drop(stream: TextIO) -> None:
+    """Let what is still buffered go nowhere, or it would raise when the interpreter ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _wants_colour(stream: TextIO | None) -> bool:
+    if stream is None or os.environ.get("NO_COLOR"):
         return False
     return bool(os.environ.get("FORCE_COLOR")) or stream.isatty()
 
