@@ -39,6 +39,22 @@ class Scope:
         self.bound = bound
 
 
+class SiteScope(Scope):
+    """The scope of a call; its function is looked up only if a parameter is asked for."""
+
+    __slots__ = ("_name",)
+
+    def __init__(self, source: "Source", name: str) -> None:
+        self.source = source
+        self.bound = None
+        self._name = name
+
+    @property
+    def function(self) -> Function | None:  # type: ignore[override]  # read only here
+        """The function in which the call stands."""
+        return self.source.declared.functions.get(self._name)
+
+
 class ClassRef:
     """A class whose declaration we have."""
 
@@ -134,6 +150,9 @@ Head = (
 Found = tuple[Head, Scope]
 """What was found, and the scope in which the values inside it are to be read."""
 
+_MOST = 16
+"""More alternatives are cut, and what was cut is unknown."""
+
 OPEN = Open()
 """The one instance: of what callers pass we know nothing else."""
 
@@ -144,10 +163,12 @@ def either(options: Sequence[Found], scope: Scope) -> Found:
     for option in options:
         inner = option[0].options if isinstance(option[0], Alternatives) else (option,)
         for found in inner:
-            if not any(_same(found, other) for other in flat):
+            if len(flat) < _MOST and not any(_same(found, other) for other in flat):
                 flat.append(found)
     if not flat:
         return UNKNOWN, scope
+    if len(flat) == _MOST:
+        flat.append((UNKNOWN, scope))
     return flat[0] if len(flat) == 1 else (Alternatives(flat), scope)
 
 

@@ -22,9 +22,11 @@ from netra_backend.scan.heads import (
     FunctionRef,
     Partial,
     Scope,
+    SiteScope,
 )
 from netra_backend.scan.judge import Judge, Problem, weakened
 from netra_backend.scan.logcalls import Formatter, is_log_call, lost, notes
+from netra_backend.scan.modules import with_json
 from netra_backend.scan.options import Encoder as EncoderName
 from netra_backend.scan.options import LogEncoder, Options
 from netra_backend.scan.project import Project, Source
@@ -96,7 +98,7 @@ class Linker:
 
     def findings(self) -> Iterator[Finding]:
         """Yield what is found, in no order."""
-        for name in sorted({name.rpartition(".")[2] for name in self._sinks}):
+        for name in sorted({_called(name, sink) for name, sink in self._sinks.items()}):
             for source, site in self._sites(name):
                 yield from self._judge(source, site, None)
         while self._wrappers:
@@ -136,8 +138,7 @@ class Linker:
 
     def _judge(self, source: Source, site: Site, wrapper: Wrapper | None) -> Iterator[Finding]:
         self._resolver.restart()
-        function = source.declared.functions.get(site.function)
-        scope = Scope(source, function)
+        scope = SiteScope(source, site.function)
         heads = _options(self._resolver.resolve(site.func, scope))
         for found in heads:
             target, args, receiver = self._target(found, site.args, wrapper)
@@ -145,7 +146,7 @@ class Linker:
                 continue
             verdict = self._verdict(target, args, scope, receiver)
             if isinstance(target, Sink):
-                self._notice_formatter(function, target, args, scope)
+                self._notice_formatter(scope.function, target, args, scope)
             problems = verdict.problems
             if len(heads) > 1:
                 problems = tuple(map(weakened, problems))
@@ -154,8 +155,8 @@ class Linker:
                 problems = tuple(
                     p for p in problems if (p.path, p.kind.name, p.name) not in target.known
                 )
-            if verdict.open and function is not None:
-                self._follow(source, site, function, target, known)
+            if verdict.open and scope.function is not None:
+                self._follow(source, site, scope.function, target, known)
             if source.reported:
                 through = _through(target)
                 label = (target if isinstance(target, Sink) else target.sink).label
@@ -240,6 +241,12 @@ class Linker:
         if name in self._sinks:
             return
         self._wrappers.append(Wrapper(name, source, function, site, target, known, length))
+
+
+def _called(name: str, sink: Sink) -> str:
+    """Return the name of the group of calls in which those of the sink are."""
+    last = name.rpartition(".")[2]
+    return with_json(last) if sink.position is None and sink.argument == "json" else last
 
 
 def _package(source: Source) -> str:

@@ -238,7 +238,17 @@ def grouped(sites: list[Site], limit: int = 300) -> dict[str, list[Site]]:
         name = last_name(site.func)
         if name and sum(weight(a.value, limit) for a in site.args) <= limit:
             groups.setdefault(name, []).append(site)
+            if any(argument.name == "json" for argument in site.args):
+                groups.setdefault(with_json(name), []).append(site)
     return groups
+
+
+def with_json(name: str) -> str:
+    """Return the name of the group of the calls that have an argument ``json=``.
+
+    The methods of HTTP clients are called ``get`` and ``post``, as much else is.
+    """
+    return f"{name}(json=)"
 
 
 def last_name(func: Value) -> str:
