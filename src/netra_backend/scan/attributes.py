@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from netra_backend.scan.declarations import Attribute, Trait
-from netra_backend.scan.fields import setting
+from netra_backend.scan.fields import own_dict, setting
 from netra_backend.scan.heads import (
     Alternatives,
     ClassRef,
@@ -27,6 +27,8 @@ def attribute(resolver: "Resolver", base: Found, name: str, line: int = 0) -> Fo
         return base
     if isinstance(head, ClassRef):
         return _of_class(resolver, head, name, line)
+    if isinstance(head, Instance) and name == "__dict__":
+        return own_dict(resolver, base)
     if isinstance(head, Instance):
         return _of_instance(resolver, base, head, name)
     if isinstance(head, External):

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from netra_backend.scan.arguments import argument_of
 from netra_backend.scan.dumping import as_dict, model_dump
+from netra_backend.scan.fields import own_dict
 from netra_backend.scan.heads import (
     ClassRef,
     External,
@@ -100,6 +101,10 @@ def _least(resolver: "Resolver", callee: Callee, call: Call, scope: Scope) -> Fo
 def _counter(_resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
     args = (Each(_first(call)), INT) if call.args else ()
     return Instance("collections.Counter", args, True, call.line), scope
+
+
+def _vars(resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
+    return over(resolver.resolve(_first(call), scope), lambda one: own_dict(resolver, one))
 
 
 def _cast(resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
@@ -206,6 +211,7 @@ RESULTS: Mapping[str, Result] = {
     "builtins.type": _always(UNKNOWN),
     "builtins.object": _always(UNKNOWN),
     "builtins.super": _always(UNKNOWN),
+    "builtins.vars": _vars,
     "builtins.dict.items": _view("items"),
     "builtins.dict.keys": _view("keys"),
     "builtins.dict.values": _view("values"),
