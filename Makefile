@@ -11,7 +11,7 @@ PORT ?= 8000
 help:
 	@echo "make serve   install and run the server with its chat page on http://$(HOST):$(PORT)"
 	@echo "make test    install and pass the whole suite"
-	@echo "make lint    ruff, mypy --strict and the import contracts"
+	@echo "make lint    ruff, mypy --strict, the import contracts and netra scan"
 	@echo "make bench   print speed and memory beside a C baseline"
 
 $(BIN)/python:
@@ -36,6 +36,7 @@ lint: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/netra scan src
 
 test: lint
 	$(BIN)/python -m pytest -n 3 --dist loadfile

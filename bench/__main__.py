@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import accept_rate, end_to_end, fan_out, idle_memory
+from bench import accept_rate, end_to_end, fan_out, idle_memory, scan
 from bench.table import show
 from bench.workbench import build
 
@@ -16,6 +16,7 @@ QUESTIONS = {
     "fan_out": fan_out,
     "idle_memory": idle_memory,
     "accept_rate": accept_rate,
+    "scan": scan,
 }
 
 

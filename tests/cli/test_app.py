@@ -1,12 +1,17 @@
 """The command line's root."""
 
+import subprocess
+import sys
+
+import pytest
+
 from tests.cli.conftest import Netra
 
 
 def test_help_names_every_command(netra: Netra) -> None:
     done = netra("--help")
     assert done.returncode == 0
-    for command in ("serve", "tail", "replay", "token"):
+    for command in ("serve", "tail", "replay", "token", "scan"):
         assert command in done.stdout
         assert netra(command, "--help").returncode == 0
 
@@ -15,3 +20,28 @@ def test_an_unknown_command_is_refused(netra: Netra) -> None:
     done = netra("srve")
     assert done.returncode == 2
     assert "srve" in done.stderr
+
+
+def test_an_error_of_ours_is_one_line(netra: Netra) -> None:
+    done = netra("scan", "nowhere")
+    assert done.returncode == 2
+    assert done.stderr == "netra: there is no file or folder 'nowhere'\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "absent"),
+    [
+        ("scan", "typer rich click starlette uvicorn pydantic jwt ag_ui asyncio sqlite3"),
+        ("token", "uvicorn websockets"),
+    ],
+)
+def test_a_command_loads_only_what_it_needs(command: str, absent: str) -> None:
+    code = (
+        "import sys\nfrom netra_backend.cli.app import run\n"
+        "try:\n    run(sys.argv[1:])\nexcept SystemExit:\n    pass\nprint(*sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, command, "--help"], capture_output=True, text=True, check=True
+    )
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert not loaded & set(absent.split())

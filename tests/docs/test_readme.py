@@ -43,7 +43,9 @@ def test_the_architecture_names_what_there_is() -> None:
     """Every ``layer/module`` in ARCHITECTURE.md is a file or a folder of the source."""
     text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
     source = ROOT / "src" / "netra_backend"
-    named = set(re.findall(r"\b((?:core|server|agents|stores|testing|jsonlog)/[a-z_]+)\b", text))
+    named = set(
+        re.findall(r"\b((?:core|server|agents|stores|testing|jsonlog|scan|cli)/[a-z_]+)\b", text)
+    )
     assert len(named) > 15
     for name in named:
         assert (source / name).is_dir() or (source / f"{name}.py").is_file(), name

@@ -1,31 +1,31 @@
-"""The command line's root: collects the commands and turns our errors into one clear line."""
+"""The command line's root: loads only the command that is asked for, and words our errors."""
 
 import sys
 
-import typer
-
-from netra_backend.cli import replay, serve, tail, token
 from netra_backend.errors import NetraError
-
-app = typer.Typer(
-    name="netra",
-    help="Run AI agents and deliver what they do, live and durably.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-app.command("serve")(serve.serve)
-app.command("tail")(tail.tail)
-app.command("replay")(replay.replay)
-app.command("token")(token.token)
 
 
 def main() -> None:
     """Run the command; an error of ours is one line on stderr and exit code 2."""
     try:
-        app()
+        sys.exit(run(sys.argv[1:]))
     except NetraError as error:
-        typer.secho(f"netra: {error}", err=True, fg=typer.colors.RED)
+        colour = ("\x1b[31m", "\x1b[0m") if sys.stderr.isatty() else ("", "")
+        sys.stderr.write(f"{colour[0]}netra: {error}{colour[1]}\n")
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command with its arguments, and return the exit code.
+
+    ``netra scan`` has a parser of its own: importing typer takes as long as scanning a file.
+    """
+    if arguments[:1] == ["scan"]:
+        from netra_backend.cli.scan import scan  # noqa: PLC0415 - the others do not need it
+
+        return scan(arguments[1:])
+    from netra_backend.cli.commands import run_typer  # noqa: PLC0415 - see above
+
+    return run_typer(arguments)

@@ -1,0 +1,114 @@
+"""Scan: how long a scan takes, cold, after one edit and for one file, and what peers take."""
+
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import sysconfig
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from bench.table import Row, row
+from bench.workbench import Workbench
+
+TITLE = "scan: the installed packages of this environment"
+ROUNDS = 5
+PATIENCE = 600
+"""Seconds after which a peer is stopped: type checkers are not made for other people's code."""
+WORST = 600
+"""Lines of the file that is scanned on its own, at most."""
+
+
+class Cost(NamedTuple):
+    """What one command took: `rss` is the resident memory of its largest process, in MB."""
+
+    seconds: float
+    cpu: float
+    rss: float
+    ended: bool
+
+
+def ask(bench: Workbench) -> Iterator[Row]:
+    """Answer in seconds by the clock and of CPU time; all processes of a command are in it."""
+    tree = bench.directory / "packages"
+    lines = _copy(Path(sysconfig.get_path("purelib")), tree)
+    yield Row("lines of Python", f"{lines:,}")
+    netra = [sys.executable, "-m", "netra_backend.cli", "scan", "--fail-on", "error"]
+    cache = bench.directory / "cache"
+    kept = [*netra, "--cache-dir", str(cache), str(tree)]
+    cold = _run(kept)
+    yield from _rows("netra scan, nothing kept", cold, lines)
+    yield from _rows("netra scan, nothing changed", _run(kept), lines)
+    yield from _rows("netra scan, one file edited", _after_edit(kept, tree), lines)
+    single = _single(tree)
+    alone = [_run([*netra, "--no-cache", str(single)]).seconds * 1e3 for _ in range(ROUNDS)]
+    yield row(f"netra scan, one file of {_count(single)} lines", "ms", alone, digits=0)
+    nothing = [_run([sys.executable, "-c", "pass"]).seconds * 1e3 for _ in range(ROUNDS)]
+    yield row("python -c pass, for comparison", "ms", nothing, digits=0)
+    yield from _peers(tree, lines)
+
+
+def _peers(tree: Path, lines: int) -> Iterator[Row]:
+    commands = {
+        "ruff": ["check", "--isolated", "--no-cache", "--select", "G,LOG", "--quiet"],
+        "mypy": ["--ignore-missing-imports", "--no-incremental", "--no-error-summary"],
+        "pyright": [],
+    }
+    for name, options in commands.items():
+        program = shutil.which(name, path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+        if program is None:
+            yield Row(name, "not installed")
+            continue
+        cost = _run([program, *options, str(tree)])
+        if cost.ended:
+            yield from _rows(" ".join([name, *options[-2:]]), cost, lines)
+        else:
+            yield Row(name, f"over {PATIENCE} s")
+
+
+def _rows(what: str, cost: Cost, lines: int) -> Iterator[Row]:
+    pace = f"{cost.cpu / lines * 1e6:.1f} us of CPU a line, largest process {cost.rss:,.0f} MB"
+    yield Row(what, f"{cost.seconds:,.1f} s, CPU {cost.cpu:,.1f} s", pace)
+
+
+def _copy(source: Path, target: Path) -> int:
+    """Copy the Python files, so that one can be edited; return their number of lines."""
+    lines = 0
+    for path in source.rglob("*.py"):
+        copy = target / path.relative_to(source)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
+        lines += _count(copy)
+    return lines
+
+
+def _count(path: Path) -> int:
+    return path.read_bytes().count(b"\n")
+
+
+def _single(tree: Path) -> Path:
+    """Return a file of ordinary length."""
+    return max((p for p in tree.rglob("*.py") if _count(p) <= WORST), key=_count)
+
+
+def _after_edit(command: list[str], tree: Path) -> Cost:
+    path = _single(tree)
+    path.write_text(f"{path.read_text('utf-8', 'replace')}\nEDITED = True\n", "utf-8", "replace")
+    return _run(command)
+
+
+def _run(command: list[str]) -> Cost:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    start = time.perf_counter()
+    ended = True
+    try:
+        subprocess.run(command, capture_output=True, check=False, timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        ended = False
+    seconds = time.perf_counter() - start
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Cost(seconds, cpu, after.ru_maxrss / 1024, ended)

@@ -1,0 +1,5 @@
+"""``python -m netra_backend.cli`` is the command ``netra``."""
+
+from netra_backend.cli import main
+
+main()

@@ -1,0 +1,34 @@
+"""The commands that typer parses, each loaded when it is asked for."""
+
+from importlib import import_module
+
+import typer
+
+COMMANDS = ("serve", "tail", "replay", "token")
+"""Each is a function of this name in a module of this name."""
+
+
+def run_typer(arguments: list[str]) -> int:
+    """Run one of the commands, or tell of all of them; return the exit code."""
+    named = arguments[:1]
+    app = make_app(tuple(named) if named and named[0] in COMMANDS else COMMANDS)
+    code = app(arguments, prog_name="netra", standalone_mode=True)
+    return code if isinstance(code, int) else 0
+
+
+def make_app(names: tuple[str, ...]) -> typer.Typer:
+    """Return the application with these commands, and ``scan`` in its help."""
+    app = typer.Typer(
+        name="netra", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+    )
+    app.callback(help="Run AI agents and deliver what they do, live and durably.")(_nothing)
+    for name in names:
+        app.command(name)(getattr(import_module(f"netra_backend.cli.{name}"), name))
+    app.command("scan", help="Find values that JSON refuses before they are logged or sent.")(
+        _nothing
+    )
+    return app
+
+
+def _nothing() -> None:
+    """Do nothing: a group needs a callback, and `netra scan` never comes here."""

@@ -1,0 +1,93 @@
+"""Files and the dotted names under which they are imported."""
+
+import os
+import re
+from collections.abc import Iterable
+from glob import escape, glob
+
+from netra_backend.cli.scan_project import Project
+from netra_backend.errors import ConfigError
+
+
+def import_roots(project: Project) -> tuple[str, ...]:
+    """Return the folders from which the project's own modules are imported, deepest first."""
+    roots = {os.path.normpath(os.path.join(project.root, folder)) for folder in project.options.src}
+    return tuple(sorted(roots, key=len, reverse=True))
+
+
+class Names:
+    """Names modules as they are imported: from the outermost package, else from a root.
+
+    A folder with an ``__init__.py`` is a package. What was seen of a folder is remembered.
+    """
+
+    def __init__(self, roots: Iterable[str]) -> None:
+        self._roots = tuple(roots)
+        self._packages: dict[str, tuple[str, ...]] = {}
+
+    def of(self, file: str) -> str:
+        """Return the module's name; a package's ``__init__.py`` has the package's."""
+        folder, name = os.path.split(os.path.abspath(file))
+        stem = os.path.splitext(name)[0]
+        parts = self._package(folder)
+        if stem != "__init__":
+            parts = (*parts, stem)
+        return ".".join(parts) or os.path.basename(folder) or stem
+
+    def _package(self, folder: str) -> tuple[str, ...]:
+        """Return the steps of the name that a folder's modules have in common."""
+        if folder not in self._packages:
+            self._packages[folder] = self._look(folder)
+        return self._packages[folder]
+
+    def _look(self, folder: str) -> tuple[str, ...]:
+        if not os.path.isfile(f"{folder}/__init__.py"):
+            return _below_root(folder, self._roots)
+        above, name = os.path.split(folder)
+        inside = os.path.isfile(f"{above}/__init__.py")
+        return (*self._package(above), name) if inside and above != folder else (name,)
+
+
+def find_module(name: str, roots: Iterable[str]) -> str | None:
+    """Return the file of a module, or of the module that `name` is an attribute of."""
+    if not re.fullmatch(r"\w+(\.\w+)*", name):
+        return None
+    steps = name.split(".")
+    for root in roots:
+        if not os.path.exists(f"{root}/{steps[0]}") and not os.path.exists(f"{root}/{steps[0]}.py"):
+            continue
+        for end in (len(steps), len(steps) - 1):
+            stem = "/".join([root, *steps[:end]])
+            for file in (f"{stem}/__init__.py", f"{stem}.py", f"{stem}.pyi"):
+                if end and os.path.isfile(file):
+                    return file
+    return None
+
+
+def environment_roots(python: str) -> tuple[str, ...]:
+    """Return the site-packages of an environment, given its folder or its interpreter.
+
+    Nothing is executed: the layout of environments says where they are. Raises ConfigError.
+    """
+    if not os.path.exists(python):
+        raise ConfigError(f"--python {python}: there is no such environment")
+    candidates = [python]
+    if not os.path.isdir(python):
+        candidates = [f"{os.path.dirname(it)}/.." for it in (python, os.path.realpath(python))]
+    for folder in candidates:
+        for pattern in ("lib/python3*/site-packages", "Lib/site-packages", "lib/python3*/dist-*"):
+            found = glob(f"{escape(folder)}/{pattern}")
+            if found:
+                return tuple(os.path.normpath(place) for place in found)
+        if os.path.basename(os.path.normpath(folder)) in ("site-packages", "dist-packages"):
+            return (folder,)
+    raise ConfigError(f"--python {python} is no environment: there is no site-packages in it")
+
+
+def _below_root(folder: str, roots: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the steps from the nearest root to a folder that is no package itself."""
+    for root in roots:
+        if f"{folder}/".startswith(f"{root}/"):
+            names = tuple(name for name in folder[len(root) :].split(os.sep) if name)
+            return names if all(map(str.isidentifier, names)) else ()
+    return ()

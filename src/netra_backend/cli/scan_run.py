@@ -1,0 +1,211 @@
+"""One scan: from paths to the findings that are to be told."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from netra_backend.cli.scan_arguments import Arguments
+from netra_backend.cli.scan_cache import Cache
+from netra_backend.cli.scan_files import find_files
+from netra_backend.cli.scan_modules import (
+    Names,
+    environment_roots,
+    find_module,
+    import_roots,
+)
+from netra_backend.cli.scan_project import Project
+from netra_backend.cli.scan_record import File, Record, record_data, record_file
+from netra_backend.cli.scan_source import Unreadable, decode, read_bytes
+from netra_backend.errors import ConfigError
+from netra_backend.scan.engine import link
+from netra_backend.scan.finding import Finding, Severity
+from netra_backend.scan.lines import split_lines
+from netra_backend.scan.skipped import Skipped
+from netra_backend.scan.suppress import suppress
+
+FEW = 24
+"""Files that are looked at quicker than worker processes start."""
+
+FARTHEST = 3
+"""Imports that are followed from the scanned files: values rarely come from farther."""
+
+MOST_IMPORTED = 1_000
+"""Files that are looked at only because others import them."""
+
+
+class Outcome(Struct, frozen=True):
+    """What a scan has found.
+
+    `files` are the scanned files by the path that reports call them; `failed` is whether the
+    scanner itself was at fault; `notes` are remarks for who runs it.
+    """
+
+    findings: tuple[Finding, ...]
+    skipped: tuple[Skipped, ...]
+    failed: bool
+    files: Mapping[str, File]
+    notes: tuple[str, ...] = ()
+
+
+class Scan:
+    """A project and what is asked of it; `run` can be called again after files have changed."""
+
+    def __init__(self, asked: Arguments, project: Project, stdin: bytes | None = None) -> None:
+        self._asked = asked
+        self._project = project
+        self._roots = import_roots(project)
+        python = _environment(asked, project)
+        self._import_roots = self._roots + (environment_roots(python) if python else ())
+        self._cache = Cache(_cache_folder(asked, project)) if asked.cache else None
+        self.stdin = stdin
+
+    def run(self) -> Outcome:
+        """Scan, and judge what was found by the options and the comments."""
+        files, lost = self._files()
+        if self.stdin is None:
+            records = self._records(files)
+        else:
+            records = [record_data(file, self.stdin, self._cache) for file in files]
+        scanned = [record.summary for record in records if record.summary.skipped is None]
+        imported = [record.summary for record in self._imported(records)]
+        names = {file.path: file for file in files}
+        # Notes too, or the comments on them would be of no use where notes are not told.
+        options = replace(self._project.options, notes=True)
+        found = [it for it in link(scanned, options, imported) if it.path in names]
+        if self._cache is not None:
+            self._cache.prune()
+        return Outcome(
+            tuple(self._judge(found, records, names)),
+            (*lost, *_skipped(records)),
+            any(record.failed for record in records),
+            names,
+            () if files else (f"no Python files in {', '.join(self._asked.paths)}",),
+        )
+
+    def names(self) -> list[str]:
+        """Return the files that a scan would look at, as the system calls them."""
+        return [os.fsdecode(file.name) for file in self._files()[0]]
+
+    def source_of(self, file: File) -> bytes:
+        """Return what is in the file. Raises Unreadable."""
+        return self.stdin if self.stdin is not None else read_bytes(file.name)
+
+    def reader(self, files: Mapping[str, File]) -> Callable[[str], Sequence[str]]:
+        """Return what gives the lines of a file; none if it cannot be read any more.
+
+        Of the file read last the lines are kept: findings come file by file.
+        """
+
+        @lru_cache(maxsize=4)
+        def lines_of(path: str) -> Sequence[str]:
+            try:
+                data = self.source_of(files[path]) if path in files else read_bytes(path.encode())
+                return split_lines(decode(data).text)
+            except Unreadable:
+                return ()
+
+        return lines_of
+
+    def _files(self) -> tuple[list[File], tuple[Skipped, ...]]:
+        asked = self._asked
+        self._names = Names(self._roots)  # folders may have become packages since the last time
+        if asked.stdin:
+            name = asked.stdin_filename or "stdin.py"
+            return [self._file(name)], ()
+        found = find_files(
+            asked.paths,
+            self._project,
+            gitignore=asked.gitignore,
+            force_exclude=asked.force_exclude,
+        )
+        return [self._file(name) for name in found.files], found.skipped
+
+    def _file(self, name: str) -> File:
+        return File(_spelled(name), _spelled(self._names.of(name)), os.fsencode(name))
+
+    def _records(self, files: Sequence[File]) -> list[Record]:
+        if len(files) <= FEW:
+            return [record_file(file, self._cache) for file in files]
+        from netra_backend.cli.scan_pool import record_files  # noqa: PLC0415 - slow to import
+
+        jobs = self._asked.jobs or _cores()
+        records = record_files(files, jobs, self._cache)
+        return sorted(records, key=lambda record: record.summary.path)
+
+    def _imported(self, records: Iterable[Record]) -> list[Record]:
+        """Return the records of modules that the scanned files import and are not among them."""
+        known = {record.summary.module for record in records}
+        newest = list(records)
+        imported: list[Record] = []
+        for _ in range(FARTHEST):
+            wanted = sorted({name for it in newest for name in it.summary.imports})
+            files = list(self._new_modules(wanted, known))[: MOST_IMPORTED - len(imported)]
+            newest = [it for it in self._records(files) if it.summary.skipped is None]
+            imported += newest
+        return imported
+
+    def _new_modules(self, wanted: Iterable[str], known: set[str]) -> Iterator[File]:
+        """Yield the files of modules that are not known, and know them from now on."""
+        for name in wanted:
+            if name in known:
+                continue
+            known.add(name)
+            found = find_module(name, self._import_roots)
+            if found is None:
+                continue
+            file = self._file(os.path.relpath(found))
+            if file.module == name or file.module not in known:
+                known.add(file.module)
+                yield file
+
+    def _judge(
+        self, found: Iterable[Finding], records: Iterable[Record], files: Mapping[str, File]
+    ) -> Iterator[Finding]:
+        enabled: dict[tuple[str, str], bool] = {}
+
+        def is_enabled(path: str, rule: str) -> bool:
+            if (path, rule) not in enabled:
+                name = os.fsdecode(files[path].name)
+                enabled[path, rule] = self._project.enabled(name, rule)
+            return enabled[path, rule]
+
+        on = [finding for finding in found if is_enabled(finding.path, finding.rule)]
+        ignores = {it.summary.path: it.ignores for it in records if it.ignores}
+        for finding in suppress(on, ignores, is_enabled):
+            if finding.severity is not Severity.NOTE or self._project.options.notes:
+                yield finding
+
+
+def _skipped(records: Iterable[Record]) -> Iterator[Skipped]:
+    for record in records:
+        if record.summary.skipped is not None:
+            yield Skipped(record.summary.path, record.summary.skipped)
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _spelled(name: str) -> str:
+    """Return a file's name as valid text: what is not UTF-8 in it as ``\\xff``."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def _environment(asked: Arguments, project: Project) -> str | None:
+    if asked.python is not None:
+        return asked.python
+    python = project.options.python
+    return None if python is None else os.path.join(project.root, python)
+
+
+def _cache_folder(asked: Arguments, project: Project) -> str:
+    if asked.cache_dir is None:
+        return f"{project.root}/.netra_cache/scan"
+    if os.path.exists(asked.cache_dir) and not os.path.isdir(asked.cache_dir):
+        raise ConfigError(f"--cache-dir {asked.cache_dir} is no folder")
+    return asked.cache_dir

@@ -1,0 +1,137 @@
+"""Attributes of classes and instances: what annotations declare, and what code assigns."""
+
+from typing import TYPE_CHECKING
+
+from netra_backend.scan.declarations import Attribute, Trait
+from netra_backend.scan.fields import own_dict, setting
+from netra_backend.scan.heads import (
+    Alternatives,
+    ClassRef,
+    External,
+    Found,
+    FunctionRef,
+    Open,
+)
+from netra_backend.scan.invocation import call_function
+from netra_backend.scan.kinds import VAGUE, Kind
+from netra_backend.scan.values import STR, UNKNOWN, Const, Dict, Instance, Seq, Text, Union
+
+if TYPE_CHECKING:
+    from netra_backend.scan.resolve import Resolver
+
+
+def attribute(resolver: "Resolver", base: Found, name: str, line: int = 0) -> Found:
+    """Return the attribute of what was found."""
+    head, scope = base
+    if isinstance(head, Open):
+        return base
+    if isinstance(head, ClassRef):
+        return _of_class(resolver, head, name, line)
+    if isinstance(head, Instance) and name == "__dict__":
+        return own_dict(resolver, base)
+    if isinstance(head, Instance):
+        return _of_instance(resolver, base, head, name)
+    if isinstance(head, External):
+        return External(f"{head.name}.{name}"), scope
+    if isinstance(head, Dict):
+        return External(f"builtins.dict.{name}", base), scope
+    if isinstance(head, Seq):
+        return External(f"builtins.{head.cls}.{name}", base), scope
+    return UNKNOWN, scope
+
+
+def _of_class(resolver: "Resolver", ref: ClassRef, name: str, line: int) -> Found:
+    home = ref.source.scope
+    method = resolver.project.method(ref, name)
+    if method is not None:
+        receiver = (ref, home) if method.function.traits & Trait.CLASS else None
+        return FunctionRef(method.name, method.function, method.source, receiver), home
+    found = _declared(resolver, ref, name)
+    if found is None:
+        return External(f"{ref.name}.{name}"), home
+    attribute, owner = found
+    if resolver.project.kind(ref.name, ref.source) is Kind.ENUM:
+        member = not name.startswith("_") and attribute.assigned is not UNKNOWN
+        return (Instance(ref.name, (), True, line) if member else UNKNOWN), home
+    return _plain_data(resolver, attribute, owner)
+
+
+def _declared(resolver: "Resolver", ref: ClassRef, name: str) -> tuple[Attribute, ClassRef] | None:
+    for item in resolver.project.bases(ref):
+        if isinstance(item, ClassRef):
+            attribute = item.declared.attributes.get(name)
+            if attribute is not None:
+                return attribute, item
+    return None
+
+
+def _plain_data(resolver: "Resolver", attribute: Attribute, owner: ClassRef) -> Found:
+    """Return an attribute of a class body, unless it may be a descriptor."""
+    home = owner.source.scope
+    declared = resolver.informative(attribute.declared, home)
+    head, scope = resolver.resolve(attribute.declared if declared else attribute.assigned, home)
+    if isinstance(head, Instance):
+        kind = resolver.kind((head, scope))
+        if kind in VAGUE or kind is Kind.CALLABLE:
+            return UNKNOWN, home
+        return head, scope
+    return (
+        (head, scope) if isinstance(head, (ClassRef, Const, Text, Dict, Seq)) else (UNKNOWN, home)
+    )
+
+
+def _of_instance(resolver: "Resolver", base: Found, head: Instance, name: str) -> Found:
+    scope = base[1]
+    kind = resolver.kind(base)
+    if kind is Kind.ENUM and name in ("name", "_name_"):
+        return STR, scope
+    if kind is Kind.ENUM and name in ("value", "_value_"):
+        return UNKNOWN, scope
+    ref = resolver.class_of(base)
+    if ref is None:
+        return External(f"{resolver.same_class(head.cls, scope)}.{name}", base), scope
+    method = resolver.project.method(ref, name)
+    if method is not None:
+        return _method(resolver, method, base)
+    found = _declared(resolver, ref, name)
+    if found is None:
+        return External(f"{_external_owner(resolver, ref)}.{name}", base), scope
+    attribute, owner = found
+    if kind is Kind.ENUM and not attribute.inner and attribute.declared is UNKNOWN:
+        return Instance(head.cls, (), True, head.line), scope  # a member, through a member
+    value = _field(resolver, attribute, owner)
+    if kind is Kind.MODEL and setting(resolver, ref, "use_enum_values"):
+        return _without_enums(resolver, value)
+    return value
+
+
+def _method(resolver: "Resolver", method: FunctionRef, base: Found) -> Found:
+    scope = base[1]
+    if method.function.traits & Trait.STATIC:
+        return method, scope
+    bound = FunctionRef(method.name, method.function, method.source, base)
+    if method.function.traits & Trait.PROPERTY:
+        return call_function(resolver, bound, (), scope)
+    return bound, scope
+
+
+def _external_owner(resolver: "Resolver", ref: ClassRef) -> str:
+    """Return the nearest base without declaration, whose methods may be sinks."""
+    unknown = [item for item in resolver.project.bases(ref) if isinstance(item, str)]
+    return unknown[0] if unknown else ref.name
+
+
+def _without_enums(resolver: "Resolver", found: Found) -> Found:
+    if isinstance(found[0], Alternatives) or resolver.kind(found) is Kind.ENUM:
+        return UNKNOWN, found[1]
+    return found
+
+
+def _field(resolver: "Resolver", attribute: Attribute, owner: ClassRef) -> Found:
+    """Return an attribute of an instance: what is declared, else what is assigned."""
+    home = owner.source.scope
+    if resolver.informative(attribute.declared, home):
+        return resolver.resolve(attribute.declared, home)
+    if attribute.inner or isinstance(attribute.assigned, Union):
+        return resolver.resolve(attribute.assigned, home)
+    return _plain_data(resolver, attribute, owner)

@@ -1,0 +1,118 @@
+"""Assignment to targets of every form: names, attributes, items, and tuples of them."""
+
+import ast
+
+from netra_backend.scan.containers import store, without
+from netra_backend.scan.environment import assign, path_of, replace
+from netra_backend.scan.frame import Frame
+from netra_backend.scan.values import (
+    UNKNOWN,
+    Const,
+    Dict,
+    Entry,
+    Item,
+    Param,
+    Seq,
+    Union,
+    Value,
+    is_harmless,
+)
+
+
+def bind(frame: Frame, target: ast.expr, value: Value, source: ast.expr | None = None) -> None:
+    """Assign the value, which the expression `source` has, to the target."""
+    if isinstance(target, ast.Name):
+        assign(frame.names, target.id, value)
+        if target.id in frame.global_names:
+            frame.changed_globals.add(target.id)
+    elif isinstance(target, (ast.Tuple, ast.List)):
+        _unpack(frame, target.elts, value)
+    elif isinstance(target, ast.Starred):
+        bind(frame, target.value, UNKNOWN)
+    elif isinstance(target, ast.Attribute):
+        bind_attribute(frame, target, value)
+    elif isinstance(target, ast.Subscript):
+        at = 0 if source is None or is_harmless(value) else frame.lines.at(source)
+        bind_item(frame, target, Entry(None, value, at))
+
+
+def _unpack(frame: Frame, targets: list[ast.expr], value: Value) -> None:
+    starred = any(isinstance(target, ast.Starred) for target in targets)
+    known = isinstance(value, Seq) and not any(e.maybe or e.spread for e in value.entries)
+    for index, target in enumerate(targets):
+        if starred:
+            part: Value = UNKNOWN
+        elif known and isinstance(value, Seq):
+            part = value.entries[index].value if index < len(value.entries) else UNKNOWN
+        else:
+            part = UNKNOWN if value is UNKNOWN else Item(value, Const(index), target.lineno)
+        bind(frame, target, part)
+
+
+def bind_attribute(
+    frame: Frame, target: ast.Attribute, value: Value, declared: Value = UNKNOWN
+) -> None:
+    """Assign to an attribute; those of ``self`` are noted as attributes of the class."""
+    path = path_of(target)
+    if not path:
+        frame.value(target.value)
+        return
+    frame.touch(path)
+    if frame.receiver and path == f"{frame.receiver}.{target.attr}":
+        frame.assigned_to_self.append((target.attr, declared, value, target.lineno))
+    assign(frame.names, path, value)
+
+
+def bind_item(frame: Frame, target: ast.Subscript, entry: Entry) -> None:
+    """Assign to ``path[key]…[key]``."""
+    keys: list[ast.expr] = []
+    base: ast.expr = target
+    while isinstance(base, ast.Subscript):
+        keys.insert(0, base.slice)
+        base = base.value
+    path = path_of(base)
+    names = [frame.value(key) for key in keys if not isinstance(key, ast.Slice)]
+    if not path:
+        frame.value(base)
+        return
+    frame.touch(path)
+    old = frame.value(base)
+    if len(names) != len(keys) or weightless(old):
+        replace(frame.names, old, UNKNOWN)
+        return
+    key_at = 0 if is_harmless(names[-1]) else frame.lines.at(keys[-1])
+    placed = Entry(None, entry.value, entry.at, key_at=key_at)
+    new = store(old, names, placed, target.lineno)
+    if path in frame.names and not isinstance(old, (Dict, Seq)):
+        frame.names[path] = new
+    elif path not in frame.names and "." not in path:
+        return  # a variable of the module: `changed_globals` has it
+    elif isinstance(old, (Dict, Seq)):
+        replace(frame.names, old, new)
+    else:
+        frame.names[path] = new
+
+
+def weightless(old: Value) -> bool:
+    """Return whether nothing can be said of the items of the value."""
+    return isinstance(old, (Const, Union))
+
+
+def delete(frame: Frame, target: ast.expr) -> None:
+    """Carry out ``del target``."""
+    path = path_of(target)
+    if path:
+        frame.names.pop(path, None)
+        return
+    if isinstance(target, ast.Subscript):
+        path = path_of(target.value)
+        frame.touch(path)
+        old = frame.names.get(path)
+        if isinstance(old, Dict) and not isinstance(target.slice, ast.Slice):
+            replace(frame.names, old, without(old, frame.value(target.slice)))
+        elif isinstance(old, Seq):
+            replace(frame.names, old, UNKNOWN)
+        elif isinstance(old, Param):
+            frame.changes.add(old.name)
+        else:
+            frame.visit([target.value])

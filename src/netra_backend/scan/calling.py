@@ -1,0 +1,164 @@
+"""Calls as values: what they return, what they change, and which may hand a value to a sink."""
+
+import ast
+from collections.abc import Iterator, Mapping
+
+from netra_backend.scan.containers import MUTATORS, mutate
+from netra_backend.scan.declarations import Site
+from netra_backend.scan.environment import path_of, replace
+from netra_backend.scan.frame import Frame, member
+from netra_backend.scan.values import (
+    BOOL,
+    FLOAT,
+    INT,
+    NONE,
+    STR,
+    UNKNOWN,
+    Argument,
+    Call,
+    Const,
+    Dict,
+    Entry,
+    Global,
+    Param,
+    Passed,
+    Seq,
+    Value,
+    is_harmless,
+)
+
+GUARDS = frozenset({"isinstance", "hasattr", "issubclass", "callable", "is_dataclass"})
+"""Whoever asks these about a value treats it specially, and we do not follow how."""
+
+_RESULTS: Mapping[str, Value] = {
+    f"builtins.{name}": value
+    for value, names in (
+        (INT, ("len", "int", "id", "hash", "ord", "round")),
+        (FLOAT, ("float",)),
+        (BOOL, ("bool", "any", "all")),
+        (STR, ("repr", "ascii", "chr", "hex", "format", "input")),
+        (NONE, ("print", "setattr", "delattr")),
+    )
+    for name in names
+}
+
+_TEXT_METHODS = frozenset(
+    {"isoformat", "strftime", "model_dump_json", "hexdigest", "as_posix", "join"}
+)
+
+_KEEPING_MODULES = frozenset(
+    {"json", "logging", "builtins", "copy", "orjson", "ujson", "simplejson", "msgspec", "pprint"}
+)
+"""Functions of these do not change their arguments."""
+
+LOG_METHODS = frozenset(
+    {"debug", "info", "warning", "warn", "error", "exception", "critical", "log"}
+)
+"""The methods of loggers of every make that write a record."""
+
+
+def call(frame: Frame, node: ast.Call) -> Value:
+    """Return what the call returns."""
+    callee = node.func
+    func = frame.value(callee)
+    if isinstance(callee, ast.Name) and callee.id in GUARDS and node.args:
+        return _guard(frame, node)
+    args = tuple(_arguments(frame, node))
+    if type(func) is Global:
+        known = _known_result(func.name, args, node.lineno)
+        if known is not None:
+            return known
+    if isinstance(callee, ast.Attribute):
+        changed = _mutate(frame, callee, args)
+        if changed is not None:
+            return changed
+        if callee.attr in _TEXT_METHODS:
+            return STR
+        frame.forget(callee.value)
+    at = frame.lines.at(node)
+    _note(frame, node, func, args, at)
+    _hand_over(frame, node, func)
+    return UNKNOWN if func is UNKNOWN else Call(func, args, node.lineno, at)
+
+
+def _arguments(frame: Frame, node: ast.Call) -> Iterator[Argument]:
+    for item in node.args:
+        if isinstance(item, ast.Starred):
+            yield Argument("*", frame.value(item.value))
+        else:
+            yield frame.argument("", item)
+    for keyword in node.keywords:
+        if keyword.arg is None:
+            yield Argument("**", frame.value(keyword.value))
+        else:
+            yield frame.argument(keyword.arg, keyword.value)
+
+
+def _guard(frame: Frame, node: ast.Call) -> Value:
+    frame.visit(node.args)
+    frame.guard(node.args[0])
+    return BOOL
+
+
+def _known_result(name: str, args: tuple[Argument, ...], line: int) -> Value | None:
+    if name in _RESULTS:
+        return _RESULTS[name]
+    if name == "builtins.dict":
+        return Dict(tuple(map(_dict_entry, args)), line)
+    if name == "builtins.getattr":
+        attribute = args[1].value if len(args) >= 2 else UNKNOWN
+        if isinstance(attribute, Const) and isinstance(attribute.value, str):
+            return member(args[0].value, attribute.value, line)
+        return UNKNOWN
+    return None
+
+
+def _dict_entry(argument: Argument) -> Entry:
+    if argument.name in ("", "*", "**"):
+        return Entry(None, argument.value, spread=True)
+    return Entry(Const(argument.name), argument.value, argument.at)
+
+
+def _mutate(frame: Frame, callee: ast.Attribute, args: tuple[Argument, ...]) -> Value | None:
+    """Carry out ``d.update(…)`` and the like; None when it is no such call."""
+    if callee.attr not in MUTATORS:
+        return None
+    path = path_of(callee.value)
+    frame.touch(path)
+    old = frame.names.get(path) if path else None
+    if not isinstance(old, (Dict, Seq, Passed)):
+        return None
+    new, result = mutate(old, callee.attr, args)
+    replace(frame.names, old, new)
+    return result
+
+
+def _note(frame: Frame, node: ast.Call, func: Value, args: tuple[Argument, ...], at: int) -> None:
+    """Note the call, unless nothing that it is given can matter or a failure is caught."""
+    if frame.guarded or func is UNKNOWN or all(is_harmless(argument.value) for argument in args):
+        return
+    site = Site(frame.function, func, args, node.lineno, at, frame.conditional)
+    frame.file.sites.append(site)
+
+
+def _hand_over(frame: Frame, node: ast.Call, func: Value) -> None:
+    """The function may change the containers it is given."""
+    if isinstance(func, Global) and func.name.partition(".")[0] in _KEEPING_MODULES:
+        return
+    if isinstance(node.func, ast.Attribute) and node.func.attr in LOG_METHODS:
+        return
+    for index, item in enumerate(node.args):
+        _hand(frame, func, item, index)
+    for keyword in node.keywords:
+        _hand(frame, func, keyword.value, keyword.arg or "**")
+
+
+def _hand(frame: Frame, func: Value, item: ast.expr, place: int | str) -> None:
+    path = path_of(item)
+    value = frame.names.get(path) if path else None
+    if isinstance(value, Param):
+        frame.changes.add(value.name)
+    if isinstance(value, (Dict, Seq)) and value.entries:
+        replace(frame.names, value, Passed(value, func, place))
+    if path:
+        frame.forget(item)

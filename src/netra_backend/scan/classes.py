@@ -1,0 +1,134 @@
+"""The body of a class: its attributes, from annotations, assignments and the methods' ``self``."""
+
+import ast
+from collections.abc import Mapping
+
+from netra_backend.scan.declarations import Attribute, Class
+from netra_backend.scan.environment import path_of, weight
+from netra_backend.scan.frame import Frame
+from netra_backend.scan.grounding import ground
+from netra_backend.scan.values import UNKNOWN, Argument, Value, join
+
+_SERIALIZERS = frozenset({"field_serializer", "model_serializer", "serializer", "validator_json"})
+_HEAVIEST = 100
+
+
+class ClassBody:
+    """A class that is being read."""
+
+    __slots__ = ("_attributes", "_bases", "_decorators", "_frame", "_keywords", "_methods",
+                 "_node", "_settings", "name")  # fmt: skip
+
+    def __init__(self, name: str, node: ast.ClassDef, scope: Frame, frame: Frame) -> None:
+        self.name = name
+        self._node = node
+        self._frame = frame
+        self._bases = tuple(map(scope.value, node.bases))
+        self._keywords = tuple(
+            Argument(word.arg or "**", scope.value(word.value)) for word in node.keywords
+        )
+        self._decorators = tuple(
+            scope.value(item.func if isinstance(item, ast.Call) else item)
+            for item in node.decorator_list
+        )
+        self._attributes: dict[str, Attribute] = {}
+        self._methods: list[str] = []
+        self._settings = set(_settings(node))
+
+    def finish(self) -> None:
+        """Take over what the body bound, once it has been run."""
+        frame = self._frame
+        own = {nested.node.name for nested in frame.nested}
+        for name, value in frame.names.items():
+            if name in own and not _is_class(frame, name):
+                self._methods.append(name)
+            elif "." not in name:
+                declared = frame.declared.get(name, UNKNOWN)
+                assigned = value if weight(value, _HEAVIEST) <= _HEAVIEST else UNKNOWN
+                self._attributes[name] = Attribute(declared, assigned, _line(value))
+        for name, declared in frame.declared.items():
+            if name not in self._attributes:
+                self._attributes[name] = Attribute(declared, UNKNOWN, _line(declared))
+
+    def assign(
+        self, name: str, declared: Value, value: Value, line: int, params: Mapping[str, Value]
+    ) -> None:
+        """Note that a method assigns to ``self.name``."""
+        value = ground(value, params)
+        if weight(value, _HEAVIEST) > _HEAVIEST:
+            value = UNKNOWN
+        known = self._attributes.get(name)
+        if known is None:
+            self._attributes[name] = Attribute(declared, value, line, inner=True)
+            return
+        self._attributes[name] = Attribute(
+            declared if known.declared is UNKNOWN else known.declared,
+            join(known.assigned, value),
+            known.line,
+            known.inner,
+        )
+
+    def result(self) -> Class:
+        """Return the class."""
+        return Class(
+            self._bases,
+            self._keywords,
+            self._decorators,
+            self._attributes,
+            tuple(self._methods),
+            tuple(sorted(self._settings)),
+            self._node.lineno,
+        )
+
+
+def _is_class(frame: Frame, name: str) -> bool:
+    return any(n.node.name == name and isinstance(n.node, ast.ClassDef) for n in frame.nested)
+
+
+def _line(value: Value) -> int:
+    return int(getattr(value, "line", 0))
+
+
+def _settings(node: ast.ClassDef) -> list[str]:
+    """Return what decides how a pydantic model is dumped."""
+    found = []
+    for statement in node.body:
+        if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            for decorator in statement.decorator_list:
+                target = decorator.func if isinstance(decorator, ast.Call) else decorator
+                if path_of(target).rpartition(".")[2] in _SERIALIZERS:
+                    found.append("serializer")
+            if statement.name in ("model_dump", "dict"):
+                found.append("serializer")
+        elif isinstance(statement, ast.ClassDef) and statement.name == "Config":
+            found.extend(_names_set(statement.body))
+        elif isinstance(statement, ast.Assign) and path_of(statement.targets[0]) == "model_config":
+            found.extend(_config(statement.value))
+    return found
+
+
+def _names_set(body: list[ast.stmt]) -> list[str]:
+    return [
+        path_of(target)
+        for item in body
+        if isinstance(item, ast.Assign)
+        for target in item.targets
+        if not (isinstance(item.value, ast.Constant) and item.value.value is False)
+    ]
+
+
+def _config(value: ast.expr) -> list[str]:
+    pairs: list[tuple[str | None, ast.expr]] = []
+    if isinstance(value, ast.Call):
+        pairs = [(word.arg, word.value) for word in value.keywords]
+    elif isinstance(value, ast.Dict):
+        pairs = [
+            (str(key.value), item)
+            for key, item in zip(value.keys, value.values, strict=True)
+            if isinstance(key, ast.Constant)
+        ]
+    return [
+        name
+        for name, item in pairs
+        if name and not (isinstance(item, ast.Constant) and item.value is False)
+    ]

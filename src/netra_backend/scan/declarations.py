@@ -1,0 +1,128 @@
+"""What a module declares: its names, classes and functions, and the calls that may matter."""
+
+from enum import IntEnum
+
+from msgspec import Struct
+
+from netra_backend.scan.values import UNKNOWN, Argument, Value
+
+
+class ParamKind(IntEnum):
+    """How arguments reach a parameter."""
+
+    POSITIONAL = 0
+    """By position only, or by position and name."""
+    VARIADIC = 1
+    """``*args``"""
+    KEYWORD = 2
+    """By name only."""
+    KEYWORDS = 3
+    """``**kwargs``"""
+
+
+class Parameter(Struct, frozen=True, array_like=True):
+    """A parameter; `annotation` is unknown when there is none, `default` None."""
+
+    name: str
+    kind: ParamKind
+    annotation: Value = UNKNOWN
+    default: Value | None = None
+
+
+class Trait:
+    """What a function is: bits of an integer, since millions of functions are read back."""
+
+    NONE = 0
+    ASYNC = 1
+    GENERATOR = 2
+    METHOD = 4
+    """The first parameter is the receiver."""
+    STATIC = 8
+    CLASS = 16
+    PROPERTY = 32
+    DECORATED = 64
+    """By something that may change what a call does."""
+    ABSTRACT = 128
+    """Has no body worth reading: a stub, a Protocol, ``raise NotImplementedError``."""
+    OVERLOAD = 256
+    CONTEXT = 512
+    """Decorated by ``contextmanager``: ``with`` gives what it yields."""
+
+
+class Handled(Struct, frozen=True, array_like=True):
+    """What a ``default=`` function converts: instances of `classes`; all, if it never refuses."""
+
+    classes: tuple[Value, ...] = ()
+    everything: bool = True
+
+
+class Function(Struct, frozen=True, array_like=True):
+    """A function: what it takes, what it returns, and what it may change.
+
+    `declared` is the annotation of the result, `result` what its returns say, `yields` what a
+    generator gives. `changes` are the parameters that it may change or keep.
+    """
+
+    params: tuple[Parameter, ...]
+    traits: int
+    declared: Value = UNKNOWN
+    result: Value = UNKNOWN
+    yields: Value = UNKNOWN
+    changes: tuple[str, ...] = ()
+    owner: str = ""
+    line: int = 0
+    handled: Handled = Handled()
+
+
+class Attribute(Struct, frozen=True, array_like=True):
+    """An attribute of a class: what its annotation declares, and what is assigned to it.
+
+    `inner` is whether it is assigned only in methods, to ``self``.
+    """
+
+    declared: Value = UNKNOWN
+    assigned: Value = UNKNOWN
+    line: int = 0
+    inner: bool = False
+
+
+class Class(Struct, frozen=True, array_like=True):
+    """A class; `methods` are names of functions it defines, `settings` pydantic's and ``total``."""
+
+    bases: tuple[Value, ...]
+    keywords: tuple[Argument, ...] = ()
+    decorators: tuple[Value, ...] = ()
+    attributes: dict[str, Attribute] = {}
+    methods: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
+    line: int = 0
+
+
+class Site(Struct, frozen=True, array_like=True):
+    """A call that may hand a value to a sink.
+
+    `function` is the qualified name of where it stands, empty at module level. `conditional`
+    is whether the function may return without it. `log` is whether it looks like a log call.
+    """
+
+    function: str
+    func: Value
+    args: tuple[Argument, ...]
+    line: int
+    at: int
+    conditional: bool = False
+
+
+class Module(Struct, frozen=True, array_like=True):
+    """What one file declares.
+
+    `calls` groups sites by the last identifier of what is called, so that the link looks only at
+    the calls of sinks and wrappers. `stars` are the modules of ``from … import *``.
+    """
+
+    names: dict[str, Value] = {}
+    functions: dict[str, Function] = {}
+    classes: dict[str, Class] = {}
+    calls: dict[str, tuple[Site, ...]] = {}
+    stars: tuple[str, ...] = ()
+    exports: tuple[str, ...] | None = None

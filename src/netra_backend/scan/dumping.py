@@ -1,0 +1,111 @@
+"""``asdict`` and ``model_dump``: dicts in which the fields stay what they are."""
+
+from typing import TYPE_CHECKING
+
+from netra_backend.scan.arguments import argument_of
+from netra_backend.scan.fields import fields, setting
+from netra_backend.scan.heads import (
+    ClassRef,
+    External,
+    Found,
+    FunctionRef,
+    Scope,
+    over,
+    settled,
+)
+from netra_backend.scan.kinds import Kind
+from netra_backend.scan.values import STR, UNKNOWN, Call, Const, Dict, Entry, Instance
+
+if TYPE_CHECKING:
+    from netra_backend.scan.resolve import Resolver
+
+
+class Dumped(Dict, frozen=True, array_like=True, tag="D"):
+    """What a ``model_dump()`` that could be in JSON mode gives; lives in the link only."""
+
+    at: int = 0
+    source: str = ""
+    text: str = ""
+
+
+Callee = ClassRef | FunctionRef | External
+
+_RECORDS = frozenset({Kind.DATACLASS, Kind.ATTRS})
+_MODELS = frozenset({Kind.MODEL, Kind.DATACLASS})
+_DEEPEST = 6
+
+
+def as_dict(resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
+    """``dataclasses.asdict`` and that of attrs."""
+    argument = argument_of(call.args, "obj", 0)
+    if argument is None or len(call.args) > 1:
+        return UNKNOWN, scope
+    found = resolver.resolve(argument.value, scope)
+    return over(found, lambda one: _dumped(resolver, one, _RECORDS, call.line, _DEEPEST))
+
+
+def model_dump(resolver: "Resolver", callee: Callee, call: Call, scope: Scope) -> Found:
+    """pydantic's ``model_dump()``, unless in JSON mode or cut in ways that are not followed."""
+    receiver = None if isinstance(callee, ClassRef) else callee.receiver
+    given = {argument.name: argument.value for argument in call.args}
+    mode = given.pop("mode", Const("python"))
+    given.pop("by_alias", None)
+    if receiver is None or mode != Const("python"):
+        return UNKNOWN, scope
+    partly = any(name.startswith("exclude_") for name in given)
+    if any(not name.startswith("exclude_") for name in given):
+        return UNKNOWN, scope
+    head, home = _dumped(resolver, receiver, _MODELS, call.line, _DEEPEST)
+    if not isinstance(head, Dict):
+        return head, home
+    entries = [Entry(e.key, e.value, maybe=partly) for e in head.entries]
+    text = ', mode="json"' if call.args else 'mode="json"'
+    if callee.name.endswith(".dict"):  # pydantic 1 has no modes
+        text = ""
+    return Dumped(tuple(entries), head.line, call.at, scope.source.path, text), home
+
+
+def _dumped(
+    resolver: "Resolver", found: Found, records: frozenset[Kind], line: int, depth: int
+) -> Found:
+    head, scope = found
+    if not isinstance(head, Instance) or depth == 0:
+        return found if depth else (UNKNOWN, scope)
+    kind = resolver.kind(found)
+    if kind in records:
+        return _fields(resolver, found, records, line, depth)
+    if kind in (Kind.MAPPING, Kind.ARRAY) and head.args:
+        args = tuple(
+            settled(_each_dumped(resolver, resolver.resolve(arg, scope), records, line, depth - 1))
+            for arg in head.args
+        )
+        return Instance(head.cls, args, head.exact, head.line), scope
+    return found
+
+
+def _each_dumped(
+    resolver: "Resolver", found: Found, records: frozenset[Kind], line: int, depth: int
+) -> Found:
+    return over(found, lambda one: _dumped(resolver, one, records, line, depth))
+
+
+def _fields(
+    resolver: "Resolver", found: Found, records: frozenset[Kind], line: int, depth: int
+) -> Found:
+    scope = found[1]
+    ref = resolver.class_of(found)
+    if ref is None or setting(resolver, ref, "serializer"):
+        return UNKNOWN, scope
+    as_values = setting(resolver, ref, "use_enum_values")
+    entries = []
+    for name, field in fields(resolver, ref).items():
+        value = _each_dumped(resolver, field, records, line, depth - 1)
+        if as_values and _has_enum(resolver, value):
+            value = (STR, scope)
+        entries.append(Entry(Const(name), settled(value)))
+    return Dict(tuple(entries), line), scope
+
+
+def _has_enum(resolver: "Resolver", found: Found) -> bool:
+    options = getattr(found[0], "options", (found,))
+    return any(resolver.kind(option) is Kind.ENUM for option in options)

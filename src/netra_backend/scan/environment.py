@@ -1,0 +1,131 @@
+"""What the names of one function stand for at one point of it."""
+
+import ast
+from collections.abc import Iterable
+
+from netra_backend.scan.values import (
+    UNKNOWN,
+    Attr,
+    Awaited,
+    Call,
+    Dict,
+    Each,
+    Entered,
+    Entry,
+    Item,
+    Passed,
+    Present,
+    Seq,
+    Text,
+    Union,
+    Value,
+    join,
+    union,
+)
+
+Names = dict[str, Value]
+"""Values by name; ``self.state`` and the like count as names too."""
+
+_HEAVIEST = 300
+"""Values of more nodes are given up: they come from generated code, and would only cost time."""
+
+
+def path_of(node: ast.expr) -> str:
+    """Return ``a.b.c`` for names and attributes of names, else an empty string."""
+    parts: list[str] = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    if not isinstance(node, ast.Name):
+        return ""
+    return ".".join([node.id, *reversed(parts)])
+
+
+def assign(names: Names, name: str, value: Value) -> None:
+    """Bind a name; what was known of its attributes is forgotten."""
+    forget_attributes(names, name)
+    names[name] = value if weight(value) <= _HEAVIEST else UNKNOWN
+
+
+def forget_attributes(names: Names, name: str) -> None:
+    """Forget what was assigned to attributes of the name: other code may have changed them."""
+    prefix = f"{name}."
+    for known in [known for known in names if known.startswith(prefix)]:
+        names[known] = UNKNOWN
+
+
+def replace(names: Names, old: Value, new: Value) -> None:
+    """Change a container under every name it has, and inside the containers that hold it."""
+    for name, value in names.items():
+        if value is old:
+            names[name] = new
+        elif isinstance(value, (Dict, Seq)):
+            names[name] = _replaced(value, old, new, 3)
+
+
+def _replaced(value: Value, old: Value, new: Value, depth: int) -> Value:
+    if value is old:
+        return new
+    if depth == 0 or not isinstance(value, (Dict, Seq)):
+        return value
+    entries = tuple(_replaced_entry(entry, old, new, depth) for entry in value.entries)
+    if all(mine is yours for mine, yours in zip(entries, value.entries, strict=True)):
+        return value
+    if isinstance(value, Dict):
+        return Dict(entries, value.line)
+    return Seq(value.cls, entries, value.line)
+
+
+def _replaced_entry(entry: Entry, old: Value, new: Value, depth: int) -> Entry:
+    value = _replaced(entry.value, old, new, depth - 1)
+    if value is entry.value:
+        return entry
+    return Entry(entry.key, value, entry.at, entry.maybe, entry.spread, entry.key_at)
+
+
+def merge(one: Names, other: Names) -> Names:
+    """Return the names where two paths meet. A name that one path does not bind keeps its value:
+    whoever uses it there fails before a sink does. An attribute becomes unknown instead.
+    """
+    if one is other:
+        return one
+    merged = dict(one)
+    for name, value in other.items():
+        mine = merged.get(name)
+        if mine is None:
+            merged[name] = union([value, UNKNOWN]) if "." in name else value
+        elif mine is not value:
+            merged[name] = join(mine, value)
+    for name in one.keys() - other.keys():
+        if "." in name:
+            merged[name] = union([one[name], UNKNOWN])
+    return merged
+
+
+def children(value: Value) -> Iterable[Value]:
+    """Return the values that a value is made of."""
+    if isinstance(value, (Attr, Each, Awaited, Entered, Present)):
+        return (value.base,)
+    if isinstance(value, Call):
+        return (value.func, *(argument.value for argument in value.args))
+    if isinstance(value, (Dict, Seq)):
+        keys = (entry.key for entry in value.entries if entry.key is not None)
+        return (*(entry.value for entry in value.entries), *keys)
+    if isinstance(value, Union):
+        return value.options
+    if isinstance(value, Item):
+        return (value.base, value.key)
+    if isinstance(value, Passed):
+        return (value.base, value.func)
+    if isinstance(value, Text):
+        return (part.value for part in value.parts)
+    return ()
+
+
+def weight(value: Value, limit: int = _HEAVIEST) -> int:
+    """Return of how many nodes a value is made, or something above `limit`."""
+    count, pending = 0, [value]
+    while pending and count <= limit:
+        count += 1
+        pending.extend(children(pending.pop()))
+    return count

@@ -1,0 +1,49 @@
+"""What a dataclass or a model consists of, over all classes that it inherits from."""
+
+from typing import TYPE_CHECKING
+
+from netra_backend.scan.heads import ClassRef, Found, settled
+from netra_backend.scan.kinds import Kind
+from netra_backend.scan.values import UNKNOWN, Const, Dict, Entry
+
+if TYPE_CHECKING:
+    from netra_backend.scan.resolve import Resolver
+
+
+def setting(resolver: "Resolver", ref: ClassRef, name: str) -> bool:
+    """Return whether the class or one that it inherits from has this setting."""
+    return any(
+        isinstance(item, ClassRef) and name in item.declared.settings
+        for item in resolver.project.bases(ref)
+    )
+
+
+def own_dict(resolver: "Resolver", found: Found) -> Found:
+    """Return ``vars(x)``: the fields of a dataclass for certain, what methods assign maybe."""
+    ref = resolver.class_of(found)
+    if ref is None:
+        return UNKNOWN, found[1]
+    certain = resolver.kind(found) is Kind.DATACLASS
+    entries = [
+        Entry(Const(name), settled(value), maybe=not certain)
+        for name, value in fields(resolver, ref).items()
+    ]
+    for name, attribute in ref.declared.attributes.items():
+        if attribute.inner:
+            value = resolver.resolve(attribute.assigned, ref.source.scope)
+            entries.append(Entry(Const(name), settled(value), maybe=True))
+    return Dict(tuple(entries)), ref.source.scope
+
+
+def fields(resolver: "Resolver", ref: ClassRef) -> dict[str, Found]:
+    """Return the annotated fields of a dataclass, model or the like, inherited ones first."""
+    result: dict[str, Found] = {}
+    for item in reversed(list(resolver.project.bases(ref))):
+        if not isinstance(item, ClassRef):
+            continue
+        for name, attribute in item.declared.attributes.items():
+            declared = attribute.declared
+            if attribute.inner or declared is UNKNOWN or name.startswith("_"):
+                continue
+            result[name] = resolver.resolve(declared, item.source.scope)
+    return result

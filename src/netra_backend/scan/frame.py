@@ -1,0 +1,220 @@
+"""The function under evaluation: what its names stand for now, and what was noted of it."""
+
+import ast
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from msgspec import Struct
+
+from netra_backend.scan.declarations import Site
+from netra_backend.scan.environment import (
+    Names,
+    assign,
+    children,
+    forget_attributes,
+    path_of,
+    replace,
+)
+from netra_backend.scan.places import NOWHERE, Lines
+from netra_backend.scan.values import (
+    UNKNOWN,
+    Argument,
+    Attr,
+    Call,
+    Dict,
+    Entry,
+    Global,
+    Param,
+    Seq,
+    Value,
+    is_harmless,
+)
+
+_PRIMARY = frozenset(
+    {ast.Name, ast.Attribute, ast.Call, ast.Subscript, ast.List, ast.Dict, ast.Set}
+)
+
+
+class Nested(Struct, frozen=True):
+    """A function or class whose body is read after the code around it."""
+
+    node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+    name: str
+
+
+class File:
+    """What the frames of one file share. `package` is what relative imports start from."""
+
+    __slots__ = ("evaluators", "imported", "lines", "module", "package", "sites", "stars")
+
+    def __init__(
+        self,
+        evaluators: "Mapping[type, Callable[[Frame, Any], Value]]",
+        module: str,
+        package: str,
+        lines: Lines,
+    ) -> None:
+        self.evaluators = evaluators
+        self.module = module
+        self.package = package
+        self.lines = lines
+        self.imported: list[str] = []
+        self.stars: list[str] = []
+        self.sites: list[Site] = []
+
+
+class Frame:
+    """One pass over one function, a class body, or a module's own statements.
+
+    `outer` gives the names of the scopes around it. `guarded` counts the blocks we are in that
+    catch what a sink raises; `conditional` is whether the function may have returned by now, or
+    may not come here. `prefix` stands before the names of what is defined here. `exits` are the
+    names at each ``break`` and ``continue`` of the loops.
+    """
+
+    __slots__ = (
+        "assigned_to_self",
+        "changed_globals",
+        "changes",
+        "conditional",
+        "declared",
+        "exits",
+        "file",
+        "function",
+        "global_names",
+        "guarded",
+        "guards",
+        "lines",
+        "names",
+        "nested",
+        "outer",
+        "prefix",
+        "receiver",
+        "results",
+        "yields",
+    )
+
+    def __init__(
+        self, file: File, function: str, prefix: str, outer: Callable[[str], Value]
+    ) -> None:
+        self.file = file
+        self.lines = file.lines
+        self.function = function
+        self.prefix = prefix
+        self.outer = outer
+        self.receiver = ""
+        self.names: Names = {}
+        self.results: list[Value] = []
+        self.yields: list[Value] = []
+        self.declared: dict[str, Value] = {}
+        self.nested: list[Nested] = []
+        self.exits: list[list[Names]] = []
+        self.guards: list[str] = []
+        self.changes: set[str] = set()
+        self.global_names: set[str] = set()
+        self.changed_globals: set[str] = set()
+        self.assigned_to_self: list[tuple[str, Value, Value, int]] = []
+        self.guarded = 0
+        self.conditional = False
+
+    def value(self, node: ast.expr) -> Value:
+        """Return the value of the expression; every call inside it is noted."""
+        evaluate = self.file.evaluators.get(type(node))
+        return UNKNOWN if evaluate is None else evaluate(self, node)
+
+    def visit(self, nodes: Iterable[ast.expr | None]) -> None:
+        """Evaluate for the calls inside."""
+        for node in nodes:
+            if node is not None:
+                self.value(node)
+
+    def lookup(self, name: str) -> Value:
+        """Return what the name stands for here."""
+        value = self.names.get(name)
+        return self.outer(name) if value is None else value
+
+    @contextmanager
+    def inner_names(self) -> Iterator[None]:
+        """Let bindings end with the block, as in a comprehension."""
+        kept, mark = self.names, len(self.guards)
+        self.names = dict(kept)
+        try:
+            yield
+        finally:
+            self.names = kept
+            kept.update(dict.fromkeys(self.guards[mark:], UNKNOWN))
+
+    def guard(self, node: ast.expr) -> None:
+        """Give up what is known of a value: the code asks what it is, and treats it specially."""
+        while isinstance(node, (ast.Subscript, ast.Call, ast.Starred)):
+            node = node.func if isinstance(node, ast.Call) else node.value
+        path = path_of(node)
+        if not path:
+            return
+        held = container_of(self.names.get(path, UNKNOWN))
+        if held is not UNKNOWN:
+            replace(self.names, held, UNKNOWN)
+        assign(self.names, path, UNKNOWN)
+        self.guards.append(path)
+
+    def touch(self, path: str) -> None:
+        """Note that what the path names is changed: a parameter, or a variable of the module."""
+        root = path.partition(".")[0]
+        value = self.names.get(root)
+        if isinstance(value, Param):
+            self.changes.add(value.name)
+        elif value is None and root:
+            self.changed_globals.add(root)
+
+    def forget(self, node: ast.expr) -> None:
+        """Forget the attributes of what the node names: a method may change them."""
+        path = path_of(node)
+        if path:
+            forget_attributes(self.names, path)
+
+    def place(self, node: ast.expr) -> int:
+        """Return where the expression stands, for a fix around it; negative if a suffix would
+        need parentheses, `NOWHERE` if it cannot be told from the brackets of a call."""
+        kind = type(node)
+        if kind in _PRIMARY:
+            return self.lines.at(node)
+        return NOWHERE if kind is ast.GeneratorExp else -self.lines.at(node)
+
+    def argument(self, name: str, node: ast.expr) -> Argument:
+        """Return the argument, with its place where it may matter."""
+        value = self.value(node)
+        return Argument(name, value, 0 if is_harmless(value) else self.place(node))
+
+    def entry(self, key: ast.expr | None, node: ast.expr) -> Entry:
+        """Return the item of a display, with its places where they may matter."""
+        if isinstance(node, ast.Starred):
+            return Entry(None, self.value(node.value), spread=True)
+        name = None if key is None else self.value(key)
+        value = self.value(node)
+        at = 0 if is_harmless(value) else self.place(node)
+        key_at = 0 if key is None or is_harmless(name or UNKNOWN) else self.place(key)
+        return Entry(name, value, at, key_at=key_at)
+
+
+def container_of(value: Value) -> Value:
+    """Return the container that an item was taken from, or unknown."""
+    for _ in range(8):
+        if isinstance(value, (Dict, Seq)):
+            return value
+        value = next(iter(children(value)), UNKNOWN)
+    return UNKNOWN
+
+
+def member(base: Value, name: str, line: int) -> Value:
+    """Return the attribute of a value."""
+    if base is UNKNOWN:
+        return UNKNOWN
+    if type(base) is Global:
+        return Global(f"{base.name}.{name}", line)
+    return Attr(base, name, line)
+
+
+def is_call_of(value: Value, *names: str) -> bool:
+    """Return whether the value is the result of a function with one of these dotted names."""
+    return isinstance(value, Call) and isinstance(value.func, Global) and value.func.name in names

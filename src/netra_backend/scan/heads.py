@@ -1,0 +1,186 @@
+"""What a value turns out to be when its names are followed over all files."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from netra_backend.scan.declarations import Class, Function
+from netra_backend.scan.values import (
+    UNKNOWN,
+    Argument,
+    Const,
+    Dict,
+    Instance,
+    Seq,
+    Text,
+    Unknown,
+    Value,
+)
+
+if TYPE_CHECKING:
+    from netra_backend.scan.project import Source
+
+
+class Scope:
+    """Where a value is read: a file, and what the parameters of the function around it are.
+
+    `bound` None is the function on its own: its parameters are open, callers decide.
+    """
+
+    __slots__ = ("bound", "function", "source")
+
+    def __init__(
+        self,
+        source: "Source",
+        function: Function | None = None,
+        bound: "Mapping[str, tuple[Value, Scope]] | None" = None,
+    ) -> None:
+        self.source = source
+        self.function = function
+        self.bound = bound
+
+
+class SiteScope(Scope):
+    """The scope of a call; its function is looked up only if a parameter is asked for."""
+
+    __slots__ = ("_name",)
+
+    def __init__(self, source: "Source", name: str) -> None:
+        self.source = source
+        self.bound = None
+        self._name = name
+
+    @property
+    def function(self) -> Function | None:  # type: ignore[override]  # read only here
+        """The function in which the call stands."""
+        return self.source.declared.functions.get(self._name)
+
+
+class ClassRef:
+    """A class whose declaration we have."""
+
+    __slots__ = ("declared", "name", "source")
+
+    def __init__(self, name: str, declared: Class, source: "Source") -> None:
+        self.name = name
+        self.declared = declared
+        self.source = source
+
+
+class FunctionRef:
+    """A function whose declaration we have; `receiver` is what a method is bound to."""
+
+    __slots__ = ("function", "name", "receiver", "source")
+
+    def __init__(
+        self,
+        name: str,
+        function: Function,
+        source: "Source",
+        receiver: "Found | None" = None,
+    ) -> None:
+        self.name = name
+        self.function = function
+        self.source = source
+        self.receiver = receiver
+
+
+class External:
+    """Something of which we know only the dotted name; of a method, with that of its class."""
+
+    __slots__ = ("name", "receiver")
+
+    def __init__(self, name: str, receiver: "Found | None" = None) -> None:
+        self.name = name
+        self.receiver = receiver
+
+
+class Partial:
+    """``functools.partial``: a function with arguments that it already has."""
+
+    __slots__ = ("args", "func")
+
+    def __init__(self, func: "Found", args: tuple[Argument, ...]) -> None:
+        self.func = func
+        self.args = args
+
+
+class Open:
+    """Whatever the caller passes."""
+
+    __slots__ = ()
+
+
+class Alternatives:
+    """One of several, by declaration or by the path taken."""
+
+    __slots__ = ("options",)
+
+    def __init__(self, options: "Sequence[Found]") -> None:
+        self.options = options
+
+
+class Settled:
+    """A value that is resolved already, to stand among values that are not."""
+
+    __slots__ = ("found",)
+
+    def __init__(self, found: "Found") -> None:
+        self.found = found
+
+
+def settled(found: "Found") -> Value:
+    """Return what was found, as a value that keeps its own scope."""
+    return Settled(found)  # type: ignore[return-value]  # lives in the link only
+
+
+Head = (
+    Unknown
+    | Const
+    | Instance
+    | Dict
+    | Seq
+    | Text
+    | Alternatives
+    | ClassRef
+    | FunctionRef
+    | External
+    | Partial
+    | Open
+)
+Found = tuple[Head, Scope]
+"""What was found, and the scope in which the values inside it are to be read."""
+
+_MOST = 16
+"""More alternatives are cut, and what was cut is unknown."""
+
+OPEN = Open()
+"""The one instance: of what callers pass we know nothing else."""
+
+
+def either(options: Sequence[Found], scope: Scope) -> Found:
+    """Return one of the options, flat and without what is the same twice."""
+    flat: list[Found] = []
+    for option in options:
+        inner = option[0].options if isinstance(option[0], Alternatives) else (option,)
+        for found in inner:
+            if len(flat) < _MOST and not any(_same(found, other) for other in flat):
+                flat.append(found)
+    if not flat:
+        return UNKNOWN, scope
+    if len(flat) == _MOST:
+        flat.append((UNKNOWN, scope))
+    return flat[0] if len(flat) == 1 else (Alternatives(flat), scope)
+
+
+def _same(one: Found, other: Found) -> bool:
+    if one[0] is other[0]:
+        return True
+    return isinstance(one[0], (Const, Unknown)) and one[0] == other[0]
+
+
+def over(found: Found, step: Callable[[Found], Found]) -> Found:
+    """Return what the step makes of each alternative."""
+    head, scope = found
+    if isinstance(head, Alternatives):
+        return either([step(option) for option in head.options], scope)
+    return step(found)

@@ -1,0 +1,102 @@
+"""What calls return."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from netra_backend.scan.arguments import bind_arguments
+from netra_backend.scan.declarations import Trait
+from netra_backend.scan.heads import (
+    ClassRef,
+    External,
+    Found,
+    FunctionRef,
+    Open,
+    Scope,
+    settled,
+)
+from netra_backend.scan.kinds import KINDS, VAGUE, Kind
+from netra_backend.scan.library import RESULTS
+from netra_backend.scan.values import UNKNOWN, Argument, Call, Const, Dict, Entry, Instance, Value
+
+if TYPE_CHECKING:
+    from netra_backend.scan.resolve import Resolver
+
+
+def invoke(resolver: "Resolver", func: Found, call: Call, scope: Scope) -> Found:
+    """Return what the call of `func` returns; the arguments are read in `scope`."""
+    head = func[0]
+    if isinstance(head, Open):
+        return func
+    if not isinstance(head, (ClassRef, FunctionRef, External)) or head.name in resolver.safe:
+        return UNKNOWN, scope
+    result = RESULTS.get(head.name)
+    if result is not None:
+        return result(resolver, head, call, scope)
+    if isinstance(head, ClassRef):
+        return _construct(resolver, head, call, scope)
+    if isinstance(head, FunctionRef):
+        return call_function(resolver, head, call.args, scope)
+    return _call_external(resolver, head, call, scope)
+
+
+def _construct(resolver: "Resolver", ref: ClassRef, call: Call, scope: Scope) -> Found:
+    kind = resolver.project.kind(ref.name, ref.source)
+    if kind is Kind.MAPPING and _is_typed_dict(resolver, ref):
+        entries = tuple(
+            Entry(None, a.value, spread=True)
+            if a.name in ("", "*", "**")
+            else Entry(Const(a.name), a.value, a.at)
+            for a in call.args
+        )
+        return Dict(entries, call.line), scope
+    if kind in VAGUE and resolver.project.method(ref, "__new__") is not None:
+        return UNKNOWN, scope
+    return Instance(ref.name, (), True, call.line), ref.source.scope
+
+
+def _is_typed_dict(resolver: "Resolver", ref: ClassRef) -> bool:
+    bases = (b if isinstance(b, str) else b.name for b in resolver.project.bases(ref))
+    return any(base.endswith(".TypedDict") for base in bases)
+
+
+def _call_external(resolver: "Resolver", head: External, call: Call, scope: Scope) -> Found:
+    """Return an instance, if it is a well-known class that is called."""
+    name = resolver.project.canonical(head.name, scope.source)
+    if name in KINDS and head.receiver is None:
+        return Instance(name, (), True, call.line), scope
+    return UNKNOWN, scope
+
+
+def _itself(ref: FunctionRef) -> Value:
+    """Return an instance of the class that the method is called on."""
+    if ref.receiver is None:
+        return UNKNOWN
+    head, scope = ref.receiver
+    if isinstance(head, ClassRef):
+        return settled((Instance(head.name), scope))
+    return settled((Instance(head.cls), scope)) if isinstance(head, Instance) else UNKNOWN
+
+
+def call_function(
+    resolver: "Resolver", ref: FunctionRef, args: Sequence[Argument], scope: Scope
+) -> Found:
+    """Return what the function returns: as declared, or else as its returns say."""
+    function, home = ref.function, ref.source.scope
+    found = function.traits
+    if found & (Trait.DECORATED | Trait.OVERLOAD):
+        return UNKNOWN, scope
+    inner = Scope(ref.source, function, bind_arguments(function, args, scope, home, ref.receiver))
+    if found & Trait.GENERATOR:
+        cls = "contextlib.entered" if found & Trait.CONTEXT else "types.GeneratorType"
+        return Instance(cls, (function.yields,), True), inner
+    if isinstance(function.declared, Instance) and function.declared.cls == "typing.Self":
+        value = _itself(ref)
+    elif resolver.informative(function.declared, home):
+        value, inner = function.declared, home
+    elif found & Trait.ABSTRACT:
+        return UNKNOWN, scope
+    else:
+        value = function.result
+    if found & Trait.ASYNC:
+        return Instance("types.CoroutineType", (value,), True), inner
+    return resolver.resolve(value, inner)

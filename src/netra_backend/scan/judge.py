@@ -1,0 +1,346 @@
+"""Judges a value as an encoder would: which parts of it raise, and how sure that is."""
+
+from collections.abc import Iterator
+
+from msgspec import Struct, structs
+
+from netra_backend.scan.declarations import Trait
+from netra_backend.scan.dumping import Dumped
+from netra_backend.scan.encoders import Encoder
+from netra_backend.scan.finding import Severity
+from netra_backend.scan.heads import (
+    Alternatives,
+    ClassRef,
+    Found,
+    FunctionRef,
+    Open,
+    Partial,
+    Scope,
+)
+from netra_backend.scan.kinds import VAGUE, Kind
+from netra_backend.scan.resolve import Resolver
+from netra_backend.scan.values import (
+    UNKNOWN,
+    Call,
+    Const,
+    Dict,
+    Each,
+    Entry,
+    Global,
+    Instance,
+    Present,
+    Seq,
+    Text,
+    Value,
+)
+
+_DEEPEST = 12
+_MOST_PROBLEMS = 10
+
+
+class Problem(Struct, frozen=True):
+    """A part that raises. `path` leads to it; `at` is its expression, in the file `path_at`.
+
+    `name` is the class of the value, without its module. `is_key` is whether it is a dict's key.
+    `origins` are the files and lines that it came from, the nearest first. `dump_at` is the call
+    of ``model_dump()`` that left the value as it is, `dump_text` the argument that it lacks.
+    """
+
+    kind: Kind
+    name: str
+    severity: Severity
+    path: str
+    is_key: bool
+    origins: tuple[tuple[str, int], ...]
+    at: int
+    at_source: str
+    dump_at: int = 0
+    dump_source: str = ""
+    dump_text: str = ""
+
+
+class Leaf(Struct, frozen=True):
+    """Where we are in a value: the way to it, and the expression that put it there."""
+
+    path: str
+    at: int
+    scope: Scope
+    severity: Severity = Severity.ERROR
+    line: int = 0
+
+    def maybe(self) -> "Leaf":
+        """Return the place as one that not every execution reaches."""
+        return structs.replace(self, severity=Severity.WARNING)
+
+
+class Judge:
+    """One judgement; `open` is whether a part of the value is for the callers to say."""
+
+    def __init__(
+        self, resolver: Resolver, encoder: Encoder, converted: frozenset[str] = frozenset()
+    ) -> None:
+        self._resolver = resolver
+        self._encoder = encoder
+        self._converted = converted
+        self.open = False
+
+    def problems(self, value: Value, scope: Scope, at: int) -> list[Problem]:
+        """Return what raises in the value, in the order of its source."""
+        found = self._resolver.resolve(value, scope)
+        place = Leaf("", at, scope, Severity.ERROR, line_of(value))
+        return list(self._value(found, place, 0))[:_MOST_PROBLEMS]
+
+    def _value(self, found: Found, place: Leaf, depth: int) -> Iterator[Problem]:
+        head, scope = found
+        if depth > _DEEPEST:
+            return
+        if isinstance(head, Open):
+            self.open = True
+        elif isinstance(head, Alternatives):
+            yield from self._alternatives(head, place, depth)
+        elif isinstance(head, Instance):
+            yield from self._instance(found, head, place, depth)
+        elif isinstance(head, Dumped):
+            for problem in self._dict(head, scope, place, depth):
+                yield structs.replace(
+                    problem,
+                    dump_at=head.at,
+                    dump_source=head.source,
+                    dump_text=head.text,
+                )
+        elif isinstance(head, Dict):
+            yield from self._dict(head, scope, place, depth)
+        elif isinstance(head, Seq):
+            yield from self._sequence(head, scope, place, depth)
+        elif isinstance(head, (ClassRef, FunctionRef, Partial)):
+            yield from self._reference(found, place)
+
+    def _alternatives(self, head: Alternatives, place: Leaf, depth: int) -> Iterator[Problem]:
+        """Certain if every alternative raises for certain, otherwise for some values."""
+        results = [list(self._value(option, place, depth + 1)) for option in head.options]
+        certain = all(any(p.severity is Severity.ERROR for p in result) for result in results)
+        seen = set()
+        for result in results:
+            for problem in result:
+                key = problem.path, problem.kind, problem.name, problem.is_key
+                if key in seen:
+                    continue
+                seen.add(key)
+                yield problem if certain else weakened(problem)
+            if certain:
+                return
+
+    def _instance(self, found: Found, head: Instance, place: Leaf, depth: int) -> Iterator[Problem]:
+        kind = self._resolver.kind(found)
+        if kind in (Kind.MAPPING, Kind.ARRAY):
+            yield from self._generic(found, head, kind, place, depth)
+        elif kind in self._encoder.values:
+            if kind is Kind.OBJECT and not head.exact:
+                return
+            if self._converted and self._is_converted(found, head):
+                return
+            if kind is Kind.ENUM and not head.exact and not self._has_members(found):
+                return
+            yield self._problem(kind, head.cls, found, place, is_key=False)
+
+    def _is_converted(self, found: Found, head: Instance) -> bool:
+        """Return whether the ``default=`` function takes the class or one that it inherits."""
+        project = self._resolver.project
+        name = project.canonical(head.cls, found[1].source)
+        return not self._converted.isdisjoint(project.ancestors(name))
+
+    def _has_members(self, found: Found) -> bool:
+        """An enum without members is made to be inherited from, perhaps together with str."""
+        ref = self._resolver.class_of(found)
+        return ref is not None and any(
+            not name.startswith("_") and attribute.assigned is not UNKNOWN
+            for name, attribute in ref.declared.attributes.items()
+        )
+
+    def _generic(
+        self, found: Found, head: Instance, kind: Kind, place: Leaf, depth: int
+    ) -> Iterator[Problem]:
+        """A list or dict of which we know what is in it, if anything is."""
+        if not head.args or depth > _DEEPEST // 2:
+            return
+        scope = found[1]
+        item = Leaf(f"{place.path}[]", 0, place.scope, Severity.WARNING, place.line)
+        inner = self._resolver.resolve(head.args[-1], scope)
+        yield from self._value(inner, item, depth + 1)
+        if kind is Kind.MAPPING and len(head.args) == 2:
+            key = self._resolver.resolve(head.args[0], scope)
+            yield from self._key(key, place.maybe())
+
+    def _dict(self, head: Dict, scope: Scope, place: Leaf, depth: int) -> Iterator[Problem]:
+        entries = self._flattened(head, scope, 0)
+        for index, (entry, home, sure) in enumerate(entries):
+            key = self._resolver.resolve(entry.key or UNKNOWN, home)
+            reach = place.severity if sure and not entry.maybe else Severity.WARNING
+            line = line_of(entry.key or UNKNOWN)
+            yield from self._key(key, Leaf(place.path, entry.key_at, home, reach, line))
+            fate = self._fate(key, entries[index + 1 :])
+            if fate == "replaced":
+                continue
+            reach = Severity.WARNING if fate == "perhaps" else reach
+            path = f"{place.path}{step(key[0])}"
+            found = self._resolver.resolve(entry.value, home)
+            inner = Leaf(path, entry.at, home, reach, line_of(entry.value))
+            yield from self._value(found, inner, depth + 1)
+            yield from self._text(entry.value, home, inner)
+
+    def _text(self, value: Value, scope: Scope, place: Leaf) -> Iterator[Problem]:
+        """Note ``str(member)``: it cannot raise, and says neither the name nor the value."""
+        if isinstance(value, Call) and value.func == Global("builtins.str") and value.args:
+            found = self._resolver.resolve(value.args[0].value, scope)
+            if self._resolver.kind(found) is Kind.ENUM and isinstance(found[0], Instance):
+                note = structs.replace(place, severity=Severity.NOTE)
+                yield self._problem(Kind.ENUM, found[0].cls, found, note, is_key=False)
+
+    def _flattened(self, head: Dict, scope: Scope, depth: int) -> "list[_Flat]":
+        """Return the entries with those that ``**`` brings; unknown ones have an unknown key."""
+        result: list[_Flat] = []
+        sure = True
+        for entry in head.entries:
+            if not entry.spread:
+                result.append((entry, scope, sure))
+                continue
+            inner, home = self._resolver.resolve(entry.value, scope)
+            if isinstance(inner, Dict) and depth < _DEEPEST:
+                result.extend(self._flattened(inner, home, depth + 1))
+            elif isinstance(inner, Instance) and inner.args and len(inner.args) == 2:
+                spread = Entry(inner.args[0], inner.args[1], entry.at, True)
+                result.append((spread, home, sure))
+            else:
+                self.open |= isinstance(inner, Open)
+                # a receiver that may be no dict at all may convert what is stored in it
+                is_dict = self._resolver.kind((inner, home)) is Kind.MAPPING
+                sure = sure and (is_dict or not entry.maybe or isinstance(inner, Open))
+                result.append((Entry(None, UNKNOWN, maybe=True), home, sure))
+        return result
+
+    def _fate(self, key: Found, later: "list[_Flat]") -> str:
+        """Return what later entries do to the value of an earlier one."""
+        fate = "stays"
+        for entry, home, _ in later:
+            other = self._resolver.resolve(entry.key, home) if entry.key is not None else None
+            if other is not None and isinstance(key[0], Const) and isinstance(other[0], Const):
+                if key[0] == other[0]:
+                    if not entry.maybe:
+                        return "replaced"
+                    fate = "perhaps"
+            elif other is None or _same_kind(key, other):
+                if other is None:
+                    return "replaced"  # a spread of which nothing is known: no promise
+                fate = "perhaps"
+        return fate
+
+    def _sequence(self, head: Seq, scope: Scope, place: Leaf, depth: int) -> Iterator[Problem]:
+        if head.cls in ("set", "frozenset"):
+            instance = Instance(f"builtins.{head.cls}", (), True, head.line)
+            if Kind.SET in self._encoder.values:
+                yield self._problem(Kind.SET, instance.cls, (instance, scope), place, is_key=False)
+            return
+        sure = True
+        for index, entry in enumerate(head.entries):
+            reach = Severity.WARNING if entry.maybe else place.severity
+            value: Value = Each(entry.value) if entry.spread else entry.value
+            found = self._resolver.resolve(value, scope)
+            if entry.spread:
+                sure, reach = False, Severity.WARNING
+            path = f"{place.path}[{index if sure and not entry.maybe else ''}]"
+            inner = Leaf(path, entry.at, scope, reach, line_of(entry.value))
+            yield from self._value(found, inner, depth + 1)
+
+    def _reference(self, found: Found, place: Leaf) -> Iterator[Problem]:
+        head = found[0]
+        kind = Kind.CLASS if isinstance(head, ClassRef) else Kind.CALLABLE
+        if isinstance(head, FunctionRef) and head.function.traits & Trait.DECORATED:
+            return
+        if kind in self._encoder.values and isinstance(head, (ClassRef, FunctionRef)):
+            yield self._problem(kind, head.name, found, place, is_key=False)
+
+    def _key(self, found: Found, place: Leaf) -> Iterator[Problem]:
+        head, scope = found
+        if isinstance(head, Open):
+            self.open = True
+        elif isinstance(head, Alternatives):
+            results = [list(self._key(option, place)) for option in head.options]
+            certain = all(results)
+            for result in results[: 1 if certain else None]:
+                yield from (p if certain else weakened(p) for p in result)
+        elif isinstance(head, Seq) and head.cls == "tuple":
+            if Kind.ARRAY in self._encoder.keys:
+                instance = Instance("builtins.tuple", (), True, head.line)
+                yield self._problem(Kind.ARRAY, instance.cls, (instance, scope), place, is_key=True)
+        elif isinstance(head, Const):
+            kind = _kind_of_constant(head)
+            if kind in self._encoder.keys:
+                name = f"builtins.{type(head.value).__name__}"
+                yield self._problem(kind, name, (Instance(name), scope), place, is_key=True)
+        elif isinstance(head, Instance):
+            kind = self._resolver.kind(found)
+            vague = kind in VAGUE and not head.exact
+            if kind in self._encoder.keys and not vague and self._may_be_key(kind, found, head):
+                yield self._problem(kind, head.cls, found, place, is_key=True)
+
+    def _may_be_key(self, kind: Kind, found: Found, head: Instance) -> bool:
+        if kind is Kind.ARRAY:
+            return head.cls == "builtins.tuple"
+        return kind is not Kind.ENUM or head.exact or self._has_members(found)
+
+    def _problem(self, kind: Kind, cls: str, found: Found, place: Leaf, *, is_key: bool) -> Problem:
+        head, scope = found
+        origins = (
+            (place.scope.source.path, place.line),
+            (scope.source.path, int(getattr(head, "line", 0))),
+        )
+        return Problem(
+            kind,
+            cls.rpartition(".")[2],
+            place.severity,
+            place.path,
+            is_key,
+            tuple(origin for origin in origins if origin[1]),
+            place.at,
+            place.scope.source.path,
+        )
+
+
+_Flat = tuple[Entry, Scope, bool]
+
+
+def weakened(problem: Problem) -> Problem:
+    """Return the problem as one of some values only."""
+    if problem.severity is not Severity.ERROR:
+        return problem
+    return structs.replace(problem, severity=Severity.WARNING)
+
+
+def line_of(value: Value) -> int:
+    """Return the line on which the value was made, 0 if that says nothing."""
+    if isinstance(value, Present):
+        return line_of(value.base)
+    return int(getattr(value, "line", 0))
+
+
+def step(key: object) -> str:
+    """Return the step of a path that a key makes."""
+    if isinstance(key, Const) and isinstance(key.value, str):
+        return f".{key.value}" if key.value.isidentifier() else f"[{key.value!r}]"
+    return f"[{key.value!r}]" if isinstance(key, Const) else "[]"
+
+
+def _same_kind(one: Found, other: Found) -> bool:
+    """Return whether two keys, not both constant, may be equal."""
+    texts = [
+        isinstance(found[0], (Const, Text)) or getattr(found[0], "cls", "") == "builtins.str"
+        for found in (one, other)
+    ]
+    unknown = [not isinstance(found[0], (Const, Text, Instance)) for found in (one, other)]
+    return all(texts) or any(unknown)
+
+
+def _kind_of_constant(head: Const) -> Kind:
+    if head.value is None:
+        return Kind.NOTHING
+    return Kind.TEXT if isinstance(head.value, str) else Kind.NUMBER

@@ -1,0 +1,246 @@
+"""What functions of the standard library and of pydantic return, where a stub cannot say it."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from netra_backend.scan.arguments import argument_of
+from netra_backend.scan.dumping import as_dict, model_dump
+from netra_backend.scan.fields import own_dict
+from netra_backend.scan.heads import (
+    ClassRef,
+    External,
+    Found,
+    FunctionRef,
+    Partial,
+    Scope,
+    either,
+    over,
+    settled,
+)
+from netra_backend.scan.items import each, item
+from netra_backend.scan.values import (
+    INT,
+    NONE,
+    STR,
+    UNKNOWN,
+    Awaited,
+    Call,
+    Dict,
+    Each,
+    Entry,
+    Global,
+    Instance,
+    Seq,
+    Value,
+    weaken,
+)
+
+if TYPE_CHECKING:
+    from netra_backend.scan.resolve import Resolver
+
+Callee = ClassRef | FunctionRef | External
+Result = Callable[["Resolver", Callee, Call, Scope], Found]
+
+
+def _first(call: Call) -> Value:
+    argument = argument_of(call.args, "", 0)
+    return UNKNOWN if argument is None else argument.value
+
+
+def _always(value: Value) -> Result:
+    return lambda _resolver, _callee, _call, scope: (value, scope)  # type: ignore[return-value]
+
+
+def _same(resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
+    return resolver.resolve(_first(call), scope)
+
+
+def _sequence(cls: str) -> Result:
+    """``list(x)`` and the like: the items of what we know item by item, else any of them."""
+
+    def make(resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
+        value = _first(call)
+        if not call.args:
+            return Seq(cls, (), call.line), scope
+        head, home = resolver.resolve(value, scope)
+        if isinstance(head, Seq) and head.cls != "set":
+            return Seq(cls, head.entries, call.line), home
+        return Instance(f"builtins.{cls}", (Each(value),), True, call.line), scope
+
+    return make
+
+
+def _iterator(cls: str) -> Result:
+    def make(_resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
+        args = tuple(Each(argument.value) for argument in call.args if not argument.name)
+        return Instance(f"builtins.{cls}", args, True, call.line), scope
+
+    return make
+
+
+def _filled(cls: str) -> Result:
+    """``set(x)``, ``deque(x)``: an instance whose items are those of x."""
+
+    def make(_resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
+        return Instance(cls, (Each(_first(call)),), True, call.line), scope
+
+    return make
+
+
+def _one_of_items(resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
+    return resolver.resolve(Each(_first(call)), scope)
+
+
+def _least(resolver: "Resolver", callee: Callee, call: Call, scope: Scope) -> Found:
+    values = [a.value for a in call.args if not a.name]
+    if len(values) == 1:
+        return _one_of_items(resolver, callee, call, scope)
+    return either([resolver.resolve(value, scope) for value in values], scope)
+
+
+def _counter(_resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
+    args = (Each(_first(call)), INT) if call.args else ()
+    return Instance("collections.Counter", args, True, call.line), scope
+
+
+def _vars(resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
+    return over(resolver.resolve(_first(call), scope), lambda one: own_dict(resolver, one))
+
+
+def _cast(resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
+    target = _first(call)
+    if isinstance(target, Global):
+        return Instance(target.name, (), False, call.line), scope
+    return UNKNOWN, scope
+
+
+def _partial(resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
+    func = resolver.resolve(_first(call), scope)
+    return Partial(func, call.args[1:]), scope
+
+
+def _task(_resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
+    return Instance("asyncio.Task", (Awaited(_first(call)),), True, call.line), scope
+
+
+def _wait_for(_resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
+    return Instance("types.CoroutineType", (Awaited(_first(call)),), True, call.line), scope
+
+
+# --- methods of builtin containers ---------------------------------------------------------
+
+
+def _receiver(callee: Callee, scope: Scope) -> Found:
+    receiver = None if isinstance(callee, ClassRef) else callee.receiver
+    return (UNKNOWN, scope) if receiver is None else receiver
+
+
+def _values(resolver: "Resolver", base: Found) -> Found:
+    head, scope = base
+    if isinstance(head, Dict):
+        values = [e.value for e in head.entries if e.key is not None]
+        if len(values) < len(head.entries):
+            return UNKNOWN, scope
+        return either([resolver.resolve(value, scope) for value in values], scope)
+    if isinstance(head, Instance) and len(head.args) == 2:
+        return resolver.resolve(head.args[1], scope)
+    return UNKNOWN, scope
+
+
+def _view(name: str) -> Result:
+    def make(resolver: "Resolver", callee: Callee, call: Call, scope: Scope) -> Found:
+        base = _receiver(callee, scope)
+        keys, values = settled(each(resolver, base)), settled(_values(resolver, base))
+        args = {"keys": (keys,), "values": (values,), "items": (keys, values)}[name]
+        return Instance(f"builtins.dict_{name}", args, True, call.line), scope
+
+    return make
+
+
+def _get(resolver: "Resolver", callee: Callee, call: Call, scope: Scope) -> Found:
+    base = _receiver(callee, scope)
+    key = resolver.resolve(_first(call), scope)
+    found = over(base, lambda option: item(resolver, option, key[0]))
+    if isinstance(base[0], Dict) and any(
+        entry.key == key[0] and not entry.maybe for entry in base[0].entries
+    ):
+        return found
+    fallback = argument_of(call.args, "default", 1)
+    value = NONE if fallback is None else fallback.value
+    return either([found, resolver.resolve(value, scope)], scope)
+
+
+def _itself(_resolver: "Resolver", callee: Callee, _call: Call, scope: Scope) -> Found:
+    return _receiver(callee, scope)
+
+
+def _popped(resolver: "Resolver", callee: Callee, _call: Call, scope: Scope) -> Found:
+    return each(resolver, _receiver(callee, scope))
+
+
+def _fewer(_resolver: "Resolver", callee: Callee, _call: Call, scope: Scope) -> Found:
+    """Set operations: a set again, of which nothing is sure to be left."""
+    head, home = _receiver(callee, scope)
+    if isinstance(head, Seq):
+        return Seq(head.cls, tuple(map(weaken, head.entries)), head.line), home
+    return head, home
+
+
+def _from_keys(_resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
+    entry = Entry(Each(_first(call)), UNKNOWN, maybe=True)
+    return Dict((entry,), call.line), scope
+
+
+RESULTS: Mapping[str, Result] = {
+    "builtins.list": _sequence("list"),
+    "builtins.tuple": _sequence("tuple"),
+    "builtins.sorted": _sequence("list"),
+    "builtins.set": _filled("builtins.set"),
+    "builtins.frozenset": _filled("builtins.frozenset"),
+    "builtins.reversed": _iterator("reversed"),
+    "builtins.enumerate": _iterator("enumerate"),
+    "builtins.zip": _iterator("zip"),
+    "builtins.map": _always(Instance("builtins.map", (), True)),
+    "builtins.filter": _always(Instance("builtins.filter", (), True)),
+    "builtins.iter": _same,
+    "builtins.next": _one_of_items,
+    "builtins.min": _least,
+    "builtins.max": _least,
+    "builtins.str": _always(STR),
+    "builtins.open": _always(Instance("builtins.file", (), True)),
+    "builtins.type": _always(UNKNOWN),
+    "builtins.object": _always(UNKNOWN),
+    "builtins.super": _always(UNKNOWN),
+    "builtins.vars": _vars,
+    "builtins.dict.items": _view("items"),
+    "builtins.dict.keys": _view("keys"),
+    "builtins.dict.values": _view("values"),
+    "builtins.dict.get": _get,
+    "builtins.dict.pop": _get,
+    "builtins.dict.copy": _itself,
+    "builtins.dict.fromkeys": _from_keys,
+    "builtins.list.copy": _itself,
+    "builtins.list.pop": _popped,
+    "builtins.set.copy": _itself,
+    **{f"builtins.set.{name}": _fewer for name in ("union", "intersection", "difference")},
+    "collections.deque": _filled("collections.deque"),
+    "collections.Counter": _counter,
+    "copy.copy": _same,
+    "copy.deepcopy": _same,
+    "dataclasses.replace": _same,
+    "dataclasses.asdict": as_dict,
+    "attr.asdict": as_dict,
+    "attrs.asdict": as_dict,
+    "typing.cast": _cast,
+    "functools.partial": _partial,
+    "asyncio.create_task": _task,
+    "asyncio.ensure_future": _task,
+    "asyncio.wait_for": _wait_for,
+    "asyncio.shield": _wait_for,
+    **{
+        f"{base}.{method}": model_dump
+        for base in ("pydantic.BaseModel", "pydantic.main.BaseModel")
+        for method in ("model_dump", "dict")
+    },
+}
+"""By the dotted name of what is called; methods by that of their class."""

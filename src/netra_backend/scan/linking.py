@@ -1,0 +1,267 @@
+"""The whole-program step: from each sink back to its callers, and from those to theirs.
+
+A function that hands a parameter to a sink is a sink itself for its callers; they are found by
+its last name, so that only the calls that may matter are ever looked at.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+
+from msgspec import Struct
+
+from netra_backend.scan.arguments import argument_of, bind_arguments
+from netra_backend.scan.calling import LOG_METHODS
+from netra_backend.scan.conversion import Conversions
+from netra_backend.scan.declarations import Function, Site, Trait
+from netra_backend.scan.finding import Finding
+from netra_backend.scan.heads import (
+    Alternatives,
+    ClassRef,
+    External,
+    Found,
+    FunctionRef,
+    Partial,
+    Scope,
+    SiteScope,
+)
+from netra_backend.scan.judge import Judge, Problem, weakened
+from netra_backend.scan.logcalls import Formatter, is_log_call, lost, notes
+from netra_backend.scan.modules import with_json
+from netra_backend.scan.options import Encoder as EncoderName
+from netra_backend.scan.options import LogEncoder, Options
+from netra_backend.scan.project import Project, Source
+from netra_backend.scan.resolve import Resolver
+from netra_backend.scan.sinking import encoder_of
+from netra_backend.scan.sinks import ENCODERS, SINKS, Sink
+from netra_backend.scan.telling import tell
+from netra_backend.scan.values import Argument
+
+LONGEST_CHAIN = 6
+"""How many functions may lie between a value and its sink."""
+
+
+class Wrapper(Struct, frozen=True):
+    """A function that hands what it is given to `inner`, in the call `site`."""
+
+    name: str
+    source: Source
+    function: Function
+    site: Site
+    inner: "Wrapper | Sink"
+    known: frozenset[tuple[str, str, str]]
+    length: int
+
+    @property
+    def sink(self) -> Sink:
+        """The sink at the end of the chain."""
+        return self.inner if isinstance(self.inner, Sink) else self.inner.sink
+
+
+class Verdict(Struct, frozen=True):
+    """What a call is judged: its problems, and whether callers have a say in it."""
+
+    problems: tuple[Problem, ...] = ()
+    open: bool = False
+
+
+_CLEAN = Verdict()
+_NO_ENCODER = frozenset({LogEncoder.AUTO, LogEncoder.NONE, LogEncoder.TOTAL})
+
+
+class Linker:
+    """One link over all files."""
+
+    def __init__(self, project: Project, options: Options) -> None:
+        self._project = project
+        self._resolver = Resolver(project, options.safe)
+        self._sinks = dict(SINKS)
+        for own in options.sinks:
+            label = own.name.rpartition(".")[2]
+            encoder = ENCODERS[own.encoder]
+            self._sinks[own.name] = Sink(
+                label, encoder, own.argument or "", None if own.argument else 0
+            )
+        self._conversions = Conversions(self._resolver)
+        self._callers: dict[str, list[Source]] = {}
+        for source in project.sources:
+            for name in source.calls():
+                self._callers.setdefault(name, []).append(source)
+        self._notes = options.notes is not False
+        self._log_encoder = options.log_encoder
+        self._declared_formatter: Formatter | None = None
+        if options.log_encoder not in _NO_ENCODER:
+            encoder = ENCODERS[EncoderName(options.log_encoder.value)]
+            self._declared_formatter = Formatter(encoder)
+        self._formatters: dict[str, Formatter] = {}
+        self._wrappers: deque[Wrapper] = deque()
+        self._seen: set[tuple[str, str, int, str]] = set()
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield what is found, in no order."""
+        for name in sorted({_called(name, sink) for name, sink in self._sinks.items()}):
+            for source, site in self._sites(name):
+                yield from self._judge(source, site, None)
+        while self._wrappers:
+            wrapper = self._wrappers.popleft()
+            for source, site in self._sites(_called_as(wrapper)):
+                yield from self._judge(source, site, wrapper)
+
+        yield from self._log_calls()
+
+    def _log_calls(self) -> Iterator[Finding]:
+        for name in sorted(LOG_METHODS):
+            for source, site in self._sites(name):
+                if not source.reported or not is_log_call(site):
+                    continue
+                self._resolver.restart()
+                if self._notes:
+                    yield from notes(self._resolver, source, site)
+                shown = self._formatters.get(_package(source), self._declared_formatter)
+                if shown is not None:
+                    yield from lost(self._resolver, source, site, shown)
+
+    def _notice_formatter(
+        self, function: Function | None, sink: Sink, args: Sequence[Argument], scope: Scope
+    ) -> None:
+        """A formatter that writes JSON decides what ``extra=`` may hold in its package."""
+        if self._log_encoder is not LogEncoder.AUTO or function is None or not function.owner:
+            return
+        if "logging.Formatter" in self._project.ancestors(function.owner):
+            encoder = encoder_of(self._resolver, sink, args, scope)
+            if encoder is not None and encoder[0].values:
+                self._formatters[_package(scope.source)] = Formatter(*encoder)
+
+    def _sites(self, name: str) -> Iterator[tuple[Source, Site]]:
+        for source in self._callers.get(name, ()):
+            for site in source.sites(name):
+                yield source, site
+
+    def _judge(self, source: Source, site: Site, wrapper: Wrapper | None) -> Iterator[Finding]:
+        self._resolver.restart()
+        scope = SiteScope(source, site.function)
+        heads = _options(self._resolver.resolve(site.func, scope))
+        for found in heads:
+            target, args, receiver = self._target(found, site.args, wrapper)
+            if target is None:
+                continue
+            verdict = self._verdict(target, args, scope, receiver)
+            if isinstance(target, Sink):
+                self._notice_formatter(scope.function, target, args, scope)
+            problems = verdict.problems
+            if len(heads) > 1:
+                problems = tuple(map(weakened, problems))
+            known = frozenset((p.path, p.kind.name, p.name) for p in problems)
+            if isinstance(target, Wrapper):
+                problems = tuple(
+                    p for p in problems if (p.path, p.kind.name, p.name) not in target.known
+                )
+            if verdict.open and scope.function is not None:
+                self._follow(source, site, scope.function, target, known)
+            if source.reported:
+                through = _through(target)
+                label = (target if isinstance(target, Sink) else target.sink).label
+                for problem in problems:
+                    finding = tell(problem, site, source.path, label, through)
+                    if isinstance(target, Sink) and len(heads) == 1:
+                        finding = self._conversions.offered(finding, source, site, target, scope)
+                    yield finding
+
+    def _target(
+        self, found: Found, args: Sequence[Argument], wrapper: Wrapper | None
+    ) -> tuple[Sink | Wrapper | None, Sequence[Argument], Found | None]:
+        head = found[0]
+        if isinstance(head, Partial):
+            target, _, receiver = self._target(head.func, args, wrapper)
+            return target, (*args, *(a for a in head.args if a.name)), receiver
+        if not isinstance(head, (ClassRef, FunctionRef, External)):
+            return None, args, None
+        receiver = None if isinstance(head, ClassRef) else head.receiver
+        if wrapper is None:
+            return self._sinks.get(head.name), args, receiver
+        if isinstance(head, ClassRef):
+            method = self._project.method(head, "__init__")
+            if (
+                method is not None
+                and method.name == wrapper.name
+                and method.source is wrapper.source
+            ):
+                return wrapper, args, (head, method.source.scope)
+            return None, args, None
+        if isinstance(head, FunctionRef) and head.name == wrapper.name:
+            return (wrapper if head.source is wrapper.source else None), args, receiver
+        return None, args, None
+
+    def _verdict(
+        self, target: Sink | Wrapper, args: Sequence[Argument], scope: Scope, receiver: Found | None
+    ) -> Verdict:
+        if isinstance(target, Sink):
+            return self._verdict_of_sink(target, args, scope)
+        home = target.source.scope
+        bound = bind_arguments(target.function, args, scope, home, receiver)
+        inner = Scope(target.source, target.function, bound)
+        heads = _options(self._resolver.resolve(target.site.func, inner))
+        wrapper = target.inner if isinstance(target.inner, Wrapper) else None
+        for found in heads:
+            reached, inner_args, inner_receiver = self._target(found, target.site.args, wrapper)
+            if reached is None:
+                continue
+            verdict = self._verdict(reached, inner_args, inner, inner_receiver)
+            if target.site.conditional or len(heads) > 1:
+                return Verdict(tuple(map(weakened, verdict.problems)), verdict.open)
+            return verdict
+        return _CLEAN
+
+    def _verdict_of_sink(self, sink: Sink, args: Sequence[Argument], scope: Scope) -> Verdict:
+        argument = argument_of(args, sink.argument or "\0", sink.position)
+        encoder = encoder_of(self._resolver, sink, args, scope)
+        if argument is None or encoder is None:
+            return _CLEAN
+        judge = Judge(self._resolver, *encoder)
+        problems = judge.problems(argument.value, scope, argument.at)
+        return Verdict(tuple(problems), judge.open)
+
+    def _follow(
+        self,
+        source: Source,
+        site: Site,
+        function: Function,
+        target: Sink | Wrapper,
+        known: frozenset[tuple[str, str, str]],
+    ) -> None:
+        """Note the function as a wrapper, so that its callers are judged."""
+        length = 1 if isinstance(target, Sink) else target.length + 1
+        if length > LONGEST_CHAIN or function.traits & (Trait.DECORATED | Trait.OVERLOAD):
+            return
+        sink = target if isinstance(target, Sink) else target.sink
+        key = (source.path, site.function, site.line, sink.label)
+        if key in self._seen:
+            return
+        self._seen.add(key)
+        name = f"{source.module}.{site.function}"
+        if name in self._sinks:
+            return
+        self._wrappers.append(Wrapper(name, source, function, site, target, known, length))
+
+
+def _called(name: str, sink: Sink) -> str:
+    """Return the name of the group of calls in which those of the sink are."""
+    last = name.rpartition(".")[2]
+    return with_json(last) if sink.position is None and sink.argument == "json" else last
+
+
+def _package(source: Source) -> str:
+    return source.module.partition(".")[0]
+
+
+def _called_as(wrapper: Wrapper) -> str:
+    """Return the last name by which callers call the function."""
+    owner, _, last = wrapper.name.rpartition(".")
+    return owner.rpartition(".")[2] if last == "__init__" else last
+
+
+def _through(target: Sink | Wrapper) -> str:
+    return "" if isinstance(target, Sink) else target.name.rpartition(".")[2]
+
+
+def _options(found: Found) -> Sequence[Found]:
+    return found[0].options if isinstance(found[0], Alternatives) else (found,)

@@ -1,0 +1,264 @@
+"""A file as a `Module`: its statements are run once, then the bodies of what they define."""
+
+import ast
+import builtins
+from collections.abc import Callable
+
+from netra_backend.scan import annotations
+from netra_backend.scan.calling import call
+from netra_backend.scan.classes import ClassBody
+from netra_backend.scan.declarations import Function, Module, Parameter, Site, Trait
+from netra_backend.scan.environment import weight
+from netra_backend.scan.expressions import EXPRESSIONS
+from netra_backend.scan.frame import File, Frame, Nested
+from netra_backend.scan.grounding import ground
+from netra_backend.scan.places import Lines
+from netra_backend.scan.signatures import Definition, annotated, handled, parameters, traits
+from netra_backend.scan.statements import run
+from netra_backend.scan.values import (
+    NONE,
+    UNKNOWN,
+    Attr,
+    Call,
+    Const,
+    Dict,
+    Global,
+    Param,
+    Passed,
+    Seq,
+    Union,
+    Value,
+    union,
+    weaken,
+)
+
+_EVALUATORS = {**EXPRESSIONS, ast.Call: call}
+_BUILTINS = frozenset(dir(builtins))
+
+Lookup = Callable[[str], Value]
+
+
+class Pending:
+    """A definition whose body is not read yet, with the scopes around it."""
+
+    __slots__ = ("nested", "outer", "owner", "scope")
+
+    def __init__(
+        self, nested: Nested, scope: Frame, outer: Lookup, owner: ClassBody | None
+    ) -> None:
+        self.nested = nested
+        self.scope = scope
+        self.outer = outer
+        self.owner = owner
+
+
+class Reader:
+    """Reads one file."""
+
+    def __init__(self, module: str, package: str, source: str) -> None:
+        self.file = File(_EVALUATORS, module, package, Lines(source))
+        self.functions: dict[str, Function] = {}
+        self.classes: dict[str, ClassBody] = {}
+        self._changed: set[str] = set()
+        self._top = Frame(self.file, "", "", self._builtin)
+
+    def read(self, tree: ast.Module) -> Module:
+        """Return what the file declares."""
+        run(self._top, tree.body)
+        pending = [Pending(n, self._top, self._global, None) for n in self._top.nested]
+        while pending:
+            item = pending.pop()
+            if isinstance(item.nested.node, ast.ClassDef):
+                pending.extend(self._class(item, item.nested.node))
+            else:
+                pending.extend(self._function(item, item.nested.node))
+        return Module(
+            names=self._names(),
+            functions=self.functions,
+            classes={name: body.result() for name, body in self.classes.items()},
+            stars=tuple(self.file.stars),
+            exports=self._exports(),
+        )
+
+    # --- scopes --------------------------------------------------------------------------
+
+    def _builtin(self, name: str) -> Value:
+        if name in _BUILTINS:
+            return Global(f"builtins.{name}")
+        return Global(f"{self.file.module}.{name}") if self.file.stars else UNKNOWN
+
+    def _global(self, name: str) -> Value:
+        """What a name of the module stands for inside a function, which runs later."""
+        value = self._top.names.get(name)
+        if value is None:
+            return self._builtin(name)
+        if isinstance(value, (Global, Const)) and value != NONE:
+            return value
+        return Global(f"{self.file.module}.{name}")
+
+    @staticmethod
+    def _closure(frame: Frame, outer: Lookup, params: dict[str, Value]) -> Lookup:
+        """What a name stands for inside a nested function: containers may have changed by then."""
+
+        def look(name: str) -> Value:
+            value = frame.names.get(name)
+            if value is None:
+                return outer(name)
+            if isinstance(value, (Passed, Union)):
+                return UNKNOWN
+            value = ground(value, params)
+            if isinstance(value, Dict):
+                return Dict(tuple(map(weaken, value.entries)), value.line)
+            if isinstance(value, Seq):
+                return Seq(value.cls, tuple(map(weaken, value.entries)), value.line)
+            return value
+
+        return look
+
+    # --- definitions ---------------------------------------------------------------------
+
+    def _class(self, item: Pending, node: ast.ClassDef) -> list[Pending]:
+        name = f"{self.file.module}.{item.nested.name}"
+        frame = Frame(self.file, "", f"{item.nested.name}.", item.outer)
+        body = ClassBody(name, node, item.scope, frame)
+        run(frame, node.body)
+        self._changed |= frame.changed_globals & self._top.names.keys()
+        self.classes[item.nested.name] = body
+        body.finish()
+        return [Pending(nested, frame, item.outer, body) for nested in frame.nested]
+
+    def _function(self, item: Pending, node: Definition) -> list[Pending]:
+        owner = item.owner.name if item.owner is not None else ""
+        found = traits(node, owner)
+        params = parameters(item.scope, node, owner, found)
+        frame = Frame(self.file, item.nested.name, f"{item.nested.name}.<locals>.", item.outer)
+        self._bind_parameters(frame, params, owner, found)
+        alive = run(frame, node.body)
+        if alive:
+            frame.results.append(NONE)
+        declared_params = {p.name: annotated(p) for p in params}
+        if item.owner is not None:
+            for attribute in frame.assigned_to_self:
+                item.owner.assign(*attribute, declared_params)
+        self._changed |= frame.changed_globals
+        self.functions[item.nested.name] = self._declare(frame, node, params, found, owner, item)
+        outer = self._closure(frame, item.outer, declared_params)
+        return [Pending(nested, frame, outer, None) for nested in frame.nested]
+
+    @staticmethod
+    def _bind_parameters(
+        frame: Frame, params: tuple[Parameter, ...], owner: str, found: int
+    ) -> None:
+        for parameter in params:
+            frame.names[parameter.name] = Param(parameter.name)
+        if found & Trait.METHOD and params:
+            if found & Trait.CLASS:
+                frame.names[params[0].name] = Global(owner)
+            else:
+                frame.receiver = params[0].name
+
+    def _declare(
+        self,
+        frame: Frame,
+        node: Definition,
+        params: tuple[Parameter, ...],
+        found: int,
+        owner: str,
+        item: Pending,
+    ) -> Function:
+        if frame.yields:
+            found |= Trait.GENERATOR
+        if _is_stub(node):
+            found |= Trait.ABSTRACT
+        return Function(
+            params,
+            found,
+            annotations.read(node.returns, item.scope.lookup),
+            _bounded(union(frame.results)),
+            _bounded(union(frame.yields)),
+            tuple(sorted(frame.changes)),
+            owner,
+            node.lineno,
+            handled(frame, node),
+        )
+
+    # --- the module's own names ----------------------------------------------------------
+
+    def _names(self) -> dict[str, Value]:
+        names: dict[str, Value] = {}
+        for name, value in self._top.names.items():
+            own = isinstance(value, Global) and value.name == f"{self.file.module}.{name}"
+            if own or "." in name:
+                continue
+            declared = self._top.declared.get(name, UNKNOWN)
+            names[name] = _bounded(self._at_large(name, value, declared))
+        for name, declared in self._top.declared.items():
+            names.setdefault(name, declared)
+        return names
+
+    def _at_large(self, name: str, value: Value, declared: Value) -> Value:
+        """What functions find in a variable of the module, which others may have changed."""
+        container = isinstance(value, (Dict, Seq, Passed))
+        if name in self._changed and container:
+            return UNKNOWN
+        if declared is not UNKNOWN and not container:
+            return declared
+        return union([value, UNKNOWN]) if name in self._changed else value
+
+    def _exports(self) -> tuple[str, ...] | None:
+        value = self._top.names.get("__all__")
+        if not isinstance(value, Seq):
+            return None
+        names = [entry.value for entry in value.entries]
+        return tuple(n.value for n in names if isinstance(n, Const) and isinstance(n.value, str))
+
+
+def _bounded(value: Value) -> Value:
+    return value if weight(value) <= 300 else UNKNOWN
+
+
+def _is_stub(node: Definition) -> bool:
+    """Return whether the body is ``...``, or only raises."""
+    body = node.body
+    if ast.get_docstring(node, clean=False) is not None:
+        body = body[1:]
+    if not body:
+        return True
+    first = body[0]
+    return len(body) == 1 and (
+        isinstance(first, (ast.Raise, ast.Pass))
+        or (isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant))
+    )
+
+
+def grouped(sites: list[Site], limit: int = 300) -> dict[str, list[Site]]:
+    """Return the calls by the last name of what is called."""
+    groups: dict[str, list[Site]] = {}
+    for site in sites:
+        name = last_name(site.func)
+        if name and sum(weight(a.value, limit) for a in site.args) <= limit:
+            groups.setdefault(name, []).append(site)
+            if any(argument.name == "json" for argument in site.args):
+                groups.setdefault(with_json(name), []).append(site)
+    return groups
+
+
+def with_json(name: str) -> str:
+    """Return the name of the group of the calls that have an argument ``json=``.
+
+    The methods of HTTP clients are called ``get`` and ``post``, as much else is.
+    """
+    return f"{name}(json=)"
+
+
+def last_name(func: Value) -> str:
+    """Return the last name of what is called; of a ``partial``, that of its function."""
+    if isinstance(func, Global):
+        return func.name.rpartition(".")[2]
+    if isinstance(func, Attr):
+        return func.name
+    if isinstance(func, Union):
+        return last_name(func.options[0])
+    if isinstance(func, Call) and last_name(func.func) == "partial" and func.args:
+        return last_name(func.args[0].value)
+    return ""

@@ -1,0 +1,277 @@
+"""All files of a scan: finds what a dotted name stands for, and what a class inherits."""
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Any, Protocol
+
+from msgspec import msgpack
+
+from netra_backend.scan.declarations import Function, Module, Site
+from netra_backend.scan.heads import ClassRef, External, FunctionRef, Scope
+from netra_backend.scan.kinds import (
+    ATTRS_DECORATORS,
+    DATACLASS_DECORATORS,
+    KINDS,
+    MIXINS,
+    PLAIN,
+    Kind,
+)
+from netra_backend.scan.summary import Summary
+from netra_backend.scan.values import Attr, Call, Global, Item, Value
+
+_MODULES: Any = msgpack.Decoder(Module)
+_SITES: Any = msgpack.Decoder(list[Site])
+_DEEPEST_BASES = 20
+
+
+class Source:
+    """One file, opened when it is needed."""
+
+    def __init__(self, summary: Summary, reported: bool) -> None:
+        self.path = summary.path
+        self.module = summary.module
+        self.reported = reported
+        self._summary = summary
+
+    @cached_property
+    def declared(self) -> Module:
+        """What the file declares."""
+        module: Module = _MODULES.decode(self._summary.body)
+        return module
+
+    @cached_property
+    def scope(self) -> Scope:
+        """The scope of the module's own statements."""
+        return Scope(self)
+
+    def sites(self, name: str) -> list[Site]:
+        """Return the calls of what is named so."""
+        sites: list[Site] = _SITES.decode(self._summary.calls[name])
+        return sites
+
+    def calls(self) -> Iterator[str]:
+        """Return the last names of what is called."""
+        return iter(self._summary.calls)
+
+
+class Project:
+    """The files, by the names of their modules; stubs stand in for libraries that are absent."""
+
+    def __init__(self, sources: Sequence[Source], stubs: "Stubs") -> None:
+        self.sources = sources
+        self._modules: dict[str, Source] = {}
+        for source in sources:
+            self._modules.setdefault(source.module, source)
+        self._stubs = stubs
+        self._kinds: dict[tuple[str, str], Kind] = {}
+        self._found: dict[tuple[str, str], ClassRef | FunctionRef | External | tuple[Value, Scope]]
+        self._found = {}
+
+    def module(self, name: str) -> Source | None:
+        """Return the file of a module."""
+        found = self._modules.get(name)
+        if found is None and self._stubs.has(name):
+            found = self._modules[name] = Source(self._stubs.summary(name), reported=False)
+        return found
+
+    def find(
+        self, name: str, near: Source | None = None
+    ) -> ClassRef | FunctionRef | External | tuple[Value, Scope]:
+        """Return what the dotted name stands for; a value is still to be resolved in its scope.
+
+        `near` is the file in which the name stands: it knows its own names best.
+        """
+        key = (near.path if near is not None else "", name)
+        known = self._found.get(key)
+        if known is None:
+            self._found[key] = External(name)  # what is asked for again meanwhile is circular
+            known = self._found[key] = self._find(name, near)
+        return known
+
+    def _find(
+        self, name: str, near: Source | None
+    ) -> ClassRef | FunctionRef | External | tuple[Value, Scope]:
+        if near is not None and name.startswith(near.module + "."):
+            found = self._inside(near, name[len(near.module) + 1 :])
+            if found is not None:
+                return found
+        prefix = name
+        while prefix:
+            source = self.module(prefix)
+            if source is not None:
+                rest = name[len(prefix) + 1 :]
+                found = self._inside(source, rest) if rest else None
+                return External(name) if found is None else found
+            prefix = prefix.rpartition(".")[0]
+        return External(name)
+
+    def _inside(
+        self, source: Source, rest: str
+    ) -> ClassRef | FunctionRef | External | tuple[Value, Scope] | None:
+        declared = source.declared
+        name = f"{source.module}.{rest}"
+        if rest in declared.functions:
+            return FunctionRef(name, declared.functions[rest], source)
+        if rest in declared.classes:
+            return ClassRef(name, declared.classes[rest], source)
+        first, _, more = rest.partition(".")
+        value = declared.names.get(first)
+        if value is None and first in declared.classes:
+            value = Global(f"{source.module}.{first}")
+            owner, _, attribute = rest.rpartition(".")
+            if owner in declared.classes and owner != first:
+                value, more = Global(f"{source.module}.{owner}"), attribute
+        if value is None:
+            return self._from_star(source, rest)
+        for part in more.split(".") if more else ():
+            value = (
+                Global(f"{value.name}.{part}")
+                if isinstance(value, Global) and f"{source.module}.{first}" != value.name
+                else Attr(value, part)
+            )
+        return value, source.scope
+
+    def _from_star(
+        self, source: Source, rest: str
+    ) -> ClassRef | FunctionRef | External | tuple[Value, Scope] | None:
+        first = rest.partition(".")[0]
+        for star in source.declared.stars:
+            origin = self.module(star)
+            if origin is None or origin is source:
+                continue
+            exports = origin.declared.exports
+            if first.startswith("_") if exports is None else first not in exports:
+                continue
+            found = self.find(f"{star}.{rest}")
+            if not isinstance(found, External) or self.module(star) is None:
+                return found
+        return None
+
+    # --- classes -------------------------------------------------------------------------
+
+    def class_named(self, name: str, near: Source | None = None) -> ClassRef | str:
+        """Return the class, through aliases; of an unknown one, its dotted name."""
+        for _ in range(8):
+            found = self.find(name, near)
+            if isinstance(found, ClassRef):
+                return found
+            if isinstance(found, tuple) and isinstance(found[0], Global):
+                name, near = found[0].name, found[1].source
+                continue
+            return name if isinstance(found, External) else ""
+        return ""
+
+    def canonical(self, name: str, near: Source | None = None) -> str:
+        """Return the name under which the class is declared, empty if it is no class."""
+        if name in KINDS:
+            return name
+        found = self.class_named(name, near)
+        return found if isinstance(found, str) else found.name
+
+    def bases(self, ref: ClassRef) -> Iterator[ClassRef | str]:
+        """Yield the class and what it inherits from, nearest first; unknown ones as names."""
+        pending: list[ClassRef | str] = [ref]
+        seen = 0
+        while pending and seen < _DEEPEST_BASES:
+            item = pending.pop(0)
+            seen += 1
+            yield item
+            if isinstance(item, ClassRef):
+                pending.extend(self._parents(item))
+
+    def ancestors(self, name: str) -> set[str]:
+        """Return the names of the class and of all that it inherits from."""
+        ref = self.class_named(name)
+        known = {name}
+        if isinstance(ref, ClassRef):
+            known |= {item if isinstance(item, str) else item.name for item in self.bases(ref)}
+        return known
+
+    def _parents(self, ref: ClassRef) -> Iterator[ClassRef | str]:
+        for base in ref.declared.bases:
+            value = base.base if isinstance(base, Item) else base  # Generic[T]
+            if isinstance(value, Call) and isinstance(value.func, Global):
+                # collections.namedtuple(...) and enum's functional form as bases
+                yield value.func.name
+            elif isinstance(value, Global):
+                yield self.class_named(value.name, ref.source) or "?"
+            else:
+                yield "?"
+
+    def kind(self, name: str, near: Source | None = None) -> Kind:
+        """Return the kind of the instances of a class."""
+        known = KINDS.get(name)
+        if known is not None:
+            return known
+        found = self.class_named(name, near)
+        if isinstance(found, str):
+            return KINDS.get(found, Kind.UNKNOWN)
+        key = found.source.path, found.name
+        known = KINDS.get(found.name) or self._kinds.get(key)
+        if known is None:
+            self._kinds[key] = Kind.UNKNOWN
+            known = self._kinds[key] = self._kind(found)
+        return known
+
+    def _kind(self, ref: ClassRef) -> Kind:
+        kinds = []
+        for item in self.bases(ref):
+            name = item if isinstance(item, str) else item.name
+            if name in ("collections.namedtuple", "typing.NamedTuple"):
+                return Kind.ARRAY
+            if name in KINDS:
+                if name not in MIXINS:
+                    kinds.append(KINDS[name])
+                elif name.endswith(".Protocol"):
+                    return Kind.UNKNOWN
+            elif isinstance(item, str):
+                return Kind.UNKNOWN
+        return _strongest(kinds) or self._decorated(ref)
+
+    def _decorated(self, ref: ClassRef) -> Kind:
+        """Classes of no well-known base: what a decorator makes of them."""
+        if any(word.name == "metaclass" for word in ref.declared.keywords):
+            return Kind.UNKNOWN
+        for item in self.bases(ref):
+            if not isinstance(item, ClassRef):
+                continue
+            for decorator in item.declared.decorators:
+                name = decorator.name if isinstance(decorator, Global) else "?"
+                if name in DATACLASS_DECORATORS:
+                    return Kind.DATACLASS
+                if name in ATTRS_DECORATORS:
+                    return Kind.ATTRS
+                return Kind.UNKNOWN
+        return Kind.OBJECT
+
+    def method(self, ref: ClassRef, name: str) -> FunctionRef | None:
+        """Return the method that instances of the class have."""
+        for item in self.bases(ref):
+            if not isinstance(item, ClassRef):
+                continue
+            qualified = f"{item.name[len(item.source.module) + 1 :]}.{name}"
+            function: Function | None = item.source.declared.functions.get(qualified)
+            if function is not None and name in item.declared.methods:
+                return FunctionRef(f"{item.name}.{name}", function, item.source)
+        return None
+
+
+def _strongest(kinds: list[Kind]) -> Kind | None:
+    """What JSON has a form for wins: ``class Color(str, Enum)`` is written as a string."""
+    for kind in kinds:
+        if kind in PLAIN:
+            return kind
+    specific = [kind for kind in kinds if kind not in (Kind.UNKNOWN, Kind.OBJECT)]
+    return specific[0] if specific else (Kind.OBJECT if Kind.OBJECT in kinds else None)
+
+
+class Stubs(Protocol):
+    """Summaries of libraries that are not among the files."""
+
+    def has(self, module: str) -> bool:
+        """Return whether there is a stub of the module."""
+        ...
+
+    def summary(self, module: str) -> Summary:
+        """Return its summary."""
+        ...

@@ -1,0 +1,239 @@
+"""Follows names, attributes, calls and items over all files until a value is known, or is not.
+
+Every step returns the value and the scope in which what is inside it is to be read. Depth and
+the number of steps are bounded; beyond them a value is unknown.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from netra_backend.scan.attributes import attribute
+from netra_backend.scan.declarations import Trait
+from netra_backend.scan.heads import (
+    OPEN,
+    ClassRef,
+    External,
+    Found,
+    FunctionRef,
+    Open,
+    Scope,
+    Settled,
+    either,
+    over,
+)
+from netra_backend.scan.invocation import invoke
+from netra_backend.scan.items import awaited, each, item
+from netra_backend.scan.kinds import KINDS, Kind
+from netra_backend.scan.project import Project
+from netra_backend.scan.signatures import annotated
+from netra_backend.scan.values import (
+    UNKNOWN,
+    Attr,
+    Awaited,
+    Call,
+    Const,
+    Dict,
+    Each,
+    Entered,
+    Global,
+    Instance,
+    Item,
+    Param,
+    Passed,
+    Present,
+    Seq,
+    Union,
+    Unknown,
+    Value,
+    weaken,
+)
+
+DEEPEST = 40
+MOST_STEPS = 1_000
+"""For one call that is judged; only generated code needs as many."""
+
+
+class Resolver:
+    """Resolves values; `safe` are functions whose result no encoder refuses."""
+
+    def __init__(self, project: Project, safe: Collection[str] = ()) -> None:
+        self.project = project
+        self.safe = frozenset(safe)
+        self._depth = 0
+        self._steps = 0
+
+    def restart(self) -> None:
+        """Count steps from 0 again."""
+        self._steps = 0
+
+    def resolve(self, value: Value, scope: Scope) -> Found:
+        """Return what the value is."""
+        step = _STEPS.get(type(value))
+        if step is None:
+            return value, scope  # type: ignore[return-value]  # it is known as it stands
+        self._steps += 1
+        if self._depth >= DEEPEST or self._steps > MOST_STEPS:
+            return UNKNOWN, scope
+        self._depth += 1
+        try:
+            return step(self, value, scope)
+        finally:
+            self._depth -= 1
+
+    def kind(self, found: Found) -> Kind:
+        """Return the kind of an instance; of anything else, unknown."""
+        head, scope = found
+        if isinstance(head, Instance):
+            return self.project.kind(head.cls, scope.source)
+        return Kind.UNKNOWN
+
+    def class_of(self, found: Found) -> ClassRef | None:
+        """Return the declared class of an instance."""
+        head, scope = found
+        if not isinstance(head, Instance):
+            return None
+        ref = self.project.class_named(head.cls, scope.source)
+        return ref if isinstance(ref, ClassRef) else None
+
+    def informative(self, declared: Value, scope: Scope) -> bool:
+        """Return whether the annotation says all that an encoder wants to know."""
+        if isinstance(declared, Union):
+            return all(self.informative(option, scope) for option in declared.options)
+        if isinstance(declared, Const):
+            return True
+        if not isinstance(declared, Instance):
+            return False
+        kind = self.project.kind(declared.cls, scope.source)
+        if kind in (Kind.MAPPING, Kind.ARRAY) and declared.cls in KINDS:
+            return bool(declared.args) and all(self.informative(a, scope) for a in declared.args)
+        if kind is Kind.UNKNOWN:
+            return self.class_of((declared, scope)) is not None
+        return True
+
+    def same_class(self, name: str, near: Scope) -> str:
+        """Return the name under which a class is declared."""
+        return self.project.canonical(name, near.source)
+
+
+def _global(resolver: Resolver, value: Global, scope: Scope) -> Found:
+    found = resolver.project.find(value.name, scope.source)
+    if isinstance(found, tuple):
+        return resolver.resolve(*found)
+    if isinstance(found, (ClassRef, FunctionRef)):
+        return found, found.source.scope
+    return found, scope
+
+
+def _param(resolver: Resolver, value: Param, scope: Scope) -> Found:
+    params = () if scope.function is None else scope.function.params
+    parameter = next((p for p in params if p.name == value.name), None)
+    if parameter is None:
+        return UNKNOWN, scope
+    home = scope.source.scope
+    declared = annotated(parameter)
+    known = resolver.informative(declared, home)
+    argument = None if scope.bound is None else scope.bound.get(value.name)
+    if argument is not None:
+        passed = resolver.resolve(*argument)
+        if not isinstance(passed[0], (Unknown, External, Open)):
+            return passed
+        if isinstance(passed[0], Open) and not known:
+            return passed
+    if known:
+        return resolver.resolve(declared, home)
+    return (OPEN if scope.bound is None else UNKNOWN), scope
+
+
+def _attr(resolver: Resolver, value: Attr, scope: Scope) -> Found:
+    base = resolver.resolve(value.base, scope)
+    return over(base, lambda found: attribute(resolver, found, value.name, value.line))
+
+
+def _item(resolver: Resolver, value: Item, scope: Scope) -> Found:
+    base = resolver.resolve(value.base, scope)
+    key = resolver.resolve(value.key, scope)
+    return over(base, lambda found: item(resolver, found, key[0]))
+
+
+def _each(resolver: Resolver, value: Each, scope: Scope) -> Found:
+    return over(resolver.resolve(value.base, scope), lambda found: each(resolver, found))
+
+
+def _awaited(resolver: Resolver, value: Awaited, scope: Scope) -> Found:
+    return over(resolver.resolve(value.base, scope), lambda found: awaited(resolver, found))
+
+
+def _call(resolver: Resolver, value: Call, scope: Scope) -> Found:
+    func = resolver.resolve(value.func, scope)
+    return over(func, lambda found: invoke(resolver, found, value, scope))
+
+
+def _union(resolver: Resolver, value: Union, scope: Scope) -> Found:
+    return either([resolver.resolve(option, scope) for option in value.options], scope)
+
+
+def _present(resolver: Resolver, value: Present, scope: Scope) -> Found:
+    def keep(found: Found) -> Found:
+        return (UNKNOWN, found[1]) if found[0] == Const(None) else found
+
+    head, home = resolver.resolve(value.base, scope)
+    options = getattr(head, "options", None)
+    if options is None:
+        return keep((head, home))
+    return either([option for option in options if option[0] != Const(None)], home)
+
+
+def _passed(resolver: Resolver, value: Passed, scope: Scope) -> Found:
+    """A function that we have read and that changes nothing leaves the container as it was."""
+    base, home = resolver.resolve(value.base, scope)
+    func = resolver.resolve(value.func, scope)[0]
+    if isinstance(func, FunctionRef):
+        return (UNKNOWN if _changes(func, value.place) else base), home
+    if isinstance(base, Dict):
+        return Dict(tuple(map(weaken, base.entries)), base.line), home
+    if isinstance(base, Seq):
+        return Seq(base.cls, tuple(map(weaken, base.entries)), base.line), home
+    return base, home
+
+
+def _changes(ref: FunctionRef, place: int | str) -> bool:
+    function = ref.function
+    if function.traits & (Trait.DECORATED | Trait.ABSTRACT):
+        return True
+    if isinstance(place, str):
+        return place in function.changes or all(p.name != place for p in function.params)
+    index = place + (1 if ref.receiver is not None else 0)
+    return index >= len(function.params) or function.params[index].name in function.changes
+
+
+def _entered(resolver: Resolver, value: Entered, scope: Scope) -> Found:
+    def enter(found: Found) -> Found:
+        head, home = found
+        if isinstance(head, Instance) and head.cls == "contextlib.entered" and head.args:
+            return resolver.resolve(head.args[0], home)
+        for name in ("__enter__", "__aenter__"):
+            ref = resolver.class_of(found)
+            method = None if ref is None else resolver.project.method(ref, name)
+            if method is not None:
+                bound = FunctionRef(method.name, method.function, method.source, found)
+                entered = invoke(resolver, (bound, home), Call(UNKNOWN), home)
+                return awaited(resolver, entered) if name == "__aenter__" else entered
+        return UNKNOWN, home
+
+    return over(resolver.resolve(value.base, scope), enter)
+
+
+_STEPS: Mapping[type, Callable[[Resolver, Any, Scope], Found]] = {
+    Attr: _attr,
+    Awaited: _awaited,
+    Call: _call,
+    Each: _each,
+    Entered: _entered,
+    Global: _global,
+    Item: _item,
+    Param: _param,
+    Passed: _passed,
+    Present: _present,
+    Settled: lambda _resolver, value, _scope: value.found,
+    Union: _union,
+}

@@ -1,0 +1,190 @@
+"""Comments that silence findings: ``# netra: ignore[JS001]``, or ``# netra: ignore`` for all rules.
+
+On the first or the last line of a statement a comment covers the whole statement; on a line
+between it covers what reaches over that line. A comment that silences nothing is a finding
+itself (JS100), so that none is left behind to hide the next fault.
+"""
+
+import re
+import tokenize
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from msgspec import Struct
+
+from netra_backend.scan.finding import Edit, Finding, Fix, Severity
+from netra_backend.scan.lines import split_lines
+from netra_backend.scan.options import UNUSED_IGNORE
+
+_IGNORE = re.compile(
+    r"(?P<mark>#\s*netra:\s*ignore(?![-\w])(?P<rules>\s*\[[^\]#]*\]?)?)[^#]*", re.IGNORECASE
+)
+_LAYOUT = {tokenize.NL, tokenize.COMMENT, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+
+Enabled = Callable[[str, str], bool]
+"""Says of a path and a rule whether the rule is on there."""
+
+
+class Ignore(Struct, frozen=True):
+    """One comment. `rules` is None where it names none, and so means all.
+
+    The statement it belongs to reaches from `first_line` to `last_line`; `problem` says why the
+    comment can silence nothing. `removal` takes it away, with what is said after it.
+    """
+
+    line: int
+    column: int
+    end_column: int
+    first_line: int
+    last_line: int
+    rules: tuple[str, ...] | None
+    removal: Edit
+    problem: str | None = None
+
+    def covers(self, finding: Finding) -> bool:
+        """Return whether it silences the finding, of the same file."""
+        if self.problem or not (self.rules is None or finding.rule in self.rules):
+            return False
+        if self.line in (self.first_line, self.last_line):
+            return self.first_line <= finding.line <= self.last_line
+        return finding.line <= self.line <= finding.end_line
+
+
+def find_ignores(source: str) -> tuple[Ignore, ...]:
+    """Return the comments in order; of a source that cannot be read, those before the fault."""
+    if "netra:" not in source:
+        return ()
+    found: list[Ignore] = []
+    try:
+        for statement in _statements(source):
+            found += _of_statement(statement)
+    except (tokenize.TokenError, SyntaxError):
+        pass
+    return tuple(found)
+
+
+def suppress(
+    findings: Iterable[Finding], ignores: Mapping[str, tuple[Ignore, ...]], enabled: Enabled
+) -> list[Finding]:
+    """Return the findings that no comment covers, and one for each comment that covers nothing.
+
+    `ignores` are the comments by path. A comment is not unused when it names a rule that is off.
+    """
+    used: set[tuple[str, Ignore, str]] = set()
+    kept = []
+    for finding in findings:
+        covering = [it for it in ignores.get(finding.path, ()) if it.covers(finding)]
+        used.update((finding.path, ignore, finding.rule) for ignore in covering)
+        if not covering:
+            kept.append(finding)
+    for path, comments in ignores.items():
+        if enabled(path, UNUSED_IGNORE):
+            kept += _unused(path, comments, used, enabled)
+    return sorted(kept, key=lambda found: (found.path, found.line, found.column, found.rule))
+
+
+def _statements(source: str) -> Iterator[list[tokenize.TokenInfo]]:
+    """Yield the tokens of one statement after the other; comments between them stand alone."""
+    lines = iter(split_lines(source))
+    statement: list[tokenize.TokenInfo] = []
+    for token in tokenize.generate_tokens(lambda: next(lines, "")):
+        statement.append(token)
+        only_layout = all(it.type in _LAYOUT for it in statement)
+        if token.type == tokenize.NEWLINE or (token.type == tokenize.NL and only_layout):
+            yield statement
+            statement = []
+    yield statement
+
+
+def _of_statement(tokens: list[tokenize.TokenInfo]) -> Iterator[Ignore]:
+    code = [token for token in tokens if token.type not in {*_LAYOUT, tokenize.NEWLINE}]
+    for token in tokens:
+        if token.type != tokenize.COMMENT:
+            continue
+        line, column = token.start
+        first, last = (code[0].start[0], code[-1].end[0]) if code else (line, line)
+        for match in _IGNORE.finditer(token.string):
+            rules, problem = _rules(match["rules"])
+            if not code:
+                problem = "it stands on a line of its own, and not on the statement it is for"
+            yield Ignore(
+                line,
+                column + match.start(),
+                column + match.end("mark"),
+                first,
+                last,
+                rules,
+                _removal(token, match),
+                problem,
+            )
+
+
+def _removal(token: tokenize.TokenInfo, match: re.Match[str]) -> Edit:
+    """Return what takes the comment away: with the blanks before it, or the whole of its line."""
+    line, column = token.start
+    start, end = column + match.start(), column + match.end()
+    if match.end() < len(token.string):
+        return Edit(line, start, line, end, "")
+    before = _line_of(token)[:start].rstrip()
+    return Edit(line, len(before), line, end, "") if before else Edit(line, 0, line + 1, 0, "")
+
+
+def _line_of(token: tokenize.TokenInfo) -> str:
+    """Return the source line on which the token stands; `token.line` may hold a whole string."""
+    return split_lines(token.line)[-1]
+
+
+def _rules(text: str | None) -> tuple[tuple[str, ...] | None, str | None]:
+    """Return the rules in brackets, and what is wrong with them."""
+    if text is None:
+        return None, None
+    inside = text.strip().removeprefix("[")
+    if not inside.endswith("]"):
+        return (), "the bracket is not closed"
+    rules = tuple(part.strip().upper() for part in inside[:-1].split(",") if part.strip())
+    if not rules:
+        return (), "it names no rule"
+    odd = [rule for rule in rules if not re.fullmatch(r"JS\d{3}", rule)]
+    return rules, f"{odd[0]} is no rule" if odd else None
+
+
+def _unused(
+    path: str, comments: Iterable[Ignore], used: set[tuple[str, Ignore, str]], enabled: Enabled
+) -> Iterator[Finding]:
+    for ignore in comments:
+        if ignore.rules is not None and UNUSED_IGNORE in ignore.rules:
+            continue
+        idle = _idle(path, ignore, used, enabled)
+        if ignore.problem or idle is None:
+            reason = ignore.problem or "nothing is found here"
+            message = f"comment ignores nothing: {reason}"
+            yield _finding(path, ignore, message, Fix("Remove the comment", (ignore.removal,)))
+        elif idle:
+            message = f"comment ignores {', '.join(idle)}, which is not found here"
+            rest = [rule for rule in ignore.rules or () if rule not in idle]
+            text = f"# netra: ignore[{', '.join(rest)}]"
+            edit = Edit(ignore.line, ignore.column, ignore.line, ignore.end_column, text)
+            yield _finding(path, ignore, message, Fix(f"Leave {', '.join(rest)}", (edit,)))
+
+
+def _idle(
+    path: str, ignore: Ignore, used: set[tuple[str, Ignore, str]], enabled: Enabled
+) -> list[str] | None:
+    """Return the rules that the comment names in vain; None if it is of no use at all."""
+    if ignore.rules is None:
+        silenced = any((path, ignore) == it[:2] for it in used)
+        return [] if silenced or not enabled(path, "JS") else None
+    idle = [r for r in ignore.rules if (path, ignore, r) not in used and enabled(path, r)]
+    return None if len(idle) == len(ignore.rules) else idle
+
+
+def _finding(path: str, ignore: Ignore, message: str, fix: Fix) -> Finding:
+    return Finding(
+        path,
+        ignore.line,
+        ignore.column,
+        ignore.line,
+        UNUSED_IGNORE,
+        Severity.WARNING,
+        message,
+        fix=fix,
+    )

@@ -1,0 +1,289 @@
+"""Abstract values: what one file knows of an expression, and what another file must answer.
+
+A value is either known (`Const`, `Instance`, `Dict`, `Seq`, `Text`) or symbolic: a path of names,
+attributes, calls and items that `resolve` follows over all files. `UNKNOWN` is everything that
+nobody can know, and what it touches becomes unknown too.
+
+Lines are those of the expression; 0 means that there is none worth naming. The arrays and the
+one-letter tags keep summaries small: a million lines of Python make some ten megabytes.
+"""
+
+from msgspec import Struct
+
+
+class Unknown(Struct, frozen=True, array_like=True, tag="?", gc=False):
+    """Nothing is known, so nothing is said."""
+
+
+class Const(Struct, frozen=True, array_like=True, tag="k", gc=False):
+    """A literal that JSON accepts."""
+
+    value: str | int | float | bool | None
+
+
+class Instance(Struct, frozen=True, array_like=True, tag="i"):
+    """An instance of the class with this dotted name, or of a subclass unless `exact`.
+
+    `args` are the arguments of a generic class: of ``dict[str, UUID]`` two values.
+    """
+
+    cls: str
+    args: "tuple[Value, ...]" = ()
+    exact: bool = False
+    line: int = 0
+
+
+class Global(Struct, frozen=True, array_like=True, tag="g", gc=False):
+    """What a dotted name stands for: a module, a class, a function or a module's variable."""
+
+    name: str
+    line: int = 0
+
+
+class Param(Struct, frozen=True, array_like=True, tag="p", gc=False):
+    """What the caller passes to the function in which the value stands."""
+
+    name: str
+    line: int = 0
+
+
+class Attr(Struct, frozen=True, array_like=True, tag="a"):
+    """An attribute."""
+
+    base: "Value"
+    name: str
+    line: int = 0
+
+
+class Item(Struct, frozen=True, array_like=True, tag="x"):
+    """What a subscript gives."""
+
+    base: "Value"
+    key: "Value"
+    line: int = 0
+
+
+class Each(Struct, frozen=True, array_like=True, tag="e"):
+    """What iteration gives; `asynchronous` is ``async for``."""
+
+    base: "Value"
+    line: int = 0
+
+
+class Awaited(Struct, frozen=True, array_like=True, tag="w"):
+    """What ``await`` gives."""
+
+    base: "Value"
+    line: int = 0
+
+
+class Entered(Struct, frozen=True, array_like=True, tag="v"):
+    """What ``with … as`` gives."""
+
+    base: "Value"
+    line: int = 0
+
+
+class Present(Struct, frozen=True, array_like=True, tag="n"):
+    """The value after a test has shown that it is not None."""
+
+    base: "Value"
+
+
+class Passed(Struct, frozen=True, array_like=True, tag="t"):
+    """A container after it was handed to a function, which may have changed it."""
+
+    base: "Value"
+    func: "Value"
+    place: int | str
+
+
+class Argument(Struct, frozen=True, array_like=True):
+    """An argument of a call: `name` is empty for positional ones, ``*`` and ``**`` for spreads.
+
+    `at` is where the expression stands (`places`), 0 when it does not matter.
+    """
+
+    name: str
+    value: "Value"
+    at: int = 0
+
+
+class Call(Struct, frozen=True, array_like=True, tag="c"):
+    """The result of a call."""
+
+    func: "Value"
+    args: tuple[Argument, ...] = ()
+    line: int = 0
+    at: int = 0
+
+
+class Entry(Struct, frozen=True, array_like=True):
+    """An item of a display. `key` is None in sequences, and in a dict for ``**value``.
+
+    In a sequence a `spread` stands for ``*value``. `maybe` entries are there on some paths only.
+    """
+
+    key: "Value | None"
+    value: "Value"
+    at: int = 0
+    maybe: bool = False
+    spread: bool = False
+    key_at: int = 0
+
+
+class Dict(Struct, frozen=True, array_like=True, tag="d"):
+    """A dict by its entries, later ones overwriting earlier ones."""
+
+    entries: tuple[Entry, ...] = ()
+    line: int = 0
+
+
+class Seq(Struct, frozen=True, array_like=True, tag="s"):
+    """A list, tuple, set or frozenset by its items."""
+
+    cls: str
+    entries: tuple[Entry, ...] = ()
+    line: int = 0
+
+
+class Text(Struct, frozen=True, array_like=True, tag="f"):
+    """A string made of values: an f-string, or ``%`` with its arguments."""
+
+    parts: tuple[Argument, ...] = ()
+
+
+class Union(Struct, frozen=True, array_like=True, tag="|"):
+    """One of these, by declaration or by the path taken."""
+
+    options: "tuple[Value, ...]"
+
+
+Value = (
+    Unknown
+    | Const
+    | Instance
+    | Global
+    | Param
+    | Attr
+    | Item
+    | Each
+    | Awaited
+    | Entered
+    | Present
+    | Passed
+    | Call
+    | Dict
+    | Seq
+    | Text
+    | Union
+)
+
+UNKNOWN = Unknown()
+NONE = Const(None)
+MAX_OPTIONS = 8
+"""A union of more is cut, and what was cut is unknown."""
+
+_PLAIN = frozenset(f"builtins.{name}" for name in ("str", "int", "float", "bool", "NoneType"))
+
+
+def plain(name: str, line: int = 0) -> Instance:
+    """Return an instance of a builtin class."""
+    return Instance(f"builtins.{name}", (), True, line)
+
+
+STR = plain("str")
+INT = plain("int")
+FLOAT = plain("float")
+BOOL = plain("bool")
+
+
+def is_harmless(value: Value) -> bool:
+    """Return whether no encoder can refuse the value, or nobody can know: it need not be kept."""
+    kind = type(value)
+    if kind is Const or kind is Unknown:
+        return True
+    if isinstance(value, Instance):
+        return value.cls in _PLAIN
+    if isinstance(value, Union):
+        return all(is_harmless(option) for option in value.options)
+    if isinstance(value, Text):
+        return not value.parts
+    if isinstance(value, Dict):
+        return all(
+            is_harmless(entry.value) and (entry.key is None or is_name(entry.key))
+            for entry in value.entries
+        )
+    if isinstance(value, Seq):
+        return value.cls in ("list", "tuple") and all(
+            is_harmless(entry.value) for entry in value.entries
+        )
+    return False
+
+
+def is_name(key: Value) -> bool:
+    """Return whether the key is one that every encoder takes."""
+    return isinstance(key, Const) and isinstance(key.value, str)
+
+
+def union(options: list[Value]) -> Value:
+    """Return one of these, flat and without repetition."""
+    flat: list[Value] = []
+    for option in options:
+        for part in option.options if isinstance(option, Union) else (option,):
+            if part not in flat:
+                flat.append(part)
+    if not flat:
+        return UNKNOWN
+    if len(flat) > MAX_OPTIONS:
+        flat = [*flat[: MAX_OPTIONS - 1], UNKNOWN]
+    return flat[0] if len(flat) == 1 else Union(tuple(flat))
+
+
+def join(one: Value, other: Value) -> Value:
+    """Return what is known where two paths meet."""
+    if one is other:
+        return one
+    if isinstance(one, Dict) and isinstance(other, Dict):
+        return _join_dicts(one, other)
+    if isinstance(one, Seq) and isinstance(other, Seq) and one.cls == other.cls:
+        return _join_sequences(one, other)
+    return union([one, other])
+
+
+def _join_dicts(one: Dict, other: Dict) -> Value:
+    """Entries of both stay; an entry of one path is there only maybe."""
+    shared = _common(one.entries, other.entries)
+    rest = one.entries[shared:], other.entries[shared:]
+    keys = [[e.key for e in side] for side in rest]
+    entries = list(one.entries[:shared])
+    for side, others in ((rest[0], rest[1]), (rest[1], keys[0])):
+        for entry in side:
+            if side is rest[0] and entry.key is not None and keys[1].count(entry.key) == 1:
+                twin = next(e for e in rest[1] if e.key == entry.key)
+                maybe = entry.maybe or twin.maybe
+                value = join(entry.value, twin.value)
+                entries.append(Entry(entry.key, value, entry.at, maybe, False, entry.key_at))
+            elif side is rest[0] or entry.key is None or entry.key not in others:
+                entries.append(weaken(entry))
+    return Dict(tuple(entries), one.line)
+
+
+def _join_sequences(one: Seq, other: Seq) -> Value:
+    shared = _common(one.entries, other.entries)
+    rest = one.entries[shared:] + other.entries[shared:]
+    return Seq(one.cls, one.entries[:shared] + tuple(map(weaken, rest)), one.line)
+
+
+def _common(one: tuple[Entry, ...], other: tuple[Entry, ...]) -> int:
+    shared = 0
+    for mine, yours in zip(one, other, strict=False):
+        if mine is not yours and mine != yours:
+            break
+        shared += 1
+    return shared
+
+
+def weaken(entry: Entry) -> Entry:
+    """Return the entry as one that is there on some paths only."""
+    return Entry(entry.key, entry.value, entry.at, True, entry.spread, entry.key_at)

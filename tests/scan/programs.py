@@ -1,0 +1,251 @@
+"""Small programs that make values of all sorts and write them as JSON, in every way we follow.
+
+Every program runs to its end: ``json.dumps`` is watched, and a refusal does not stop it. A
+program binds each of ``v0`` … ``v5`` first, so that no statement fails for another reason.
+"""
+
+import contextlib
+import json
+import sys
+import traceback
+from collections.abc import Iterator
+
+from hypothesis import strategies as st
+from msgspec import Struct
+
+FILE = "program.py"
+
+HEAD = """\
+import dataclasses, datetime, decimal, enum, functools, json, pathlib, uuid
+from collections import deque
+from json import dumps as write
+
+
+class Color(enum.Enum):
+    RED = 1
+    BLUE = "blue"
+
+
+class Text(str, enum.Enum):
+    A = "a"
+
+
+class Number(enum.IntEnum):
+    ONE = 1
+
+
+@dataclasses.dataclass
+class Point:
+    x: int = 1
+
+
+@dataclasses.dataclass
+class Visit:
+    at: datetime.datetime
+    color: Color = Color.RED
+
+
+class Job:
+    limit: int = 3
+
+    def __init__(self, color: Color = Color.RED):
+        self.color = color
+        self.name = color.name
+        self.since = datetime.datetime.now()
+
+    @property
+    def shade(self):
+        return self.color
+
+    def describe(self, extra=None):
+        return {"color": self.color.name, "extra": extra}
+
+
+def encode(value):
+    if isinstance(value, enum.Enum):
+        return value.name
+    raise TypeError
+
+
+def same(value):
+    return value
+
+
+def pick(color: Color) -> Color:
+    return color
+
+
+def wrap(value, **fields):
+    return json.dumps({"value": value, **fields})
+
+
+def outer(payload, loud=False):
+    if loud:
+        return wrap(payload)
+    return wrap(str(payload))
+
+
+def change(data):
+    for key in list(data):
+        data[key] = str(data[key])
+
+
+def keep(data):
+    return len(data)
+
+
+compact = functools.partial(json.dumps, separators=(",", ":"))
+"""
+
+VALUES = (
+    "1", "'a'", "None", "True", "1.5", "[]", "{}", "Text.A", "Number.ONE",
+    "Color.RED", "Color('blue')", "Color['RED']", "pick(Color.RED)", "same(Color.RED)",
+    "datetime.datetime.now()", "datetime.date(2020, 1, 1)", "datetime.timedelta(1)",
+    "uuid.uuid4()", "decimal.Decimal(1)", "pathlib.Path('a') / 'b'", "b'x'", "{1, 2}", "1j",
+    "deque([1])", "(x for x in [1])", "{'a': 1}.keys()", "range(2)", "map(str, [1])",
+    "ValueError('no')", "Point(2)", "dataclasses.asdict(Point(2))", "Job().color", "Job().name",
+    "Job().since", "Job().shade", "Job().limit", "Job().describe(1)", "Job().describe(Color.RED)",
+    "dataclasses.asdict(Visit(datetime.datetime.now()))",
+    "Color.RED.name", "Color.RED.value", "str(Color.RED)", "[c for c in Color]",
+    "[c.name for c in Color]", "{c.name: 1 for c in Color}", "{c: 1 for c in Color}",
+    "list({1, 2})", "sorted([2, 1])", "tuple([Color.RED])", "dict(a=Color.RED)",
+    "datetime.datetime.now().isoformat()", "getattr(Job(), 'color', None)", "Color", "same",
+)  # fmt: skip
+"""Expressions without names."""
+
+USES = (
+    "{a}", "[{a}]", "({a}, {b})", "{{'k': {a}}}", "{{'k': [{a}, {{'n': {b}}}]}}", "same({a})",
+    "{a} if flag else {b}", "{a} or {b}", "str({a})", "repr({a})", "[{a}, *[{b}]]",
+    "{{**{{'k': {a}}}, 'k': {b}}}", "{{**{{'k': {a}}}, 'm': {b}}}", "dict(k={a}, m={b})",
+    "getattr({a}, 'name', {b})", "[x for x in [{a}, {b}]]", "[x for x in [{a}] if flag]",
+    "{{'k': {a}}}['k']", "[{a}, {b}][0]", "({a}, {b})[-1]", "{{'k': {a}}}.get('k')",
+    "{{'k': {a}}}.get('z', {b})", "list([{a}])", "list({{'k': {a}}}.values())",
+    "[y for _, y in {{'k': {a}}}.items()]", "f'{{{a}}}'", "'%s' % ({a},)",
+    "({a}.name if isinstance({a}, enum.Enum) else {a})", "[{a}] + [{b}]",
+    "{{'k': {a}}} | {{'m': {b}}}",
+)  # fmt: skip
+"""Expressions over two names."""
+
+STATEMENTS = (
+    "{t} = {e}",
+    "{t} = {u} = {e}",
+    "{t}, {u} = {a}, {b}",
+    "{t} = {{'a': {a}, 'b': {b}}}",
+    "{t} = {{}}; {t}['a'] = {a}; {t}['b'] = {b}; {t}['a'] = {e}",
+    "{t} = {{'a': {a}}}; {t}.update(b={b})",
+    "{t} = {{'a': {a}}}; {u} = {t}; {u}['a'] = {e}",
+    "{t} = {{'a': {a}}}; del {t}['a']",
+    "{t} = {{'a': {a}, 'b': {b}}}; {t}.pop('a')",
+    "{t} = {{'a': {a}}}; {t}.setdefault('a', {b}); {t}.setdefault('c', {b})",
+    "{t} = []; {t}.append({a}); {t}.extend([{b}])",
+    "{t} = [{a}]; {t}[0] = {b}",
+    "{t} = [{a}, {b}]; {t}.pop()",
+    "{t} = {{'in': {{'a': {a}}}}}; {t}['in']['a'] = {b}",
+    "{t} = {{'a': {a}}}; change({t})",
+    "{t} = {{'a': {a}}}; keep({t})",
+    "{t} = {{key: {a} for key in ['x', 'y']}}",
+    "if flag: {t} = {a}\nelse: {t} = {b}",
+    "if flag: {t} = {e}",
+    "if {a} is None: {t} = 1\nelse: {t} = {a}",
+    "if {a} is not None: {t} = {a}",
+    "if isinstance({a}, enum.Enum): {a} = {a}.name",
+    "if hasattr({a}, 'isoformat'): {a} = {a}.isoformat()",
+    "for x in [{a}, {b}]: {t} = x",
+    "for x in []: {t} = {a}",
+    "for key, value in {{'k': {a}}}.items(): {t} = {{key: value}}",
+    "{t} = {{}}\nfor x in [1, 2]: {t}[str(x)] = {a}",
+    "while True:\n    {t} = {a}\n    break",
+    "try: {t} = {a}\nexcept ValueError: {t} = {b}",
+    "try: raise ValueError\nexcept ValueError as error: {t} = [error, {a}]",
+    "match {a}:\n    case 1: {t} = {b}\n    case _: {t} = {a}",
+    "def inner(): return {a}\n{t} = inner()",
+    "{t} = (lambda: {a})()",
+    "if (z := {a}): {t} = z",
+    "{t} = [{a}]; {t} += [{b}]",
+    "assert True; {t} = {a}",
+    "with contextlib.nullcontext({a}) as {t}: pass",
+)
+"""Statements over targets t and u, names a and b, and an expression e."""
+
+SINKS = (
+    "json.dumps({a})", "json.dumps([{a}, {b}])", "json.dumps({{'k': {a}}})", "write({a})",
+    "compact({a})", "wrap({a})", "wrap(1, extra={a})", "outer({a})", "outer({a}, loud=True)",
+    "json.dumps({a}, default=str)", "json.dumps({a}, default=encode)",
+    "json.dumps(**{{'obj': {a}}})",
+    "print(f'{{json.dumps({a})}}', file=sink)", "json.dumps({{'k': {a}}}, skipkeys=True)",
+    "json.dumps({{**{a}}} if isinstance({a}, dict) else 1)", "json.dumps({{'v': {a}, 'w': {e}}})",
+    "[json.dumps(x) for x in [{a}]]",
+    "json.dumps(Job({a}).describe()) if type({a}) is Color else 1",
+    "try: json.dumps({a})\nexcept TypeError: pass", "if flag: json.dumps({a})",
+    "json.dumps({{str({a}): {b}}})", "json.dumps([{a}] if flag else {b})",
+)  # fmt: skip
+
+NAMES = tuple(f"v{index}" for index in range(6))
+
+
+@st.composite
+def programs(draw: st.DrawFn) -> str:
+    """Return the source of a program."""
+
+    def name() -> str:
+        return draw(st.sampled_from(NAMES))
+
+    def expression() -> str:
+        if draw(st.booleans()):
+            return draw(st.sampled_from(VALUES))
+        return draw(st.sampled_from(USES)).format(a=name(), b=name())
+
+    def fill(form: str) -> str:
+        return form.format(a=name(), b=name(), t=name(), u=name(), e=expression())
+
+    lines = ["import contextlib, io", "sink = io.StringIO()", f"flag = {draw(st.booleans())}"]
+    lines += [f"{target} = {draw(st.sampled_from(VALUES))}" for target in NAMES]
+    for _ in range(draw(st.integers(1, 7))):
+        lines += fill(draw(st.sampled_from(STATEMENTS))).splitlines()
+    for _ in range(draw(st.integers(1, 3))):
+        lines += fill(draw(st.sampled_from(SINKS))).splitlines()
+    if draw(st.booleans()):
+        return HEAD + "\n\n" + "\n".join(lines) + "\n"
+    body = "\n".join(f"    {line}" for line in lines)
+    return f"{HEAD}\n\ndef main():\n{body}\n\n\nmain()\n"
+
+
+class Written(Struct, frozen=True):
+    """One call of ``json.dumps``: the program's lines that led to it, and whether it raised."""
+
+    lines: frozenset[int]
+    raised: bool
+
+
+def execute(source: str) -> tuple[list[Written], Exception | None]:
+    """Run the program; return what ``json.dumps`` did, and what ended the program early."""
+    written: list[Written] = []
+    real = json.dumps
+
+    def dumps(*args: object, **options: object) -> str:
+        frames = traceback.extract_stack(sys._getframe(1))
+        lines = frozenset(f.lineno or 0 for f in frames if f.filename == FILE)
+        try:
+            text = real(*args, **options)  # type: ignore[arg-type]
+        except TypeError:
+            written.append(Written(lines, raised=True))
+            return "null"
+        written.append(Written(lines, raised=False))
+        return text
+
+    with watched(dumps):
+        try:
+            exec(compile(source, FILE, "exec"), {"__name__": "program"})  # noqa: S102 - ours
+        except Exception as error:  # noqa: BLE001 - the program decides what it raises
+            return written, error
+    return written, None
+
+
+@contextlib.contextmanager
+def watched(dumps: object) -> Iterator[None]:
+    real = json.dumps
+    json.dumps = dumps  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        json.dumps = real

@@ -1,0 +1,144 @@
+"""The engine's promises: it is pure, never raises, obeys its options and needs little."""
+
+import subprocess
+import sys
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from netra_backend.scan.engine import LARGEST, Summary, link, summarise
+from netra_backend.scan.finding import Severity
+from netra_backend.scan.options import LogEncoder, Options
+from netra_backend.scan.options import Sink as OwnSink
+
+BAD = """\
+import enum, json
+
+class Color(enum.Enum):
+    RED = 1
+
+json.dumps({"color": Color.RED})
+"""
+
+
+def codes(source: str, options: Options | None = None) -> list[str]:
+    summary = summarise("a.py", "a", source)
+    assert summary.skipped is None, summary.skipped
+    return [finding.rule for finding in link([summary], options or Options())]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def f(:\n",
+        "x = 1\0",
+        "'\ud800'\n",
+        "(" * 2000 + ")" * 2000,
+        "-" * 100_000 + "1",
+        "x" + ".a" * 50_000,
+        "x = " + " + ".join(["a"] * 50_000),
+        "f" + "()" * 3000,
+        "if 1:\n" + "".join(" " * depth + "if 1:\n" for depth in range(1, 200)),
+        " x = 1\n",
+        "# coding: nonsense\n",
+        "x = 1" + "0" * 10_000,
+        "é = '\udcff'",
+        "return 1\nbreak\nyield\n",
+        "from . import *\nfrom ..... import x\n",
+        "class A(A): pass\nclass B(C): pass\nclass C(B): pass\nimport json\njson.dumps(B())\n",
+        "x = y\ny = x\nimport json\njson.dumps(x)\n",
+        "def f(): return f()\nimport json\njson.dumps(f())\n",
+        "def f(a): return [f([a]), f(a)]\nimport json\njson.dumps(f(1))\n",
+        "import json\nd = {}\nd['d'] = d\njson.dumps(d)\n",
+        "*a, b = c\n(d.e, f[0]) = g\ndel (h, i)\n",
+        "x" * (LARGEST + 1),
+    ],
+)
+def test_any_text_gives_a_summary(source: str) -> None:
+    summary = summarise("a.py", "a", source)
+    if summary.skipped is not None:
+        assert "\n" not in summary.skipped
+    else:
+        link([summary], Options())
+
+
+@settings(deadline=None)
+@given(st.text(alphabet=st.characters(), max_size=200))
+def test_random_text_gives_a_summary(source: str) -> None:
+    summarise("a.py", "a", source)
+
+
+def test_newer_syntax_says_what_and_where() -> None:
+    summary = summarise("a.py", "a", "x = 1\nmatch = = 2\n")
+    assert summary.skipped is not None
+    assert summary.skipped.startswith("is not Python 3.")
+    assert summary.skipped.endswith("(line 2)")
+
+
+def test_a_summary_can_be_kept() -> None:
+    summary = summarise("a.py", "a", BAD)
+    kept = msgspec.msgpack.decode(msgspec.msgpack.encode(summary), type=Summary)
+    assert kept == summary
+    assert link([kept], Options()) == link([summary], Options())
+
+
+def test_a_summary_depends_on_its_arguments_only() -> None:
+    assert summarise("a.py", "a", BAD) == summarise("a.py", "a", BAD)
+
+
+def test_rules_are_selected() -> None:
+    assert codes(BAD) == ["JS001"]
+    assert codes(BAD, Options(select=("JS002",))) == []
+    assert codes(BAD, Options(ignore=("JS001",))) == []
+
+
+def test_a_sink_of_the_project() -> None:
+    source = "import a2, uuid\na2.wire.send(1, uuid.uuid4())\na2.wire.send(uuid.uuid4(), body=1)\n"
+    assert codes(source) == []
+    named = Options(sinks=(OwnSink("a2.wire.send", "body"),))
+    assert codes(source, named) == []
+    assert codes(source, Options(sinks=(OwnSink("a2.wire.send"),))) == ["JS004"]
+
+
+def test_a_safe_function_of_the_project() -> None:
+    source = "import json, uuid\ndef clean(x):\n    return x\njson.dumps(clean(uuid.uuid4()))\n"
+    assert codes(source) == ["JS004"]
+    assert codes(source, Options(safe=("a.clean",))) == []
+
+
+def test_notes_can_be_off() -> None:
+    source = BAD.replace("json.dumps(", "json.dumps({'x': str(Color.RED)}, **{}) if 0 else (")
+    source += "json.dumps({'x': str(Color.RED)})\n"
+    assert codes(source) == ["JS202"]
+    assert codes(source, Options(notes=False)) == []
+
+
+def test_the_project_can_name_its_log_encoder() -> None:
+    source = "import logging, uuid\nlogging.getLogger().info('x', extra={'id': uuid.uuid4()})\n"
+    assert codes(source) == []
+    assert codes(source, Options(log_encoder=LogEncoder.JSON)) == ["JS101"]
+    assert codes(source, Options(log_encoder=LogEncoder.ORJSON)) == []
+
+
+def test_of_the_environment_nothing_is_reported_but_everything_is_known() -> None:
+    library = summarise("lib.py", "lib", BAD)
+    own = summarise("a.py", "a", "import json, lib\njson.dumps(lib.Color.RED)\n")
+    findings = link([own], Options(), [library])
+    assert [(f.path, f.line, f.severity) for f in findings] == [("a.py", 2, Severity.ERROR)]
+
+
+def test_files_of_one_name_know_their_own_names() -> None:
+    first = summarise("x/conftest.py", "conftest", BAD)
+    second = summarise("y/conftest.py", "conftest", BAD.replace("enum.Enum", "str, enum.Enum"))
+    for order in ([first, second], [second, first]):
+        assert [f.path for f in link(order, Options())] == ["x/conftest.py"]
+
+
+def test_the_scan_loads_neither_server_nor_anything_that_does_io() -> None:
+    code = "import netra_backend.scan.engine, sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert not loaded & {"starlette", "uvicorn", "pydantic", "asyncio", "ag_ui", "typer", "rich"}
+    assert not {n for n in loaded if n.startswith("netra_backend.server")}
