@@ -18,7 +18,7 @@ from netra_backend.stores.local_bus import LocalBus
 from netra_backend.stores.memory import MemoryStore
 
 ALICE = UserId("alice")
-BOUND = 20.0
+BOUND = 60.0
 
 
 class Clock:

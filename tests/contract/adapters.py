@@ -56,34 +56,52 @@ def _tools(stage: Stage) -> list[Callable[..., Any]]:
 
 async def _generate(stage: Stage, input: RunAgentInput) -> AsyncIterator[BaseEvent]:
     """Play the stage as an agent would that is written for AG-UI."""
-    tools = {tool.__name__: tool for tool in _tools(stage)}
-    answered, open_, call = isinstance(input.messages[-1], ToolMessage), None, None
-    while True:
-        async for part in stage.parts(answered):
-            if isinstance(part, Call):
-                call = ToolCall(part.name)
-                for event in call.whole(part.arguments):
-                    yield event
-                given = tools[part.name](**part.arguments)
-                result = await given if part.name == "linger" else given
-                (event,) = call.result(str(result))
-                event.metadata = {"value": result}  # type: ignore[attr-defined]
+    calls: list[Call] = []
+    voice = _Voice()
+    async for part in stage.parts(isinstance(input.messages[-1], ToolMessage)):
+        if isinstance(part, Call):
+            calls.append(part)
+        else:
+            for event in voice.say(part):
                 yield event
-                continue
-            kind = Text if isinstance(part, Say) else Reasoning
-            if not isinstance(open_, kind):
-                for event in open_.end() if open_ else ():
-                    yield event
-                open_ = kind()
-                for event in open_.start():
-                    yield event
-            for event in open_.add(part.text):
-                yield event
-        if call is None or answered:
-            break
-        answered = True
-    for event in open_.end() if open_ else ():
+    for event in voice.end():
         yield event
+    for call in calls:
+        async for event in _call(stage, call):
+            yield event
+    if calls:
+        told = ToolMessage(id="result", tool_call_id="call", content="")
+        async for event in _generate(stage, input.model_copy(update={"messages": [told]})):
+            yield event
+
+
+class _Voice:
+    """What is being said or thought."""
+
+    def __init__(self) -> None:
+        self._open: Text | Reasoning | None = None
+
+    def say(self, part: Say | Think) -> list[BaseEvent]:
+        kind = Text if isinstance(part, Say) else Reasoning
+        if isinstance(self._open, kind):
+            return self._open.add(part.text)
+        ended, self._open = self.end(), kind()
+        return [*ended, *self._open.start(), *self._open.add(part.text)]
+
+    def end(self) -> list[BaseEvent]:
+        return self._open.end() if self._open is not None else []
+
+
+async def _call(stage: Stage, call: Call) -> AsyncIterator[BaseEvent]:
+    tools = {tool.__name__: tool for tool in _tools(stage)}
+    made = ToolCall(call.name)
+    for event in made.whole(call.arguments):
+        yield event
+    given = tools[call.name](**call.arguments)
+    result = await given if call.name == "linger" else given
+    (event,) = made.result(str(result))
+    event.metadata = {"value": result}  # type: ignore[attr-defined]
+    yield event
 
 
 @asynccontextmanager

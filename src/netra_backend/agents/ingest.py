@@ -76,6 +76,11 @@ class Ingest:
         self._state = _document({} if conversation.state is UNSET else conversation.state)
         self._activities: dict[str, Document] = {}
 
+    @property
+    def idle(self) -> bool:
+        """Whether no message in chunks is open."""
+        return self._expander.idle
+
     def take(self, item: object) -> Iterable[Item]:
         """Return what the agent's `item` puts into the log: nothing, one event or several.
 

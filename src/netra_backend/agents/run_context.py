@@ -23,18 +23,18 @@ from ag_ui.core import (
 from pydantic import TypeAdapter, ValidationError
 
 from netra_backend import jsonlog
-from netra_backend.core.ids import UserId, new_id
+from netra_backend.core.ids import ThreadKey, UserId, new_id
 from netra_backend.errors import AgentError
 
 T = TypeVar("T")
-Asked = Mapping[str, Any]
+Question = Mapping[str, Any]
 """An AG-UI interrupt of this thread, as JSON."""
 
 PROGRESS = "netra.progress"
 """The name of the CUSTOM event that `RunContext.progress` sends."""
 
 
-class Unanswered(BaseException):  # noqa: N818 - no error: the run ends with a question
+class Unanswered(BaseException):
     """Raised by `RunContext.ask` when nobody has answered yet: the run ends with the question.
 
     No Exception, so that ``except Exception`` in an agent does not take it.
@@ -58,8 +58,9 @@ class RunContext:
         *,
         user: UserId,
         scope: str,
-        emit: Callable[[BaseEvent], None],
-        asked: Callable[[str], Awaitable[Asked | None]],
+        say: Callable[[BaseEvent, bool], None],
+        room: Callable[[], Awaitable[None]],
+        question: Callable[[str], Awaitable[Question | None]],
         watchers: Callable[[], int] = lambda: 0,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> None:
@@ -67,12 +68,13 @@ class RunContext:
         self.user = user
         self.scope = scope
         self._loop = asyncio.get_running_loop()
-        self._emit = emit
-        self._asked = asked
+        self._say = say
+        self._room = room
+        self._question = question
         self._watchers = watchers
         self._cancelled = cancelled
         self._answers: dict[str, Any] | None = None
-        self._questions: dict[str, int] = {}
+        self._times: dict[str, int] = {}
 
     @property
     def watchers(self) -> int:
@@ -81,22 +83,21 @@ class RunContext:
 
     @property
     def cancelled(self) -> bool:
-        """Whether the run is ending: for code that no ``CancelledError`` reaches, as in a thread."""
+        """Whether the run is ending: for code that no CancelledError reaches, as in a thread."""
         return self._cancelled()
 
-    async def question(self, id: str) -> Asked | None:
+    async def question(self, id: str) -> Question | None:
         """Return the AG-UI interrupt of this thread with the id, or None."""
-        return await self._asked(id)
+        return await self._question(id)
 
     def progress(self, text: str, done: float | None = None, total: float | None = None) -> None:
-        """Tell the followers how far the run is: a CUSTOM event ``netra.progress``, at once.
+        """Tell the followers how far the run is: a CUSTOM event ``netra.progress``.
 
-        May be called from a thread. After the run's end it does nothing.
+        May be called from a thread. Left out when the log is behind, and after the run's end.
         """
         value = {"text": text, "done": done, "total": total}
-        self._send(
-            CustomEvent(name=PROGRESS, value={k: v for k, v in value.items() if v is not None})
-        )
+        told = {name: part for name, part in value.items() if part is not None}
+        self._send(CustomEvent(name=PROGRESS, value=told), urgent=False)
 
     def state(self, shape: type[T]) -> T:
         """Return the thread's state as `shape`; ``shape()`` if there is none.
@@ -112,11 +113,12 @@ class RunContext:
             path = ".".join(str(part) for part in problem["loc"])
             raise AgentError(f"the state does not fit: {path}: {problem['msg']}") from error
 
-    def save(self, state: object) -> None:
+    async def save(self, state: object) -> None:
         """Make `state` the thread's: a STATE_SNAPSHOT, which later runs get as their input."""
         plain = jsonlog.jsonable(state, limits=jsonlog.WIRE_LIMITS)
         self.input.state = plain
-        self._send(StateSnapshotEvent(snapshot=plain))
+        self._send(StateSnapshotEvent(snapshot=plain), urgent=True)
+        await self._room()
 
     async def ask(
         self,
@@ -153,7 +155,7 @@ class RunContext:
 
     def _key(self, message: str, schema: dict[str, Any] | None, reason: str) -> str:
         named = jsonlog.dumps([message, schema, reason])
-        count = self._questions[named] = self._questions.get(named, 0) + 1
+        count = self._times[named] = self._times.get(named, 0) + 1
         return hashlib.sha256(f"{count} {named}".encode()).hexdigest()[:32]
 
     async def _given(self) -> dict[str, Any]:
@@ -169,15 +171,15 @@ class RunContext:
                     self._answers[own["key"]] = None if declined else entry.payload
         return self._answers
 
-    def _send(self, event: BaseEvent) -> None:
+    def _send(self, event: BaseEvent, *, urgent: bool) -> None:
         try:
             inside = asyncio.get_running_loop() is self._loop
         except RuntimeError:
             inside = False
         if inside:
-            self._emit(event)
+            self._say(event, urgent)
         else:
-            self._loop.call_soon_threadsafe(self._emit, event)
+            self._loop.call_soon_threadsafe(self._say, event, urgent)
 
 
 def question_event(input: RunAgentInput, asked: Unanswered) -> RunFinishedEvent:
@@ -196,6 +198,12 @@ def current_run() -> RunContext:
     if run is None:
         raise AgentError("no run is being executed here")
     return run
+
+
+def scope(thread: ThreadKey, epoch: int) -> str:
+    """Return the name of a thread among those of all users, also of deleted ones."""
+    named = f"{epoch}\n{thread.owner}\n{thread.id}"
+    return f"thread-{hashlib.sha256(named.encode()).hexdigest()[:32]}"
 
 
 def scope_of(input: RunAgentInput) -> str:

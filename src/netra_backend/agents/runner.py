@@ -9,7 +9,6 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 
-import msgspec
 from ag_ui.core import EventType, RunAgentInput
 from msgspec import Struct
 
@@ -17,13 +16,14 @@ from netra_backend import jsonlog
 from netra_backend.agents import run_input
 from netra_backend.agents.base import Agent
 from netra_backend.agents.conversations import Conversations
-from netra_backend.agents.execution import Execution, Limits
+from netra_backend.agents.execution import Execution, Limits, Node
 from netra_backend.agents.ingest import Ingest
+from netra_backend.agents.interrupts import Interrupts
 from netra_backend.agents.outbox import Outbox
 from netra_backend.core.events import Body, Entry, Event, event_from_body
 from netra_backend.core.fold import Conversation
 from netra_backend.core.ids import MAX_ID_LENGTH, RunId, RunKey, ThreadId, ThreadKey, UserId, new_id
-from netra_backend.core.ports import Answer, Bus, Decision, End, Interrupt, NewRun, Store
+from netra_backend.core.ports import Bus, End, Interrupt, NewRun, Store
 from netra_backend.core.positions import Position
 from netra_backend.core.run import ENDED, Lease, Run, RunStatus
 from netra_backend.errors import ErrorCode, EventError, LeaseLost, Refused, StoreError
@@ -36,13 +36,6 @@ class Accepted(Struct, frozen=True):
 
     run: Run
     started: bool
-
-
-class Decided(Struct, frozen=True):
-    """The answer to `Runner.decide`: the decision, and the run that takes it up, if any yet."""
-
-    decision: Decision
-    run: RunId | None
 
 
 class Runner:
@@ -58,6 +51,7 @@ class Runner:
         lease_ms: int,
         window: float,
         now: Callable[[], int],
+        watchers: Callable[[ThreadKey], int] = lambda _: 0,
     ) -> None:
         self._store = store
         self._bus = bus
@@ -72,8 +66,11 @@ class Runner:
         self._unended: dict[RunKey, tuple[Run, Lease]] = {}
         self._sweeper: asyncio.Task[None] | None = None
         self._closing = False
+        self._watchers = watchers
         self.conversations = Conversations(store)
         """What the threads' logs add up to."""
+        self.interrupts = Interrupts(store, self.conversations, now=now, resume=self._resume)
+        """The questions that runs left."""
 
     @property
     def agents(self) -> list[str]:
@@ -111,7 +108,8 @@ class Runner:
         """Start the run that `given` describes in the user's thread, or attach to it.
 
         Idempotent by the user and ``given.run_id``. The thread is created if there is none.
-        Raises Refused: unknown_agent, thread_busy, run_conflict, already_decided, draining.
+        Raises Refused: unknown_agent, thread_busy, run_conflict, already_decided, expired, changed,
+        draining.
         """
         if self._closing:
             raise Refused(ErrorCode.DRAINING)
@@ -130,8 +128,10 @@ class Runner:
             if existing.thread != thread:
                 raise Refused(ErrorCode.RUN_CONFLICT)
             return Accepted(existing, started=False)
-        if given.resume and await self._store.thread(thread) is None:
-            raise Refused(ErrorCode.NOT_FOUND)
+        if given.resume:
+            if await self._store.thread(thread) is None:
+                raise Refused(ErrorCode.NOT_FOUND)
+            await self.interrupts.check(thread, given.resume)
         await self._store.open_thread(thread, run_input.title(given), self._now())
         conversation, offset = await self.conversations.fold(thread)
         fresh = [m for m in given.messages if not conversation.knows_message(m.id)]
@@ -180,10 +180,9 @@ class Runner:
             lease,
             self._agents[run.agent],
             given,
-            runs=self._store,
+            node=Node(self._store, self.conversations, self._limits, self._watchers),
             ingest=Ingest(conversation),
             outbox=outbox,
-            limits=self._limits,
         )
         self._executions[run.key] = execution
         execution.task.add_done_callback(lambda _: self._forget(execution))
@@ -206,24 +205,6 @@ class Runner:
         if run.ended is None:
             raise Refused(ErrorCode.STORE_FAILED, "the run is being ended; try again")
         return run.ended
-
-    async def decide(self, thread: ThreadKey, answer: Answer, by: UserId) -> Decided:
-        """Decide an interrupt once; when its run has no other open, start the run that goes on.
-
-        Raises Refused (not_found).
-        """
-        told = msgspec.structs.replace(
-            answer, payload=run_input.payload(msgspec.json.decode(answer.payload))
-        )
-        decision = await self._store.decide(thread, told, by)
-        if decision is None:
-            raise Refused(ErrorCode.NOT_FOUND)
-        if decision.won:
-            log.info("decided", extra={"interrupt": answer.interrupt, "status": answer.status})
-        run = decision.interrupt.resumed_by
-        if run is None and decision.won:
-            run = await self._resume(decision.interrupt)
-        return Decided(decision, run)
 
     async def delete_thread(self, thread: ThreadKey) -> bool:
         """Cancel what runs in the thread, then delete it really; False if there was none."""
@@ -331,18 +312,8 @@ class Runner:
     async def _deliver_decisions(self) -> None:
         """Start the runs for answers that were decided just before a crash."""
         for interrupt in await self._store.undelivered():
-            with jsonlog.bind(run=interrupt.run, thread=interrupt.thread.id):
-                await self._guard(self._resume(interrupt))
+            await self._guard(self.interrupts.deliver(interrupt))
 
-    async def _resume(self, interrupt: Interrupt) -> RunId | None:
-        """Start the run that takes up the answers to an ended run's questions, once all are in."""
-        questions = await self._store.interrupts(interrupt.thread, interrupt.run)
-        if not questions or any(question.decided_by is None for question in questions):
-            return None  # deleted with its thread, or still open
-        given = run_input.resuming_input(questions)
-        try:
-            accepted = await self.start(interrupt.thread.owner, given, agent=interrupt.agent)
-        except Refused as refusal:
-            log.warning("a decision waits: %s", refusal.message, extra={"interrupt": interrupt.id})
-            return None
+    async def _resume(self, interrupt: Interrupt, given: RunAgentInput) -> RunId:
+        accepted = await self.start(interrupt.thread.owner, given, agent=interrupt.agent)
         return accepted.run.key.id

@@ -76,13 +76,17 @@ class CancelCommand(Command, frozen=True, tag="cancel"):
 
 
 class DecideCommand(Command, frozen=True, tag="decide"):
-    """Answer an interrupt. `status` is AG-UI's ``resolved`` or ``cancelled``."""
+    """Answer an interrupt. `status` is AG-UI's ``resolved`` or ``cancelled``.
+
+    `digest` is that of the tool call which the answer is for, from the interrupt's metadata.
+    """
 
     request: str
     thread: str
     interrupt: str
     payload: Raw = Raw(b"null")
     status: str = "resolved"
+    digest: str | None = None
 
 
 class AuthCommand(Command, frozen=True, tag="auth"):

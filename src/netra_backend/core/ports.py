@@ -216,6 +216,13 @@ class Runs(Protocol):
         """Return the interrupts that `run` left, in the order it left them."""
         ...
 
+    def asked(self, thread: ThreadKey, limit: int) -> Awaitable[Sequence[Interrupt]]:
+        """Return the newest interrupts of the thread, at most `limit`, in the order of asking.
+
+        A negative `limit` is a ValueError.
+        """
+        ...
+
     def decide(self, thread: ThreadKey, answer: Answer, by: UserId) -> Awaitable[Decision | None]:
         """Decide the interrupt if nobody has: one compare-and-set.
 

@@ -38,6 +38,7 @@ from netra_backend.server.endpoints import Endpoint, openapi
 from netra_backend.server.errors import answer_error, answer_missing, error_response
 from netra_backend.server.health import Health
 from netra_backend.server.hub import Hub
+from netra_backend.server.interrupts import InterruptsApi
 from netra_backend.server.origin import check_host, check_origin
 from netra_backend.server.pool import Pool
 from netra_backend.server.site import HEADERS, Site
@@ -171,6 +172,7 @@ def create_app(
     settings = settings if settings is not None else load_settings()
     store = store if store is not None else SqliteStore(settings.data_dir)
     bus = bus if bus is not None else LocalBus()
+    hub = Hub(bus)
     runner = Runner(
         store,
         bus,
@@ -179,6 +181,7 @@ def create_app(
         lease_ms=int(settings.lease_seconds * 1000),
         window=settings.coalesce_ms / 1000,
         now=_now,
+        watchers=hub.watchers,
     )
     tickets = TicketAuth(
         authenticator(settings, authenticate),
@@ -187,11 +190,12 @@ def create_app(
         _now,
     )
     pool = Pool(limit=settings.connections, per_user=settings.connections_per_user)
-    house = House(settings, tickets, store, runner, Hub(bus), pool)
+    house = House(settings, tickets, store, runner, hub, pool)
     endpoints = (
         *tickets.endpoints(),
         *AguiRoute(house).endpoints(),
         *Api(house).endpoints(),
+        *InterruptsApi(house).endpoints(),
         *Health(house).endpoints(),
     )
     return NetraApp(house, _routes(house, endpoints))

@@ -271,7 +271,8 @@ class Connection:
     async def _decide(self, effect: Decide) -> None:
         answer = Answer(effect.interrupt, effect.status, bytes(effect.payload))
         key = ThreadKey(self.user, effect.thread)
-        decided = await self._house.runner.decide(key, answer, self.user)
+        interrupts = self._house.runner.interrupts
+        decided = await interrupts.decide(key, answer, self.user, effect.digest)
         interrupt = decided.decision.interrupt
         self._send(
             Decided(

@@ -1,9 +1,11 @@
 """Views: what the HTTP API answers, as frozen structs. OpenAPI is generated from them."""
 
+from typing import Any
+
 from msgspec import Raw, Struct
 
 from netra_backend.core.events import Entry
-from netra_backend.core.ports import Thread
+from netra_backend.core.ports import Interrupt, Thread
 from netra_backend.core.run import Run
 
 
@@ -84,6 +86,52 @@ class ThreadChange(Struct, frozen=True, forbid_unknown_fields=True):
     title: str
 
 
+class InterruptView(Struct, frozen=True):
+    """A question of a run: `question` is the AG-UI interrupt.
+
+    `status` is ``open`` or ``expired``; or ``resolved`` or ``cancelled``, and then `by` and
+    `payload` say who decided and what, and `resumed_by` is the run that goes on with it.
+    """
+
+    id: str
+    run: str
+    agent: str
+    status: str
+    question: Raw
+    by: str | None
+    payload: Raw
+    resumed_by: str | None
+
+
+class InterruptList(Struct, frozen=True):
+    """Interrupts in the order in which they were asked."""
+
+    interrupts: list[InterruptView]
+
+
+class NewAnswer(Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of ``POST /threads/{thread}/interrupts``; as the command ``decide``."""
+
+    interrupt: str
+    payload: Any = None
+    status: str = "resolved"
+    digest: str | None = None
+
+
+class DecidedView(Struct, frozen=True):
+    """The decision, whoever made it; `won` says whether it was this answer.
+
+    `run` goes on with the answers, once the last open question of its run is decided.
+    """
+
+    interrupt: str
+    by: str
+    won: bool
+    status: str
+    payload: Raw
+    run: str | None
+
+
 class CancelledView(Struct, frozen=True):
     """A run is ending; after the position `id` only its terminal event comes."""
 
@@ -117,6 +165,20 @@ def run_view(run: Run) -> RunView:
         started=str(run.started),
         ended=None if run.ended is None else str(run.ended),
         correlation=run.correlation,
+    )
+
+
+def interrupt_view(interrupt: Interrupt, *, expired: bool) -> InterruptView:
+    """Return what clients see of `interrupt`."""
+    return InterruptView(
+        id=interrupt.id,
+        run=interrupt.run,
+        agent=interrupt.agent,
+        status=interrupt.status or ("expired" if expired else "open"),
+        question=Raw(interrupt.question),
+        by=interrupt.decided_by,
+        payload=Raw(interrupt.answer or b"null"),
+        resumed_by=interrupt.resumed_by,
     )
 
 

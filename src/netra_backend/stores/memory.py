@@ -231,6 +231,14 @@ class MemoryStore:
         left = found.interrupts.values() if found is not None else ()
         return [interrupt for interrupt in left if interrupt.run == run]
 
+    async def asked(self, thread: ThreadKey, limit: int) -> list[Interrupt]:
+        """Return the newest interrupts of the thread."""
+        if limit < 0:
+            raise ValueError("`limit` is not negative")
+        found = self._threads.get(thread)
+        left = list(found.interrupts.values()) if found is not None else []
+        return left[max(0, len(left) - limit) :]
+
     async def decide(self, thread: ThreadKey, answer: Answer, by: UserId) -> Decision | None:
         """Decide the interrupt if nobody has."""
         found = self._threads.get(thread)

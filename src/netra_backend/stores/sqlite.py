@@ -170,6 +170,12 @@ class SqliteStore:
         """Return the interrupts that `run` left."""
         return await self._readers.run(lambda db: queries.list_interrupts(db, thread, run))
 
+    async def asked(self, thread: ThreadKey, limit: int) -> Sequence[Interrupt]:
+        """Return the newest interrupts of the thread."""
+        if limit < 0:
+            raise ValueError("`limit` is not negative")
+        return await self._readers.run(lambda db: queries.list_asked(db, thread, limit))
+
     async def decide(self, thread: ThreadKey, answer: Answer, by: UserId) -> Decision | None:
         """Decide the interrupt if nobody has; see `Runs.decide`."""
         return await self._writer.submit(lambda ledger: ledger.decide(thread, answer, by))

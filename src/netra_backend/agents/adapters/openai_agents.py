@@ -28,7 +28,6 @@ from agents.items import (
     ItemHelpers,
     MessageOutputItem,
     ReasoningItem,
-    ToolApprovalItem,
     ToolCallItem,
     ToolCallOutputItem,
     TResponseInputItem,
@@ -50,7 +49,7 @@ _TEXT = frozenset({"response.output_text.delta", "response.refusal.delta"})
 
 
 class OpenAIAgentsAgent:
-    """An agent that runs `agent`, one of the SDK; `options` are those of ``Runner.run_streamed``."""
+    """An agent that runs `agent`; `options` are those of the SDK's ``Runner.run_streamed``."""
 
     def __init__(self, agent: "Agent[Any]", **options: Any) -> None:
         self._agent = agent
@@ -229,7 +228,6 @@ def _questions(input: RunAgentInput, result: RunResultStreaming) -> Iterator[Bas
             metadata={"netra": {_STATE: state}},
         )
         for item in result.interruptions
-        if isinstance(item, ToolApprovalItem)
     ]
     yield RunFinishedEvent(
         thread_id=input.thread_id,

@@ -7,7 +7,7 @@ Source: AG-UI 1.0 transports; WHATWG HTML section 9.2.
 """
 
 import hashlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 
 import httpx
@@ -62,7 +62,7 @@ class RemoteAgent:
         if not ended:
             raise AgentError(f"{self._url}: the stream broke off before RUN_FINISHED")
 
-    async def _events(self, input: RunAgentInput) -> AsyncIterator[BaseEvent]:
+    async def _events(self, input: RunAgentInput) -> AsyncGenerator[BaseEvent]:
         try:
             async with (
                 httpx.AsyncClient(timeout=self._timeout) as client,
