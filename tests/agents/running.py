@@ -10,6 +10,7 @@ import msgspec
 
 from netra_backend.agents.base import Agent
 from netra_backend.agents.execution import Limits
+from netra_backend.agents.policy import Policy
 from netra_backend.agents.runner import Runner
 from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, UserId
 from netra_backend.core.ports import Store
@@ -17,6 +18,7 @@ from netra_backend.core.run import Run
 from netra_backend.stores.local_bus import LocalBus
 from netra_backend.stores.memory import MemoryStore
 
+POLICY = Policy(Limits(timeout=60.0, events=1_000, grace=1.0))
 ALICE = UserId("alice")
 BOUND = 60.0
 
@@ -89,6 +91,7 @@ async def running(
     window: float = 0.0,
     lease_ms: int = 60_000,
     sweep: bool = False,
+    policy: Policy = POLICY,
     **limits: float,
 ) -> AsyncIterator[Running]:
     """Run a runner; with `sweep` it also renews leases and ends orphans."""
@@ -96,7 +99,10 @@ async def running(
     bus, clock = LocalBus(), Clock()
     named = agents if isinstance(agents, Mapping) else {"agent": agents}
     bounds = Limits(**{"timeout": 60.0, "events": 1_000, "grace": 1.0, **limits})  # type: ignore[arg-type]
-    runner = Runner(store, bus, named, limits=bounds, lease_ms=lease_ms, window=window, now=clock)
+    policies = {name: msgspec.structs.replace(policy, limits=bounds) for name in named}
+    runner = Runner(
+        store, bus, named, policies=policies, lease_ms=lease_ms, window=window, now=clock
+    )
     if sweep:
         await runner.open()
     try:

@@ -153,12 +153,16 @@ class Ready(ServerFrame, frozen=True, tag="ready", kw_only=True):
 
 
 class Accepted(ServerFrame, frozen=True, tag="accepted", kw_only=True):
-    """The run exists; `id` is the position of its RUN_STARTED event."""
+    """The run was accepted; `id` is the position of its RUN_STARTED event.
+
+    With `queued` instead of `id` it waits until its thread is free, and begins then.
+    """
 
     request: str
     thread: str
     run: str
-    id: str
+    id: str | None = None
+    queued: bool = False
 
 
 class Followed(ServerFrame, frozen=True, tag="followed", kw_only=True):

@@ -25,8 +25,8 @@ from starlette.types import Receive, Scope, Send
 
 from netra_backend import jsonlog
 from netra_backend.agents.base import Agent
-from netra_backend.agents.execution import Limits
 from netra_backend.agents.loading import adapt, load_agent
+from netra_backend.agents.policy import policies
 from netra_backend.agents.runner import Runner
 from netra_backend.config import Settings, load_settings
 from netra_backend.core.ports import Bus, Store
@@ -173,11 +173,12 @@ def create_app(
     store = store if store is not None else SqliteStore(settings.data_dir)
     bus = bus if bus is not None else LocalBus()
     hub = Hub(bus)
+    adapted = _adapted(agents)
     runner = Runner(
         store,
         bus,
-        _adapted(agents),
-        limits=Limits(settings.run_timeout, settings.run_events, settings.grace_seconds),
+        adapted,
+        policies=policies(settings, adapted),
         lease_ms=int(settings.lease_seconds * 1000),
         window=settings.coalesce_ms / 1000,
         now=_now,

@@ -5,20 +5,23 @@ from typing import Any
 from msgspec import Raw, Struct
 
 from netra_backend.core.events import Entry
-from netra_backend.core.ports import Interrupt, Thread
+from netra_backend.core.ports import Interrupt, QueuedRun, Thread
 from netra_backend.core.run import Run
 
 
 class RunView(Struct, frozen=True):
-    """A run: its status is one of ``RunStatus``; `started` and `ended` are positions."""
+    """A run: its status is one of ``RunStatus``; `started` and `ended` are positions.
+
+    Or ``queued``: it waits until its thread is free, and has neither a position nor a correlation.
+    """
 
     id: str
     thread: str
     agent: str
     status: str
-    started: str
+    started: str | None
     ended: str | None
-    correlation: str
+    correlation: str | None
 
 
 class LastRun(Struct, frozen=True):
@@ -165,6 +168,19 @@ def run_view(run: Run) -> RunView:
         started=str(run.started),
         ended=None if run.ended is None else str(run.ended),
         correlation=run.correlation,
+    )
+
+
+def queued_view(queued: QueuedRun) -> RunView:
+    """Return what clients see of a run that waits."""
+    return RunView(
+        id=queued.key.id,
+        thread=queued.thread.id,
+        agent=queued.agent,
+        status="queued",
+        started=None,
+        ended=None,
+        correlation=None,
     )
 
 
