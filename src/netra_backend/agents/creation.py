@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from netra_backend import jsonlog
 from netra_backend.agents import run_input
+from netra_backend.agents.callbacks import Projection
 from netra_backend.agents.conversations import Conversations
 from netra_backend.core.events import Entry
 from netra_backend.core.fold import Conversation
@@ -58,6 +59,7 @@ class Creation:
         bus: Bus,
         conversations: Conversations,
         *,
+        projection: Projection,
         holder: str,
         lease_ms: int,
         now: Callable[[], int],
@@ -65,6 +67,7 @@ class Creation:
         self._store = store
         self._bus = bus
         self._conversations = conversations
+        self._projection = projection
         self._holder = holder
         self._lease_ms = lease_ms
         self._now = now
@@ -100,6 +103,7 @@ class Creation:
             raise
         run = created.run
         if created.lease is not None:
+            self._projection.begin(run)
             self._bus.publish(thread, [Entry(run.started, key.id, now, started)])
         whole = run.started.offset == offset + 1
         return Made(run, created.lease, conversation if whole else None, fresh)

@@ -10,6 +10,7 @@ from contextlib import suppress
 
 from ag_ui.core import EventType
 
+from netra_backend.agents.callbacks import Projection
 from netra_backend.agents.conversations import Conversations
 from netra_backend.agents.outbox import Outbox
 from netra_backend.core.events import Body, Event, event_from_body
@@ -24,11 +25,18 @@ class Endings:
     """Writes ends."""
 
     def __init__(
-        self, store: Store, bus: Bus, conversations: Conversations, *, now: Callable[[], int]
+        self,
+        store: Store,
+        bus: Bus,
+        conversations: Conversations,
+        *,
+        projection: Projection,
+        now: Callable[[], int],
     ) -> None:
         self._store = store
         self._bus = bus
         self._conversations = conversations
+        self._projection = projection
         self._now = now
 
     async def interrupted(self, run: Run, lease: Lease) -> None:
@@ -58,6 +66,7 @@ class Endings:
         await self._end(run, lease, RunStatus.CANCELLED, event_from_body(body))
 
     async def _end(self, run: Run, lease: Lease, status: RunStatus, terminal: Event) -> bool:
+        self._projection.begin(run)  # known, unless another process began it
         events = [*await self._closers(run), terminal]
         outbox = Outbox(self._store, self._bus, lease, now=self._now, window=0)
         with suppress(LeaseLost):  # ended by another holder, or deleted with its thread

@@ -86,7 +86,6 @@ class Execution:
         self.unwritten = False
         """Whether the store failed when the end was to be written."""
         loop = asyncio.get_running_loop()
-        self._began = loop.time()
         self._deadline = loop.call_later(node.limits.timeout, self._time_out)
         self._said: list[BaseEvent] = []
         self._context = RunContext(
@@ -146,7 +145,6 @@ class Execution:
 
     async def _consume(self) -> None:
         """Take what the agent yields until it ends, fails or is stopped: the border of a run."""
-        log.info("run started", extra={"agent": self.run.agent})
         try:
             await self._take_all()
         except asyncio.CancelledError:
@@ -354,15 +352,6 @@ class Execution:
         except StoreError:
             self.unwritten = True
             raise
-        seconds = round(asyncio.get_running_loop().time() - self._began, 3)
-        fields = {
-            "agent": self.run.agent,
-            "status": end.status,
-            "events": self._outbox.appended + 1,  # with RUN_STARTED, which the runner appends
-            "seconds": seconds,
-        }
-        with self._named():
-            log.info("run ended", extra=fields)
         return position
 
     def _assign(self, status: RunStatus) -> None:

@@ -15,6 +15,7 @@ from ag_ui.core import RunAgentInput
 
 from netra_backend import jsonlog
 from netra_backend.agents.base import Agent
+from netra_backend.agents.callbacks import ObservedBus, Projection
 from netra_backend.agents.conversations import Conversations
 from netra_backend.agents.creation import Accepted, Busy, Creation, Queued
 from netra_backend.agents.endings import Endings
@@ -56,8 +57,10 @@ class Runner:
         now: Callable[[], int],
         watchers: Callable[[ThreadKey], int] = lambda _: 0,
     ) -> None:
+        self.projection = Projection()
+        """The five callbacks."""
         self._store = store
-        self._bus = bus
+        self._bus = bus = ObservedBus(bus, self.projection)
         self._agents = dict(agents)
         self._policies = policies
         self._lease_ms = lease_ms
@@ -78,9 +81,15 @@ class Runner:
         self.waiting = Waiting(store, begin=self._begin_queued, now=now)
         """The runs that wait for their thread."""
         self._creation = Creation(
-            store, bus, self.conversations, holder=self._holder, lease_ms=lease_ms, now=now
+            store,
+            bus,
+            self.conversations,
+            projection=self.projection,
+            holder=self._holder,
+            lease_ms=lease_ms,
+            now=now,
         )
-        self._endings = Endings(store, bus, self.conversations, now=now)
+        self._endings = Endings(store, bus, self.conversations, projection=self.projection, now=now)
 
     @property
     def agents(self) -> list[str]:
@@ -112,6 +121,7 @@ class Runner:
             await asyncio.wait(self._starting)
         executions = list(self._executions.values())
         await asyncio.gather(*(execution.interrupt() for execution in executions))
+        self.projection.close()
 
     async def start(
         self, user: UserId, given: RunAgentInput, *, agent: str | None = None

@@ -9,7 +9,7 @@ import asyncio
 import functools
 import logging
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Any
@@ -31,6 +31,7 @@ from netra_backend.agents.runner import Runner
 from netra_backend.config import Settings, load_settings
 from netra_backend.core.ports import Bus, Store
 from netra_backend.errors import ConfigError, ErrorCode, NetraError, Refused
+from netra_backend.server import metrics
 from netra_backend.server.api import Api
 from netra_backend.server.auth import Hook, authenticator, kept_key
 from netra_backend.server.connection import House
@@ -159,6 +160,7 @@ def create_app(
     store: Store | None = None,
     bus: Bus | None = None,
     authenticate: Hook | None = None,
+    callbacks: Sequence[object] = (),
 ) -> NetraApp:
     """Return the server as an ASGI application.
 
@@ -166,7 +168,8 @@ def create_app(
     AsyncIterator[BaseEvent]``, or a framework's agent object whose extra is installed; the first
     is the default, and without any the docs agent answers. `settings` default to ``netra.toml``
     and ``NETRA_*``, `store` to SQLite in the data directory. `authenticate` tells who sends a
-    request, where the application around knows its users, and replaces the settings' way. Raises
+    request, where the application around knows its users, and replaces the settings' way.
+    `callbacks` are objects with some of the methods that `agents.callbacks` names. Raises
     ConfigError.
     """
     settings = settings if settings is not None else load_settings()
@@ -191,6 +194,9 @@ def create_app(
         _now,
     )
     pool = Pool(limit=settings.connections, per_user=settings.connections_per_user)
+    runner.projection.observe(metrics.count)
+    for target in callbacks:
+        runner.projection.subscribe(target)
     house = House(settings, tickets, store, runner, hub, pool)
     endpoints = (
         *tickets.endpoints(),
