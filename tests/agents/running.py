@@ -51,9 +51,9 @@ class Running:
         """Return the types of a thread's events."""
         return [chunk["type"] for chunk in await self.chunks(thread)]
 
-    async def ended(self, run: str) -> Run:
-        """Return the run once it has ended."""
-        return await self.when(run, lambda found: found.ended is not None)
+    async def ended(self, run: str, user: UserId = ALICE) -> Run:
+        """Return the user's run once it has ended."""
+        return await self.when(run, lambda found: found.ended is not None, user)
 
     async def until(self, wanted: Callable[[list[str]], bool], thread: str = "t1") -> None:
         """Return once `wanted` is true of the types of a thread's events."""
@@ -67,14 +67,14 @@ class Running:
         finally:
             stop()
 
-    async def when(self, run: str, wanted: Callable[[Run], bool]) -> Run:
-        """Return the run once `wanted` is true of it; every change of the log is a look."""
+    async def when(self, run: str, wanted: Callable[[Run], bool], user: UserId = ALICE) -> Run:
+        """Return the user's run once `wanted` is true of it; every change of the log is a look."""
         changed = asyncio.Event()
         stop = self.bus.subscribe(lambda _thread, _entries: changed.set())
         try:
             async with asyncio.timeout(BOUND):
                 while True:
-                    found = await self.store.run(RunKey(ALICE, RunId(run)))
+                    found = await self.store.run(RunKey(user, RunId(run)))
                     if found is not None and wanted(found):
                         return found
                     changed.clear()

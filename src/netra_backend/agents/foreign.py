@@ -7,7 +7,7 @@ the messages only what nobody has streamed is taken, as events of its own: the l
 and would double with every run.
 """
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 
 from ag_ui.core import (
     AssistantMessage,
@@ -111,6 +111,10 @@ class CallIds:
             for call in message.tool_calls or ()
         }
         self._renamed: dict[str, str] = {}
+
+    def rename_back(self, renamed: Mapping[str, str]) -> None:
+        """Go on with what an earlier run renamed: the library's ids, and those in the log."""
+        self._renamed.update({own: new for own, new in renamed.items() if own != new})
 
     def rename(self, event: BaseEvent) -> None:
         """Put the new id wherever `event` names a renamed call; a start may need a new one."""

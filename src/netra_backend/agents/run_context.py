@@ -23,15 +23,13 @@ from ag_ui.core import (
 from pydantic import TypeAdapter, ValidationError
 
 from netra_backend import jsonlog
+from netra_backend.agents.ingest import PROGRESS
 from netra_backend.core.ids import ThreadKey, UserId, new_id
 from netra_backend.errors import AgentError
 
 T = TypeVar("T")
 Question = Mapping[str, Any]
 """An AG-UI interrupt of this thread, as JSON."""
-
-PROGRESS = "netra.progress"
-"""The name of the CUSTOM event that `RunContext.progress` sends."""
 
 
 class Unanswered(BaseException):

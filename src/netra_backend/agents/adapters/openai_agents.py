@@ -9,8 +9,8 @@ state, so that the run can go on in another process.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from ag_ui.core import (
     AssistantMessage,
@@ -61,9 +61,16 @@ class OpenAIAgentsAgent:
         Raises whatever the SDK, a tool or a guardrail raises, and AgentError if an answer cannot
         be taken up.
         """
-        given = await _resumed(self._agent, input) if input.resume else list(_items(input))
+        calls = CallIds(input)
+        asked: dict[str, Asked] = {}
+        if input.resume:
+            asked = await _asked(input)
+            calls.rename_back({own: one.call for own, one in asked.items()})
+            given: Any = await _resumed(self._agent, asked)
+        else:
+            given = list(_items(input))
         result = Runner.run_streamed(self._agent, given, **self._options)
-        answer, calls = _Answer(), CallIds(input)
+        answer = _Answer(asked)
         try:
             async for streamed in result.stream_events():
                 for event in answer.take(streamed):
@@ -87,11 +94,11 @@ async def _stop(result: RunResultStreaming) -> None:
 class _Answer:
     """One run on its way from the SDK's events to ours."""
 
-    def __init__(self) -> None:
+    def __init__(self, calls: Iterable[str]) -> None:
         self._open: Text | Reasoning | None = None
         self._parent: str | None = None
         self._calls: dict[int, ToolCall] = {}
-        self._started: set[str] = set()
+        self._started = set(calls)
         self._said: set[type[Text] | type[Reasoning]] = set()
 
     def take(self, streamed: StreamEvent) -> Iterator[BaseEvent]:
@@ -225,7 +232,7 @@ def _questions(input: RunAgentInput, result: RunResultStreaming) -> Iterator[Bas
             message=f"May {item.tool_name} be called?",
             tool_call_id=item.call_id,
             response_schema={"type": "object", "properties": {"approved": {"type": "boolean"}}},
-            metadata={"netra": {_STATE: state}},
+            metadata={"netra": {_STATE: state, "call": item.call_id}},
         )
         for item in result.interruptions
     ]
@@ -236,20 +243,36 @@ def _questions(input: RunAgentInput, result: RunResultStreaming) -> Iterator[Bas
     )
 
 
-async def _resumed(agent: "Agent[Any]", input: RunAgentInput) -> "RunState[Any]":
-    """Return the SDK's run state with the answers in it."""
+class Asked(NamedTuple):
+    """An approval that was asked for: the call as the log names it, the state, the answer."""
+
+    call: str
+    state: str
+    approved: bool
+
+
+async def _asked(input: RunAgentInput) -> dict[str, Asked]:
+    """Return what the run's answers are to, by the SDK's own ids of the calls."""
     run = CURRENT.get()
-    answers = {entry.interrupt_id: entry for entry in input.resume or ()}
-    question = await run.question(next(iter(answers))) if run is not None else None
-    kept = ((question or {}).get("metadata") or {}).get("netra", {}).get(_STATE)
-    if kept is None:
-        raise AgentError("there is no question of this agent that the answer belongs to")
+    asked: dict[str, Asked] = {}
+    for entry in input.resume or ():
+        question = await run.question(entry.interrupt_id) if run is not None else None
+        kept = ((question or {}).get("metadata") or {}).get("netra") or {}
+        if question is None or _STATE not in kept:
+            raise AgentError("there is no question of this agent that the answer belongs to")
+        approved = entry.status == "resolved" and entry.payload == {"approved": True}
+        asked[kept["call"]] = Asked(question["toolCallId"], kept[_STATE], approved)
+    return asked
+
+
+async def _resumed(agent: "Agent[Any]", asked: Mapping[str, Asked]) -> "RunState[Any]":
+    """Return the SDK's run state with the answers in it."""
+    kept = next(iter(asked.values())).state
     state: RunState[Any] = await RunState.from_json(agent, json.loads(kept))
     for item in state.get_interruptions():
-        entry = next((e for id, e in answers.items() if id.endswith(f":{item.call_id}")), None)
-        if entry is None:
+        if item.call_id not in asked:
             raise AgentError(f"the call of {item.tool_name} has no answer")
-        if entry.status == "resolved" and entry.payload == {"approved": True}:
+        if asked[item.call_id].approved:
             state.approve(item)
         else:
             state.reject(item)
