@@ -270,9 +270,10 @@ async def _resumed(agent: "Agent[Any]", asked: Mapping[str, Asked]) -> "RunState
     kept = next(iter(asked.values())).state
     state: RunState[Any] = await RunState.from_json(agent, json.loads(kept))
     for item in state.get_interruptions():
-        if item.call_id not in asked:
+        call = item.call_id or ""
+        if call not in asked:
             raise AgentError(f"the call of {item.tool_name} has no answer")
-        if asked[item.call_id].approved:
+        if asked[call].approved:
             state.approve(item)
         else:
             state.reject(item)
