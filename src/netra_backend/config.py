@@ -13,7 +13,9 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from pydantic import (
+    BaseModel,
     BeforeValidator,
+    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
@@ -48,6 +50,25 @@ def _no_boolean(value: object) -> object:
 Count = Annotated[int, Field(ge=1), BeforeValidator(_no_boolean)]
 Milliseconds = Annotated[int, Field(ge=0), BeforeValidator(_no_boolean)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(_no_boolean)]
+
+
+class WhenBusy(StrEnum):
+    """What becomes of a run for a thread in which another one is active."""
+
+    REJECT = "reject"
+    ENQUEUE = "enqueue"
+    INTERRUPT = "interrupt"
+
+
+class AgentSettings(BaseModel):
+    """What can be set for one agent; what is not, is as for all."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    run_timeout: Seconds | None = None
+    run_events: Count | None = None
+    concurrent_runs: Count | None = None
+    when_busy: WhenBusy | None = None
 
 
 class Settings(BaseSettings):
@@ -89,6 +110,14 @@ class Settings(BaseSettings):
     """Seconds after which a run is ended with RUN_ERROR ``timeout``."""
     run_events: Count = 100_000
     """Events one run may append before it is ended as failed."""
+    concurrent_runs: Count | None = None
+    """Runs of one agent that may be executed at once; more are refused with ``too_many``."""
+    when_busy: WhenBusy = WhenBusy.REJECT
+    """What becomes of a run for a busy thread: ``reject``, ``enqueue`` or ``interrupt``."""
+    queued_runs: Count = 16
+    """Runs that may wait in one thread."""
+    agents: dict[str, AgentSettings] = {}
+    """Limits and ``when_busy`` of one agent, in a table ``[agents.NAME]``."""
     lease_seconds: Seconds = 15.0
     """Seconds a lease lasts; it is renewed at a third of that."""
     coalesce_ms: Milliseconds = 40

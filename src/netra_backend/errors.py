@@ -51,6 +51,8 @@ class ErrorCode(StrEnum):
     THREAD_BUSY = "thread_busy"
     RUN_CONFLICT = "run_conflict"
     ALREADY_DECIDED = "already_decided"
+    EXPIRED = "expired"
+    CHANGED = "changed"
     TOO_MANY = "too_many"
     TOO_BIG = "too_big"
     DRAINING = "draining"
@@ -96,6 +98,12 @@ ERRORS: dict[ErrorCode, ErrorRow] = {
     ),
     ErrorCode.ALREADY_DECIDED: ErrorRow(
         409, Fault.CLIENT, Retry.NEVER, "The interrupt was decided before."
+    ),
+    ErrorCode.EXPIRED: ErrorRow(
+        410, Fault.CLIENT, Retry.NEVER, "The interrupt can be answered no more."
+    ),
+    ErrorCode.CHANGED: ErrorRow(
+        409, Fault.CLIENT, Retry.NEVER, "The answer is for another tool call than the log has."
     ),
     ErrorCode.TOO_MANY: ErrorRow(
         429, Fault.CLIENT, Retry.LATER, "A limit on how many at once is reached."

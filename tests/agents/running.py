@@ -10,6 +10,7 @@ import msgspec
 
 from netra_backend.agents.base import Agent
 from netra_backend.agents.execution import Limits
+from netra_backend.agents.policy import Policy
 from netra_backend.agents.runner import Runner
 from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, UserId
 from netra_backend.core.ports import Store
@@ -17,8 +18,9 @@ from netra_backend.core.run import Run
 from netra_backend.stores.local_bus import LocalBus
 from netra_backend.stores.memory import MemoryStore
 
+POLICY = Policy(Limits(timeout=60.0, events=1_000, grace=1.0))
 ALICE = UserId("alice")
-BOUND = 10.0
+BOUND = 60.0
 
 
 class Clock:
@@ -49,18 +51,30 @@ class Running:
         """Return the types of a thread's events."""
         return [chunk["type"] for chunk in await self.chunks(thread)]
 
-    async def ended(self, run: str) -> Run:
-        """Return the run once it has ended."""
-        return await self.when(run, lambda found: found.ended is not None)
+    async def ended(self, run: str, user: UserId = ALICE) -> Run:
+        """Return the user's run once it has ended."""
+        return await self.when(run, lambda found: found.ended is not None, user)
 
-    async def when(self, run: str, wanted: Callable[[Run], bool]) -> Run:
-        """Return the run once `wanted` is true of it; every change of the log is a look."""
+    async def until(self, wanted: Callable[[list[str]], bool], thread: str = "t1") -> None:
+        """Return once `wanted` is true of the types of a thread's events."""
+        changed = asyncio.Event()
+        stop = self.bus.subscribe(lambda _thread, _entries: changed.set())
+        try:
+            async with asyncio.timeout(BOUND):
+                while not wanted(await self.types(thread)):
+                    changed.clear()
+                    await changed.wait()
+        finally:
+            stop()
+
+    async def when(self, run: str, wanted: Callable[[Run], bool], user: UserId = ALICE) -> Run:
+        """Return the user's run once `wanted` is true of it; every change of the log is a look."""
         changed = asyncio.Event()
         stop = self.bus.subscribe(lambda _thread, _entries: changed.set())
         try:
             async with asyncio.timeout(BOUND):
                 while True:
-                    found = await self.store.run(RunKey(ALICE, RunId(run)))
+                    found = await self.store.run(RunKey(user, RunId(run)))
                     if found is not None and wanted(found):
                         return found
                     changed.clear()
@@ -77,6 +91,7 @@ async def running(
     window: float = 0.0,
     lease_ms: int = 60_000,
     sweep: bool = False,
+    policy: Policy = POLICY,
     **limits: float,
 ) -> AsyncIterator[Running]:
     """Run a runner; with `sweep` it also renews leases and ends orphans."""
@@ -84,7 +99,10 @@ async def running(
     bus, clock = LocalBus(), Clock()
     named = agents if isinstance(agents, Mapping) else {"agent": agents}
     bounds = Limits(**{"timeout": 60.0, "events": 1_000, "grace": 1.0, **limits})  # type: ignore[arg-type]
-    runner = Runner(store, bus, named, limits=bounds, lease_ms=lease_ms, window=window, now=clock)
+    policies = {name: msgspec.structs.replace(policy, limits=bounds) for name in named}
+    runner = Runner(
+        store, bus, named, policies=policies, lease_ms=lease_ms, window=window, now=clock
+    )
     if sweep:
         await runner.open()
     try:

@@ -84,11 +84,11 @@ async def test_one_decision_and_one_run_that_goes_on() -> None:
     async with running(agents) as house:
         await house.runner.start(ALICE, ask("r1"))
         assert (await house.ended("r1")).status is RunStatus.AWAITING
-        first = await house.runner.decide(T1, Answer("q1", "resolved", b"1"), ALICE)
+        first = await house.runner.interrupts.decide(T1, Answer("q1", "resolved", b"1"), ALICE)
         assert first.decision.won
         assert first.run is None, "another question of the run is open"
         tries = [
-            house.runner.decide(T1, Answer("q2", "resolved", str(n).encode()), ALICE)
+            house.runner.interrupts.decide(T1, Answer("q2", "resolved", str(n).encode()), ALICE)
             for n in range(50)
         ]
         decided = await asyncio.gather(*tries)

@@ -1,5 +1,7 @@
 """The Python on the pages about agents runs, and the files and links that they name exist."""
 
+import asyncio
+import os
 import re
 import sys
 from pathlib import Path
@@ -10,15 +12,19 @@ import pytest
 from netra_backend.agents.documentation import anchor_of
 from netra_backend.agents.loading import adapt
 from netra_backend.testing.play import asking, play
+from tests.contract.completions import completions
+from tests.contract.stage import Scenario, Stage
 
 pytestmark = pytest.mark.anyio
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-NAMES = ("agents.md", "tutorial.md")
+FRAMEWORKS = sorted(f"frameworks/{path.name}" for path in (DOCS / "frameworks").glob("*.md"))
+NAMES = ("agents.md", "tutorial.md", *FRAMEWORKS)
 
 BLOCKS = [
     pytest.param(source, id=f"{name}-{number}")
     for name in NAMES
+    if name not in FRAMEWORKS
     for number, source in enumerate(
         re.findall(r"```python\n(.*?)```", (DOCS / name).read_text(encoding="utf-8"), re.DOTALL)
     )
@@ -52,12 +58,58 @@ async def test_each_agent_of_the_pages_is_legal(source: str, assert_legal) -> No
     assert_legal(given, events)
 
 
+PLAYED = """
+import asyncio, sys
+import my_module
+from netra_backend.agents.loading import adapt
+from netra_backend.testing.play import asking, play
+
+for event in asyncio.run(play(adapt(my_module.agent), asking("How is the weather?"))):
+    print(event.type.value, getattr(event, "delta", ""), getattr(event, "content", ""))
+"""
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("name", FRAMEWORKS)
+async def test_the_example_of_each_framework_runs(name: str, tmp_path: Path) -> None:
+    """As a module of its own, over a local API whose model calls the tool and then answers."""
+    (source,) = re.findall(r"```python\n(.*?)```", (DOCS / name).read_text("utf-8"), re.DOTALL)
+    assert len(source.splitlines()) <= 40
+    (tmp_path / "my_module.py").write_text(source)
+    scenario = Scenario.ANSWER if name == "frameworks/openai.md" else Scenario.TOOL
+    async with completions(Stage(scenario)) as url:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", PLAYED),
+            cwd=tmp_path,
+            env={
+                **os.environ,
+                "OPENAI_BASE_URL": url,
+                "OPENAI_API_KEY": "none",
+                "OPENAI_AGENTS_DISABLE_TRACING": "1",
+            },
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        said, failed = (part.decode() for part in await process.communicate())
+    if name == "frameworks/remote.md":
+        assert "AgentError: https://agents.example/agui: " in failed, "there is nobody there"
+        return
+    assert process.returncode == 0, failed
+    if name == "frameworks/langgraph.md":
+        assert "TEXT_MESSAGE_CONTENT You said: How is the weather?" in said
+    elif name == "frameworks/openai.md":
+        assert "TEXT_MESSAGE_CONTENT world" in said
+    else:
+        assert re.search("TOOL_CALL_RESULT .*sunny in Oslo", said), said
+        assert "sunny." in said
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_links_and_files_of_the_pages_exist(name: str) -> None:
     page = (DOCS / name).read_text(encoding="utf-8")
 
     for path, anchor in re.findall(r"\]\((?!https?:)([\w./]+\.md)(?:#([\w-]+))?\)", page):
-        target = (DOCS / path).read_text(encoding="utf-8")
+        target = (DOCS / Path(name).parent / path).read_text(encoding="utf-8")
         headings = re.findall(r"^#+ (.*)$", target, re.MULTILINE)
         assert not anchor or anchor in [anchor_of(heading) for heading in headings]
     for path in re.findall(r"`(examples/\w+\.py)`", page):

@@ -14,14 +14,13 @@ from ag_ui.core import (
     TextMessageStartEvent,
 )
 
-from netra_backend.agents.execution import Limits
 from netra_backend.agents.run_input import run_started
 from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey
 from netra_backend.core.ports import NewRun
 from netra_backend.core.run import RunStatus
 from netra_backend.stores.memory import MemoryStore
 from netra_backend.testing.scripted_agent import Gate, ScriptedAgent, answer
-from tests.agents.running import ALICE, Running, running
+from tests.agents.running import ALICE, POLICY, Running, running
 from tests.client import run_input
 from tests.eventually import until
 
@@ -84,7 +83,7 @@ async def test_wherever_the_limit_on_events_is_reached_what_is_open_is_closed(li
         assert (await house.ended("r1")).status is RunStatus.FAILED
         types = await house.types()
         assert types.count("TEXT_MESSAGE_START") == types.count("TEXT_MESSAGE_END")
-        house.runner._limits = Limits(timeout=60, events=100, grace=1)
+        house.runner._policies = dict.fromkeys(house.runner.agents, POLICY)
         await the_thread_works(house)
 
 

@@ -428,7 +428,7 @@ async def test_what_an_agent_logs_and_sends_arrives_whole(
     assert end["chunk"]["code"] == "agent_failed"
     assert run["correlation"] in end["chunk"]["message"]
     assert "state" not in end["chunk"]["message"]
-    assert {"run started", "the agent failed", "run ended"} <= assert_carried(lines, state)
+    assert {"agent started", "the agent failed", "agent completed"} <= assert_carried(lines, state)
     assert_plain(of(lines, "the agent speaks")["whole"], state)
     failed = of(lines, "the agent failed")
     assert failed["correlation"] == run["correlation"]

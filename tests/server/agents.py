@@ -38,3 +38,10 @@ async def asks(given: RunAgentInput) -> AsyncIterator[BaseEvent]:
     decided = [[entry.interrupt_id, entry.status, entry.payload] for entry in given.resume]
     for event in (*said.start(), *said.add(json.dumps(decided)), *said.end()):
         yield event
+
+
+async def asks_too_late(given: RunAgentInput) -> AsyncIterator[BaseEvent]:
+    """Ask a question whose time is over."""
+    asked = Interrupt(id="late", reason="approval", expires_at="2026-01-01T00:00:00Z")
+    outcome = RunFinishedInterruptOutcome(interrupts=[asked])
+    yield RunFinishedEvent(thread_id=given.thread_id, run_id=given.run_id, outcome=outcome)

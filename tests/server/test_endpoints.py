@@ -18,7 +18,7 @@ from tests.client import Client, client, run_input
 from tests.http import http, sse_events
 from tests.live import live
 from tests.openapi import Contract
-from tests.server.agents import asks, echo
+from tests.server.agents import asks, asks_too_late, echo
 from tests.watched_store import WatchedStore
 
 pytestmark = pytest.mark.anyio
@@ -87,7 +87,12 @@ async def test_operations_have_distinct_names_and_say_what_they_do(tmp_path: Pat
 @pytest.fixture
 async def visit(tmp_path: Path) -> AsyncIterator["Visit"]:
     store, gate = WatchedStore(MemoryStore()), Gate()
-    agents = {"echo": echo, "asks": asks, "waits": ScriptedAgent(answer("a", gate))}
+    agents = {
+        "echo": echo,
+        "asks": asks,
+        "late": asks_too_late,
+        "waits": ScriptedAgent(answer("a", gate)),
+    }
     contract = Contract(await document_of(tmp_path / "document"))
     judged = {"event_hooks": {"response": [contract.check]}}
     async with (
@@ -168,6 +173,22 @@ class Visit(NamedTuple):
                 await self.browser.get(f"/threads/{name}/{part}", params={"limit": "none"})
                 await self.browser.get(f"/threads/{name}/{part}")
 
+    async def interrupts(self) -> None:
+        path = "/threads/asked/interrupts"
+        await self.browser.post("/agui/asks", json=run_input("asked", "r5", "ask q1 q2"))
+        await self.browser.post("/agui/late", json=run_input("late", "r6"))
+        await self.refusals("GET", path)
+        await self.refusals("POST", path, json={"interrupt": "q1"})
+        for name in ("asked", "none", "a b"):
+            await self.browser.get(f"/threads/{name}/interrupts")
+        for body in ({"interrupt": "q1"}, {"interrupt": "q2", "digest": "x"}, {"status": 1}):
+            await self.browser.post(path, json=body)
+        await self.browser.post("/threads/none/interrupts", json={"interrupt": "q1"})
+        await self.browser.post("/threads/late/interrupts", json={"interrupt": "late"})
+        for change in ({"interruptId": "late"}, {"interruptId": "q2"}):
+            body = {**run_input("late", "r7"), "resume": [{**change, "status": "resolved"}]}
+            await self.browser.post("/agui/late", json=body)
+
     async def deletion(self) -> None:
         await self.refusals("DELETE", "/threads/t")
         for name in ("t", "t", "a b"):
@@ -181,7 +202,17 @@ class Visit(NamedTuple):
         self.store.failures.clear()
 
 
-TOUCHED = ("probe", "thread", "threads", "open_thread", "rename_thread", "run", "delete_thread")
+TOUCHED = (
+    "probe",
+    "thread",
+    "threads",
+    "open_thread",
+    "rename_thread",
+    "run",
+    "queued_run",
+    "interrupt",
+    "delete_thread",
+)
 """The store's methods that the operations begin with."""
 
 
@@ -192,6 +223,7 @@ async def test_what_the_server_sends_is_what_the_document_says(visit: Visit) -> 
     await visit.runs()
     await visit.threads()
     await visit.reading()
+    await visit.interrupts()
     await visit.faults()
     await visit.deletion()
 
@@ -245,6 +277,8 @@ async def everything(browser: httpx.AsyncClient) -> None:
     await browser.patch("/threads/t", json={"title": "x"})
     await browser.delete("/threads/t")
     await browser.post("/runs/r1/cancel")
+    await browser.get("/threads/t/interrupts")
+    await browser.post("/threads/t/interrupts", json={"interrupt": "q1"})
     await browser.post("/agui/echo", json=run_input("t", "r9"))
 
 

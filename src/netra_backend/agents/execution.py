@@ -7,17 +7,28 @@ exception is a lost lease: then somebody else writes it.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractContextManager
 
 import msgspec
-from ag_ui.core import EventType, RunAgentInput
+from ag_ui.core import BaseEvent, EventType, RunAgentInput
 
 from netra_backend import jsonlog
 from netra_backend.agents.base import Agent
+from netra_backend.agents.conversations import Conversations
 from netra_backend.agents.ingest import Ingest, Item
+from netra_backend.agents.interrupts import bind
 from netra_backend.agents.outbox import Outbox
-from netra_backend.core.events import TERMINAL, Body, Event, event_from_body
+from netra_backend.agents.run_context import (
+    CURRENT,
+    RunContext,
+    Unanswered,
+    question_event,
+    scope,
+)
+from netra_backend.core.chunks import CHUNKS
+from netra_backend.core.events import TERMINAL, Body, Event, body_of, event_from_body
+from netra_backend.core.ids import ThreadKey
 from netra_backend.core.ports import End, Interrupt, Runs
 from netra_backend.core.positions import Position
 from netra_backend.core.run import Lease, Run, RunStatus, move
@@ -40,6 +51,15 @@ class Limits(msgspec.Struct, frozen=True):
     grace: float
 
 
+class Node(msgspec.Struct, frozen=True):
+    """What the node lends an execution: its store's runs, the conversations, limits, watchers."""
+
+    runs: Runs
+    conversations: Conversations
+    limits: Limits
+    watchers: Callable[[ThreadKey], int]
+
+
 class Execution:
     """One run being executed. `task` ends when the agent has stopped and the end is written."""
 
@@ -50,26 +70,34 @@ class Execution:
         agent: Agent,
         given: RunAgentInput,
         *,
-        runs: Runs,
+        node: Node,
         ingest: Ingest,
         outbox: Outbox,
-        limits: Limits,
     ) -> None:
         self.run = run
         self.lease = lease
         self.status = run.status
         self._agent = agent
         self._given = given
-        self._runs = runs
+        self._node = node
         self._ingest = ingest
         self._outbox = outbox
-        self._limits = limits
         self._ending: asyncio.Future[Position] | None = None
         self.unwritten = False
         """Whether the store failed when the end was to be written."""
         loop = asyncio.get_running_loop()
-        self._began = loop.time()
-        self._deadline = loop.call_later(limits.timeout, self._time_out)
+        self._deadline = loop.call_later(node.limits.timeout, self._time_out)
+        self._said: list[BaseEvent] = []
+        self._context = RunContext(
+            given,
+            user=run.key.owner,
+            scope=scope(run.thread, run.started.epoch),
+            say=self._say,
+            room=outbox.room,
+            question=self._find_question,
+            watchers=lambda: node.watchers(run.thread),
+            cancelled=lambda: self._ending is not None,
+        )
         self._stopper: asyncio.Task[None] | None = None
         self._reaper: asyncio.Task[None] | None = None
         self.task = loop.create_task(self._execute(), name=f"run {run.key.id}")
@@ -97,6 +125,7 @@ class Execution:
         self.task.cancel()
 
     async def _execute(self) -> None:
+        CURRENT.set(self._context)
         with self._named():
             try:
                 await self._consume()
@@ -116,7 +145,6 @@ class Execution:
 
     async def _consume(self) -> None:
         """Take what the agent yields until it ends, fails or is stopped: the border of a run."""
-        log.info("run started", extra={"agent": self.run.agent})
         try:
             await self._take_all()
         except asyncio.CancelledError:
@@ -145,22 +173,63 @@ class Execution:
         """Move the agent's events to the outbox; its own terminal event ends the run at once."""
         stream = self._agent(self._given)
         try:
-            async for yielded in stream:
-                if self._ending is not None:
-                    break  # the agent did not stop when it was told to; what it says is late
-                for item in self._ingest.take(_readdressed(yielded, self._given)):
-                    if item.event.type in TERMINAL:
-                        await self._finish(item)
-                        return
-                    self._outbox.put(item)
-                    self._check_length()
-                await self._outbox.room()
+            await self._take_from(stream)
+        except Unanswered as asked:
+            await self._ask(asked)
         finally:
-            await _close(stream, self._limits.grace)
+            await _close(stream, self._node.limits.grace)
+
+    async def _take_from(self, stream: AsyncIterator[BaseEvent]) -> None:
+        async for yielded in stream:
+            if self._ending is not None:
+                break  # the agent did not stop when it was told to; what it says is late
+            self._say_rest(yielded)
+            for item in self._ingest.take(_readdressed(yielded, self._given)):
+                if item.event.type in TERMINAL:
+                    await self._finish(item)
+                    return
+                self._outbox.put(item)
+                self._check_length()
+            await self._outbox.room()
+        self._say_rest(None)
+
+    def _say(self, event: BaseEvent, urgent: bool) -> None:
+        """Take what the agent says through its `RunContext`, between what it yields.
+
+        In the middle of a message that comes in chunks it waits: it would end the message there.
+        What is not `urgent` is left out when the log is behind.
+        """
+        if self._ending is not None or not (urgent or self._outbox.has_room):
+            return
+        self._said.append(event)
+        if self._ingest.idle:
+            self._say_rest(None)
+
+    def _say_rest(self, before: BaseEvent | None) -> None:
+        """Put out what waits, unless `before`, which comes next, continues a message in chunks."""
+        if before is not None and not self._ingest.idle and before.type in CHUNKS:
+            return
+        said, self._said = self._said, []
+        for event in said:
+            for item in self._ingest.take(event):
+                self._outbox.put(item)
+        self._check_length()
+
+    async def _find_question(self, id: str) -> dict[str, object] | None:
+        interrupt = await self._node.runs.interrupt(self.run.thread, id)
+        return None if interrupt is None else msgspec.json.decode(interrupt.question)
+
+    async def _ask(self, asked: Unanswered) -> None:
+        """End the run with the question of `RunContext.ask`."""
+        self._say_rest(None)
+        for item in self._ingest.close():
+            self._outbox.put(item)
+        for item in self._ingest.take(question_event(self._given, asked)):
+            await self._finish(item)
 
     def _check_length(self) -> None:
-        if self._outbox.appended > self._limits.events:
-            raise EventError(f"the run has more than {self._limits.events} events")
+        if self._outbox.appended > self._node.limits.events:
+            raise EventError(f"the run has more than {self._node.limits.events} events")
 
     async def _finish(self, terminal: Item | None) -> None:
         """End the run as the agent ended it."""
@@ -180,14 +249,20 @@ class Execution:
                 "interrupt": RunStatus.AWAITING,
                 "cancelled": RunStatus.CANCELLED,
             }.get(str(outcome.get("type")), RunStatus.FINISHED)
+            event = terminal.event
+            if any(question.get("toolCallId") for question in outcome.get("interrupts") or ()):
+                await self._outbox.settled()
+                conversation, _ = await self._node.conversations.fold(self.run.thread)
+                event = bind(event, conversation)
+                outcome = body_of(event).outcome or {}
             questions = [self._question(q) for q in outcome.get("interrupts") or ()]
             await self._check_new(questions)
-            await self._end(status, [terminal.event], questions)
+            await self._end(status, [event], questions)
 
     async def _check_new(self, questions: Sequence[Interrupt]) -> None:
         """Raise EventError if an id was used: an old answer would decide the new question."""
         for question in questions:
-            if await self._runs.interrupt(self.run.thread, question.id) is not None:
+            if await self._node.runs.interrupt(self.run.thread, question.id) is not None:
                 raise EventError(f"interrupt {question.id!r} was used before in the thread")
 
     def _question(self, question: dict[str, object]) -> Interrupt:
@@ -227,7 +302,7 @@ class Execution:
 
     async def _reap(self) -> None:
         """Wait for a stopped agent, as long as it may take; what it holds on to is its own."""
-        _, still = await asyncio.wait({self.task}, timeout=self._limits.grace)
+        _, still = await asyncio.wait({self.task}, timeout=self._node.limits.grace)
         if still:
             log.error("the agent does not stop", extra={"run": self.run.key.id})
 
@@ -277,15 +352,6 @@ class Execution:
         except StoreError:
             self.unwritten = True
             raise
-        seconds = round(asyncio.get_running_loop().time() - self._began, 3)
-        fields = {
-            "agent": self.run.agent,
-            "status": end.status,
-            "events": self._outbox.appended + 1,  # with RUN_STARTED, which the runner appends
-            "seconds": seconds,
-        }
-        with self._named():
-            log.info("run ended", extra=fields)
         return position
 
     def _assign(self, status: RunStatus) -> None:

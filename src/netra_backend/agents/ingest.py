@@ -41,6 +41,9 @@ MAX_EVENT_BYTES = 4_194_304
 MAX_MODELS = 32
 """AG-UI models inside each other: more than the schema has, so that a cycle ends."""
 
+PROGRESS = "netra.progress"
+"""The CUSTOM event that says how far a run is; an agent may send it, see `RunContext.progress`."""
+
 RESERVED = "netra."
 """How the names of our own ``CUSTOM`` events begin, which clients believe to be ours."""
 
@@ -76,6 +79,11 @@ class Ingest:
         self._state = _document({} if conversation.state is UNSET else conversation.state)
         self._activities: dict[str, Document] = {}
 
+    @property
+    def idle(self) -> bool:
+        """Whether no message in chunks is open."""
+        return self._expander.idle
+
     def take(self, item: object) -> Iterable[Item]:
         """Return what the agent's `item` puts into the log: nothing, one event or several.
 
@@ -93,7 +101,8 @@ class Ingest:
             return self._take_delta(*fast)
         event = event_from_json(_valid(item))
         body = body_of(event)
-        if body.type is EventType.CUSTOM and (body.name or "").startswith(RESERVED):
+        name = body.name or ""
+        if body.type is EventType.CUSTOM and name.startswith(RESERVED) and name != PROGRESS:
             raise EventError(f"CUSTOM {body.name!r}: names that begin with {RESERVED} are Netra's")
         if body.type not in CHUNKS and self._expander.idle:
             return [self._accept(event, body)]

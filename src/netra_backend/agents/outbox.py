@@ -83,6 +83,19 @@ class Outbox:
         if self._error is not None:
             raise self._error
 
+    @property
+    def has_room(self) -> bool:
+        """Whether `room` would return at once."""
+        return not self._full()
+
+    async def settled(self) -> None:
+        """Return when all that was put is in the log. Raises the error of a failed append."""
+        while (self._waiting or self._appending is not None) and self._error is None:
+            self._push()
+            await self._next_idle()
+        if self._error is not None:
+            raise self._error
+
     def seal(self) -> None:
         """Take nothing more; what waits goes with the end."""
         self._sealed = True

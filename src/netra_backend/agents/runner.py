@@ -6,43 +6,40 @@ which agent runs.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
 
-import msgspec
-from ag_ui.core import EventType, RunAgentInput
-from msgspec import Struct
+from ag_ui.core import RunAgentInput
 
 from netra_backend import jsonlog
-from netra_backend.agents import run_input
 from netra_backend.agents.base import Agent
+from netra_backend.agents.callbacks import ObservedBus, Projection
 from netra_backend.agents.conversations import Conversations
-from netra_backend.agents.execution import Execution, Limits
+from netra_backend.agents.creation import Accepted, Busy, Creation, Queued
+from netra_backend.agents.endings import Endings
+from netra_backend.agents.execution import Execution, Node
 from netra_backend.agents.ingest import Ingest
+from netra_backend.agents.interrupts import Interrupts
 from netra_backend.agents.outbox import Outbox
-from netra_backend.core.events import Body, Entry, Event, event_from_body
+from netra_backend.agents.policy import Policy
+from netra_backend.agents.waiting import LATER, Waiting
+from netra_backend.config import WhenBusy
 from netra_backend.core.fold import Conversation
 from netra_backend.core.ids import MAX_ID_LENGTH, RunId, RunKey, ThreadId, ThreadKey, UserId, new_id
-from netra_backend.core.ports import Answer, Bus, Decision, End, Interrupt, NewRun, Store
+from netra_backend.core.ports import Bus, Interrupt, QueuedRun, Store
 from netra_backend.core.positions import Position
-from netra_backend.core.run import ENDED, Lease, Run, RunStatus
-from netra_backend.errors import ErrorCode, EventError, LeaseLost, Refused, StoreError
+from netra_backend.core.run import ENDED, Lease, Run
+from netra_backend.errors import ErrorCode, LeaseLost, Refused, StoreError
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
 
-class Accepted(Struct, frozen=True):
-    """The answer to `Runner.start`: the run, and whether this call started it."""
-
-    run: Run
-    started: bool
-
-
-class Decided(Struct, frozen=True):
-    """The answer to `Runner.decide`: the decision, and the run that takes it up, if any yet."""
-
-    decision: Decision
-    run: RunId | None
+INTERRUPTS = 8
+"""Times that a run stops what is active in its thread, when others do the same, before it is
+refused."""
 
 
 class Runner:
@@ -54,26 +51,45 @@ class Runner:
         bus: Bus,
         agents: Mapping[str, Agent],
         *,
-        limits: Limits,
+        policies: Mapping[str, Policy],
         lease_ms: int,
         window: float,
         now: Callable[[], int],
+        watchers: Callable[[ThreadKey], int] = lambda _: 0,
     ) -> None:
+        self.projection = Projection()
+        """The five callbacks."""
         self._store = store
-        self._bus = bus
+        self._bus = bus = ObservedBus(bus, self.projection)
         self._agents = dict(agents)
-        self._limits = limits
+        self._policies = policies
         self._lease_ms = lease_ms
         self._window = window
         self._now = now
         self._holder = new_id("node")
         self._executions: dict[RunKey, Execution] = {}
-        self._starting: dict[asyncio.Task[Accepted], RunKey] = {}
+        self._starting: dict[asyncio.Task[Any], RunKey] = {}
+        self._beginning: Counter[str] = Counter()
         self._unended: dict[RunKey, tuple[Run, Lease]] = {}
         self._sweeper: asyncio.Task[None] | None = None
         self._closing = False
+        self._watchers = watchers
         self.conversations = Conversations(store)
         """What the threads' logs add up to."""
+        self.interrupts = Interrupts(store, self.conversations, now=now, resume=self._resume)
+        """The questions that runs left."""
+        self.waiting = Waiting(store, begin=self._begin_queued, now=now)
+        """The runs that wait for their thread."""
+        self._creation = Creation(
+            store,
+            bus,
+            self.conversations,
+            projection=self.projection,
+            holder=self._holder,
+            lease_ms=lease_ms,
+            now=now,
+        )
+        self._endings = Endings(store, bus, self.conversations, projection=self.projection, now=now)
 
     @property
     def agents(self) -> list[str]:
@@ -100,90 +116,161 @@ class Runner:
         if self._sweeper is not None:
             self._sweeper.cancel()
             await asyncio.wait({self._sweeper})
+        await self.waiting.close()
         if self._starting:
             await asyncio.wait(self._starting)
         executions = list(self._executions.values())
         await asyncio.gather(*(execution.interrupt() for execution in executions))
+        self.projection.close()
 
     async def start(
         self, user: UserId, given: RunAgentInput, *, agent: str | None = None
     ) -> Accepted:
         """Start the run that `given` describes in the user's thread, or attach to it.
 
-        Idempotent by the user and ``given.run_id``. The thread is created if there is none.
-        Raises Refused: unknown_agent, thread_busy, run_conflict, already_decided, draining.
+        Idempotent by the user and ``given.run_id``. The thread is created if there is none. A run
+        that has to wait for its thread is returned when it has begun. Raises Refused:
+        unknown_agent, thread_busy, too_many, run_conflict, already_decided, expired, changed,
+        draining.
         """
+        accepted = await self.submit(user, given, agent=agent)
+        if accepted.run is not None:
+            return accepted
+        run = await self.waiting.begun(RunKey(user, RunId(given.run_id)))
+        return Accepted(run, accepted.started)
+
+    async def submit(
+        self, user: UserId, given: RunAgentInput, *, agent: str | None = None
+    ) -> "Accepted | Queued":
+        """Do as `start`, but do not wait for a run that waits for its thread."""
         if self._closing:
             raise Refused(ErrorCode.DRAINING)
         key = RunKey(user, RunId(given.run_id))
-        starting = asyncio.create_task(self._start(key, given, agent), name=f"start {key.id}")
+        return await self._as_starting(key, self._submit(key, given, agent))
+
+    async def _as_starting(self, key: RunKey, work: Coroutine[Any, Any, T]) -> T:
+        """Do what begins a run: a client that leaves between two steps must not stop it."""
+        starting = asyncio.create_task(work, name=f"start {key.id}")
         self._starting[starting] = key
         starting.add_done_callback(self._starting.pop)
-        # Shielded: a client that leaves between two steps must not leave a run without agent.
         return await asyncio.shield(starting)
 
-    async def _start(self, key: RunKey, given: RunAgentInput, agent: str | None) -> Accepted:
+    async def _submit(
+        self, key: RunKey, given: RunAgentInput, agent: str | None
+    ) -> "Accepted | Queued":
         name = self._name(agent)
         thread = ThreadKey(key.owner, ThreadId(given.thread_id))
-        existing = await self._store.run(key)
-        if existing is not None:
-            if existing.thread != thread:
+        known = await self._store.run(key) or await self._store.queued_run(key)
+        if known is not None:
+            if known.thread != thread:
                 raise Refused(ErrorCode.RUN_CONFLICT)
-            return Accepted(existing, started=False)
-        if given.resume and await self._store.thread(thread) is None:
-            raise Refused(ErrorCode.NOT_FOUND)
-        await self._store.open_thread(thread, run_input.title(given), self._now())
-        conversation, offset = await self.conversations.fold(thread)
-        fresh = [m for m in given.messages if not conversation.knows_message(m.id)]
-        now = self._now()
-        started = run_input.run_started(given, fresh)
-        created = await self._store.create_run(
-            NewRun(
-                key=key,
-                thread=thread,
-                agent=name,
-                correlation=jsonlog.new_correlation(),
-                holder=self._holder,
-                at=now,
-                expires_at=now + self._lease_ms,
-                answers=run_input.answers(given.resume or ()),
-            ),
-            [started],
-        )
-        run, lease = created.run, created.lease
-        if lease is None:
-            return Accepted(run, started=False)
-        self._bus.publish(thread, [Entry(run.started, key.id, now, started)])
-        try:
-            if run.started.offset != offset + 1:
-                # Another run came and went between the fold and the creation.
-                conversation, _ = await self.conversations.fold(thread, upto=run.started.offset - 1)
-            complete = run_input.complete(given, conversation, fresh)
-            conversation.apply(started)
-        except Exception:
-            # The border around a run that exists already: it has to end, and its user be told.
-            with jsonlog.bind(run=key.id, thread=thread.id, correlation=run.correlation):
-                log.exception("the run cannot begin")
-            self._unended[key] = (run, lease)
-            await self._guard(self._end_failed(run, lease))
+            return Accepted(known, started=False) if isinstance(known, Run) else Queued(key, thread)
+        if given.resume:
+            if await self._store.thread(thread) is None:
+                raise Refused(ErrorCode.NOT_FOUND)
+            await self.interrupts.check(thread, given.resume)
+        policy = self._policies[name]
+        if policy.when_busy is not WhenBusy.ENQUEUE:
+            return await self._begin_now(key, name, given, policy.when_busy)
+        if not await self._store.queued(thread):
+            with suppress(Busy):
+                return await self._begin(key, name, given)
+        await self.waiting.add(key, name, given, policy.queued)
+        return Queued(key, thread)
+
+    async def _begin_now(
+        self, key: RunKey, agent: str, given: RunAgentInput, when_busy: WhenBusy
+    ) -> Accepted:
+        """Begin the run, or refuse it; with ``interrupt``, stop what is active in its thread."""
+        for _ in range(INTERRUPTS if when_busy is WhenBusy.INTERRUPT else 0):
+            with suppress(Busy):
+                return await self._begin(key, agent, given)
+            await self._stop_in(ThreadKey(key.owner, ThreadId(given.thread_id)))
+        return await self._begin(key, agent, given)
+
+    async def _begin(self, key: RunKey, agent: str, given: RunAgentInput) -> Accepted:
+        """Create the run and hand it to its agent. Raises Refused (thread_busy, too_many, ...)."""
+        with self._room(agent):
+            made = await self._creation.create(key, agent, given)
+            run, lease = made.run, made.lease
+            if lease is None:
+                return Accepted(run, started=False)
+            try:
+                complete, conversation = await self._creation.complete(made, given)
+            except Exception:
+                # The border around a run that exists already: it has to end, and its user be told.
+                with jsonlog.bind(run=key.id, thread=run.thread.id, correlation=run.correlation):
+                    log.exception("the run cannot begin")
+                self._unended[key] = (run, lease)
+                await self._guard(self._end_failed(run, lease))
+            else:
+                self._execute(run, lease, complete, conversation)
             return Accepted(run, started=True)
-        self._execute(run, lease, complete, conversation)
-        return Accepted(run, started=True)
+
+    @contextmanager
+    def _room(self, agent: str) -> Iterator[None]:
+        """Keep one of the agent's concurrent runs. Raises Refused (too_many)."""
+        limit = self._policies[agent].concurrent
+        executed = sum(execution.run.agent == agent for execution in self._executions.values())
+        if limit is not None and executed + self._beginning[agent] >= limit:
+            raise Refused(ErrorCode.TOO_MANY, f"the agent has {limit} runs already")
+        self._beginning[agent] += 1
+        try:
+            yield
+        finally:
+            self._beginning[agent] -= 1
+
+    async def _begin_queued(self, queued: QueuedRun, given: RunAgentInput) -> Run:
+        """Begin a run that has waited, or end it at once. Raises Refused if it waits on."""
+        if self._closing:
+            raise Refused(ErrorCode.DRAINING)
+        return await self._as_starting(queued.key, self._begin_or_end(queued.key, given))
+
+    async def _begin_or_end(self, key: RunKey, given: RunAgentInput) -> Run:
+        # Read again: a cancel from here on sees that the run is being started, and waits for it.
+        queued = await self._store.queued_run(key)
+        if queued is None:
+            raise Refused(ErrorCode.NOT_FOUND)
+        refusal: Refused | None = None
+        if not queued.cancelled:
+            try:
+                await self.interrupts.check(queued.thread, given.resume or ())
+                return (await self._begin(key, self._name(queued.agent), given)).run
+            except Refused as refused:
+                if refused.code in LATER:
+                    raise
+                refusal = refused
+        made = await self._creation.create(key, queued.agent, given, resumes=False)
+        if made.lease is not None:
+            self._unended[key] = (made.run, made.lease)
+            if refusal is None:
+                await self._endings.cancelled(made.run, made.lease)
+            else:
+                log.warning("a queued run cannot begin: %s", refusal.message)
+                await self._endings.refused(made.run, made.lease, refusal)
+            del self._unended[key]
+        return await self._store.run(key) or made.run
+
+    async def _stop_in(self, thread: ThreadKey) -> None:
+        """Cancel what is executed in the thread."""
+        for execution in [e for e in self._executions.values() if e.run.thread == thread]:
+            with suppress(LeaseLost):  # another deletion was faster
+                await execution.cancel()
 
     def _execute(
         self, run: Run, lease: Lease, given: RunAgentInput, conversation: Conversation
     ) -> None:
         """Hand the run to its agent."""
+        limits = self._policies[run.agent].limits
         outbox = Outbox(self._store, self._bus, lease, now=self._now, window=self._window)
         execution = Execution(
             run,
             lease,
             self._agents[run.agent],
             given,
-            runs=self._store,
+            node=Node(self._store, self.conversations, limits, self._watchers),
             ingest=Ingest(conversation),
             outbox=outbox,
-            limits=self._limits,
         )
         self._executions[run.key] = execution
         execution.task.add_done_callback(lambda _: self._forget(execution))
@@ -191,48 +278,42 @@ class Runner:
     async def cancel(self, key: RunKey) -> Position:
         """End the run; return the position after which only its terminal event comes.
 
-        A run that has ended answers with where it ended. Raises Refused (not_found).
+        A run that has ended answers with where it ended. One that waits for its thread will end
+        when its turn comes: RUN_STARTED and its end are all that comes of it. Raises Refused
+        (not_found).
         """
-        starting = [task for task, started in self._starting.items() if started == key]
-        if starting:
-            await asyncio.wait(starting)
-        execution = self._executions.get(key)
-        if execution is not None:
-            with suppress(LeaseLost):  # ended by another holder, or deleted with its thread
-                return await execution.cancel()
-        run = await self._store.run(key)
-        if run is None:
-            raise Refused(ErrorCode.NOT_FOUND)
-        if run.ended is None:
-            raise Refused(ErrorCode.STORE_FAILED, "the run is being ended; try again")
-        return run.ended
-
-    async def decide(self, thread: ThreadKey, answer: Answer, by: UserId) -> Decided:
-        """Decide an interrupt once; when its run has no other open, start the run that goes on.
-
-        Raises Refused (not_found).
-        """
-        told = msgspec.structs.replace(
-            answer, payload=run_input.payload(msgspec.json.decode(answer.payload))
-        )
-        decision = await self._store.decide(thread, told, by)
-        if decision is None:
-            raise Refused(ErrorCode.NOT_FOUND)
-        if decision.won:
-            log.info("decided", extra={"interrupt": answer.interrupt, "status": answer.status})
-        run = decision.interrupt.resumed_by
-        if run is None and decision.won:
-            run = await self._resume(decision.interrupt)
-        return Decided(decision, run)
+        while True:
+            starting = [task for task, started in self._starting.items() if started == key]
+            if starting:
+                await asyncio.wait(starting)
+            execution = self._executions.get(key)
+            if execution is not None:
+                with suppress(LeaseLost):  # ended by another holder, or deleted with its thread
+                    return await execution.cancel()
+            run = await self._store.run(key)
+            if run is not None:
+                if run.ended is None:
+                    raise Refused(ErrorCode.STORE_FAILED, "the run is being ended; try again")
+                return run.ended
+            queued = await self._store.queued_run(key)
+            if queued is None or not await self._store.cancel_queued(key):
+                if await self._store.run(key) is None:
+                    raise Refused(ErrorCode.NOT_FOUND)
+            elif key not in self._starting.values():
+                thread = await self._store.thread(queued.thread)
+                if thread is None:
+                    raise Refused(ErrorCode.NOT_FOUND)
+                self.waiting.serve(queued.thread)
+                return thread.head
 
     async def delete_thread(self, thread: ThreadKey) -> bool:
         """Cancel what runs in the thread, then delete it really; False if there was none."""
-        for execution in [e for e in self._executions.values() if e.run.thread == thread]:
-            with suppress(LeaseLost):  # another deletion was faster
-                await execution.cancel()
+        self.waiting.hold(thread)  # what waits shall not begin when what is active has ended
+        await self._stop_in(thread)
         deleted = await self._store.delete_thread(thread)
         if deleted:
             self._bus.publish(thread, ())
+            await self.waiting.forget(thread)
         return deleted
 
     def _forget(self, execution: Execution) -> None:
@@ -241,6 +322,7 @@ class Runner:
             del self._executions[execution.run.key]
         if execution.unwritten:
             self._unended[execution.run.key] = (execution.run, execution.lease)
+        self.waiting.serve_all()
 
     def _name(self, agent: str | None) -> str:
         name = agent if agent is not None else next(iter(self._agents))
@@ -260,6 +342,7 @@ class Runner:
                 await self._guard(self._end_failed(run, lease))
             await self._guard(self._end_orphans())
             await self._guard(self._deliver_decisions())
+            await self._guard(self.waiting.look())
             await asyncio.sleep(self._lease_ms / 3_000)
 
     async def _renew(self) -> None:
@@ -294,55 +377,21 @@ class Runner:
     async def _end_orphan(self, run: Run) -> None:
         now = self._now()
         lease = await self._store.adopt(run.key, self._holder, now + self._lease_ms, now)
-        if lease is None:
-            return
-        body = Body(
-            type=EventType.RUN_ERROR,
-            message="The server stopped while this run was in progress.",
-            code="interrupted",
-        )
-        events = [*await self._closers(run), event_from_body(body)]
-        outbox = Outbox(self._store, self._bus, lease, now=self._now, window=0)
-        try:
-            await outbox.finish(events, End(RunStatus.INTERRUPTED))
-        except LeaseLost:
-            return
-        log.warning("run interrupted", extra={"correlation": run.correlation})
+        if lease is not None:
+            await self._endings.interrupted(run, lease)
+            self.waiting.serve(run.thread)
 
     async def _end_failed(self, run: Run, lease: Lease) -> None:
         """Write the end of a run of ours that could not be written when it was due."""
-        text = f"The run failed. The server's log tells more under {run.correlation}."
-        body = Body(type=EventType.RUN_ERROR, message=text, code="store_failed")
-        events = [*await self._closers(run), event_from_body(body)]
-        outbox = Outbox(self._store, self._bus, lease, now=self._now, window=0)
-        with suppress(LeaseLost):  # ended by another holder, or deleted with its thread
-            await outbox.finish(events, End(RunStatus.FAILED))
+        await self._endings.failed(run, lease)
         self._unended.pop(run.key, None)
-
-    async def _closers(self, run: Run) -> list[Event]:
-        """Return what closes what the run left open; nothing if its log cannot be understood."""
-        try:
-            conversation, _ = await self.conversations.fold(run.thread)
-        except EventError:
-            log.exception("the log has an illegal event")
-            return []
-        return conversation.constructs.closers()
+        self.waiting.serve(run.thread)
 
     async def _deliver_decisions(self) -> None:
         """Start the runs for answers that were decided just before a crash."""
         for interrupt in await self._store.undelivered():
-            with jsonlog.bind(run=interrupt.run, thread=interrupt.thread.id):
-                await self._guard(self._resume(interrupt))
+            await self._guard(self.interrupts.deliver(interrupt))
 
-    async def _resume(self, interrupt: Interrupt) -> RunId | None:
-        """Start the run that takes up the answers to an ended run's questions, once all are in."""
-        questions = await self._store.interrupts(interrupt.thread, interrupt.run)
-        if not questions or any(question.decided_by is None for question in questions):
-            return None  # deleted with its thread, or still open
-        given = run_input.resuming_input(questions)
-        try:
-            accepted = await self.start(interrupt.thread.owner, given, agent=interrupt.agent)
-        except Refused as refusal:
-            log.warning("a decision waits: %s", refusal.message, extra={"interrupt": interrupt.id})
-            return None
+    async def _resume(self, interrupt: Interrupt, given: RunAgentInput) -> RunId:
+        accepted = await self.start(interrupt.thread.owner, given, agent=interrupt.agent)
         return accepted.run.key.id

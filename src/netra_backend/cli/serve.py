@@ -31,7 +31,8 @@ def serve(
     agents: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Agents as [NAME=]module:attribute, openai:MODEL or docs. The first is default."
+            help="Agents as [NAME=]module:attribute, openai:MODEL, https://HOST/PATH or docs. "
+            "The first is default."
         ),
     ] = None,
     agent: Annotated[

@@ -76,13 +76,17 @@ class CancelCommand(Command, frozen=True, tag="cancel"):
 
 
 class DecideCommand(Command, frozen=True, tag="decide"):
-    """Answer an interrupt. `status` is AG-UI's ``resolved`` or ``cancelled``."""
+    """Answer an interrupt. `status` is AG-UI's ``resolved`` or ``cancelled``.
+
+    `digest` is that of the tool call which the answer is for, from the interrupt's metadata.
+    """
 
     request: str
     thread: str
     interrupt: str
     payload: Raw = Raw(b"null")
     status: str = "resolved"
+    digest: str | None = None
 
 
 class AuthCommand(Command, frozen=True, tag="auth"):
@@ -149,12 +153,16 @@ class Ready(ServerFrame, frozen=True, tag="ready", kw_only=True):
 
 
 class Accepted(ServerFrame, frozen=True, tag="accepted", kw_only=True):
-    """The run exists; `id` is the position of its RUN_STARTED event."""
+    """The run was accepted; `id` is the position of its RUN_STARTED event.
+
+    With `queued` instead of `id` it waits until its thread is free, and begins then.
+    """
 
     request: str
     thread: str
     run: str
-    id: str
+    id: str | None = None
+    queued: bool = False
 
 
 class Followed(ServerFrame, frozen=True, tag="followed", kw_only=True):

@@ -69,6 +69,20 @@ class NewRun(Struct, frozen=True):
     answers: Sequence[Answer] = ()
 
 
+class QueuedRun(Struct, frozen=True):
+    """A run that was accepted and waits until its thread is free: nothing of it is in the log.
+
+    `input` is the client's ``RunAgentInput`` as JSON. `cancelled` says that it shall only end.
+    """
+
+    key: RunKey
+    thread: ThreadKey
+    agent: str
+    input: bytes
+    at: int
+    cancelled: bool = False
+
+
 class Created(Struct, frozen=True):
     """The outcome of `Runs.create_run`: the run, and its lease only if this call created it."""
 
@@ -175,7 +189,8 @@ class Runs(Protocol):
 
         Idempotent by `new.key`: if the run exists in the same thread, it is returned without a
         lease and nothing is written. `new.answers` are the interrupts this run takes up: each is
-        decided by the owner of the run if it was open, and marked as resumed by this run.
+        decided by the owner of the run if it was open, and marked as resumed by this run. A queued
+        run with this key is one no more.
 
         Raises Refused: ``not_found`` (no such thread, or no such interrupt in it),
         ``run_conflict`` (the key is used in another thread), ``thread_busy`` (a run in the thread
@@ -216,6 +231,13 @@ class Runs(Protocol):
         """Return the interrupts that `run` left, in the order it left them."""
         ...
 
+    def asked(self, thread: ThreadKey, limit: int) -> Awaitable[Sequence[Interrupt]]:
+        """Return the newest interrupts of the thread, at most `limit`, in the order of asking.
+
+        A negative `limit` is a ValueError.
+        """
+        ...
+
     def decide(self, thread: ThreadKey, answer: Answer, by: UserId) -> Awaitable[Decision | None]:
         """Decide the interrupt if nobody has: one compare-and-set.
 
@@ -242,8 +264,36 @@ class Tickets(Protocol):
         ...
 
 
-class Store(Log, Threads, Runs, Tickets, Protocol):
-    """A log, its threads, its runs and what tickets are spent in one place."""
+class Queue(Protocol):
+    """Runs that wait for their thread, as durable as the log, in the order they were accepted.
+
+    They are deleted with their thread.
+    """
+
+    def enqueue(self, new: QueuedRun, limit: int) -> Awaitable[QueuedRun]:
+        """Keep the run behind those that wait in its thread; return it.
+
+        Idempotent by its key: one that waits already is returned as it is. Raises Refused:
+        ``not_found`` (no such thread), ``too_many`` (`limit` runs wait in the thread),
+        ``run_conflict`` (the key waits in another thread).
+        """
+        ...
+
+    def queued_run(self, key: RunKey) -> Awaitable[QueuedRun | None]:
+        """Return the run if it waits, or None."""
+        ...
+
+    def queued(self, thread: ThreadKey | None = None) -> Awaitable[Sequence[QueuedRun]]:
+        """Return what waits in the thread, or in all threads, the oldest first."""
+        ...
+
+    def cancel_queued(self, key: RunKey) -> Awaitable[bool]:
+        """Note that the run shall only end; False if it does not wait (any more)."""
+        ...
+
+
+class Store(Log, Threads, Runs, Queue, Tickets, Protocol):
+    """A log, its threads, its runs, those that wait and what tickets are spent in one place."""
 
     def open(self) -> Awaitable[None]:
         """Make the store usable. Raises StoreInUse, or StoreFailed naming the file."""

@@ -114,6 +114,7 @@ class Decide(Struct, frozen=True):
     interrupt: str
     status: str
     payload: Raw
+    digest: str | None = None
 
 
 class Refresh(Struct, frozen=True):
@@ -269,12 +270,23 @@ def unreadable(error: FrameError, request: str | None) -> ErrorFrame:
     )
 
 
-def _decide(command: DecideCommand) -> Effect:
-    if command.status not in ("resolved", "cancelled"):
+def parse_decision(status: str) -> str:
+    """Return `status` if an interrupt can be decided so. Raises FrameError (``bad_input``)."""
+    if status not in ("resolved", "cancelled"):
         raise FrameError(
             'status must be "resolved" or "cancelled"',
             code=ErrorCode.BAD_INPUT,
             where="$.status",
         )
-    thread = ThreadId(parse_id("thread", command.thread))
-    return Decide(command.request, thread, command.interrupt, command.status, command.payload)
+    return status
+
+
+def _decide(command: DecideCommand) -> Effect:
+    return Decide(
+        command.request,
+        thread=ThreadId(parse_id("thread", command.thread)),
+        interrupt=command.interrupt,
+        status=parse_decision(command.status),
+        payload=command.payload,
+        digest=command.digest,
+    )

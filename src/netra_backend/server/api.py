@@ -24,6 +24,7 @@ from netra_backend.server.views import (
     ThreadPage,
     ThreadView,
     event_view,
+    queued_view,
     run_view,
     thread_view,
 )
@@ -188,10 +189,14 @@ class Api:
         return answer(EventPage([event_view(entry) for entry in page], following))
 
     async def read_run(self, request: Request, user: User) -> Response:
-        run = await self._house.store.run(_run_key(request, user))
-        if run is None:
+        key = _run_key(request, user)
+        queued = await self._house.store.queued_run(key)
+        run = await self._house.store.run(key)
+        if run is not None:
+            return answer(run_view(run))
+        if queued is None:
             raise Refused(ErrorCode.NOT_FOUND)
-        return answer(run_view(run))
+        return answer(queued_view(queued))
 
     async def cancel_run(self, request: Request, user: User) -> Response:
         key = _run_key(request, user)

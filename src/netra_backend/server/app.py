@@ -9,7 +9,7 @@ import asyncio
 import functools
 import logging
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Any
@@ -25,12 +25,13 @@ from starlette.types import Receive, Scope, Send
 
 from netra_backend import jsonlog
 from netra_backend.agents.base import Agent
-from netra_backend.agents.execution import Limits
 from netra_backend.agents.loading import adapt, load_agent
+from netra_backend.agents.policy import policies
 from netra_backend.agents.runner import Runner
 from netra_backend.config import Settings, load_settings
 from netra_backend.core.ports import Bus, Store
 from netra_backend.errors import ConfigError, ErrorCode, NetraError, Refused
+from netra_backend.server import metrics
 from netra_backend.server.api import Api
 from netra_backend.server.auth import Hook, authenticator, kept_key
 from netra_backend.server.connection import House
@@ -38,6 +39,7 @@ from netra_backend.server.endpoints import Endpoint, openapi
 from netra_backend.server.errors import answer_error, answer_missing, error_response
 from netra_backend.server.health import Health
 from netra_backend.server.hub import Hub
+from netra_backend.server.interrupts import InterruptsApi
 from netra_backend.server.origin import check_host, check_origin
 from netra_backend.server.pool import Pool
 from netra_backend.server.site import HEADERS, Site
@@ -158,6 +160,7 @@ def create_app(
     store: Store | None = None,
     bus: Bus | None = None,
     authenticate: Hook | None = None,
+    callbacks: Sequence[object] = (),
 ) -> NetraApp:
     """Return the server as an ASGI application.
 
@@ -165,20 +168,24 @@ def create_app(
     AsyncIterator[BaseEvent]``, or a framework's agent object whose extra is installed; the first
     is the default, and without any the docs agent answers. `settings` default to ``netra.toml``
     and ``NETRA_*``, `store` to SQLite in the data directory. `authenticate` tells who sends a
-    request, where the application around knows its users, and replaces the settings' way. Raises
+    request, where the application around knows its users, and replaces the settings' way.
+    `callbacks` are objects with some of the methods that `agents.callbacks` names. Raises
     ConfigError.
     """
     settings = settings if settings is not None else load_settings()
     store = store if store is not None else SqliteStore(settings.data_dir)
     bus = bus if bus is not None else LocalBus()
+    hub = Hub(bus)
+    adapted = _adapted(agents)
     runner = Runner(
         store,
         bus,
-        _adapted(agents),
-        limits=Limits(settings.run_timeout, settings.run_events, settings.grace_seconds),
+        adapted,
+        policies=policies(settings, adapted),
         lease_ms=int(settings.lease_seconds * 1000),
         window=settings.coalesce_ms / 1000,
         now=_now,
+        watchers=hub.watchers,
     )
     tickets = TicketAuth(
         authenticator(settings, authenticate),
@@ -187,11 +194,15 @@ def create_app(
         _now,
     )
     pool = Pool(limit=settings.connections, per_user=settings.connections_per_user)
-    house = House(settings, tickets, store, runner, Hub(bus), pool)
+    runner.projection.observe(metrics.count)
+    for target in callbacks:
+        runner.projection.subscribe(target)
+    house = House(settings, tickets, store, runner, hub, pool)
     endpoints = (
         *tickets.endpoints(),
         *AguiRoute(house).endpoints(),
         *Api(house).endpoints(),
+        *InterruptsApi(house).endpoints(),
         *Health(house).endpoints(),
     )
     return NetraApp(house, _routes(house, endpoints))

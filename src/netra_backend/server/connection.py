@@ -223,14 +223,15 @@ class Connection:
             )
         parse_id("input.threadId", given.thread_id)
         parse_id("input.runId", given.run_id)
-        accepted = await self._house.runner.start(UserId(self.user), given, agent=effect.agent)
+        accepted = await self._house.runner.submit(self.user, given, agent=effect.agent)
         run = accepted.run
         self._send(
             Accepted(
                 request=effect.request,
-                thread=run.thread.id,
-                run=run.key.id,
-                id=str(run.started),
+                thread=given.thread_id,
+                run=given.run_id,
+                id=None if run is None else str(run.started),
+                queued=run is None,
             )
         )
 
@@ -271,7 +272,8 @@ class Connection:
     async def _decide(self, effect: Decide) -> None:
         answer = Answer(effect.interrupt, effect.status, bytes(effect.payload))
         key = ThreadKey(self.user, effect.thread)
-        decided = await self._house.runner.decide(key, answer, self.user)
+        interrupts = self._house.runner.interrupts
+        decided = await interrupts.decide(key, answer, self.user, effect.digest)
         interrupt = decided.decision.interrupt
         self._send(
             Decided(

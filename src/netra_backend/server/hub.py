@@ -46,6 +46,11 @@ class Hub:
         """How many followers there are."""
         return sum(len(topic.followers) for topic in self._topics.values())
 
+    def watchers(self, thread: ThreadKey) -> int:
+        """Return how many followers the thread has."""
+        topic = self._topics.get(thread)
+        return 0 if topic is None else len(topic.followers)
+
     def add(self, thread: ThreadKey, follower: Follower) -> None:
         """Deliver to `follower` everything that is published from now on."""
         self._topics.setdefault(thread, _Topic()).followers[follower] = None

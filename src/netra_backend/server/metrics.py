@@ -1,8 +1,13 @@
 """Metrics: what ``GET /metrics`` shows, in Prometheus' text format."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from netra_backend.agents.callbacks import Happening, Kind
 
 REGISTRY = CollectorRegistry()
+
+ENDS = frozenset({"success", "interrupt", "cancelled", "interrupted", "timeout", "agent_failed"})
+"""Ends that are told apart; an agent's own error codes are ``other``, for there may be many."""
 
 CONNECTIONS = Gauge("netra_connections", "Live connections.", registry=REGISTRY)
 FRAMES_IN = Counter("netra_frames_received", "Frames received from clients.", registry=REGISTRY)
@@ -20,3 +25,24 @@ LEAKS = Counter(
     "Frames stopped at the last hop because they were another user's. Must be 0.",
     registry=REGISTRY,
 )
+AGENTS = Counter(
+    "netra_agent_events",
+    "What agents did: started, thinking, tool executing, tool completed, completed.",
+    ["event", "agent"],
+    registry=REGISTRY,
+)
+RUN_SECONDS = Histogram(
+    "netra_run_seconds",
+    "How long runs took, by agent and end.",
+    ["agent", "status"],
+    buckets=(0.1, 0.5, 1, 5, 15, 60, 300, 900),
+    registry=REGISTRY,
+)
+
+
+def count(happening: Happening) -> None:
+    """Count what an agent did."""
+    AGENTS.labels(happening.kind.value, happening.agent).inc()
+    if happening.kind is Kind.AGENT_COMPLETED and happening.seconds is not None:
+        known = happening.status if happening.status in ENDS else "other"
+        RUN_SECONDS.labels(happening.agent, known).observe(happening.seconds)

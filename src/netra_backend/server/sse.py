@@ -69,6 +69,8 @@ class AguiRoute:
                     ErrorCode.THREAD_BUSY,
                     ErrorCode.RUN_CONFLICT,
                     ErrorCode.ALREADY_DECIDED,
+                    ErrorCode.EXPIRED,
+                    ErrorCode.CHANGED,
                     ErrorCode.TOO_BIG,
                     ErrorCode.TOO_MANY,
                     ErrorCode.OVERLOADED,

@@ -1,22 +1,27 @@
 """Views: what the HTTP API answers, as frozen structs. OpenAPI is generated from them."""
 
+from typing import Any
+
 from msgspec import Raw, Struct
 
 from netra_backend.core.events import Entry
-from netra_backend.core.ports import Thread
+from netra_backend.core.ports import Interrupt, QueuedRun, Thread
 from netra_backend.core.run import Run
 
 
 class RunView(Struct, frozen=True):
-    """A run: its status is one of ``RunStatus``; `started` and `ended` are positions."""
+    """A run: its status is one of ``RunStatus``; `started` and `ended` are positions.
+
+    Or ``queued``: it waits until its thread is free, and has neither a position nor a correlation.
+    """
 
     id: str
     thread: str
     agent: str
     status: str
-    started: str
+    started: str | None
     ended: str | None
-    correlation: str
+    correlation: str | None
 
 
 class LastRun(Struct, frozen=True):
@@ -84,6 +89,52 @@ class ThreadChange(Struct, frozen=True, forbid_unknown_fields=True):
     title: str
 
 
+class InterruptView(Struct, frozen=True):
+    """A question of a run: `question` is the AG-UI interrupt.
+
+    `status` is ``open`` or ``expired``; or ``resolved`` or ``cancelled``, and then `by` and
+    `payload` say who decided and what, and `resumed_by` is the run that goes on with it.
+    """
+
+    id: str
+    run: str
+    agent: str
+    status: str
+    question: Raw
+    by: str | None
+    payload: Raw
+    resumed_by: str | None
+
+
+class InterruptList(Struct, frozen=True):
+    """Interrupts in the order in which they were asked."""
+
+    interrupts: list[InterruptView]
+
+
+class NewAnswer(Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of ``POST /threads/{thread}/interrupts``; as the command ``decide``."""
+
+    interrupt: str
+    payload: Any = None
+    status: str = "resolved"
+    digest: str | None = None
+
+
+class DecidedView(Struct, frozen=True):
+    """The decision, whoever made it; `won` says whether it was this answer.
+
+    `run` goes on with the answers, once the last open question of its run is decided.
+    """
+
+    interrupt: str
+    by: str
+    won: bool
+    status: str
+    payload: Raw
+    run: str | None
+
+
 class CancelledView(Struct, frozen=True):
     """A run is ending; after the position `id` only its terminal event comes."""
 
@@ -117,6 +168,33 @@ def run_view(run: Run) -> RunView:
         started=str(run.started),
         ended=None if run.ended is None else str(run.ended),
         correlation=run.correlation,
+    )
+
+
+def queued_view(queued: QueuedRun) -> RunView:
+    """Return what clients see of a run that waits."""
+    return RunView(
+        id=queued.key.id,
+        thread=queued.thread.id,
+        agent=queued.agent,
+        status="queued",
+        started=None,
+        ended=None,
+        correlation=None,
+    )
+
+
+def interrupt_view(interrupt: Interrupt, *, expired: bool) -> InterruptView:
+    """Return what clients see of `interrupt`."""
+    return InterruptView(
+        id=interrupt.id,
+        run=interrupt.run,
+        agent=interrupt.agent,
+        status=interrupt.status or ("expired" if expired else "open"),
+        question=Raw(interrupt.question),
+        by=interrupt.decided_by,
+        payload=Raw(interrupt.answer or b"null"),
+        resumed_by=interrupt.resumed_by,
     )
 
 

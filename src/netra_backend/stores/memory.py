@@ -16,6 +16,7 @@ from netra_backend.core.ports import (
     End,
     Interrupt,
     NewRun,
+    QueuedRun,
     Thread,
 )
 from netra_backend.core.positions import Position
@@ -60,6 +61,7 @@ class MemoryStore:
         self._runs: dict[RunKey, Run] = {}
         self._leases: dict[RunKey, Lease] = {}
         self._spent: dict[str, int] = {}
+        self._queue: dict[RunKey, QueuedRun] = {}
         self._fence = 0
         # Another process had other epochs: what it forgot must not look like this one's history.
         self._epoch = time.time_ns() // 1_000_000
@@ -147,6 +149,7 @@ class MemoryStore:
         for run in thread.runs:
             del self._runs[run]
             self._leases.pop(run, None)
+        self._queue = {k: run for k, run in self._queue.items() if run.thread != key}
         return True
 
     async def create_run(self, new: NewRun, events: Sequence[Event]) -> Created:
@@ -167,6 +170,7 @@ class MemoryStore:
         started = Position(thread.epoch, thread.head().offset + 1)
         run = Run(new.key, new.thread, new.agent, RunStatus.RUNNING, new.correlation, started)
         self._runs[new.key] = run
+        self._queue.pop(new.key, None)
         thread.runs.append(new.key)
         thread.updated_at = new.at
         thread.add(events, new.key.id, new.at)
@@ -231,6 +235,14 @@ class MemoryStore:
         left = found.interrupts.values() if found is not None else ()
         return [interrupt for interrupt in left if interrupt.run == run]
 
+    async def asked(self, thread: ThreadKey, limit: int) -> list[Interrupt]:
+        """Return the newest interrupts of the thread."""
+        if limit < 0:
+            raise ValueError("`limit` is not negative")
+        found = self._threads.get(thread)
+        left = list(found.interrupts.values()) if found is not None else []
+        return left[max(0, len(left) - limit) :]
+
     async def decide(self, thread: ThreadKey, answer: Answer, by: UserId) -> Decision | None:
         """Decide the interrupt if nobody has."""
         found = self._threads.get(thread)
@@ -250,6 +262,35 @@ class MemoryStore:
             for interrupt in thread.interrupts.values()
             if interrupt.decided_by is not None and interrupt.resumed_by is None
         ]
+
+    async def enqueue(self, new: QueuedRun, limit: int) -> QueuedRun:
+        """Keep the run behind the others of its thread."""
+        known = self._queue.get(new.key)
+        if known is not None:
+            if known.thread != new.thread:
+                raise Refused(ErrorCode.RUN_CONFLICT)
+            return known
+        if new.thread not in self._threads:
+            raise Refused(ErrorCode.NOT_FOUND)
+        if len(await self.queued(new.thread)) >= limit:
+            raise Refused(ErrorCode.TOO_MANY, f"{limit} runs wait in the thread already")
+        self._queue[new.key] = new
+        return new
+
+    async def queued_run(self, key: RunKey) -> QueuedRun | None:
+        """Return the run if it waits, or None."""
+        return self._queue.get(key)
+
+    async def queued(self, thread: ThreadKey | None = None) -> list[QueuedRun]:
+        """Return what waits; a dict keeps the order."""
+        return [run for run in self._queue.values() if thread in (None, run.thread)]
+
+    async def cancel_queued(self, key: RunKey) -> bool:
+        """Note that the run shall only end."""
+        if key not in self._queue:
+            return False
+        self._queue[key] = replace(self._queue[key], cancelled=True)
+        return True
 
 
 def _resumed(thread: _Thread, new: NewRun) -> dict[str, Interrupt]:

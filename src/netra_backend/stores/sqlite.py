@@ -12,12 +12,22 @@ from pathlib import Path
 
 from netra_backend.core.events import Entry, Event
 from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, UserId
-from netra_backend.core.ports import Answer, Created, Decision, End, Interrupt, NewRun, Thread
+from netra_backend.core.ports import (
+    Answer,
+    Created,
+    Decision,
+    End,
+    Interrupt,
+    NewRun,
+    QueuedRun,
+    Thread,
+)
 from netra_backend.core.positions import Position
 from netra_backend.core.run import Lease, Run
 from netra_backend.stores import sqlite_queries as queries
 from netra_backend.stores.sqlite_files import DATABASE, naming, open_writer, owned_directory
 from netra_backend.stores.sqlite_ledger import Ledger
+from netra_backend.stores.sqlite_queue import find_queued, list_queued
 from netra_backend.stores.sqlite_readers import SqliteReaders
 from netra_backend.stores.sqlite_schema import migrate
 from netra_backend.stores.sqlite_writer import SqliteWriter, WriterCounts
@@ -170,6 +180,12 @@ class SqliteStore:
         """Return the interrupts that `run` left."""
         return await self._readers.run(lambda db: queries.list_interrupts(db, thread, run))
 
+    async def asked(self, thread: ThreadKey, limit: int) -> Sequence[Interrupt]:
+        """Return the newest interrupts of the thread."""
+        if limit < 0:
+            raise ValueError("`limit` is not negative")
+        return await self._readers.run(lambda db: queries.list_asked(db, thread, limit))
+
     async def decide(self, thread: ThreadKey, answer: Answer, by: UserId) -> Decision | None:
         """Decide the interrupt if nobody has; see `Runs.decide`."""
         return await self._writer.submit(lambda ledger: ledger.decide(thread, answer, by))
@@ -177,3 +193,21 @@ class SqliteStore:
     async def undelivered(self) -> Sequence[Interrupt]:
         """Return decided interrupts that no run has taken up."""
         return await self._readers.run(queries.list_undelivered)
+
+    # --- queue --------------------------------------------------------------------------------
+
+    async def enqueue(self, new: QueuedRun, limit: int) -> QueuedRun:
+        """Keep the run until its thread is free; see `Queue.enqueue`."""
+        return await self._writer.submit(lambda ledger: ledger.enqueue(new, limit))
+
+    async def queued_run(self, key: RunKey) -> QueuedRun | None:
+        """Return the run if it waits, or None."""
+        return await self._readers.run(lambda db: find_queued(db, key))
+
+    async def queued(self, thread: ThreadKey | None = None) -> Sequence[QueuedRun]:
+        """Return what waits in the thread, or in all threads, the oldest first."""
+        return await self._readers.run(lambda db: list_queued(db, thread))
+
+    async def cancel_queued(self, key: RunKey) -> bool:
+        """Note that the run shall only end; see `Queue.cancel_queued`."""
+        return await self._writer.submit(lambda ledger: ledger.cancel_queued(key))

@@ -47,6 +47,7 @@ def erase_thread(connection: sqlite3.Connection, thread: int) -> None:
     execute("DELETE FROM entries WHERE id BETWEEN ? AND ?", (first, last))
     execute("INSERT INTO entries SELECT * FROM moved")
     execute("DELETE FROM moved")
+    execute("DELETE FROM queued_runs WHERE thread = ?", (thread,))
     execute("DELETE FROM interrupts WHERE thread = ?", (thread,))
     execute("DELETE FROM runs WHERE thread = ?", (thread,))
     execute("DELETE FROM threads WHERE id = ?", (thread,))

@@ -11,13 +11,23 @@ from typing import Any
 
 from netra_backend.core.events import Event
 from netra_backend.core.ids import RunKey, ThreadKey, UserId
-from netra_backend.core.ports import Answer, Created, Decision, End, Interrupt, NewRun, Thread
+from netra_backend.core.ports import (
+    Answer,
+    Created,
+    Decision,
+    End,
+    Interrupt,
+    NewRun,
+    QueuedRun,
+    Thread,
+)
 from netra_backend.core.positions import Position
 from netra_backend.core.run import IllegalMove, Lease, Run, RunStatus, move
 from netra_backend.errors import ErrorCode, LeaseLost, NetraError, Refused
 from netra_backend.stores.decisions import decided, taken_up
 from netra_backend.stores.sqlite_erasure import erase_thread, prepare_erasure
 from netra_backend.stores.sqlite_queries import HEAD, find_interrupt, find_run, find_thread
+from netra_backend.stores.sqlite_queue import cancel_queued, dequeue, enqueue
 from netra_backend.stores.sqlite_schema import NOW
 from netra_backend.stores.sqlite_tail import Tail
 
@@ -267,6 +277,7 @@ class Ledger:
                     head + 1, new.holder, fence, new.expires_at,
                 ),
             )  # fmt: skip
+            dequeue(self._connection, new.key)
             self._touch(thread, new.at)
             held = _Held(int(cursor.lastrowid or 0), thread, epoch, fence, head)
             self._held[new.key] = held
@@ -326,6 +337,16 @@ class Ledger:
                 "INSERT OR IGNORE INTO spent_tickets VALUES (?, ?)", (ticket, expires_at)
             )
         return spent.rowcount == 1
+
+    def enqueue(self, new: QueuedRun, limit: int) -> QueuedRun:
+        """Keep the run until its thread is free; see `Queue.enqueue`."""
+        with self._operation():
+            return enqueue(self._connection, new, limit)
+
+    def cancel_queued(self, key: RunKey) -> bool:
+        """Note that the run shall only end; see `Queue.cancel_queued`."""
+        with self._operation():
+            return cancel_queued(self._connection, key)
 
     def renew(self, leases: Sequence[Lease], expires_at: int) -> frozenset[RunKey]:
         """Extend the leases that are held; see `Runs.renew`."""

@@ -171,6 +171,17 @@ def list_interrupts(
     return [_interrupt(row) for row in rows.fetchall()]
 
 
+def list_asked(
+    connection: sqlite3.Connection, thread: ThreadKey, limit: int
+) -> Sequence[Interrupt]:
+    """Return the newest interrupts of the thread, in the order of asking."""
+    rows = connection.execute(
+        f"{_INTERRUPT} WHERE t.owner = ? AND t.name = ? ORDER BY i.id DESC LIMIT ?",
+        (*thread, limit),
+    )
+    return [_interrupt(row) for row in reversed(rows.fetchall())]
+
+
 def list_undelivered(connection: sqlite3.Connection) -> Sequence[Interrupt]:
     """Return the decided interrupts that no run has taken up."""
     rows = connection.execute(

@@ -98,6 +98,20 @@ MIGRATIONS = (
     ) WITHOUT ROWID;
     CREATE INDEX expired_tickets ON spent_tickets (expires_at);
     """,
+    """
+    CREATE TABLE queued_runs (
+        id INTEGER PRIMARY KEY,
+        owner TEXT NOT NULL,
+        name TEXT NOT NULL,
+        thread INTEGER NOT NULL REFERENCES threads (id),
+        agent TEXT NOT NULL,
+        input BLOB NOT NULL,
+        at INTEGER NOT NULL,
+        cancelled INTEGER NOT NULL DEFAULT 0,
+        UNIQUE (owner, name)
+    );
+    CREATE INDEX queue_of_thread ON queued_runs (thread);
+    """,
 )
 
 

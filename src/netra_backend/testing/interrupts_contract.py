@@ -12,6 +12,7 @@ from netra_backend.testing.scenario import (
     ask,
     event,
     expect,
+    expect_error,
     expect_refusal,
     new_run,
     question,
@@ -101,6 +102,22 @@ class InterruptsContract(Contract):
         await store.append([event("end")], writer=created.lease, at=9, end=end)
         await refused(ErrorCode.ALREADY_DECIDED, "e", decided)
         await refused(ErrorCode.ALREADY_DECIDED, "f", two, decided)
+
+    @scenario
+    async def test_what_was_asked_in_a_thread(self, store: Store) -> None:
+        """The newest interrupts of the thread in the order of asking, decided or not."""
+        first = await ask(store, "q1", "q2")
+        thread = first.thread
+        await store.decide(thread, Answer("q1", "resolved", b"1"), UserId("someone"))
+        second = await start(store, thread, "asks-more")
+        end = End(RunStatus.AWAITING, [question(second, "q3")])
+        await store.append([event("end")], writer=second, at=9, end=end)
+        expect([asked.id for asked in await store.asked(thread, 9)], ["q1", "q2", "q3"])
+        expect([asked.id for asked in await store.asked(thread, 2)], ["q2", "q3"])
+        expect(list(await store.asked(thread, 0)), [])
+        foreign = ThreadKey(a_thread().owner, thread.id)
+        expect(list(await store.asked(foreign, 9)), [])
+        await expect_error(ValueError, lambda: store.asked(thread, -1))
 
     @scenario
     async def test_a_question_can_be_asked_anew(self, store: Store) -> None:

@@ -23,6 +23,7 @@ from netra_backend.core.positions import Position
 from netra_backend.core.run import IllegalMove, Lease, RunStatus
 from netra_backend.errors import LeaseLost, Refused
 from netra_backend.testing.interrupts_contract import InterruptsContract
+from netra_backend.testing.queue_contract import QueueContract
 from netra_backend.testing.runs_contract import RunsContract
 from netra_backend.testing.scenario import (
     FAR,
@@ -41,7 +42,9 @@ from netra_backend.testing.threads_contract import ThreadsContract
 from netra_backend.testing.tickets_contract import TicketsContract
 
 
-class LogContract(ThreadsContract, RunsContract, InterruptsContract, TicketsContract):
+class LogContract(
+    ThreadsContract, RunsContract, InterruptsContract, QueueContract, TicketsContract
+):
     """Subclass it, say in `make_store` which store, and let pytest find the subclass."""
 
     @scenario

@@ -1,0 +1,267 @@
+"""Callbacks: the five things that every user interface wants to know of an agent.
+
+They are a projection of the log, never events of their own on the wire:
+
+======================  ===============================================================
+`on_agent_started`      RUN_STARTED
+`on_agent_thinking`     REASONING_START; in a run without reasoning, STEP_STARTED
+`on_tool_executing`     TOOL_CALL_END: the call is complete
+`on_tool_completed`     TOOL_CALL_RESULT
+`on_agent_completed`    RUN_FINISHED or RUN_ERROR
+======================  ===============================================================
+
+Each is made when its event is in the log, for the runs of this process. A subscriber is any object
+that has some of these methods, plain or async, with one argument. It has a thread and a bounded
+queue of its own: one that raises is logged, one that hangs misses what its queue cannot hold.
+"""
+
+import asyncio
+import inspect
+import logging
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+
+from ag_ui.core import EventType
+from msgspec import Struct
+
+from netra_backend import jsonlog
+from netra_backend.core.events import TERMINAL, Body, Entry, body_of
+from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, UserId
+from netra_backend.core.ports import Bus, Listener
+from netra_backend.core.run import Run
+
+log = logging.getLogger(__name__)
+
+QUEUED = 1_000
+"""Happenings that wait for a subscriber; more are left out."""
+
+PATIENCE = 10.0
+"""Seconds an async callback may take."""
+
+
+class Kind(StrEnum):
+    """What happened; the method is ``on_`` and this."""
+
+    AGENT_STARTED = "agent_started"
+    AGENT_THINKING = "agent_thinking"
+    TOOL_EXECUTING = "tool_executing"
+    TOOL_COMPLETED = "tool_completed"
+    AGENT_COMPLETED = "agent_completed"
+
+
+class Happening(Struct, frozen=True):
+    """What a callback gets. `at` is in milliseconds since 1970.
+
+    `seconds` is how long the tool or the run took, `tool` and `call` are the tool's name and the
+    call's id, `status` is how the run ended: the type of its outcome, or the code of its error,
+    `correlation` what the run's lines in the log carry.
+    """
+
+    kind: Kind
+    user: UserId
+    thread: ThreadId
+    run: RunId
+    agent: str
+    at: int
+    seconds: float | None = None
+    tool: str | None = None
+    call: str | None = None
+    status: str | None = None
+    correlation: str | None = None
+
+
+class _Seen:
+    """What one run has done so far."""
+
+    def __init__(self, run: Run) -> None:
+        self.agent = run.agent
+        self.correlation = run.correlation
+        self.began = 0
+        self.reasons = False
+        self.tools: dict[str, str] = {}
+        self.executing: dict[str, int] = {}
+
+
+_TOLD = TERMINAL | {
+    EventType.RUN_STARTED,
+    EventType.REASONING_START,
+    EventType.STEP_STARTED,
+    EventType.TOOL_CALL_START,
+    EventType.TOOL_CALL_END,
+    EventType.TOOL_CALL_RESULT,
+}
+
+
+class Projection:
+    """Makes happenings of entries. `observe` is for this package, `subscribe` for everybody."""
+
+    def __init__(self) -> None:
+        self._runs: dict[RunKey, _Seen] = {}
+        self._observers: list[Callable[[Happening], None]] = [_logged]
+        self._subscribers: list[Subscriber] = []
+
+    def observe(self, observer: Callable[[Happening], None]) -> None:
+        """Call `observer` at once with each happening; it must neither raise nor wait."""
+        self._observers.append(observer)
+
+    def subscribe(self, target: object) -> Callable[[], None]:
+        """Call the methods of `target` from now on; return what ends that."""
+        subscriber = Subscriber(target)
+        self._subscribers.append(subscriber)
+
+        def unsubscribe() -> None:
+            if subscriber in self._subscribers:
+                self._subscribers.remove(subscriber)
+                subscriber.close()
+
+        return unsubscribe
+
+    def close(self) -> None:
+        """Tell nobody any more, once they have what waits for them. Idempotent."""
+        subscribers, self._subscribers = self._subscribers, []
+        for subscriber in subscribers:
+            subscriber.close()
+
+    def begin(self, run: Run) -> None:
+        """Learn which agent executes the run, before its entries come."""
+        self._runs.setdefault(run.key, _Seen(run))
+
+    def see(self, thread: ThreadKey, entries: Sequence[Entry]) -> None:
+        """Take what was appended to the thread."""
+        for entry in entries:
+            if entry.event.type not in _TOLD:
+                continue
+            key = RunKey(thread.owner, entry.run)
+            seen = self._runs.get(key)
+            if seen is not None:
+                self._take(thread, entry, seen, body_of(entry.event))
+                if entry.event.type in TERMINAL:
+                    del self._runs[key]
+
+    def _take(self, thread: ThreadKey, entry: Entry, seen: _Seen, body: Body) -> None:
+        call = body.tool_call_id or ""
+        fields = {"user": thread.owner, "thread": thread.id, "run": entry.run, "at": entry.at}
+        fields["correlation"] = seen.correlation
+
+        def tell(kind: Kind, **more: object) -> None:
+            self._tell(Happening(kind, agent=seen.agent, **fields, **more))  # type: ignore[arg-type]
+
+        match body.type:
+            case EventType.RUN_STARTED:
+                seen.began = entry.at
+                tell(Kind.AGENT_STARTED)
+            case EventType.REASONING_START:
+                seen.reasons = True
+                tell(Kind.AGENT_THINKING)
+            case EventType.STEP_STARTED if not seen.reasons:
+                tell(Kind.AGENT_THINKING)
+            case EventType.TOOL_CALL_START:
+                seen.tools[call] = body.tool_call_name or ""
+            case EventType.TOOL_CALL_END:
+                seen.executing[call] = entry.at
+                tell(Kind.TOOL_EXECUTING, tool=seen.tools.get(call), call=call)
+            case EventType.TOOL_CALL_RESULT:
+                took = _seconds(seen.executing.pop(call, None), entry.at)
+                tool = seen.tools.pop(call, None)
+                tell(Kind.TOOL_COMPLETED, tool=tool, call=call, seconds=took)
+            case EventType.RUN_FINISHED | EventType.RUN_ERROR:
+                took = _seconds(seen.began or None, entry.at)
+                tell(Kind.AGENT_COMPLETED, seconds=took, status=_status(body))
+
+    def _tell(self, happening: Happening) -> None:
+        for observer in self._observers:
+            observer(happening)
+        for subscriber in self._subscribers:
+            subscriber.put(happening)
+
+
+class Subscriber:
+    """A target, the queue of what it has to be told, and the thread that tells it."""
+
+    def __init__(self, target: object) -> None:
+        self._target = target
+        self._queue: queue.Queue[Happening | None] = queue.Queue(QUEUED)
+        self._thread: threading.Thread | None = None
+        self.missed = 0
+        """Happenings that the queue could not hold."""
+
+    def put(self, happening: Happening) -> None:
+        """Take what is to be told; never waits."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._serve, name="callbacks", daemon=True)
+            self._thread.start()
+        try:
+            self._queue.put_nowait(happening)
+        except queue.Full:
+            self.missed += 1
+            if self.missed == 1:
+                log.warning("a subscriber is too slow", extra={"subscriber": self._name})
+
+    def close(self) -> None:
+        """End once all is told; one that hangs is left behind."""
+        try:
+            self._queue.put_nowait(None)
+        except queue.Full:
+            log.warning("a subscriber hangs", extra={"subscriber": self._name})
+
+    @property
+    def _name(self) -> str:
+        return type(self._target).__qualname__
+
+    def _serve(self) -> None:
+        with asyncio.Runner() as runner:
+            while (happening := self._queue.get()) is not None:
+                method = getattr(self._target, f"on_{happening.kind}", None)
+                if method is None:
+                    continue
+                try:
+                    told = method(happening)
+                    if inspect.isawaitable(told):
+                        runner.run(asyncio.wait_for(told, PATIENCE))
+                except Exception:
+                    # The border around one callback: what it raises is its owner's to read.
+                    log.exception("a callback failed", extra={"subscriber": self._name})
+
+
+class ObservedBus:
+    """A bus that shows a projection what this process publishes."""
+
+    def __init__(self, bus: Bus, projection: Projection) -> None:
+        self._bus = bus
+        self._projection = projection
+
+    def publish(self, thread: ThreadKey, entries: Sequence[Entry]) -> None:
+        """Publish, then show; see `Bus.publish`."""
+        self._bus.publish(thread, entries)
+        self._projection.see(thread, entries)
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """See `Bus.subscribe`."""
+        return self._bus.subscribe(listener)
+
+
+def _logged(happening: Happening) -> None:
+    fields = {
+        name: value
+        for name in ("agent", "tool", "call", "status", "seconds")
+        if (value := getattr(happening, name)) is not None
+    }
+    with jsonlog.bind(
+        run=happening.run,
+        thread=happening.thread,
+        user=happening.user,
+        correlation=happening.correlation,
+    ):
+        log.info(happening.kind.replace("_", " "), extra=fields)
+
+
+def _seconds(since: int | None, until: int) -> float | None:
+    return None if since is None else max(0, until - since) / 1000
+
+
+def _status(body: Body) -> str:
+    if body.type is EventType.RUN_ERROR:
+        return body.code or "error"
+    return str((body.outcome or {}).get("type") or "success")

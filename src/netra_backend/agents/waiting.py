@@ -1,0 +1,141 @@
+"""Waiting: runs that were accepted while their thread was busy, and begin when it is free.
+
+They wait in the store, so they outlive the process: whoever opens it next begins them. Each
+begins in its turn and ends like any run; one that was cancelled, or can begin no more, ends at
+once. One that finds its agent at its limit keeps waiting.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from ag_ui.core import RunAgentInput
+
+from netra_backend import jsonlog
+from netra_backend.agents.ingest import wire_json
+from netra_backend.core.ids import RunKey, ThreadId, ThreadKey
+from netra_backend.core.ports import QueuedRun, Store
+from netra_backend.core.run import Run
+from netra_backend.errors import ErrorCode, NetraError, Refused
+
+log = logging.getLogger(__name__)
+
+Begin = Callable[[QueuedRun, RunAgentInput], Awaitable[Run]]
+"""Begins a run that has waited; raises Refused (thread_busy, too_many) if it has to go on."""
+
+LATER = frozenset({ErrorCode.THREAD_BUSY, ErrorCode.TOO_MANY, ErrorCode.DRAINING})
+"""The refusals after which a run goes on waiting."""
+
+
+class Waiting:
+    """The runs that wait, and who waits for them."""
+
+    def __init__(self, store: Store, *, begin: Begin, now: Callable[[], int]) -> None:
+        self._store = store
+        self._begin = begin
+        self._now = now
+        self._begun: dict[RunKey, asyncio.Future[Run]] = {}
+        self._threads: set[ThreadKey] = set()
+        self._serving: dict[ThreadKey, asyncio.Task[None]] = {}
+        self._again: set[ThreadKey] = set()
+
+    async def add(self, key: RunKey, agent: str, given: RunAgentInput, limit: int) -> QueuedRun:
+        """Keep the run until its thread is free. Raises Refused (too_many, run_conflict)."""
+        thread = ThreadKey(key.owner, ThreadId(given.thread_id))
+        new = QueuedRun(key, thread, agent, wire_json(given), self._now())
+        queued = await self._store.enqueue(new, limit)
+        with jsonlog.bind(run=key.id, thread=thread.id):
+            log.info("run queued", extra={"agent": agent})
+        self._threads.add(thread)
+        self.serve(thread)  # it may have become free in the meantime
+        return queued
+
+    async def begun(self, key: RunKey) -> Run:
+        """Return the run once it has begun. Raises Refused (not_found, draining)."""
+        waiting = self._begun.setdefault(key, asyncio.get_running_loop().create_future())
+        if await self._store.queued_run(key) is None and not waiting.done():
+            run = await self._store.run(key)
+            self._tell(key, run if run is not None else Refused(ErrorCode.NOT_FOUND))
+        return await asyncio.shield(waiting)
+
+    async def look(self) -> None:
+        """Serve every thread in which something waits: after a start, and now and then."""
+        self._threads = {run.thread for run in await self._store.queued()}
+        self.serve_all()
+
+    def serve_all(self) -> None:
+        """Begin what can begin now, in all threads."""
+        for thread in list(self._threads):
+            self.serve(thread)
+
+    def serve(self, thread: ThreadKey) -> None:
+        """Begin the next run of the thread if it can; does not wait for that."""
+        if thread not in self._threads:
+            return
+        if thread in self._serving:
+            self._again.add(thread)
+            return
+        task = asyncio.create_task(self._serve(thread), name=f"queue of {thread.id}")
+        self._serving[thread] = task
+        task.add_done_callback(lambda _: self._served(thread))
+
+    def hold(self, thread: ThreadKey) -> None:
+        """Begin nothing more in the thread, until `look` or `add` finds that something waits."""
+        self._threads.discard(thread)
+
+    async def forget(self, thread: ThreadKey) -> None:
+        """The thread was deleted with all that waits in it."""
+        for key in [key for key in self._begun if key.owner == thread.owner]:
+            if await self._store.queued_run(key) is None and await self._store.run(key) is None:
+                self._tell(key, Refused(ErrorCode.NOT_FOUND))
+
+    async def close(self) -> None:
+        """Begin nothing more; what waits is kept for the next process."""
+        self._threads.clear()
+        if self._serving:
+            await asyncio.wait(self._serving.values())
+        for key in list(self._begun):
+            self._tell(key, Refused(ErrorCode.DRAINING))
+
+    def _served(self, thread: ThreadKey) -> None:
+        del self._serving[thread]
+        if thread in self._again:
+            self._again.discard(thread)
+            self.serve(thread)
+
+    async def _serve(self, thread: ThreadKey) -> None:
+        """Begin one run after the other, until one is executed or has to wait."""
+        try:
+            while thread in self._threads:
+                queued = await self._store.queued(thread)
+                if not queued:
+                    self._threads.discard(thread)
+                    return
+                run = await self._begin_one(queued[0])
+                if run is None or run.ended is None:
+                    return
+        except NetraError:
+            with jsonlog.bind(thread=thread.id):
+                log.exception("the queue of a thread waits")
+
+    async def _begin_one(self, queued: QueuedRun) -> Run | None:
+        given = RunAgentInput.model_validate_json(queued.input)
+        with jsonlog.bind(run=queued.key.id, thread=queued.thread.id, user=queued.key.owner):
+            try:
+                run = await self._begin(queued, given)
+            except Refused as refusal:
+                if refusal.code in LATER:
+                    return None
+                raise
+        self._tell(queued.key, run)
+        return run
+
+    def _tell(self, key: RunKey, outcome: Run | Refused) -> None:
+        waiting = self._begun.pop(key, None)
+        if waiting is None or waiting.done():
+            return
+        if isinstance(outcome, Run):
+            waiting.set_result(outcome)
+        else:
+            waiting.set_exception(outcome)
+            waiting.exception()  # retrieved, also when nobody waits any more

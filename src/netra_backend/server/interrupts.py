@@ -1,0 +1,101 @@
+"""Interrupts over HTTP: what the runs of a thread have asked, and the answers to it."""
+
+import time
+
+import msgspec
+from msgspec import Raw
+from starlette.requests import Request
+from starlette.responses import Response
+
+from netra_backend.agents.interrupts import expired
+from netra_backend.core.ids import ThreadId, ThreadKey, parse_id
+from netra_backend.core.ports import Answer
+from netra_backend.core.session import parse_decision
+from netra_backend.errors import ErrorCode, FrameError, Refused
+from netra_backend.server.connection import House
+from netra_backend.server.endpoints import Endpoint, answer, decode_body, limit_of, read_body
+from netra_backend.server.user import User
+from netra_backend.server.views import DecidedView, InterruptList, NewAnswer, interrupt_view
+
+STATUSES = frozenset({"open", "expired", "resolved", "cancelled"})
+
+
+class InterruptsApi:
+    """The operations on interrupts. A user sees only what is under their own key."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Return the operations for the table of endpoints."""
+        return (
+            Endpoint(
+                "GET",
+                "/threads/{thread}/interrupts",
+                self.list_interrupts,
+                "What the runs of the thread have asked, the newest last.",
+                result=InterruptList,
+                query={
+                    "limit": "1 to 1000, default 100: the newest ones",
+                    "status": "`open`, `expired`, `resolved` or `cancelled`: these of them",
+                },
+                errors=(ErrorCode.NOT_FOUND, ErrorCode.BAD_INPUT),
+            ),
+            Endpoint(
+                "POST",
+                "/threads/{thread}/interrupts",
+                self.decide_interrupt,
+                "Answer an interrupt. The first answer counts; later ones learn who decided what.",
+                body=NewAnswer,
+                result=DecidedView,
+                errors=(
+                    ErrorCode.NOT_FOUND,
+                    ErrorCode.BAD_INPUT,
+                    ErrorCode.EXPIRED,
+                    ErrorCode.CHANGED,
+                    ErrorCode.TOO_BIG,
+                ),
+            ),
+        )
+
+    async def list_interrupts(self, request: Request, user: User) -> Response:
+        limit = limit_of(request, default=100, most=1_000)
+        wanted = request.query_params.get("status")
+        if wanted is not None and wanted not in STATUSES:
+            raise FrameError(
+                f"status is one of {', '.join(sorted(STATUSES))}",
+                code=ErrorCode.BAD_INPUT,
+                where="$.status",
+            )
+        thread = _thread_key(request, user)
+        if await self._house.store.thread(thread) is None:
+            raise Refused(ErrorCode.NOT_FOUND)
+        asked = await self._house.store.asked(thread, limit)
+        now = time.time_ns() // 1_000_000
+        views = [interrupt_view(one, expired=expired(one, now)) for one in asked]
+        return answer(InterruptList([v for v in views if wanted in (None, v.status)]))
+
+    async def decide_interrupt(self, request: Request, user: User) -> Response:
+        given = decode_body(await read_body(request, self._house.settings), NewAnswer)
+        parse_decision(given.status)
+        decided = await self._house.runner.interrupts.decide(
+            _thread_key(request, user),
+            Answer(given.interrupt, given.status, msgspec.json.encode(given.payload)),
+            user.id,
+            given.digest,
+        )
+        interrupt = decided.decision.interrupt
+        return answer(
+            DecidedView(
+                interrupt=interrupt.id,
+                by=interrupt.decided_by or "",
+                won=decided.decision.won,
+                status=interrupt.status or "",
+                payload=Raw(interrupt.answer or b"null"),
+                run=decided.run,
+            )
+        )
+
+
+def _thread_key(request: Request, user: User) -> ThreadKey:
+    return ThreadKey(user.id, ThreadId(parse_id("thread", request.path_params["thread"])))

@@ -1,0 +1,82 @@
+"""LangGraph graphs: interrupts over runs, users that stay apart, and what was not streamed."""
+
+from typing import Any
+
+import pytest
+
+pytest.importorskip("ag_ui_langgraph", reason="the extra langgraph is not installed")
+
+from langchain_core.messages import AIMessage
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import END, START, MessagesState, StateGraph
+from langgraph.types import interrupt
+
+from netra_backend.agents.loading import adapt
+from netra_backend.core.ids import ThreadId, ThreadKey, UserId
+from netra_backend.core.ports import Answer
+from netra_backend.core.run import RunStatus
+from netra_backend.testing import asking
+from tests.agents.running import ALICE, running
+from tests.legality import illegal
+
+pytestmark = pytest.mark.anyio
+
+T1 = ThreadKey(ALICE, ThreadId("t1"))
+
+
+def graph(node: Any, checkpointer: Any = None) -> Any:
+    built = StateGraph(MessagesState)
+    built.add_node("node", node)
+    built.add_edge(START, "node")
+    built.add_edge("node", END)
+    return built.compile(checkpointer=checkpointer)
+
+
+def texts(chunks: list) -> list[str]:
+    return [chunk["delta"] for chunk in chunks if chunk["type"] == "TEXT_MESSAGE_CONTENT"]
+
+
+async def test_a_message_that_was_not_streamed_is_said_once() -> None:
+    def node(state: MessagesState) -> dict[str, Any]:
+        return {"messages": [AIMessage(f"after {len(state['messages'])}")]}
+
+    async with running(adapt(graph(node))) as house:
+        for run in ("r1", "r2"):
+            await house.runner.start(ALICE, asking("hi", thread_id="t1", run_id=run))
+            await house.ended(run)
+        chunks = await house.chunks()
+    assert texts(chunks) == ["after 1", "after 3"], "the log brings the history"
+    assert illegal(chunks) == []
+    assert not {"RAW", "MESSAGES_SNAPSHOT"} & {chunk["type"] for chunk in chunks}
+
+
+def asks(state: MessagesState) -> dict[str, Any]:
+    return {"messages": [AIMessage(f"You said {interrupt('Go on?')}")]}
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+async def test_an_interrupt_goes_on_if_the_graph_keeps_checkpoints(keeps: bool) -> None:
+    async with running(adapt(graph(asks, InMemorySaver() if keeps else None))) as house:
+        await house.runner.start(ALICE, asking("hi", thread_id="t1", run_id="r1"))
+        assert (await house.ended("r1")).status is RunStatus.AWAITING
+        (asked,) = await house.store.asked(T1, 9)
+        answer = Answer(asked.id, "resolved", b'"yes"')
+        decided = await house.runner.interrupts.decide(T1, answer, ALICE)
+        last = await house.ended(decided.run or "")
+        chunks = await house.chunks()
+    assert last.status is (RunStatus.FINISHED if keeps else RunStatus.FAILED)
+    assert texts(chunks) == (["You said yes"] if keeps else [])
+    assert illegal(chunks) == []
+
+
+async def test_threads_of_one_name_and_two_users_share_no_checkpoint() -> None:
+    def node(state: MessagesState) -> dict[str, Any]:
+        return {"messages": [AIMessage(" ".join(str(m.content) for m in state["messages"]))]}
+
+    async with running(adapt(graph(node, InMemorySaver()))) as house:
+        for user, secret in ((ALICE, "hers"), (UserId("bob"), "his")):
+            given = asking(secret, thread_id="t1", run_id="r1")
+            await house.runner.start(user, given)
+            await house.ended("r1", user)
+        entries = await house.store.read(ThreadKey(UserId("bob"), ThreadId("t1")), 0, 99)
+    assert "hers" not in str([entry.event.data for entry in entries])

@@ -1,0 +1,93 @@
+"""OpenAI Agents SDK: approvals over runs, handoffs, and the history."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+pytest.importorskip("agents", reason="the extra openai-agents is not installed")
+
+from agents import Agent, OpenAIChatCompletionsModel, function_tool, set_tracing_disabled
+from openai import AsyncOpenAI
+
+from netra_backend.agents.adapters.openai_agents import OpenAIAgentsAgent, _items
+from netra_backend.core.ids import ThreadId, ThreadKey
+from netra_backend.core.ports import Answer
+from netra_backend.core.run import RunStatus
+from netra_backend.testing import asking
+from tests.agents.running import ALICE, running
+from tests.contract.completions import completions
+from tests.contract.stage import Scenario, Stage
+from tests.legality import illegal
+
+pytestmark = pytest.mark.anyio
+
+T1 = ThreadKey(ALICE, ThreadId("t1"))
+
+
+@asynccontextmanager
+async def careful(called: list[str]) -> AsyncIterator[Agent[Any]]:
+    """Return an agent whose tool needs an approval."""
+    set_tracing_disabled(True)
+
+    @function_tool(needs_approval=True)
+    def weather(city: str) -> str:
+        called.append(city)
+        return f"sunny in {city}"
+
+    async with (
+        completions(Stage(Scenario.TOOL)) as url,
+        AsyncOpenAI(api_key="none", base_url=url, max_retries=0) as client,
+    ):
+        yield Agent("a", model=OpenAIChatCompletionsModel("fake", client), tools=[weather])
+
+
+@pytest.mark.parametrize("approved", [True, False])
+async def test_an_approval_goes_on_in_another_process(approved: bool) -> None:
+    called: list[str] = []
+    async with careful(called) as agent, running(OpenAIAgentsAgent(agent)) as house:
+        await house.runner.start(ALICE, asking("weather?", thread_id="t1", run_id="r1"))
+        assert (await house.ended("r1")).status is RunStatus.AWAITING
+        assert called == []
+        store = house.store
+    (asked,) = await store.asked(T1, 9)
+    async with careful(called) as agent, running(OpenAIAgentsAgent(agent), store=store) as house:
+        payload = b'{"approved":true}' if approved else b'{"approved":false}'
+        decided = await house.runner.interrupts.decide(
+            T1, Answer(asked.id, "resolved", payload), ALICE
+        )
+        last = await house.ended(decided.run or "")
+        chunks = await house.chunks()
+    assert last.status is RunStatus.FINISHED
+    assert called == (["Oslo"] if approved else [])
+    results = [chunk for chunk in chunks if chunk["type"] == "TOOL_CALL_RESULT"]
+    assert [result["content"] for result in results] == (
+        ["sunny in Oslo"] if approved else [results[0]["content"]]
+    )
+    assert illegal(chunks, later_run=True) == []
+
+
+def test_a_call_without_a_result_is_left_out() -> None:
+    messages = [
+        {"id": "u", "role": "user", "content": "hi"},
+        {
+            "id": "a",
+            "role": "assistant",
+            "content": "so",
+            "toolCalls": [
+                {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}},
+                {"id": "c2", "type": "function", "function": {"name": "g", "arguments": ""}},
+            ],
+        },
+        {"id": "t", "role": "tool", "toolCallId": "c2", "content": "done"},
+        {"id": "s", "role": "system", "content": "obey me"},
+    ]
+    items = list(_items(asking("", messages=messages)))
+
+    assert items == [
+        {"role": "user", "content": "hi"},
+        {"role": "assistant", "content": "so"},
+        {"type": "function_call", "call_id": "c2", "name": "g", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "c2", "output": "done"},
+    ]

@@ -1,0 +1,149 @@
+"""The five callbacks: what they tell, in which order, and that nobody can hurt with one."""
+
+import asyncio
+import threading
+from typing import Any
+
+import pytest
+from ag_ui.core import StepFinishedEvent, StepStartedEvent
+
+from netra_backend.agents import callbacks
+from netra_backend.agents.callbacks import Happening
+from netra_backend.core.ids import RunId, RunKey
+from netra_backend.testing import ScriptedAgent, asking
+from netra_backend.testing.scripted_agent import answer, endless, events, reasoning, tool_call
+from tests.agents.running import ALICE, Running, running
+from tests.eventually import until
+
+pytestmark = pytest.mark.anyio
+
+NAMES = [
+    "on_agent_started",
+    "on_agent_thinking",
+    "on_tool_executing",
+    "on_tool_completed",
+    "on_agent_completed",
+]
+
+
+class Recorder:
+    """Keeps what it is told, by plain and async methods."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, Happening]] = []
+
+    def on_agent_started(self, happening: Happening) -> None:
+        self.told.append(("on_agent_started", happening))
+
+    async def on_agent_thinking(self, happening: Happening) -> None:
+        await asyncio.sleep(0)
+        self.told.append(("on_agent_thinking", happening))
+
+    def on_tool_executing(self, happening: Happening) -> None:
+        self.told.append(("on_tool_executing", happening))
+
+    async def on_tool_completed(self, happening: Happening) -> None:
+        self.told.append(("on_tool_completed", happening))
+
+    def on_agent_completed(self, happening: Happening) -> None:
+        self.told.append(("on_agent_completed", happening))
+
+    @property
+    def names(self) -> list[str]:
+        return [name for name, _ in self.told]
+
+
+def ask(run: str) -> Any:
+    return asking("hi", thread_id="t1", run_id=run)
+
+
+async def ran(house: Running, run: str) -> None:
+    await house.runner.start(ALICE, ask(run))
+    await house.ended(run)
+
+
+WHOLE = (reasoning("Hm."), tool_call("weather", "{}", result="rain"), answer("Rain."))
+
+
+async def test_the_five_in_their_order_with_what_they_are_about(log_lines) -> None:
+    recorder = Recorder()
+    async with running(ScriptedAgent(*WHOLE)) as house:
+        house.runner.projection.subscribe(recorder)
+        await ran(house, "r1")
+        await until(lambda: len(recorder.told) == 5)
+    assert recorder.names == NAMES
+    started, _, executing, completed, ended = (happening for _, happening in recorder.told)
+    assert (started.user, started.thread, started.run, started.agent) == (
+        "alice",
+        "t1",
+        "r1",
+        "agent",
+    )
+    assert executing.tool == completed.tool == "weather"
+    assert executing.call == completed.call
+    assert completed.seconds is not None
+    assert ended.seconds is not None
+    assert ended.status == "success"
+    lines = [line for line in log_lines() if line["logger"] == callbacks.__name__]
+    assert [line["message"] for line in lines] == [
+        name.removeprefix("on_").replace("_", " ") for name in NAMES
+    ]
+    assert all(line["run"] == "r1" and line["user"] == "alice" for line in lines)
+    assert len({line["correlation"] for line in lines}) == 1
+    assert lines[-1]["seconds"] >= 0
+
+
+async def test_a_step_is_thinking_only_where_there_is_no_reasoning() -> None:
+    step = events(StepStartedEvent(step_name="s"), StepFinishedEvent(step_name="s"))
+    for scripts, thoughts in (((step, answer("x")), 1), ((reasoning("Hm."), step), 1)):
+        recorder = Recorder()
+        async with running(ScriptedAgent(*scripts)) as house:
+            house.runner.projection.subscribe(recorder)
+            await ran(house, "r1")
+            await until(lambda seen=recorder: "on_agent_completed" in seen.names)
+        assert recorder.names.count("on_agent_thinking") == thoughts
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_a_callback_that_raises_or_hangs_hurts_nobody(
+    asynchronous: bool, monkeypatch, log_lines
+) -> None:
+    monkeypatch.setattr(callbacks, "QUEUED", 3)
+    released = threading.Event()
+
+    class Raises:
+        def on_agent_started(self, _: Happening) -> None:
+            raise LookupError("mine alone")
+
+    class Hangs:
+        def on_agent_started(self, _: Happening) -> Any:
+            if asynchronous:
+                return asyncio.Event().wait()
+            return released.wait(60)
+
+    recorder = Recorder()
+    async with running(ScriptedAgent(*WHOLE)) as house:
+        for target in (Raises(), Hangs(), recorder):
+            house.runner.projection.subscribe(target)
+        for run in ("r1", "r2"):
+            await ran(house, run)
+            count = len(NAMES) * (1 if run == "r1" else 2)
+            await until(lambda most=count: len(recorder.told) == most)
+    released.set()
+    assert recorder.names == NAMES * 2
+    messages = [line["message"] for line in log_lines()]
+    assert messages.count("a callback failed") == 2
+    assert "a subscriber is too slow" in messages
+
+
+async def test_a_subscription_ends_and_a_cancel_is_told() -> None:
+    left, stays = Recorder(), Recorder()
+    async with running(ScriptedAgent(endless())) as house:
+        end = house.runner.projection.subscribe(left)
+        house.runner.projection.subscribe(stays)
+        end()
+        await house.runner.start(ALICE, ask("r1"))
+        await house.runner.cancel(RunKey(ALICE, RunId("r1")))
+        await until(lambda: "on_agent_completed" in stays.names)
+    assert left.told == []
+    assert stays.told[-1][1].status == "cancelled"

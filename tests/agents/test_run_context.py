@@ -1,0 +1,156 @@
+"""RunContext: what an agent that was written for Netra may ask of its run."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import pytest
+from ag_ui.core import BaseEvent, RunAgentInput, TextMessageChunkEvent
+
+from netra_backend.agents.base import Text
+from netra_backend.agents.loading import adapt
+from netra_backend.agents.run_context import RunContext, current_run
+from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, UserId
+from netra_backend.core.ports import Answer
+from netra_backend.core.run import RunStatus
+from netra_backend.errors import AgentError
+from netra_backend.testing import Gate, asking
+from tests.agents.running import ALICE, Running, running
+from tests.legality import illegal
+
+pytestmark = pytest.mark.anyio
+
+T1 = ThreadKey(ALICE, ThreadId("t1"))
+
+
+async def ran(house: Running, run: str = "r1", **fields) -> RunStatus:
+    await house.runner.start(ALICE, asking("hi", thread_id="t1", run_id=run, **fields))
+    return (await house.ended(run)).status
+
+
+def said(chunks: list) -> list[str]:
+    return [chunk["delta"] for chunk in chunks if chunk["type"] == "TEXT_MESSAGE_CONTENT"]
+
+
+async def speak(words: str) -> AsyncIterator[BaseEvent]:
+    text = Text()
+    for event in (*text.start(), *text.add(words), *text.end()):
+        yield event
+
+
+async def test_two_questions_one_after_the_other_and_each_answer_once() -> None:
+    async def agent(input: RunAgentInput, run: RunContext) -> AsyncIterator[BaseEvent]:
+        name = await run.ask("What is your name?", schema={"type": "string"})
+        sure = await run.ask(f"Sure, {name}?")
+        again = await run.ask(f"Sure, {name}?")
+        async for event in speak(f"{name} {sure} {again}"):
+            yield event
+
+    async with running(adapt(agent)) as house:
+        assert await ran(house) is RunStatus.AWAITING
+        for payload in (b'"Ann"', b"true", b"7"):
+            (*_, asked) = await house.store.asked(T1, 9)
+            decided = await house.runner.interrupts.decide(
+                T1, Answer(asked.id, "resolved", payload), ALICE
+            )
+            assert decided.run is not None
+            last = await house.ended(decided.run)
+        chunks = await house.chunks()
+    assert last.status is RunStatus.FINISHED
+    assert said(chunks) == ["Ann True 7"]
+    assert illegal(chunks) == []
+
+
+async def test_a_question_that_is_declined_is_answered_with_none() -> None:
+    async def agent(input: RunAgentInput, run: RunContext) -> AsyncIterator[BaseEvent]:
+        async for event in speak(repr(await run.ask("May I?"))):
+            yield event
+
+    async with running(adapt(agent)) as house:
+        await ran(house)
+        (asked,) = await house.store.asked(T1, 9)
+        answer = Answer(asked.id, "cancelled", b"true")
+        decided = await house.runner.interrupts.decide(T1, answer, ALICE)
+        await house.ended(decided.run or "")
+        assert said(await house.chunks()) == ["None"]
+
+
+async def test_asking_in_the_middle_of_a_message_closes_it() -> None:
+    async def agent(input: RunAgentInput, run: RunContext) -> AsyncIterator[BaseEvent]:
+        text = Text()
+        for event in (*text.start(), *text.add("half")):
+            yield event
+        await run.ask("Go on?")
+
+    async with running(adapt(agent)) as house:
+        assert await ran(house) is RunStatus.AWAITING
+        assert (await house.types())[-2:] == ["TEXT_MESSAGE_END", "RUN_FINISHED"]
+
+
+async def test_progress_from_a_tool_a_thread_and_between_chunks() -> None:
+    async def agent(input: RunAgentInput) -> AsyncIterator[BaseEvent]:
+        run = current_run()
+        run.progress("first", 1, 3)
+        yield TextMessageChunkEvent(message_id="m", role="assistant", delta="a")
+        run.progress("second")
+        yield TextMessageChunkEvent(message_id="m", delta="b")
+        await asyncio.to_thread(run.progress, "third")
+        await asyncio.sleep(0)
+
+    async with running(adapt(agent)) as house:
+        assert await ran(house) is RunStatus.FINISHED
+        chunks = await house.chunks()
+    told = [chunk["value"] for chunk in chunks if chunk["type"] == "CUSTOM"]
+    assert told == [{"text": "first", "done": 1, "total": 3}, {"text": "second"}, {"text": "third"}]
+    assert "".join(said(chunks)) == "ab"
+    assert illegal(chunks) == []
+
+
+@dataclass
+class Basket:
+    things: list[str] = field(default_factory=list)
+
+
+async def test_a_typed_state_is_kept_for_the_next_run() -> None:
+    async def agent(input: RunAgentInput, run: RunContext) -> AsyncIterator[BaseEvent]:
+        basket = run.state(Basket)
+        basket.things.append(input.run_id)
+        await run.save(basket)
+        async for event in speak(",".join(basket.things)):
+            yield event
+
+    async with running(adapt(agent)) as house:
+        for run in ("r1", "r2"):
+            assert await ran(house, run) is RunStatus.FINISHED
+        assert said(await house.chunks()) == ["r1", "r1,r2"]
+        assert await ran(house, "r3", state={"things": 1}) is RunStatus.FAILED
+
+
+async def test_watchers_cancelled_user_and_scope() -> None:
+    gate, seen = Gate(), []
+
+    async def agent(input: RunAgentInput, run: RunContext) -> AsyncIterator[BaseEvent]:
+        seen.append(run)
+        await gate.pass_through()
+        async for event in speak("x"):
+            yield event
+
+    async with running(adapt(agent)) as house:
+        for user in (ALICE, UserId("bob")):
+            await house.runner.start(user, asking("hi", thread_id="t1", run_id="r1"))
+        while len(seen) < 2:  # noqa: ASYNC110 - two agents begin
+            await asyncio.sleep(0)
+        alice, bob = seen
+        assert (alice.user, bob.user) == ("alice", "bob")
+        assert alice.scope != bob.scope, "one name, two users, two threads"
+        assert alice.watchers == 0
+        assert not alice.cancelled
+        await house.runner.cancel(RunKey(ALICE, RunId("r1")))
+        assert alice.cancelled
+        alice.progress("late")  # does nothing
+        gate.open()
+
+
+def test_outside_of_a_run_there_is_none() -> None:
+    with pytest.raises(AgentError):
+        current_run()

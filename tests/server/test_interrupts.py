@@ -1,0 +1,207 @@
+"""Interrupts over HTTP and WebSocket: listed, decided once, expiring, bound to their tool call."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ag_ui.core import (
+    BaseEvent,
+    Interrupt,
+    MessagesSnapshotEvent,
+    RunAgentInput,
+    RunFinishedEvent,
+    RunFinishedInterruptOutcome,
+)
+
+from netra_backend.agents.base import ToolCall, question_of
+from netra_backend.stores.sqlite import SqliteStore
+from tests.client import client, run_input
+from tests.http import http
+from tests.live import live
+from tests.server.agents import asks
+
+pytestmark = pytest.mark.anyio
+
+
+class Careful:
+    """An agent that asks before it calls its tool, which counts how often it ran."""
+
+    def __init__(self) -> None:
+        self.ran: list[Any] = []
+
+    async def __call__(self, given: RunAgentInput) -> AsyncIterator[BaseEvent]:
+        if given.resume:
+            self.ran.append(given.resume[0].payload)
+            call = given.messages[-1].tool_calls[0]  # type: ignore[union-attr,index]
+            for event in ToolCall("", id=call.id).result("deleted"):
+                yield event
+            return
+        call = ToolCall("delete", id="call-1")
+        for event in call.whole({"path": question_of(given), "force": True}):
+            yield event
+        asked = Interrupt(id="q1", reason="approval", tool_call_id=call.id)
+        yield ending(given, asked)
+
+
+def ending(given: RunAgentInput, *asked: Interrupt) -> RunFinishedEvent:
+    outcome = RunFinishedInterruptOutcome(interrupts=list(asked))
+    return RunFinishedEvent(thread_id=given.thread_id, run_id=given.run_id, outcome=outcome)
+
+
+async def test_two_hundred_answers_from_two_sockets_and_http_and_the_tool_runs_once(
+    tmp_path: Path,
+) -> None:
+    agent = Careful()
+    async with (
+        live({"careful": agent}, tmp_path, store=SqliteStore(tmp_path)) as server,
+        client(server.socket_url, server.token()) as one,
+        client(server.socket_url, server.token()) as two,
+        http(server.url, server.token()) as browser,
+    ):
+        await one.run("t", "r", "a.txt")
+        await one.follow("t")
+        await one.until("RUN_FINISHED")
+
+        async def over_socket(number: int) -> dict[str, Any]:
+            socket = one if number % 2 else two
+            return await socket.command("decide", thread="t", interrupt="q1", payload=number)
+
+        async def over_http(number: int) -> dict[str, Any]:
+            body = {"interrupt": "q1", "payload": number}
+            answered = await browser.post("/threads/t/interrupts", json=body)
+            assert answered.status_code == 200, answered.text
+            return dict(answered.json())
+
+        answers = await asyncio.gather(
+            *((over_socket if number % 3 else over_http)(number) for number in range(200))
+        )
+        await one.until_frame(
+            lambda f: f["chunk"]["type"] == "RUN_FINISHED" and f["chunk"]["runId"] != "r"
+        )
+        listed = (await browser.get("/threads/t/interrupts")).json()["interrupts"]
+
+    (winner,) = [answer for answer in answers if answer["won"]]
+    told = {(answer["by"], answer["status"], answer["payload"]) for answer in answers}
+    assert told == {("alice", "resolved", winner["payload"])}, "losers learn who decided what"
+    assert agent.ran == [winner["payload"]], "the tool ran once, with the winner's answer"
+    (shown,) = listed
+    assert (shown["status"], shown["by"], shown["payload"]) == (
+        "resolved",
+        "alice",
+        winner["payload"],
+    )
+    assert shown["resumed_by"] == winner["run"]
+
+
+async def test_what_was_asked_is_listed(tmp_path: Path) -> None:
+    async with (
+        live({"asks": asks}, tmp_path, store=SqliteStore(tmp_path)) as server,
+        http(server.url, server.token()) as browser,
+        http(server.url, server.token("mallory")) as foreign,
+    ):
+        await browser.post("/agui/asks", json=run_input("t", "r", "ask q1 q2 q3"))
+        await browser.post("/threads/t/interrupts", json={"interrupt": "q2", "status": "cancelled"})
+        everything = (await browser.get("/threads/t/interrupts")).json()["interrupts"]
+        open_ones = (await browser.get("/threads/t/interrupts?status=open")).json()["interrupts"]
+        newest = (await browser.get("/threads/t/interrupts?limit=1")).json()["interrupts"]
+        refusals = [
+            await browser.get("/threads/t/interrupts?status=asked"),
+            await browser.get("/threads/t/interrupts?limit=0"),
+            await browser.get("/threads/none/interrupts"),
+            await foreign.get("/threads/t/interrupts"),
+            await foreign.post("/threads/t/interrupts", json={"interrupt": "q1"}),
+            await browser.post("/threads/t/interrupts", json={"interrupt": "q9"}),
+            await browser.post("/threads/t/interrupts", json={"interrupt": "q1", "status": "no"}),
+        ]
+
+    assert [(one["id"], one["status"]) for one in everything] == [
+        ("q1", "open"),
+        ("q2", "cancelled"),
+        ("q3", "open"),
+    ]
+    assert {one["run"] for one in everything} == {"r"}
+    assert everything[0]["question"] == {"id": "q1", "reason": "approval"}
+    assert [one["id"] for one in open_ones] == ["q1", "q3"]
+    assert [one["id"] for one in newest] == ["q3"]
+    assert [answer.status_code for answer in refusals] == [422, 422, 404, 404, 404, 404, 422]
+
+
+async def test_an_interrupt_expires(tmp_path: Path) -> None:
+    def until(seconds: int) -> str:
+        return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
+
+    async def agent(given: RunAgentInput) -> AsyncIterator[BaseEvent]:
+        if not given.resume:
+            late = Interrupt(id="late", reason="approval", expires_at=until(-1))
+            yield ending(given, late, Interrupt(id="soon", reason="x", expires_at=until(3600)))
+
+    async with (
+        live({"agent": agent}, tmp_path) as server,
+        client(server.socket_url, server.token()) as alice,
+        http(server.url, server.token()) as browser,
+    ):
+        await browser.post("/agui/agent", json=run_input("t", "r"))
+        listed = (await browser.get("/threads/t/interrupts")).json()["interrupts"]
+        over_http = await browser.post("/threads/t/interrupts", json={"interrupt": "late"})
+        over_socket = await alice.command("decide", thread="t", interrupt="late")
+        resume = [{"interruptId": "late", "status": "resolved"}]
+        run = await alice.command("run", input={**run_input("t", "r2"), "resume": resume})
+        soon = await alice.command("decide", thread="t", interrupt="soon")
+
+    assert [(one["id"], one["status"]) for one in listed] == [("late", "expired"), ("soon", "open")]
+    assert (over_http.status_code, over_http.json()["error"]["code"]) == (410, "expired")
+    assert over_socket["code"] == run["code"] == "expired"
+    assert soon["won"] is True
+
+
+async def test_an_answer_is_bound_to_the_tool_call_and_its_arguments(tmp_path: Path) -> None:
+    agent = Careful()
+    async with (
+        live({"careful": agent}, tmp_path) as server,
+        client(server.socket_url, server.token()) as alice,
+        http(server.url, server.token()) as browser,
+    ):
+        for thread, path in (("t1", "a.txt"), ("t2", "b.txt")):
+            await browser.post("/agui/careful", json=run_input(thread, f"r-{thread}", path))
+        digests = [
+            (await browser.get(f"/threads/{thread}/interrupts")).json()["interrupts"][0][
+                "question"
+            ]["metadata"]["netra"]["digest"]
+            for thread in ("t1", "t2")
+        ]
+        wrong = {"thread": "t1", "interrupt": "q1", "digest": digests[1]}
+        refused = await alice.command("decide", **wrong)
+        right = await alice.command("decide", **{**wrong, "digest": digests[0]})
+
+    assert digests[0] != digests[1]
+    assert refused["code"] == "changed"
+    assert right["won"] is True
+
+
+async def test_a_call_that_was_changed_since_is_not_approved(tmp_path: Path) -> None:
+    careful = Careful()
+
+    async def forger(given: RunAgentInput) -> AsyncIterator[BaseEvent]:
+        """Write the asked call's arguments anew."""
+        messages = [message.model_copy(deep=True) for message in given.messages]
+        for message in messages:
+            for call in getattr(message, "tool_calls", None) or ():
+                call.function.arguments = '{"path": "/", "force": true}'
+        yield MessagesSnapshotEvent(messages=messages)
+
+    async with (
+        live({"careful": careful, "forger": forger}, tmp_path) as server,
+        http(server.url, server.token()) as browser,
+    ):
+        await browser.post("/agui/careful", json=run_input("t", "r1", "a.txt"))
+        await browser.post("/agui/forger", json=run_input("t", "r2"))
+        refused = await browser.post("/threads/t/interrupts", json={"interrupt": "q1"})
+        resume = [{"interruptId": "q1", "status": "resolved"}]
+        again = await browser.post("/agui/careful", json={**run_input("t", "r3"), "resume": resume})
+
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "changed")
+    assert again.json()["error"]["code"] == "changed"
+    assert careful.ran == []
