@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+EXTRAS := ag2,agno,langgraph,openai,openai-agents,pydantic-ai,remote,strands
 HOST ?= 127.0.0.1
 PORT ?= 8000
 
@@ -25,7 +26,7 @@ $(VENV)/.serve: pyproject.toml | $(BIN)/python
 	@touch $@
 
 $(VENV)/.test: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable '.[test,openai,pydantic-ai]'
+	$(BIN)/python -m pip install --quiet --editable '.[test,$(EXTRAS)]'
 	@touch $@ $(VENV)/.serve
 
 serve: $(VENV)/.serve

@@ -18,7 +18,7 @@ from netra_backend.stores.local_bus import LocalBus
 from netra_backend.stores.memory import MemoryStore
 
 ALICE = UserId("alice")
-BOUND = 10.0
+BOUND = 20.0
 
 
 class Clock:
@@ -52,6 +52,18 @@ class Running:
     async def ended(self, run: str) -> Run:
         """Return the run once it has ended."""
         return await self.when(run, lambda found: found.ended is not None)
+
+    async def until(self, wanted: Callable[[list[str]], bool], thread: str = "t1") -> None:
+        """Return once `wanted` is true of the types of a thread's events."""
+        changed = asyncio.Event()
+        stop = self.bus.subscribe(lambda _thread, _entries: changed.set())
+        try:
+            async with asyncio.timeout(BOUND):
+                while not wanted(await self.types(thread)):
+                    changed.clear()
+                    await changed.wait()
+        finally:
+            stop()
 
     async def when(self, run: str, wanted: Callable[[Run], bool]) -> Run:
         """Return the run once `wanted` is true of it; every change of the log is a look."""

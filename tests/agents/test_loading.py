@@ -112,7 +112,9 @@ def test_an_openai_model_without_a_key(monkeypatch) -> None:
 
 @pytest.mark.parametrize("spec", ["", "agent", "my_module:", ":agent", "docs2"])
 def test_what_names_nothing(spec: str) -> None:
-    assert refusal(spec).startswith(f"{spec!r} names no agent: write `docs`, `openai:MODEL`, or")
+    assert refusal(spec).startswith(
+        f"{spec!r} names no agent: write `docs`, `openai:MODEL`, `https:"
+    )
 
 
 @pytest.mark.parametrize("name", ["my_module.py", "./my_module.py", "my/../my_module", "my-module"])

@@ -41,8 +41,8 @@ Agent = Callable[[RunAgentInput], AsyncIterator[BaseEvent]]
 class Text:
     """A text message of the assistant, from its start event to its end event."""
 
-    def __init__(self) -> None:
-        self.id = new_id("msg")
+    def __init__(self, id: str | None = None) -> None:
+        self.id = id or new_id("msg")
 
     def start(self) -> list[BaseEvent]:
         """Return what opens the message."""

@@ -3,11 +3,12 @@
 ========================  ====================================================================
 ``docs``                  the docs agent
 ``openai:MODEL``          a model behind an OpenAI-compatible API (extra ``openai``)
+``https://HOST/PATH``     an AG-UI endpoint of another server (extra ``remote``)
 ``module:attribute``      an object of a Python module, taken for what it is, see `adapt`
 ========================  ====================================================================
 
 ``NAME=`` before any of them gives the agent another name than the one it would have: ``docs``,
-the model (with ``/`` as ``-``), or the last part of the attribute.
+the model (with ``/`` as ``-``), the host, or the last part of the attribute.
 """
 
 import difflib
@@ -19,21 +20,32 @@ from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast, get_origin, get_type_hints
+from urllib.parse import urlsplit
+
+from ag_ui.core import BaseEvent, RunAgentInput
 
 from netra_backend.agents.base import Agent
 from netra_backend.agents.docs_agent import DocsAgent
+from netra_backend.agents.frameworks import (
+    EXTRA_OF,
+    FRAMEWORKS,
+    adapter,
+    framework_of,
+    needs,
+    wrapped,
+)
+from netra_backend.agents.run_context import RunContext, current_run
 from netra_backend.core.ids import parse_id
 from netra_backend.errors import ConfigError, FrameError
 
 ACCEPTED = (
     "An agent is an async generator function with one argument, "
-    "`async def agent(input: RunAgentInput): yield ...`; a callable declared to return an "
-    "AsyncIterator; or a pydantic-ai Agent."
+    "`async def agent(input: RunAgentInput): yield ...`, or with a second one, "
+    "`run: RunContext`; a callable declared to return an AsyncIterator; or an agent of "
+    + ", ".join(framework.name for framework in FRAMEWORKS)
+    + "."
 )
 """What every refusal ends with."""
-
-EXTRAS = {"openai": "openai", "pydantic_ai": "pydantic-ai"}
-"""Import names that an extra of this package installs."""
 
 _STREAMS = (AsyncIterator, AsyncIterable, AsyncGenerator)
 
@@ -62,23 +74,38 @@ def load_agent(spec: str) -> tuple[str, Agent]:
     spec, what was found and what is accepted. What the module itself raises while it is imported,
     other than for a missing module, goes through: its traceback points at the line.
     """
-    given, equals, source = spec.rpartition("=")
+    given, equals, source = _split(spec)
     name, agent = _load(spec, source)
     return _name(spec, given if equals else name), agent
+
+
+def _split(spec: str) -> tuple[str, str, str]:
+    """Return the name before ``=``, the ``=``, and the rest; an address may have more of them."""
+    given, equals, source = spec.partition("=")
+    if _is_url(spec) or not equals:
+        return "", "", spec
+    return (given, equals, source) if _is_url(source) else spec.rpartition("=")
+
+
+def _is_url(source: str) -> bool:
+    return source.startswith(("http://", "https://"))
 
 
 def _load(spec: str, source: str) -> tuple[str, Agent]:
     if source == "docs":
         return "docs", DocsAgent()
+    if _is_url(source):
+        return _host(spec, source), adapt(source)
     kind, colon, rest = source.partition(":")
     if not colon or not kind or not rest:
         raise ConfigError(
-            f"{spec!r} names no agent: write `docs`, `openai:MODEL`, or `module:attribute` such as "
-            "`my_module:agent`."
+            f"{spec!r} names no agent: write `docs`, `openai:MODEL`, `https://HOST/PATH`, or "
+            "`module:attribute` such as `my_module:agent`."
         )
     if kind == "openai":
-        adapter = _import(spec, "netra_backend.agents.adapters.openai")
-        return rest.replace("/", "-"), cast(Agent, adapter.OpenAIAgent(rest))
+        return rest.replace("/", "-"), cast(
+            Agent, adapter("openai:OpenAIAgent", spec, "openai")(rest)
+        )
     found = _attribute(spec, _user_module(spec, kind), rest)
     try:
         return rest.rpartition(".")[2], adapt(found)
@@ -94,27 +121,46 @@ def _name(spec: str, name: str) -> str:
         raise ConfigError(f"{spec}: {error.message}; write NAME= before it") from error
 
 
+def _host(spec: str, url: str) -> str:
+    """Return the host and port of `url`: the name of an agent that lives there."""
+    try:
+        address = urlsplit(url)
+        host, port = address.hostname, address.port
+    except ValueError as error:
+        raise ConfigError(f"{spec}: {error}") from error
+    if not host:
+        raise ConfigError(f"{spec}: the address names no host")
+    return f"{host}:{port}" if port else host
+
+
 def adapt(thing: object) -> Agent:
     """Return `thing` as an agent: decided by what it is, never by calling it.
 
-    An async generator function, or an instance whose ``__call__`` is one, is an agent as it is.
-    So is any other callable whose declared return type is AsyncIterator, AsyncIterable or
-    AsyncGenerator. A pydantic-ai Agent is wrapped. Raises ConfigError for everything else: what
-    it found, what to change, what is accepted.
+    An async generator function, or an instance whose ``__call__`` is one, is an agent as it is,
+    and one with a second argument that is declared a `RunContext` gets the run there. So is any
+    other callable whose declared return type is AsyncIterator, AsyncIterable or AsyncGenerator.
+    The address of an AG-UI endpoint, and an agent of one of `FRAMEWORKS`, is wrapped. Raises
+    ConfigError for everything else: what it found, what to change, what is accepted.
     """
-    if _is_pydantic_ai(thing):
-        adapter = _import("a pydantic-ai agent", "netra_backend.agents.adapters.pydantic_ai")
-        return cast(Agent, adapter.PydanticAIAgent(thing))
+    if isinstance(thing, str) and _is_url(thing):
+        return cast(Agent, adapter("remote:RemoteAgent", thing, "remote")(thing))
+    framework = framework_of(thing)
+    if framework is not None:
+        return wrapped(framework, thing)
     fault = _fault(thing)
     if fault is not None:
         raise ConfigError(f"found {_described(thing)}; {fault}. {ACCEPTED}")
-    return cast(Agent, thing)
+    return _Informed(thing) if _takes_the_run(thing) else cast(Agent, thing)
 
 
-def _is_pydantic_ai(thing: object) -> bool:
-    """Return whether `thing` is a pydantic-ai agent; one exists only if the library is loaded."""
-    library = sys.modules.get("pydantic_ai.agent")
-    return library is not None and isinstance(thing, library.AbstractAgent)
+class _Informed:
+    """An agent that calls `thing` with the input and the run that it is part of."""
+
+    def __init__(self, thing: Any) -> None:
+        self._thing = thing
+
+    def __call__(self, input: RunAgentInput) -> AsyncIterator[BaseEvent]:
+        return cast(AsyncIterator[BaseEvent], self._thing(input, current_run()))
 
 
 def _fault(thing: object) -> str | None:
@@ -123,10 +169,11 @@ def _fault(thing: object) -> str | None:
         return "pass an instance of the class or a function"
     if not callable(thing):
         return "it cannot be called"
-    if not _takes_one_argument(thing):
+    if not (_takes(thing, None) or _takes_the_run(thing)):
         return (
-            f"it is called with {_signature(thing)}, and an agent is called with the run's input "
-            "alone (a function that makes an agent has to be called in the module)"
+            f"it is called with {_signature(thing)}, and an agent is called with the run's input, "
+            "and with the run if a second argument is declared `RunContext` "
+            "(a function that makes an agent has to be called in the module)"
         )
     code = _code(thing)
     if inspect.isasyncgenfunction(code):
@@ -153,9 +200,17 @@ def _code(thing: Callable[..., Any]) -> Callable[..., Any]:
     return code
 
 
-def _takes_one_argument(thing: Callable[..., Any]) -> bool:
+def _takes_the_run(thing: object) -> bool:
+    """Return whether `thing` needs a second argument, and declares it as `RunContext`."""
+    if not callable(thing) or _takes(thing, None) or not _takes(thing, None, None):
+        return False
+    second = list(inspect.signature(thing).parameters.values())[1].annotation
+    return second is RunContext or str(second).rpartition(".")[2].strip("'\"") == "RunContext"
+
+
+def _takes(thing: Callable[..., Any], *arguments: None) -> bool:
     try:
-        inspect.signature(thing).bind(None)
+        inspect.signature(thing).bind(*arguments)
     except TypeError:
         return False
     except ValueError:  # a callable written in C that does not tell
@@ -218,11 +273,9 @@ def _import(spec: str, name: str) -> ModuleType:
                 f"{spec}: there is no module {missing!r} in {Path.cwd()} or among the installed "
                 "packages."
             ) from error
-        extra = EXTRAS.get(missing.partition(".")[0])
+        extra = EXTRA_OF.get(missing.partition(".")[0])
         if extra is not None:
-            raise ConfigError(
-                f"{spec}: this needs an extra: pip install 'netra-backend[{extra}]'"
-            ) from error
+            raise ConfigError(needs(spec, extra)) from error
         raise ConfigError(
             f"{spec}: {name!r} was found, but not what it imports: {error}"
         ) from error

@@ -1,0 +1,258 @@
+"""OpenAI Agents SDK: any of its agents, as it is (extra ``openai-agents``).
+
+The mapping is ours, from ``Runner.run_streamed(...).stream_events()``: what the model streams
+comes from the raw events of its response, results of tools from the items that the SDK makes.
+What a model does not stream is taken from the items. A handoff is a tool call with a result. A
+tool that needs an approval ends the run with an interrupt, whose metadata carry the SDK's own run
+state, so that the run can go on in another process.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+from ag_ui.core import (
+    AssistantMessage,
+    BaseEvent,
+    Interrupt,
+    RunAgentInput,
+    RunFinishedEvent,
+    RunFinishedInterruptOutcome,
+    ToolMessage,
+    UserMessage,
+)
+from agents import Agent, Runner, RunState
+from agents.items import (
+    HandoffOutputItem,
+    ItemHelpers,
+    MessageOutputItem,
+    ReasoningItem,
+    ToolApprovalItem,
+    ToolCallItem,
+    ToolCallOutputItem,
+    TResponseInputItem,
+)
+from agents.result import RunResultStreaming
+from agents.stream_events import RawResponsesStreamEvent, RunItemStreamEvent, StreamEvent
+
+from netra_backend import jsonlog
+from netra_backend.agents.base import Reasoning, Text, ToolCall, text_of
+from netra_backend.agents.foreign import CallIds
+from netra_backend.agents.run_context import CURRENT
+from netra_backend.errors import AgentError
+
+_STATE = "openai_agents"
+"""The key of an interrupt's metadata that holds the SDK's run state."""
+
+_REASONING = frozenset({"response.reasoning_text.delta", "response.reasoning_summary_text.delta"})
+_TEXT = frozenset({"response.output_text.delta", "response.refusal.delta"})
+
+
+class OpenAIAgentsAgent:
+    """An agent that runs `agent`, one of the SDK; `options` are those of ``Runner.run_streamed``."""
+
+    def __init__(self, agent: "Agent[Any]", **options: Any) -> None:
+        self._agent = agent
+        self._options = options
+
+    async def __call__(self, input: RunAgentInput) -> AsyncIterator[BaseEvent]:
+        """Run the agent on the conversation; closing the iterator cancels the SDK's run.
+
+        Raises whatever the SDK, a tool or a guardrail raises, and AgentError if an answer cannot
+        be taken up.
+        """
+        given = await _resumed(self._agent, input) if input.resume else list(_items(input))
+        result = Runner.run_streamed(self._agent, given, **self._options)
+        answer, calls = _Answer(), CallIds(input)
+        try:
+            async for streamed in result.stream_events():
+                for event in answer.take(streamed):
+                    calls.rename(event)
+                    yield event
+            for event in (*answer.close(), *_questions(input, result)):
+                calls.rename(event)
+                yield event
+        finally:
+            await _stop(result)
+
+
+async def _stop(result: RunResultStreaming) -> None:
+    """Cancel what still runs, and wait for it."""
+    result.cancel()
+    task = result.run_loop_task
+    if task is not None and not task.done():
+        await asyncio.wait({task})
+
+
+class _Answer:
+    """One run on its way from the SDK's events to ours."""
+
+    def __init__(self) -> None:
+        self._open: Text | Reasoning | None = None
+        self._parent: str | None = None
+        self._calls: dict[int, ToolCall] = {}
+        self._started: set[str] = set()
+        self._said: set[type[Text] | type[Reasoning]] = set()
+
+    def take(self, streamed: StreamEvent) -> Iterator[BaseEvent]:
+        """Yield the events that `streamed` adds."""
+        if isinstance(streamed, RawResponsesStreamEvent):
+            yield from self._raw(streamed.data)
+        elif isinstance(streamed, RunItemStreamEvent):
+            yield from self._item(streamed.item)
+
+    def close(self) -> Iterator[BaseEvent]:
+        """Yield what closes the message that is open."""
+        if self._open is not None:
+            yield from self._open.end()
+            self._open = None
+
+    def _raw(self, data: Any) -> Iterator[BaseEvent]:
+        kind = data.type
+        if kind == "response.created":
+            self._parent = None
+            self._calls.clear()
+            self._said.clear()
+        elif kind in _TEXT:
+            yield from self._say(Text, data.delta)
+        elif kind in _REASONING:
+            yield from self._say(Reasoning, data.delta)
+        elif kind == "response.output_item.added" and data.item.type == "function_call":
+            yield from self.close()
+            call = ToolCall(data.item.name, id=data.item.call_id, parent=self._parent)
+            self._calls[data.output_index] = call
+            self._started.add(call.id)
+            yield from call.start()
+        elif kind == "response.function_call_arguments.delta":
+            if data.output_index in self._calls:
+                yield from self._calls[data.output_index].add(data.delta)
+        elif kind == "response.output_item.done":
+            ended = self._calls.pop(data.output_index, None)
+            yield from ended.end() if ended is not None else self.close()
+
+    def _say(self, kind: type[Text] | type[Reasoning], words: str) -> Iterator[BaseEvent]:
+        if not words:
+            return
+        self._said.add(kind)
+        if not isinstance(self._open, kind):
+            yield from self.close()
+            self._open = kind()
+            yield from self._open.start()
+        if isinstance(self._open, Text):
+            self._parent = self._open.id
+        yield from self._open.add(words)
+
+    def _item(self, item: Any) -> Iterator[BaseEvent]:
+        """Yield what an item says that was not streamed, and the results of tools."""
+        match item:
+            case ToolCallOutputItem():
+                yield from self._result(item.call_id, item.output)
+            case HandoffOutputItem():
+                raw: Any = item.raw_item
+                yield from self._result(raw.get("call_id"), raw.get("output"))
+            case ToolCallItem() if item.call_id not in self._started and item.tool_name:
+                yield from self.close()
+                call = ToolCall(item.tool_name, id=item.call_id, parent=self._parent)
+                self._started.add(call.id)
+                arguments = _argument_text(item.raw_item)
+                yield from (*call.start(), *call.add(arguments), *call.end())
+            case MessageOutputItem() if Text not in self._said:
+                yield from self._say(Text, ItemHelpers.text_message_output(item))
+                yield from self.close()
+                self._said.discard(Text)
+            case ReasoningItem() if Reasoning not in self._said:
+                yield from self._say(Reasoning, _reasoning_text(item.raw_item))
+                yield from self.close()
+                self._said.discard(Reasoning)
+
+    def _result(self, call: str | None, output: object) -> Iterator[BaseEvent]:
+        if call in self._started:
+            text = output if isinstance(output, str) else jsonlog.dumps(output)
+            yield from ToolCall("", id=call).result(text)
+
+
+def _argument_text(raw: Any) -> str:
+    arguments = raw.get("arguments") if isinstance(raw, dict) else getattr(raw, "arguments", None)
+    return arguments if isinstance(arguments, str) else ""
+
+
+def _reasoning_text(raw: Any) -> str:
+    parts = [*(raw.summary or ()), *(getattr(raw, "content", None) or ())]
+    return "\n".join(part.text for part in parts)
+
+
+def _items(input: RunAgentInput) -> Iterator[TResponseInputItem]:
+    """Yield the conversation as the SDK wants it; a call without a result is left out.
+
+    System messages of a client are too: the agent's own instructions count.
+    """
+    results = {m.tool_call_id: m for m in input.messages if isinstance(m, ToolMessage)}
+    for message in input.messages:
+        if isinstance(message, UserMessage):
+            yield {"role": "user", "content": text_of(message.content)}
+        elif isinstance(message, AssistantMessage):
+            if message.content:
+                yield {"role": "assistant", "content": message.content}
+            for call in message.tool_calls or ():
+                if call.id in results:
+                    yield {
+                        "type": "function_call",
+                        "call_id": call.id,
+                        "name": call.function.name,
+                        "arguments": call.function.arguments or "{}",
+                    }
+                    answered = results[call.id]
+                    output = text_of(answered.content) or answered.error or ""
+                    yield {
+                        "type": "function_call_output",
+                        "call_id": call.id,
+                        "output": output,
+                    }
+
+
+# --- approvals ---
+
+
+def _questions(input: RunAgentInput, result: RunResultStreaming) -> Iterator[BaseEvent]:
+    """Yield what ends the run with the approvals that the SDK waits for, if there are any."""
+    if not result.interruptions:
+        return
+    state = json.dumps(result.to_state().to_json())
+    asked = [
+        Interrupt(
+            id=f"{input.run_id}:{item.call_id}",
+            reason="approval",
+            message=f"May {item.tool_name} be called?",
+            tool_call_id=item.call_id,
+            response_schema={"type": "object", "properties": {"approved": {"type": "boolean"}}},
+            metadata={"netra": {_STATE: state}},
+        )
+        for item in result.interruptions
+        if isinstance(item, ToolApprovalItem)
+    ]
+    yield RunFinishedEvent(
+        thread_id=input.thread_id,
+        run_id=input.run_id,
+        outcome=RunFinishedInterruptOutcome(interrupts=asked),
+    )
+
+
+async def _resumed(agent: "Agent[Any]", input: RunAgentInput) -> "RunState[Any]":
+    """Return the SDK's run state with the answers in it."""
+    run = CURRENT.get()
+    answers = {entry.interrupt_id: entry for entry in input.resume or ()}
+    question = await run.question(next(iter(answers))) if run is not None else None
+    kept = ((question or {}).get("metadata") or {}).get("netra", {}).get(_STATE)
+    if kept is None:
+        raise AgentError("there is no question of this agent that the answer belongs to")
+    state: RunState[Any] = await RunState.from_json(agent, json.loads(kept))
+    for item in state.get_interruptions():
+        entry = next((e for id, e in answers.items() if id.endswith(f":{item.call_id}")), None)
+        if entry is None:
+            raise AgentError(f"the call of {item.tool_name} has no answer")
+        if entry.status == "resolved" and entry.payload == {"approved": True}:
+            state.approve(item)
+        else:
+            state.reject(item)
+    return state

@@ -1,0 +1,138 @@
+"""Remote: an AG-UI endpoint of another server, by its URL (extra ``remote``).
+
+The run's input goes there in a POST, its events come back as server-sent events and are checked
+like any agent's. Closing the run closes the connection. The other server gets the thread's scope
+as thread id, so that threads of one name which belong to two users stay two.
+Source: AG-UI 1.0 transports; WHATWG HTML section 9.2.
+"""
+
+import hashlib
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
+
+import httpx
+from ag_ui.core import BaseEvent, Event, RunAgentInput, RunFinishedEvent
+from pydantic import TypeAdapter, ValidationError
+
+from netra_backend.agents.foreign import translated
+from netra_backend.agents.ingest import MAX_EVENT_BYTES, wire_json
+from netra_backend.agents.run_context import scope_of
+from netra_backend.errors import AgentError
+
+_EVENT: TypeAdapter[BaseEvent] = TypeAdapter(Event)
+
+MAX_REFUSAL_BYTES = 2_000
+"""Bytes of an answer that is no stream which the log shows."""
+
+
+class RemoteAgent:
+    """An agent that lets the AG-UI endpoint `url` run.
+
+    `headers` go with each request, such as Authorization. `connect` and `silence` are seconds:
+    until there is a connection, and without a byte from the other server, whose comments count.
+    Redirects are not followed.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        connect: float = 10.0,
+        silence: float = 60.0,
+        max_event_bytes: int = MAX_EVENT_BYTES,
+    ) -> None:
+        self._url = url
+        self._headers = dict(headers or {})
+        self._timeout = httpx.Timeout(silence, connect=connect)
+        self._max_event_bytes = max_event_bytes
+
+    async def __call__(self, input: RunAgentInput) -> AsyncIterator[BaseEvent]:
+        """Stream the run from there; closing the iterator closes the connection.
+
+        Raises AgentError if the endpoint refuses, fails, breaks off, is silent for too long, or
+        sends what is no AG-UI.
+        """
+        events = self._events(input)
+        async with aclosing(events):
+            ended = False
+            async for event in translated(self._url, input, events):
+                yield event
+                ended = isinstance(event, RunFinishedEvent)
+        if not ended:
+            raise AgentError(f"{self._url}: the stream broke off before RUN_FINISHED")
+
+    async def _events(self, input: RunAgentInput) -> AsyncIterator[BaseEvent]:
+        try:
+            async with (
+                httpx.AsyncClient(timeout=self._timeout) as client,
+                client.stream(
+                    "POST",
+                    self._url,
+                    content=wire_json(_given(input)),
+                    headers={
+                        "Content-Type": "application/json",
+                        "Accept": "text/event-stream",
+                        **self._headers,
+                    },
+                ) as answer,
+            ):
+                await self._check(answer)
+                async for data in self._payloads(answer):
+                    yield _decoded(self._url, data)
+        except httpx.HTTPError as error:
+            raise AgentError(f"{self._url}: {type(error).__name__}: {error}") from error
+
+    async def _check(self, answer: httpx.Response) -> None:
+        kind = answer.headers.get("content-type", "").partition(";")[0].strip()
+        if answer.status_code == httpx.codes.OK and kind == "text/event-stream":
+            return
+        said = b""
+        async for part in answer.aiter_bytes():
+            said = (said + part)[:MAX_REFUSAL_BYTES]
+            if len(said) == MAX_REFUSAL_BYTES:
+                break
+        shown = said.decode(errors="replace")
+        raise AgentError(f"{self._url} answered {answer.status_code} {kind}: {shown}")
+
+    async def _payloads(self, answer: httpx.Response) -> AsyncIterator[bytes]:
+        """Yield the data of each server-sent event."""
+        data: list[bytes] = []
+        async for line in self._lines(answer):
+            if line.startswith(b"data:"):
+                data.append(line[5:].removeprefix(b" "))
+                self._bound(sum(map(len, data)))
+            elif not line and data:
+                yield b"\n".join(data)
+                data = []
+
+    async def _lines(self, answer: httpx.Response) -> AsyncIterator[bytes]:
+        rest = b""
+        async for part in answer.aiter_bytes():
+            *lines, rest = (rest + part).replace(b"\r\n", b"\n").split(b"\n")
+            self._bound(len(rest))
+            for line in lines:
+                yield line
+
+    def _bound(self, size: int) -> None:
+        if size > self._max_event_bytes:
+            limit = self._max_event_bytes
+            raise AgentError(f"{self._url}: an event has more than {limit} bytes")
+
+
+def _given(input: RunAgentInput) -> RunAgentInput:
+    """Return the input for the other server: its ids are of its one client, which is us."""
+    scope = scope_of(input)
+    if scope == input.thread_id:
+        return input
+    run = hashlib.sha256(f"{scope}\n{input.run_id}".encode()).hexdigest()[:32]
+    return input.model_copy(update={"thread_id": scope, "run_id": run, "parent_run_id": None})
+
+
+def _decoded(url: str, data: bytes) -> BaseEvent:
+    try:
+        return _EVENT.validate_json(data)
+    except ValidationError as error:
+        problem = error.errors(include_input=False, include_url=False)[0]
+        shown = data[:200].decode(errors="replace")
+        raise AgentError(f"{url}: no AG-UI event: {problem['msg']}: {shown}") from error

@@ -1,0 +1,34 @@
+"""Strands: its agents and orchestrators, as they are (extra ``strands``).
+
+AG-UI's own package for Strands translates. It keeps an agent for each thread; here each run has a
+translator of its own, and the conversation comes from the log.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import Any, cast
+
+from ag_ui.core import BaseEvent, RunAgentInput
+from ag_ui_strands import StrandsAgent as Translator
+from strands import Agent
+
+from netra_backend.agents.foreign import translated
+from netra_backend.agents.run_context import scope_of
+
+
+class StrandsAgent:
+    """An agent that runs `agent`, a Strands one."""
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+
+    async def __call__(self, input: RunAgentInput) -> AsyncIterator[BaseEvent]:
+        """Run the agent on the conversation; closing the iterator stops it.
+
+        Raises AgentError for whatever it raises.
+        """
+        given = input.model_copy(update={"thread_id": scope_of(input)})
+        translator = Translator(agent=self._agent, name="agent")
+        async with aclosing(cast(AsyncGenerator[Any], translator.run(given))) as events:
+            async for event in translated("the agent", input, events):
+                yield event

@@ -1,0 +1,143 @@
+"""Foreign: AG-UI events that another library makes, in the form that the log takes.
+
+What the log has already (timestamps) or forbids (empty deltas) is dropped; a tool call whose id
+the thread has used gets a new one, because some models count from zero in every answer; and an
+error is raised instead of sent, so that it is logged whole and shown redacted. Of a snapshot of
+the messages only what nobody has streamed is taken, as events of its own: the log has the rest,
+and would double with every run.
+"""
+
+from collections.abc import AsyncIterator, Iterator
+
+from ag_ui.core import (
+    AssistantMessage,
+    BaseEvent,
+    MessagesSnapshotEvent,
+    ReasoningEncryptedValueEvent,
+    RunAgentInput,
+    RunErrorEvent,
+    RunFinishedEvent,
+    RunFinishedInterruptOutcome,
+    RunFinishedSuccessOutcome,
+    TextMessageChunkEvent,
+    TextMessageStartEvent,
+    ToolCallArgsEvent,
+    ToolCallChunkEvent,
+    ToolCallEndEvent,
+    ToolCallResultEvent,
+    ToolCallStartEvent,
+    ToolMessage,
+)
+
+from netra_backend.agents.base import Text, ToolCall, text_of
+from netra_backend.core.events import DELTAS
+from netra_backend.core.ids import new_id
+from netra_backend.errors import AgentError
+
+
+async def translated(
+    name: str, input: RunAgentInput, events: AsyncIterator[BaseEvent]
+) -> AsyncIterator[BaseEvent]:
+    """Yield `events` in the form that the log takes. Raises AgentError instead of RUN_ERROR."""
+    calls, said = CallIds(input), _Said(input)
+    async for event in events:
+        if isinstance(event, RunErrorEvent):
+            raise AgentError(f"{name}: {event.message}")
+        if event.type in DELTAS and not getattr(event, "delta", ""):
+            continue
+        event.timestamp = None
+        for part in said.take(event):
+            calls.rename(part)
+            yield part
+
+
+class _Said:
+    """The messages, tool calls and results that the thread has, by the library's own ids."""
+
+    def __init__(self, input: RunAgentInput) -> None:
+        self._messages = {message.id for message in input.messages}
+        self._calls = {
+            call.id
+            for message in input.messages
+            if isinstance(message, AssistantMessage)
+            for call in message.tool_calls or ()
+        }
+        self._results = {m.tool_call_id for m in input.messages if isinstance(m, ToolMessage)}
+
+    def take(self, event: BaseEvent) -> Iterator[BaseEvent]:
+        """Yield `event`, or for a snapshot what is new in it."""
+        if isinstance(event, MessagesSnapshotEvent):
+            for message in event.messages:
+                if isinstance(message, AssistantMessage):
+                    yield from self._assistant(message)
+                elif isinstance(message, ToolMessage):
+                    yield from self._result(message)
+            return
+        match event:
+            case TextMessageStartEvent() | TextMessageChunkEvent(message_id=str()):
+                self._messages.add(event.message_id or "")
+            case ToolCallStartEvent() | ToolCallChunkEvent(tool_call_id=str()):
+                self._calls.add(event.tool_call_id or "")
+            case ToolCallResultEvent():
+                self._results.add(event.tool_call_id)
+        yield event
+
+    def _assistant(self, message: AssistantMessage) -> Iterator[BaseEvent]:
+        if message.content and message.id not in self._messages:
+            self._messages.add(message.id)
+            text = Text(message.id)
+            yield from (*text.start(), *text.add(text_of(message.content)), *text.end())
+        for call in message.tool_calls or ():
+            if call.id not in self._calls:
+                self._calls.add(call.id)
+                whole = ToolCall(call.function.name, id=call.id)
+                yield from (*whole.start(), *whole.add(call.function.arguments), *whole.end())
+
+    def _result(self, message: ToolMessage) -> Iterator[BaseEvent]:
+        if message.tool_call_id in self._calls - self._results:
+            self._results.add(message.tool_call_id)
+            content = text_of(message.content) or message.error or ""
+            yield from ToolCall("", id=message.tool_call_id).result(content)
+
+
+class CallIds:
+    """New ids for tool calls whose own ids the thread has used before."""
+
+    def __init__(self, input: RunAgentInput) -> None:
+        self._used = {
+            call.id
+            for message in input.messages
+            if isinstance(message, AssistantMessage)
+            for call in message.tool_calls or ()
+        }
+        self._renamed: dict[str, str] = {}
+
+    def rename(self, event: BaseEvent) -> None:
+        """Put the new id wherever `event` names a renamed call; a start may need a new one."""
+        if isinstance(event, ToolCallStartEvent):
+            if event.tool_call_id in self._used:
+                self._renamed[event.tool_call_id] = new_id("call")
+            event.tool_call_id = self._new(event.tool_call_id)
+            self._used.add(event.tool_call_id)
+        elif isinstance(event, ToolCallArgsEvent | ToolCallEndEvent | ToolCallResultEvent):
+            event.tool_call_id = self._new(event.tool_call_id)
+        elif isinstance(event, ReasoningEncryptedValueEvent):
+            event.entity_id = self._new(event.entity_id)
+        elif isinstance(event, RunFinishedEvent):
+            self._rename_outcome(event)
+
+    def _rename_outcome(self, event: RunFinishedEvent) -> None:
+        outcome = event.outcome
+        if isinstance(outcome, RunFinishedSuccessOutcome) and outcome.pending_tool_call_ids:
+            pending = outcome.pending_tool_call_ids
+            outcome.pending_tool_call_ids = [self._new(id) for id in pending]
+        elif isinstance(outcome, RunFinishedInterruptOutcome):
+            for asked in outcome.interrupts:
+                old = asked.tool_call_id or ""
+                if old in self._renamed:
+                    # Some libraries find the call by the end of the interrupt's id.
+                    asked.id = asked.id.removesuffix(old) + self._renamed[old]
+                    asked.tool_call_id = self._renamed[old]
+
+    def _new(self, id: str) -> str:
+        return self._renamed.get(id, id)

@@ -1,0 +1,108 @@
+"""Frameworks: which object is an agent of which library, and the adapter that runs it.
+
+An object of a library can exist only if the library is loaded, so nothing is imported to find
+out. The adapter is imported when its object has been found; what is missing then is an extra.
+"""
+
+import importlib
+import sys
+from dataclasses import dataclass
+from typing import Any, cast
+
+from netra_backend.agents.base import Agent
+from netra_backend.errors import ConfigError
+
+ADAPTERS = "netra_backend.agents.adapters"
+
+
+@dataclass(frozen=True, slots=True)
+class Framework:
+    """A library: how its agents are told, and what runs them.
+
+    `classes` are ``module:class`` names. `signs` are names that `classes`' modules must have, where
+    a user's own module could have the same name.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    adapter: str
+    extra: str
+    signs: tuple[str, ...] = ()
+
+    def made(self, thing: object) -> bool:
+        """Return whether `thing` is an agent of this library."""
+        for path in self.classes:
+            name, _, attribute = path.partition(":")
+            module = sys.modules.get(name)
+            kind = getattr(module, attribute, None)
+            known = all(hasattr(module, sign) for sign in self.signs)
+            if known and isinstance(kind, type) and isinstance(thing, kind):
+                return True
+        return False
+
+
+FRAMEWORKS = (
+    Framework(
+        "pydantic-ai",
+        ("pydantic_ai.agent:AbstractAgent",),
+        "pydantic_ai:PydanticAIAgent",
+        "pydantic-ai",
+    ),
+    Framework(
+        "LangGraph",
+        ("langgraph.graph.state:CompiledStateGraph",),
+        "langgraph:LangGraphAgent",
+        "langgraph",
+    ),
+    Framework(
+        "OpenAI Agents SDK",
+        ("agents.agent:Agent",),
+        "openai_agents:OpenAIAgentsAgent",
+        "openai-agents",
+        signs=("AgentBase", "ToolsToFinalOutputResult"),
+    ),
+    Framework("AG2", ("ag2.agent:Agent",), "ag2:AG2Agent", "ag2"),
+    Framework("agno", ("agno.agent:Agent", "agno.team:Team"), "agno:AgnoAgent", "agno"),
+    Framework("Strands", ("strands.agent.agent:Agent",), "strands:StrandsAgent", "strands"),
+)
+"""In the order in which they are asked."""
+
+EXTRA_OF = {
+    **{
+        path.partition(".")[0].partition(":")[0]: framework.extra
+        for framework in FRAMEWORKS
+        for path in framework.classes
+    },
+    "openai": "openai",
+}
+"""Import names of libraries, and the extra of this package that installs them."""
+
+
+def framework_of(thing: object) -> Framework | None:
+    """Return the library that `thing` is an agent of, or None."""
+    return next((framework for framework in FRAMEWORKS if framework.made(thing)), None)
+
+
+def wrapped(framework: Framework, thing: object) -> Agent:
+    """Return the agent that runs `thing`. Raises ConfigError if the extra is missing."""
+    what = f"an agent of {framework.name}"
+    return cast(Agent, adapter(framework.adapter, what, framework.extra)(thing))
+
+
+def adapter(path: str, what: str, extra: str) -> Any:
+    """Return the class ``module:class`` of the adapters; `what` needs it.
+
+    Raises ConfigError with the command that installs `extra` if something is not installed.
+    """
+    name, _, attribute = path.partition(":")
+    try:
+        return getattr(importlib.import_module(f"{ADAPTERS}.{name}"), attribute)
+    except ModuleNotFoundError as error:
+        raise ConfigError(needs(what, extra)) from error
+    except ImportError as error:
+        raise ConfigError(f"{what} cannot be run: {error}") from error
+
+
+def needs(what: str, extra: str) -> str:
+    """Return the sentence that says how to install what `what` needs."""
+    return f"{what}: this needs an extra: pip install 'netra-backend[{extra}]'"

@@ -1,0 +1,204 @@
+"""RunContext: what a run offers an agent that was written for Netra.
+
+An agent may take it as its second argument, ``async def agent(input, run: RunContext)``, and code
+that an agent calls, such as a tool, gets it from `current_run`. A plain generator needs none of it.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+from ag_ui.core import (
+    BaseEvent,
+    CustomEvent,
+    Interrupt,
+    RunAgentInput,
+    RunFinishedEvent,
+    RunFinishedInterruptOutcome,
+    StateSnapshotEvent,
+)
+from pydantic import TypeAdapter, ValidationError
+
+from netra_backend import jsonlog
+from netra_backend.core.ids import UserId, new_id
+from netra_backend.errors import AgentError
+
+T = TypeVar("T")
+Asked = Mapping[str, Any]
+"""An AG-UI interrupt of this thread, as JSON."""
+
+PROGRESS = "netra.progress"
+"""The name of the CUSTOM event that `RunContext.progress` sends."""
+
+
+class Unanswered(BaseException):  # noqa: N818 - no error: the run ends with a question
+    """Raised by `RunContext.ask` when nobody has answered yet: the run ends with the question.
+
+    No Exception, so that ``except Exception`` in an agent does not take it.
+    """
+
+    def __init__(self, question: Interrupt) -> None:
+        super().__init__(question.message or question.reason)
+        self.question = question
+
+
+class RunContext:
+    """One run, seen from inside.
+
+    `user` is whose run it is. `scope` names the thread as no thread of another user, and none
+    that was deleted, is or was named: the key for what an agent keeps of a thread.
+    """
+
+    def __init__(
+        self,
+        input: RunAgentInput,
+        *,
+        user: UserId,
+        scope: str,
+        emit: Callable[[BaseEvent], None],
+        asked: Callable[[str], Awaitable[Asked | None]],
+        watchers: Callable[[], int] = lambda: 0,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.input = input
+        self.user = user
+        self.scope = scope
+        self._loop = asyncio.get_running_loop()
+        self._emit = emit
+        self._asked = asked
+        self._watchers = watchers
+        self._cancelled = cancelled
+        self._answers: dict[str, Any] | None = None
+        self._questions: dict[str, int] = {}
+
+    @property
+    def watchers(self) -> int:
+        """How many connections follow the thread now, on this node."""
+        return self._watchers()
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the run is ending: for code that no ``CancelledError`` reaches, as in a thread."""
+        return self._cancelled()
+
+    async def question(self, id: str) -> Asked | None:
+        """Return the AG-UI interrupt of this thread with the id, or None."""
+        return await self._asked(id)
+
+    def progress(self, text: str, done: float | None = None, total: float | None = None) -> None:
+        """Tell the followers how far the run is: a CUSTOM event ``netra.progress``, at once.
+
+        May be called from a thread. After the run's end it does nothing.
+        """
+        value = {"text": text, "done": done, "total": total}
+        self._send(
+            CustomEvent(name=PROGRESS, value={k: v for k, v in value.items() if v is not None})
+        )
+
+    def state(self, shape: type[T]) -> T:
+        """Return the thread's state as `shape`; ``shape()`` if there is none.
+
+        Raises AgentError naming the field that does not fit.
+        """
+        if self.input.state is None:
+            return shape()
+        try:
+            return TypeAdapter(shape).validate_python(self.input.state)
+        except ValidationError as error:
+            problem = error.errors(include_input=False, include_url=False)[0]
+            path = ".".join(str(part) for part in problem["loc"])
+            raise AgentError(f"the state does not fit: {path}: {problem['msg']}") from error
+
+    def save(self, state: object) -> None:
+        """Make `state` the thread's: a STATE_SNAPSHOT, which later runs get as their input."""
+        plain = jsonlog.jsonable(state, limits=jsonlog.WIRE_LIMITS)
+        self.input.state = plain
+        self._send(StateSnapshotEvent(snapshot=plain))
+
+    async def ask(
+        self,
+        message: str,
+        *,
+        schema: dict[str, Any] | None = None,
+        reason: str = "question",
+        tool_call_id: str | None = None,
+        expires: timedelta | None = None,
+    ) -> Any:
+        """Return a person's answer; None if they declined.
+
+        The first time nobody has answered: the run ends with the outcome ``interrupt``. When the
+        answer comes, a new run calls the agent from its beginning, and then `ask` returns. So what
+        stands before it happens again, and must not do harm twice. An answer counts only for the
+        same question: same text, schema, reason, and how often it was asked before.
+        """
+        key = self._key(message, schema, reason)
+        answers = await self._given()
+        if key in answers:
+            return answers[key]
+        until = None if expires is None else (datetime.now(UTC) + expires).isoformat()
+        raise Unanswered(
+            Interrupt(
+                id=new_id("ask"),
+                reason=reason,
+                message=message,
+                tool_call_id=tool_call_id,
+                response_schema=schema,
+                expires_at=until,
+                metadata={"netra": {"key": key, "answers": answers}},
+            )
+        )
+
+    def _key(self, message: str, schema: dict[str, Any] | None, reason: str) -> str:
+        named = jsonlog.dumps([message, schema, reason])
+        count = self._questions[named] = self._questions.get(named, 0) + 1
+        return hashlib.sha256(f"{count} {named}".encode()).hexdigest()[:32]
+
+    async def _given(self) -> dict[str, Any]:
+        """Return the answers so far, by question: a question carries those given before it."""
+        if self._answers is None:
+            self._answers = {}
+            for entry in self.input.resume or ():
+                asked = await self.question(entry.interrupt_id)
+                own = ((asked or {}).get("metadata") or {}).get("netra") or {}
+                self._answers.update(own.get("answers") or {})
+                if "key" in own:
+                    declined = entry.status == "cancelled"
+                    self._answers[own["key"]] = None if declined else entry.payload
+        return self._answers
+
+    def _send(self, event: BaseEvent) -> None:
+        try:
+            inside = asyncio.get_running_loop() is self._loop
+        except RuntimeError:
+            inside = False
+        if inside:
+            self._emit(event)
+        else:
+            self._loop.call_soon_threadsafe(self._emit, event)
+
+
+def question_event(input: RunAgentInput, asked: Unanswered) -> RunFinishedEvent:
+    """Return what ends the run with the question."""
+    outcome = RunFinishedInterruptOutcome(interrupts=[asked.question])
+    return RunFinishedEvent(thread_id=input.thread_id, run_id=input.run_id, outcome=outcome)
+
+
+CURRENT: ContextVar[RunContext | None] = ContextVar("netra_run", default=None)
+"""Set by whoever runs an agent, in the task that runs it."""
+
+
+def current_run() -> RunContext:
+    """Return the run that the caller is part of. Raises AgentError outside of one."""
+    run = CURRENT.get()
+    if run is None:
+        raise AgentError("no run is being executed here")
+    return run
+
+
+def scope_of(input: RunAgentInput) -> str:
+    """Return the name under which an adapter may keep something of the thread."""
+    run = CURRENT.get()
+    return run.scope if run is not None else input.thread_id

@@ -1,0 +1,72 @@
+"""A local HTTP API of chat completions, as OpenAI's streams them, that plays a stage."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import StreamingResponse
+from starlette.routing import Route
+
+from tests.contract.stage import SECRET, Call, Say, Stage, Think
+from tests.live import serving
+
+
+@asynccontextmanager
+async def completions(stage: Stage) -> AsyncIterator[str]:
+    """Serve the API in this event loop; return its base URL."""
+
+    async def complete(request: Request) -> StreamingResponse:
+        asked = json.loads(await request.body())
+        return StreamingResponse(_lines(stage, asked), media_type="text/event-stream")
+
+    app = Starlette(routes=[Route("/v1/chat/completions", complete, methods=["POST"])])
+    async with serving(app, "none") as port:
+        yield f"http://127.0.0.1:{port}/v1"
+
+
+async def _lines(stage: Stage, asked: dict[str, Any]) -> AsyncIterator[str]:
+    answered = asked["messages"][-1]["role"] == "tool"
+    called = False
+    yield _line({"role": "assistant", "content": ""})
+    try:
+        async for part in stage.parts(answered):
+            called = called or isinstance(part, Call)
+            for delta in _deltas(part, len(asked["messages"])):
+                yield _line(delta)
+    except RuntimeError:
+        yield f"data: {json.dumps({'error': {'message': SECRET, 'code': 500}})}\n\n"
+        return
+    yield _line({}, "tool_calls" if called else "stop")
+    usage = {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8}
+    yield f"data: {json.dumps({**_chunk([]), 'usage': usage})}\n\n"
+    yield "data: [DONE]\n\n"
+
+
+def _deltas(part: Say | Think | Call, turn: int) -> list[dict[str, Any]]:
+    if isinstance(part, Say):
+        return [{"content": part.text}]
+    if isinstance(part, Think):
+        return [{"reasoning_content": part.text}]
+    call = {"index": 0, "id": f"call_{turn}", "type": "function"}
+    return [
+        {"tool_calls": [{**call, "function": {"name": part.name, "arguments": ""}}]},
+        {"tool_calls": [{"index": 0, "function": {"arguments": part.json}}]},
+    ]
+
+
+def _line(delta: dict[str, Any], finish: str | None = None) -> str:
+    choice = {"index": 0, "delta": delta, "finish_reason": finish}
+    return f"data: {json.dumps(_chunk([choice]))}\n\n"
+
+
+def _chunk(choices: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "id": "completion",
+        "object": "chat.completion.chunk",
+        "created": 1,
+        "model": "fake",
+        "choices": choices,
+    }

@@ -1,0 +1,132 @@
+"""Every adapter keeps the contract of an agent, over its library's own offline model."""
+
+import asyncio
+
+import pytest
+
+from netra_backend.agents.loading import adapt
+from netra_backend.core.ids import RunId, RunKey
+from netra_backend.core.run import RunStatus
+from netra_backend.testing import asking
+from tests.agents.running import ALICE, Running, running
+from tests.contract.adapters import ADAPTERS, Adapter, shown
+from tests.contract.stage import SECRET, Scenario, Stage
+from tests.legality import illegal
+
+pytestmark = pytest.mark.anyio
+BOUND = 30.0
+"""Seconds that nothing here may take: an import of a library can take ten."""
+
+EACH = pytest.mark.parametrize("adapter", ADAPTERS, ids=lambda adapter: adapter.name)
+
+
+async def played(adapter: Adapter, scenario: Scenario, check) -> None:
+    """Start a run of the scenario, and let `check` look at it."""
+    reason = adapter.missing(scenario)
+    if reason is not None:
+        pytest.skip(reason)
+    stage = Stage(scenario)
+    async with asyncio.timeout(BOUND), adapter.playing(stage) as thing:
+        async with running(adapt(thing)) as house:
+            given = asking("How is the weather?", thread_id="t1", run_id="r1")
+            await house.runner.start(ALICE, given)
+            await check(house, stage)
+            assert illegal(await house.chunks()) == []
+
+
+def text(chunks: list, kind: str = "TEXT_MESSAGE_CONTENT") -> str:
+    return "".join(chunk["delta"] for chunk in chunks if chunk["type"] == kind)
+
+
+def of_type(chunks: list, kind: str) -> list:
+    return [chunk for chunk in chunks if chunk["type"] == kind]
+
+
+@EACH
+async def test_a_plain_answer_and_another_with_the_history(adapter: Adapter) -> None:
+    async def check(house: Running, _: Stage) -> None:
+        assert (await house.ended("r1")).status is RunStatus.FINISHED
+        assert text(await house.chunks()) == "Hello world"
+        await house.runner.start(ALICE, asking("Again?", thread_id="t1", run_id="r2"))
+        assert (await house.ended("r2")).status is RunStatus.FINISHED
+        assert text(await house.chunks()) == "Hello world" * 2
+        conversation, _ = await house.runner.conversation((await house.ended("r2")).thread)
+        roles = [message["role"] for message in conversation.messages()]
+        assert roles == ["user", "assistant"] * 2
+
+    await played(adapter, Scenario.ANSWER, check)
+
+
+@EACH
+async def test_a_tool_call_twice_in_a_thread(adapter: Adapter) -> None:
+    async def check(house: Running, _: Stage) -> None:
+        for run in ("r1", "r2"):
+            await house.runner.start(ALICE, asking("And now?", thread_id="t1", run_id=run))
+            assert (await house.ended(run)).status is RunStatus.FINISHED
+        chunks = await house.chunks()
+        starts = of_type(chunks, "TOOL_CALL_START")
+        assert [start["toolCallName"] for start in starts] == ["weather"] * 2
+        assert len({start["toolCallId"] for start in starts}) == 2
+        assert text(chunks, "TOOL_CALL_ARGS").replace(" ", "") == '{"city":"Oslo"}' * 2
+        results = of_type(chunks, "TOOL_CALL_RESULT")
+        assert [result["toolCallId"] for result in results] == [s["toolCallId"] for s in starts]
+        assert all("sunny in Oslo" in shown(result["content"]) for result in results)
+        assert text(chunks) == "It is sunny." * 2
+
+    await played(adapter, Scenario.TOOL, check)
+
+
+@EACH
+async def test_reasoning(adapter: Adapter) -> None:
+    async def check(house: Running, _: Stage) -> None:
+        assert (await house.ended("r1")).status is RunStatus.FINISHED
+        chunks = await house.chunks()
+        assert text(chunks, "REASONING_MESSAGE_CONTENT") == "Let me see."
+        assert text(chunks) == "Answer"
+
+    await played(adapter, Scenario.REASONING, check)
+
+
+@EACH
+async def test_a_failure_is_told_without_its_text(adapter: Adapter, log_lines) -> None:
+    async def check(house: Running, _: Stage) -> None:
+        assert (await house.ended("r1")).status is RunStatus.FAILED
+        chunks = await house.chunks()
+        assert chunks[-1]["type"] == "RUN_ERROR"
+        assert chunks[-1]["code"] == "agent_failed"
+        assert SECRET not in str(chunks)
+
+    await played(adapter, Scenario.ERROR, check)
+    if adapter.name != "remote":  # the other server keeps its cause to itself
+        assert SECRET in str(log_lines())
+
+
+@EACH
+@pytest.mark.parametrize("scenario", [Scenario.CANCEL, Scenario.CANCEL_TOOL])
+async def test_a_cancel_stops_it_and_closes_what_is_open(
+    adapter: Adapter, scenario: Scenario
+) -> None:
+    async def check(house: Running, stage: Stage) -> None:
+        await stage.waiting.wait()
+        if scenario is Scenario.CANCEL:
+            await house.until(lambda types: "TEXT_MESSAGE_CONTENT" in types)
+        position = await house.runner.cancel(RunKey(ALICE, RunId("r1")))
+        run = await house.ended("r1")
+        assert run.status is RunStatus.CANCELLED
+        assert run.ended is not None
+        assert run.ended.offset == position.offset + 1
+        chunks = await house.chunks()
+        assert chunks[-1]["outcome"] == {"type": "cancelled"}
+        await stage.stopped.wait()
+
+    await played(adapter, scenario, check)
+
+
+@EACH
+async def test_a_tool_result_that_is_not_json(adapter: Adapter) -> None:
+    async def check(house: Running, _: Stage) -> None:
+        assert (await house.ended("r1")).status is RunStatus.FINISHED
+        (result,) = of_type(await house.chunks(), "TOOL_CALL_RESULT")
+        assert "2026" in shown(result["content"])
+
+    await played(adapter, Scenario.ODD, check)
