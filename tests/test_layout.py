@@ -16,6 +16,7 @@ UNMIRRORED = {
     "core/ports.py": "contracts: tests/stores proves them for every store",
     "jsonlog/plain.py": "types and limits, which tests/jsonlog/test_safe.py meets",
     "server/__init__.py": "a docstring",
+    "server/edges/__init__.py": "a docstring",
     "stores/__init__.py": "a docstring",
     "stores/decisions.py": "both stores run it, under LogContract",
     "stores/sqlite_ledger.py": "tests/stores/test_sqlite.py, through the store",

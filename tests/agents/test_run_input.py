@@ -57,6 +57,7 @@ def test_the_log_keeps_what_people_may_see() -> None:
     }
     assert [message["id"] for message in body["input"]["messages"]] == ["m2"]
     assert "state" not in body["input"] or body["input"]["state"] is None
+    assert body["input"]["tools"] == body["input"]["context"] == [], "AG-UI 0.x needs them"
     assert "private" not in event.data.decode()
     assert "secret" not in event.data.decode()
 

@@ -86,6 +86,10 @@ HIDDEN: dict[str, Operation] = {
             "resume": [{"interruptId": its.interrupt, "status": "resolved"}],
         },
     ),
+    "GET agui": lambda bob, its: bob.call("GET", f"/agui/asks?runId={its.run}"),
+    "GET agui from the start": lambda bob, its: bob.call(
+        "GET", f"/agui/asks?runId={its.run}&offset=-1"
+    ),
     "POST agui that resumes": lambda bob, its: bob.call(
         "POST",
         "/agui/asks",
@@ -221,6 +225,7 @@ async def test_every_operation_is_tried(tmp_path: Path) -> None:
         ("POST", "/runs/{run}/cancel"),
         ("POST", "/agui/{agent}"),
         ("POST", "/auth/ticket"),  # names nothing; whose it is: tests/server/test_tickets.py
+        ("GET", "/agui/{agent}"),
     }
     commands = {frame.__struct_config__.tag for frame in ClientFrame.__args__}
     assert commands == {"run", "follow", "unfollow", "cancel", "decide", "auth", "ping"}

@@ -404,7 +404,7 @@ async def test_bad_input_is_refused_with_the_field(tmp_path: Path) -> None:
         ("PUT", "/threads", 405),
         ("DELETE", "/threads", 405),
         ("GET", "/runs/r/cancel", 405),
-        ("GET", "/agui/echo", 405),
+        ("PUT", "/agui/echo", 405),
         ("POST", "/health/live", 405),
     ],
 )

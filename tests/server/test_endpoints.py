@@ -142,6 +142,10 @@ class Visit(NamedTuple):
             crowded = await self.browser.post("/agui/echo", json=run_input("t", "r4"))
             assert crowded.status_code == 429
         await self.refusals("POST", "/agui/echo", json=run_input("t", "r2"))
+        for query in ({"runId": "r1"}, {"runId": "r1", "offset": ended["Last-Event-ID"]}, {}):
+            await self.browser.get("/agui/echo", params=query)
+        await self.browser.get("/agui/echo", params={"runId": "none"})
+        await self.refusals("GET", "/agui/echo")
         await self.refusals("GET", "/runs/r1")
         await self.refusals("POST", "/runs/waiting/cancel")
         for name in ("waiting", "r1", "none", "a b"):
@@ -246,6 +250,7 @@ async def everything(browser: httpx.AsyncClient) -> None:
     await browser.delete("/threads/t")
     await browser.post("/runs/r1/cancel")
     await browser.post("/agui/echo", json=run_input("t", "r9"))
+    await browser.get("/agui/echo", params={"runId": "r1"})
 
 
 async def test_every_error_has_the_status_of_the_table(tmp_path: Path) -> None:

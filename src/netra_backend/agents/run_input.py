@@ -21,14 +21,15 @@ def run_started(given: RunAgentInput, fresh: Sequence[object]) -> Event:
     """Return RUN_STARTED with the input, less what the log has or followers need not see.
 
     Tools, model instructions and forwarded properties are for the agent; the log is for people.
-    An empty state is what clients send that have none: it does not replace the thread's.
+    An empty state is what clients send that have none: it does not replace the thread's. Empty
+    lists stand for tools and context, because AG-UI 0.x refuses an input without them.
     """
     shown = given.model_copy(
         update={
             "messages": list(fresh),
             "state": given.state or None,
-            "tools": None,
-            "context": None,
+            "tools": [],
+            "context": [],
             "forwarded_props": None,
         }
     )

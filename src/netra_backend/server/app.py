@@ -17,6 +17,8 @@ from typing import Any
 import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -34,6 +36,7 @@ from netra_backend.errors import ConfigError, ErrorCode, NetraError, Refused
 from netra_backend.server.api import Api
 from netra_backend.server.auth import Hook, authenticator, kept_key
 from netra_backend.server.connection import House
+from netra_backend.server.edges.agui import AguiEdge
 from netra_backend.server.endpoints import Endpoint, openapi
 from netra_backend.server.errors import answer_error, answer_missing, error_response
 from netra_backend.server.health import Health
@@ -41,8 +44,8 @@ from netra_backend.server.hub import Hub
 from netra_backend.server.origin import check_host, check_origin
 from netra_backend.server.pool import Pool
 from netra_backend.server.site import HEADERS, Site
-from netra_backend.server.sse import AguiRoute, StreamBroken
 from netra_backend.server.tickets import TicketAuth
+from netra_backend.server.sse import StreamBroken
 from netra_backend.server.websocket import WebSocketRoute
 from netra_backend.stores.local_bus import LocalBus
 from netra_backend.stores.sqlite import SqliteStore
@@ -64,6 +67,7 @@ class NetraApp:
                 NetraError: answer_error,
                 Exception: answer_error,
             },
+            middleware=_cross_origin(house.settings.allowed_origins),
             lifespan=self.lifespan,
         )
         # A redirect would repeat the request's Host header, which anybody can choose.
@@ -190,7 +194,7 @@ def create_app(
     house = House(settings, tickets, store, runner, Hub(bus), pool)
     endpoints = (
         *tickets.endpoints(),
-        *AguiRoute(house).endpoints(),
+        *AguiEdge(house).endpoints(),
         *Api(house).endpoints(),
         *Health(house).endpoints(),
     )
@@ -199,6 +203,22 @@ def create_app(
 
 def _now() -> int:
     return time.time_ns() // 1_000_000
+
+
+def _cross_origin(allowed: tuple[str, ...]) -> list[Middleware]:
+    """Return what lets pages of the allowed origins read our answers (WHATWG Fetch, CORS)."""
+    if not allowed:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=allowed,
+            allow_credentials=True,
+            allow_methods=["GET", "POST", "PATCH", "DELETE"],
+            allow_headers=["*"],
+            expose_headers=["X-Correlation-Id"],
+        )
+    ]
 
 
 def _adapted(agents: Mapping[str, object] | None) -> dict[str, Agent]:

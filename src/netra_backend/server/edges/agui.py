@@ -1,0 +1,116 @@
+"""``/agui/{agent}``: AG-UI over server-sent events, what its HttpAgent and TanStack AI speak.
+
+POST starts a run, or attaches to the one with this id; GET joins a run that there is. Leaving
+cancels neither. Source: AG-UI 1.0 transports; ``fetchServerSentEvents`` of @tanstack/ai-client
+0.33 for GET, which asks for ``?runId=&offset=-1``.
+"""
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from netra_backend.core.codec import decode_input
+from netra_backend.core.ids import RunId, RunKey, parse_id
+from netra_backend.core.run import Run
+from netra_backend.errors import ErrorCode, FrameError, Refused
+from netra_backend.server.auth import User
+from netra_backend.server.connection import House
+from netra_backend.server.endpoints import Endpoint, read_body
+from netra_backend.server.sse import RunStream
+
+FROM_START = "-1"
+"""The ``offset`` that stands for a run's first event."""
+
+_STREAM = {"type": "string", "description": "`id:` and `data:` lines"}
+_LAST_EVENT_ID = {"Last-Event-ID": "a position; the events after it are sent"}
+_NOTHING = {204: "The run has ended, and there is nothing after the position."}
+
+
+class AguiEdge:
+    """Runs over HTTP."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Return the operations for the table of endpoints."""
+        return (
+            Endpoint(
+                "POST",
+                "/agui/{agent}",
+                self.run_agent,
+                "Start a run, or attach to it, and stream its events (AG-UI over SSE).",
+                body={"type": "object", "description": "AG-UI RunAgentInput"},
+                result=_STREAM,
+                media_type="text/event-stream",
+                header=_LAST_EVENT_ID,
+                empty=_NOTHING,
+                errors=(
+                    ErrorCode.BAD_INPUT,
+                    ErrorCode.UNKNOWN_AGENT,
+                    ErrorCode.NOT_FOUND,
+                    ErrorCode.THREAD_BUSY,
+                    ErrorCode.RUN_CONFLICT,
+                    ErrorCode.ALREADY_DECIDED,
+                    ErrorCode.TOO_BIG,
+                    ErrorCode.TOO_MANY,
+                    ErrorCode.OVERLOADED,
+                    ErrorCode.DRAINING,
+                ),
+            ),
+            Endpoint(
+                "GET",
+                "/agui/{agent}",
+                self.join_run,
+                "Join a run, and stream its events (AG-UI over SSE).",
+                result=_STREAM,
+                media_type="text/event-stream",
+                query={
+                    "runId": "the run",
+                    "offset": "-1: from its first event; a position: what comes after it; without "
+                    "it, the prelude of the run as it stands, and what comes after that",
+                },
+                header=_LAST_EVENT_ID,
+                empty=_NOTHING,
+                errors=(
+                    ErrorCode.BAD_INPUT,
+                    ErrorCode.NOT_FOUND,
+                    ErrorCode.TOO_MANY,
+                    ErrorCode.OVERLOADED,
+                ),
+            ),
+        )
+
+    async def run_agent(self, request: Request, user: User) -> Response:
+        given = decode_input(await read_body(request, self._house.settings), where="$")
+        parse_id("threadId", given.thread_id)
+        parse_id("runId", given.run_id)
+        agent = request.path_params["agent"]
+        with RunStream(self._house, user) as stream:
+            run = (await self._house.runner.start(user.id, given, agent=agent)).run
+            text = request.headers.get("last-event-id")
+            if text is None:
+                return stream.whole(run)
+            return await stream.after(run, text, where="Last-Event-ID")
+
+    async def join_run(self, request: Request, user: User) -> Response:
+        with RunStream(self._house, user) as stream:
+            run = await self._run(request, user)
+            text = request.headers.get("last-event-id")
+            if text is not None:  # a stream that broke off goes on, wherever it had begun
+                return await stream.after(run, text, where="Last-Event-ID")
+            offset = request.query_params.get("offset")
+            if offset is None:
+                return await stream.joined(run)
+            if offset == FROM_START:
+                return stream.whole(run)
+            return await stream.after(run, offset, where="offset")
+
+    async def _run(self, request: Request, user: User) -> Run:
+        """Return the run that the query names, of the agent that the path names."""
+        text = request.query_params.get("runId")
+        if text is None:
+            raise FrameError("name the run to join", code=ErrorCode.BAD_INPUT, where="$.runId")
+        run = await self._house.store.run(RunKey(user.id, RunId(parse_id("runId", text))))
+        if run is None or run.agent != request.path_params["agent"]:
+            raise Refused(ErrorCode.NOT_FOUND)
+        return run
