@@ -177,6 +177,17 @@ class Visit(NamedTuple):
         for name in ("t", "t", "a b"):
             await self.browser.delete(f"/threads/{name}")
 
+    async def crowd(self, tmp_path: Path) -> None:
+        """Ask for event streams where the user's connections are all in use."""
+        judged = {"event_hooks": {"response": [self.contract.check]}}
+        async with (
+            live({"echo": echo}, tmp_path, store=MemoryStore(), connections_per_user=1) as server,
+            client(server.socket_url, server.token()),
+            http(server.url, server.token(), **judged) as browser,
+        ):
+            await browser.post("/agui/echo", json=run_input("t", "r"))
+            await browser.get("/agui/echo", params={"runId": "r"})
+
     async def faults(self) -> None:
         """Ask everything that touches the store while it fails, and while it is broken."""
         for error in (StoreFailed("the disk is full"), RuntimeError("a fault")):
@@ -189,13 +200,16 @@ TOUCHED = ("probe", "thread", "threads", "open_thread", "rename_thread", "run", 
 """The store's methods that the operations begin with."""
 
 
-async def test_what_the_server_sends_is_what_the_document_says(visit: Visit) -> None:
+async def test_what_the_server_sends_is_what_the_document_says(
+    visit: Visit, tmp_path: Path
+) -> None:
     """A tour through every operation, its successes and its refusals."""
     await visit.health()
     await visit.tickets()
     await visit.runs()
     await visit.threads()
     await visit.reading()
+    await visit.crowd(tmp_path / "crowded")
     await visit.faults()
     await visit.deletion()
 
