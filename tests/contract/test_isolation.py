@@ -43,6 +43,7 @@ class Bob(NamedTuple):
 
     browser: httpx.AsyncClient
     socket: ClientConnection
+    plain: ClientConnection
 
     async def call(self, method: str, path: str, **options: object) -> bytes:
         answered = await self.browser.request(method, path, **options)  # type: ignore[arg-type]
@@ -57,6 +58,14 @@ class Bob(NamedTuple):
         await self.socket.send(json.dumps({"type": type, "request": "r", **fields}))
         said = await self.socket.recv()
         return said.encode() if isinstance(said, str) else said
+
+    async def say(self, **frame: object) -> bytes:
+        """Send a frame without a subprotocol; return all up to a terminal event."""
+        await self.plain.send(json.dumps(frame))
+        said = b""
+        while not re.search(rb"RUN_FINISHED|RUN_ERROR", said):
+            said += str(await self.plain.recv()).encode()
+        return said
 
 
 Operation = Callable[[Bob, Names], Awaitable[bytes]]
@@ -79,6 +88,11 @@ HIDDEN: dict[str, Operation] = {
     "unfollow": lambda bob, its: bob.send("unfollow", thread=its.thread),
     "cancel": lambda bob, its: bob.send("cancel", run=its.run),
     "decide": lambda bob, its: bob.send("decide", thread=its.thread, interrupt=its.interrupt),
+    "plain abort": lambda bob, its: bob.say(type="abort", runId=its.run),
+    "plain run that resumes": lambda bob, its: bob.say(
+        **run_input(its.thread, "bobs-resuming-run"),
+        resume=[{"interruptId": its.interrupt, "status": "resolved"}],
+    ),
     "run that resumes": lambda bob, its: bob.send(
         "run",
         input={
@@ -104,6 +118,7 @@ HIDDEN: dict[str, Operation] = {
 OWN: dict[str, Operation] = {
     "POST thread": lambda bob, its: bob.call("POST", "/threads", json={"id": its.thread}),
     "run": lambda bob, its: bob.send("run", input=run_input(its.thread, its.run)),
+    "plain run": lambda bob, its: bob.say(**run_input(its.thread, its.run)),
     "POST agui": lambda bob, its: bob.call(
         "POST", "/agui/asks", json=run_input(its.thread, its.run)
     ),
@@ -131,12 +146,16 @@ async def place(tmp_path: Path) -> AsyncIterator[Place]:
             subprotocols=["netra.v1"],
             additional_headers={"Authorization": f"Bearer {server.token('bob')}"},
         ) as socket,
+        connect(
+            server.socket_url,
+            additional_headers={"Authorization": f"Bearer {server.token('bob')}"},
+        ) as plain,
     ):
         await socket.recv()
         await alice.run(ALICES.thread, ALICES.run, f"ask {ALICES.interrupt}")
         await alice.follow(ALICES.thread)
         await alice.until("RUN_FINISHED")
-        yield Place(server, store, Bob(browser, socket))
+        yield Place(server, store, Bob(browser, socket, plain))
 
 
 def without_ids(answered: bytes) -> bytes:

@@ -134,7 +134,7 @@ class Runner:
             raise Refused(ErrorCode.NOT_FOUND)
         await self._store.open_thread(thread, run_input.title(given), self._now())
         conversation, offset = await self.conversations.fold(thread)
-        fresh = [m for m in given.messages if not conversation.knows_message(m.id)]
+        fresh = run_input.news(given, conversation)
         now = self._now()
         started = run_input.run_started(given, fresh)
         created = await self._store.create_run(

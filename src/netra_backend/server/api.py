@@ -14,6 +14,9 @@ from netra_backend.errors import ErrorCode, FrameError, Refused
 from netra_backend.server.connection import House
 from netra_backend.server.endpoints import Endpoint, answer, decode_body, limit_of, read_body
 from netra_backend.server.user import User
+from netra_backend.server.auth import User
+from netra_backend.server.endpoints import Endpoint, answer, decode_body, limit_of, read_body
+from netra_backend.server.house import House
 from netra_backend.server.views import (
     CancelledView,
     EventPage,

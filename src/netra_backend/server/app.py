@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -36,10 +37,13 @@ from netra_backend.errors import ConfigError, ErrorCode, NetraError, Refused
 from netra_backend.server.api import Api
 from netra_backend.server.auth import Hook, authenticator, kept_key
 from netra_backend.server.connection import House
+from netra_backend.server.auth import authenticator, check_origin
+from netra_backend.server.dialects import spoken_on_ws
 from netra_backend.server.edges.agui import AguiEdge
 from netra_backend.server.endpoints import Endpoint, openapi
 from netra_backend.server.errors import answer_error, answer_missing, error_response
 from netra_backend.server.health import Health
+from netra_backend.server.house import House
 from netra_backend.server.hub import Hub
 from netra_backend.server.origin import check_host, check_origin
 from netra_backend.server.pool import Pool
@@ -237,7 +241,9 @@ def _routes(house: House, endpoints: tuple[Endpoint, ...]) -> list[BaseRoute]:
         return Response(document, media_type="application/json")
 
     return [
-        StarletteWebSocketRoute("/ws", WebSocketRoute(house).connect),
+        StarletteWebSocketRoute(
+            "/ws", WebSocketRoute(house, partial(spoken_on_ws, house=house)).connect
+        ),
         *(_route(house, endpoint) for endpoint in endpoints),
         Route("/openapi.json", describe),
         *Site(house.authenticator).routes(),

@@ -17,15 +17,16 @@ from starlette.types import Receive, Scope, Send
 
 from netra_backend.core.events import TERMINAL, Event
 from netra_backend.core.ids import ThreadKey, UserId
-from netra_backend.core.positions import Position, parse_position
+from netra_backend.core.positions import Position
 from netra_backend.core.prelude import prelude
 from netra_backend.core.run import Run
 from netra_backend.errors import CloseCode, ErrorCode, Refused
 from netra_backend.server.batch import Batch
-from netra_backend.server.connection import House
 from netra_backend.server.follower import ThreadFollower
+from netra_backend.server.house import House
 from netra_backend.server.lane import LaneClosed
 from netra_backend.server.user import User, at_expiry
+from netra_backend.server.run_history import before, position_in
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +83,7 @@ class RunStream:
 
     def whole(self, run: Run) -> Response:
         """Return the run from its first event on."""
-        return self._answer(run.thread, _before(run))
+        return self._answer(run.thread, before(run))
 
     async def after(self, run: Run, text: str, *, where: str) -> Response:
         """Return what comes after the position that `text` spells, which came in `where`.
@@ -90,13 +91,7 @@ class RunStream:
         204 if the run ended there. Raises FrameError if it spells none, Refused if it is not in
         this run's history.
         """
-        position = parse_position(text, where=where)
-        thread = await self._house.store.thread(run.thread)
-        first = _before(run)
-        head = thread.head if thread is not None else first
-        one_history = first.epoch == position.epoch == head.epoch
-        if not (one_history and first <= position <= head):
-            raise Refused(ErrorCode.NOT_FOUND, f"{where} is not in this run's history")
+        position = await position_in(self._house.store, run, text, where=where)
         if run.ended is not None and position >= run.ended:
             return Response(status_code=204)
         return self._answer(run.thread, position)
@@ -135,11 +130,6 @@ class RunStream:
             follower.end()
 
 
-def _before(run: Run) -> Position:
-    """Return the position just before the run."""
-    return Position(run.started.epoch, run.started.offset - 1)
-
-
 class StreamBroken(Exception):
     """The events were not sent to their end; the text says why. The client can resume."""
 
@@ -161,6 +151,8 @@ class SseLane:
 
     It ends after a run's terminal event. What waits to be taken is bounded as in any lane.
     """
+
+    joins = True
 
     def __init__(self, *, high_water: int) -> None:
         self.queue = asyncio.Lock()

@@ -13,8 +13,8 @@ from netra_backend.core.ids import RunId, RunKey, parse_id
 from netra_backend.core.run import Run
 from netra_backend.errors import ErrorCode, FrameError, Refused
 from netra_backend.server.auth import User
-from netra_backend.server.connection import House
 from netra_backend.server.endpoints import Endpoint, read_body
+from netra_backend.server.house import House
 from netra_backend.server.sse import RunStream
 
 FROM_START = "-1"
