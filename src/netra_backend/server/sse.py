@@ -99,7 +99,7 @@ class RunStream:
     async def joined(self, run: Run) -> Response:
         """Return the prelude of the run as it stands, and what comes after that."""
         upto = run.ended.offset if run.ended is not None else None
-        conversation, offset = await self._house.runner.conversation(run.thread, upto)
+        conversation, offset = await self._house.runner.conversations.fold(run.thread, upto)
         if conversation.run_id != run.key.id:  # it ended meanwhile, and another one began
             run = await self._house.store.run(run.key) or run
             return await self.joined(run) if run.ended is not None else self.whole(run)
