@@ -119,6 +119,9 @@ OWN: dict[str, Operation] = {
     "POST thread": lambda bob, its: bob.call("POST", "/threads", json={"id": its.thread}),
     "run": lambda bob, its: bob.send("run", input=run_input(its.thread, its.run)),
     "plain run": lambda bob, its: bob.say(**run_input(its.thread, its.run)),
+    "POST copilotkit run": lambda bob, its: bob.call(
+        "POST", "/copilotkit/agent/asks/run", json=run_input(its.thread, its.run)
+    ),
     "POST agui": lambda bob, its: bob.call(
         "POST", "/agui/asks", json=run_input(its.thread, its.run)
     ),
@@ -245,6 +248,10 @@ async def test_every_operation_is_tried(tmp_path: Path) -> None:
         ("POST", "/agui/{agent}"),
         ("POST", "/auth/ticket"),  # names nothing; whose it is: tests/server/test_tickets.py
         ("GET", "/agui/{agent}"),
+        ("GET", "/copilotkit/info"),
+        ("POST", "/copilotkit/agent/{agent}/run"),
+        ("POST", "/copilotkit/agent/{agent}/connect"),
+        ("POST", "/copilotkit/agent/{agent}/stop/{thread}"),
     }
     commands = {frame.__struct_config__.tag for frame in ClientFrame.__args__}
     assert commands == {"run", "follow", "unfollow", "cancel", "decide", "auth", "ping"}

@@ -20,6 +20,7 @@ BOUND = 60.0
 SAYS = {
     "ag-ui": ["Hello there ", "user: Hello there\nassistant: Hello there \n"],
     "tanstack-ai": ["Hello there \n", "Hello again \n"],
+    "copilotkit": ["Hello there \n"],
 }
 """What the examples of each page print, one after the other, to an agent that says it again."""
 

@@ -100,6 +100,9 @@ async def visit(tmp_path: Path) -> AsyncIterator["Visit"]:
         gate.open()
 
 
+_ANSWER = {"interruptId": "none", "status": "resolved"}
+
+
 class Visit(NamedTuple):
     """A server all of whose answers are judged."""
 
@@ -146,6 +149,22 @@ class Visit(NamedTuple):
             await self.browser.get("/agui/echo", params=query)
         await self.browser.get("/agui/echo", params={"runId": "none"})
         await self.refusals("GET", "/agui/echo")
+
+    async def copilots(self) -> None:
+        await self.browser.get("/copilotkit/info")
+        await self.refusals("GET", "/copilotkit/info")
+        path = "/copilotkit/agent/echo"
+        for body in (run_input("t", "c1"), run_input("u", "c1"), run_input("busy", "c2")):
+            await self.browser.post(f"{path}/run", json=body)
+        unknown = {**run_input("none", "c3"), "resume": [_ANSWER]}
+        await self.browser.post(f"{path}/run", json=unknown)
+        await self.browser.post(f"{path}/connect", json=run_input("t", "c4"))
+        await self.browser.post(f"{path}/stop/t")
+        for call in ("run", "connect", "stop/t"):
+            await self.refusals("POST", f"{path}/{call}", json=run_input("t", "c5"))
+            other = f"/copilotkit/agent/nobody/{call}"
+            await self.browser.post(other, json=run_input("t", "c6"))
+        await self.browser.post(f"{path}/stop/a b")
         await self.refusals("GET", "/runs/r1")
         await self.refusals("POST", "/runs/waiting/cancel")
         for name in ("waiting", "r1", "none", "a b"):
@@ -187,6 +206,9 @@ class Visit(NamedTuple):
         ):
             await browser.post("/agui/echo", json=run_input("t", "r"))
             await browser.get("/agui/echo", params={"runId": "r"})
+            for call in ("run", "connect"):
+                body = run_input("t", "r")
+                await browser.post(f"/copilotkit/agent/echo/{call}", json=body)
 
     async def faults(self) -> None:
         """Ask everything that touches the store while it fails, and while it is broken."""
@@ -207,6 +229,7 @@ async def test_what_the_server_sends_is_what_the_document_says(
     await visit.health()
     await visit.tickets()
     await visit.runs()
+    await visit.copilots()
     await visit.threads()
     await visit.reading()
     await visit.crowd(tmp_path / "crowded")
@@ -226,6 +249,7 @@ async def test_what_the_server_sends_is_what_the_document_says(
             ("GET", "/health/live"),
             ("GET", "/metrics"),
             ("POST", "/auth/ticket"),
+            ("GET", "/copilotkit/info"),
         )
         for status in (500, 503)
     }
@@ -265,6 +289,8 @@ async def everything(browser: httpx.AsyncClient) -> None:
     await browser.post("/runs/r1/cancel")
     await browser.post("/agui/echo", json=run_input("t", "r9"))
     await browser.get("/agui/echo", params={"runId": "r1"})
+    for call in ("run", "connect", "stop/t"):
+        await browser.post(f"/copilotkit/agent/echo/{call}", json=run_input("t", "c9"))
 
 
 async def test_every_error_has_the_status_of_the_table(tmp_path: Path) -> None:

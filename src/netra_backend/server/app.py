@@ -40,6 +40,7 @@ from netra_backend.server.connection import House
 from netra_backend.server.auth import authenticator, check_origin
 from netra_backend.server.dialects import spoken_on_ws
 from netra_backend.server.edges.agui import AguiEdge
+from netra_backend.server.edges.copilotkit import CopilotKitEdge
 from netra_backend.server.endpoints import Endpoint, openapi
 from netra_backend.server.errors import answer_error, answer_missing, error_response
 from netra_backend.server.health import Health
@@ -199,6 +200,7 @@ def create_app(
     endpoints = (
         *tickets.endpoints(),
         *AguiEdge(house).endpoints(),
+        *CopilotKitEdge(house).endpoints(),
         *Api(house).endpoints(),
         *Health(house).endpoints(),
     )

@@ -8,7 +8,7 @@ resumes with a new one. Source: WHATWG HTML section 9.2.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack
 from typing import Self
 
@@ -42,6 +42,15 @@ _REFUSALS = {
 """What HTTP answers where a socket would be closed with the code."""
 
 
+Speak = Callable[[Event], Event]
+"""How an event is said to a client that does not know all of AG-UI 1.0."""
+
+
+def as_is(event: Event) -> Event:
+    """Return the event: the client knows it."""
+    return event
+
+
 class RunStream:
     """One answer that streams a run, up to its terminal event: a member of the pool.
 
@@ -50,11 +59,11 @@ class RunStream:
     answer, when the client has gone.
     """
 
-    def __init__(self, house: House, user: User) -> None:
+    def __init__(self, house: House, user: User, *, speak: Speak = as_is) -> None:
         """Enter the pool. Raises Refused."""
         self._house = house
         self._user = user
-        self._lane = SseLane(high_water=house.settings.write_high_water)
+        self._lane = SseLane(high_water=house.settings.write_high_water, speak=speak)
         code = house.pool.refusal(user.id)
         if code is not None:
             log.warning("stream refused", extra={"code": int(code), "pool": repr(house.pool)})
@@ -106,6 +115,11 @@ class RunStream:
         self._lane.begin(prelude(run.thread.id, conversation), Position(run.started.epoch, offset))
         return self._answer(run.thread, Position(run.started.epoch, offset))
 
+    def empty(self) -> Response:
+        """Return a stream without events."""
+        self._lane.abandon()
+        return _EventStream(self._lane.parts(), self._place.pop_all())
+
     def _answer(self, thread: ThreadKey, after: Position) -> Response:
         return _EventStream(self._parts(thread, after), self._place.pop_all())
 
@@ -154,7 +168,8 @@ class SseLane:
 
     joins = True
 
-    def __init__(self, *, high_water: int) -> None:
+    def __init__(self, *, high_water: int, speak: Speak = as_is) -> None:
+        self._speak = speak
         self.queue = asyncio.Lock()
         self._high_water = high_water
         self._pending: deque[bytes] = deque()
@@ -238,7 +253,8 @@ class SseLane:
                 yield b": still here\n\n"
 
     def _put_event(self, event: Event, position: Position) -> None:
-        self._put(b"id: %b\ndata: %b\n\n" % (str(position).encode(), event.data))
+        said = self._speak(event)
+        self._put(b"id: %b\ndata: %b\n\n" % (str(position).encode(), said.data))
         self._complete = event.type in TERMINAL
 
     def _put(self, part: bytes) -> None:

@@ -178,4 +178,4 @@ async def test_joining_a_thread_that_is_deleted_meanwhile_ends(tmp_path: Path) -
             rest = [event async for event in events]
 
     assert first.chunk["type"] == "RUN_STARTED"
-    assert rest[-1].chunk["outcome"] == {"type": "cancelled"}
+    assert rest[-1].chunk["code"] == "cancelled"

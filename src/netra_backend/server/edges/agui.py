@@ -13,14 +13,29 @@ from netra_backend.core.ids import RunId, RunKey, parse_id
 from netra_backend.core.run import Run
 from netra_backend.errors import ErrorCode, FrameError, Refused
 from netra_backend.server.auth import User
+from netra_backend.server.edges.older_agui import as_error
 from netra_backend.server.endpoints import Endpoint, read_body
 from netra_backend.server.house import House
-from netra_backend.server.sse import RunStream
+from netra_backend.server.sse import RunStream, Speak, as_is
 
 FROM_START = "-1"
 """The ``offset`` that stands for a run's first event."""
 
-_STREAM = {"type": "string", "description": "`id:` and `data:` lines"}
+STREAM = {"type": "string", "description": "`id:` and `data:` lines"}
+RUN_ERRORS = (
+    ErrorCode.BAD_INPUT,
+    ErrorCode.UNKNOWN_AGENT,
+    ErrorCode.NOT_FOUND,
+    ErrorCode.THREAD_BUSY,
+    ErrorCode.RUN_CONFLICT,
+    ErrorCode.ALREADY_DECIDED,
+    ErrorCode.TOO_BIG,
+    ErrorCode.TOO_MANY,
+    ErrorCode.OVERLOADED,
+    ErrorCode.DRAINING,
+)
+"""What a run can be refused with, over HTTP."""
+
 _LAST_EVENT_ID = {"Last-Event-ID": "a position; the events after it are sent"}
 _NOTHING = {204: "The run has ended, and there is nothing after the position."}
 
@@ -40,32 +55,22 @@ class AguiEdge:
                 self.run_agent,
                 "Start a run, or attach to it, and stream its events (AG-UI over SSE).",
                 body={"type": "object", "description": "AG-UI RunAgentInput"},
-                result=_STREAM,
+                result=STREAM,
                 media_type="text/event-stream",
                 header=_LAST_EVENT_ID,
                 empty=_NOTHING,
-                errors=(
-                    ErrorCode.BAD_INPUT,
-                    ErrorCode.UNKNOWN_AGENT,
-                    ErrorCode.NOT_FOUND,
-                    ErrorCode.THREAD_BUSY,
-                    ErrorCode.RUN_CONFLICT,
-                    ErrorCode.ALREADY_DECIDED,
-                    ErrorCode.TOO_BIG,
-                    ErrorCode.TOO_MANY,
-                    ErrorCode.OVERLOADED,
-                    ErrorCode.DRAINING,
-                ),
+                errors=RUN_ERRORS,
             ),
             Endpoint(
                 "GET",
                 "/agui/{agent}",
                 self.join_run,
                 "Join a run, and stream its events (AG-UI over SSE).",
-                result=_STREAM,
+                result=STREAM,
                 media_type="text/event-stream",
                 query={
                     "runId": "the run",
+                    "protocolVersion": "the client's version of AG-UI; without it, 0.x",
                     "offset": "-1: from its first event; a position: what comes after it; without "
                     "it, the prelude of the run as it stands, and what comes after that",
                 },
@@ -85,7 +90,7 @@ class AguiEdge:
         parse_id("threadId", given.thread_id)
         parse_id("runId", given.run_id)
         agent = request.path_params["agent"]
-        with RunStream(self._house, user) as stream:
+        with RunStream(self._house, user, speak=_spoken(given.protocol_version)) as stream:
             run = (await self._house.runner.start(user.id, given, agent=agent)).run
             text = request.headers.get("last-event-id")
             if text is None:
@@ -93,7 +98,8 @@ class AguiEdge:
             return await stream.after(run, text, where="Last-Event-ID")
 
     async def join_run(self, request: Request, user: User) -> Response:
-        with RunStream(self._house, user) as stream:
+        speak = _spoken(request.query_params.get("protocolVersion"))
+        with RunStream(self._house, user, speak=speak) as stream:
             run = await self._run(request, user)
             text = request.headers.get("last-event-id")
             if text is not None:  # a stream that broke off goes on, wherever it had begun
@@ -114,3 +120,8 @@ class AguiEdge:
         if run is None or run.agent != request.path_params["agent"]:
             raise Refused(ErrorCode.NOT_FOUND)
         return run
+
+
+def _spoken(protocol_version: str | None) -> Speak:
+    """Return how events are said to a client of this version of AG-UI."""
+    return as_error if protocol_version is None else as_is
