@@ -21,6 +21,7 @@ SAYS = {
     "ag-ui": ["Hello there ", "user: Hello there\nassistant: Hello there \n"],
     "tanstack-ai": ["Hello there \n", "Hello again \n"],
     "copilotkit": ["Hello there \n"],
+    "ai-sdk": ["Hello there \n"],
 }
 """What the examples of each page print, one after the other, to an agent that says it again."""
 

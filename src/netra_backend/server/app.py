@@ -40,6 +40,7 @@ from netra_backend.server.connection import House
 from netra_backend.server.auth import authenticator, check_origin
 from netra_backend.server.dialects import spoken_on_ws
 from netra_backend.server.edges.agui import AguiEdge
+from netra_backend.server.edges.ai_sdk import spoken_on_ai_sdk
 from netra_backend.server.edges.copilotkit import CopilotKitEdge
 from netra_backend.server.endpoints import Endpoint, openapi
 from netra_backend.server.errors import answer_error, answer_missing, error_response
@@ -245,6 +246,9 @@ def _routes(house: House, endpoints: tuple[Endpoint, ...]) -> list[BaseRoute]:
     return [
         StarletteWebSocketRoute(
             "/ws", WebSocketRoute(house, partial(spoken_on_ws, house=house)).connect
+        ),
+        StarletteWebSocketRoute(
+            "/ai-sdk/{agent}", WebSocketRoute(house, partial(spoken_on_ai_sdk, house=house)).connect
         ),
         *(_route(house, endpoint) for endpoint in endpoints),
         Route("/openapi.json", describe),

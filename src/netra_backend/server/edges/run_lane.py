@@ -1,6 +1,7 @@
 """The lane of one run: what a thread's follower writes to, when a client asked for a run."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 from netra_backend.core.events import TERMINAL
@@ -9,11 +10,11 @@ from netra_backend.server.batch import Batch
 from netra_backend.server.lane import Lane
 
 
-class RunLane:
-    """Passes on what is written up to a run's terminal event, then calls `ended`; nothing after it.
+class EdgeLane(ABC):
+    """A lane that leads into a socket's lane, until all was passed on; then it calls `ended`.
 
-    It is fed from a position within the run on. Deltas are not joined: the clients of the edges
-    know entries by their ids or by their number, not by positions that they can compare.
+    Deltas are not joined: the clients of the edges know entries by their ids or by their number,
+    not by positions that they can compare.
     """
 
     joins = False
@@ -36,16 +37,10 @@ class RunLane:
         return self._lane.buffered
 
     def write(self, batch: Batch) -> None:
-        if self._complete:
-            return
-        for count, piece in enumerate(batch.pieces, start=1):
-            if piece.event.type in TERMINAL:
-                self._complete = True
-                whole = count == len(batch.pieces)
-                self._pass_on(batch if whole else Batch(batch.thread, batch.pieces[:count]))
+        if not self._complete:
+            self._complete = self._pass_on(batch)
+            if self._complete:
                 self._ended()
-                return
-        self._pass_on(batch)
 
     def send(self, payload: bytes) -> None:
         self._lane.send(payload)
@@ -59,5 +54,19 @@ class RunLane:
     def abandon(self) -> None:
         self._complete = True
 
-    def _pass_on(self, batch: Batch) -> None:
+    @abstractmethod
+    def _pass_on(self, batch: Batch) -> bool:
+        """Send what the client is told of the batch; return whether that was all it asked for."""
+
+
+class RunLane(EdgeLane):
+    """Passes event frames on, up to a run's terminal event. It is fed from within the run on."""
+
+    def _pass_on(self, batch: Batch) -> bool:
+        for count, piece in enumerate(batch.pieces, start=1):
+            if piece.event.type in TERMINAL:
+                whole = count == len(batch.pieces)
+                self._lane.write(batch if whole else Batch(batch.thread, batch.pieces[:count]))
+                return True
         self._lane.write(batch)
+        return False

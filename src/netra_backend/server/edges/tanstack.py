@@ -14,7 +14,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from netra_backend.core.codec import decode_input
+from netra_backend.core.codec import decode_as, decode_input
 from netra_backend.core.ids import RunId, RunKey, parse_id
 from netra_backend.core.positions import Position
 from netra_backend.core.run import Run
@@ -23,7 +23,6 @@ from netra_backend.server.auth import User
 from netra_backend.server.edges.agui import FROM_START
 from netra_backend.server.edges.edge_dialogue import EdgeDialogue
 from netra_backend.server.edges.run_lane import RunLane
-from netra_backend.server.endpoints import decode_body
 from netra_backend.server.follower import ThreadFollower
 from netra_backend.server.house import House
 from netra_backend.server.lane import Lane
@@ -92,9 +91,9 @@ class TanstackDialogue(EdgeDialogue):
     async def _carry_out(self, data: bytes) -> None:
         if self._replay is not None:
             raise Refused(ErrorCode.FORBIDDEN, "this socket replays a run; open another for others")
-        kind = decode_body(data, _Kind).type
+        kind = decode_as(data, _Kind).type
         if kind == "abort":
-            run = parse_id("runId", decode_body(data, _Abort).run_id)
+            run = parse_id("runId", decode_as(data, _Abort).run_id)
             await self._house.runner.cancel(RunKey(self.user, RunId(run)))
         elif kind is None:
             await self._run(data)
