@@ -22,6 +22,7 @@ SAYS = {
     "tanstack-ai": ["Hello there \n", "Hello again \n"],
     "copilotkit": ["Hello there \n"],
     "ai-sdk": ["Hello there \n"],
+    "agentcore": ["Hello there "],
 }
 """What the examples of each page print, one after the other, to an agent that says it again."""
 
@@ -54,12 +55,12 @@ def test_the_links_of_a_page_lead_somewhere(page: str) -> None:
         assert not anchor or anchor in [anchor_of(heading) for heading in headings], path
 
 
-async def run(script: Path, url: str, token: str) -> str:
+async def run(script: Path, **environment: str) -> str:
     """Return what the script prints."""
     process = await asyncio.create_subprocess_exec(
         "node",
         str(script),
-        env={**os.environ, "NETRA_URL": url, "NETRA_TOKEN": token},
+        env={**os.environ, **environment},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -77,10 +78,18 @@ async def run(script: Path, url: str, token: str) -> str:
 async def test_the_examples_of_a_page_print_the_answer(tmp_path: Path, page: str) -> None:
     folder = await asyncio.to_thread(node_folder)
     (tmp_path / "node_modules").symlink_to(folder / "node_modules")
-    async with live({"agent": echo}, tmp_path / "data") as server:
+    async with (
+        live({"agent": echo}, tmp_path / "data") as server,
+        live({"agent": echo}, tmp_path / "b", agentcore=True, auth="agentcore") as container,
+    ):
+        environment = {
+            "NETRA_URL": server.url,
+            "NETRA_TOKEN": server.token(),
+            "NETRA_AGENTCORE_URL": container.url,
+        }
         said = []
         for number, example in enumerate(examples(page)):
             script = tmp_path / f"example{number}.mjs"
             script.write_text(example, encoding="utf-8")
-            said.append(await run(script, server.url, server.token()))
+            said.append(await run(script, **environment))
     assert said == SAYS[page]

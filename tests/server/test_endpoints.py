@@ -30,6 +30,7 @@ NO_API = {
     "/docs/{page:path}": "the documentation, as pages",
     "/openapi.json": "the document itself",
     "/ws": "a WebSocket: docs/protocol.md",
+    "/ai-sdk/{agent}": "a WebSocket: docs/protocol.md",
 }
 """Routes that OpenAPI does not describe, and what they are."""
 
@@ -149,6 +150,11 @@ class Visit(NamedTuple):
             await self.browser.get("/agui/echo", params=query)
         await self.browser.get("/agui/echo", params={"runId": "none"})
         await self.refusals("GET", "/agui/echo")
+        await self.refusals("GET", "/runs/r1")
+        await self.refusals("POST", "/runs/waiting/cancel")
+        for name in ("waiting", "r1", "none", "a b"):
+            await self.browser.post(f"/runs/{name}/cancel")
+            await self.browser.get(f"/runs/{name}")
 
     async def copilots(self) -> None:
         await self.browser.get("/copilotkit/info")
@@ -156,6 +162,9 @@ class Visit(NamedTuple):
         path = "/copilotkit/agent/echo"
         for body in (run_input("t", "c1"), run_input("u", "c1"), run_input("busy", "c2")):
             await self.browser.post(f"{path}/run", json=body)
+        run = await self.browser.post(f"{path}/run", json=run_input("t", "c1"))
+        ended = {"Last-Event-ID": sse_events(run.text)[-1].id}
+        await self.browser.post(f"{path}/run", json=run_input("t", "c1"), headers=ended)
         unknown = {**run_input("none", "c3"), "resume": [_ANSWER]}
         await self.browser.post(f"{path}/run", json=unknown)
         await self.browser.post(f"{path}/connect", json=run_input("t", "c4"))
@@ -165,11 +174,6 @@ class Visit(NamedTuple):
             other = f"/copilotkit/agent/nobody/{call}"
             await self.browser.post(other, json=run_input("t", "c6"))
         await self.browser.post(f"{path}/stop/a b")
-        await self.refusals("GET", "/runs/r1")
-        await self.refusals("POST", "/runs/waiting/cancel")
-        for name in ("waiting", "r1", "none", "a b"):
-            await self.browser.post(f"/runs/{name}/cancel")
-            await self.browser.get(f"/runs/{name}")
 
     async def threads(self) -> None:
         await self.browser.post("/threads", json={"id": "t", "title": "first"})

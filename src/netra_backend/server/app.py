@@ -39,6 +39,7 @@ from netra_backend.server.auth import Hook, authenticator, kept_key
 from netra_backend.server.connection import House
 from netra_backend.server.auth import authenticator, check_origin
 from netra_backend.server.dialects import spoken_on_ws
+from netra_backend.server.edges.agentcore import AgentCoreEdge
 from netra_backend.server.edges.agui import AguiEdge
 from netra_backend.server.edges.ai_sdk import spoken_on_ai_sdk
 from netra_backend.server.edges.copilotkit import CopilotKitEdge
@@ -168,6 +169,7 @@ def create_app(
     store: Store | None = None,
     bus: Bus | None = None,
     authenticate: Hook | None = None,
+    agentcore: bool = False,
 ) -> NetraApp:
     """Return the server as an ASGI application.
 
@@ -177,6 +179,8 @@ def create_app(
     and ``NETRA_*``, `store` to SQLite in the data directory. `authenticate` tells who sends a
     request, where the application around knows its users, and replaces the settings' way. Raises
     ConfigError.
+    and ``NETRA_*``, `store` to SQLite in the data directory. With `agentcore` it is also what
+    Amazon Bedrock AgentCore asks of a container. Raises ConfigError.
     """
     settings = settings if settings is not None else load_settings()
     store = store if store is not None else SqliteStore(settings.data_dir)
@@ -202,6 +206,7 @@ def create_app(
         *tickets.endpoints(),
         *AguiEdge(house).endpoints(),
         *CopilotKitEdge(house).endpoints(),
+        *(AgentCoreEdge(house).endpoints() if agentcore else ()),
         *Api(house).endpoints(),
         *Health(house).endpoints(),
     )

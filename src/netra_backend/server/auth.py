@@ -33,6 +33,29 @@ COOKIE = "netra_dev"
 
 Hook = Callable[[HTTPConnection], User | Awaitable[User | None] | None]
 """An application's own way to tell its users apart: who sends the request, or None."""
+SESSION_HEADER = "X-Amzn-Bedrock-AgentCore-Runtime-Session-Id"
+"""What Amazon's AgentCore runtime names a session by."""
+
+LAST_SECOND = 253_402_300_799
+"""The end of the year 9999: a credential that ends later is treated as if it ended then."""
+
+
+class User(Struct, frozen=True):
+    """Who sends a request; `expires` is when the credential ends, in seconds since 1970."""
+
+    id: UserId
+    expires: int | None = None
+
+
+def at_expiry(user: User, act: Callable[[], object]) -> asyncio.TimerHandle | None:
+    """Call `act` when the user's credential ends; return what cancels that, None if it never does.
+
+    The wall clock counts now, the loop's from here on.
+    """
+    if user.expires is None:
+        return None
+    seconds = max(0.0, user.expires - time.time())
+    return asyncio.get_running_loop().call_later(seconds, act)
 
 
 class Authenticator(Protocol):
@@ -153,6 +176,32 @@ def authenticator(settings: Settings, hook: Hook | None = None) -> Authenticator
     """
     if hook is not None:
         return HookAuth(hook)
+class AgentCoreAuth:
+    """``NETRA_AUTH=agentcore``: the user is the session that AgentCore's runtime names.
+
+    The runtime has authenticated the caller, and nobody else can reach the container.
+    """
+
+    def user(self, request: HTTPConnection) -> User:
+        session = request.headers.get(SESSION_HEADER)
+        if session is None:
+            raise Refused(ErrorCode.UNAUTHENTICATED, f"the header {SESSION_HEADER} is missing")
+        try:
+            return User(UserId(parse_id("session", session)))
+        except FrameError as error:
+            raise Refused(ErrorCode.UNAUTHENTICATED, "the session id is not valid") from error
+
+    def verify(self, token: str) -> User:
+        raise Refused(ErrorCode.UNAUTHENTICATED, "sessions have no tokens")
+
+    def signs_in(self, request: HTTPConnection) -> str | None:
+        return None
+
+
+def authenticator(settings: Settings) -> JwtAuth | DevAuth | AgentCoreAuth:
+    """Return the authenticator that the settings ask for. Raises ConfigError."""
+    if settings.auth is AuthMode.AGENTCORE:
+        return AgentCoreAuth()
     if settings.auth is AuthMode.DEV:
         return DevAuth(dev_key(settings.data_dir))
     return JwtAuth(

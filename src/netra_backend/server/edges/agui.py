@@ -5,6 +5,7 @@ cancels neither. Source: AG-UI 1.0 transports; ``fetchServerSentEvents`` of @tan
 0.33 for GET, which asks for ``?runId=&offset=-1``.
 """
 
+from ag_ui.core import RunAgentInput
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -36,8 +37,8 @@ RUN_ERRORS = (
 )
 """What a run can be refused with, over HTTP."""
 
-_LAST_EVENT_ID = {"Last-Event-ID": "a position; the events after it are sent"}
-_NOTHING = {204: "The run has ended, and there is nothing after the position."}
+LAST_EVENT_ID = {"Last-Event-ID": "a position; the events after it are sent"}
+NOTHING = {204: "The run has ended, and there is nothing after the position."}
 
 
 class AguiEdge:
@@ -57,8 +58,8 @@ class AguiEdge:
                 body={"type": "object", "description": "AG-UI RunAgentInput"},
                 result=STREAM,
                 media_type="text/event-stream",
-                header=_LAST_EVENT_ID,
-                empty=_NOTHING,
+                header=LAST_EVENT_ID,
+                empty=NOTHING,
                 errors=RUN_ERRORS,
             ),
             Endpoint(
@@ -74,8 +75,8 @@ class AguiEdge:
                     "offset": "-1: from its first event; a position: what comes after it; without "
                     "it, the prelude of the run as it stands, and what comes after that",
                 },
-                header=_LAST_EVENT_ID,
-                empty=_NOTHING,
+                header=LAST_EVENT_ID,
+                empty=NOTHING,
                 errors=(
                     ErrorCode.BAD_INPUT,
                     ErrorCode.NOT_FOUND,
@@ -86,19 +87,13 @@ class AguiEdge:
         )
 
     async def run_agent(self, request: Request, user: User) -> Response:
-        given = decode_input(await read_body(request, self._house.settings), where="$")
-        parse_id("threadId", given.thread_id)
-        parse_id("runId", given.run_id)
+        given = await read_input(request, self._house)
+        speak = spoken(given.protocol_version)
         agent = request.path_params["agent"]
-        with RunStream(self._house, user, speak=_spoken(given.protocol_version)) as stream:
-            run = (await self._house.runner.start(user.id, given, agent=agent)).run
-            text = request.headers.get("last-event-id")
-            if text is None:
-                return stream.whole(run)
-            return await stream.after(run, text, where="Last-Event-ID")
+        return await stream_run(self._house, request, user, given, agent=agent, speak=speak)
 
     async def join_run(self, request: Request, user: User) -> Response:
-        speak = _spoken(request.query_params.get("protocolVersion"))
+        speak = spoken(request.query_params.get("protocolVersion"))
         with RunStream(self._house, user, speak=speak) as stream:
             run = await self._run(request, user)
             text = request.headers.get("last-event-id")
@@ -122,6 +117,32 @@ class AguiEdge:
         return run
 
 
-def _spoken(protocol_version: str | None) -> Speak:
+async def read_input(request: Request, house: House) -> RunAgentInput:
+    """Return the RunAgentInput that is the request's body. Raises FrameError, Refused."""
+    given = decode_input(await read_body(request, house.settings), where="$")
+    parse_id("threadId", given.thread_id)
+    parse_id("runId", given.run_id)
+    return given
+
+
+async def stream_run(
+    house: House,
+    request: Request,
+    user: User,
+    given: RunAgentInput,
+    *,
+    agent: str | None,
+    speak: Speak,
+) -> Response:
+    """Return the run's events, after ``Last-Event-ID`` if there is one. Raises Refused."""
+    with RunStream(house, user, speak=speak) as stream:
+        run = (await house.runner.start(user.id, given, agent=agent)).run
+        text = request.headers.get("last-event-id")
+        if text is None:
+            return stream.whole(run)
+        return await stream.after(run, text, where="Last-Event-ID")
+
+
+def spoken(protocol_version: str | None) -> Speak:
     """Return how events are said to a client of this version of AG-UI."""
     return as_error if protocol_version is None else as_is

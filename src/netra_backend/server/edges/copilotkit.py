@@ -13,12 +13,18 @@ from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
-from netra_backend.core.codec import decode_input
 from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, parse_id
 from netra_backend.core.run import ENDED
 from netra_backend.errors import ErrorCode, Refused
 from netra_backend.server.auth import User
-from netra_backend.server.edges.agui import RUN_ERRORS, STREAM
+from netra_backend.server.edges.agui import (
+    LAST_EVENT_ID,
+    NOTHING,
+    RUN_ERRORS,
+    STREAM,
+    read_input,
+    stream_run,
+)
 from netra_backend.server.edges.older_agui import as_finished
 from netra_backend.server.endpoints import Endpoint, answer, decode_body, read_body
 from netra_backend.server.house import House
@@ -80,6 +86,8 @@ class CopilotKitEdge:
                 body=body,
                 result=STREAM,
                 media_type="text/event-stream",
+                header=LAST_EVENT_ID,
+                empty=NOTHING,
                 errors=RUN_ERRORS,
             ),
             Endpoint(
@@ -114,13 +122,9 @@ class CopilotKitEdge:
         return answer(RuntimeInfo(version("netra-backend"), agents))
 
     async def run_copilot(self, request: Request, user: User) -> Response:
-        given = decode_input(await read_body(request, self._house.settings), where="$")
-        parse_id("threadId", given.thread_id)
-        parse_id("runId", given.run_id)
+        given = await read_input(request, self._house)
         agent = request.path_params["agent"]
-        with RunStream(self._house, user, speak=as_finished) as stream:
-            run = (await self._house.runner.start(user.id, given, agent=agent)).run
-            return stream.whole(run)
+        return await stream_run(self._house, request, user, given, agent=agent, speak=as_finished)
 
     async def connect_copilot(self, request: Request, user: User) -> Response:
         """Stream what there is. A thread that nobody has begun is an empty stream.
@@ -128,8 +132,8 @@ class CopilotKitEdge:
         The client makes up a thread's id and connects before the first run.
         """
         self._check_agent(request)
-        given = decode_input(await read_body(request, self._house.settings), where="$")
-        thread = ThreadKey(user.id, ThreadId(parse_id("threadId", given.thread_id)))
+        given = await read_input(request, self._house)
+        thread = ThreadKey(user.id, ThreadId(given.thread_id))
         with RunStream(self._house, user, speak=as_finished) as stream:
             run = await self._house.store.last_run(thread)
             return stream.empty() if run is None else await stream.joined(run)
