@@ -67,6 +67,8 @@ class NodeClient:
         """Start a call of the driver."""
         id = next(self._ids)
         call = self._calls[id] = Call()
+        if self._reading[0].done():
+            call.take({"failure": f"Node has ended: {self._errors.decode()[-2_000:]}"})
         assert self._process.stdin is not None
         line = json.dumps({"id": id, "call": name, "args": args})
         self._process.stdin.write(f"{line}\n".encode())

@@ -6,9 +6,6 @@ import { drive, headers, server } from "./drive.mjs";
 // The core connects only where it takes itself to be in a page.
 globalThis.window = { location: new URL(server.url) };
 
-// A stream that is cut also rejects a promise that the client has forgotten: a page only logs that.
-process.on("unhandledRejection", () => {});
-
 const pages = new Map();
 
 /** Return the page of a thread: a core that is connected to the runtime, and what it has seen. */

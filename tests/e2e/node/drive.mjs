@@ -6,6 +6,9 @@ const [url, token] = process.argv.slice(2);
 export const server = { url, socketUrl: url.replace(/^http/, "ws"), token };
 export const headers = { Authorization: `Bearer ${token}` };
 
+// A stream that is cut also rejects a promise that some clients forget: a page only logs that.
+process.on("unhandledRejection", () => {});
+
 /** Serve `calls`: functions of (arguments, tell) that return or resolve to a result. */
 export function drive(calls) {
   const say = (told) => process.stdout.write(`${JSON.stringify(told)}\n`);

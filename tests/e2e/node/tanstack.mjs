@@ -12,18 +12,21 @@ class AuthorizedWebSocket extends WebSocket {
 
 const reconnect = { delayMs: 20, maxAttempts: 200 };
 const CONNECTIONS = {
-  socket: () =>
-    webSocket(`${server.socketUrl}/ws`, { WebSocketImpl: AuthorizedWebSocket, reconnect }),
-  sse: () => fetchServerSentEvents(`${server.url}/agui/agent`, { headers, reconnect }),
+  socket: (agent) =>
+    webSocket(`${server.socketUrl}/ws?agent=${agent}`, {
+      WebSocketImpl: AuthorizedWebSocket,
+      reconnect,
+    }),
+  sse: (agent) => fetchServerSentEvents(`${server.url}/agui/${agent}`, { headers, reconnect }),
 };
 const chats = new Map();
 
 /** Return the chat of a thread on one of the connections, and what it has seen. */
-function chatOf({ by, thread }) {
+function chatOf({ by, thread, agent = "agent" }) {
   if (!chats.has(thread)) {
     const chat = { chunks: [], error: null, tell: () => {} };
     chat.client = new ChatClient({
-      connection: CONNECTIONS[by](),
+      connection: CONNECTIONS[by](agent),
       threadId: thread,
       onChunk: (chunk) => {
         chat.chunks.push(chunk);
@@ -41,10 +44,11 @@ function chatOf({ by, thread }) {
   return chats.get(thread);
 }
 
-/** Return what the client shows of its last message, and the text as its chunks brought it. */
+/** Return what the client shows of the last turn, and the text as its chunks brought it. */
 function shown({ client, chunks, error, run }) {
-  const last = client.getMessages().at(-1);
-  const parts = last?.role === "assistant" ? last.parts : [];
+  const messages = client.getMessages();
+  const asked = messages.findLastIndex((message) => message.role === "user");
+  const parts = messages.slice(asked + 1).flatMap((message) => message.parts);
   const of = (type) => parts.filter((part) => part.type === type);
   return {
     run,
@@ -80,9 +84,9 @@ drive({
   },
 
   /** Join a run as another tab does, and return what it brings. */
-  async join({ by, run }, tell) {
+  async join({ by, run, agent = "agent" }, tell) {
     const chunks = [];
-    for await (const chunk of CONNECTIONS[by]().joinRun(run)) {
+    for await (const chunk of CONNECTIONS[by](agent).joinRun(run)) {
       chunks.push(chunk);
       if (chunk.type === "TEXT_MESSAGE_CONTENT") tell("text");
     }
