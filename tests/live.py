@@ -131,8 +131,9 @@ async def live(
 ) -> AsyncIterator[Live]:
     """Run a server in this event loop; `direct` chooses our lane or ASGI's ``send``."""
     served = Settings(data_dir=data_dir, **settings)
-    app = create_app(agents, settings=served, store=store, authenticate=authenticate)
-    app = create_app(agents, settings=served, store=store, agentcore=agentcore)
+    app = create_app(
+        agents, settings=served, store=store, authenticate=authenticate, agentcore=agentcore
+    )
     pings = {"ws_ping_interval": served.ping_seconds, "ws_ping_timeout": served.ping_seconds}
     ws = Protocol if direct else "websockets-sansio"
     async with serving(app, ws, send_buffer=send_buffer, **pings) as port:

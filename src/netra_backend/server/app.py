@@ -36,8 +36,6 @@ from netra_backend.core.ports import Bus, Store
 from netra_backend.errors import ConfigError, ErrorCode, NetraError, Refused
 from netra_backend.server.api import Api
 from netra_backend.server.auth import Hook, authenticator, kept_key
-from netra_backend.server.connection import House
-from netra_backend.server.auth import authenticator, check_origin
 from netra_backend.server.dialects import spoken_on_ws
 from netra_backend.server.edges.agentcore import AgentCoreEdge
 from netra_backend.server.edges.agui import AguiEdge
@@ -51,8 +49,8 @@ from netra_backend.server.hub import Hub
 from netra_backend.server.origin import check_host, check_origin
 from netra_backend.server.pool import Pool
 from netra_backend.server.site import HEADERS, Site
-from netra_backend.server.tickets import TicketAuth
 from netra_backend.server.sse import StreamBroken
+from netra_backend.server.tickets import TicketAuth
 from netra_backend.server.websocket import WebSocketRoute
 from netra_backend.stores.local_bus import LocalBus
 from netra_backend.stores.sqlite import SqliteStore
@@ -177,10 +175,8 @@ def create_app(
     AsyncIterator[BaseEvent]``, or a framework's agent object whose extra is installed; the first
     is the default, and without any the docs agent answers. `settings` default to ``netra.toml``
     and ``NETRA_*``, `store` to SQLite in the data directory. `authenticate` tells who sends a
-    request, where the application around knows its users, and replaces the settings' way. Raises
-    ConfigError.
-    and ``NETRA_*``, `store` to SQLite in the data directory. With `agentcore` it is also what
-    Amazon Bedrock AgentCore asks of a container. Raises ConfigError.
+    request, where the application around knows its users, and replaces the settings' way. With
+    `agentcore` it is also what Amazon Bedrock AgentCore asks of a container. Raises ConfigError.
     """
     settings = settings if settings is not None else load_settings()
     store = store if store is not None else SqliteStore(settings.data_dir)

@@ -20,8 +20,8 @@ from starlette.requests import HTTPConnection
 
 from netra_backend.config import AuthMode, Settings
 from netra_backend.core.frames import TOKEN_SUBPROTOCOL
-from netra_backend.core.ids import UserId
-from netra_backend.errors import ConfigError, ErrorCode, Refused
+from netra_backend.core.ids import UserId, parse_id
+from netra_backend.errors import ConfigError, ErrorCode, FrameError, Refused
 from netra_backend.server.jwks import KeySet
 from netra_backend.server.keys import Key, public_key, secret_key
 from netra_backend.server.origin import host_name, is_loopback
@@ -33,29 +33,9 @@ COOKIE = "netra_dev"
 
 Hook = Callable[[HTTPConnection], User | Awaitable[User | None] | None]
 """An application's own way to tell its users apart: who sends the request, or None."""
+
 SESSION_HEADER = "X-Amzn-Bedrock-AgentCore-Runtime-Session-Id"
 """What Amazon's AgentCore runtime names a session by."""
-
-LAST_SECOND = 253_402_300_799
-"""The end of the year 9999: a credential that ends later is treated as if it ended then."""
-
-
-class User(Struct, frozen=True):
-    """Who sends a request; `expires` is when the credential ends, in seconds since 1970."""
-
-    id: UserId
-    expires: int | None = None
-
-
-def at_expiry(user: User, act: Callable[[], object]) -> asyncio.TimerHandle | None:
-    """Call `act` when the user's credential ends; return what cancels that, None if it never does.
-
-    The wall clock counts now, the loop's from here on.
-    """
-    if user.expires is None:
-        return None
-    seconds = max(0.0, user.expires - time.time())
-    return asyncio.get_running_loop().call_later(seconds, act)
 
 
 class Authenticator(Protocol):
@@ -169,20 +149,13 @@ class DevAuth:
             )
 
 
-def authenticator(settings: Settings, hook: Hook | None = None) -> Authenticator:
-    """Return the authenticator that the settings ask for; a `hook` replaces it.
-
-    Raises ConfigError.
-    """
-    if hook is not None:
-        return HookAuth(hook)
 class AgentCoreAuth:
     """``NETRA_AUTH=agentcore``: the user is the session that AgentCore's runtime names.
 
     The runtime has authenticated the caller, and nobody else can reach the container.
     """
 
-    def user(self, request: HTTPConnection) -> User:
+    async def user(self, request: HTTPConnection) -> User:
         session = request.headers.get(SESSION_HEADER)
         if session is None:
             raise Refused(ErrorCode.UNAUTHENTICATED, f"the header {SESSION_HEADER} is missing")
@@ -191,15 +164,20 @@ class AgentCoreAuth:
         except FrameError as error:
             raise Refused(ErrorCode.UNAUTHENTICATED, "the session id is not valid") from error
 
-    def verify(self, token: str) -> User:
+    async def verify(self, token: str) -> User:
         raise Refused(ErrorCode.UNAUTHENTICATED, "sessions have no tokens")
 
-    def signs_in(self, request: HTTPConnection) -> str | None:
+    async def signs_in(self, request: HTTPConnection) -> str | None:
         return None
 
 
-def authenticator(settings: Settings) -> JwtAuth | DevAuth | AgentCoreAuth:
-    """Return the authenticator that the settings ask for. Raises ConfigError."""
+def authenticator(settings: Settings, hook: Hook | None = None) -> Authenticator:
+    """Return the authenticator that the settings ask for; a `hook` replaces it.
+
+    Raises ConfigError.
+    """
+    if hook is not None:
+        return HookAuth(hook)
     if settings.auth is AuthMode.AGENTCORE:
         return AgentCoreAuth()
     if settings.auth is AuthMode.DEV:

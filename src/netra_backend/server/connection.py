@@ -46,17 +46,11 @@ from netra_backend.core.session import (
 )
 from netra_backend.errors import CloseCode, ErrorCode, FrameError, Refused
 from netra_backend.server import metrics
-from netra_backend.server.auth import Authenticator
-from netra_backend.server.follower import ThreadFollower
-from netra_backend.server.hub import Hub
-from netra_backend.server.lane import Lane, LaneClosed, turn
-from netra_backend.server.pool import Pool
-from netra_backend.server.user import User, at_expiry
-from netra_backend.server.auth import User
 from netra_backend.server.dialogue import Dialogue
 from netra_backend.server.follower import ThreadFollower
 from netra_backend.server.house import House
 from netra_backend.server.lane import Lane
+from netra_backend.server.user import User
 
 log = logging.getLogger(__name__)
 

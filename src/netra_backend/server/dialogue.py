@@ -14,10 +14,10 @@ from netra_backend.core.ids import ThreadKey, UserId
 from netra_backend.core.positions import Position
 from netra_backend.errors import CloseCode, ErrorCode, FrameError, NetraError, Refused, StoreError
 from netra_backend.server import metrics
-from netra_backend.server.auth import User, at_expiry
 from netra_backend.server.follower import ThreadFollower
 from netra_backend.server.house import House
 from netra_backend.server.lane import Lane, LaneClosed, turn
+from netra_backend.server.user import User, at_expiry
 
 log = logging.getLogger(__name__)
 

@@ -25,8 +25,8 @@ from netra_backend.server.batch import Batch
 from netra_backend.server.follower import ThreadFollower
 from netra_backend.server.house import House
 from netra_backend.server.lane import LaneClosed
-from netra_backend.server.user import User, at_expiry
 from netra_backend.server.run_history import before, position_in
+from netra_backend.server.user import User, at_expiry
 
 log = logging.getLogger(__name__)
 

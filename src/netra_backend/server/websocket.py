@@ -14,18 +14,13 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from netra_backend import jsonlog
 from netra_backend.core.ids import new_id
-from netra_backend.errors import CLOSES, ERRORS, ErrorCode, Refused
-from netra_backend.server.connection import Connection, House
-from netra_backend.server.errors import error_body
-from netra_backend.server.lane import LaneClosed, lane_for
-from netra_backend.server.origin import check_host, check_origin
-from netra_backend.server.user import User
 from netra_backend.errors import CLOSES, ERRORS, Refused
-from netra_backend.server.auth import User, check_origin
 from netra_backend.server.dialogue import Dialogue
 from netra_backend.server.errors import error_body
 from netra_backend.server.house import House
 from netra_backend.server.lane import Lane, LaneClosed, lane_for
+from netra_backend.server.origin import check_host, check_origin
+from netra_backend.server.user import User
 
 log = logging.getLogger(__name__)
 
@@ -49,8 +44,6 @@ class WebSocketRoute:
         """Serve one client: the border around one connection."""
         try:
             user = await self._admit(websocket)
-            check_origin(websocket, self._house.settings.allowed_origins)
-            user = self._house.authenticator.user(websocket)
             dialect = self._choose(websocket)
         except Refused as refusal:
             await _deny(websocket, refusal)
@@ -92,10 +85,8 @@ class WebSocketRoute:
         """Return who connects. Raises Refused."""
         check_host(websocket, self._house.settings.allowed_hosts)
         check_origin(websocket, self._house.settings.allowed_origins)
-        user = await self._house.authenticator.user(websocket)
-        if SUBPROTOCOL not in websocket.scope["subprotocols"]:
-            raise Refused(ErrorCode.BAD_FRAME, f"ask for the subprotocol {SUBPROTOCOL}")
-        return user
+        return await self._house.authenticator.user(websocket)
+
 
 async def _next_frame(websocket: WebSocket, dialogue: Dialogue) -> bytes:
     """Return the next frame's bytes; a binary frame is read as if it were text."""

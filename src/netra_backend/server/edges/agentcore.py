@@ -16,7 +16,6 @@ from starlette.responses import Response
 from netra_backend.core.codec import decode_as, decode_input
 from netra_backend.core.ids import new_id, parse_id
 from netra_backend.errors import ErrorCode, Refused
-from netra_backend.server.auth import User
 from netra_backend.server.edges.agui import (
     LAST_EVENT_ID,
     NOTHING,
@@ -27,6 +26,7 @@ from netra_backend.server.edges.agui import (
 )
 from netra_backend.server.endpoints import Endpoint, answer, read_body
 from netra_backend.server.house import House
+from netra_backend.server.user import User
 
 THREAD = "main"
 """The thread of a session whose client knows nothing of threads."""

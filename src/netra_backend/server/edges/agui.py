@@ -13,11 +13,11 @@ from netra_backend.core.codec import decode_input
 from netra_backend.core.ids import RunId, RunKey, parse_id
 from netra_backend.core.run import Run
 from netra_backend.errors import ErrorCode, FrameError, Refused
-from netra_backend.server.auth import User
 from netra_backend.server.edges.older_agui import as_error
 from netra_backend.server.endpoints import Endpoint, read_body
 from netra_backend.server.house import House
 from netra_backend.server.sse import RunStream, Speak, as_is
+from netra_backend.server.user import User
 
 FROM_START = "-1"
 """The ``offset`` that stands for a run's first event."""

@@ -21,7 +21,6 @@ from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, parse_id
 from netra_backend.core.positions import Position
 from netra_backend.core.run import Run
 from netra_backend.errors import ErrorCode, FrameError, Refused
-from netra_backend.server.auth import User
 from netra_backend.server.batch import Batch
 from netra_backend.server.dialects import known_agent, plain_subprotocol
 from netra_backend.server.edges.ai_sdk_input import UiMessage, run_input
@@ -32,6 +31,7 @@ from netra_backend.server.follower import ThreadFollower
 from netra_backend.server.house import House
 from netra_backend.server.lane import Lane
 from netra_backend.server.run_history import before
+from netra_backend.server.user import User
 from netra_backend.server.websocket import Dialect
 
 _encode = msgspec.json.Encoder().encode

@@ -16,7 +16,6 @@ from starlette.responses import Response
 from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, parse_id
 from netra_backend.core.run import ENDED
 from netra_backend.errors import ErrorCode, Refused
-from netra_backend.server.auth import User
 from netra_backend.server.edges.agui import (
     LAST_EVENT_ID,
     NOTHING,
@@ -29,6 +28,7 @@ from netra_backend.server.edges.older_agui import as_finished
 from netra_backend.server.endpoints import Endpoint, answer, decode_body, read_body
 from netra_backend.server.house import House
 from netra_backend.server.sse import RunStream
+from netra_backend.server.user import User
 
 
 class AgentInfo(Struct, frozen=True, rename="camel"):

@@ -5,10 +5,10 @@ from abc import abstractmethod
 
 from netra_backend.errors import CloseCode, FrameError, Refused
 from netra_backend.server import metrics
-from netra_backend.server.auth import User
 from netra_backend.server.dialogue import Dialogue
 from netra_backend.server.house import House
 from netra_backend.server.lane import Lane
+from netra_backend.server.user import User
 
 log = logging.getLogger(__name__)
 

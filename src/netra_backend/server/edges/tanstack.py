@@ -19,7 +19,6 @@ from netra_backend.core.ids import RunId, RunKey, parse_id
 from netra_backend.core.positions import Position
 from netra_backend.core.run import Run
 from netra_backend.errors import CloseCode, ErrorCode, FrameError, Refused
-from netra_backend.server.auth import User
 from netra_backend.server.edges.agui import FROM_START
 from netra_backend.server.edges.edge_dialogue import EdgeDialogue
 from netra_backend.server.edges.run_lane import RunLane
@@ -27,6 +26,7 @@ from netra_backend.server.follower import ThreadFollower
 from netra_backend.server.house import House
 from netra_backend.server.lane import Lane
 from netra_backend.server.run_history import before, position_in
+from netra_backend.server.user import User
 
 PING = b'{"type":"ping"}'
 
