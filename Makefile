@@ -6,12 +6,13 @@ EXTRAS := ag2,agno,langgraph,openai,openai-agents,pydantic-ai,remote,strands
 HOST ?= 127.0.0.1
 PORT ?= 8000
 
-.PHONY: serve test lint bench clean
+.PHONY: serve test nightly lint bench clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make serve   install and run the server with its chat page on http://$(HOST):$(PORT)"
 	@echo "make test    install and pass the whole suite"
+	@echo "make nightly pass the whole matrix of agents and clients, which takes minutes"
 	@echo "make lint    ruff, mypy --strict, the import contracts and netra scan"
 	@echo "make bench   print speed and memory beside a C baseline"
 
@@ -41,6 +42,9 @@ lint: $(VENV)/.test
 
 test: lint
 	$(BIN)/python -m pytest -n 3 --dist loadfile
+
+nightly: lint
+	$(BIN)/python -m pytest -n 3 --dist loadfile -m nightly
 
 bench: $(VENV)/.test
 	$(BIN)/python -m bench

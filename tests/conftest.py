@@ -16,6 +16,12 @@ Check = Callable[[RunAgentInput, Sequence[BaseEvent]], None]
 Lines = Callable[[], list[dict[str, Any]]]
 
 
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Say what is left out."""
+    left_out = "not nightly" in config.option.markexpr
+    return "left out: what takes minutes, which `make nightly` runs" if left_out else None
+
+
 @pytest.fixture
 def log_lines() -> Iterator[Lines]:
     """Log as JSON from DEBUG on, and return what reads all lines so far: each must be an object.

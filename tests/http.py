@@ -30,6 +30,12 @@ def sse_events(text: str) -> list[SseEvent]:
     return [event for block in text.split("\n\n") if (event := _event(block.splitlines()))]
 
 
+def sse_chunks(text: str) -> list[dict[str, Any]]:
+    """Return what the events of a stream say, those without an id too."""
+    lines = text.split("\n")
+    return [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: ")]
+
+
 async def sse_stream(answer: httpx.Response) -> AsyncIterator[SseEvent]:
     """Yield the events of a stream as they come."""
     lines: list[str] = []

@@ -126,11 +126,14 @@ async def live(
     direct: bool = True,
     send_buffer: int | None = None,
     authenticate: Hook | None = None,
+    agentcore: bool = False,
     **settings: Any,
 ) -> AsyncIterator[Live]:
     """Run a server in this event loop; `direct` chooses our lane or ASGI's ``send``."""
     served = Settings(data_dir=data_dir, **settings)
-    app = create_app(agents, settings=served, store=store, authenticate=authenticate)
+    app = create_app(
+        agents, settings=served, store=store, authenticate=authenticate, agentcore=agentcore
+    )
     pings = {"ws_ping_interval": served.ping_seconds, "ws_ping_timeout": served.ping_seconds}
     ws = Protocol if direct else "websockets-sansio"
     async with serving(app, ws, send_buffer=send_buffer, **pings) as port:

@@ -38,6 +38,7 @@ class AuthMode(StrEnum):
 
     DEV = "dev"
     JWT = "jwt"
+    AGENTCORE = "agentcore"
 
 
 def _no_boolean(value: object) -> object:
@@ -90,7 +91,8 @@ class Settings(BaseSettings):
     """``json``, ``text``, or ``auto``: text on a terminal, JSON elsewhere."""
 
     auth: AuthMode = AuthMode.DEV
-    """``dev`` signs browsers in by a cookie, on loopback only; ``jwt`` verifies tokens."""
+    """``dev`` signs browsers in by a cookie, on loopback only; ``jwt`` verifies tokens;
+    ``agentcore`` believes the session header of Amazon's runtime."""
     jwt_secret: SecretStr | None = None
     """The key for HS256 tokens, at least 32 bytes."""
     jwt_public_key: str | None = None

@@ -8,7 +8,7 @@ import pytest
 from ag_ui.core import EventType, RunAgentInput
 
 from netra_backend.agents import run_input
-from netra_backend.core.events import Body, event_from_body
+from netra_backend.core.events import Body, event_from_body, event_from_json
 from netra_backend.core.fold import Conversation
 from netra_backend.core.ids import RunId, ThreadId, ThreadKey, UserId
 from netra_backend.core.ports import Interrupt
@@ -57,8 +57,37 @@ def test_the_log_keeps_what_people_may_see() -> None:
     }
     assert [message["id"] for message in body["input"]["messages"]] == ["m2"]
     assert "state" not in body["input"] or body["input"]["state"] is None
+    assert body["input"]["tools"] == body["input"]["context"] == [], "AG-UI 0.x needs them"
     assert "private" not in event.data.decode()
     assert "secret" not in event.data.decode()
+
+
+def test_a_turn_that_comes_back_in_pieces_with_new_ids_is_no_news() -> None:
+    """What TanStack AI makes of one answer when it sends it back with the next question."""
+    call = {"id": "c1", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+    thread = conversation()
+    for event in (
+        {"type": "TOOL_CALL_START", "toolCallId": "c1", "toolCallName": "look"},
+        {"type": "TOOL_CALL_END", "toolCallId": "c1"},
+        {"type": "TOOL_CALL_START", "toolCallId": "c2", "toolCallName": "ask"},
+        {"type": "TOOL_CALL_END", "toolCallId": "c2"},
+        {"type": "TOOL_CALL_RESULT", "messageId": "m1", "toolCallId": "c1", "content": "seen"},
+    ):
+        thread.apply(event_from_json(json.dumps(event).encode()))
+    sent = [
+        {"id": "x1", "role": "reasoning", "content": "hm"},
+        {"id": "x2", "role": "assistant", "toolCalls": [call]},
+        {"id": "x3", "role": "tool", "toolCallId": "c1", "content": "seen"},
+        {"id": "x4", "role": "tool", "toolCallId": "c2", "content": "the answer of the client"},
+        {"id": "x5", "role": "assistant", "content": "said by the client's own hand"},
+        {"id": "m1", "role": "user", "content": "an id that the thread has"},
+        {"id": "x6", "role": "user", "content": "next"},
+    ]
+    fresh = run_input.news(given(messages=sent), thread)
+    assert [message.id for message in fresh] == ["x4", "x5", "x6"]
+
+    fresh = run_input.news(given(messages=sent), Conversation())
+    assert len(fresh) == len(sent), "a thread that has not begun takes over all of it"
 
 
 def test_the_agent_gets_the_history_and_then_what_is_new() -> None:

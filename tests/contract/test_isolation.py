@@ -43,6 +43,8 @@ class Bob(NamedTuple):
 
     browser: httpx.AsyncClient
     socket: ClientConnection
+    plain: ClientConnection
+    chat: ClientConnection
 
     async def call(self, method: str, path: str, **options: object) -> bytes:
         answered = await self.browser.request(method, path, **options)  # type: ignore[arg-type]
@@ -57,6 +59,22 @@ class Bob(NamedTuple):
         await self.socket.send(json.dumps({"type": type, "request": "r", **fields}))
         said = await self.socket.recv()
         return said.encode() if isinstance(said, str) else said
+
+    async def say(self, **frame: object) -> bytes:
+        """Send a frame without a subprotocol; return all up to a terminal event."""
+        await self.plain.send(json.dumps(frame))
+        said = b""
+        while not re.search(rb"RUN_FINISHED|RUN_ERROR", said):
+            said += str(await self.plain.recv()).encode()
+        return said
+
+    async def ask(self, **frame: object) -> bytes:
+        """Send a frame of the AI SDK; return all up to the end of its answer."""
+        await self.chat.send(json.dumps({"requestId": "q", "headers": {}, "body": {}, **frame}))
+        said = b""
+        while not re.search(rb'"type":"(end|error|no-active)"', said):
+            said += str(await self.chat.recv()).encode()
+        return said
 
 
 Operation = Callable[[Bob, Names], Awaitable[bytes]]
@@ -79,12 +97,27 @@ HIDDEN: dict[str, Operation] = {
     "unfollow": lambda bob, its: bob.send("unfollow", thread=its.thread),
     "cancel": lambda bob, its: bob.send("cancel", run=its.run),
     "decide": lambda bob, its: bob.send("decide", thread=its.thread, interrupt=its.interrupt),
+    "plain abort": lambda bob, its: bob.say(type="abort", runId=its.run),
+    "plain run that resumes": lambda bob, its: bob.say(
+        **run_input(its.thread, "bobs-resuming-run"),
+        resume=[{"interruptId": its.interrupt, "status": "resolved"}],
+    ),
+    "AI SDK send that resumes": lambda bob, its: bob.ask(
+        type="send",
+        id=its.thread,
+        messages=[],
+        body={"resume": [{"interruptId": its.interrupt, "status": "resolved"}]},
+    ),
     "run that resumes": lambda bob, its: bob.send(
         "run",
         input={
             **run_input(its.thread, "bobs-resuming-run"),
             "resume": [{"interruptId": its.interrupt, "status": "resolved"}],
         },
+    ),
+    "GET agui": lambda bob, its: bob.call("GET", f"/agui/asks?runId={its.run}"),
+    "GET agui from the start": lambda bob, its: bob.call(
+        "GET", f"/agui/asks?runId={its.run}&offset=-1"
     ),
     "POST agui that resumes": lambda bob, its: bob.call(
         "POST",
@@ -100,6 +133,13 @@ HIDDEN: dict[str, Operation] = {
 OWN: dict[str, Operation] = {
     "POST thread": lambda bob, its: bob.call("POST", "/threads", json={"id": its.thread}),
     "run": lambda bob, its: bob.send("run", input=run_input(its.thread, its.run)),
+    "AI SDK send": lambda bob, its: bob.ask(
+        type="send", requestId=its.run, id=its.thread, messages=[]
+    ),
+    "plain run": lambda bob, its: bob.say(**run_input(its.thread, its.run)),
+    "POST copilotkit run": lambda bob, its: bob.call(
+        "POST", "/copilotkit/agent/asks/run", json=run_input(its.thread, its.run)
+    ),
     "POST agui": lambda bob, its: bob.call(
         "POST", "/agui/asks", json=run_input(its.thread, its.run)
     ),
@@ -127,12 +167,20 @@ async def place(tmp_path: Path) -> AsyncIterator[Place]:
             subprotocols=["netra.v1"],
             additional_headers={"Authorization": f"Bearer {server.token('bob')}"},
         ) as socket,
+        connect(
+            server.socket_url,
+            additional_headers={"Authorization": f"Bearer {server.token('bob')}"},
+        ) as plain,
+        connect(
+            f"{server.socket_url.removesuffix('/ws')}/ai-sdk/asks",
+            additional_headers={"Authorization": f"Bearer {server.token('bob')}"},
+        ) as chat,
     ):
         await socket.recv()
         await alice.run(ALICES.thread, ALICES.run, f"ask {ALICES.interrupt}")
         await alice.follow(ALICES.thread)
         await alice.until("RUN_FINISHED")
-        yield Place(server, store, Bob(browser, socket))
+        yield Place(server, store, Bob(browser, socket, plain, chat))
 
 
 def without_ids(answered: bytes) -> bytes:
@@ -162,7 +210,7 @@ async def test_a_foreign_and_an_unknown_id_look_and_cost_the_same(
         assert asked[0] == asked[1]
         assert b"alice" not in answers[0]
         if operation not in ("unfollow", "follow", "follow after"):
-            assert b"not_found" in answers[0]
+            assert re.search(b"not_found|There is no such thing", answers[0])
         await assert_alice_has_everything(there.server)
 
 
@@ -221,6 +269,11 @@ async def test_every_operation_is_tried(tmp_path: Path) -> None:
         ("POST", "/runs/{run}/cancel"),
         ("POST", "/agui/{agent}"),
         ("POST", "/auth/ticket"),  # names nothing; whose it is: tests/server/test_tickets.py
+        ("GET", "/agui/{agent}"),
+        ("GET", "/copilotkit/info"),
+        ("POST", "/copilotkit/agent/{agent}/run"),
+        ("POST", "/copilotkit/agent/{agent}/connect"),
+        ("POST", "/copilotkit/agent/{agent}/stop/{thread}"),
     }
     commands = {frame.__struct_config__.tag for frame in ClientFrame.__args__}
     assert commands == {"run", "follow", "unfollow", "cancel", "decide", "auth", "ping"}

@@ -58,6 +58,7 @@ def test_a_merge_is_dense_and_ends_where_the_log_ends(
     assert merged[0].first == after + 1
     assert all(one.last.offset + 1 == other.first for one, other in pairwise(merged))
     assert merged[-1].last == log[-1].position
+    assert merge(log, after=after, join=False) == pieces(log)
     assert {piece.last.epoch for piece in merged} == {log[0].position.epoch}
 
 

@@ -1,4 +1,4 @@
-"""AG-UI's own client, `HttpAgent` of @ag-ui/client 1.0.0 under Node, against the SSE endpoint."""
+"""AG-UI's own client, `HttpAgent` of @ag-ui/client 1.0.0 and 0.0.59, against the SSE endpoint."""
 
 import asyncio
 import json
@@ -30,7 +30,10 @@ from tests.e2e.node_folder import NODE, node_folder
 from tests.http import http
 from tests.live import live, serving
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
+
+CLIENTS = {"1.0.0": "@ag-ui/client", "0.0.59": "ag-ui-client-0"}
+"""The packages in tests/e2e/node/package.json, by the version of the client."""
 
 BOUND = 60.0
 """Seconds that Node may take for all scenarios."""
@@ -108,12 +111,13 @@ async def agent(given: RunAgentInput) -> AsyncIterator[BaseEvent]:
         yield event
 
 
-async def play(url: str, token: str, folder: Path, *names: str) -> dict[str, Any]:
+async def play(url: str, token: str, folder: Path, package: str, *names: str) -> dict[str, Any]:
     """Return what Node says about the scenarios."""
     process = await asyncio.create_subprocess_exec(
         "node",
         str(NODE / "http_agent.cjs"),
         str(folder),
+        package,
         f"{url}/agui/agent",
         token,
         *names,
@@ -130,15 +134,16 @@ async def play(url: str, token: str, folder: Path, *names: str) -> dict[str, Any
     return dict(json.loads(out))
 
 
-async def test_http_agent_sees_what_the_server_did(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", CLIENTS)
+async def test_http_agent_sees_what_the_server_did(tmp_path: Path, version: str) -> None:
     folder = await asyncio.to_thread(node_folder)
     conversations = {}
     async with (
         live({"agent": agent}, tmp_path, store=SqliteStore(tmp_path)) as server,
         http(server.url, server.token()) as browser,
     ):
-        told = await play(server.url, server.token(), folder)
-        for thread in ("conversation", "tool", "failure", "interrupt", "abort"):
+        told = await play(server.url, server.token(), folder, CLIENTS[version])
+        for thread in ("conversation", "tool", "failure", "interrupt", "abort", "join"):
             shown = (await browser.get(f"/threads/{thread}/messages")).json()
             conversations[thread] = shown["messages"]
         cut = (await browser.get("/runs/a1")).json()
@@ -181,6 +186,13 @@ async def test_http_agent_sees_what_the_server_did(tmp_path: Path) -> None:
     slowly = "".join(f"{number} " for number in range(20))
     assert told["abort"]["messages"][-1]["content"] == slowly
 
+    join = told["join"]
+    assert (join["first"]["error"], join["joined"]["error"]) == (None, None)
+    assert join["joined"]["events"][:2] == ["RUN_STARTED", "MESSAGES_SNAPSHOT"]
+    assert join["joined"]["events"][-1] == "RUN_FINISHED"
+    assert plain(join["messages"]) == plain(join["started"])
+    assert join["messages"][-1]["content"] == slowly
+
     # What the client has folded from the stream is what the server has folded from the log.
     for thread, messages in conversations.items():
         assert plain(told[thread]["messages"]) == plain(messages), thread
@@ -206,7 +218,7 @@ async def test_http_agent_takes_a_prelude(tmp_path: Path) -> None:
 
     outer = Starlette(routes=[Route("/agui/agent", stream, methods=["POST"])])
     async with serving(outer, Protocol) as port:
-        told = await play(f"http://127.0.0.1:{port}", "none", folder, "prelude")
+        told = await play(f"http://127.0.0.1:{port}", "none", folder, CLIENTS["1.0.0"], "prelude")
 
     joined = told["prelude"]
     assert joined["run"]["error"] is None

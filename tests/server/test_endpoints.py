@@ -30,6 +30,7 @@ NO_API = {
     "/docs/{page:path}": "the documentation, as pages",
     "/openapi.json": "the document itself",
     "/ws": "a WebSocket: docs/protocol.md",
+    "/ai-sdk/{agent}": "a WebSocket: docs/protocol.md",
 }
 """Routes that OpenAPI does not describe, and what they are."""
 
@@ -105,6 +106,9 @@ async def visit(tmp_path: Path) -> AsyncIterator["Visit"]:
         gate.open()
 
 
+_ANSWER = {"interruptId": "none", "status": "resolved"}
+
+
 class Visit(NamedTuple):
     """A server all of whose answers are judged."""
 
@@ -147,11 +151,34 @@ class Visit(NamedTuple):
             crowded = await self.browser.post("/agui/echo", json=run_input("t", "r4"))
             assert crowded.status_code == 429
         await self.refusals("POST", "/agui/echo", json=run_input("t", "r2"))
+        for query in ({"runId": "r1"}, {"runId": "r1", "offset": ended["Last-Event-ID"]}, {}):
+            await self.browser.get("/agui/echo", params=query)
+        await self.browser.get("/agui/echo", params={"runId": "none"})
+        await self.refusals("GET", "/agui/echo")
         await self.refusals("GET", "/runs/r1")
         await self.refusals("POST", "/runs/waiting/cancel")
         for name in ("waiting", "r1", "none", "a b"):
             await self.browser.post(f"/runs/{name}/cancel")
             await self.browser.get(f"/runs/{name}")
+
+    async def copilots(self) -> None:
+        await self.browser.get("/copilotkit/info")
+        await self.refusals("GET", "/copilotkit/info")
+        path = "/copilotkit/agent/echo"
+        for body in (run_input("t", "c1"), run_input("u", "c1"), run_input("busy", "c2")):
+            await self.browser.post(f"{path}/run", json=body)
+        run = await self.browser.post(f"{path}/run", json=run_input("t", "c1"))
+        ended = {"Last-Event-ID": sse_events(run.text)[-1].id}
+        await self.browser.post(f"{path}/run", json=run_input("t", "c1"), headers=ended)
+        unknown = {**run_input("none", "c3"), "resume": [_ANSWER]}
+        await self.browser.post(f"{path}/run", json=unknown)
+        await self.browser.post(f"{path}/connect", json=run_input("t", "c4"))
+        await self.browser.post(f"{path}/stop/t")
+        for call in ("run", "connect", "stop/t"):
+            await self.refusals("POST", f"{path}/{call}", json=run_input("t", "c5"))
+            other = f"/copilotkit/agent/nobody/{call}"
+            await self.browser.post(other, json=run_input("t", "c6"))
+        await self.browser.post(f"{path}/stop/a b")
 
     async def threads(self) -> None:
         await self.browser.post("/threads", json={"id": "t", "title": "first"})
@@ -194,6 +221,20 @@ class Visit(NamedTuple):
         for name in ("t", "t", "a b"):
             await self.browser.delete(f"/threads/{name}")
 
+    async def crowd(self, tmp_path: Path) -> None:
+        """Ask for event streams where the user's connections are all in use."""
+        judged = {"event_hooks": {"response": [self.contract.check]}}
+        async with (
+            live({"echo": echo}, tmp_path, store=MemoryStore(), connections_per_user=1) as server,
+            client(server.socket_url, server.token()),
+            http(server.url, server.token(), **judged) as browser,
+        ):
+            await browser.post("/agui/echo", json=run_input("t", "r"))
+            await browser.get("/agui/echo", params={"runId": "r"})
+            for call in ("run", "connect"):
+                body = run_input("t", "r")
+                await browser.post(f"/copilotkit/agent/echo/{call}", json=body)
+
     async def faults(self) -> None:
         """Ask everything that touches the store while it fails, and while it is broken."""
         for error in (StoreFailed("the disk is full"), RuntimeError("a fault")):
@@ -216,14 +257,18 @@ TOUCHED = (
 """The store's methods that the operations begin with."""
 
 
-async def test_what_the_server_sends_is_what_the_document_says(visit: Visit) -> None:
+async def test_what_the_server_sends_is_what_the_document_says(
+    visit: Visit, tmp_path: Path
+) -> None:
     """A tour through every operation, its successes and its refusals."""
     await visit.health()
     await visit.tickets()
     await visit.runs()
+    await visit.copilots()
     await visit.threads()
     await visit.reading()
     await visit.interrupts()
+    await visit.crowd(tmp_path / "crowded")
     await visit.faults()
     await visit.deletion()
 
@@ -240,6 +285,7 @@ async def test_what_the_server_sends_is_what_the_document_says(visit: Visit) -> 
             ("GET", "/health/live"),
             ("GET", "/metrics"),
             ("POST", "/auth/ticket"),
+            ("GET", "/copilotkit/info"),
         )
         for status in (500, 503)
     }
@@ -280,6 +326,9 @@ async def everything(browser: httpx.AsyncClient) -> None:
     await browser.get("/threads/t/interrupts")
     await browser.post("/threads/t/interrupts", json={"interrupt": "q1"})
     await browser.post("/agui/echo", json=run_input("t", "r9"))
+    await browser.get("/agui/echo", params={"runId": "r1"})
+    for call in ("run", "connect", "stop/t"):
+        await browser.post(f"/copilotkit/agent/echo/{call}", json=run_input("t", "c9"))
 
 
 async def test_every_error_has_the_status_of_the_table(tmp_path: Path) -> None:

@@ -35,6 +35,8 @@ def event(text: str):
 class Paper:
     """A lane that keeps what is written; a test says when it is full or closed."""
 
+    joins = True
+
     def __init__(self) -> None:
         self.pieces: list[tuple[int, int]] = []
         self.queue = asyncio.Lock()

@@ -43,7 +43,7 @@ async def varied(given: RunAgentInput) -> AsyncIterator[BaseEvent]:
         for event in said.add(word):
             yield event
         await asyncio.sleep(0)
-    yield CustomEvent(name="netra.test", value={"\n": "\r\n"})
+    yield CustomEvent(name="test.note", value={"\n": "\r\n"})
     for event in (*said.add("five"), *said.end()):
         yield event
 

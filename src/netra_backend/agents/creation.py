@@ -82,7 +82,7 @@ class Creation:
         thread = ThreadKey(key.owner, ThreadId(given.thread_id))
         await self._store.open_thread(thread, run_input.title(given), self._now())
         conversation, offset = await self._conversations.fold(thread)
-        fresh = [m for m in given.messages if not conversation.knows_message(m.id)]
+        fresh = run_input.news(given, conversation)
         now = self._now()
         started = run_input.run_started(given, fresh)
         new = NewRun(

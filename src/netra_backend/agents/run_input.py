@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Sequence
 
 import msgspec
-from ag_ui.core import PROTOCOL_VERSION, EventType, ResumeEntry, RunAgentInput
+from ag_ui.core import PROTOCOL_VERSION, EventType, Message, ResumeEntry, RunAgentInput
 
 from netra_backend import jsonlog
 from netra_backend.agents.ingest import wire_json
@@ -17,18 +17,41 @@ TITLE_LENGTH = 80
 """Characters of the title that a thread takes from its first question."""
 
 
+def news(given: RunAgentInput, conversation: Conversation) -> list[Message]:
+    """Return the messages that the thread does not have.
+
+    A message is known by its id. But clients that keep messages in a form of their own send a turn
+    of ours back in pieces with new ids (TanStack AI does): so neither a second result of a tool
+    call is news, nor calls that the thread has, nor reasoning where the thread has begun.
+    """
+    answered = conversation.answered_calls()
+    begun = conversation.run_id is not None
+
+    def is_news(message: Message) -> bool:
+        if conversation.knows_message(message.id):
+            return False
+        if message.role == "tool":
+            return message.tool_call_id not in answered
+        if message.role == "assistant" and message.tool_calls:
+            return not all(conversation.knows_call(call.id) for call in message.tool_calls)
+        return message.role != "reasoning" or not begun
+
+    return [message for message in given.messages if is_news(message)]
+
+
 def run_started(given: RunAgentInput, fresh: Sequence[object]) -> Event:
     """Return RUN_STARTED with the input, less what the log has or followers need not see.
 
     Tools, model instructions and forwarded properties are for the agent; the log is for people.
-    An empty state is what clients send that have none: it does not replace the thread's.
+    An empty state is what clients send that have none: it does not replace the thread's. Empty
+    lists stand for tools and context, because AG-UI 0.x refuses an input without them.
     """
     shown = given.model_copy(
         update={
             "messages": list(fresh),
             "state": given.state or None,
-            "tools": None,
-            "context": None,
+            "tools": [],
+            "context": [],
             "forwarded_props": None,
         }
     )

@@ -23,6 +23,9 @@ from netra_backend.stores.sqlite import SqliteStore
 
 log = logging.getLogger(__name__)
 
+CONTAINER_HOST = "0.0.0.0"  # noqa: S104 - a container is reached from outside, and by one peer
+"""Where a container listens."""
+
 RETRY_AFTER_MS = 1_000
 """What a client is told to wait before it reconnects after a restart."""
 
@@ -38,10 +41,14 @@ def serve(
     agent: Annotated[
         list[str] | None, typer.Option("--agent", help="The same as an argument; repeatable.")
     ] = None,
-    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="The port; 0 takes a free one.", min=0, max=65535)] = (
-        8000
-    ),
+    host: Annotated[
+        str | None,
+        typer.Option(help="The address to listen on.", show_default="127.0.0.1"),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(help="The port; 0 takes a free one.", min=0, max=65535, show_default="8000"),
+    ] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Where the log lives.")] = None,
     config: Annotated[Path | None, typer.Option(help="A netra.toml.")] = None,
     restored: Annotated[
@@ -52,15 +59,27 @@ def serve(
             "are told so.",
         ),
     ] = False,
+    agentcore: Annotated[
+        bool,
+        typer.Option(
+            "--agentcore",
+            help="Be a container of Amazon Bedrock AgentCore: /invocations, /ws and /ping on "
+            "0.0.0.0 port 8080, for the sessions that its runtime names.",
+        ),
+    ] = False,
 ) -> None:
     """Serve agents, with a chat page, until SIGINT or SIGTERM."""
     overrides = {} if data_dir is None else {"data_dir": data_dir}
     settings = load_settings(config, **overrides)
+    if agentcore and settings.auth is AuthMode.DEV:
+        settings = load_settings(config, **overrides, auth=AuthMode.AGENTCORE)
+    host = host or (CONTAINER_HOST if agentcore else "127.0.0.1")
+    port = port if port is not None else (8080 if agentcore else 8000)
     check_address(settings, host)
     configure_logging(settings)
     specs = [*(agents or ()), *(agent or ())]
     named = load_agents(specs) if specs else None
-    app = create_app(named, settings=settings)
+    app = create_app(named, settings=settings, agentcore=agentcore)
     with listen(host, port) as listener, asyncio.Runner(loop_factory=_loop_factory()) as runner:
         if restored:
             runner.run(renew_epochs(settings.data_dir))

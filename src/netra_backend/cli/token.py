@@ -41,6 +41,10 @@ def make_token(settings: Settings, user: str) -> str:
                 "--data-dir, or pass a token with --token"
             )
         return DevAuth(dev_key(settings.data_dir)).token(UserId(user))
+    if settings.auth is AuthMode.AGENTCORE:
+        raise ConfigError(
+            "with NETRA_AUTH=agentcore there are no tokens: the runtime names sessions"
+        )
     if settings.jwt_secret is None:
         raise ConfigError(
             "this server verifies RS256 tokens, which only your identity provider can sign; "

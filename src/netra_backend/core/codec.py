@@ -5,7 +5,7 @@ once; all followers share the bytes.
 """
 
 import re
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from ag_ui.core import RunAgentInput
@@ -18,6 +18,8 @@ from netra_backend.core.ids import ThreadId
 from netra_backend.core.positions import Position
 from netra_backend.core.resume import Piece
 from netra_backend.errors import ErrorCode, FrameError
+
+T = TypeVar("T")
 
 MAX_DEPTH = 100
 """Arrays and objects inside each other, in a frame of a client."""
@@ -65,6 +67,18 @@ def decode_command(data: bytes, *, frame_bytes: int) -> ClientFrame:
             f"request must have 1 to {MAX_REQUEST_LENGTH} characters", where="$.request"
         )
     return command
+
+
+def decode_as(data: bytes, shape: type[T]) -> T:
+    """Return the frame of another dialect that `data` spells, as `shape`.
+
+    Raises FrameError (``bad_frame``) with the path of what was wrong.
+    """
+    try:
+        _check(data)
+        return msgspec.json.decode(data, type=shape)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _refusal(error) from error
 
 
 def decode_input(raw: bytes, *, where: str = "$.input") -> RunAgentInput:

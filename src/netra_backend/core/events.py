@@ -59,6 +59,7 @@ class Body(Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True
     # runs
     thread_id: str | None = None
     run_id: str | None = None
+    parent_run_id: str | None = None
     input: dict[str, Any] | None = None
     outcome: dict[str, Any] | None = None
     message: str | None = None

@@ -86,6 +86,15 @@ class Conversation:
         """Return whether the thread has a message with this id."""
         return self._messages.get(id) is not None
 
+    def knows_call(self, id: str) -> bool:
+        """Return whether the thread has a tool call with this id."""
+        return self._messages.call(id) is not None
+
+    def answered_calls(self) -> frozenset[str]:
+        """Return the ids of the tool calls that have a result."""
+        results = (message for message in self._messages if message.role == "tool")
+        return frozenset(str(message.about.get("toolCallId")) for message in results)
+
     # --- one rule per event type ---
 
     def _run_started(self, body: Body) -> None:

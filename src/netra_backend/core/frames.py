@@ -16,6 +16,9 @@ SUBPROTOCOL = "netra.v1"
 TOKEN_SUBPROTOCOL = "netra.token."  # noqa: S105 - a prefix, not a token
 """What stands before the base64url of a token that a browser passes as a subprotocol."""
 
+PLAIN_SUBPROTOCOL = "netra.token"
+"""What a browser offers beside its token for a dialect without a name: it wants one back."""
+
 
 class Resume(StrEnum):
     """How a ``follow`` is answered: exactly one of these."""

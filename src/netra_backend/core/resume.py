@@ -48,8 +48,10 @@ def pieces(entries: Iterable[Entry]) -> list[Piece]:
     return [Piece(entry.position.offset, entry.position, entry.event) for entry in entries]
 
 
-def merge(entries: Sequence[Entry], *, after: int) -> list[Piece]:
+def merge(entries: Sequence[Entry], *, after: int, join: bool = True) -> list[Piece]:
     """Return the entries as pieces, with neighbouring plain deltas of one message joined.
+
+    Without `join`, one piece each: for clients that know entries only by their ids.
 
     Raises StoreFailed if the entries are not dense from ``after + 1`` in one epoch: the log has
     a hole.
@@ -59,7 +61,7 @@ def merge(entries: Sequence[Entry], *, after: int) -> list[Piece]:
     for offset, entry in enumerate(entries, start=after + 1):
         if entry.position != (entries[0].position.epoch, offset):
             raise StoreFailed(f"entry {entry.position} where offset {offset} should be")
-        delta = _plain(entry)
+        delta = _plain(entry) if join else None
         if delta is None or not pending.continues_with(delta):
             joined.extend(pending.flush())
         if delta is None:

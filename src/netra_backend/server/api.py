@@ -11,8 +11,8 @@ from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, new_id, p
 from netra_backend.core.ports import Thread
 from netra_backend.core.positions import Position, parse_position
 from netra_backend.errors import ErrorCode, FrameError, Refused
-from netra_backend.server.connection import House
 from netra_backend.server.endpoints import Endpoint, answer, decode_body, limit_of, read_body
+from netra_backend.server.house import House
 from netra_backend.server.user import User
 from netra_backend.server.views import (
     CancelledView,

@@ -11,12 +11,15 @@ import logging
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
 import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -34,16 +37,21 @@ from netra_backend.errors import ConfigError, ErrorCode, NetraError, Refused
 from netra_backend.server import metrics
 from netra_backend.server.api import Api
 from netra_backend.server.auth import Hook, authenticator, kept_key
-from netra_backend.server.connection import House
+from netra_backend.server.dialects import spoken_on_ws
+from netra_backend.server.edges.agentcore import AgentCoreEdge
+from netra_backend.server.edges.agui import AguiEdge
+from netra_backend.server.edges.ai_sdk import spoken_on_ai_sdk
+from netra_backend.server.edges.copilotkit import CopilotKitEdge
 from netra_backend.server.endpoints import Endpoint, openapi
 from netra_backend.server.errors import answer_error, answer_missing, error_response
 from netra_backend.server.health import Health
+from netra_backend.server.house import House
 from netra_backend.server.hub import Hub
 from netra_backend.server.interrupts import InterruptsApi
 from netra_backend.server.origin import check_host, check_origin
 from netra_backend.server.pool import Pool
 from netra_backend.server.site import HEADERS, Site
-from netra_backend.server.sse import AguiRoute, StreamBroken
+from netra_backend.server.sse import StreamBroken
 from netra_backend.server.tickets import TicketAuth
 from netra_backend.server.websocket import WebSocketRoute
 from netra_backend.stores.local_bus import LocalBus
@@ -66,6 +74,7 @@ class NetraApp:
                 NetraError: answer_error,
                 Exception: answer_error,
             },
+            middleware=_cross_origin(house.settings.allowed_origins),
             lifespan=self.lifespan,
         )
         # A redirect would repeat the request's Host header, which anybody can choose.
@@ -161,6 +170,7 @@ def create_app(
     bus: Bus | None = None,
     authenticate: Hook | None = None,
     callbacks: Sequence[object] = (),
+    agentcore: bool = False,
 ) -> NetraApp:
     """Return the server as an ASGI application.
 
@@ -169,8 +179,8 @@ def create_app(
     is the default, and without any the docs agent answers. `settings` default to ``netra.toml``
     and ``NETRA_*``, `store` to SQLite in the data directory. `authenticate` tells who sends a
     request, where the application around knows its users, and replaces the settings' way.
-    `callbacks` are objects with some of the methods that `agents.callbacks` names. Raises
-    ConfigError.
+    `callbacks` are objects with some of the methods that `agents.callbacks` names. With
+    `agentcore` it is also what Amazon Bedrock AgentCore asks of a container. Raises ConfigError.
     """
     settings = settings if settings is not None else load_settings()
     store = store if store is not None else SqliteStore(settings.data_dir)
@@ -200,7 +210,9 @@ def create_app(
     house = House(settings, tickets, store, runner, hub, pool)
     endpoints = (
         *tickets.endpoints(),
-        *AguiRoute(house).endpoints(),
+        *AguiEdge(house).endpoints(),
+        *CopilotKitEdge(house).endpoints(),
+        *(AgentCoreEdge(house).endpoints() if agentcore else ()),
         *Api(house).endpoints(),
         *InterruptsApi(house).endpoints(),
         *Health(house).endpoints(),
@@ -210,6 +222,22 @@ def create_app(
 
 def _now() -> int:
     return time.time_ns() // 1_000_000
+
+
+def _cross_origin(allowed: tuple[str, ...]) -> list[Middleware]:
+    """Return what lets pages of the allowed origins read our answers (WHATWG Fetch, CORS)."""
+    if not allowed:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=allowed,
+            allow_credentials=True,
+            allow_methods=["GET", "POST", "PATCH", "DELETE"],
+            allow_headers=["*"],
+            expose_headers=["X-Correlation-Id"],
+        )
+    ]
 
 
 def _adapted(agents: Mapping[str, object] | None) -> dict[str, Agent]:
@@ -228,7 +256,12 @@ def _routes(house: House, endpoints: tuple[Endpoint, ...]) -> list[BaseRoute]:
         return Response(document, media_type="application/json")
 
     return [
-        StarletteWebSocketRoute("/ws", WebSocketRoute(house).connect),
+        StarletteWebSocketRoute(
+            "/ws", WebSocketRoute(house, partial(spoken_on_ws, house=house)).connect
+        ),
+        StarletteWebSocketRoute(
+            "/ai-sdk/{agent}", WebSocketRoute(house, partial(spoken_on_ai_sdk, house=house)).connect
+        ),
         *(_route(house, endpoint) for endpoint in endpoints),
         Route("/openapi.json", describe),
         *Site(house.authenticator).routes(),

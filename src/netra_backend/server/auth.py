@@ -20,8 +20,8 @@ from starlette.requests import HTTPConnection
 
 from netra_backend.config import AuthMode, Settings
 from netra_backend.core.frames import TOKEN_SUBPROTOCOL
-from netra_backend.core.ids import UserId
-from netra_backend.errors import ConfigError, ErrorCode, Refused
+from netra_backend.core.ids import UserId, parse_id
+from netra_backend.errors import ConfigError, ErrorCode, FrameError, Refused
 from netra_backend.server.jwks import KeySet
 from netra_backend.server.keys import Key, public_key, secret_key
 from netra_backend.server.origin import host_name, is_loopback
@@ -33,6 +33,9 @@ COOKIE = "netra_dev"
 
 Hook = Callable[[HTTPConnection], User | Awaitable[User | None] | None]
 """An application's own way to tell its users apart: who sends the request, or None."""
+
+SESSION_HEADER = "X-Amzn-Bedrock-AgentCore-Runtime-Session-Id"
+"""What Amazon's AgentCore runtime names a session by."""
 
 
 class Authenticator(Protocol):
@@ -146,6 +149,28 @@ class DevAuth:
             )
 
 
+class AgentCoreAuth:
+    """``NETRA_AUTH=agentcore``: the user is the session that AgentCore's runtime names.
+
+    The runtime has authenticated the caller, and nobody else can reach the container.
+    """
+
+    async def user(self, request: HTTPConnection) -> User:
+        session = request.headers.get(SESSION_HEADER)
+        if session is None:
+            raise Refused(ErrorCode.UNAUTHENTICATED, f"the header {SESSION_HEADER} is missing")
+        try:
+            return User(UserId(parse_id("session", session)))
+        except FrameError as error:
+            raise Refused(ErrorCode.UNAUTHENTICATED, "the session id is not valid") from error
+
+    async def verify(self, token: str) -> User:
+        raise Refused(ErrorCode.UNAUTHENTICATED, "sessions have no tokens")
+
+    async def signs_in(self, request: HTTPConnection) -> str | None:
+        return None
+
+
 def authenticator(settings: Settings, hook: Hook | None = None) -> Authenticator:
     """Return the authenticator that the settings ask for; a `hook` replaces it.
 
@@ -153,6 +178,8 @@ def authenticator(settings: Settings, hook: Hook | None = None) -> Authenticator
     """
     if hook is not None:
         return HookAuth(hook)
+    if settings.auth is AuthMode.AGENTCORE:
+        return AgentCoreAuth()
     if settings.auth is AuthMode.DEV:
         return DevAuth(dev_key(settings.data_dir))
     return JwtAuth(

@@ -1,20 +1,15 @@
-"""The connection: carries out, on one socket, what its session decides.
+"""The connection: carries out, on one socket of the dialect ``netra.v1``, what its session decides.
 
-Commands of one connection are carried out one after the other, so each gets its one answer and
-a client that sends faster than we work, or does not read, is simply read more slowly.
+Commands of one connection are carried out one after the other, so each gets its one answer.
 """
 
-import asyncio
 import logging
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from functools import partial
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 
 from netra_backend import jsonlog
-from netra_backend.agents.runner import Runner
-from netra_backend.config import Settings
 from netra_backend.core import resume
 from netra_backend.core.codec import decode_command, decode_input, encode_frame
 from netra_backend.core.frames import (
@@ -30,8 +25,8 @@ from netra_backend.core.frames import (
     ServerFrame,
     Unfollowed,
 )
-from netra_backend.core.ids import MAX_ID_LENGTH, RunKey, ThreadId, ThreadKey, UserId, parse_id
-from netra_backend.core.ports import Answer, Store, Thread
+from netra_backend.core.ids import MAX_ID_LENGTH, RunKey, ThreadId, ThreadKey, parse_id
+from netra_backend.core.ports import Answer, Thread
 from netra_backend.core.positions import Position
 from netra_backend.core.prelude import prelude
 from netra_backend.core.session import (
@@ -49,39 +44,22 @@ from netra_backend.core.session import (
     refused,
     unreadable,
 )
-from netra_backend.errors import CloseCode, ErrorCode, FrameError, NetraError, Refused, StoreError
+from netra_backend.errors import CloseCode, ErrorCode, FrameError, Refused
 from netra_backend.server import metrics
-from netra_backend.server.auth import Authenticator
+from netra_backend.server.dialogue import Dialogue
 from netra_backend.server.follower import ThreadFollower
-from netra_backend.server.hub import Hub
-from netra_backend.server.lane import Lane, LaneClosed, turn
-from netra_backend.server.pool import Pool
-from netra_backend.server.user import User, at_expiry
+from netra_backend.server.house import House
+from netra_backend.server.lane import Lane
+from netra_backend.server.user import User
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
 
-
-class House(Struct, frozen=True):
-    """What all connections of a server share."""
-
-    settings: Settings
-    authenticator: Authenticator
-    store: Store
-    runner: Runner
-    hub: Hub
-    pool: Pool
-
-
-class Connection:
+class Connection(Dialogue):
     """One socket, from its ``ready`` frame until it is gone."""
 
     def __init__(self, id: str, user: User, lane: Lane, house: House) -> None:
-        self.id = id
-        self._user = user
-        self._lane = lane
-        self._house = house
+        super().__init__(id, user, lane, house)
         self._session = Session(
             SessionLimits(
                 followed_threads=house.settings.followed_threads,
@@ -89,78 +67,37 @@ class Connection:
             )
         )
         self._followers: dict[ThreadId, ThreadFollower] = {}
-        self._expiry: asyncio.TimerHandle | None = None
-        self._receiving: asyncio.Future[Any] | None = None
-        self._closing: asyncio.Task[None] | None = None
-        self._closed: asyncio.Future[None] | None = None
 
     def __repr__(self) -> str:
         return f"<Connection {self.id} of {self.user}, {self._session.state.name}>"
 
-    @property
-    def user(self) -> UserId:
-        """Whose it is."""
-        return self._user.id
-
     async def open(self) -> None:
         """Send ``ready``, the first frame."""
-        self._watch_expiry()
+        await super().open()
         await self._perform(self._session.open(self._ready(None)))
 
-    async def next(self, received: Coroutine[Any, Any, T]) -> T:
-        """Return what the server hands over next. Raises LaneClosed once we have closed.
-
-        While we close nothing is being received: granian would keep the close frame back, and a
-        peer that does not read would keep us waiting for its farewell.
-        """
-        self._receiving = receiving = asyncio.ensure_future(received)
-        try:
-            await asyncio.wait({receiving})
-        finally:
-            receiving.cancel()
-        if receiving.cancelled():
-            await self._wait_closed()
-            raise LaneClosed
-        return receiving.result()
-
-    async def receive(self, data: bytes) -> None:
-        """Carry out one frame of the client, then wait until there is room for more answers.
-
-        Raises LaneClosed when the socket is gone.
-        """
-        metrics.FRAMES_IN.inc()
+    async def _receive(self, data: bytes) -> None:
         try:
             command = decode_command(data, frame_bytes=self._house.settings.frame_bytes)
         except FrameError as error:
             log.info("frame refused", extra={"where": error.where, "code": error.code})
-            if error.code is ErrorCode.TOO_BIG:
-                await self._perform(self._session.close(CloseCode.TOO_BIG))
-            else:
-                await self._perform(self._session.unreadable(error))
+            await self._perform(self._session.unreadable(error))
         else:
             await self._perform(self._session.receive(command))
-        await self._room()
 
     async def drain(self, retry_after_ms: int) -> None:
         """Tell the client that the server restarts, and close."""
         await self._perform(self._session.drain(retry_after_ms))
-        await self._perform(self._session.close(CloseCode.RESTARTING))
+        await self.close(CloseCode.RESTARTING)
 
-    async def fail(self) -> None:
-        """Close because of a fault of ours."""
-        await self._perform(self._session.close(CloseCode.INTERNAL))
+    async def close(self, code: CloseCode) -> None:
+        """Close the socket from our side. Idempotent."""
+        await self._perform(self._session.close(code))
 
     async def lost(self) -> None:
         """Release everything: the socket is gone. Runs go on."""
         self._session.lost()
-        if self._expiry is not None:
-            self._expiry.cancel()
-        for thread in list(self._followers):
-            self._end_follower(thread)
-        await self._wait_closed()
-        self._lane.abandon()
-        if self._closing is not None:
-            await self._closing
+        await super().lost()
 
     # --- carrying out effects ---
 
@@ -169,7 +106,7 @@ class Connection:
             if isinstance(effect, Send):
                 self._send(effect.frame)
             elif isinstance(effect, Close):
-                await self._close(effect.code)
+                await super().close(effect.code)
             else:
                 await self._answer(effect)
 
@@ -177,19 +114,12 @@ class Connection:
         self, effect: StartRun | Follow | Unfollow | CancelRun | Decide | Refresh
     ) -> None:
         """Carry out a command; whatever happens, exactly one answer is sent."""
-        try:
-            await self._carry_out(effect)
-        except Refused as refusal:
+        refusal = await self._attempt(self._carry_out(effect))
+        if isinstance(refusal, Refused):
             self._refuse(effect, refusal)
-        except FrameError as error:
+        elif refusal is not None:
             self._forget(effect)
-            self._send(unreadable(error, effect.request))
-        except StoreError:
-            log.exception("a command failed in the store")
-            self._refuse(effect, Refused(ErrorCode.STORE_FAILED))
-        except NetraError:
-            log.exception("a command failed")
-            self._refuse(effect, Refused(ErrorCode.INTERNAL))
+            self._send(unreadable(refusal, effect.request))
 
     async def _carry_out(
         self, effect: StartRun | Follow | Unfollow | CancelRun | Decide | Refresh
@@ -198,7 +128,7 @@ class Connection:
             case StartRun():
                 await self._start_run(effect)
             case Follow():
-                await self._follow(effect)
+                await self._follow_thread(effect)
             case Unfollow():
                 self._end_follower(effect.thread)
                 self._send(Unfollowed(request=effect.request, thread=effect.thread))
@@ -235,7 +165,7 @@ class Connection:
             )
         )
 
-    async def _follow(self, effect: Follow) -> None:
+    async def _follow_thread(self, effect: Follow) -> None:
         key = ThreadKey(self.user, effect.thread)
         self._end_follower(effect.thread)
         thread = await self._house.store.thread(key)
@@ -291,42 +221,21 @@ class Connection:
         user = await self._house.authenticator.verify(effect.token)
         if user.id != self.user:
             self._send(refused(Refused(ErrorCode.FORBIDDEN), effect.request))
-            await self._perform(self._session.close(CloseCode.WRONG_USER))
+            await self.close(CloseCode.WRONG_USER)
             return
-        self._user = user
-        self._watch_expiry()
+        self._watch_expiry(user)
         self._send(self._ready(effect.request))
 
     # --- followers ---
 
     def _begin_follower(self, thread: ThreadKey, after: Position) -> None:
-        settings = self._house.settings
-        follower = ThreadFollower(
-            self._house.store,
-            self._lane,
-            thread,
-            after,
-            user=self.user,
-            patience=settings.behind_seconds,
-            failed=self._follower_failed,
-            deleted=lambda: self._thread_deleted(thread.id),
-        )
-        self._followers[thread.id] = follower
-        self._house.hub.add(thread, follower)
+        gone = partial(self._thread_deleted, thread.id)
+        self._followers[thread.id] = self._follow(self._lane, thread, after, gone)
 
     def _end_follower(self, thread: ThreadId) -> None:
         follower = self._followers.pop(thread, None)
         if follower is not None:
-            self._house.hub.remove(follower.thread, follower)
-            follower.end()
-
-    def _follower_failed(self, error: Exception) -> None:
-        if isinstance(error, TimeoutError):
-            log.warning("client too slow", extra={"buffered": self._lane.buffered})
-            self._close_soon(CloseCode.TOO_SLOW)
-        else:
-            log.error("the log cannot be read", exc_info=error)
-            self._close_soon(CloseCode.INTERNAL)
+            self._leave(follower)
 
     def _thread_deleted(self, thread: ThreadId) -> None:
         if thread in self._followers:
@@ -349,44 +258,6 @@ class Connection:
         """A follow that failed follows nothing."""
         if isinstance(effect, Follow):
             self._session.unfollowed(effect.thread)
-
-    async def _room(self) -> None:
-        if not self._lane.full:
-            return
-        try:
-            async with turn(self._lane, self._house.settings.behind_seconds):
-                pass
-        except TimeoutError:
-            log.warning("client too slow", extra={"buffered": self._lane.buffered})
-            await self._perform(self._session.close(CloseCode.TOO_SLOW))
-
-    async def _close(self, code: CloseCode) -> None:
-        metrics.CLOSES.labels(str(int(code))).inc()
-        log.info("closing", extra={"code": int(code), "session": self._session.state})
-        self._closed = asyncio.get_running_loop().create_future()
-        try:
-            if self._receiving is not None:
-                self._receiving.cancel()
-                await asyncio.wait({self._receiving})
-            await self._lane.close(code)
-        finally:
-            self._closed.set_result(None)
-
-    async def _wait_closed(self) -> None:
-        """Return when nobody is closing the socket any more."""
-        if self._closed is not None:
-            await asyncio.wait({self._closed})
-
-    def _close_soon(self, code: CloseCode) -> None:
-        """Close from a callback."""
-        if effects := self._session.close(code):
-            self._closing = asyncio.create_task(self._perform(effects))
-
-    def _watch_expiry(self) -> None:
-        """Close with 4401 when the credential ends."""
-        if self._expiry is not None:
-            self._expiry.cancel()
-        self._expiry = at_expiry(self._user, lambda: self._close_soon(CloseCode.UNAUTHENTICATED))
 
     def _ready(self, request: str | None) -> Ready:
         settings = self._house.settings

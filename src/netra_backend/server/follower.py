@@ -193,7 +193,7 @@ class ThreadFollower:
         if entries[0].position.epoch != self.position.epoch:
             self._give_up()
             return
-        for portion in _portions(merge(entries, after=self.position.offset)):
+        for portion in _portions(merge(entries, after=self.position.offset, join=self._lane.joins)):
             if self._lane.full or self._state is FollowerState.ENDED:
                 return
             self._hand_over(Batch(self.thread, portion))

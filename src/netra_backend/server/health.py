@@ -8,8 +8,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from netra_backend.errors import ErrorCode, Refused, StoreError
-from netra_backend.server.connection import House
 from netra_backend.server.endpoints import Endpoint, answer
+from netra_backend.server.house import House
 from netra_backend.server.metrics import REGISTRY
 
 log = logging.getLogger(__name__)

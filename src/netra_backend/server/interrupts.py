@@ -12,8 +12,8 @@ from netra_backend.core.ids import ThreadId, ThreadKey, parse_id
 from netra_backend.core.ports import Answer
 from netra_backend.core.session import parse_decision
 from netra_backend.errors import ErrorCode, FrameError, Refused
-from netra_backend.server.connection import House
 from netra_backend.server.endpoints import Endpoint, answer, decode_body, limit_of, read_body
+from netra_backend.server.house import House
 from netra_backend.server.user import User
 from netra_backend.server.views import DecidedView, InterruptList, NewAnswer, interrupt_view
 

@@ -48,6 +48,11 @@ class Lane(TypingProtocol):
         ...
 
     @property
+    def joins(self) -> bool:
+        """Whether its client takes one event for several entries, as in `core.resume.merge`."""
+        ...
+
+    @property
     def full(self) -> bool:
         """Whether more than the high-water mark is unsent."""
         ...
@@ -209,6 +214,8 @@ class Protocol(WebSocketsSansIOProtocol):
 class DirectLane:
     """The lane to a socket of `Protocol`."""
 
+    joins = True
+
     def __init__(self, protocol: Protocol, *, high_water: int) -> None:
         self.queue = asyncio.Lock()
         self._protocol = protocol
@@ -264,6 +271,8 @@ class DirectLane:
 
 class SendLane:
     """The lane to a socket of any ASGI server: one task that sends what is pending."""
+
+    joins = True
 
     def __init__(self, send: Send, *, high_water: int) -> None:
         self.queue = asyncio.Lock()

@@ -1,32 +1,31 @@
-"""``POST /agui/{agent}``: a run as server-sent events, what AG-UI's HttpAgent speaks.
+"""Runs as server-sent events: HTTP answers that stream a run, and their lane.
 
-Idempotent by run id: a second request for the run attaches to it. ``id:`` lines are positions,
-and ``Last-Event-ID`` continues after one. Leaving does not cancel the run. A stream counts in the
-pool like a socket, and breaks off when its credential ends: the client resumes with a new one.
-Source: WHATWG HTML section 9.2, AG-UI 1.0 transports.
+``id:`` lines are positions, and ``Last-Event-ID`` continues after one. Leaving does not cancel the
+run. A stream counts in the pool like a socket, and breaks off when its credential ends: the client
+resumes with a new one. Source: WHATWG HTML section 9.2.
 """
 
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack
+from typing import Self
 
-from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from netra_backend.core.codec import decode_input
-from netra_backend.core.events import TERMINAL
-from netra_backend.core.ids import UserId, parse_id
-from netra_backend.core.positions import Position, parse_position
+from netra_backend.core.events import TERMINAL, Event
+from netra_backend.core.ids import ThreadKey, UserId
+from netra_backend.core.positions import Position
+from netra_backend.core.prelude import prelude
 from netra_backend.core.run import Run
 from netra_backend.errors import CloseCode, ErrorCode, Refused
 from netra_backend.server.batch import Batch
-from netra_backend.server.connection import House
-from netra_backend.server.endpoints import Endpoint, read_body
 from netra_backend.server.follower import ThreadFollower
+from netra_backend.server.house import House
 from netra_backend.server.lane import LaneClosed
+from netra_backend.server.run_history import before, position_in
 from netra_backend.server.user import User, at_expiry
 
 log = logging.getLogger(__name__)
@@ -43,123 +42,110 @@ _REFUSALS = {
 """What HTTP answers where a socket would be closed with the code."""
 
 
-class AguiRoute:
-    """Runs over HTTP."""
+Speak = Callable[[Event], Event]
+"""How an event is said to a client that does not know all of AG-UI 1.0."""
 
-    def __init__(self, house: House) -> None:
+
+def as_is(event: Event) -> Event:
+    """Return the event: the client knows it."""
+    return event
+
+
+class RunStream:
+    """One answer that streams a run, up to its terminal event: a member of the pool.
+
+    Admitted before the run starts: a run whose client is then refused would be lost on it. Use it
+    as a context manager: it leaves the pool at the end of the block or, where the block made an
+    answer, when the client has gone.
+    """
+
+    def __init__(self, house: House, user: User, *, speak: Speak = as_is) -> None:
+        """Enter the pool. Raises Refused."""
         self._house = house
-
-    def endpoints(self) -> tuple[Endpoint, ...]:
-        """Return the operation for the table of endpoints."""
-        return (
-            Endpoint(
-                "POST",
-                "/agui/{agent}",
-                self.run_agent,
-                "Start a run, or attach to it, and stream its events (AG-UI over SSE).",
-                body={"type": "object", "description": "AG-UI RunAgentInput"},
-                result={"type": "string", "description": "`id:` and `data:` lines"},
-                media_type="text/event-stream",
-                header={"Last-Event-ID": "a position; the events after it are sent"},
-                empty={204: "The run has ended, and there is nothing after Last-Event-ID."},
-                errors=(
-                    ErrorCode.BAD_INPUT,
-                    ErrorCode.UNKNOWN_AGENT,
-                    ErrorCode.NOT_FOUND,
-                    ErrorCode.THREAD_BUSY,
-                    ErrorCode.RUN_CONFLICT,
-                    ErrorCode.ALREADY_DECIDED,
-                    ErrorCode.EXPIRED,
-                    ErrorCode.CHANGED,
-                    ErrorCode.TOO_BIG,
-                    ErrorCode.TOO_MANY,
-                    ErrorCode.OVERLOADED,
-                    ErrorCode.DRAINING,
-                ),
-            ),
-        )
-
-    async def run_agent(self, request: Request, user: User) -> Response:
-        given = decode_input(await read_body(request, self._house.settings), where="$")
-        parse_id("threadId", given.thread_id)
-        parse_id("runId", given.run_id)
-        lane = SseLane(high_water=self._house.settings.write_high_water)
-        # Admitted before the run starts: a run whose client is then refused would be lost on it.
-        with self._admit(user, lane) as place:
-            accepted = await self._house.runner.start(
-                user.id, given, agent=request.path_params["agent"]
-            )
-            run = accepted.run
-            after = await self._after(request, run)
-            if run.ended is not None and after >= run.ended:
-                return Response(status_code=204)
-            return _EventStream(self._stream(run, after, user.id, lane), place.pop_all())
-
-    def _admit(self, user: User, lane: "SseLane") -> ExitStack:
-        """Return the stream's place in the pool, left by closing it. Raises Refused."""
-        code = self._house.pool.refusal(user.id)
+        self._user = user
+        self._lane = SseLane(high_water=house.settings.write_high_water, speak=speak)
+        code = house.pool.refusal(user.id)
         if code is not None:
-            log.warning("stream refused", extra={"code": int(code), "pool": repr(self._house.pool)})
+            log.warning("stream refused", extra={"code": int(code), "pool": repr(house.pool)})
             raise _REFUSALS[code]
-        member = _Member(user.id, lane)
-        self._house.pool.add(member)
-        place = ExitStack()
-        place.callback(self._house.pool.remove, member)
-        expiry = at_expiry(user, lambda: lane.break_off("the credential has expired"))
+        house.pool.add(self)
+        self._place = ExitStack()
+        self._place.callback(house.pool.remove, self)
+        expiry = at_expiry(user, lambda: self._lane.break_off("the credential has expired"))
         if expiry is not None:
-            place.callback(expiry.cancel)
-        return place
+            self._place.callback(expiry.cancel)
 
-    async def _after(self, request: Request, run: Run) -> Position:
-        """Return the position to continue after: Last-Event-ID, or just before the run."""
-        before_run = Position(run.started.epoch, run.started.offset - 1)
-        text = request.headers.get("last-event-id")
-        if text is None:
-            return before_run
-        after = parse_position(text, where="Last-Event-ID")
-        thread = await self._house.store.thread(run.thread)
-        head = thread.head if thread is not None else before_run
-        one_history = before_run.epoch == after.epoch == head.epoch
-        if not (one_history and before_run <= after <= head):
-            raise Refused(ErrorCode.NOT_FOUND, "Last-Event-ID is not in this run's history")
-        return after
+    @property
+    def user(self) -> UserId:
+        """Whose it is."""
+        return self._user.id
 
-    async def _stream(
-        self, run: Run, after: Position, user: UserId, lane: "SseLane"
-    ) -> AsyncIterator[bytes]:
-        """Yield the run's events after the position, up to its terminal event."""
+    async def drain(self, retry_after_ms: int) -> None:
+        """Break off, because the server restarts."""
+        self._lane.break_off("the server restarts")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._place.close()
+
+    def whole(self, run: Run) -> Response:
+        """Return the run from its first event on."""
+        return self._answer(run.thread, before(run))
+
+    async def after(self, run: Run, text: str, *, where: str) -> Response:
+        """Return what comes after the position that `text` spells, which came in `where`.
+
+        204 if the run ended there. Raises FrameError if it spells none, Refused if it is not in
+        this run's history.
+        """
+        position = await position_in(self._house.store, run, text, where=where)
+        if run.ended is not None and position >= run.ended:
+            return Response(status_code=204)
+        return self._answer(run.thread, position)
+
+    async def joined(self, run: Run) -> Response:
+        """Return the prelude of the run as it stands, and what comes after that."""
+        upto = run.ended.offset if run.ended is not None else None
+        conversation, offset = await self._house.runner.conversations.fold(run.thread, upto)
+        if conversation.run_id != run.key.id:  # it ended meanwhile, and another one began
+            run = await self._house.store.run(run.key) or run
+            return await self.joined(run) if run.ended is not None else self.whole(run)
+        self._lane.begin(prelude(run.thread.id, conversation), Position(run.started.epoch, offset))
+        return self._answer(run.thread, Position(run.started.epoch, offset))
+
+    def empty(self) -> Response:
+        """Return a stream without events."""
+        self._lane.abandon()
+        return _EventStream(self._lane.parts(), self._place.pop_all())
+
+    def _answer(self, thread: ThreadKey, after: Position) -> Response:
+        return _EventStream(self._parts(thread, after), self._place.pop_all())
+
+    async def _parts(self, thread: ThreadKey, after: Position) -> AsyncIterator[bytes]:
+        """Yield the thread's events after the position, up to a terminal event."""
         follower = ThreadFollower(
             self._house.store,
-            lane,
-            run.thread,
+            self._lane,
+            thread,
             after,
-            user=user,
+            user=self.user,
             patience=self._house.settings.behind_seconds,
-            failed=lane.fail,
-            deleted=lane.abandon,
+            failed=self._lane.fail,
+            deleted=self._lane.abandon,
         )
-        self._house.hub.add(run.thread, follower)
+        self._house.hub.add(thread, follower)
         try:
-            async for part in lane.parts():
+            async for part in self._lane.parts():
                 yield part
         finally:
-            self._house.hub.remove(run.thread, follower)
+            self._house.hub.remove(thread, follower)
             follower.end()
 
 
 class StreamBroken(Exception):
     """The events were not sent to their end; the text says why. The client can resume."""
-
-
-class _Member:
-    """A stream as the pool sees it."""
-
-    def __init__(self, user: UserId, lane: "SseLane") -> None:
-        self.user = user
-        self._lane = lane
-
-    async def drain(self, retry_after_ms: int) -> None:
-        self._lane.break_off("the server restarts")
 
 
 class _EventStream(StreamingResponse):
@@ -180,7 +166,10 @@ class SseLane:
     It ends after a run's terminal event. What waits to be taken is bounded as in any lane.
     """
 
-    def __init__(self, *, high_water: int) -> None:
+    joins = True
+
+    def __init__(self, *, high_water: int, speak: Speak = as_is) -> None:
+        self._speak = speak
         self.queue = asyncio.Lock()
         self._high_water = high_water
         self._pending: deque[bytes] = deque()
@@ -198,11 +187,17 @@ class SseLane:
     def buffered(self) -> int:
         return self._unsent
 
+    def begin(self, events: Sequence[Event], position: Position) -> None:
+        """Send a prelude. Only its last event has an id: to go on after half of one is no use."""
+        for event in events[:-1]:
+            self.send(event.data)
+        for event in events[-1:]:
+            self._put_event(event, position)
+
     def write(self, batch: Batch) -> None:
         for piece in batch.pieces:
             if not self._complete:
-                self._put(b"id: %b\ndata: %b\n\n" % (str(piece.last).encode(), piece.event.data))
-                self._complete = piece.event.type in TERMINAL
+                self._put_event(piece.event, piece.last)
 
     def send(self, payload: bytes) -> None:
         if not self._complete:
@@ -256,6 +251,11 @@ class SseLane:
                     await self._written.wait()
             except TimeoutError:
                 yield b": still here\n\n"
+
+    def _put_event(self, event: Event, position: Position) -> None:
+        said = self._speak(event)
+        self._put(b"id: %b\ndata: %b\n\n" % (str(position).encode(), said.data))
+        self._complete = event.type in TERMINAL
 
     def _put(self, part: bytes) -> None:
         self._pending.append(part)

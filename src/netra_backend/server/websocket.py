@@ -1,4 +1,4 @@
-"""The WebSocket route: admits a client, then moves its frames to its `Connection` until it goes.
+"""WebSocket routes: they admit a client, then move its frames to its dialogue until it goes.
 
 Who it is and whether its origin may is decided before the handshake is accepted; who is refused
 gets an HTTP answer that says why. Where there is no room, the socket is closed with a code instead,
@@ -6,83 +6,91 @@ which a browser can read: an HTTP answer to a handshake it cannot.
 """
 
 import logging
+from collections.abc import Callable
 
+from msgspec import Struct
 from starlette.responses import JSONResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from netra_backend import jsonlog
-from netra_backend.core.frames import SUBPROTOCOL
 from netra_backend.core.ids import new_id
-from netra_backend.errors import CLOSES, ERRORS, ErrorCode, Refused
-from netra_backend.server.connection import Connection, House
+from netra_backend.errors import CLOSES, ERRORS, Refused
+from netra_backend.server.dialogue import Dialogue
 from netra_backend.server.errors import error_body
-from netra_backend.server.lane import LaneClosed, lane_for
+from netra_backend.server.house import House
+from netra_backend.server.lane import Lane, LaneClosed, lane_for
 from netra_backend.server.origin import check_host, check_origin
 from netra_backend.server.user import User
 
 log = logging.getLogger(__name__)
 
 
-class WebSocketRoute:
-    """``GET /ws``: the ``netra.v1`` dialect."""
+class Dialect(Struct, frozen=True):
+    """How a socket is spoken on: its subprotocol, if any, and what makes its dialogue."""
 
-    def __init__(self, house: House) -> None:
+    begin: Callable[[str, User, Lane, House], Dialogue]
+    subprotocol: str | None = None
+
+
+class WebSocketRoute:
+    """A path for sockets. `choose` says which dialect a client speaks, or raises Refused."""
+
+    def __init__(self, house: House, choose: Callable[[WebSocket], Dialect]) -> None:
         self._house = house
+        self._choose = choose
         self._pool = house.pool
 
     async def connect(self, websocket: WebSocket) -> None:
         """Serve one client: the border around one connection."""
         try:
             user = await self._admit(websocket)
+            dialect = self._choose(websocket)
         except Refused as refusal:
             await _deny(websocket, refusal)
             return
-        await websocket.accept(subprotocol=SUBPROTOCOL)
+        await websocket.accept(subprotocol=dialect.subprotocol)
         lane = lane_for(
             websocket.scope,
             websocket.send,
             high_water=self._house.settings.write_high_water,
         )
-        connection = Connection(new_id("conn"), user, lane, self._house)
-        with jsonlog.bind(connection=connection.id, user=user.id):
-            await self._serve(websocket, connection)
+        dialogue = dialect.begin(new_id("conn"), user, lane, self._house)
+        with jsonlog.bind(connection=dialogue.id, user=user.id):
+            await self._serve(websocket, dialogue)
 
-    async def _serve(self, websocket: WebSocket, connection: Connection) -> None:
-        code = self._pool.refusal(connection.user)
+    async def _serve(self, websocket: WebSocket, dialogue: Dialogue) -> None:
+        code = self._pool.refusal(dialogue.user)
         if code is not None:
             log.warning("connection refused", extra={"code": int(code), "pool": repr(self._pool)})
-            await connection.lost()
+            await dialogue.lost()
             await websocket.close(int(code), CLOSES[code].reason)
             return
-        self._pool.add(connection)
+        self._pool.add(dialogue)
         log.info("connected", extra=_info(websocket))
         try:
-            await connection.open()
+            await dialogue.open()
             while True:
-                await connection.receive(await _next_frame(websocket, connection))
+                await dialogue.receive(await _next_frame(websocket, dialogue))
         except (WebSocketDisconnect, LaneClosed):
             pass
         except Exception:
             log.exception("connection failed", extra=_info(websocket))
-            await connection.fail()
+            await dialogue.fail()
         finally:
-            self._pool.remove(connection)
-            await connection.lost()
+            self._pool.remove(dialogue)
+            await dialogue.lost()
             log.info("disconnected", extra=_info(websocket))
 
     async def _admit(self, websocket: WebSocket) -> User:
         """Return who connects. Raises Refused."""
         check_host(websocket, self._house.settings.allowed_hosts)
         check_origin(websocket, self._house.settings.allowed_origins)
-        user = await self._house.authenticator.user(websocket)
-        if SUBPROTOCOL not in websocket.scope["subprotocols"]:
-            raise Refused(ErrorCode.BAD_FRAME, f"ask for the subprotocol {SUBPROTOCOL}")
-        return user
+        return await self._house.authenticator.user(websocket)
 
 
-async def _next_frame(websocket: WebSocket, connection: Connection) -> bytes:
+async def _next_frame(websocket: WebSocket, dialogue: Dialogue) -> bytes:
     """Return the next frame's bytes; a binary frame is read as if it were text."""
-    received = await connection.next(websocket.receive())
+    received = await dialogue.next(websocket.receive())
     if received["type"] == "websocket.disconnect":
         raise WebSocketDisconnect(received.get("code", 1005))
     text: str | None = received.get("text")

@@ -1,12 +1,19 @@
 // Plays scenarios with AG-UI's HttpAgent against a server, and prints what the agent saw as JSON.
-// Arguments: the folder that has node_modules, the URL of the agent, a token, and names of scenarios;
-// without any, all that need nothing but the agent.
+// Arguments: the folder that has node_modules, the package, the URL of the agent, a token, and names of
+// scenarios; without any, all that need nothing but the agent.
 
 const { createRequire } = require("node:module");
-const [folder, url, token, ...names] = process.argv.slice(2);
-const { HttpAgent, buildResumeArray } = createRequire(`${folder}/`)("@ag-ui/client");
+const [folder, client, url, token, ...names] = process.argv.slice(2);
+const { HttpAgent, buildResumeArray } = createRequire(`${folder}/`)(client);
 
 const headers = { Authorization: `Bearer ${token}` };
+
+/** Joins a run that there is, instead of starting one. */
+class JoiningAgent extends HttpAgent {
+  requestInit() {
+    return { method: "GET", headers: { ...this.headers, Accept: "text/event-stream" } };
+  }
+}
 
 function agentOf(threadId) {
   return new HttpAgent({ url, headers, threadId });
@@ -91,6 +98,17 @@ const scenarios = {
     ask(again, "slow");
     const attached = await run(again, { runId: "a1" });
     return { cut, attached, messages: again.messages };
+  },
+
+  async join() {
+    const agent = agentOf("join");
+    ask(agent, "slow");
+    const joiner = new JoiningAgent({ url: `${url}?runId=j1`, headers, threadId: "join" });
+    let joined;
+    const first = await run(agent, { runId: "j1" }, (event) => {
+      if (event.type === "TEXT_MESSAGE_CONTENT" && !joined) joined = run(joiner, { runId: "j1" });
+    });
+    return { first, joined: await joined, messages: joiner.messages, started: agent.messages };
   },
 };
 

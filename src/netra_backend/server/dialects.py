@@ -1,0 +1,47 @@
+"""Which dialect a client of ``/ws`` speaks: what it offered as subprotocols says so."""
+
+from functools import partial
+
+from starlette.websockets import WebSocket
+
+from netra_backend.core.frames import PLAIN_SUBPROTOCOL, SUBPROTOCOL, TOKEN_SUBPROTOCOL
+from netra_backend.errors import ErrorCode, Refused
+from netra_backend.server.connection import Connection
+from netra_backend.server.edges.tanstack import Replay, TanstackDialogue
+from netra_backend.server.house import House
+from netra_backend.server.websocket import Dialect
+
+
+def spoken_on_ws(websocket: WebSocket, house: House) -> Dialect:
+    """Return ``netra.v1`` for who offers it, TanStack's dialect for who offers none.
+
+    Raises Refused for who offers only others, or names an agent that there is not.
+    """
+    if SUBPROTOCOL in websocket.scope["subprotocols"]:
+        return Dialect(Connection, SUBPROTOCOL)
+    query = websocket.query_params
+    begin = partial(
+        TanstackDialogue,
+        agent=known_agent(house, query.get("agent")),
+        replay=Replay(query.get("runId", ""), query["offset"]) if "offset" in query else None,
+    )
+    return Dialect(begin, plain_subprotocol(websocket))
+
+
+def plain_subprotocol(websocket: WebSocket) -> str | None:
+    """Return what is answered to a client whose dialect has no name. Raises Refused."""
+    offered = websocket.scope["subprotocols"]
+    named = [o for o in offered if o != PLAIN_SUBPROTOCOL and not o.startswith(TOKEN_SUBPROTOCOL)]
+    if named:
+        raise Refused(ErrorCode.BAD_FRAME, f"ask for the subprotocol {SUBPROTOCOL}, or for none")
+    if offered and PLAIN_SUBPROTOCOL not in offered:
+        # A browser would fail the handshake, because none of what it offered comes back.
+        raise Refused(ErrorCode.BAD_FRAME, f"offer {PLAIN_SUBPROTOCOL} beside the token")
+    return PLAIN_SUBPROTOCOL if offered else None
+
+
+def known_agent(house: House, name: str | None) -> str | None:
+    """Return `name`, if there is an agent of that name or none is named. Raises Refused."""
+    if name is not None and name not in house.runner.agents:
+        raise Refused(ErrorCode.UNKNOWN_AGENT)
+    return name

@@ -1,0 +1,196 @@
+"""The dialogue: one client on one socket, in whatever dialect, until the socket is gone.
+
+Frames of one client are carried out one after the other, so a client that sends faster than we
+work, or does not read, is simply read more slowly.
+"""
+
+import asyncio
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+from netra_backend.core.ids import ThreadKey, UserId
+from netra_backend.core.positions import Position
+from netra_backend.errors import CloseCode, ErrorCode, FrameError, NetraError, Refused, StoreError
+from netra_backend.server import metrics
+from netra_backend.server.follower import ThreadFollower
+from netra_backend.server.house import House
+from netra_backend.server.lane import Lane, LaneClosed, turn
+from netra_backend.server.user import User, at_expiry
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class Dialogue(ABC):
+    """What all dialects have in common: receiving, following, closing. A member of the pool.
+
+    `id` is the connection's, as in the log. A dialect says how a frame is read and carried out.
+    """
+
+    def __init__(self, id: str, user: User, lane: Lane, house: House) -> None:
+        self.id = id
+        self._user = user
+        self._lane = lane
+        self._house = house
+        self._following: dict[ThreadFollower, None] = {}
+        self._expiry: asyncio.TimerHandle | None = None
+        self._receiving: asyncio.Future[Any] | None = None
+        self._closing: asyncio.Task[None] | None = None
+        self._closed: asyncio.Future[None] | None = None
+
+    @property
+    def user(self) -> UserId:
+        """Whose it is."""
+        return self._user.id
+
+    async def open(self) -> None:
+        """Begin: the socket has been accepted."""
+        self._watch_expiry(self._user)
+
+    async def next(self, received: Coroutine[Any, Any, T]) -> T:
+        """Return what the server hands over next. Raises LaneClosed once we have closed.
+
+        While we close nothing is being received: granian would keep the close frame back, and a
+        peer that does not read would keep us waiting for its farewell.
+        """
+        self._receiving = receiving = asyncio.ensure_future(received)
+        try:
+            await asyncio.wait({receiving})
+        finally:
+            receiving.cancel()
+        if receiving.cancelled():
+            await self._wait_closed()
+            raise LaneClosed
+        return receiving.result()
+
+    async def receive(self, data: bytes) -> None:
+        """Carry out one frame of the client, then wait until there is room for more answers.
+
+        Raises LaneClosed when the socket is gone.
+        """
+        metrics.FRAMES_IN.inc()
+        if len(data) > self._house.settings.frame_bytes:
+            await self.close(CloseCode.TOO_BIG)
+        else:
+            await self._receive(data)
+        await self._room()
+
+    async def drain(self, retry_after_ms: int) -> None:
+        """Say goodbye, because the server restarts, and close."""
+        await self.close(CloseCode.RESTARTING)
+
+    async def fail(self) -> None:
+        """Close because of a fault of ours."""
+        await self.close(CloseCode.INTERNAL)
+
+    async def lost(self) -> None:
+        """Release everything: the socket is gone. Runs go on."""
+        if self._expiry is not None:
+            self._expiry.cancel()
+        for follower in list(self._following):
+            self._leave(follower)
+        await self._wait_closed()
+        self._lane.abandon()
+        if self._closing is not None:
+            await self._closing
+
+    async def close(self, code: CloseCode) -> None:
+        """Close the socket from our side. Idempotent: the first code is the one that is sent."""
+        if self._closed is not None:
+            return
+        metrics.CLOSES.labels(str(int(code))).inc()
+        log.info("closing", extra={"code": int(code)})
+        self._closed = asyncio.get_running_loop().create_future()
+        try:
+            if self._receiving is not None:
+                self._receiving.cancel()
+                await asyncio.wait({self._receiving})
+            await self._lane.close(code)
+        finally:
+            self._closed.set_result(None)
+
+    # --- for dialects ---
+
+    @abstractmethod
+    async def _receive(self, data: bytes) -> None:
+        """Carry out one frame, which is not too big."""
+
+    async def _attempt(self, act: Awaitable[None]) -> Refused | FrameError | None:
+        """Return why `act` could not be carried out, for the client, or None."""
+        try:
+            await act
+        except (Refused, FrameError) as refusal:
+            return refusal
+        except StoreError:
+            log.exception("a command failed in the store")
+            return Refused(ErrorCode.STORE_FAILED)
+        except NetraError:
+            log.exception("a command failed")
+            return Refused(ErrorCode.INTERNAL)
+        return None
+
+    def _follow(
+        self,
+        lane: Lane,
+        thread: ThreadKey,
+        after: Position,
+        deleted: Callable[[], None],
+    ) -> ThreadFollower:
+        """Serve `lane`, which leads to this socket, with the thread's entries from now on."""
+        follower = ThreadFollower(
+            self._house.store,
+            lane,
+            thread,
+            after,
+            user=self.user,
+            patience=self._house.settings.behind_seconds,
+            failed=self._follower_failed,
+            deleted=deleted,
+        )
+        self._following[follower] = None
+        self._house.hub.add(thread, follower)
+        return follower
+
+    def _leave(self, follower: ThreadFollower) -> None:
+        """Follow no more. Idempotent."""
+        self._following.pop(follower, None)
+        self._house.hub.remove(follower.thread, follower)
+        follower.end()
+
+    def _close_soon(self, code: CloseCode) -> None:
+        """Close from a callback."""
+        if self._closing is None:
+            self._closing = asyncio.create_task(self.close(code))
+
+    def _watch_expiry(self, user: User) -> None:
+        """Close with 4401 when the credential ends."""
+        self._user = user
+        if self._expiry is not None:
+            self._expiry.cancel()
+        self._expiry = at_expiry(user, lambda: self._close_soon(CloseCode.UNAUTHENTICATED))
+
+    def _follower_failed(self, error: Exception) -> None:
+        if isinstance(error, TimeoutError):
+            log.warning("client too slow", extra={"buffered": self._lane.buffered})
+            self._close_soon(CloseCode.TOO_SLOW)
+        else:
+            log.error("the log cannot be read", exc_info=error)
+            self._close_soon(CloseCode.INTERNAL)
+
+    async def _room(self) -> None:
+        if not self._lane.full:
+            return
+        try:
+            async with turn(self._lane, self._house.settings.behind_seconds):
+                pass
+        except TimeoutError:
+            log.warning("client too slow", extra={"buffered": self._lane.buffered})
+            await self.close(CloseCode.TOO_SLOW)
+
+    async def _wait_closed(self) -> None:
+        """Return when nobody is closing the socket any more."""
+        if self._closed is not None:
+            await asyncio.wait({self._closed})

@@ -1,0 +1,178 @@
+"""``/ws`` without ``netra.v1``: the wire of TanStack AI's ``webSocket()``.
+
+In come a RunAgentInput, which starts a run or attaches to it, and ``{"type":"abort","runId"}``;
+out go the event frames of these runs and ``{"type":"ping"}``. What is refused is told as a
+RUN_ERROR that is in no log, and so has no envelope and no id. With ``?runId=&offset=`` the socket
+only replays a run from a position (-1: from its start), and closes with 1000 when it is complete,
+or with 1008 where there is nothing to resume. Source: @tanstack/ai-client 0.33.
+"""
+
+import asyncio
+from functools import partial
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from netra_backend.core.codec import decode_as, decode_input
+from netra_backend.core.ids import RunId, RunKey, parse_id
+from netra_backend.core.positions import Position
+from netra_backend.core.run import Run
+from netra_backend.errors import CloseCode, ErrorCode, FrameError, Refused
+from netra_backend.server.edges.agui import FROM_START
+from netra_backend.server.edges.edge_dialogue import EdgeDialogue
+from netra_backend.server.edges.run_lane import RunLane
+from netra_backend.server.follower import ThreadFollower
+from netra_backend.server.house import House
+from netra_backend.server.lane import Lane
+from netra_backend.server.run_history import before, position_in
+from netra_backend.server.user import User
+
+PING = b'{"type":"ping"}'
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Replay(Struct, frozen=True):
+    """What the query of a socket asks for: a run, after an offset."""
+
+    run: str
+    offset: str
+
+
+class _Kind(Struct):
+    type: str | None = None
+
+
+class _Abort(Struct, rename="camel"):
+    type: Literal["abort"]
+    run_id: str
+
+
+class _Named(Struct, rename="camel", omit_defaults=True):
+    """The ids of a run that could be read in a frame."""
+
+    thread_id: str | None = None
+    run_id: str | None = None
+
+
+class TanstackDialogue(EdgeDialogue):
+    """One client that speaks AG-UI in TanStack's envelope."""
+
+    def __init__(
+        self,
+        id: str,
+        user: User,
+        lane: Lane,
+        house: House,
+        *,
+        agent: str | None = None,
+        replay: Replay | None = None,
+    ) -> None:
+        super().__init__(id, user, lane, house)
+        self._agent = agent
+        self._replay = replay
+        self._runs: dict[RunId, ThreadFollower] = {}
+        self._heartbeat: asyncio.TimerHandle | None = None
+
+    async def open(self) -> None:
+        """Begin; a socket that replays begins with that."""
+        await super().open()
+        self._beat_later()
+        if self._replay is not None:
+            await self._begin_replay(self._replay)
+
+    async def lost(self) -> None:
+        """Release everything: the socket is gone. Runs go on."""
+        if self._heartbeat is not None:
+            self._heartbeat.cancel()
+        await super().lost()
+
+    async def _carry_out(self, data: bytes) -> None:
+        if self._replay is not None:
+            raise Refused(ErrorCode.FORBIDDEN, "this socket replays a run; open another for others")
+        kind = decode_as(data, _Kind).type
+        if kind == "abort":
+            run = parse_id("runId", decode_as(data, _Abort).run_id)
+            await self._house.runner.cancel(RunKey(self.user, RunId(run)))
+        elif kind is None:
+            await self._run(data)
+        else:
+            raise FrameError(f"there is no frame of type {kind[:40]!r}", where="$.type")
+
+    async def _run(self, data: bytes) -> None:
+        given = decode_input(data, where="$")
+        parse_id("threadId", given.thread_id)
+        run_id = RunId(parse_id("runId", given.run_id))
+        limit = self._house.settings.followed_threads
+        if run_id not in self._runs and len(self._runs) >= limit:
+            raise Refused(ErrorCode.TOO_MANY, f"{limit} runs are followed already")
+        run = (await self._house.runner.start(self.user, given, agent=self._agent)).run
+        if run_id not in self._runs:
+            self._deliver(run, before(run))
+
+    async def _begin_replay(self, asked: Replay) -> None:
+        """Send what the query asks for, or close."""
+        try:
+            run, after = await self._found(asked)
+        except (Refused, FrameError):
+            await self.close(CloseCode.FORBIDDEN)
+            return
+        if run.ended is not None and after >= run.ended:
+            await self.close(CloseCode.DONE)
+        else:
+            self._deliver(run, after)
+
+    async def _found(self, asked: Replay) -> tuple[Run, Position]:
+        """Return the run that is asked for, and the position to begin after."""
+        store = self._house.store
+        run = await store.run(RunKey(self.user, RunId(parse_id("runId", asked.run))))
+        if run is None:
+            raise Refused(ErrorCode.NOT_FOUND)
+        if asked.offset == FROM_START:
+            return run, before(run)
+        return run, await position_in(store, run, asked.offset, where="offset")
+
+    def _deliver(self, run: Run, after: Position) -> None:
+        """Send the run's events after the position, up to its terminal event."""
+        loop = asyncio.get_running_loop()
+        lane = RunLane(self._lane, lambda: loop.call_soon(self._done, run, CloseCode.DONE))
+        gone = partial(self._thread_deleted, run)
+        self._runs[run.key.id] = self._follow(lane, run.thread, after, gone)
+
+    def _done(self, run: Run, code: CloseCode) -> None:
+        """Follow the run no more; a socket that only replays it is done too."""
+        follower = self._runs.pop(run.key.id, None)
+        if follower is not None:
+            self._leave(follower)
+        if self._replay is not None:
+            self._close_soon(code)
+
+    def _thread_deleted(self, run: Run) -> None:
+        self._say(Refused(ErrorCode.NOT_FOUND, "the thread was deleted"), _named(run))
+        self._done(run, CloseCode.FORBIDDEN)
+
+    def _tell(self, data: bytes, refusal: Refused | FrameError) -> None:
+        try:
+            named = msgspec.json.decode(data, type=_Named)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            named = _Named()
+        self._say(refusal, named)
+
+    def _say(self, refusal: Refused | FrameError, named: _Named) -> None:
+        told = {"type": "RUN_ERROR", "message": refusal.message, "code": refusal.code}
+        self._lane.send(_encode({**told, **msgspec.to_builtins(named)}))
+
+    def _beat(self) -> None:
+        """Send a ping: a client behind a proxy sees that the socket lives."""
+        if not self._lane.full:
+            self._lane.send(PING)
+        self._beat_later()
+
+    def _beat_later(self) -> None:
+        seconds = self._house.settings.ping_seconds
+        self._heartbeat = asyncio.get_running_loop().call_later(seconds, self._beat)
+
+
+def _named(run: Run) -> _Named:
+    return _Named(run.thread.id, run.key.id)

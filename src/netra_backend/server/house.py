@@ -1,0 +1,21 @@
+"""The house: what everybody who serves clients shares."""
+
+from msgspec import Struct
+
+from netra_backend.agents.runner import Runner
+from netra_backend.config import Settings
+from netra_backend.core.ports import Store
+from netra_backend.server.auth import Authenticator
+from netra_backend.server.hub import Hub
+from netra_backend.server.pool import Pool
+
+
+class House(Struct, frozen=True):
+    """What all connections of a server share."""
+
+    settings: Settings
+    authenticator: Authenticator
+    store: Store
+    runner: Runner
+    hub: Hub
+    pool: Pool

@@ -1,0 +1,95 @@
+"""The pages about clients: each example runs under Node, against a server, and prints an answer."""
+
+import asyncio
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from netra_backend.agents.documentation import anchor_of
+from tests.e2e.node_folder import node_folder
+from tests.live import live
+from tests.server.agents import echo
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
+PAGES = Path(__file__).parents[2] / "docs" / "clients"
+BOUND = 60.0
+"""Seconds that Node may take for one example."""
+
+SAYS = {
+    "ag-ui": ["Hello there ", "user: Hello there\nassistant: Hello there \n"],
+    "tanstack-ai": ["Hello there \n", "Hello again \n"],
+    "copilotkit": ["Hello there \n"],
+    "ai-sdk": ["Hello there \n"],
+    "agentcore": ["Hello there "],
+}
+"""What the examples of each page print, one after the other, to an agent that says it again."""
+
+
+def examples(page: str) -> list[str]:
+    text = (PAGES / f"{page}.md").read_text(encoding="utf-8")
+    return re.findall(r"```js\n(.*?)```", text, re.DOTALL)
+
+
+def test_every_page_is_tested_and_listed() -> None:
+    pages = {path.stem for path in PAGES.glob("*.md")}
+    index = (PAGES.parent / "index.md").read_text(encoding="utf-8")
+    assert pages == set(SAYS)
+    assert all(f"(clients/{page}.md)" in index for page in pages)
+
+
+@pytest.mark.parametrize("page", SAYS)
+def test_the_examples_are_short(page: str) -> None:
+    assert examples(page)
+    assert max(len(example.splitlines()) for example in examples(page)) <= 40
+
+
+@pytest.mark.parametrize("page", SAYS)
+def test_the_links_of_a_page_lead_somewhere(page: str) -> None:
+    text = (PAGES / f"{page}.md").read_text(encoding="utf-8")
+    for path, anchor in re.findall(r"\]\((?!https?:)([\w./-]+\.md)(?:#([\w-]+))?\)", text):
+        headings = re.findall(
+            r"^#+ (.*)$", (PAGES / path).read_text(encoding="utf-8"), re.MULTILINE
+        )
+        assert not anchor or anchor in [anchor_of(heading) for heading in headings], path
+
+
+async def run(script: Path, **environment: str) -> str:
+    """Return what the script prints."""
+    process = await asyncio.create_subprocess_exec(
+        "node",
+        str(script),
+        env={**os.environ, **environment},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        out, err = await asyncio.wait_for(process.communicate(), BOUND)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode == 0, err.decode()
+    return out.decode()
+
+
+@pytest.mark.parametrize("page", SAYS)
+async def test_the_examples_of_a_page_print_the_answer(tmp_path: Path, page: str) -> None:
+    folder = await asyncio.to_thread(node_folder)
+    (tmp_path / "node_modules").symlink_to(folder / "node_modules")
+    async with (
+        live({"agent": echo}, tmp_path / "data") as server,
+        live({"agent": echo}, tmp_path / "b", agentcore=True, auth="agentcore") as container,
+    ):
+        environment = {
+            "NETRA_URL": server.url,
+            "NETRA_TOKEN": server.token(),
+            "NETRA_AGENTCORE_URL": container.url,
+        }
+        said = []
+        for number, example in enumerate(examples(page)):
+            script = tmp_path / f"example{number}.mjs"
+            script.write_text(example, encoding="utf-8")
+            said.append(await run(script, **environment))
+    assert said == SAYS[page]
