@@ -142,7 +142,7 @@ def _refusal(error: InvalidHandshake) -> Exception:
     """
     if not isinstance(error, InvalidStatus) or error.response.status_code >= 500:
         return ConnectionError(str(error))
-    told = said(error.response.body or b"", error.response.status_code)
+    told = said(bytes(error.response.body or b""), error.response.status_code)
     return ServerError(f"the server refused the connection: {told}")
 
 
