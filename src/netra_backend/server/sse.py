@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from netra_backend.core.codec import decode_input
 from netra_backend.core.events import TERMINAL
-from netra_backend.core.ids import UserId, parse_id
+from netra_backend.core.ids import RunId, RunKey, UserId, parse_id
 from netra_backend.core.positions import Position, parse_position
 from netra_backend.core.run import Run
 from netra_backend.errors import CloseCode, ErrorCode, Refused
@@ -81,6 +81,7 @@ class AguiRoute:
         given = decode_input(await read_body(request, self._house.settings), where="$")
         parse_id("threadId", given.thread_id)
         parse_id("runId", given.run_id)
+        seen = await self._seen(request, RunKey(user.id, RunId(given.run_id)))
         lane = SseLane(high_water=self._house.settings.write_high_water)
         # Admitted before the run starts: a run whose client is then refused would be lost on it.
         with self._admit(user, lane) as place:
@@ -88,7 +89,7 @@ class AguiRoute:
                 user.id, given, agent=request.path_params["agent"]
             )
             run = accepted.run
-            after = await self._after(request, run)
+            after = await self._after(seen, run)
             if run.ended is not None and after >= run.ended:
                 return Response(status_code=204)
             return _EventStream(self._stream(run, after, user.id, lane), place.pop_all())
@@ -108,13 +109,21 @@ class AguiRoute:
             place.callback(expiry.cancel)
         return place
 
-    async def _after(self, request: Request, run: Run) -> Position:
-        """Return the position to continue after: Last-Event-ID, or just before the run."""
-        before_run = Position(run.started.epoch, run.started.offset - 1)
+    async def _seen(self, request: Request, run: RunKey) -> Position | None:
+        """Return Last-Event-ID, if any. Whoever has seen a run does not start it."""
         text = request.headers.get("last-event-id")
         if text is None:
+            return None
+        seen = parse_position(text, where="Last-Event-ID")
+        if await self._house.store.run(run) is None:
+            raise Refused(ErrorCode.NOT_FOUND, "there is no such run to continue")
+        return seen
+
+    async def _after(self, after: Position | None, run: Run) -> Position:
+        """Return the position to continue after: what was seen, or just before the run."""
+        before_run = Position(run.started.epoch, run.started.offset - 1)
+        if after is None:
             return before_run
-        after = parse_position(text, where="Last-Event-ID")
         thread = await self._house.store.thread(run.thread)
         head = thread.head if thread is not None else before_run
         one_history = before_run.epoch == after.epoch == head.epoch
