@@ -211,8 +211,11 @@ class Runner:
     async def decide(self, thread: ThreadKey, answer: Answer, by: UserId) -> Decided:
         """Decide an interrupt once; when its run has no other open, start the run that goes on.
 
-        Raises Refused (not_found).
+        Raises Refused: not_found, unknown_agent (then it stays open: nobody could go on).
         """
+        asked = await self._store.interrupt(thread, answer.interrupt)
+        if asked is not None and asked.decided_by is None:
+            self._name(asked.agent)
         told = msgspec.structs.replace(
             answer, payload=run_input.payload(msgspec.json.decode(answer.payload))
         )
