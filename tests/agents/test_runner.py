@@ -102,6 +102,20 @@ async def test_one_decision_and_one_run_that_goes_on() -> None:
     assert len(agents.inputs) == 2
 
 
+async def test_a_question_of_an_agent_that_is_served_no_more_stays_open() -> None:
+    """Nobody could go on with the answer; the agent may be served again."""
+    store = MemoryStore()
+    async with running(asks("q1"), store=store) as house:
+        await house.runner.start(ALICE, ask("r1"))
+        await house.ended("r1")
+    async with running({"other": ScriptedAgent()}, store=store) as house:
+        with pytest.raises(Refused) as refusal:
+            await house.runner.decide(T1, Answer("q1", "resolved", b"1"), ALICE)
+        assert refusal.value.code is ErrorCode.UNKNOWN_AGENT
+    async with running(ScriptedAgent(answer("done")), store=store) as house:
+        assert (await house.runner.decide(T1, Answer("q1", "resolved", b"1"), ALICE)).decision.won
+
+
 async def test_a_decision_outlives_a_crash_before_its_run() -> None:
     store = MemoryStore()
     async with running(asks("q1"), store=store) as house:

@@ -17,10 +17,28 @@ def test_a_server_is_reached_with_the_token_given(tmp_path: Path) -> None:
     assert reach("http://127.0.0.1:8000", "a", "t", None).socket_url == "ws://127.0.0.1:8000/ws"
 
 
-@pytest.mark.parametrize("url", ["example.org", "ws://example.org", "http://", ""])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "example.org",
+        "ws://example.org",
+        "http://",
+        "",
+        "http://[::1",
+        "http://h:99999",
+        "http://a b",
+    ],
+)
 def test_what_is_no_address_is_refused(url: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--url"):
         reach(url, "alice", "a token", tmp_path)
+
+
+@pytest.mark.parametrize("token", ["secret\nsecret", "secr\u00e9t"])
+def test_what_is_no_token_is_refused_and_not_shown(token: str) -> None:
+    with pytest.raises(ConfigError, match="--token") as refused:
+        reach("http://127.0.0.1:8000", "alice", token, None)
+    assert "secr" not in str(refused.value)
 
 
 def test_a_server_that_does_not_answer_is_named() -> None:

@@ -6,7 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from websockets.datastructures import Headers
+from websockets.exceptions import InvalidMessage, InvalidStatus
+from websockets.http11 import Response
 
+from netra_backend.cli.client import ServerError
+from netra_backend.cli.tail import _refusal
 from tests.cli.conftest import Netra
 from tests.client import client, read_log
 from tests.live import ServerProcess
@@ -69,6 +74,28 @@ async def test_it_follows_across_a_restart(server: ServerProcess) -> None:
     truth = await read_log(server.url, server.token(), "t1")
     assert truth is not None
     assert offsets[-1] == len(truth)
+
+
+async def test_a_token_that_is_refused_is_told_in_the_servers_words(
+    netra: Netra, server: ServerProcess
+) -> None:
+    for more in ([], ["--once"]):
+        command = ["tail", "t1", *more, "--url", server.url, "--token", "x.y.z"]
+        done = await asyncio.to_thread(netra, *command)
+        assert done.returncode == 2
+        assert "the token is not valid" in done.stderr
+
+
+@pytest.mark.parametrize("outage", [502, None])
+def test_an_outage_is_no_refusal(outage: int | None) -> None:
+    """A proxy finds no server while it restarts, or the server dies during the handshake."""
+    answer = InvalidMessage("no answer") if outage is None else refused_with(outage)
+    assert isinstance(_refusal(answer), OSError)
+    assert isinstance(_refusal(refused_with(401)), ServerError)
+
+
+def refused_with(status: int) -> InvalidStatus:
+    return InvalidStatus(Response(status, "", Headers()))
 
 
 async def test_a_thread_that_the_user_has_not_is_an_error(

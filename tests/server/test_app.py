@@ -13,6 +13,7 @@ import pytest
 from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.routing import Mount
+from starlette.testclient import TestClient
 
 from netra_backend.config import Settings
 from netra_backend.errors import ConfigError, StoreFailed
@@ -269,6 +270,36 @@ async def test_a_drained_server_tells_every_client_and_ends_every_run(tmp_path: 
     assert kinds[-2:] == ["TEXT_MESSAGE_END", "RUN_ERROR"]
     assert events[-1]["chunk"]["code"] == "interrupted"
     assert run["status"] == "interrupted"
+
+
+def asked(app: FastAPI, path: str) -> Any:
+    """Return what a test client of its own, with an event loop of its own, is answered."""
+    with TestClient(app, base_url="http://localhost", client=("127.0.0.1", 1)) as browser:
+        browser.get("/")
+        run = run_input("t", f"run{path.count('/')}")
+        events = browser.post("/agui/echo", json=run).text
+        return events, browser.get(path)
+
+
+def test_an_application_that_was_stopped_can_start_again(tmp_path: Path) -> None:
+    inner = netra(tmp_path)
+    app = FastAPI(lifespan=inner.lifespan)
+    app.mount("/", inner)
+    for path in ("/threads", "/threads/t"):
+        events, answer = asked(app, path)
+        assert "RUN_FINISHED" in events
+        assert answer.status_code == 200
+
+
+def test_a_second_event_loop_is_told_what_is_wrong(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without `with`, a TestClient has a new event loop for every request."""
+    inner = netra(tmp_path)
+    browser = TestClient(inner, base_url="http://localhost", client=("127.0.0.1", 1))
+    assert browser.get("/health/ready").status_code == 200
+    assert browser.get("/health/ready").status_code == 503
+    assert "with TestClient(app)" in caplog.text
 
 
 async def test_a_closed_application_says_that_the_server_is_stopping(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 from netra_backend.errors import StoreFailed
 from netra_backend.stores.memory import MemoryStore
 from netra_backend.stores.sqlite import SqliteStore
+from tests.conftest import Lines
 from tests.http import http
 from tests.live import live
 from tests.server.agents import echo
@@ -29,7 +30,9 @@ async def test_a_server_that_can_serve_says_so_to_everyone(tmp_path: Path) -> No
     assert (ready.status_code, ready.json()) == (200, {"status": "ready"})
 
 
-async def test_a_store_that_does_not_answer_is_not_ready_and_says_why(tmp_path: Path) -> None:
+async def test_a_store_that_does_not_answer_is_not_ready_and_says_why(
+    tmp_path: Path, log_lines: Lines
+) -> None:
     store = WatchedStore(MemoryStore())
     async with (
         live({"echo": echo}, tmp_path, store=store) as server,
@@ -47,6 +50,9 @@ async def test_a_store_that_does_not_answer_is_not_ready_and_says_why(tmp_path: 
     assert unready.headers["retry-after"] == "1"
     assert alive.status_code == 200
     assert ready.status_code == 200
+    (line,) = [line for line in log_lines() if line["level"] == "ERROR"]
+    assert line["correlation"] == error["correlation"]
+    assert line["exception"]["cause"]["message"] == "disk full"
 
 
 async def test_a_server_that_stops_is_not_ready(tmp_path: Path) -> None:

@@ -50,6 +50,7 @@ async def settled() -> None:
 async def test_only_the_followers_of_a_thread_hear_of_it() -> None:
     bus = LocalBus()
     hub = Hub(bus)
+    hub.open()
     alices, bobs = Notebook(), Notebook()
     hub.add(ALICE, alices)
     hub.add(BOB, bobs)
@@ -65,6 +66,7 @@ async def test_only_the_followers_of_a_thread_hear_of_it() -> None:
 async def test_all_followers_share_one_batch() -> None:
     bus = LocalBus()
     hub = Hub(bus)
+    hub.open()
     followers = [Notebook() for _ in range(3)]
     for follower in followers:
         hub.add(ALICE, follower)
@@ -78,6 +80,7 @@ async def test_many_followers_are_served_in_slices_and_in_order() -> None:
     """While a slice waits, more is published, and followers come and go."""
     bus = LocalBus()
     hub = Hub(bus)
+    hub.open()
     followers = [Notebook() for _ in range(2 * SLICE + 1)]
     for follower in followers:
         hub.add(ALICE, follower)
@@ -97,6 +100,7 @@ async def test_many_followers_are_served_in_slices_and_in_order() -> None:
 async def test_who_is_removed_hears_nothing_more() -> None:
     bus = LocalBus()
     hub = Hub(bus)
+    hub.open()
     gone, there = Notebook(), Notebook()
     hub.add(ALICE, gone)
     hub.add(ALICE, there)
@@ -115,6 +119,7 @@ async def test_who_is_removed_hears_nothing_more() -> None:
 async def test_a_deletion_is_told_to_all_followers_of_the_thread() -> None:
     bus = LocalBus()
     hub = Hub(bus)
+    hub.open()
     alices, bobs = Notebook(), Notebook()
     hub.add(ALICE, alices)
     hub.add(BOB, bobs)
@@ -127,6 +132,7 @@ async def test_a_deletion_is_told_to_all_followers_of_the_thread() -> None:
 async def test_a_closed_hub_hears_nothing() -> None:
     bus = LocalBus()
     hub = Hub(bus)
+    hub.open()
     follower = Notebook()
     hub.add(ALICE, follower)
     hub.close()

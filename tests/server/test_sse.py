@@ -412,3 +412,18 @@ async def test_a_lane_that_was_closed_takes_nothing_and_hands_out_what_it_has() 
     assert [part async for part in lane.parts()] == [b"data: last\n\n"]
     with pytest.raises(LaneClosed):
         await lane.room()
+
+
+@pytest.mark.parametrize(("seen", "status"), [("soon", 422), ("1-1", 404)])
+async def test_a_run_that_there_is_not_is_not_started_by_continuing_it(
+    tmp_path: Path, seen: str, status: int
+) -> None:
+    async with (
+        live({"echo": echo}, tmp_path, store=MemoryStore()) as server,
+        http(server.url, server.token()) as browser,
+    ):
+        headers = {"Last-Event-ID": seen}
+        refused = await browser.post("/agui/echo", json=run_input("t", "r"), headers=headers)
+        assert refused.status_code == status
+        assert (await browser.get("/runs/r")).status_code == 404
+        assert (await browser.get("/threads/t")).status_code == 404

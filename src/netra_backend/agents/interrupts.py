@@ -30,6 +30,9 @@ log = logging.getLogger(__name__)
 Resume = Callable[[Interrupt, RunAgentInput], Awaitable[RunId]]
 """Starts the run that goes on with the answers to an interrupt's run."""
 
+Served = Callable[[str], object]
+"""Raises Refused (unknown_agent) if there is no agent of this name."""
+
 
 class Decided(Struct, frozen=True):
     """The answer to `Interrupts.decide`: the decision, and the run that takes it up, if any yet."""
@@ -47,11 +50,13 @@ class Interrupts:
         conversations: Conversations,
         *,
         now: Callable[[], int],
+        served: Served,
         resume: Resume,
     ) -> None:
         self._store = store
         self._conversations = conversations
         self._now = now
+        self._check_served = served
         self._resume_run = resume
 
     async def decide(
@@ -60,7 +65,7 @@ class Interrupts:
         """Decide an interrupt once; when its run has no other open, start the run that goes on.
 
         `digest` is what the answer is for; without it, it is for what was asked. Raises Refused:
-        not_found, expired, changed.
+        not_found, expired, changed, unknown_agent (then it stays open: nobody could go on).
         """
         told = msgspec.structs.replace(
             answer, payload=run_input.payload(msgspec.json.decode(answer.payload))
@@ -69,6 +74,7 @@ class Interrupts:
         if interrupt is None:
             raise Refused(ErrorCode.NOT_FOUND)
         if interrupt.decided_by is None:  # else the loser learns who won, whatever they meant
+            self._check_served(interrupt.agent)
             await self._check(interrupt, digest)
         decision = await self._store.decide(thread, told, by)
         if decision is None:

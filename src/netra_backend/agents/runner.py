@@ -76,7 +76,9 @@ class Runner:
         self._watchers = watchers
         self.conversations = Conversations(store)
         """What the threads' logs add up to."""
-        self.interrupts = Interrupts(store, self.conversations, now=now, resume=self._resume)
+        self.interrupts = Interrupts(
+            store, self.conversations, now=now, served=self._name, resume=self._resume
+        )
         """The questions that runs left."""
         self.waiting = Waiting(store, begin=self._begin_queued, now=now)
         """The runs that wait for their thread."""

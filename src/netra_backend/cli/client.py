@@ -1,6 +1,7 @@
 """What the commands that talk to a server share: its address and a credential for it."""
 
 import json
+from http.client import HTTPException
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.error import HTTPError, URLError
@@ -50,9 +51,11 @@ class Server(Struct, frozen=True):
             with urlopen(request, timeout=30) as answer:  # noqa: S310
                 return json.load(answer)
         except HTTPError as error:
-            raise ServerError(_said(error)) from error
-        except (URLError, OSError) as error:
+            raise ServerError(said(error.read(), error.code)) from error
+        except (URLError, OSError, HTTPException) as error:
             raise ServerError(f"no answer from {self.url}: {error}") from error
+        except ValueError as error:
+            raise ServerError(f"{self.url} is no Netra server: its answer is not JSON") from error
 
 
 class ServerError(NetraError):
@@ -61,9 +64,10 @@ class ServerError(NetraError):
 
 def reach(url: str, user: str, token: str | None, data_dir: Path | None) -> Server:
     """Return the server at `url` with `token`, or one made for `user`. Raises ConfigError."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
+    if not _is_address(url):
         raise ConfigError(f"--url {url!r} must look like http://127.0.0.1:8000")
+    if token is not None and not (token.isascii() and token.isprintable()):
+        raise ConfigError("--token has a character that no token has, such as a line break")
     if token is None:
         overrides = {} if data_dir is None else {"data_dir": data_dir}
         token = make_token(load_settings(**overrides), user)
@@ -84,8 +88,19 @@ def show(console: Console, position: str, chunk: dict[str, Any], *, as_json: boo
     console.print(line, soft_wrap=True)
 
 
-def _said(error: HTTPError) -> str:
+def said(body: bytes, status: int) -> str:
+    """Return what the server says in the body of a refusal; its status, if that is not ours."""
     try:
-        return str(json.load(error)["error"]["message"])
+        return str(json.loads(body)["error"]["message"])
     except (ValueError, KeyError, TypeError):
-        return f"the server answered {error.code}"
+        return f"the server answered {status}"
+
+
+def _is_address(url: str) -> bool:
+    """Return whether `url` names a host to speak HTTP with, on a port that there can be."""
+    try:
+        parts = urlsplit(url)
+        named = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    return named and url.isprintable() and " " not in url

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
 from netra_backend.cli.client import (
     AsUser,
@@ -18,6 +18,7 @@ from netra_backend.cli.client import (
     ServerError,
     Url,
     reach,
+    said,
     show,
 )
 from netra_backend.core.frames import SUBPROTOCOL
@@ -104,7 +105,7 @@ class _Tail:
                 self._connected = True
                 await self._show_all(socket)
         except InvalidHandshake as error:
-            raise ServerError(f"the server refused the connection: {error}") from error
+            raise _refusal(error) from error
 
     async def _show_all(self, socket: ClientConnection) -> None:
         follow = {"type": "follow", "request": "tail", "thread": self._thread}
@@ -132,6 +133,17 @@ class _Tail:
             typer.secho(f"({frame['resume']}: up to {frame['id']} as a summary)", err=True)
             for chunk in frame["prelude"]:
                 show(self._console, frame["id"], chunk, as_json=self._as_json)
+
+
+def _refusal(error: InvalidHandshake) -> Exception:
+    """Return ServerError if trying again is of no use, else what says that nobody answers now.
+
+    A server that dies answers nothing, and a proxy before one that restarts answers 502.
+    """
+    if not isinstance(error, InvalidStatus) or error.response.status_code >= 500:
+        return ConnectionError(str(error))
+    told = said(bytes(error.response.body or b""), error.response.status_code)
+    return ServerError(f"the server refused the connection: {told}")
 
 
 def _raise_if_final(closed: ConnectionClosed) -> None:

@@ -127,8 +127,11 @@ class NetraApp:
     async def lifespan(self, app: object = None) -> AsyncIterator[None]:
         """Open the store and the runner; on leaving, end every run and close.
 
-        Pass it to the application in which this one is mounted: ``FastAPI(lifespan=…)``.
+        Pass it to the application in which this one is mounted: ``FastAPI(lifespan=…)``. It may
+        be entered again after it was left, in another event loop too: tests do so.
         """
+        if self._closed:
+            self._opening, self._closed = None, False
         await self.open()
         try:
             yield
@@ -136,9 +139,17 @@ class NetraApp:
             await self.close()
 
     async def open(self) -> None:
-        """Make everything ready, once; what failed may be tried again."""
+        """Make everything ready, once; what failed may be tried again.
+
+        Raises ConfigError in another event loop than the first: nothing would ever be answered.
+        """
         if self._opening is None or (self._opening.done() and self._opening.exception()):
             self._opening = asyncio.ensure_future(self._open())
+        elif self._opening.get_loop() is not asyncio.get_running_loop():
+            raise ConfigError(
+                "the application was opened in another event loop; enter its lifespan around all "
+                "that you ask of it, as `with TestClient(app) as client:` does"
+            )
         await asyncio.shield(self._opening)
 
     async def end_runs(self) -> None:
@@ -158,6 +169,7 @@ class NetraApp:
 
     async def _open(self) -> None:
         await self._house.store.open()
+        self._house.hub.open()
         await self._house.runner.open()
         log.info("open", extra={"store": type(self._house.store).__name__})
 

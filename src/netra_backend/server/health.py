@@ -1,7 +1,5 @@
 """Health: whether the process lives, whether it can serve, and its metrics. Open to everyone."""
 
-import logging
-
 from msgspec import Struct
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import Request
@@ -11,8 +9,6 @@ from netra_backend.errors import ErrorCode, Refused, StoreError
 from netra_backend.server.endpoints import Endpoint, answer
 from netra_backend.server.house import House
 from netra_backend.server.metrics import REGISTRY
-
-log = logging.getLogger(__name__)
 
 
 class HealthView(Struct, frozen=True):
@@ -67,7 +63,6 @@ class Health:
         try:
             await self._house.store.probe()
         except StoreError as error:
-            log.exception("not ready")
             raise Refused(ErrorCode.STORE_FAILED, str(error)) from error
         return answer(HealthView("ready"))
 

@@ -6,7 +6,7 @@ served from the log later (``server/follower``).
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from netra_backend.core.events import Entry
@@ -35,8 +35,9 @@ class Hub:
     """The followers of this node, by thread."""
 
     def __init__(self, bus: Bus) -> None:
+        self._bus = bus
         self._topics: dict[ThreadKey, _Topic] = {}
-        self._unsubscribe = bus.subscribe(self._published)
+        self._unsubscribe: Callable[[], None] = lambda: None
 
     def __repr__(self) -> str:
         return f"<Hub {len(self._topics)} threads, {self.followers} followers>"
@@ -64,8 +65,12 @@ class Hub:
         if not topic.followers:
             del self._topics[thread]
 
+    def open(self) -> None:
+        """Listen to the bus, until `close`."""
+        self._unsubscribe = self._bus.subscribe(self._published)
+
     def close(self) -> None:
-        """Stop listening to the bus."""
+        """Stop listening to the bus. Idempotent."""
         self._unsubscribe()
 
     def _published(self, thread: ThreadKey, entries: Sequence[Entry]) -> None:

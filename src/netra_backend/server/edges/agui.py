@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from netra_backend.core.codec import decode_input
 from netra_backend.core.ids import RunId, RunKey, parse_id
+from netra_backend.core.positions import parse_position
 from netra_backend.core.run import Run
 from netra_backend.errors import ErrorCode, FrameError, Refused
 from netra_backend.server.edges.older_agui import as_error
@@ -136,10 +137,17 @@ async def stream_run(
     agent: str | None,
     speak: Speak,
 ) -> Response:
-    """Return the run's events, after ``Last-Event-ID`` if there is one. Raises Refused."""
+    """Return the run's events, after ``Last-Event-ID`` if there is one.
+
+    Whoever has seen a run does not start it. Raises Refused, FrameError.
+    """
+    text = request.headers.get("last-event-id")
+    if text is not None:
+        parse_position(text, where="Last-Event-ID")
+        if await house.store.run(RunKey(user.id, RunId(given.run_id))) is None:
+            raise Refused(ErrorCode.NOT_FOUND, "there is no such run to continue")
     with RunStream(house, user, speak=speak) as stream:
         run = (await house.runner.start(user.id, given, agent=agent)).run
-        text = request.headers.get("last-event-id")
         if text is None:
             return stream.whole(run)
         return await stream.after(run, text, where="Last-Event-ID")
