@@ -6,6 +6,7 @@ which a browser can read: an HTTP answer to a handshake it cannot.
 """
 
 import logging
+from contextvars import copy_context
 
 from starlette.responses import JSONResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -14,9 +15,10 @@ from netra_backend import jsonlog
 from netra_backend.core.frames import SUBPROTOCOL
 from netra_backend.core.ids import new_id
 from netra_backend.errors import CLOSES, ERRORS, ErrorCode, Refused
+from netra_backend.server.attendant import Attendant
 from netra_backend.server.connection import Connection, House
 from netra_backend.server.errors import error_body
-from netra_backend.server.lane import LaneClosed, lane_for
+from netra_backend.server.lane import DirectLane, Lane, LaneClosed, lane_for
 from netra_backend.server.origin import check_host, check_origin
 from netra_backend.server.user import User
 
@@ -45,9 +47,9 @@ class WebSocketRoute:
         )
         connection = Connection(new_id("conn"), user, lane, self._house)
         with jsonlog.bind(connection=connection.id, user=user.id):
-            await self._serve(websocket, connection)
+            await self._serve(websocket, connection, lane)
 
-    async def _serve(self, websocket: WebSocket, connection: Connection) -> None:
+    async def _serve(self, websocket: WebSocket, connection: Connection, lane: Lane) -> None:
         code = self._pool.refusal(connection.user)
         if code is not None:
             log.warning("connection refused", extra={"code": int(code), "pool": repr(self._pool)})
@@ -56,6 +58,11 @@ class WebSocketRoute:
             return
         self._pool.add(connection)
         log.info("connected", extra=_info(websocket))
+        if isinstance(lane, DirectLane):
+            attendant = Attendant(connection, lane, self._pool, websocket.client, copy_context())
+            lane.listen(attendant)
+            await connection.open()
+            return  # from here on the lane calls; nothing of this call is kept
         try:
             await connection.open()
             while True:
