@@ -11,6 +11,7 @@ from asyncio import Transport
 from random import getrandbits
 
 from uvicorn.server import ServerState
+from websockets.extensions import Extension
 from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
@@ -46,8 +47,9 @@ _ABNORMAL = 1006
 class DirectLane(asyncio.Protocol):
     """The lane to a socket that it has to itself, and the protocol of its transport.
 
-    It never writes after a close frame, and prepared frames only where no extension transforms
-    them. While the peer does not take what we write, nothing of it is read.
+    It never writes after a close frame, and prepared frames only where none of the `extensions`
+    transforms them. While the peer does not take what we write, nothing of it is read. `max_size`
+    is that of a message, in bytes; `ping` the seconds between pings, and those to answer one.
     """
 
     __slots__ = (
@@ -59,23 +61,24 @@ class DirectLane(asyncio.Protocol):
     def __init__(
         self,
         transport: Transport,
-        conn: ServerProtocol,
         server: ServerState,
         listener: Listener,
         *,
+        extensions: list[Extension],
+        max_size: int | None,
         ping: tuple[float | None, float | None],
     ) -> None:
         self.full = False
         """Whether more than the high-water mark is unsent."""
         self._loop = asyncio.get_running_loop()
         self._transport = transport
-        self._conn: ServerProtocol | None = conn
-        self._max_size = conn.max_message_size
+        self._conn: ServerProtocol | None = None
+        self._max_size = max_size
         self._server = server
         self._listener = listener
         self._pings = shared(server, Pings, lambda: Pings(self._loop, *ping))
         self._open = not transport.is_closing()
-        self._descriptor = _descriptor(transport, conn)
+        self._descriptor = -1 if extensions else _descriptor(transport)
         self._turns = shared(server, Turns, lambda: Turns(self._loop))
         self._turn = -1
         self._joined: list[bytes] | None = None
@@ -92,9 +95,10 @@ class DirectLane(asyncio.Protocol):
         server.connections.add(self)  # type: ignore[arg-type]
         transport.set_protocol(self)
         transport.resume_reading()
+        if extensions:
+            self._parser().extensions = extensions
         if self._open:
             self._pings.keep(self)
-        self._put_away(conn)
 
     # --- out ----------------------------------------------------------------------------------
 
@@ -401,12 +405,9 @@ class DirectLane(asyncio.Protocol):
         self.close_with(CloseCode.TOO_SLOW, CLOSES[CloseCode.TOO_SLOW].reason)
 
 
-def _descriptor(transport: Transport, conn: ServerProtocol) -> int:
-    """Return the descriptor that prepared frames may be written to, -1 if they may not.
-
-    Beside TLS the bytes would be no record, and an extension has to see every frame.
-    """
-    if conn.extensions or transport.get_extra_info("sslcontext") is not None:
+def _descriptor(transport: Transport) -> int:
+    """Return the descriptor that frames may be written to, -1 if not: TLS has to see them."""
+    if transport.get_extra_info("sslcontext") is not None:
         return -1
     socket = transport.get_extra_info("socket")
     return socket.fileno() if socket is not None else -1

@@ -83,8 +83,19 @@ class HttpProtocol(HttpToolsProtocol):
                 self.cut_off()
 
     def handle_websocket_upgrade(self) -> None:
-        """Leave nothing of this object to the garbage collector: its parser knows it."""
-        super().handle_websocket_upgrade()
+        """Hand the socket over; to our protocol class without spelling the request out again.
+
+        Nothing of this object is left to the garbage collector: its parser knows it.
+        """
+        kind: Any = self.ws_protocol_class
+        if hasattr(kind, "begin"):
+            self.connections.discard(self)
+            protocol = kind(self.config, self.server_state, self.app_state)
+            protocol.connection_made(self.transport)
+            protocol.begin(self.url.decode("ascii"), self.headers)
+            self.transport.set_protocol(protocol)
+        else:
+            super().handle_websocket_upgrade()
         self.parser = self.scope = self.headers = None  # type: ignore[assignment]
 
     def cut_off(self) -> None:

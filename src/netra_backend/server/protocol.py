@@ -6,6 +6,7 @@ go when the application has given the lane a listener of its own, and returned.
 """
 
 import asyncio
+import logging
 from asyncio import AbstractEventLoop, BaseTransport, Task
 from typing import Any
 
@@ -13,12 +14,16 @@ from uvicorn.config import Config
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
+from websockets.datastructures import Headers
 from websockets.frames import Opcode
 from websockets.http11 import Request
 
 from netra_backend.server.direct_lane import DirectLane
 from netra_backend.server.handshake import handshakes
 from netra_backend.server.listener import LaneClosed, Listener
+
+log = logging.getLogger(__name__)
+log.setLevel(logging.WARNING)
 
 EXTENSION = "netra.lane"
 """The key in ``scope["extensions"]`` under which `Protocol` offers its ``lane``."""
@@ -42,9 +47,20 @@ class Protocol(WebSocketsSansIOProtocol):
     # --- the handshake ------------------------------------------------------------------------
 
     def connection_made(self, transport: BaseTransport) -> None:
-        """Keep the frames out of the log, at any level: they carry tokens, and what people say."""
+        """Keep the socket out of the log, but for faults.
+
+        Frames carry tokens, and what people say; and who connects is the application's to log.
+        """
         super().connection_made(transport)
         self.conn.debug = False
+        self.logger = self.conn.logger = log
+
+    def begin(self, path: str, headers: list[tuple[bytes, bytes]]) -> None:
+        """Begin with a request that is parsed already."""
+        request = Request(path, Headers())
+        for name, value in headers:
+            request.headers[name.decode("latin-1")] = value.decode("latin-1")
+        self.handle_connect(request)
 
     def handle_connect(self, event: Request) -> None:
         """Offer the lane to the application, whose task has not begun to run yet.
@@ -81,8 +97,14 @@ class Protocol(WebSocketsSansIOProtocol):
 
     def _begin(self) -> None:
         self.connections.discard(self)
-        ping = (self.ping_interval, self.ping_timeout)
-        self._lane = DirectLane(self.transport, self.conn, self._server_state, self, ping=ping)
+        self._lane = DirectLane(
+            self.transport,
+            self._server_state,
+            self,
+            extensions=self.conn.extensions,
+            max_size=self.config.ws_max_size,
+            ping=(self.ping_interval, self.ping_timeout),
+        )
 
     # --- ASGI ---------------------------------------------------------------------------------
 
