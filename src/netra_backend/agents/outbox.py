@@ -2,8 +2,8 @@
 
 Neighbouring deltas of one message are joined while they wait. The first delta of a message goes
 at once, later ones at most every window (40 ms by default, rounded up to a slot of the wheel); any
-other event takes everything before it along at once. What was appended is published on the bus, in
-order.
+other event takes everything before it along, at the end of the turn of the loop in which it came.
+What was appended is published on the bus, in order.
 """
 
 import asyncio
@@ -54,6 +54,7 @@ class Outbox:
         self._batch: Sequence[Event] = ()
         self._at = 0
         self._wheel = wheel_of(self._loop)
+        self._pushing = False
         self._slot: int | None = None
         """Where in the wheel it waits for the end of its window."""
         self._idle: asyncio.Future[None] | None = None
@@ -69,11 +70,12 @@ class Outbox:
         if self._sealed:
             return
         if item.subject is None:
-            self._length += len(item.event.data)
-            self._waiting.append(item.event)
-            self._push()
+            event = item.event
+            self._length += len(event.data)
+            self._waiting.append(event)
+            self._push_soon()
             return
-        subject = (item.event.type, item.subject)
+        subject = (item.body.type, item.subject)
         self._length += len(item.body.delta)
         last = self._waiting[-1] if self._waiting else None
         if type(last) is _Joined and last.subject == subject:
@@ -123,6 +125,17 @@ class Outbox:
 
     def _waited(self, slot: int) -> None:
         if slot == self._slot:
+            self._push()
+
+    def _push_soon(self) -> None:
+        """Append what there is at the end of this turn: the agent may say more in it."""
+        if not self._pushing and self._appending is None:
+            self._pushing = True
+            self._loop.call_soon(self._push_now)
+
+    def _push_now(self) -> None:
+        self._pushing = False
+        if not self._sealed:
             self._push()
 
     def _push(self) -> None:
@@ -197,10 +210,10 @@ class _Joined:
 
     def __init__(self, subject: Subject, item: Item) -> None:
         self.subject = subject
-        self._first = item.event
+        self._first = item
         self.deltas: list[str] = [item.body.delta]
 
     def to_event(self) -> Event:
         if len(self.deltas) == 1:
-            return self._first
+            return self._first.event
         return delta_event(*self.subject, "".join(self.deltas))
