@@ -7,13 +7,15 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import accept_rate, end_to_end, fan_out, idle_memory, scan
+from bench import accept_rate, bursts, end_to_end, fan_out, gaps, idle_memory, results, scan
 from bench.table import show
 from bench.workbench import build
 
 QUESTIONS = {
     "end_to_end": end_to_end,
     "fan_out": fan_out,
+    "bursts": bursts,
+    "gaps": gaps,
     "idle_memory": idle_memory,
     "accept_rate": accept_rate,
     "scan": scan,
@@ -37,8 +39,11 @@ def main(names: list[str]) -> int:
         if bench.baseline is None:
             print("no gcc: no C baseline, and a client in Python, which takes much of the machine")
         for name in names or QUESTIONS:
+            load = os.getloadavg()[0]
             rows = list(QUESTIONS[name].ask(bench))
-            print(show(QUESTIONS[name].TITLE, rows), flush=True)
+            shown = show(QUESTIONS[name].TITLE, rows)
+            print(shown, flush=True)
+            results.keep(name, shown, load)
     return 0
 
 

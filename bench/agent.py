@@ -13,6 +13,7 @@ from zlib import crc32
 import msgspec
 from ag_ui.core import (
     BaseEvent,
+    CustomEvent,
     RunAgentInput,
     TextMessageContentEvent,
     TextMessageEndEvent,
@@ -25,13 +26,17 @@ class Pace(Struct):
     """How a run streams: `events` deltas, one every `period` seconds.
 
     The first comes after a part of the period that differs from run to run. A delta has `size`
-    characters, at least those of its mark. The run waits for the gate `waits_for`, if any, and
+    characters, at least those of its mark. With a `burst` greater than 1 each is so many events
+    that cannot be joined. With `watch` it measures for so many seconds instead, and its mark is as
+    old as the event loop's largest gap was. The run waits for the gate `waits_for`, if any, and
     opens the gate `opens`: so that many runs are started first and stream together then.
     """
 
     events: int = 0
     period: float = 0.0
     size: int = 0
+    burst: int = 1
+    watch: float = 0.0
     waits_for: str = ""
     opens: str = ""
 
@@ -54,9 +59,31 @@ async def stream(given: RunAgentInput) -> AsyncIterator[BaseEvent]:
         due = max(due, now)
         await asyncio.sleep(due - now)
         due += pace.period
-        mark = f"@{time.monotonic_ns()}@"
-        yield TextMessageContentEvent(message_id=id, delta=mark.ljust(pace.size, "x"))
+        if pace.burst == 1:
+            yield TextMessageContentEvent(message_id=id, delta=_marked(0, pace.size))
+            continue
+        for _ in range(pace.burst):
+            yield CustomEvent(name="burst", value=_marked(0, pace.size))
+    if pace.watch:
+        gap = await _largest_gap(pace.watch)
+        yield TextMessageContentEvent(message_id=id, delta=_marked(gap, pace.size))
     yield TextMessageEndEvent(message_id=id)
+
+
+def _marked(age: int, size: int) -> str:
+    """Return a text of `size` characters with a mark that is `age` nanoseconds old."""
+    return f"@{time.monotonic_ns() - age}@".ljust(size, "x")
+
+
+async def _largest_gap(seconds: float) -> int:
+    """Return the longest time in nanoseconds in which the event loop did not come back."""
+    last = time.monotonic_ns()
+    end, largest = last + int(seconds * 1e9), 0
+    while last < end:
+        await asyncio.sleep(0.001)
+        now = time.monotonic_ns()
+        largest, last = max(largest, now - last - 1_000_000), now
+    return largest
 
 
 def run_input(thread: str, run: str, pace: Pace) -> dict[str, object]:

@@ -3,8 +3,9 @@
  * It answers each handshake (RFC 6455 section 4.2.2), then waits for orders on stdin, one a line,
  * and answers each with one line of JSON:
  *
- *   fan ROUNDS PERIOD_US    send one ready frame to every socket, ROUNDS times, one round a period
- *                           -> {"deliveries", "short_sends", "cpu_us", "wall_us"}
+ *   fan ROUNDS PERIOD_US BURST    send BURST ready frames, joined, to every socket, ROUNDS times,
+ *                                 one round a period
+ *                                 -> {"deliveries", "short_sends", "cpu_us", "wall_us"}
  *
  * At the start it prints {"port"}. It stops at the end of stdin. `cpu_us` is its own user and
  * system time (getrusage) from the first round to the last. It is no real server: it does not
@@ -27,16 +28,16 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { FRAME_BYTES = 210, MAX_SOCKETS = 20000, MAX_REQUEST = 4096, MAX_EVENTS = 1024 };
+enum { FRAME_BYTES = 210, MAX_SOCKETS = 20000, MAX_REQUEST = 4096, MAX_EVENTS = 1024, MAX_BURST = 64 };
 
 static const char WEBSOCKET_GUID[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 static int sockets[MAX_SOCKETS]; /* those whose handshake is done */
 static int socket_count;
 static int epoll_fd, listener, timer;
-static uint8_t frame[FRAME_BYTES];
+static uint8_t frames[FRAME_BYTES * MAX_BURST];
 
-static long rounds_left, deliveries, short_sends;
+static long burst, rounds_left, deliveries, short_sends;
 static int64_t cpu_at_start, wall_at_start;
 
 static void die(const char *what) {
@@ -179,8 +180,8 @@ static void read_socket(int fd) {
 
 static void order(char *line) {
     long period_us;
-    if (sscanf(line, "fan %ld %ld", &rounds_left, &period_us) != 2 || rounds_left < 1 ||
-        period_us < 1) {
+    if (sscanf(line, "fan %ld %ld %ld", &rounds_left, &period_us, &burst) != 3 ||
+        rounds_left < 1 || period_us < 1 || burst < 1 || burst > MAX_BURST) {
         fprintf(stderr, "baseline: unknown order: %s\n", line);
         exit(2);
     }
@@ -196,8 +197,9 @@ static void fan_out(void) {
     uint64_t expired;
     if (read(timer, &expired, sizeof expired) != sizeof expired) return;
     for (int i = 0; i < socket_count; i++) {
-        if (send(sockets[i], frame, FRAME_BYTES, MSG_NOSIGNAL | MSG_DONTWAIT) == FRAME_BYTES)
-            deliveries++;
+        if (send(sockets[i], frames, FRAME_BYTES * burst, MSG_NOSIGNAL | MSG_DONTWAIT) ==
+            FRAME_BYTES * burst)
+            deliveries += burst;
         else
             short_sends++;
     }
@@ -231,8 +233,10 @@ int main(void) {
     if (listener < 0 || bind(listener, (struct sockaddr *)&address, sizeof address) ||
         listen(listener, 4096) || getsockname(listener, (struct sockaddr *)&address, &size))
         die("listen");
-    frame[0] = 0x81, frame[1] = 126, frame[2] = 0, frame[3] = FRAME_BYTES - 4;
-    memset(frame + 4, 'x', FRAME_BYTES - 4);
+    for (uint8_t *frame = frames; frame < frames + sizeof frames; frame += FRAME_BYTES) {
+        frame[0] = 0x81, frame[1] = 126, frame[2] = 0, frame[3] = FRAME_BYTES - 4;
+        memset(frame + 4, 'x', FRAME_BYTES - 4);
+    }
     epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     if (epoll_fd < 0 || timer < 0) die("epoll_create1");

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +17,9 @@ from netra_backend.config import Settings
 
 START_SECONDS = 30.0
 USER = "bench"
+PEERS = ("picows", "websockets", "starlette", "fastapi")
+"""The modules of peers.py's servers. python-socketio has a handshake of its own, which the load
+client does not speak."""
 MANY = 100_000
 """Connections that one user may have here: all of a question's are the same user's."""
 
@@ -58,6 +62,17 @@ def plain(bench: Workbench) -> Iterator[Server]:
     command = [sys.executable, "-m", "bench.plain"]
     with Process(command, stderr=bench.file("plain.log")) as process:
         yield Server(process, int(process.read_line(START_SECONDS)))
+
+
+@contextmanager
+def peer(bench: Workbench, name: str) -> Iterator[Server | None]:
+    """Run a server of `PEERS`; None where it is not installed."""
+    if find_spec(name) is None:
+        yield None
+        return
+    command = [sys.executable, "-m", "bench.peers", name]
+    with Process(command, stderr=bench.file(f"{name}.log")) as process:
+        yield Server(process, _Listening.decode(process.read_line(START_SECONDS)).port)
 
 
 @contextmanager

@@ -33,6 +33,7 @@ UNMIRRORED = {
     "server/edges/run_lane.py": "tests/server/edges/test_tanstack.py, and the other sockets there",
     "server/house.py": "a struct",
     "server/run_history.py": "tests/server/test_sse.py and tests/server/edges",
+    "server/listener.py": "a contract: tests/server/test_direct_lane.py",
     "stores/__init__.py": "a docstring",
     "stores/decisions.py": "both stores run it, under LogContract",
     "stores/sqlite_ledger.py": "tests/stores/test_sqlite.py, through the store",

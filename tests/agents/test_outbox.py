@@ -9,7 +9,7 @@ from ag_ui.core import EventType
 
 from netra_backend.agents.ingest import Item
 from netra_backend.agents.outbox import MAX_WAITING, MAX_WAITING_LENGTH, Outbox
-from netra_backend.core.events import Body, Entry, Event, delta_event, event_from_body
+from netra_backend.core.events import Body, Entry, Event, event_from_body
 from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, UserId
 from netra_backend.core.ports import End
 from netra_backend.core.positions import Position
@@ -66,12 +66,12 @@ class GatedLog:
 def delta(text: str, message: str = "m") -> Item:
     kind = EventType.TEXT_MESSAGE_CONTENT
     body = Body(type=kind, message_id=message, delta=text)
-    return Item(delta_event(kind, message, text), body, message)
+    return Item(body, message)
 
 
 def other(kind: EventType = EventType.TEXT_MESSAGE_END) -> Item:
     body = Body(type=kind, message_id="m")
-    return Item(event_from_body(body), body)
+    return Item(body, made=event_from_body(body))
 
 
 def outbox(log: GatedLog, bus: LocalBus, window: float = 0.0) -> Outbox:
@@ -117,13 +117,31 @@ async def test_the_first_delta_goes_at_once_and_the_next_after_the_window() -> N
     box.put(delta("d"))
     assert len(log.appends) == 2
     box.put(other())
+    await log.appended(3)
     assert log.texts(2) == ["d", "TEXT_MESSAGE_END"], "another event takes the delta along"
+
+
+async def test_events_of_one_turn_of_the_loop_go_together() -> None:
+    log = GatedLog()
+    box = outbox(log, LocalBus())
+    for _ in range(8):
+        box.put(other())
+    assert log.appends == []
+    await asyncio.sleep(0)
+    assert len(log.texts(0)) == 8
+    await log.finish(0)
+    box.put(other())
+    box.seal()
+    await asyncio.sleep(0)
+    assert len(log.appends) == 1, "what waits goes with the end"
 
 
 async def test_an_agent_that_is_too_fast_has_to_wait() -> None:
     log = GatedLog()
     box = outbox(log, LocalBus())
-    for _ in range(MAX_WAITING + 1):
+    box.put(other())
+    await log.appended(1)
+    for _ in range(MAX_WAITING):
         box.put(other())
     waiting = asyncio.create_task(box.room())
     await asyncio.sleep(0)

@@ -19,6 +19,7 @@ from netra_backend.core.ids import ThreadId, ThreadKey, UserId
 from netra_backend.core.positions import Position
 from netra_backend.core.resume import Piece
 from netra_backend.errors import CLOSES, CloseCode
+from netra_backend.server import direct_lane
 from netra_backend.server import lane as lanes
 from netra_backend.server.batch import Batch
 from netra_backend.server.lane import DirectLane, Lane, LaneClosed, Protocol, SendLane, lane_for
@@ -284,6 +285,7 @@ async def test_a_peer_that_never_reads_is_cut_off(
 ) -> None:
     """It cannot take the close frame either: after `LINGER` its place is free."""
     monkeypatch.setattr(lanes, "LINGER", 0.1)
+    monkeypatch.setattr(direct_lane, "LINGER", 0.1)
     long = ScriptedAgent(answer(*["word " * 40_000] * 60))
     async with (
         live(

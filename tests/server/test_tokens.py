@@ -10,7 +10,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from netra_backend.config import Settings
 from netra_backend.errors import ErrorCode, Refused
+from netra_backend.server import tokens
 from netra_backend.server.auth import Authenticator, authenticator
+from netra_backend.server.keys import Key
 from netra_backend.stores.memory import MemoryStore
 from netra_backend.testing.scripted_agent import ScriptedAgent, answer
 from tests.client import client
@@ -177,3 +179,40 @@ async def test_any_legal_end_opens_a_socket(tmp_path: Path, exp: Any) -> None:
     ):
         assert alice.ready["user"] == "alice"
         assert isinstance(alice.ready["expires"], int)
+
+
+async def test_a_token_is_verified_once_and_not_believed_after_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    verified: list[str] = []
+    decode = jwt.decode
+
+    def counting(token: str, *args: Any, **options: Any) -> Any:
+        verified.append(token)
+        return decode(token, *args, **options)
+
+    monkeypatch.setattr(tokens.jwt, "decode", counting)
+    monkeypatch.setattr(tokens, "MAX_VERIFIED", 2)
+    judge = tokens.Tokens([Key("HS256", SECRET)])
+    now = time.time()
+    one, two, three = (
+        jwt.encode({"sub": user, "exp": int(now) + 600}, SECRET, algorithm="HS256")
+        for user in "abc"
+    )
+    for token in (one, two, one, two):
+        await judge.verify(token)
+    assert verified == [one, two]
+    await judge.verify(three)
+    await judge.verify(one)
+    assert verified == [one, two, three, one]
+    with pytest.raises(Refused):
+        await judge.verify(one[:-6] + "xxxxxx")
+    endless = jwt.encode({"sub": "d"}, SECRET, algorithm="HS256")
+    await judge.verify(endless, require_expiry=False)
+    with pytest.raises(Refused):
+        await judge.verify(endless)
+
+    monkeypatch.setattr(tokens.time, "time", lambda: now + 1_000)
+    verified.clear()
+    await judge.verify(one)
+    assert verified == [one], "it is looked at again, not believed"

@@ -185,7 +185,7 @@ class Execution:
                 break  # the agent did not stop when it was told to; what it says is late
             self._say_rest(yielded)
             for item in self._ingest.take(_readdressed(yielded, self._given)):
-                if item.event.type in TERMINAL:
+                if item.body.type in TERMINAL:
                     await self._finish(item)
                     return
                 self._outbox.put(item)
@@ -241,7 +241,7 @@ class Execution:
                 outcome={"type": "success"},
             )
             await self._end(RunStatus.FINISHED, [*self._closers(), event_from_body(body)])
-        elif terminal.event.type is EventType.RUN_ERROR:
+        elif terminal.body.type is EventType.RUN_ERROR:
             await self._end(RunStatus.FAILED, [terminal.event])
         else:
             outcome = terminal.body.outcome or {}

@@ -38,6 +38,9 @@ from netra_backend.errors import EventError
 MAX_EVENT_BYTES = 4_194_304
 """Bytes of one event. A larger result belongs in a file that the event links to."""
 
+MAX_PLAIN_LENGTH = MAX_EVENT_BYTES // 8
+"""Characters of a delta that is no event of more than `MAX_EVENT_BYTES`, however JSON spells it."""
+
 MAX_MODELS = 32
 """AG-UI models inside each other: more than the schema has, so that a cycle ends."""
 
@@ -57,12 +60,20 @@ _PLAIN = {
 class Item(Struct, frozen=True):
     """A legal event on its way into the log; a plain delta may still be joined with the next.
 
-    `subject` is what the delta adds to, None for an event that must stay as it is.
+    `subject` is what the delta adds to, None for an event that must stay as it is. `made` is the
+    event; of a plain delta it is made only when it leaves, joined or alone.
     """
 
-    event: Event
     body: Body
     subject: str | None = None
+    made: Event | None = None
+
+    @property
+    def event(self) -> Event:
+        """The event as it enters the log."""
+        if self.made is not None:
+            return self.made
+        return delta_event(self.body.type, self.subject or "", self.body.delta)
 
 
 class Ingest:
@@ -96,9 +107,8 @@ class Ingest:
             )
         if item.type in (EventType.RAW, EventType.RUN_STARTED):
             return []
-        fast = _plain(item)
-        if fast is not None and self._expander.idle:
-            return self._take_delta(*fast)
+        if self._expander.idle and (plain := _plain(item)) is not None:
+            return self._take_delta(plain)
         event = event_from_json(_valid(item))
         body = body_of(event)
         name = body.name or ""
@@ -111,12 +121,10 @@ class Ingest:
             for part in self._expander.expand(body)
         )
 
-    def _take_delta(self, event: Event, body: Body) -> list[Item]:
+    def _take_delta(self, plain: Item) -> list[Item]:
         """Return a plain delta; an empty one, sent to keep something alive, says nothing."""
-        self._constructs.accept(event, body)
-        if not body.delta:
-            return []
-        return [Item(_bounded(event), body, body.tool_call_id or body.message_id)]
+        self._constructs.extend(plain.body)
+        return [plain] if plain.body.delta else []
 
     def close(self) -> list[Item]:
         """Return what closes everything that the agent left open."""
@@ -127,7 +135,7 @@ class Ingest:
         if body.type not in TERMINAL:
             self._follow_state(body)
         plain = plain_delta(event)
-        return Item(event, body, plain[0] if plain else None)
+        return Item(body, plain[0] if plain else None, event)
 
     def _follow_state(self, body: Body) -> None:
         """Keep what patches apply to; a patch that does not apply is illegal."""
@@ -176,21 +184,31 @@ def wire_json(model: Model) -> bytes:
     return jsonlog.dumps(_fields(model), limits=jsonlog.WIRE_LIMITS).encode()
 
 
-def _plain(item: BaseEvent) -> tuple[Event, Body] | None:
-    """Return the event and body of a delta that carries nothing else: the hot path."""
+def _plain(item: BaseEvent) -> Item | None:
+    """Return a delta that carries nothing else and is surely not too big: the hot path."""
     id_field = _PLAIN.get(type(item))
     if id_field is None or item.model_extra:
         return None
-    if not (item.timestamp is None and item.metadata is None and item.subagent_run_id is None):  # type: ignore[attr-defined]
+    get = item.__dict__.get
+    if not (get("timestamp") is get("metadata") is get("subagent_run_id") is None):
         return None
-    subject, delta = getattr(item, id_field), item.delta  # type: ignore[attr-defined]
+    subject, delta = get(id_field), get("delta")
+    if type(subject) is not str or type(delta) is not str or not subject.isascii():
+        return None
+    if len(delta) > MAX_PLAIN_LENGTH or not (delta.isascii() or _is_encodable(delta)):
+        return None
+    kind = item.type
+    if kind is EventType.TOOL_CALL_ARGS:
+        return Item(Body(type=kind, tool_call_id=subject, delta=delta), subject)
+    return Item(Body(type=kind, message_id=subject, delta=delta), subject)
+
+
+def _is_encodable(text: str) -> bool:
     try:
-        event = delta_event(item.type, subject, delta)
+        text.encode()
     except UnicodeEncodeError:
-        return None
-    if item.type is EventType.TOOL_CALL_ARGS:
-        return event, Body(type=item.type, tool_call_id=subject, delta=delta)
-    return event, Body(type=item.type, message_id=subject, delta=delta)
+        return False
+    return True
 
 
 def _fields(value: Any, depth: int = 0) -> Any:

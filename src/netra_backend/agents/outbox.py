@@ -1,8 +1,9 @@
 """The outbox: a run's events on their way into the log, in order, one append at a time.
 
 Neighbouring deltas of one message are joined while they wait. The first delta of a message goes
-at once, later ones at most every window (40 ms by default); any other event takes everything
-before it along at once. What was appended is published on the bus, in order.
+at once, later ones at most every window (40 ms by default, rounded up to a slot of the wheel); any
+other event takes everything before it along, at the end of the turn of the loop in which it came.
+What was appended is published on the bus, in order.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ from collections.abc import Callable, Sequence
 from ag_ui.core import EventType
 
 from netra_backend.agents.ingest import Item
+from netra_backend.agents.wheel import wheel_of
 from netra_backend.core.events import Entry, Event, delta_event
 from netra_backend.core.ports import Bus, End, Log
 from netra_backend.core.positions import Position
@@ -49,7 +51,12 @@ class Outbox:
         self._length = 0
         self._sent_at: dict[Subject, float] = {}
         self._appending: asyncio.Future[Position] | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._batch: Sequence[Event] = ()
+        self._at = 0
+        self._wheel = wheel_of(self._loop)
+        self._pushing = False
+        self._slot: int | None = None
+        """Where in the wheel it waits for the end of its window."""
         self._idle: asyncio.Future[None] | None = None
         self._error: BaseException | None = None
         self._sealed = False
@@ -63,11 +70,12 @@ class Outbox:
         if self._sealed:
             return
         if item.subject is None:
-            self._length += len(item.event.data)
-            self._waiting.append(item.event)
-            self._push()
+            event = item.event
+            self._length += len(event.data)
+            self._waiting.append(event)
+            self._push_soon()
             return
-        subject = (item.event.type, item.subject)
+        subject = (item.body.type, item.subject)
         self._length += len(item.body.delta)
         last = self._waiting[-1] if self._waiting else None
         if type(last) is _Joined and last.subject == subject:
@@ -110,7 +118,7 @@ class Outbox:
             await self._next_idle()
         if self._error is not None:
             raise self._error
-        self._cancel_timer()
+        self._slot = None
         batch = [*self._take_waiting(), *events]
         at = self._now()
         position = await self._log.append(batch, writer=self._lease, at=at, end=end)
@@ -125,28 +133,44 @@ class Outbox:
         due = self._sent_at.get(subject, 0.0) + self._window
         if due <= self._loop.time():
             self._push()
-        elif self._timer is None and self._appending is None:
-            self._timer = self._loop.call_at(due, self._push)
+        elif self._slot is None and self._appending is None:
+            self._slot = self._wheel.wait(due, self._waited)
+
+    def _waited(self, slot: int) -> None:
+        if slot == self._slot:
+            self._push()
+
+    def _push_soon(self) -> None:
+        """Append what there is at the end of this turn: the agent may say more in it."""
+        if not self._pushing and self._appending is None:
+            self._pushing = True
+            self._loop.call_soon(self._push_now)
+
+    def _push_now(self) -> None:
+        self._pushing = False
+        if not self._sealed:
+            self._push()
 
     def _push(self) -> None:
         """Append what waits, unless an append is under way: that one's end comes back here."""
-        self._cancel_timer()
+        self._slot = None
         if self._appending is not None or not self._waiting:
             return
-        batch = self._take_waiting()
-        at = self._now()
+        self._batch = batch = self._take_waiting()
+        self._at = at = self._now()
         self._appending = asyncio.ensure_future(self._log.append(batch, writer=self._lease, at=at))
-        self._appending.add_done_callback(lambda done: self._done(batch, at, done))
+        self._appending.add_done_callback(self._done)
 
-    def _done(self, batch: Sequence[Event], at: int, done: asyncio.Future[Position]) -> None:
+    def _done(self, done: asyncio.Future[Position]) -> None:
         self._appending = None
+        batch, self._batch = self._batch, ()
         try:
             if done.cancelled():
                 self._error = StoreFailed("the append was cancelled")
             elif (error := done.exception()) is not None:
                 self._error = error
             else:
-                self._publish(batch, done.result(), at)
+                self._publish(batch, done.result(), self._at)
                 self._continue()
         finally:
             if self._idle is not None and not self._idle.done():
@@ -186,11 +210,6 @@ class Outbox:
         ]
         self._bus.publish(self._lease.thread, entries)
 
-    def _cancel_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
     async def _next_idle(self) -> None:
         if self._idle is None or self._idle.done():
             self._idle = self._loop.create_future()
@@ -204,10 +223,10 @@ class _Joined:
 
     def __init__(self, subject: Subject, item: Item) -> None:
         self.subject = subject
-        self._first = item.event
+        self._first = item
         self.deltas: list[str] = [item.body.delta]
 
     def to_event(self) -> Event:
         if len(self.deltas) == 1:
-            return self._first
+            return self._first.event
         return delta_event(*self.subject, "".join(self.deltas))

@@ -17,6 +17,7 @@ from netra_backend.agents.loading import load_agents
 from netra_backend.config import AuthMode, Settings, load_settings
 from netra_backend.errors import ConfigError
 from netra_backend.server.app import NetraApp, create_app
+from netra_backend.server.handshake import HttpProtocol
 from netra_backend.server.lane import Protocol
 from netra_backend.server.origin import is_loopback
 from netra_backend.stores.sqlite import SqliteStore
@@ -167,6 +168,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
+                http=HttpProtocol,
                 ws=Protocol,
                 log_config=None,
                 lifespan="on",

@@ -23,6 +23,8 @@ from netra_backend.errors import EventError
 class Kind(Enum):
     """The families of constructs; ids are unique within a family."""
 
+    __hash__ = object.__hash__  # Enum's own is Python code, and costs every delta
+
     TEXT = "text message"
     TOOL = "tool call"
     BLOCK = "reasoning block"
@@ -113,6 +115,13 @@ class Constructs:
             self._learn_calls(body)
         elif kind in TERMINAL:
             self._terminate(body)
+        self._begun = True
+
+    def extend(self, body: Body) -> None:
+        """Take a delta as `accept` does, which needs its event for nothing."""
+        if self._ended:
+            raise EventError(f"{_name(body)} after the run's terminal event")
+        self._extend(_EXTENDS[body.type], body)
         self._begun = True
 
     def is_open(self, kind: Kind, id: str) -> bool:

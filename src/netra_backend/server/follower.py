@@ -41,6 +41,9 @@ class FollowerState(Enum):
     ENDED = "ended"
 
 
+_LIVE = FollowerState.LIVE
+"""A global, because looking a member up costs a tenth of a delivery."""
+
 _MOVES = {
     FollowerState.BEHIND: frozenset({FollowerState.LIVE, FollowerState.ENDED}),
     FollowerState.LIVE: frozenset({FollowerState.BEHIND, FollowerState.ENDED}),
@@ -92,6 +95,22 @@ class ThreadFollower:
 
     def deliver(self, batch: Batch) -> None:
         """Take the batch if it is the next; otherwise serve from the log. Never waits."""
+        position = self.position
+        if (
+            self._state is _LIVE
+            and batch.first == position.offset + 1
+            and batch.last.epoch == position.epoch
+            and batch.thread.owner == self._user
+            and not self._lane.full
+        ):
+            # The hot path: nearly every delivery of a busy thread goes this way.
+            self._lane.write(batch)
+            self.position = batch.last
+        else:
+            self._deliver_late(batch)
+
+    def _deliver_late(self, batch: Batch) -> None:
+        """Take a batch that is not simply the next one of a follower that keeps up."""
         if batch.last.epoch != self.position.epoch:
             self._other_history(batch)
         elif self._state is not FollowerState.LIVE:

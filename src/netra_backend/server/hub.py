@@ -16,7 +16,7 @@ from netra_backend.core.resume import pieces
 from netra_backend.server.batch import Batch
 
 SLICE = 500
-"""Followers served in one turn of the event loop, before it breathes."""
+"""Followers of all threads that are served in one turn of the event loop, before it breathes."""
 
 
 class Follower(Protocol):
@@ -37,6 +37,9 @@ class Hub:
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
         self._topics: dict[ThreadKey, _Topic] = {}
+        self._waiting: deque[_Topic] = deque()
+        self._allowed = SLICE
+        self._turning = False
         self._unsubscribe: Callable[[], None] = lambda: None
 
     def __repr__(self) -> str:
@@ -77,41 +80,52 @@ class Hub:
         topic = self._topics.get(thread)
         if topic is None:
             return
-        if entries:
-            topic.publish(Batch(thread, pieces(entries)))
+        if not entries:
+            for follower in list(topic.followers):
+                follower.thread_deleted()
             return
-        for follower in list(topic.followers):
-            follower.thread_deleted()
+        topic.batches.append(Batch(thread, pieces(entries)))
+        if len(topic.batches) == 1:
+            topic.left = list(topic.followers)
+            self._waiting.append(topic)
+            if len(self._waiting) == 1:
+                self._deliver()
+
+    def _deliver(self) -> None:
+        """Serve as many followers as this turn allows; come back in the next while some are left.
+
+        A follower that joins meanwhile finds the batch in the log: it was appended before.
+        """
+        while self._waiting and self._allowed > 0:
+            topic = self._waiting.popleft()
+            left, batch = topic.left, topic.batches[0]
+            now, topic.left = left[: self._allowed], left[self._allowed :]
+            for follower in now:
+                follower.deliver(batch)
+            self._allowed -= len(now)
+            if not topic.left:
+                topic.batches.popleft()
+                topic.left = list(topic.followers) if topic.batches else []
+            if topic.batches:
+                self._waiting.append(topic)
+        if self._allowed < SLICE and not self._turning:
+            self._turning = True
+            asyncio.get_running_loop().call_soon(self._turn)
+
+    def _turn(self) -> None:
+        """Go on in a new turn of the event loop."""
+        self._turning = False
+        self._allowed = SLICE
+        self._deliver()
 
 
 class _Topic:
     """The followers of one thread, and the batches that have not reached all of them yet."""
 
-    __slots__ = ("_batches", "_left", "followers")
+    __slots__ = ("batches", "followers", "left")
 
     def __init__(self) -> None:
         self.followers: dict[Follower, None] = {}
-        self._batches: deque[Batch] = deque()
-        self._left: list[Follower] = []
-
-    def publish(self, batch: Batch) -> None:
-        self._batches.append(batch)
-        if len(self._batches) == 1:
-            self._left = list(self.followers)
-            self._pump()
-
-    def _pump(self) -> None:
-        """Serve one slice of followers; come back in the next turn while some are left.
-
-        A follower that joins meanwhile finds the batch in the log: it was appended before.
-        """
-        while self._batches:
-            batch = self._batches[0]
-            now, self._left = self._left[:SLICE], self._left[SLICE:]
-            for follower in now:
-                follower.deliver(batch)
-            if self._left:
-                asyncio.get_running_loop().call_soon(self._pump)
-                return
-            self._batches.popleft()
-            self._left = list(self.followers)
+        self.batches: deque[Batch] = deque()
+        self.left: list[Follower] = []
+        """Those whom the first batch has not reached yet."""

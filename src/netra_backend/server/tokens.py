@@ -1,6 +1,8 @@
 """Tokens: JSON Web Tokens, and what makes one believable (RFC 7519, RFC 8725)."""
 
+import time
 from collections.abc import Mapping, Sequence
+from hashlib import blake2b
 from typing import Any
 
 import jwt
@@ -13,6 +15,9 @@ from netra_backend.server.user import User
 
 LAST_SECOND = 253_402_300_799
 """The end of the year 9999: a credential that ends later is treated as if it ended then."""
+
+MAX_VERIFIED = 10_000
+"""Valid tokens that are remembered."""
 
 
 class Tokens:
@@ -36,9 +41,28 @@ class Tokens:
         self._published = published or {}
         self._audience = audience
         self._issuer = issuer
+        self._verified: dict[bytes, User] = {}
 
     async def verify(self, token: str, *, require_expiry: bool = True) -> User:
-        """Return whose token this is. Raises Refused (``unauthenticated``) without its text."""
+        """Return whose token this is. Raises Refused (``unauthenticated``) without its text.
+
+        Of valid tokens a digest is remembered until they expire: after a restart everybody comes
+        again at once. Not where keys are published, because those may be withdrawn.
+        """
+        if self._published:
+            return await self._verify(token, require_expiry=require_expiry)
+        given = token.encode(errors="surrogatepass")
+        digest = blake2b(given, digest_size=32, key=bytes([require_expiry])).digest()
+        user = self._verified.get(digest)
+        if user is not None and (user.expires is None or time.time() < user.expires):
+            return user
+        user = await self._verify(token, require_expiry=require_expiry)
+        while len(self._verified) >= MAX_VERIFIED:
+            del self._verified[next(iter(self._verified))]
+        self._verified[digest] = user
+        return user
+
+    async def _verify(self, token: str, *, require_expiry: bool) -> User:
         try:
             key, issuer = await self._choose(token)
             claims = jwt.decode(

@@ -7,6 +7,7 @@ which a browser can read: an HTTP answer to a handshake it cannot.
 
 import logging
 from collections.abc import Callable
+from contextvars import copy_context
 
 from msgspec import Struct
 from starlette.responses import JSONResponse
@@ -15,10 +16,11 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from netra_backend import jsonlog
 from netra_backend.core.ids import new_id
 from netra_backend.errors import CLOSES, ERRORS, Refused
+from netra_backend.server.attendant import Attendant
 from netra_backend.server.dialogue import Dialogue
 from netra_backend.server.errors import error_body
 from netra_backend.server.house import House
-from netra_backend.server.lane import Lane, LaneClosed, lane_for
+from netra_backend.server.lane import DirectLane, Lane, LaneClosed, lane_for
 from netra_backend.server.origin import check_host, check_origin
 from netra_backend.server.user import User
 
@@ -56,9 +58,9 @@ class WebSocketRoute:
         )
         dialogue = dialect.begin(new_id("conn"), user, lane, self._house)
         with jsonlog.bind(connection=dialogue.id, user=user.id):
-            await self._serve(websocket, dialogue)
+            await self._serve(websocket, dialogue, lane)
 
-    async def _serve(self, websocket: WebSocket, dialogue: Dialogue) -> None:
+    async def _serve(self, websocket: WebSocket, dialogue: Dialogue, lane: Lane) -> None:
         code = self._pool.refusal(dialogue.user)
         if code is not None:
             log.warning("connection refused", extra={"code": int(code), "pool": repr(self._pool)})
@@ -67,6 +69,11 @@ class WebSocketRoute:
             return
         self._pool.add(dialogue)
         log.info("connected", extra=_info(websocket))
+        if isinstance(lane, DirectLane):
+            attendant = Attendant(dialogue, lane, self._pool, websocket.client, copy_context())
+            lane.listen(attendant)
+            await dialogue.open()
+            return  # from here on the lane calls; nothing of this call is kept
         try:
             await dialogue.open()
             while True:

@@ -82,6 +82,7 @@ class SqliteStore:
 
     async def close(self) -> None:
         """Finish what was accepted, then close the database and give the directory up."""
+        self._writer.hand_over()
         resources, self._resources = self._resources, ExitStack()
         await asyncio.to_thread(resources.close)
 

@@ -183,7 +183,7 @@ class Ledger:
     def _add(self, held: _Held, events: Sequence[Event], at: int) -> None:
         base, run = held.thread << 32, held.run
         for offset, event in enumerate(events, held.head + 1):
-            self._entries += (base | offset, run, at, event.type.value, event.data)
+            self._entries += (base | offset, run, at, event.type._value_, event.data)
         held.head += len(events)
 
     def _leave(self, held: _Held, interrupt: Interrupt) -> None:

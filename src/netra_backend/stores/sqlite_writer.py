@@ -46,6 +46,7 @@ class SqliteWriter:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._turn = threading.Condition(threading.Lock())
+        self._arriving: list[_Write] = []
         self._waiting: list[_Write] = []
         self._group: list[_Write] = []
         self._refusal: str | None = "the store is not open"
@@ -56,7 +57,7 @@ class SqliteWriter:
     @property
     def counts(self) -> WriterCounts:
         """What was done so far."""
-        waiting = len(self._waiting)
+        waiting = len(self._waiting) + len(self._arriving)
         return WriterCounts(self._operations, self._commits, self._failed_commits, waiting)
 
     def start(self, ledger: Ledger, loop: asyncio.AbstractEventLoop) -> None:
@@ -69,7 +70,7 @@ class SqliteWriter:
         self._thread.start()
 
     def stop(self) -> None:
-        """Accept nothing more, finish what was accepted, and return when it is done."""
+        """Accept nothing more, finish what was handed over, and return when it is done."""
         with self._turn:
             self._refusal = "the store is closed"
             self._turn.notify()
@@ -78,20 +79,33 @@ class SqliteWriter:
     def submit(self, operation: Operation[T]) -> asyncio.Future[T]:
         """Return the outcome of `operation`, once it is durable. Operations keep their order.
 
-        Cancelling the future does not undo the operation.
+        Those of one turn of the event loop are handed over together: they wake the thread once,
+        and share a commit. Cancelling the future does not undo the operation.
         """
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        with self._turn:
-            refusal = self._refusal
-            if refusal is None and len(self._waiting) >= MAX_WAITING:
-                refusal = f"{MAX_WAITING} operations wait already"
-            if refusal is None:
-                self._waiting.append((future, operation))
-                if len(self._waiting) == 1:
-                    self._turn.notify()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        refusal = self._refusal
+        if refusal is None and len(self._waiting) + len(self._arriving) >= MAX_WAITING:
+            refusal = f"{MAX_WAITING} operations wait already"
         if refusal is not None:
             future.set_exception(StoreFailed(f"{self._file}: {refusal}"))
+            return future
+        self._arriving.append((future, operation))
+        if len(self._arriving) == 1:
+            loop.call_soon(self.hand_over)
         return future
+
+    def hand_over(self) -> None:
+        """Let the thread have what has arrived. Call it on the loop before `stop`."""
+        arriving, self._arriving = self._arriving, []
+        with self._turn:
+            refusal = self._refusal
+            if refusal is None and arriving:
+                self._waiting += arriving
+                self._turn.notify()
+        if refusal is not None:
+            error = f"{self._file}: {refusal}"
+            _settle([(future, None, StoreFailed(error)) for future, _ in arriving])
 
     def _run(self) -> None:
         try:

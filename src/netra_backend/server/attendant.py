@@ -1,0 +1,100 @@
+"""The attendant: serves one connection when there is something to do, and is no task otherwise.
+
+The lane calls it for each message of the client. One task carries them out, one after the other,
+and ends when there are no more; meanwhile nothing further is read from the socket.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from contextvars import Context
+
+from starlette.websockets import WebSocketState
+
+from netra_backend.server.dialogue import Dialogue
+from netra_backend.server.direct_lane import DirectLane
+from netra_backend.server.listener import LaneClosed, Listener
+from netra_backend.server.pool import Pool
+
+log = logging.getLogger(__name__)
+
+
+class Attendant:
+    """Serves `dialogue`, whose socket `lane` has, from its ``ready`` frame to its end.
+
+    What it does is done in `context`, so that each log line says of which connection it is.
+    """
+
+    __slots__ = (
+        "_client",
+        "_context",
+        "_dialogue",
+        "_ended",
+        "_lane",
+        "_lost",
+        "_messages",
+        "_pool",
+        "_task",
+    )
+
+    def __init__(
+        self, dialogue: Dialogue, lane: DirectLane, pool: Pool, client: object, context: Context
+    ) -> None:
+        self._dialogue = dialogue
+        self._lane = lane
+        self._pool = pool
+        self._client = client
+        self._context = context
+        self._messages: deque[bytes] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._lost = False
+        self._ended = False
+
+    def received(self, payload: bytes, *, is_text: bool) -> None:
+        """Carry out a command; a binary message is read as if it were text."""
+        self._messages = self._messages or deque()
+        self._messages.append(payload)
+        self._begin()
+
+    def lost(self, code: int, reason: str) -> None:
+        """End the connection; a command that is being carried out is finished before."""
+        self._lost = True
+        self._begin()
+
+    def hand_over(self, listener: Listener) -> None:
+        """Nobody comes after it."""
+
+    def _begin(self) -> None:
+        if self._task is None and not self._ended:
+            self._lane.hold(True)
+            loop = asyncio.get_running_loop()
+            self._task = loop.create_task(self._work(), context=self._context)
+
+    async def _work(self) -> None:
+        """Do what there is to do: the border around one connection."""
+        try:
+            while self._messages and not self._lost:
+                await self._dialogue.receive(self._messages.popleft())
+        except LaneClosed:
+            self._lost = True
+        except Exception:
+            log.exception("connection failed", extra=self._info())
+            await self._dialogue.fail()
+            self._lost = True
+        finally:
+            self._messages = self._task = None
+        if self._lost:
+            await self._end()
+        else:
+            self._lane.hold(False)
+
+    async def _end(self) -> None:
+        self._ended = True
+        self._pool.remove(self._dialogue)
+        await self._dialogue.lost()
+        log.info("disconnected", extra=self._info())
+
+    def _info(self) -> dict[str, object]:
+        """Return what a log line says about a socket; the log writes states by their names."""
+        state = WebSocketState.DISCONNECTED if self._lost else WebSocketState.CONNECTED
+        return {"client": self._client, "client_state": state, "application_state": state}

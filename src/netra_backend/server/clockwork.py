@@ -1,0 +1,168 @@
+"""The clockwork: what the sockets of one server share instead of having it each.
+
+A timer of its own costs a connection about a kilobyte, and ten thousand of them that fire together
+keep the event loop busy without a breath. So there is one timer for each kind of deadline, and it
+serves those who are due in portions.
+"""
+
+import asyncio
+from collections.abc import Callable, Hashable
+from typing import Any, Generic, Protocol, TypeVar
+from weakref import WeakKeyDictionary
+
+from uvicorn.server import ServerState
+
+PORTION = 500
+"""Members of a sweep that are served in one turn of the event loop, before it breathes."""
+
+GRAIN = 1 / 40
+"""The part of its period by which a sweep may be late, so that many members share a turn."""
+
+M = TypeVar("M", bound=Hashable)
+
+
+class Turns:
+    """Counts the turns of the event loop in which lanes write, so that each knows its first write.
+
+    `number` differs in any two turns in which `mark` was called.
+    """
+
+    __slots__ = ("_at_end", "_loop", "_marked", "number")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._marked = False
+        self._at_end: list[Callable[[], None]] = []
+        self.number = 0
+
+    def mark(self) -> int:
+        """Return the number of this turn, in which something is being written."""
+        if not self._marked:
+            self._marked = True
+            self._loop.call_soon(self._end)
+        return self.number
+
+    def at_end(self, act: Callable[[], None]) -> None:
+        """Call `act` at the end of this turn, which is marked."""
+        self._at_end.append(act)
+
+    def _end(self) -> None:
+        self._marked = False
+        self.number += 1
+        acts, self._at_end = self._at_end, []
+        for act in acts:
+            act()
+
+
+class Sweep(Generic[M]):
+    """Calls `act` once for each member when it has been in for `period` seconds, or a little more.
+
+    As the period is one for all, who came first is due first: adding, removing and looking take
+    no time that grows with the members.
+    """
+
+    __slots__ = ("_act", "_due", "_loop", "_period", "_timer")
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, period: float, act: Callable[[M], None]
+    ) -> None:
+        self._loop = loop
+        self._period = period
+        self._act = act
+        self._due: dict[M, float] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        return len(self._due)
+
+    def __contains__(self, member: M) -> bool:
+        return member in self._due
+
+    def add(self, member: M) -> None:
+        """Call `act` for `member` a period from now; a member that is in begins anew."""
+        self._due.pop(member, None)
+        self._due[member] = self._loop.time() + self._period
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._period, self._serve)
+
+    def remove(self, member: M) -> None:
+        """Do nothing more for `member`. Idempotent."""
+        self._due.pop(member, None)
+
+    def _serve(self) -> None:
+        """Serve a portion of those that are due, then wait for the next."""
+        self._timer = None
+        now = self._loop.time()
+        late = [m for m, _ in zip(self._due, range(PORTION), strict=False) if self._due[m] <= now]
+        for member in late:
+            del self._due[member]
+        for member in late:
+            self._act(member)
+        if self._due:
+            first = next(iter(self._due.values()))
+            wait = 0.0 if first <= now else max(first - now, self._period * GRAIN)
+            if self._timer is not None:  # an act has added the first member again
+                self._timer.cancel()
+            self._timer = self._loop.call_later(wait, self._serve)
+
+
+class Pinged(Protocol):
+    """Whose peer is pinged."""
+
+    def ping(self) -> None:
+        """Send a ping; `Pings.keep` tells that it was answered."""
+        ...
+
+    def unanswered(self) -> None:
+        """The ping was not answered in time."""
+        ...
+
+
+class Pings:
+    """Pings each of its members every `interval` seconds, and says whose pong is not there in time.
+
+    None for `interval` pings nobody; None for `timeout` waits for no answer.
+    """
+
+    __slots__ = ("_pings", "_pongs")
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, interval: float | None, timeout: float | None
+    ) -> None:
+        self._pings: Sweep[Any] | None = Sweep(loop, interval, self._ping) if interval else None
+        self._pongs: Sweep[Any] | None = None
+        if timeout:
+            self._pongs = Sweep(loop, timeout, lambda member: member.unanswered())
+
+    def keep(self, member: Pinged) -> None:
+        """Ping the member's peer an interval from now: it is new, or has answered."""
+        if self._pongs is not None:
+            self._pongs.remove(member)
+        if self._pings is not None:
+            self._pings.add(member)
+
+    def forget(self, member: Pinged) -> None:
+        """Do nothing more for the member. Idempotent."""
+        for sweep in (self._pings, self._pongs):
+            if sweep is not None:
+                sweep.remove(member)
+
+    def _ping(self, member: Pinged) -> None:
+        member.ping()
+        if self._pongs is not None:
+            self._pongs.add(member)
+        else:
+            self.keep(member)
+
+
+_of_servers: WeakKeyDictionary[ServerState, dict[object, object]] = WeakKeyDictionary()
+
+T = TypeVar("T")
+
+
+def shared(server: ServerState, key: object, make: Callable[[], T]) -> T:
+    """Return the one thing that all sockets of `server` have under `key`, made when first asked."""
+    things = _of_servers.setdefault(server, {})
+    if key not in things:
+        things[key] = make()
+    return things[key]  # type: ignore[return-value]

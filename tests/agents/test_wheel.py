@@ -1,0 +1,30 @@
+"""The wheel: nobody is early, all of a slot come together, and it turns again."""
+
+import asyncio
+
+import pytest
+
+from netra_backend.agents import wheel as wheels
+from netra_backend.agents.wheel import wheel_of
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_waits_of_a_slot_end_in_one_turn_and_none_is_early(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(wheels, "SLOT", 0.05)
+    loop = asyncio.get_running_loop()
+    wheel = wheel_of(loop)
+    assert wheel_of(loop) is wheel
+    ended: list[tuple[str, float, int]] = []
+    done = loop.create_future()
+    start = (loop.time() // 0.05 + 2) * 0.05
+    for name, until in (("b", start + 0.011), ("c", start + 0.049), ("a", start - 0.001)):
+        wheel.wait(until, lambda slot, name=name: ended.append((name, loop.time(), slot)))
+    last = wheel.wait(start + 0.06, done.set_result)
+
+    assert await asyncio.wait_for(done, 60) == last
+    assert [name for name, _, _ in ended] == ["a", "b", "c"]
+    assert ended[1][2] == ended[2][2] == last - 1
+    assert ended[1][1] >= start + 0.049 - 0.002  # timers may be a millisecond early

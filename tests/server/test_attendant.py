@@ -1,0 +1,100 @@
+"""The attendant: commands one after the other, one end, and no task in between."""
+
+import asyncio
+from contextvars import copy_context
+from typing import Any
+
+import pytest
+
+from netra_backend.server.attendant import Attendant
+from netra_backend.server.lane import LaneClosed
+from netra_backend.server.pool import Pool
+from tests.eventually import until
+
+pytestmark = pytest.mark.anyio
+
+
+class Desk:
+    """A connection and its lane that note what is asked of them; commands wait for the gate."""
+
+    user = "alice"
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+        self.held: list[bool] = []
+        self.gate = asyncio.Event()
+        self.pool = Pool(limit=1, per_user=1)
+        self.pool.add(self)  # type: ignore[arg-type]
+        self.attendant = Attendant(self, self, self.pool, ("::1", 1), copy_context())  # type: ignore[arg-type]
+
+    async def receive(self, data: bytes) -> None:
+        self.done.append(f"begin {data.decode()}")
+        await self.gate.wait()
+        if data == b"fault":
+            raise RuntimeError("a fault of ours")
+        if data == b"gone":
+            raise LaneClosed
+        self.done.append(f"end {data.decode()}")
+
+    async def fail(self) -> None:
+        self.done.append("fail")
+        self.attendant.lost(1011, "internal error")
+
+    async def lost(self) -> None:
+        self.done.append("lost")
+
+    async def drain(self, retry_after_ms: int) -> None:
+        raise AssertionError("nobody drains it")
+
+    def hold(self, held: bool) -> None:
+        self.held.append(held)
+
+    def say(self, *payloads: bytes) -> None:
+        for payload in payloads:
+            self.attendant.received(payload, is_text=True)
+
+
+def tasks() -> int:
+    return len(asyncio.all_tasks())
+
+
+async def test_commands_are_carried_out_one_after_the_other() -> None:
+    before, desk = tasks(), Desk()
+    desk.say(b"a", b"b")
+    await until(lambda: desk.done)
+    assert (desk.done, desk.held) == (["begin a"], [True])
+    desk.gate.set()
+    await until(lambda: desk.held[-1] is False)
+    desk.say(b"c")
+    await until(lambda: desk.held[-1] is False and len(desk.held) == 4)
+
+    assert desk.done == ["begin a", "end a", "begin b", "end b", "begin c", "end c"]
+    assert tasks() == before
+    assert len(desk.pool) == 1
+
+
+async def test_the_end_comes_once_and_after_the_command() -> None:
+    desk = Desk()
+    desk.say(b"a", b"never")
+    await until(lambda: desk.done)
+    desk.attendant.lost(1001, "")
+    assert "lost" not in desk.done
+    desk.gate.set()
+    await until(lambda: not len(desk.pool) and desk.done[-1] == "lost")
+    desk.attendant.lost(1006, "")
+    desk.say(b"late")
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+
+    assert desk.done == ["begin a", "end a", "lost"]
+
+
+@pytest.mark.parametrize(("command", "then"), [(b"fault", ["fail", "lost"]), (b"gone", ["lost"])])
+async def test_a_fault_and_a_closed_lane_end_it(command: bytes, then: list[str]) -> None:
+    desk: Any = Desk()
+    desk.gate.set()
+    desk.say(command)
+    await until(lambda: desk.done[-1:] == ["lost"])
+
+    assert desk.done[1:] == then
+    assert len(desk.pool) == 0

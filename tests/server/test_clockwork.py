@@ -1,0 +1,89 @@
+"""The clockwork: one timer for many, nobody early, nobody forgotten, and a breath in between."""
+
+import asyncio
+
+import pytest
+from uvicorn.server import ServerState
+
+from netra_backend.server import clockwork
+from netra_backend.server.clockwork import Sweep, Turns, shared
+from tests.client import BOUND
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_turn_has_a_number_of_its_own() -> None:
+    turns = Turns(asyncio.get_running_loop())
+    first = turns.mark()
+    assert turns.mark() == first == turns.number
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+
+    assert turns.mark() != first
+
+
+async def test_each_member_is_served_once_in_the_order_of_their_coming() -> None:
+    served: list[str] = []
+    loop = asyncio.get_running_loop()
+    sweep: Sweep[str] = Sweep(loop, 0.02, served.append)
+    began = loop.time()
+    for name in "abcd":
+        sweep.add(name)
+    sweep.remove("b")
+    sweep.remove("nobody")
+    sweep.add("a")
+    assert ("c" in sweep, "b" in sweep, len(sweep)) == (True, False, 3)
+    async with asyncio.timeout(BOUND):
+        while len(served) < 3:  # noqa: ASYNC110 - the sweep's own time
+            await asyncio.sleep(0.001)
+    assert loop.time() - began >= 0.02
+    await asyncio.sleep(0.05)
+
+    assert served == ["c", "d", "a"]
+    assert len(sweep) == 0
+
+
+async def test_a_member_may_come_again_and_others_may_go_while_it_is_served() -> None:
+    served: list[str] = []
+
+    def act(name: str) -> None:
+        served.append(name)
+        sweep.remove("z")
+        if len(served) < 3:
+            sweep.add(name)
+
+    sweep: Sweep[str] = Sweep(asyncio.get_running_loop(), 0.005, act)
+    sweep.add("a")
+    async with asyncio.timeout(BOUND):
+        while len(served) < 3:  # noqa: ASYNC110 - the sweep's own time
+            await asyncio.sleep(0.001)
+
+    assert served == ["a"] * 3
+
+
+async def test_many_who_are_due_together_are_served_in_portions(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(clockwork, "PORTION", 10)
+    per_turn: list[int] = [0]
+    sweep: Sweep[int] = Sweep(asyncio.get_running_loop(), 0.001, lambda _: count())
+
+    def count() -> None:
+        per_turn[-1] += 1
+
+    for member in range(35):
+        sweep.add(member)
+    async with asyncio.timeout(BOUND):
+        while sum(per_turn) < 35:
+            per_turn.append(0)
+            await asyncio.sleep(0)
+
+    assert max(per_turn) <= 10
+
+
+async def test_what_is_shared_is_made_once_for_a_server() -> None:
+    one, other = ServerState(), ServerState()
+
+    assert shared(one, "list", list) is shared(one, "list", list)
+    assert shared(one, "list", list) is not shared(other, "list", list)
+    assert shared(one, "dict", dict) == {}

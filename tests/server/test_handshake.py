@@ -1,0 +1,78 @@
+"""The handshake: a head that comes in time is answered, also the next one of a connection."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
+
+from netra_backend.server import handshake
+from netra_backend.server.handshake import HttpProtocol
+from netra_backend.server.lane import Protocol
+from tests.client import BOUND
+from tests.live import serving
+
+pytestmark = pytest.mark.anyio
+
+
+async def hello(request: Any) -> PlainTextResponse:
+    return PlainTextResponse("hello")
+
+
+async def hesitant(websocket: WebSocket) -> None:
+    """Neither accept nor refuse."""
+    await websocket.receive()
+    await websocket.receive()
+
+
+APP = Starlette(routes=[Route("/", hello), WebSocketRoute("/hesitant", hesitant)])
+GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+UPGRADE = (
+    b"GET /hesitant HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+
+
+async def test_requests_in_time_are_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handshake, "SECONDS", BOUND)
+    async with serving(APP, Protocol, http=HttpProtocol) as port, asyncio.timeout(BOUND):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for _ in range(3):
+            writer.write(GET[:10])
+            await asyncio.sleep(0)
+            writer.write(GET[10:])
+            assert b"200 OK" in await reader.readuntil(b"hello")
+        writer.close()
+
+
+async def test_a_second_head_that_does_not_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handshake, "SECONDS", 0.2)
+    async with serving(APP, Protocol, http=HttpProtocol) as port, asyncio.timeout(BOUND):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(GET + GET[:10])
+        assert await gone(reader)
+        writer.close()
+
+
+async def test_an_application_that_does_not_decide_is_cut_off(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(handshake, "SECONDS", 0.2)
+    async with serving(APP, Protocol, http=HttpProtocol) as port, asyncio.timeout(BOUND):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(UPGRADE)
+        assert await gone(reader)
+        writer.close()
+
+
+async def gone(reader: asyncio.StreamReader) -> bool:
+    """Return whether the server ends the connection; wait for it."""
+    try:
+        while await reader.read(65_536):
+            pass
+    except ConnectionError:
+        pass
+    return True

@@ -1,0 +1,43 @@
+"""Parsing: a parser is idle between messages, and never within one."""
+
+import pytest
+from websockets.frames import Frame, Opcode
+from websockets.protocol import OPEN
+from websockets.server import ServerProtocol
+
+from netra_backend.server.parsing import is_idle, is_utf8
+
+WHOLE = Frame(Opcode.TEXT, b"hello").serialize(mask=True)
+LONG = Frame(Opcode.TEXT, b"x" * 200).serialize(mask=True)
+FIRST = Frame(Opcode.TEXT, b"a", fin=False).serialize(mask=True)
+LAST = Frame(Opcode.CONT, b"b").serialize(mask=True)
+PING = Frame(Opcode.PING, b"").serialize(mask=True)
+
+
+@pytest.mark.parametrize("frame", [WHOLE, LONG, PING], ids=["short", "long", "empty"])
+def test_a_parser_is_idle_before_the_first_byte_of_a_message_only(frame: bytes) -> None:
+    conn = ServerProtocol(state=OPEN)
+    for _ in range(2):
+        assert is_idle(conn)
+        for byte in frame[:-1]:
+            conn.receive_data(bytes([byte]))
+            assert not is_idle(conn)
+        conn.receive_data(frame[-1:])
+    assert is_idle(conn)
+
+
+def test_it_is_not_idle_between_fragments() -> None:
+    conn = ServerProtocol(state=OPEN)
+    conn.receive_data(FIRST)
+    assert not is_idle(conn)
+    conn.receive_data(PING)
+    assert not is_idle(conn)
+    conn.receive_data(LAST)
+    assert is_idle(conn)
+
+
+def test_a_text_is_utf8() -> None:
+    assert is_utf8(b"plain")
+    assert is_utf8("ä💐".encode())
+    assert not is_utf8(b"\xff")
+    assert not is_utf8("💐".encode()[:-1])
