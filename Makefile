@@ -12,7 +12,7 @@ PORT ?= 8000
 help:
 	@echo "make serve   install and run the server with its chat page on http://$(HOST):$(PORT)"
 	@echo "make test    install and pass the whole suite"
-	@echo "make nightly pass the whole matrix of agents and clients, which takes minutes"
+	@echo "make nightly the long proofs: every agent through every client, 10,000 generated cases of each law"
 	@echo "make lint    ruff, mypy --strict, the import contracts and netra scan"
 	@echo "make bench   print speed and memory beside a C baseline"
 
@@ -30,6 +30,10 @@ $(VENV)/.test: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable '.[test,$(EXTRAS)]'
 	@touch $@ $(VENV)/.serve
 
+$(VENV)/.bench: $(VENV)/.test
+	$(BIN)/python -m pip install --quiet --editable '.[bench]'
+	@touch $@
+
 serve: $(VENV)/.serve
 	$(BIN)/netra serve --host $(HOST) --port $(PORT)
 
@@ -45,8 +49,9 @@ test: lint
 
 nightly: lint
 	$(BIN)/python -m pytest -n 3 --dist loadfile -m nightly
+	$(BIN)/python -m pytest tests/jsonlog tests/scan -n 2 --dist loadgroup --hypothesis-profile=nightly
 
-bench: $(VENV)/.test
+bench: $(VENV)/.bench
 	$(BIN)/python -m bench
 
 clean:

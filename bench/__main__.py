@@ -7,7 +7,19 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import accept_rate, bursts, end_to_end, fan_out, gaps, idle_memory, results, scan
+from bench import (
+    accept_rate,
+    bursts,
+    end_to_end,
+    fan_out,
+    gaps,
+    idle_memory,
+    log_hostile,
+    log_pipe,
+    log_speed,
+    results,
+    scan,
+)
 from bench.table import show
 from bench.workbench import build
 
@@ -19,6 +31,9 @@ QUESTIONS = {
     "idle_memory": idle_memory,
     "accept_rate": accept_rate,
     "scan": scan,
+    "log_speed": log_speed,
+    "log_pipe": log_pipe,
+    "log_hostile": log_hostile,
 }
 
 

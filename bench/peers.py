@@ -57,9 +57,9 @@ async def asgi(app: object, fan: Fan) -> None:
 
 async def starlette() -> None:
     """``send_text`` in a loop."""
-    from starlette.applications import Starlette  # noqa: PLC0415 - each peer needs its own
-    from starlette.routing import WebSocketRoute  # noqa: PLC0415
-    from starlette.websockets import WebSocket, WebSocketDisconnect  # noqa: PLC0415
+    from starlette.applications import Starlette
+    from starlette.routing import WebSocketRoute
+    from starlette.websockets import WebSocket, WebSocketDisconnect
 
     sockets: list[WebSocket] = []
 
@@ -82,7 +82,7 @@ async def starlette() -> None:
 
 async def fastapi() -> None:
     """The connection manager of FastAPI's documentation, with ``send_json``."""
-    from fastapi import FastAPI, WebSocket, WebSocketDisconnect  # noqa: PLC0415
+    from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 
     sockets: list[WebSocket] = []
     app = FastAPI()
@@ -109,7 +109,7 @@ async def fastapi() -> None:
 
 async def websockets() -> None:
     """``broadcast`` of the websockets library."""
-    from websockets.asyncio.server import ServerConnection, broadcast, serve  # noqa: PLC0415
+    from websockets.asyncio.server import ServerConnection, broadcast, serve
 
     async def endpoint(connection: ServerConnection) -> None:
         await connection.wait_closed()
@@ -126,7 +126,7 @@ async def websockets() -> None:
 
 async def picows() -> None:
     """``send`` of each transport in a loop."""
-    from picows import WSListener, WSMsgType, WSTransport, ws_create_server  # noqa: PLC0415
+    from picows import WSListener, WSMsgType, WSTransport, ws_create_server
 
     transports: list[WSTransport] = []
 

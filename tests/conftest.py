@@ -2,15 +2,18 @@
 
 import io
 import json
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
 from ag_ui.core import BaseEvent, RunAgentInput, RunFinishedEvent, RunStartedEvent
 from ag_ui_validate.pytest_plugin import assert_valid_agui
+from hypothesis import settings
 
 from netra_backend import jsonlog
+
+# `make nightly` loads it: where a test does not say itself how many examples it needs.
+settings.register_profile("nightly", max_examples=10_000, deadline=None)
 
 Check = Callable[[RunAgentInput, Sequence[BaseEvent]], None]
 Lines = Callable[[], list[dict[str, Any]]]
@@ -28,8 +31,6 @@ def log_lines() -> Iterator[Lines]:
 
     The root logger is afterwards as it was before.
     """
-    root = logging.getLogger()
-    sinks, level = list(root.handlers), root.level
     stream = io.StringIO()
     jsonlog.configure(level="DEBUG", format="json", stream=stream)
 
@@ -40,11 +41,7 @@ def log_lines() -> Iterator[Lines]:
         return lines
 
     yield read
-    for sink in list(root.handlers):
-        if sink not in sinks:
-            root.removeHandler(sink)
-            sink.close()
-    root.setLevel(level)
+    jsonlog.unconfigure()
 
 
 def _refuse(name: str) -> None:

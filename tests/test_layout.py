@@ -20,6 +20,8 @@ UNMIRRORED = {
     "agents/interrupts.py": "tests/server/test_interrupts.py, through the server",
     "core/__init__.py": "a docstring",
     "core/ports.py": "contracts: tests/stores proves them for every store",
+    "jsonlog/forms.py": "tests/jsonlog/test_safe.py, through jsonable",
+    "jsonlog/walk.py": "tests/jsonlog/test_safe.py, through jsonable",
     "jsonlog/plain.py": "types and limits, which tests/jsonlog/test_safe.py meets",
     "cli/__main__.py": "a call, which tests/cli/test_scan.py makes",
     "scan/__init__.py": "a docstring",
@@ -145,6 +147,12 @@ def test_jsonlog_can_be_used_alone() -> None:
     ours = {name for name in loaded if name.startswith("netra_backend.")}
     assert all(name.startswith("netra_backend.jsonlog") for name in ours), ours
     assert not loaded & {"starlette", "uvicorn", "websockets", "pydantic", "ag_ui", "msgspec"}
+
+
+def test_the_plug_in_for_pytest_loads_nothing_but_itself() -> None:
+    loaded = loaded_by("import netra_backend.testing.strict_logs")
+    ours = {name for name in loaded if name.startswith("netra_backend.")}
+    assert ours == {"netra_backend.testing", "netra_backend.testing.strict_logs"}
 
 
 def test_the_import_contracts_hold_and_are_exhaustive(tmp_path: Path) -> None:

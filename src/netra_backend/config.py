@@ -88,7 +88,8 @@ class Settings(BaseSettings):
     log_level: str = "INFO"
     """The least severe level that is logged."""
     log_format: str = "auto"
-    """``json``, ``text``, or ``auto``: text on a terminal, JSON elsewhere."""
+    """``json``, ``gcp``, ``ecs``, ``datadog``, ``text``, or ``auto``: text on a terminal, JSON
+    elsewhere."""
 
     auth: AuthMode = AuthMode.DEV
     """``dev`` signs browsers in by a cookie, on loopback only; ``jwt`` verifies tokens;

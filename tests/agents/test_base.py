@@ -6,7 +6,7 @@ import pytest
 from ag_ui.core import AssistantMessage, ImagePart, TextPart, UrlSource, UserMessage
 
 from netra_backend.agents.base import Reasoning, Text, ToolCall, question_of, text_of
-from netra_backend.testing.play import asking, play
+from netra_backend.testing.player import asking, play
 from netra_backend.testing.scripted_agent import ScriptedAgent, events
 
 pytestmark = pytest.mark.anyio

@@ -10,7 +10,7 @@ from ag_ui.core import BaseEvent, EventType, ResumeEntry, TextPart, UserMessage
 
 from netra_backend.agents.docs_agent import APPROVAL, EXAMPLES, DocsAgent
 from netra_backend.errors import ConfigError
-from netra_backend.testing.play import asking, play
+from netra_backend.testing.player import asking, play
 
 pytestmark = pytest.mark.anyio
 

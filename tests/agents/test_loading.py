@@ -16,7 +16,7 @@ from netra_backend.agents.adapters.pydantic_ai import PydanticAIAgent
 from netra_backend.agents.docs_agent import DocsAgent
 from netra_backend.agents.loading import ACCEPTED, adapt, load_agent, load_agents
 from netra_backend.errors import ConfigError
-from netra_backend.testing.play import asking, play
+from netra_backend.testing.player import asking, play
 
 pytestmark = pytest.mark.anyio
 

@@ -11,7 +11,7 @@ import pytest
 
 from netra_backend.agents.documentation import anchor_of
 from netra_backend.agents.loading import adapt
-from netra_backend.testing.play import asking, play
+from netra_backend.testing.player import asking, play
 from tests.contract.completions import completions
 from tests.contract.stage import Scenario, Stage
 
@@ -62,7 +62,7 @@ PLAYED = """
 import asyncio, sys
 import my_module
 from netra_backend.agents.loading import adapt
-from netra_backend.testing.play import asking, play
+from netra_backend.testing.player import asking, play
 
 for event in asyncio.run(play(adapt(my_module.agent), asking("How is the weather?"))):
     print(event.type.value, getattr(event, "delta", ""), getattr(event, "content", ""))

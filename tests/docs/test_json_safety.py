@@ -1,5 +1,6 @@
 """The examples of docs/json-safety.md run, and its table of forms is what comes out."""
 
+import inspect
 import io
 import json
 import re
@@ -15,7 +16,8 @@ import pytest
 from starlette.websockets import WebSocketState
 
 from netra_backend import jsonlog
-from netra_backend.jsonlog.sinks import EXIT_SECONDS, QUEUE_CHARACTERS
+from netra_backend.jsonlog.presets import PRESETS, layout
+from netra_backend.jsonlog.writer import EXIT_SECONDS, RING_CHARACTERS
 from tests.jsonlog.conftest import clean_logging  # noqa: F401 - a fixture
 
 PAGE = (Path(__file__).parents[2] / "docs" / "json-safety.md").read_text("utf-8")
@@ -54,6 +56,7 @@ def test_the_examples_run_and_write_what_is_shown(monkeypatch: pytest.MonkeyPatc
     for example in EXAMPLES:
         exec(example, names)  # noqa: S102 - our own page
     assert jsonlog.flush(10)
+    jsonlog.unconfigure()
     first, failed, standard = [json.loads(one) for one in stream.getvalue().splitlines()]
     shown = json.loads(LINE[0])
     assert list(first) == list(shown)
@@ -82,5 +85,19 @@ def test_the_table_was_found() -> None:
 
 
 def test_the_figures_are_those_of_the_code() -> None:
-    assert f"once {QUEUE_CHARACTERS // 1_000_000} MB wait" in PAGE
+    assert f"once {RING_CHARACTERS // 1_000_000} MB wait" in PAGE
     assert f"at most {EXIT_SECONDS:g} seconds" in PAGE
+
+
+def test_the_settings_and_presets_are_those_of_the_code() -> None:
+    settings = PAGE.partition("## Settings")[2].partition("## ")[0]
+    for name in inspect.signature(jsonlog.configure).parameters:
+        assert f"| `{name}` |" in settings
+    for preset in PRESETS:
+        (row,) = [row for row in settings.splitlines() if row.startswith(f"| `{preset}` |")]
+        shape = layout(preset)
+        assert row.startswith(
+            f"| `{preset}` | `{shape.time}` | `{shape.level}` | `{shape.logger}` |"
+        )
+        errors = shape.error({"type": "", "message": "", "frames": []})
+        assert all(f"`{name}`" in row for name in (*errors, *shape.fixed))

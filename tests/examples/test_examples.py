@@ -14,7 +14,7 @@ from ag_ui.core import BaseEvent, ResumeEntry
 
 from netra_backend.agents.base import Agent
 from netra_backend.agents.loading import load_agent
-from netra_backend.testing.play import asking, play
+from netra_backend.testing.player import asking, play
 
 pytestmark = pytest.mark.anyio
 EXAMPLES = Path(__file__).parents[2] / "examples"

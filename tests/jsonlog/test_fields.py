@@ -8,7 +8,7 @@ import pydantic
 import pytest
 
 from netra_backend.jsonlog.fields import field_names
-from tests.jsonlog.hostile_values import FakeDataclass, OfHostileMeta
+from tests.jsonlog import hostile_classes as of
 
 
 @dataclasses.dataclass
@@ -46,5 +46,5 @@ def test_the_declared_fields_in_order(cls: type) -> None:
 
 
 def test_other_classes_have_none() -> None:
-    for cls in (object, int, type, FakeDataclass, OfHostileMeta):
+    for cls in (object, int, type, of.FakeDataclass, of.OfHostileMeta):
         assert field_names(cls) is None

@@ -14,19 +14,12 @@ from netra_backend.jsonlog.guard import (
     own_attribute,
     own_attributes,
 )
-from tests.jsonlog.hostile_values import (
-    Colour,
-    LyingClass,
-    NoAttributes,
-    OfHostileMeta,
-    Slotted,
-    raiser,
-)
+from tests.jsonlog import hostile_classes as of
 
 
 @pytest.mark.parametrize("error", [ValueError, RecursionError, SystemExit, KeyboardInterrupt])
 def test_a_failing_call_is_a_value(error: type[BaseException]) -> None:
-    assert foreign(raiser(error)) == Failed(error.__name__)
+    assert foreign(of.raiser(error)) == Failed(error.__name__)
 
 
 def test_a_call_that_leads_to_itself_ends() -> None:
@@ -42,24 +35,24 @@ def test_a_call_that_leads_to_itself_ends() -> None:
 
 
 def test_classes_are_named_whatever_their_metaclass_does() -> None:
-    assert class_name(type(OfHostileMeta())).endswith("hostile_values.OfHostileMeta")
+    assert class_name(type(of.OfHostileMeta())).endswith("hostile_classes.OfHostileMeta")
     assert class_name(int) == "int"
     assert class_name(type("Odd", (), {"__module__": 3})) == "Odd"
 
 
 def test_the_real_class_counts_not_the_claimed_one() -> None:
     assert is_kind(True, int)
-    assert not is_kind(LyingClass(), int)
-    assert not is_kind(OfHostileMeta(), int)
+    assert not is_kind(of.LyingClass(), int)
+    assert not is_kind(of.OfHostileMeta(), int)
 
 
 def test_attributes_are_read_without_the_class_noticing() -> None:
-    one = NoAttributes()
+    one = of.NoAttributes()
     own_attributes(one)["x"] = 5
     assert own_attribute(one, "x") == 5
-    assert own_attribute(Slotted(7), "x") == 7
-    assert own_attribute(object.__new__(Slotted), "x") is MISSING
-    assert own_attribute(Colour.RED, "_name_") == "RED"
+    assert own_attribute(of.Slotted(7), "x") == 7
+    assert own_attribute(object.__new__(of.Slotted), "x") is MISSING
+    assert own_attribute(of.Colour.RED, "_name_") == "RED"
     assert own_attribute(3, "real") is MISSING
     assert own_attributes(3) == {}
 

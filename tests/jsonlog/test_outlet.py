@@ -4,6 +4,7 @@ import io
 import json
 import os
 import resource
+import socket
 import threading
 from pathlib import Path
 
@@ -81,12 +82,63 @@ def test_at_once_means_without_waiting() -> None:
     read, write = os.pipe()
     with os.fdopen(write, "w") as stream, os.fdopen(read, "rb", 0) as reader:
         outlet = Outlet(stream)
+        assert os.get_blocking(write), "the flag is ours alone"
         assert outlet.write_at_once("now\n")
         assert reader.read(100) == b"now\n"
-        assert not outlet.write_at_once("x" * 5_000 + "\n")  # it might have to wait
         os.write(write, b"x" * 65_536)
         assert not outlet.write_at_once("later\n")
         assert reader.read(100_000) == b"x" * 65_536
+
+
+def test_a_line_that_is_taken_in_part_is_finished_before_others() -> None:
+    read, write = os.pipe()
+    line = "y" * 100_000 + "\n"
+    with os.fdopen(write, "w") as stream, os.fdopen(read, "rb", 0) as reader:
+        outlet = Outlet(stream)
+        assert outlet.write_at_once(line)
+        assert outlet.unfinished
+        assert not outlet.write_at_once("next\n")
+        got: list[bytes] = []
+        thread = threading.Thread(target=lambda: got.extend(iter(lambda: reader.read(9_999), b"")))
+        thread.start()
+        assert outlet.write([]) == 0
+        assert not outlet.unfinished
+        assert outlet.write(["next\n"]) == 1
+        del outlet
+        stream.close()
+        thread.join(10)
+    assert b"".join(got).decode() == line + "next\n"
+
+
+def test_a_socket_is_asked_before() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs, ours.makefile("w") as stream:
+        outlet = Outlet(stream)
+        assert outlet.write_at_once("now\n")
+        assert theirs.recv(100) == b"now\n"
+        assert not outlet.write_at_once("x" * 5_000 + "\n")  # it might have to wait
+        for _ in range(10_000):
+            if not outlet.write_at_once("x" * 4_000 + "\n"):
+                break
+        else:
+            pytest.fail("it never filled")
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="LOUD: this system has no /dev/full")
+def test_at_once_says_when_the_stream_fails() -> None:
+    with FULL.open("w") as stream, pytest.raises(OSError, match="No space"):
+        Outlet(stream).write_at_once("a\n")
+
+
+@pytest.mark.parametrize("kind", [io.StringIO, io.BytesIO])
+def test_memory_takes_everything_at_once(kind: type) -> None:
+    stream = kind()
+    outlet = Outlet(stream)
+    write = outlet.memory()
+    assert write is not None
+    write("é\n")
+    assert stream.getvalue() in ("é\n", "é\n".encode())
+    assert Outlet(io.TextIOWrapper(io.BytesIO())).memory() is None
 
 
 def test_streams_without_a_descriptor() -> None:
@@ -94,8 +146,8 @@ def test_streams_without_a_descriptor() -> None:
     outlet = Outlet(stream)
     assert outlet.write([]) == 0
     assert outlet.write(["a\n", "é\n"]) == 2
-    assert outlet.write_at_once("c\n")
-    assert stream.getvalue() == "a\né\nc\n"
+    assert not outlet.write_at_once("c\n")  # nobody knows whether it would wait
+    assert stream.getvalue() == "a\né\n"
     stream.close()
     with pytest.raises(ValueError, match="closed"):
         outlet.write(["d\n"])

@@ -11,7 +11,8 @@ from starlette.websockets import WebSocketState
 
 from netra_backend.jsonlog import bind, correlation
 from netra_backend.jsonlog.record import MAX_FIELDS, fields, line
-from tests.jsonlog.hostile_values import VALUES, HostileError, SelfLogging, raiser
+from tests.jsonlog.hostile_classes import HostileError, SelfLogging, raiser
+from tests.jsonlog.hostile_values import VALUES
 
 
 def record(msg: Any = "hello", *args: Any, **attributes: Any) -> logging.LogRecord:
@@ -20,8 +21,8 @@ def record(msg: Any = "hello", *args: Any, **attributes: Any) -> logging.LogReco
     return made
 
 
-def read(one: logging.LogRecord, dropped: int = 0) -> dict[str, Any]:
-    text = line(one, dropped)
+def read(one: logging.LogRecord, **notes: Any) -> dict[str, Any]:
+    text = line(one, notes)
     assert text.endswith("\n")
     assert text.count("\n") == len(text.splitlines()) == 1
     shown = json.loads(text)
@@ -51,10 +52,13 @@ def test_fields_of_the_call_win_over_bound_ones() -> None:
 
 def test_a_field_cannot_take_the_place_of_ours() -> None:
     with bind(time="t", args="a", message="m"):
-        shown = read(record(level="l", logger="x", exception="e", stack="s", dropped="d"), 4)
+        shown = read(
+            record(level="l", logger="x", exception="e", stack="s", dropped="d"),
+            dropped={"INFO": 4},
+        )
     assert shown["level"] == "INFO"
     assert shown["message"] == "hello"
-    assert shown["dropped"] == 4
+    assert shown["dropped"] == {"INFO": 4}
     names = ("time_", "args_", "message_", "level_", "logger_", "exception_", "stack_", "dropped_")
     assert [shown[name] for name in names] == ["t", "a", "m", "l", "x", "e", "s", "d"]
 
@@ -66,7 +70,7 @@ def test_arguments_that_do_not_fit_are_shown_beside_the_template() -> None:
     assert (shown["message"], shown["args"]) == ("%d items", ["CONNECTED"])
     shown = read(record("%s", VALUES["repr raises"]()))
     assert shown["message"] == "%s"
-    assert shown["args"][0]["$repr"] == "<repr failed: ValueError>"
+    assert " object at 0x" in shown["args"][0]["$repr"]
 
 
 @pytest.mark.parametrize("msg", [None, 3, {"state": WebSocketState.CONNECTED}, ValueError("x")])

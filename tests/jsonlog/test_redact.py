@@ -7,61 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netra_backend.jsonlog.redact import REDACTED, is_secret_name, redact, redact_text
+from netra_backend.jsonlog.redact import is_secret_name, redact
+from netra_backend.jsonlog.shapes import REDACTED
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.c2lnbmF0dXJl"
-SECRETS = [
-    ("Authorization: Bearer s3cr3t-v4lue", "s3cr3t"),
-    ("bearer   s3cr3t+/=", "s3cr3t"),
-    (f"the token {JWT} is bad", "eyJ"),
-    (f"x={JWT}", "c2lnbmF0"),
-    ("eyJhbGciOiJub25lIn0.e30.", "e30"),
-    ("netra.v1, netra.token.ZXlKaGJHY2lPaUpJVXpJ", "ZXlK"),
-    ('"GET /ws?token=s3cr3t&x=1 HTTP/1.1" 101', "s3cr3t"),
-    ("/ws?a=1&access_token=s3cr3t", "s3cr3t"),
-    ("/cb?ticket=s3cr3t", "s3cr3t"),
-    ("?api_key=s3cr3t&apiKey=s3cr3t&clientSecret=s3cr3t", "s3cr3t"),
-    ("host=db password=s3cr3t dbname=x", "s3cr3t"),
-    ("postgres://ann:s3cr3t@db/x", "s3cr3t"),
-    ("redis://:s3cr3t@cache", "s3cr3t"),
-    ("Headers({'cookie': 'sid=s3cr3t; b=c', 'a': 'b'})", "s3cr3t"),
-    ("[(b'x', b'y'), (b'set-cookie', b'sid=s3cr3t')]", "s3cr3t"),
-    ('{"password": "s3cr\\"3t", "a": 1}', "3t"),
-    ("{'client_secret': 's3cr3t was cut he", "s3cr3t"),
-]
-
-
-@pytest.mark.parametrize(("text", "secret"), SECRETS)
-def test_secrets_in_texts(text: str, secret: str) -> None:
-    assert secret in text
-    shown = redact_text(text)
-    assert secret not in shown
-    assert REDACTED in shown
-    assert redact([text]) == [shown]
-    assert secret not in json.dumps(redact({text: 1}))
-
-
-def test_what_stands_around_a_secret_stays() -> None:
-    assert redact_text("GET /ws?token=abc&x=1 HTTP") == f"GET /ws?token={REDACTED}&x=1 HTTP"
-    assert redact_text("postgres://ann:pw@db/x") == f"postgres://ann:{REDACTED}@db/x"
-    assert redact_text("Headers({'cookie': 'a', 'b': 'c'})").endswith("', 'b': 'c'})")
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "run started",
-        "the token expired",
-        "https://example.org/a:b?c=d",
-        "see http://localhost:8000/path@2x",
-        "monkey=1",
-        "eyJ",
-        "total_tokens: 12",
-        "passed 3 of 4",
-    ],
-)
-def test_harmless_texts_stay(text: str) -> None:
-    assert redact_text(text) == text
 
 
 @pytest.mark.parametrize(
@@ -130,41 +79,6 @@ def test_keys_that_become_equal_are_both_kept() -> None:
 def test_a_secret_is_hidden_wherever_it_stands(value: object) -> None:
     shown = redact({"value": value, "last": [f"x {JWT}"]})  # type: ignore[dict-item]
     assert "c2lnbmF0" not in json.dumps(shown)
-
-
-@pytest.mark.parametrize(
-    "piece",
-    [
-        "a",
-        " ",
-        "eyJ",
-        "eyJa.",
-        "-eyJ",
-        ".eyJaa",
-        "bearer ",
-        "bearer\t \t",
-        "netra.token.",
-        "token",
-        "token=",
-        "token':'",
-        "token\":'",
-        "'token':'\\",
-        "api-",
-        "api_key",
-        "://",
-        "://a:",
-        "://a:b",
-        "a:b@",
-        "\\",
-        "'",
-        "é",
-    ],
-)
-def test_a_megabyte_costs_little(piece: str) -> None:
-    text = piece * (1_000_000 // len(piece))
-    started = time.perf_counter()
-    redact_text(text)
-    assert time.perf_counter() - started < 1  # a quadratic pattern takes minutes
 
 
 def test_a_long_key_costs_little() -> None:

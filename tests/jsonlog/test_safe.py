@@ -26,8 +26,9 @@ from hypothesis import strategies as st
 from starlette.websockets import WebSocket, WebSocketState
 
 from netra_backend.jsonlog import LIMITS, RECORD_LIMITS, Limits, dumps, jsonable
-from netra_backend.jsonlog.safe import LARGEST_NUMBER
-from tests.jsonlog.hostile_values import VALUES, Colour, Day, Level, Mode, Named, Pet
+from netra_backend.jsonlog.forms import LARGEST_NUMBER
+from tests.jsonlog.hostile_classes import Colour, Day, Level, Mode, Named, Pet
+from tests.jsonlog.hostile_values import VALUES
 
 PLAIN = (type(None), bool, int, float, str, list, dict)
 

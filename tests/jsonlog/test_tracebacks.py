@@ -9,7 +9,8 @@ from netra_backend.jsonlog.tracebacks import (
     OUTER_FRAMES,
     describe,
 )
-from tests.jsonlog.hostile_values import HostileError, cyclic_error, group, odd_notes, raised
+from tests.jsonlog.hostile_classes import HostileError
+from tests.jsonlog.hostile_makers import cyclic_error, group, odd_notes, raised
 
 
 def shown(error: BaseException) -> Any:

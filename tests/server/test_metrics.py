@@ -1,10 +1,12 @@
 """Metrics: what a monitoring system is told."""
 
+import io
 from pathlib import Path
 
 import httpx
 import pytest
 
+from netra_backend import jsonlog
 from netra_backend.server.metrics import REGISTRY
 from netra_backend.stores.memory import MemoryStore
 from tests.client import client
@@ -36,6 +38,23 @@ async def test_metrics_count_what_happens(tmp_path: Path) -> None:
     assert (before["netra_connections"], during["netra_connections"]) == (0, 1)
     assert after["netra_connections"] == 0
     assert after["netra_leaks_total"] == 0
+
+
+async def test_records_that_the_log_lost_are_counted(tmp_path: Path) -> None:
+    async with (
+        live({"echo": echo}, tmp_path, store=MemoryStore()) as server,
+        http(server.url, None) as monitor,
+    ):
+        before = await samples(monitor)
+        stream = io.StringIO()
+        jsonlog.configure("INFO", "json", stream)
+        stream.close()
+        jsonlog.get_logger("app").error("lost")
+        jsonlog.unconfigure()
+        after = await samples(monitor)
+
+    name = 'netra_log_records_dropped_total{level="ERROR"}'
+    assert after[name] == before.get(name, 0) + 1
 
 
 async def samples(monitor: httpx.AsyncClient) -> dict[str, float]:

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from ag_ui.core import StepFinishedEvent, StepStartedEvent
 
-from netra_backend.testing.play import asking, play
+from netra_backend.testing.player import asking, play
 from netra_backend.testing.scripted_agent import (
     Gate,
     ScriptedAgent,

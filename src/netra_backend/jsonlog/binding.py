@@ -1,13 +1,18 @@
 """What every record carries: the correlation id, and the fields that are bound.
 
-Both follow the task or thread that runs, by a context variable.
+Both follow the task that runs, by a context variable; `carry` takes them to another thread.
 """
 
+import functools
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from types import MappingProxyType
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def new_correlation() -> str:
@@ -18,17 +23,35 @@ def new_correlation() -> str:
 _PROCESS = new_correlation()
 """What is logged outside any binding belongs together too: it is of this process."""
 
-_bound: ContextVar[Mapping[str, object]] = ContextVar("bound", default=MappingProxyType({}))
+
+class Bound:
+    """The fields of one binding with those around it, and how they were last written."""
+
+    __slots__ = ("fields", "names", "told")
+
+    def __init__(self, fields: dict[str, object]) -> None:
+        self.fields: Mapping[str, object] = MappingProxyType(fields)
+        self.names = frozenset(fields)
+        self.told: tuple[object, str | None] = (None, None)
+        """For whom they were written, and the text; it is kept as long as they are bound."""
+
+
+_NOTHING = Bound({})
+
+_bound: ContextVar[Bound] = ContextVar("bound", default=_NOTHING)
+
+current: Callable[[], Bound] = _bound.get
+"""Return the binding that is in force."""
 
 
 @contextmanager
 def bind(**fields: object) -> Iterator[None]:
     """Add the fields to every record logged inside; ``correlation`` replaces the id.
 
-    Inner bindings win over outer ones, fields of the log call over both.
+    Inner bindings win over outer ones, fields of the log call over both. Tasks that start inside
+    inherit them, and `asyncio.to_thread`; for other threads there is `carry`.
     """
-    outer = _bound.get()
-    token = _bound.set(MappingProxyType({**outer, **fields}))
+    token = _bound.set(Bound({**_bound.get().fields, **fields}))
     try:
         yield
     finally:
@@ -36,11 +59,30 @@ def bind(**fields: object) -> Iterator[None]:
             _bound.reset(token)
 
 
+def carry(call: Callable[P, T]) -> Callable[P, T]:
+    """Return the function with the fields that are bound now, for a thread to run.
+
+    ``Thread(target=carry(work))``, ``executor.submit(carry(work), …)``: a new thread, and one of
+    a pool, knows nothing of who started it.
+    """
+    here = _bound.get()
+
+    @functools.wraps(call)
+    def carried(*args: P.args, **named: P.kwargs) -> T:
+        token = _bound.set(here)
+        try:
+            return call(*args, **named)
+        finally:
+            _bound.reset(token)
+
+    return carried
+
+
 def bound() -> Mapping[str, object]:
     """Return the bound fields, the correlation among them if it is bound."""
-    return _bound.get()
+    return _bound.get().fields
 
 
 def correlation() -> object:
     """Return the bound correlation id, or this process's own."""
-    return _bound.get().get("correlation", _PROCESS)
+    return _bound.get().fields.get("correlation", _PROCESS)

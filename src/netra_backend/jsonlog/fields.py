@@ -2,7 +2,7 @@
 
 import sys
 
-from netra_backend.jsonlog.guard import Failed, bases, class_attribute, foreign, own_attribute
+from netra_backend.jsonlog.guard import bases, class_attribute, own_attribute
 
 
 def field_names(cls: type) -> list[str] | None:
@@ -32,16 +32,16 @@ def _attrs_fields(cls: type) -> list[str] | None:
 
 
 def _dataclass_fields(cls: type) -> list[str] | None:
-    if type(class_attribute(cls, "__dataclass_fields__")) is not dict:
+    fields = class_attribute(cls, "__dataclass_fields__")
+    if type(fields) is not dict:
         return None
-    dataclasses = sys.modules.get("dataclasses")
-    fields = Failed("not loaded") if dataclasses is None else foreign(dataclasses.fields, cls)
-    return None if isinstance(fields, Failed) else [field.name for field in fields]
+    kinds = {name: own_attribute(field, "_field_type") for name, field in fields.items()}
+    return [name for name, kind in kinds.items() if own_attribute(kind, "name") == "_FIELD"]
 
 
 def _msgspec_fields(cls: type) -> list[str] | None:
     struct = getattr(sys.modules.get("msgspec"), "Struct", None)
     if not any(base is struct for base in bases(cls)):
         return None
-    names = foreign(getattr, cls, "__struct_fields__")
+    names = own_attribute(cls, "__struct_fields__")
     return list(names) if type(names) is tuple else None

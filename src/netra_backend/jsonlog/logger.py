@@ -2,9 +2,9 @@
 
 import logging
 
-from netra_backend.jsonlog.record import STANDARD
+from netra_backend.jsonlog.record import STANDARD, free
+from netra_backend.jsonlog.standard import only_sink
 
-_ARGUMENTS = ("exc_info", "stack_info")
 _CALLER = 3
 """Frames from the standard logger up to who called ours."""
 
@@ -24,43 +24,53 @@ class Logger:
 
     def debug(self, text: str, /, *args: object, **fields: object) -> None:
         """Log at DEBUG."""
-        self._log(logging.DEBUG, text, args, fields)
+        if self._logger.isEnabledFor(logging.DEBUG):
+            self._log(logging.DEBUG, text, args, fields)
 
     def info(self, text: str, /, *args: object, **fields: object) -> None:
         """Log at INFO."""
-        self._log(logging.INFO, text, args, fields)
+        if self._logger.isEnabledFor(logging.INFO):
+            self._log(logging.INFO, text, args, fields)
 
     def warning(self, text: str, /, *args: object, **fields: object) -> None:
         """Log at WARNING."""
-        self._log(logging.WARNING, text, args, fields)
+        if self._logger.isEnabledFor(logging.WARNING):
+            self._log(logging.WARNING, text, args, fields)
 
     def error(self, text: str, /, *args: object, **fields: object) -> None:
         """Log at ERROR."""
-        self._log(logging.ERROR, text, args, fields)
+        if self._logger.isEnabledFor(logging.ERROR):
+            self._log(logging.ERROR, text, args, fields)
 
     def exception(self, text: str, /, *args: object, **fields: object) -> None:
         """Log at ERROR with the exception that is being handled."""
-        self._log(logging.ERROR, text, args, {"exc_info": True, **fields})
+        if self._logger.isEnabledFor(logging.ERROR):
+            self._log(logging.ERROR, text, args, {"exc_info": True, **fields})
 
     def critical(self, text: str, /, *args: object, **fields: object) -> None:
         """Log at CRITICAL."""
-        self._log(logging.CRITICAL, text, args, fields)
+        if self._logger.isEnabledFor(logging.CRITICAL):
+            self._log(logging.CRITICAL, text, args, fields)
 
     def _log(
-        self, level: int, text: str, args: tuple[object, ...], fields: dict[str, object]
+        self, level: int, text: object, args: tuple[object, ...], fields: dict[str, object]
     ) -> None:
-        if not self._logger.isEnabledFor(level):
-            return
-        named = {name: fields.pop(name) for name in _ARGUMENTS if name in fields}
-        extra = {_free(name): value for name, value in fields.items()}
-        self._logger.log(level, text, *args, extra=extra, stacklevel=_CALLER, **named)  # type: ignore[arg-type]
+        logger = self._logger
+        exc_info: object = None
+        stack_info: object = False
+        if fields and not _TROUBLE.isdisjoint(fields):
+            exc_info, stack_info = fields.pop("exc_info", None), fields.pop("stack_info", False)
+        if stack_info is False:
+            sink = only_sink(logger)
+            if sink is not None and sink.say(level, logger.name, text, args, fields, exc_info):
+                return
+        extra = {free(name, STANDARD): value for name, value in fields.items()}
+        logger._log(level, text, args, exc_info, extra, stack_info, _CALLER)  # type: ignore[arg-type]
+
+
+_TROUBLE = frozenset(("exc_info", "stack_info"))
 
 
 def get_logger(name: str) -> Logger:
     """Return a `Logger` over the standard logger of that name."""
     return Logger(logging.getLogger(name))
-
-
-def _free(name: str) -> str:
-    """Return the name of a field as a LogRecord can carry it."""
-    return f"{name}_" if name in STANDARD else name

@@ -1,11 +1,15 @@
 """A stream as lines are written to it: whole lines, counted, and past its buffer."""
 
-import json
+import contextlib
+import enum
+import io
 import os
 import re
 import select
+import stat
 import weakref
-from typing import TextIO
+from collections.abc import Callable
+from typing import Any
 
 ATOMIC_BYTES = 4_096
 """What a writable pipe takes without waiting: PIPE_BUF on Linux."""
@@ -18,59 +22,128 @@ class Outlet:
     """A stream, written past its buffer where it has a descriptor.
 
     A thread that waits in a buffered write holds the buffer's lock, and the interpreter aborts
-    when it cannot take that lock at exit. The descriptor is a duplicate: the number of one that
+    when it cannot take that lock at exit. The descriptor is our own: the number of one that
     somebody else closes may come to belong to a client's socket.
     """
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: Any) -> None:
         self._stream = stream
-        self._torn = False
+        self._rest = b""
+        """What is still to be written of a line that was only taken in part."""
         self._descriptor: int | None = None
+        self._kind = _Kind.WAITING
+        self._in_memory = type(stream) is io.StringIO or type(stream) is io.BytesIO
+        self._binary = isinstance(stream, io.RawIOBase | io.BufferedIOBase)
         try:
             stream.flush()
-            self._descriptor = os.dup(stream.fileno())
-        except (AttributeError, OSError, ValueError):
+            self._descriptor, self._kind = _own(stream.fileno())
+        except (AttributeError, OSError, TypeError, ValueError):
             return
         weakref.finalize(self, os.close, self._descriptor).atexit = False
+
+    def memory(self) -> Callable[[str], object] | None:
+        """Return what writes a line if the stream is in memory, where nothing ever waits."""
+        if not self._in_memory:
+            return None
+        if self._binary:
+            return lambda line: self._stream.write(_encoded(line))
+        write: Callable[[str], object] = self._stream.write
+        return write
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a line was only taken in part: `write` writes the rest, also without lines."""
+        return self._rest != b""
 
     def write(self, lines: list[str]) -> int:
         """Write the lines, waiting as long as it takes; return how many got through.
 
         A stream without a descriptor may raise anything.
         """
-        if not lines:
-            return 0
         if self._descriptor is None:
-            return self._write_text(lines)
+            return self._write_stream(lines) if lines else 0
         pieces = [_encoded(line) for line in lines]
-        if self._torn:  # end the line that a failure left unfinished
-            pieces[0] = b"\n" + pieces[0]
-        written = _write_bytes(self._descriptor, b"".join(pieces))
+        rest = len(self._rest)
+        written = _write_bytes(self._descriptor, b"".join((self._rest, *pieces))) - rest
+        if written < 0:
+            self._tear()
+            return 0
+        self._rest = b""
         for count, piece in enumerate(pieces):
             if written < len(piece):
-                self._torn = written > 0 or (self._torn and count == 0)
+                if written > 0:
+                    self._tear()
                 return count
             written -= len(piece)
-        self._torn = False
         return len(lines)
 
-    def write_at_once(self, text: str) -> bool:
-        """Write one line if that needs no waiting; return whether it got through."""
-        if self._descriptor is None:
-            return self._write_text([text]) == 1
-        data = _encoded(text)
-        if len(data) > ATOMIC_BYTES or not _is_writable(self._descriptor, 0):
-            return False
-        return _write_bytes(self._descriptor, data) == len(data)
+    def write_at_once(self, line: str) -> bool:
+        """Write one line if that needs no waiting; return whether it was taken, see `unfinished`.
 
-    def _write_text(self, lines: list[str]) -> int:
-        text = "".join(lines)
+        Raises OSError or ValueError if the stream failed otherwise than for want of room.
+        """
+        if self._descriptor is None:
+            return False
+        if self._rest:
+            return False
+        data = _encoded(line)
+        if self._kind is _Kind.WAITING and not (
+            len(data) <= ATOMIC_BYTES and _is_writable(self._descriptor, 0)
+        ):
+            return False
         try:
-            self._stream.write(text)
-        except UnicodeEncodeError:  # the stream's encoding has not all characters
-            self._stream.write(_NON_ASCII.sub(_escape, text))
+            written = os.write(self._descriptor, data)
+        except BlockingIOError:
+            return False
+        if written < len(data):
+            if self._kind is not _Kind.READY:  # a full disk, and not a full pipe
+                self._tear()
+                raise OSError("there was no room for the line")
+            self._rest = data[written:]
+        return True
+
+    def _tear(self) -> None:
+        """Have the next write end the line that will never be whole."""
+        self._rest = b"\n"
+
+    def _write_stream(self, lines: list[str]) -> int:
+        text = "".join(lines)
+        if self._binary:
+            self._stream.write(_encoded(text))
+        else:
+            try:
+                self._stream.write(text)
+            except UnicodeEncodeError:  # the stream's encoding has not all characters
+                self._stream.write(_NON_ASCII.sub(_escape, text))
         self._stream.flush()
         return len(lines)
+
+
+class _Kind(enum.Enum):
+    """What a write to a descriptor does when there is no room."""
+
+    FILE = 1
+    """There is always room, or an error."""
+    READY = 2
+    """It says so: `BlockingIOError`, or fewer bytes are taken."""
+    WAITING = 3
+    """It waits, so that one has to ask before."""
+
+
+def _own(descriptor: int) -> tuple[int, _Kind]:
+    """Return a descriptor of our own for the same file, and how it writes.
+
+    A pipe or terminal is opened anew, where the system has a name for it, because a flag like
+    O_NONBLOCK belongs to all who share an opened file: the shell would get it too.
+    """
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return os.dup(descriptor), _Kind.FILE
+    if stat.S_ISFIFO(mode) or stat.S_ISCHR(mode):
+        flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+        with contextlib.suppress(OSError):
+            return os.open(f"/proc/self/fd/{descriptor}", flags), _Kind.READY
+    return os.dup(descriptor), _Kind.WAITING
 
 
 def _encoded(line: str) -> bytes:
@@ -79,7 +152,9 @@ def _encoded(line: str) -> bytes:
 
 
 def _escape(found: re.Match[str]) -> str:
-    return json.dumps(found[0])[1:-1]
+    """Return a character as JSON escapes it: one or two units of UTF-16."""
+    units = found[0].encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
 def _write_bytes(descriptor: int, data: bytes) -> int:
@@ -88,7 +163,7 @@ def _write_bytes(descriptor: int, data: bytes) -> int:
     while written < len(data):
         try:
             written += os.write(descriptor, data[written:])
-        except BlockingIOError:  # somebody made it non-blocking
+        except BlockingIOError:
             _is_writable(descriptor, POLL_MS)
         except OSError:
             break

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterator
 
+from netra_backend.jsonlog.encode import encode
 from netra_backend.jsonlog.plain import UNSEEN, Json
-from netra_backend.jsonlog.safe import encode
 
 _COLOURS = {"DEBUG": "36", "INFO": "32", "WARNING": "33", "ERROR": "31", "CRITICAL": "1;31"}
 _DIM = "2"

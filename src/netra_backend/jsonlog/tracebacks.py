@@ -1,7 +1,7 @@
 """Exceptions as data: type, message, notes, frames, cause and members, without local variables."""
 
 from collections.abc import Callable, Iterator
-from types import TracebackType
+from types import CodeType, TracebackType
 from typing import Any
 
 from netra_backend.jsonlog.guard import (
@@ -18,7 +18,12 @@ MAX_EXCEPTIONS = 16
 """Exceptions of one chain or group that are described."""
 OUTER_FRAMES, INNER_FRAMES = 10, 40
 """Frames of one traceback that are kept, from where it was caught and from where it was raised."""
+MAX_FRAMES = 200
+"""Frames of one chain or group; after them each exception has only its ends."""
 MAX_NOTES = 16
+MAX_NAME = 200
+"""Characters that are kept of the name of a file or function, the last ones."""
+MAX_PLACES = 4_096
 
 Text = Callable[[str], str]
 """Cuts and cleans a text."""
@@ -33,21 +38,25 @@ _members = BaseExceptionGroup.__dict__["exceptions"].__get__
 
 
 def describe(error: BaseException, text: Text) -> dict[str, Json]:
-    """Return the exception as an object of plain data; each string went through `text`."""
+    """Return the exception as an object of plain data; each message and note went through `text`.
+
+    The names of classes, files and functions come from source code, and are only shortened.
+    """
     return _Chain(text).describe(error)
 
 
 class _Chain:
     """One exception with all it leads to: each is described once, and not too many are."""
 
-    __slots__ = ("seen", "text")
+    __slots__ = ("frames", "seen", "text")
 
     def __init__(self, text: Text) -> None:
         self.text = text
+        self.frames = MAX_FRAMES
         self.seen: set[int] = set()
 
     def describe(self, error: BaseException) -> dict[str, Json]:
-        shown: dict[str, Json] = {"type": self.text(class_name(type(error)))}
+        shown: dict[str, Json] = {"type": _name(class_name(type(error)))}
         if id(error) in self.seen:
             return {**shown, "$cut": "described above"}
         if len(self.seen) >= MAX_EXCEPTIONS:
@@ -57,7 +66,7 @@ class _Chain:
         notes = own_attributes(error).get("__notes__")
         if type(notes) is list:
             shown["notes"] = [self._string(note) for note in notes[:MAX_NOTES]]
-        shown["frames"] = _frames(_traceback(error), self.text)
+        shown["frames"] = self._frames(_traceback(error))
         shown.update(self._related(error))
         return shown
 
@@ -74,6 +83,25 @@ class _Chain:
                 shown.append({"$cut": f"{len(members) - MAX_EXCEPTIONS} more items"})
             yield "exceptions", shown
 
+    def _frames(self, traceback: TracebackType | None) -> list[Json]:
+        """Return file, line and function of each frame, the innermost last."""
+        steps = []
+        while traceback is not None:
+            steps.append((traceback.tb_frame.f_code, traceback.tb_lineno))
+            traceback = traceback.tb_next
+        inner = max(min(INNER_FRAMES, self.frames - OUTER_FRAMES), 1)
+        left_out = len(steps) - OUTER_FRAMES - inner
+        if left_out > 0:
+            steps = steps[:OUTER_FRAMES] + steps[-inner:]
+        self.frames -= len(steps)
+        shown: list[Json] = []
+        for code, line in steps:
+            _, file, function = _place(code)
+            shown.append({"file": file, "line": line, "function": function})
+        if left_out > 0:
+            shown.insert(OUTER_FRAMES, {"$cut": f"{left_out} more frames"})
+        return shown
+
     def _message(self, error: BaseException) -> str:
         return self.text("<too large>") if is_large(_args(error)) else self._string(error)
 
@@ -82,17 +110,51 @@ class _Chain:
         return self.text(f"<str failed: {shown.why}>" if isinstance(shown, Failed) else shown)
 
 
-def _frames(traceback: TracebackType | None, text: Text) -> list[Json]:
-    """Return file, line and function of each frame, the innermost last."""
-    steps = []
-    while traceback is not None:
-        steps.append((traceback.tb_frame.f_code, traceback.tb_lineno))
-        traceback = traceback.tb_next
-    left_out = len(steps) - OUTER_FRAMES - INNER_FRAMES
-    shown: list[Json] = [
-        {"file": text(code.co_filename), "line": line, "function": text(code.co_qualname)}
-        for code, line in (steps if left_out <= 0 else steps[:OUTER_FRAMES] + steps[-INNER_FRAMES:])
-    ]
-    if left_out > 0:
-        shown.insert(OUTER_FRAMES, {"$cut": f"{left_out} more frames"})
-    return shown
+_places: dict[int, tuple[CodeType, str, str]] = {}
+"""The file and function of code by its id; the code is kept, so that its id stays its own."""
+
+
+def _place(code: CodeType) -> tuple[CodeType, str, str]:
+    """Return where code stands."""
+    known = _places.get(id(code))
+    if known is None:
+        known = (code, _name(code.co_filename), _name(code.co_qualname))
+        if len(_places) < MAX_PLACES:
+            _places[id(code)] = known
+    return known
+
+
+def _name(text: str) -> str:
+    """Return a name from source code as a text that JSON can have."""
+    clean = text if text.isascii() else text.encode(errors="backslashreplace").decode()
+    return clean if len(clean) <= MAX_NAME else f"…{clean[-MAX_NAME:]}"
+
+
+def as_text(error: dict[str, Any]) -> str:
+    """Return a described exception as the interpreter prints it, its causes first."""
+    return "\n".join(_lines(error))
+
+
+def _lines(error: dict[str, Any]) -> Iterator[str]:
+    for key, between in _CHAIN.items():
+        if key in error:
+            yield from _lines(error[key])
+            yield f"\n{between}\n"
+    if error.get("frames"):
+        yield "Traceback (most recent call last):"
+    for frame in error.get("frames", ()):
+        if "file" in frame:
+            yield f'  File "{frame["file"]}", line {frame["line"]}, in {frame["function"]}'
+        else:
+            yield f"  [{frame['$cut']}]"
+    yield f"{error['type']}: {error.get('message', error.get('$cut', ''))}"
+    yield from error.get("notes", ())
+    for number, member in enumerate(error.get("exceptions", ()), 1):
+        yield f"  +---------------- {number} ----------------"
+        yield from (f"  | {line}" for line in _lines({"type": "", **member}))
+
+
+_CHAIN = {
+    "cause": "The above exception was the direct cause of the following exception:",
+    "context": "During handling of the above exception, another exception occurred:",
+}

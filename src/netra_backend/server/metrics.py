@@ -1,7 +1,12 @@
 """Metrics: what ``GET /metrics`` shows, in Prometheus' text format."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from collections.abc import Iterable
 
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
+
+from netra_backend import jsonlog
 from netra_backend.agents.callbacks import Happening, Kind
 
 REGISTRY = CollectorRegistry()
@@ -46,3 +51,22 @@ def count(happening: Happening) -> None:
     if happening.kind is Kind.AGENT_COMPLETED and happening.seconds is not None:
         known = happening.status if happening.status in ENDS else "other"
         RUN_SECONDS.labels(happening.agent, known).observe(happening.seconds)
+
+
+class _Log(Collector):
+    """What did not get into the log: `jsonlog` counts it, and knows nothing of Prometheus."""
+
+    def collect(self) -> Iterable[CounterMetricFamily]:
+        counters = jsonlog.counters()
+        told = {
+            "dropped": "Log records lost because the stream did not take them, by level.",
+            "suppressed": "Log records left out as repeats or by sampling, by level.",
+        }
+        for name, help in told.items():  # noqa: A001 - the name in prometheus_client
+            family = CounterMetricFamily(f"netra_log_records_{name}", help, labels=["level"])
+            for level, number in getattr(counters, name).items():
+                family.add_metric([level], number)
+            yield family
+
+
+REGISTRY.register(_Log())

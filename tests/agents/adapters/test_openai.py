@@ -35,7 +35,7 @@ from starlette.routing import Route
 
 from netra_backend.agents.adapters.openai import OpenAIAgent
 from netra_backend.errors import AgentError
-from netra_backend.testing.play import asking, play
+from netra_backend.testing.player import asking, play
 
 pytestmark = pytest.mark.anyio
 BOUND = 10.0

@@ -24,7 +24,7 @@ from pydantic_ai.models.function import AgentInfo, DeltaThinkingPart, DeltaToolC
 from pydantic_ai.models.test import TestModel
 
 from netra_backend.agents.adapters.pydantic_ai import PydanticAIAgent
-from netra_backend.testing.play import asking, play
+from netra_backend.testing.player import asking, play
 
 pytestmark = pytest.mark.anyio
 BOUND = 10.0

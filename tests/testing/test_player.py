@@ -4,7 +4,7 @@ import pytest
 from ag_ui.core import EventType, RunStartedEvent, StepFinishedEvent, StepStartedEvent
 
 from netra_backend.errors import EventError
-from netra_backend.testing.play import asking, play
+from netra_backend.testing.player import asking, play
 from netra_backend.testing.scripted_agent import ScriptedAgent, answer, endless, events
 
 pytestmark = pytest.mark.anyio

@@ -1,0 +1,317 @@
+"""Lines made quickly, for records in which everything is as usual.
+
+What `record.line` writes, from the same functions, but with nothing done twice: times, heads and
+texts are remembered, bound fields are written once, and one call of the encoder writes all fields
+of a call. Whatever is unusual about a record, the answer is None, and `record.line` writes it.
+"""
+
+import datetime as dt
+import enum
+import logging
+import re
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from netra_backend.jsonlog import binding, tracing
+from netra_backend.jsonlog.binding import current
+from netra_backend.jsonlog.clock import Clock
+from netra_backend.jsonlog.encode import encode, encoders, seen
+from netra_backend.jsonlog.forms import Forms
+from netra_backend.jsonlog.guard import class_name, is_kind
+from netra_backend.jsonlog.plain import RECORD_LIMITS, Json, Limits
+from netra_backend.jsonlog.presets import Layout
+from netra_backend.jsonlog.record import NAME_LIMITS, NOT_SHOWN, STANDARD, error_of, exception
+from netra_backend.jsonlog.redact import is_secret_name, redact, redact_pairs
+from netra_backend.jsonlog.safe import jsonable
+from netra_backend.jsonlog.shapes import is_harmless, redact_text
+
+MAX_REMEMBERED = 1_024
+"""Texts, names and heads that are remembered, of each kind."""
+MAX_TEXT = 2_000
+"""Characters of a message that is usual."""
+MAX_REMEMBERED_TEXT = 200
+MAX_BODY = 8_000
+"""Characters of all fields of a call that is usual."""
+MAX_FIELDS = 32
+
+_USUAL = frozenset(map(id, (str, int, bool, float, type(None))))
+_MODEST = Limits(RECORD_LIMITS.depth, nodes=200, text=2_000, total=2_000)
+"""What one field may have and be usual; less than any share of `RECORD_LIMITS`."""
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,63}")
+_modules = sys.modules
+_TRACING = "opentelemetry.trace"
+
+
+class Quick:
+    """What makes usual lines of one layout."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._reserved = layout.reserved | STANDARD | {"correlation", "$cut"}
+        self._clock = Clock()
+        self._dumps = encoders()[0]
+        self._begin = f'{{"{layout.time}":"'
+        self._stamp = (-1.0, "")
+        self._heads: dict[int, dict[str, str]] = {}
+        self._harmless: set[str] = set()
+        self._texts: dict[str, str] = {}
+        self._names: set[str] = set()
+
+    def line(
+        self,
+        created: float,
+        level: int,
+        logger: str,
+        text: str,
+        given: dict[str, Any],
+        error: BaseException | None = None,
+        *,
+        fixed: bool = True,
+    ) -> str | None:
+        """Return the line of a record without notes; None if it is unusual.
+
+        `text` is an exact string, and likely to come again if it is `fixed`; `given` is an exact
+        dict.
+        """
+        try:
+            heads = self._heads.get(level) or self._heads.setdefault(level, {})
+            head = heads.get(logger) or self._head(level, logger)
+            message = self._texts.get(text) or self._message(text, fixed=fixed)
+            bound = current()
+            told = bound.told
+            tail = told[1] if told[0] is self else self._tail(bound)
+            body = self._body(given, bound) if given else "}\n"
+            if message is None or tail is None or body is None:
+                return None
+            if error is not None:
+                tail += self._error(error)
+            if _TRACING in _modules:
+                tail += self._trace()
+            number = created * 1000 // 1
+            stamp = self._stamp
+            if stamp[0] != number:
+                stamp = self._stamp = (number, self._begin + self._clock.text(created))
+            return f"{stamp[1]}{head}{message}{tail}{body}"
+        except Exception:  # noqa: BLE001 - part of the border around one log record
+            return None
+
+    def line_of(self, record: logging.LogRecord) -> str | None:
+        """Return the line of a LogRecord; None if there is anything unusual about it."""
+        if type(record) is not logging.LogRecord:
+            return None
+        try:
+            stored = record.__dict__
+            if not _is_usual_record(stored):
+                return None
+            text, fixed = stored["msg"], not stored["args"]
+            if not fixed:
+                text = filled(text, stored["args"])
+            given = {name: one for name, one in stored.items() if name not in NOT_SHOWN}
+            level, name, error = stored["levelno"], stored["name"], error_of(stored["exc_info"])
+            return self.line(stored["created"], level, name, text, given, error, fixed=fixed)
+        except Exception:  # noqa: BLE001 - part of the border around one log record
+            return None
+
+    def _head(self, level: int, logger: str) -> str:
+        """Return what stands between the time and the message."""
+        layout = self._layout
+        word = layout.level_of(level, str(logging.getLevelName(level)))
+        shown = {layout.level: word, layout.logger: jsonable(logger, NAME_LIMITS), "message": 0}
+        head = f'",{encode(redact_pairs(shown))[1:-2]}'  # without the 0 of the message
+        self._remember(self._heads[level], logger, head)
+        return head
+
+    def _message(self, text: str, *, fixed: bool) -> str | None:
+        """Return the message as JSON."""
+        if len(text) > MAX_TEXT:
+            return None
+        shown = encode(redact_text(Forms(RECORD_LIMITS).text(text)))
+        if fixed and len(text) <= MAX_REMEMBERED_TEXT:
+            self._remember(self._texts, text, shown)
+        return shown
+
+    def _tail(self, bound: binding.Bound) -> str | None:
+        """Return what stands on every line of a binding; None if it may change meanwhile."""
+        given = {"correlation": binding.correlation(), **bound.fields}
+        shown = dict(self._layout.fixed)
+        text = None
+        if len(given) <= MAX_FIELDS and all(
+            (name == "correlation" or self._is_usual(name)) and _is_constant(value)
+            for name, value in given.items()
+        ):
+            shown["correlation"] = jsonable(given.pop("correlation"), NAME_LIMITS)
+            plain = _plain(given)
+            if plain is not None:
+                text = f",{encode(redact_pairs({**shown, **plain}))[1:-1]}"
+        bound.told = (self, text)
+        return text
+
+    def _body(self, given: dict[str, Any], bound: binding.Bound) -> str | None:
+        """Return the rest of a line with the fields of a call; None if one is unusual."""
+        if len(given) > MAX_FIELDS or (bound.names and not bound.names.isdisjoint(given)):
+            return None
+        if not self._names.issuperset(given) and not all(map(self._is_usual, given)):
+            return None
+        shown: dict[str, Any] | None = given
+        strings = []
+        for value in given.values():
+            kind = type(value)
+            if kind is str:
+                strings.append(value)
+            elif not (
+                kind is int
+                or kind is bool
+                or value is None
+                or (kind is float and value - value == 0)  # neither NaN nor an infinity
+            ):
+                shown = _plain(given)
+                break
+        else:
+            if not (self._harmless.issuperset(strings) or self._are_harmless(strings)):
+                shown = {name: redact(one) for name, one in given.items()}
+        if shown is None:
+            return None
+        text = self._dumps(shown).decode()
+        if len(text) > MAX_BODY:
+            return None
+        if not text.isascii() or "\x7f" in text:
+            text = seen(text)
+        return f",{text[1:]}\n"
+
+    def _are_harmless(self, strings: list[str]) -> bool:
+        """Return whether no text has the shape of a secret, and remember them: they come again."""
+        joined = "\n".join(strings)
+        if not is_harmless(joined):
+            return False
+        if len(joined) <= MAX_REMEMBERED_TEXT:
+            if len(self._harmless) >= MAX_REMEMBERED:
+                self._harmless.clear()
+            self._harmless.update(strings)
+        return True
+
+    def _is_usual(self, name: object) -> bool:
+        """Return whether a name needs no escape, no other name, and hides no secret."""
+        if name in self._names:
+            return True
+        if type(name) is not str or name in self._reserved or not _NAME.fullmatch(name):
+            return False
+        if is_secret_name(name) or redact_text(name) != name:
+            return False
+        if len(self._names) < MAX_REMEMBERED:
+            self._names.add(name)
+        return True
+
+    def _error(self, error: BaseException) -> str:
+        told = exception(error)
+        return f",{encode({**self._layout.error(told), 'exception': told})[1:-1]}"
+
+    def _trace(self) -> str:
+        trace = tracing.current()
+        return "" if trace is None else f",{encode(self._layout.trace(trace))[1:-1]}"
+
+    @staticmethod
+    def _remember(kept: dict[str, str], key: str, text: str) -> None:
+        if len(kept) >= MAX_REMEMBERED:
+            kept.clear()
+        kept[key] = text
+
+
+def filled(text: object, args: object) -> str | None:
+    """Return a text with its arguments put in; None if one is unusual, or they do not fit."""
+    if type(text) is not str or type(args) is not tuple:
+        return None
+    if not _USUAL.issuperset(map(id, map(type, args))):
+        return None
+    try:
+        return text % args
+    except Exception:  # noqa: BLE001 - also an enormous width, for which there is no memory
+        return None
+
+
+def _is_usual_record(stored: dict[str, Any]) -> bool:
+    """Return whether the attributes are what `logging` itself stores, and no trouble is told."""
+    level = stored["levelno"]
+    return (
+        stored["exc_text"] is stored["stack_info"] is None
+        and type(stored["args"]) is tuple
+        and type(stored["msg"]) is type(stored["name"]) is type(stored["levelname"]) is str
+        and type(level) is int
+        and type(stored["created"]) is float
+        and logging.getLevelName(level) == stored["levelname"]
+    )
+
+
+def _plain(given: Mapping[str, object]) -> dict[str, Any] | None:
+    """Return fields as data that the encoder takes; None if they are too large to be usual."""
+    shown: dict[str, Any] = {}
+    walk = None
+    for name, value in given.items():
+        kind = type(value)
+        if kind is str and value.isascii():  # type: ignore[attr-defined]
+            shown[name] = redact_text(value)  # type: ignore[arg-type]
+            continue
+        if kind is bool or value is None or (kind is int and -_LARGEST < value < _LARGEST):  # type: ignore[operator]
+            shown[name] = value
+            continue
+        form = _forms.get(id(kind))
+        if form is not None:
+            told = form[1](value)
+            if told is not None:
+                shown[name] = told
+                continue
+        if walk is None:
+            walk = Forms(_MODEST)
+        one = walk.value(value, 0)
+        shown[name] = redact(one)
+        _learn(kind, value, one)
+    if walk is not None and (walk.nodes <= 0 or walk.room <= 0):
+        return None
+    return shown
+
+
+def _moment(value: dt.datetime) -> object:
+    """Return a time that the encoder writes as ``isoformat`` does; None for other zones."""
+    zone = value.tzinfo
+    return value if zone is None or zone is _UTC else None
+
+
+def _uuid(value: Any) -> object:
+    """Return a UUID whose number is one, so that the encoder reads it without fault."""
+    number = value.int
+    return value if type(number) is int and number >> 128 == 0 else None
+
+
+_UTC = dt.UTC
+_LARGEST = 1 << 63
+
+
+_members: dict[int, tuple[object, str]] = {}
+"""Members of enums by their id, and their names."""
+
+
+def _name(value: object) -> str | None:
+    found = _members.get(id(value))
+    return None if found is None else found[1]
+
+
+_forms: dict[int, tuple[type, Callable[[Any], object]]] = {id(dt.datetime): (dt.datetime, _moment)}
+"""Scalars that have a quick way to their form, by the id of the class."""
+
+
+def _learn(kind: type, value: object, told: Json) -> None:
+    """Remember a member of an enum by its name, and the class of UUIDs."""
+    if type(told) is not str or len(_members) >= MAX_REMEMBERED:
+        return
+    if is_kind(value, enum.Enum):
+        _members[id(value)] = (value, told)
+        _forms[id(kind)] = (kind, _name)
+    elif kind is vars(sys.modules.get("uuid", enum)).get("UUID"):
+        _forms[id(kind)] = (kind, _uuid)
+
+
+def _is_constant(value: object) -> bool:
+    """Return whether a value is always written the same."""
+    if id(type(value)) in _USUAL:
+        return True
+    return is_kind(value, enum.Enum) or class_name(type(value)) == "uuid.UUID"

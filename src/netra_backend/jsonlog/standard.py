@@ -1,0 +1,171 @@
+"""The standard loggers, made total: no call of `logging` raises into the program.
+
+Three methods of `logging.Logger` are replaced while `configure` is in force. What stays outside:
+a level that is no number, which `logging` itself refuses.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from netra_backend.jsonlog.guard import Failed, foreign
+from netra_backend.jsonlog.record import STANDARD, free, meant
+from netra_backend.jsonlog.sinks import Sink
+
+_Logger, _LogRecord = logging.Logger, logging.LogRecord
+_logging = vars(logging)
+
+_traceback = BaseException.__dict__["__traceback__"].__get__
+
+_NAMES = ("_log", "makeRecord", "callHandlers")
+
+_replaced: dict[str, Callable[..., Any]] = {}
+"""The methods that ours stand for; empty while they are not installed."""
+
+
+def install() -> None:
+    """Put our methods in place of those of `logging.Logger`. Idempotent."""
+    if _replaced:
+        return
+    ours: dict[str, Callable[..., Any]] = dict(
+        zip(_NAMES, (_log, _make_record, _call_handlers), strict=True)
+    )
+    for name, method in ours.items():
+        _replaced[name] = getattr(logging.Logger, name)
+        setattr(logging.Logger, name, method)
+
+
+def uninstall() -> None:
+    """Put the methods back, unless somebody has replaced ours meanwhile."""
+    ours = zip(_NAMES, (_log, _make_record, _call_handlers), strict=True)
+    if all(getattr(logging.Logger, name) is method for name, method in ours):
+        for name, method in _replaced.items():
+            setattr(logging.Logger, name, method)
+        _replaced.clear()
+
+
+def only_sink(logger: logging.Logger) -> Sink | None:
+    """Return the sink if it alone would get a logger's records, and nobody else looks at them.
+
+    Then a record need not be made. It must be made where a logger has a filter, where there is
+    another handler (pytest's ``caplog``, a file), where `logging.setLogRecordFactory` was used, or
+    somebody has put his own method into `logging.Logger`, as error trackers do.
+    """
+    if logger.filters or _Logger.callHandlers is not _call_handlers:
+        return None
+    if _logging["_logRecordFactory"] is not _LogRecord:  # what `setLogRecordFactory` sets
+        return None
+    node, parent = logger, logger.parent
+    while parent is not None:
+        if node.handlers or not node.propagate:
+            return None
+        node, parent = parent, parent.parent
+    handlers = node.handlers
+    return handlers[0] if len(handlers) == 1 and type(handlers[0]) is Sink else None
+
+
+def _log(
+    self: logging.Logger,
+    level: int,
+    msg: object,
+    args: Any,
+    exc_info: Any = None,
+    extra: Any = None,
+    stack_info: Any = False,
+    stacklevel: Any = 1,
+) -> None:
+    """Log as `logging.Logger._log` does, without asking its arguments whether they are true."""
+    try:
+        if stack_info is False and (extra is None or type(extra) is dict):
+            sink = only_sink(self)
+            given = {} if extra is None else extra
+            if sink is not None and sink.say(level, self.name, msg, args, given, exc_info):
+                return
+        _replaced["_log"](
+            self,
+            level,
+            msg,
+            args,
+            _exc_info(exc_info),
+            extra,
+            stack_info is not False and stack_info is not None,
+            (stacklevel if type(stacklevel) is int else 1) + 1,
+        )
+    except Exception as error:  # noqa: BLE001 - the border around one log record
+        _report(error)
+
+
+def _exc_info(given: Any) -> Any:
+    """Return what `logging` takes as it is: None, True, or the three of `sys.exc_info`."""
+    if type(given) is tuple and len(given) == 3:
+        return given
+    error = meant(given)
+    return None if error is None else (type(error), error, _traceback(error))
+
+
+def _make_record(  # noqa: PLR0913, PLR0917 - the signature of `logging`
+    self: logging.Logger,
+    name: str,
+    level: int,
+    fn: str,
+    lno: int,
+    msg: object,
+    args: Any,
+    exc_info: Any,
+    func: str | None = None,
+    extra: Any = None,
+    sinfo: str | None = None,
+) -> logging.LogRecord:
+    """Make a record whatever the arguments do, and rename the extras that clash."""
+    factory = logging.getLogRecordFactory()
+    record = foreign(factory, name, level, fn, lno, msg, args, exc_info, func, sinfo)
+    if isinstance(record, Failed):  # it looks whether the only argument is a mapping, and empty
+        record = logging.LogRecord(name, level, fn, lno, msg, (), exc_info, func, sinfo)
+        record.args = args
+    if extra is not None:
+        _add(record.__dict__, extra if type(extra) is dict else foreign(dict, extra), extra)
+    return record
+
+
+def _add(stored: dict[str, Any], extra: dict[Any, Any] | Failed, given: object) -> None:
+    if isinstance(extra, Failed):
+        stored["extra"] = given
+        return
+    for key, value in extra.items():
+        stored[free(key, STANDARD)] = value
+
+
+def _call_handlers(self: logging.Logger, record: logging.LogRecord) -> None:
+    """Pass the record to each handler, as `logging` does, whatever the others raise."""
+    level = record.__dict__.get("levelno")
+    number = level if type(level) is int else logging.CRITICAL
+    found = False
+    node: logging.Logger | None = self
+    while node is not None:
+        for handler in node.handlers:
+            found = True
+            if number >= handler.level:
+                try:
+                    handler.handle(record)
+                except Exception as error:  # noqa: BLE001 - the border around one log record
+                    _report(error)
+        node = node.parent if node.propagate else None
+    if not found:
+        _replaced["callHandlers"](self, record)  # the handler of last resort
+
+
+def _report(error: BaseException) -> None:
+    """Say in our own log that a filter, a handler or a factory of somebody else failed."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, Sink):
+            handler.handle(
+                logging.makeLogRecord({**_FAILED, "exc_info": (type(error), error, None)})
+            )
+
+
+_FAILED = {
+    "name": "netra_backend.jsonlog",
+    "levelno": logging.ERROR,
+    "levelname": "ERROR",
+    "msg": "a filter or handler of the log failed",
+}

@@ -1,0 +1,227 @@
+"""Lines on their way to a stream: written at once where that needs no waiting, else by a thread.
+
+The caller of a log call never waits: what cannot be written now goes into a bounded ring, from
+which one thread writes. A line that no longer fits is dropped and counted by its level, and the
+next line that gets through says how many there were.
+
+Nothing here takes a lock that its holder waits with. A signal handler or a ``__del__`` may log
+while this thread does: `_gate` is reentrant, as is `SimpleQueue.put`, and `_busy` is only tried.
+"""
+
+import _thread
+import contextlib
+import logging
+import os
+import queue
+import threading
+import weakref
+from typing import Any, NamedTuple
+
+from netra_backend.jsonlog.counts import DROPPED, Tally
+from netra_backend.jsonlog.outlet import Outlet
+
+RING_CHARACTERS = 8_000_000
+"""Characters that may wait to be written. A line over that is dropped."""
+RESUME_CHARACTERS = RING_CHARACTERS * 3 // 4
+"""Characters waiting below which lines are taken again after one was dropped."""
+LINE_COST = 64
+"""Characters that each waiting line counts besides its own."""
+BATCH_CHARACTERS = 65_536
+"""Characters after which lines are no longer joined into one write."""
+EXIT_SECONDS = 2.0
+"""Seconds that the end of the process waits for what is still to be written."""
+
+NONE: dict[str, int] = {}
+
+
+class _Line(NamedTuple):
+    """A line on its way, its level, and the drops that it reports."""
+
+    text: str
+    level: str | int
+    reports: dict[str, int]
+
+    @property
+    def cost(self) -> int:
+        return len(self.text) + LINE_COST
+
+
+class _Mark(threading.Event):
+    """Stands in the ring behind lines; it is set when they have been dealt with."""
+
+    def __init__(self, *, last: bool = False) -> None:
+        super().__init__()
+        self.last = last
+
+
+class Writer:
+    """Takes lines, and loses none without counting it."""
+
+    def __init__(self, stream: Any) -> None:
+        self._outlet = Outlet(stream)
+        self._memory = self._outlet.memory()
+        self._closed = False
+        self.unreported = Tally()
+        """Lines that were dropped, and that no line has reported."""
+        self._begin()
+        _writers.add(self)
+
+    def _begin(self) -> None:
+        """Start empty; again in a forked child, where the thread and its locks did not survive."""
+        self._gate = threading.RLock()
+        self._busy = threading.Lock()
+        """Held by who writes to the outlet."""
+        self._ring: queue.SimpleQueue[_Line | _Mark] = queue.SimpleQueue()
+        self._running = False
+        # Each is changed in one place only: the first under the gate, the second by the thread.
+        self._accepted = self._done = 0
+        self._stuck = False
+        self.unreported.take()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether a line was dropped, and there is still so little room that its report would be.
+
+        Then it is not worth making a line.
+        """
+        waiting = self._accepted - self._done
+        return waiting > RESUME_CHARACTERS and bool(self.unreported.numbers)
+
+    def put(self, text: str, level: str | int, reports: dict[str, int] = NONE) -> None:
+        """Write a line, now or later, or drop it; never raises, never waits."""
+        memory = self._memory
+        if memory is not None:
+            try:
+                memory(text)
+            except Exception:  # noqa: BLE001 - the border around one log record
+                self.drop(level, reports)
+            return
+        busy = self._busy
+        if self._accepted == self._done and busy.acquire(blocking=False):
+            try:
+                taken = self._outlet.write_at_once(text)
+            except Exception:  # noqa: BLE001 - the border around one log record
+                self.drop(level, reports)
+                return
+            finally:
+                busy.release()
+            if taken:
+                if self._outlet.unfinished:
+                    self._wake()
+                return
+        try:
+            self._enqueue(_Line(text, level, reports))
+        except Exception:  # noqa: BLE001 - the border around one log record
+            self.drop(level, reports)
+
+    def drop(self, level: str | int, reports: dict[str, int] = NONE) -> None:
+        """Count a line as dropped; and those that it was going to report, again."""
+        name = level if isinstance(level, str) else logging.getLevelName(level)
+        DROPPED.add(name)
+        self.unreported.add(name)
+        self.unreported.add_all(reports)
+
+    def flush(self) -> None:
+        """Wait until what was put is written, but not longer than `EXIT_SECONDS`."""
+        self.wait(EXIT_SECONDS)
+
+    def wait(self, timeout: float) -> bool:
+        """Return whether what was logged until now was dealt with in `timeout` seconds."""
+        if not self._running:
+            return True
+        mark = _Mark()
+        self._ring.put(mark)
+        self._stuck = not mark.wait(timeout)
+        return not self._stuck
+
+    def close(self) -> None:
+        """End the thread. What is logged later is written at once, or dropped."""
+        if self._closed:
+            return
+        mark = _Mark(last=True)
+        with self._gate:
+            self._closed = True
+            self._ring.put(mark)
+        if self._running and mark.wait(0 if self._stuck else EXIT_SECONDS):
+            self._running = False
+
+    def _enqueue(self, line: _Line) -> None:
+        cost = line.cost  # before the gate: between reading a number and writing it, no call
+        with self._gate:
+            waiting = self._accepted - self._done
+            if self._closed or waiting + cost > RING_CHARACTERS:
+                self.drop(line.level, line.reports)
+                return
+            self._start()
+            self._accepted += cost
+            self._ring.put(line)
+
+    def _wake(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the interpreter is ending
+            self._start()
+            self._ring.put(_Mark())
+
+    def _start(self) -> None:
+        """See that the thread runs; raises RuntimeError when the interpreter is already ending.
+
+        A plain thread, because `threading.Thread.start` takes a lock that the code which a
+        signal interrupted may hold.
+        """
+        with self._gate:
+            if not self._running:
+                self._running = True
+                try:
+                    _thread.start_new_thread(self._write, ())
+                except RuntimeError:
+                    self._running = False
+                    raise
+
+    # --- the thread ------------------------------------------------------------------------
+
+    def _write(self) -> None:
+        """Write what comes, until the last mark."""
+        last = False
+        while not last:
+            lines, mark = self._take()
+            for line in lines[self._deliver(lines) :]:
+                self.drop(line.level, line.reports)
+            self._done += sum(line.cost for line in lines)
+            if mark is not None:
+                mark.set()
+                last = mark.last
+
+    def _deliver(self, lines: list[_Line]) -> int:
+        """Return how many of the lines got through."""
+        try:
+            with self._busy:
+                return self._outlet.write([line.text for line in lines])
+        except Exception:  # noqa: BLE001 - the border around log records
+            return 0
+
+    def _take(self) -> tuple[list[_Line], _Mark | None]:
+        """Wait for something, and return the lines that are there up to a mark or a batch."""
+        lines: list[_Line] = []
+        size = 0
+        try:
+            item = self._ring.get()
+            while isinstance(item, _Line):
+                lines.append(item)
+                size += item.cost
+                if size >= BATCH_CHARACTERS:
+                    return lines, None
+                item = self._ring.get_nowait()
+        except queue.Empty:
+            return lines, None
+        return lines, item
+
+
+_writers: "weakref.WeakSet[Writer]" = weakref.WeakSet()
+
+
+def _begin_in_child() -> None:
+    for writer in list(_writers):
+        writer._begin()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_in_child)

@@ -1,0 +1,167 @@
+"""The quick way writes what the careful way writes, or says no."""
+
+import datetime as dt
+import json
+import logging
+import sys
+import types
+import uuid
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from starlette.websockets import WebSocketState
+
+from netra_backend.jsonlog import bind
+from netra_backend.jsonlog.presets import PRESETS, layout
+from netra_backend.jsonlog.quick import MAX_BODY, MAX_TEXT, Quick, filled
+from netra_backend.jsonlog.record import line
+from tests.jsonlog.hostile_values import VALUES
+from tests.jsonlog.test_safe import ACCEPTED
+
+CREATED = 1_700_000_000.125
+
+
+def record(text: Any, args: Any = (), error: Any = None, /, **given: Any) -> logging.LogRecord:
+    made = logging.LogRecord("app.part", logging.INFO, "file.py", 3, text, (), None)
+    made.args, made.created = args, CREATED
+    made.exc_info = None if error is None else (type(error), error, error.__traceback__)
+    made.__dict__.update(given)
+    return made
+
+
+def both(one: logging.LogRecord, preset: str = "json") -> tuple[Any, Any]:
+    shape = layout(preset)
+    quick = Quick(shape).line_of(one)
+    if quick is not None:
+        assert quick.endswith("\n")
+        assert len(quick.splitlines()) == 1
+    return None if quick is None else json.loads(quick), json.loads(line(one, shape=shape))
+
+
+USUAL: list[dict[str, Any]] = [
+    {},
+    {"run": "r-1", "count": 3, "ok": True, "ratio": 0.5, "none": None},
+    {"text": "two words", "é": 1} | {"umlaut": "größer", "quote": 'a "b" \\ \n \x7f \u2028 \u202e'},
+    {"state": WebSocketState.CONNECTED, "other": {WebSocketState.CONNECTED: [1]}},
+    {"at": dt.datetime(2026, 1, 2, 3, 4, 5, 6, dt.UTC), "naive": dt.datetime(1, 1, 1)},
+    {"at": dt.datetime(2026, 1, 2, tzinfo=dt.timezone(dt.timedelta(hours=1, seconds=7)))},
+    {"id": uuid.UUID(int=5), "ids": [uuid.UUID(int=2**128 - 1)]},
+    {"url": "postgres://ann:s3cr3t@db/x", "header": "Authorization: Bearer s3cr3t"},
+    {"nested": {"password": "s3cr3t", "list": ["token=s3cr3t"]}},
+    {"time_": "12:30:00", "eq": "a=b"},
+    {"big": 2**63, "small": -(2**63)},
+]
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("given", USUAL, ids=map(str, range(len(USUAL))))
+def test_usual_records_are_written_alike(preset: str, given: dict[str, Any]) -> None:
+    with bind(user="ann", state=WebSocketState.CONNECTED, correlation="c1"):
+        names = {name: value for name, value in given.items() if name not in ("state", "é")}
+        for _ in range(2):
+            quick, careful = both(record("run started", **names), preset)
+            assert quick == careful
+            assert "s3cr3t" not in json.dumps(quick)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"name": "a record has that"},
+        {"level": "so has a line"},
+        {"password": "s3cr3t"},
+        {"correlation": "own"},
+        {"with space": 1},
+        {"nan": float("nan")},
+        {"huge": 2**64},
+        {"half": "\ud800"},
+        {"long": "x" * (MAX_BODY + 1)},
+        {"many": list(range(1_000))},
+        {f"f{i}": i for i in range(100)},
+    ],
+)
+def test_what_is_unusual_is_left_to_the_careful_way(given: dict[str, Any]) -> None:
+    one = record("text")
+    one.__dict__.update(given)
+    if "nan" in given:
+        quick, careful = both(one)
+        assert quick in (None, careful)
+    elif "name" not in given:
+        assert both(one)[0] is None
+    assert Quick(layout("json")).line(CREATED, 20, "app", "text", given) is None or "nan" in given
+
+
+def test_other_unusual_records() -> None:
+    class Own(logging.LogRecord):
+        pass
+
+    assert both(record("x" * (MAX_TEXT + 1)))[0] is None
+    assert both(record({"a": 1}))[0] is None
+    assert both(record("%s", (object(),)))[0] is None
+    assert both(record("%d", ("x",)))[0] is None
+    assert both(record("text", stack_info="Stack"))[0] is None
+    assert both(record("text", levelname="LOUD"))[0] is None
+    assert Quick(layout("json")).line_of(Own("a", 20, "f", 1, "m", (), None)) is None
+    with bind(half="a\ud800", big=2**70):
+        quick, careful = both(record("text"))
+        assert quick in (None, careful)
+    with bind(mutable=[1]):
+        assert both(record("text"))[0] is None
+    with bind(run="r"):
+        assert both(record("text", run="again"))[0] is None
+
+
+def test_arguments_and_exceptions() -> None:
+    quick, careful = both(record("took %d ms of %s", (5, "password=s3cr3t")))
+    assert quick == careful
+    assert quick["message"] == "took 5 ms of password=[redacted]"
+    try:
+        int("x")
+    except ValueError as error:
+        error.add_note("token=s3cr3t")
+        for preset in PRESETS:
+            quick, careful = both(record("failed", (), error, run="r"), preset)
+            assert quick == careful
+            assert quick["exception"]["type"] == "ValueError"
+            assert "s3cr3t" not in json.dumps(quick)
+
+
+@pytest.mark.parametrize("args", [(1,), ("a", "b"), ("x" * 10,), 5, None])
+def test_texts_that_do_not_fit_their_arguments(args: Any) -> None:
+    assert filled("%s %s", args) == ("a b" if args == ("a", "b") else None)
+    assert filled("%*d", (10**12, 1)) is None
+    assert filled(b"x", ()) is None
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_hostile_values_are_written_alike_or_not_at_all(name: str) -> None:
+    quick, careful = both(record("text", value=VALUES[name](), after="x"))
+    assert quick is None or {**quick, "value": 0} == {**careful, "value": 0}
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.text(), st.dictionaries(st.sampled_from(["a", "b", "c.d", "e_f"]), ACCEPTED, max_size=4))
+def test_generated_records_are_written_alike(text: str, given: dict[str, Any]) -> None:
+    quick, careful = both(record(text, **given))
+    assert quick is None or quick == careful
+
+
+def test_a_trace_is_on_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    span = types.SimpleNamespace(trace_id=1, span_id=2, trace_flags=1)
+    api = types.ModuleType("opentelemetry.trace")
+    api.get_current_span = lambda: types.SimpleNamespace(get_span_context=lambda: span)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "opentelemetry.trace", api)
+    quick, careful = both(record("text", run="r"))
+    assert quick == careful
+    assert quick["trace_id"] == "0" * 31 + "1"
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    quick = Quick(layout("json"))
+    for number in range(3_000):
+        given = {f"name{number}": f"value {number}"}
+        assert quick.line(CREATED, 20, f"logger{number}", f"text {number}", given)
+    kept = (quick._texts, quick._names, quick._harmless, quick._heads[20])
+    assert all(len(one) <= 1_024 for one in kept)

@@ -1,0 +1,191 @@
+"""Secrets have shapes: they are found in any text, harmless texts stay, and no text costs much."""
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from netra_backend.jsonlog.shapes import (
+    MAX_ANCHORS,
+    REDACTED,
+    SHORT,
+    is_harmless,
+    redact_text,
+    secret_spans,
+)
+from tests.jsonlog.hostile_secrets import BASIC, CANARY, TEXTS
+
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.c2lnbmF0dXJl"
+SECRETS = [
+    ("Authorization: Bearer s3cr3t-v4lue", "s3cr3t"),
+    ("bearer   s3cr3t+/=", "s3cr3t"),
+    (f"the token {JWT} is bad", "eyJ"),
+    (f"x={JWT}", "c2lnbmF0"),
+    ("eyJhbGciOiJub25lIn0.e30.", "e30"),
+    ("netra.v1, netra.token.ZXlKaGJHY2lPaUpJVXpJ", "ZXlK"),
+    ('"GET /ws?token=s3cr3t&x=1 HTTP/1.1" 101', "s3cr3t"),
+    ("/ws?a=1&access_token=s3cr3t", "s3cr3t"),
+    ("/cb?ticket=s3cr3t", "s3cr3t"),
+    ("?api_key=s3cr3t&apiKey=s3cr3t&clientSecret=s3cr3t", "s3cr3t"),
+    ("host=db password=s3cr3t dbname=x", "s3cr3t"),
+    ("postgres://ann:s3cr3t@db/x", "s3cr3t"),
+    ("redis://:s3cr3t@cache", "s3cr3t"),
+    ("Headers({'cookie': 'sid=s3cr3t; b=c', 'a': 'b'})", "s3cr3t"),
+    ("[(b'x', b'y'), (b'set-cookie', b'sid=s3cr3t')]", "s3cr3t"),
+    ('{"password": "s3cr\\"3t", "a": 1}', "3t"),
+    ("{'client_secret': 's3cr3t was cut he", "s3cr3t"),
+    ("Authorization: Basic YW5uOnMzY3IzdA==", "YW5u"),
+    ("Cookie: theme=dark; sid=s3cr3t", "s3cr3t"),
+    ("X-API-Key: s3cr3t", "s3cr3t"),
+    ("next=%2Fcb%3Ftoken%3Ds3cr3t%26x", "s3cr3t"),
+    ("postgres://ann:p@s3cr3t@db/x", "s3cr3t"),
+    ("postgres://ann:s3cr3t… (9 more characters)", "s3cr3t"),
+    ('{"body": "{\\"password\\": \\"s3cr3t\\"}"}', "s3cr3t"),
+    ('{"tokens": [["s3cr3t"], "s3cr3t"]}', "s3cr3t"),
+    ("password='a s3cr3t' host=db", "s3cr3t"),
+    ("login failed, password: s3cr3t", "s3cr3t"),
+    ("-----BEGIN RSA PRIVATE KEY-----\\ns3cr3t\\n", "s3cr3t"),
+    ("the key sk-proj-s3cr3ts3cr3ts3cr3t failed", "s3cr3t"),
+    ("İ password=s3cr3t", "s3cr3t"),
+    (repr('{"password": "a\\"s3cr3t"}'), "s3cr3t"),
+]
+
+
+@pytest.mark.parametrize(("text", "secret"), SECRETS)
+def test_secrets_in_texts(text: str, secret: str) -> None:
+    assert secret in text
+    shown = redact_text(text)
+    assert secret not in shown
+    assert REDACTED in shown
+
+
+def test_what_stands_around_a_secret_stays() -> None:
+    assert redact_text("GET /ws?token=abc&x=1 HTTP") == f"GET /ws?token={REDACTED}&x=1 HTTP"
+    assert redact_text("postgres://ann:pw@db/x") == f"postgres://ann:{REDACTED}@db/x"
+    assert redact_text("Headers({'cookie': 'a', 'b': 'c'})").endswith("', 'b': 'c'})")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "run started",
+        "the token expired",
+        "https://example.org/a:b?c=d",
+        "see http://localhost:8000/path@2x",
+        "monkey=1",
+        "eyJ",
+        "total_tokens: 12",
+        "passed 3 of 4",
+        "basic training",
+        "ticket: 12",
+        "the key: of the matter",
+        "max_tokens=100, tokens: 5",
+        "-----BEGIN CERTIFICATE-----",
+        "task-list-of-an-ordinary-length",
+    ],
+)
+def test_harmless_texts_stay(text: str) -> None:
+    assert redact_text(text) == text
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_the_secrets_of_the_corpus(name: str) -> None:
+    text = TEXTS[name]
+    for one in (text, f"é {text}", f"{'x ' * SHORT}{text}"):
+        shown = redact_text(one)
+        assert CANARY not in shown
+        assert BASIC not in shown
+        assert not is_harmless(one)
+
+
+PIECES = st.sampled_from(
+    (
+        *(
+            "token",
+            "=",
+            ":",
+            "'",
+            '"',
+            "\\",
+            " ",
+            "s3cr3t",
+            "://",
+            "@",
+            "eyJ",
+            ".",
+            "%3D",
+            "[",
+            "]",
+        ),
+        *(
+            "bearer",
+            "basic",
+            "-----BEGIN PRIVATE KEY-----",
+            "\n",
+            "sk-",
+            "password",
+            "key",
+            "İ",
+            "é",
+        ),
+    )
+)
+
+
+@given(st.lists(PIECES).map("".join))
+def test_spans_are_in_order_and_a_quick_look_is_right(text: str) -> None:
+    spans = secret_spans(text)
+    ends = [0, *(place for span in spans for place in span), len(text)]
+    assert ends == sorted(ends)
+    assert all(start < end for start, end in spans)
+    assert not (spans and is_harmless(text))
+    if not spans:
+        assert redact_text(text) == text
+
+
+def test_a_text_full_of_anchors_is_taken_for_secret_at_some_point() -> None:
+    text = "token " * (MAX_ANCHORS + 10)
+    shown = redact_text(text)
+    assert shown == f"{'token ' * MAX_ANCHORS}{REDACTED}"
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "a",
+        " ",
+        "eyJ",
+        "eyJa.",
+        "-eyJ",
+        ".eyJaa",
+        "bearer ",
+        "bearer\t \t",
+        "netra.token.",
+        "token",
+        "token=",
+        "token':'",
+        "token\":'",
+        "'token':'\\",
+        "token=[",
+        "password='\\'",
+        "cookie: ",
+        "basic YTpi",
+        "-----begin private key-----",
+        "İ",
+        "api-",
+        "api_key",
+        "://",
+        "://a:",
+        "://a:b",
+        "a:b@",
+        "\\",
+        "'",
+        "é",
+    ],
+)
+def test_a_megabyte_costs_little(piece: str) -> None:
+    text = piece * (1_000_000 // len(piece))
+    started = time.perf_counter()
+    redact_text(text)
+    assert time.perf_counter() - started < 1  # a quadratic pattern takes minutes

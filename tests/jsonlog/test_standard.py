@@ -1,0 +1,224 @@
+"""No call of the standard loggers raises, and whoever else listens gets what he always got."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from netra_backend import jsonlog
+from netra_backend.jsonlog.record import STANDARD
+from netra_backend.jsonlog.sinks import Sink
+from netra_backend.jsonlog.standard import only_sink
+from tests.jsonlog import hostile_classes as of
+from tests.jsonlog.hostile_classes import raiser, with_methods
+
+pytestmark = pytest.mark.usefixtures("clean_logging")
+
+log = logging.getLogger("tests.standard")
+
+
+@pytest.fixture
+def stream() -> Iterator[io.StringIO]:
+    made = io.StringIO()
+    jsonlog.configure("DEBUG", "json", made)
+    yield made
+    jsonlog.unconfigure()
+
+
+def alone() -> logging.Handler:
+    """Leave our sink alone on the root logger: those of pytest fail where an argument does."""
+    root = logging.getLogger()
+    (sink,) = root.handlers[:] = [one for one in root.handlers if isinstance(one, Sink)]
+    return sink
+
+
+def lines(stream: io.StringIO) -> list[dict[str, Any]]:
+    return [json.loads(one) for one in stream.getvalue().splitlines()]
+
+
+def last(stream: io.StringIO) -> dict[str, Any]:
+    return lines(stream)[-1]
+
+
+class Listener(logging.Handler):
+    """Another handler: it keeps the records, or fails."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+        self.error = error
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self.error is not None:
+            raise self.error
+        self.records.append(record)
+
+
+@pytest.fixture
+def listener(stream: io.StringIO) -> Iterator[Listener]:
+    made = Listener()
+    log.addHandler(made)
+    yield made
+    log.removeHandler(made)
+
+
+@pytest.mark.parametrize("listened", [False, True])
+@pytest.mark.parametrize("name", sorted(STANDARD))
+def test_extras_that_clash_are_renamed(stream: io.StringIO, name: str, listened: bool) -> None:
+    other = Listener()
+    if listened:
+        log.addHandler(other)
+    try:
+        log.info("text", extra={name: "mine"})
+    finally:
+        log.removeHandler(other)
+    assert last(stream)[f"{name}_"] == "mine"
+    assert last(stream)["message"] == "text"
+    assert len(other.records) == listened
+
+
+@pytest.mark.parametrize(
+    "extra", [5, "text", [1], [("a", 1)], of.HostileDict(a=1), {"a": 1}.keys()]
+)
+def test_extras_of_any_kind(stream: io.StringIO, extra: Any) -> None:
+    alone()
+    log.info("text", extra=extra)
+    assert last(stream)["message"] == "text"
+
+
+@pytest.mark.parametrize("args", [(1, 2), ({},), ({"a": 1},), ("x",)])
+def test_arguments_that_do_not_fit(stream: io.StringIO, args: tuple[Any, ...]) -> None:
+    alone()
+    log.info("%d %s %s %s", *args)
+    assert last(stream)["message"] == "%d %s %s %s"
+    assert last(stream)["args"]
+
+
+def test_hostile_arguments(stream: io.StringIO) -> None:
+    alone()
+    empty = with_methods(__bool__=raiser(SystemExit), __len__=raiser(SystemExit))
+    log.info("%s", of.LyingClass())
+    log.info("text", exc_info=empty)  # type: ignore[arg-type]
+    log.info("text", stack_info=empty, stacklevel=empty)  # type: ignore[arg-type]
+    log.info("%(a)s", with_methods(keys=raiser(SystemExit), __getitem__=raiser(SystemExit)))
+    assert len(lines(stream)) == 4
+
+
+@pytest.mark.parametrize("listened", [False, True])
+def test_exceptions_by_all_their_spellings(stream: io.StringIO, listened: bool) -> None:
+    other = Listener()
+    if listened:
+        log.addHandler(other)
+    try:
+        int("x")
+    except ValueError as error:
+        for info in (True, 1, error, (ValueError, error, error.__traceback__)):
+            log.error("text", exc_info=info)  # type: ignore[arg-type]  # noqa: TRY400
+    finally:
+        log.removeHandler(other)
+    for info in (None, False, (None, None, None)):
+        log.error("text", exc_info=info)
+    shown = lines(stream)
+    assert [one.get("exception", {}).get("type") for one in shown] == ["ValueError"] * 4 + [
+        None
+    ] * 3
+    assert all(one["exception"]["frames"] for one in shown[:4])
+
+
+def test_the_caller_is_still_found(stream: io.StringIO, listener: Listener) -> None:
+    log.info("text")
+    log.log(20, "text")
+    log.warning("text", stacklevel=1)
+    jsonlog.get_logger("tests.standard").info("text")
+    assert [one.funcName for one in listener.records] == ["test_the_caller_is_still_found"] * 4
+    assert len(lines(stream)) == 4
+
+
+def test_another_handler_that_fails_costs_nobody_else_the_record(stream: io.StringIO) -> None:
+    alone()
+    other = Listener(RecursionError("deep"))
+    log.addHandler(other)
+    try:
+        log.info("text")
+    finally:
+        log.removeHandler(other)
+    failed, said = lines(stream)
+    assert failed["message"] == "a filter or handler of the log failed"
+    assert failed["exception"]["type"] == "RecursionError"
+    assert said["message"] == "text"
+
+
+def test_a_filter_that_fails_is_told(stream: io.StringIO) -> None:
+    alone()
+
+    def picky(_record: logging.LogRecord) -> bool:
+        raise ValueError("picky")
+
+    log.addFilter(picky)
+    try:
+        log.info("text")
+    finally:
+        log.removeFilter(picky)
+    assert last(stream)["exception"]["message"] == "picky"
+
+
+def test_records_with_attributes_missing(stream: io.StringIO) -> None:
+    alone()
+    for name in sorted(STANDARD):
+        record = logging.LogRecord("app", 20, "f.py", 1, "text", (), None)
+        record.__dict__.pop(name, None)
+        log.handle(record)
+        if name not in ("msg", "message"):
+            assert last(stream)["message"] == "text"
+    assert len(lines(stream)) == len(STANDARD)
+
+
+def test_a_record_is_made_only_where_somebody_else_sees_it(
+    stream: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink = alone()
+    assert only_sink(log) is sink
+    other = Listener()
+    for logger in (log, logging.getLogger("tests"), logging.getLogger()):
+        logger.addHandler(other)
+        assert only_sink(log) is None
+        logger.removeHandler(other)
+    with monkeypatch.context() as patch:
+        patch.setattr(log, "propagate", False)
+        assert only_sink(log) is None
+    with monkeypatch.context() as patch:
+        patch.setattr(logging.Logger, "callHandlers", lambda *_: None)
+        assert only_sink(log) is None
+    logging.setLogRecordFactory(type("Own", (logging.LogRecord,), {}))
+    assert only_sink(log) is None
+    logging.setLogRecordFactory(logging.LogRecord)
+    log.addFilter(lambda _record: True)
+    assert only_sink(log) is None
+    log.filters.clear()
+    assert only_sink(log) is not None
+
+
+def test_a_filter_of_the_sink_sees_records(stream: io.StringIO) -> None:
+    sink = alone()
+    seen: list[logging.LogRecord] = []
+    sink.addFilter(lambda record: bool(seen.append(record)) or record.msg != "unwanted")
+    log.info("unwanted")
+    log.info("wanted")
+    assert [one["message"] for one in lines(stream)] == ["wanted"]
+    assert len(seen) == 2
+
+
+def test_what_is_put_back_is_what_was_there() -> None:
+    names = ("_log", "makeRecord", "callHandlers")
+    jsonlog.unconfigure()
+    before = [getattr(logging.Logger, name) for name in names]
+    jsonlog.configure("INFO", "json", io.StringIO())
+    jsonlog.configure("INFO", "json", io.StringIO())
+    assert all(
+        getattr(logging.Logger, name) is not one for name, one in zip(names, before, strict=True)
+    )
+    jsonlog.unconfigure()
+    assert [getattr(logging.Logger, name) for name in names] == before

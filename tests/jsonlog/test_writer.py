@@ -1,0 +1,175 @@
+"""Lines are written at once where that needs no waiting; nothing waits, nothing is lost unsaid."""
+
+import _thread
+import asyncio
+import io
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+import pytest
+
+from netra_backend.jsonlog.counts import counters
+from netra_backend.jsonlog.writer import LINE_COST, RING_CHARACTERS, Writer
+from tests.eventually import until
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[TextIO, TextIO]]:
+    """The two ends of a pipe, to write and to read."""
+    read, write = os.pipe()
+    with os.fdopen(write, "w") as writer, os.fdopen(read, "r", encoding="utf-8") as reader:
+        yield writer, reader
+
+
+def fill(writer: Writer, text: str) -> int:
+    """Put lines until one is dropped; return how many were kept."""
+    kept = 0
+    while not writer.unreported.numbers:
+        writer.put(text, "INFO")
+        kept += 1
+    return kept - 1
+
+
+def test_a_file_has_each_line_when_the_call_returns(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    with path.open("w") as stream:
+        writer = Writer(stream)
+        threads = _thread._count()
+        for number in range(100):
+            writer.put(f"{number}\n", "INFO")
+            assert path.read_text().endswith(f"{number}\n")
+        assert _thread._count() == threads
+        writer.close()
+
+
+def test_a_full_pipe_is_waited_for_by_a_thread_and_the_order_is_kept(
+    pipe: tuple[TextIO, TextIO],
+) -> None:
+    stream, reader = pipe
+    writer = Writer(stream)
+    lines = [f"{number:099}\n" for number in range(5_000)]
+    for line in lines:
+        writer.put(line, "INFO")
+    assert not writer.wait(0.01)
+    assert [reader.readline() for _ in lines] == lines
+    assert writer.wait(10)
+    writer.put("at once again\n", "INFO")
+    assert reader.readline() == "at once again\n"
+    writer.close()
+
+
+def test_the_ring_is_bounded_and_drops_are_counted_by_level(pipe: tuple[TextIO, TextIO]) -> None:
+    stream, reader = pipe
+    writer, before = Writer(stream), counters().dropped
+    text = "x" * 9_999 + "\n"
+    kept = fill(writer, text)
+    assert kept * len(text) <= RING_CHARACTERS + 300_000  # the pipe, and the batch on its way
+    assert kept * (len(text) + LINE_COST) >= RING_CHARACTERS - 300_000
+    writer.drop("ERROR", {"DEBUG": 3})
+    assert writer.unreported.numbers == {"INFO": 1, "ERROR": 1, "DEBUG": 3}
+    after = counters().dropped
+    assert after["INFO"] == before.get("INFO", 0) + 1
+    assert after["ERROR"] == before.get("ERROR", 0) + 1
+    assert after.get("DEBUG", 0) == before.get("DEBUG", 0)  # those were counted before
+    assert [reader.readline() for _ in range(kept)] == [text] * kept
+    writer.close()
+
+
+def test_closing_is_bounded_and_what_comes_later_is_dropped_or_written(
+    pipe: tuple[TextIO, TextIO],
+) -> None:
+    stream, reader = pipe
+    writer = Writer(stream)
+    kept = fill(writer, "x" * 9_999 + "\n")
+    assert not writer.wait(0.01)
+    writer.close()  # it does not wait again for what was stuck a moment ago
+    writer.put("late\n", "WARNING")
+    assert writer.unreported.numbers == {"INFO": 1, "WARNING": 1}
+    for _ in range(kept):
+        reader.readline()
+    asyncio.run(until(lambda: writer._accepted == writer._done))
+    writer.put("later\n", "INFO")
+    assert reader.readline() == "later\n"
+
+
+def test_the_thread_ends_with_the_writer(pipe: tuple[TextIO, TextIO]) -> None:
+    stream, reader = pipe
+    before = _thread._count()
+    writer = Writer(stream)
+    writer.put("x" * 200_000 + "\n", "INFO")
+    asyncio.run(until(lambda: _thread._count() == before + 1))
+    assert len(reader.readline()) == 200_001
+    writer.close()
+    asyncio.run(until(lambda: _thread._count() == before))
+
+
+def test_a_signal_that_logs_while_this_thread_writes_does_not_deadlock(
+    pipe: tuple[TextIO, TextIO],
+) -> None:
+    """The handler runs inside of `put`, while the outlet is in use by the code it interrupted."""
+    stream, reader = pipe
+    writer = Writer(stream)
+    inner = writer._outlet.write_at_once
+    entered = []
+
+    def interrupted(line: str) -> bool:
+        if not entered:
+            entered.append(line)
+            signal.raise_signal(signal.SIGUSR1)
+        return inner(line)
+
+    writer._outlet.write_at_once = interrupted  # type: ignore[method-assign]
+    old = signal.signal(signal.SIGUSR1, lambda *_: writer.put("from the signal\n", "INFO"))
+    try:
+        writer.put("from the thread\n", "INFO")
+    finally:
+        signal.signal(signal.SIGUSR1, old)
+    assert sorted(reader.readline() for _ in range(2)) == ["from the signal\n", "from the thread\n"]
+    writer.close()
+
+
+def test_many_threads_write_whole_lines(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("w") as stream:
+        writer = Writer(stream)
+
+        def work(name: int) -> None:
+            for number in range(1_000):
+                writer.put(f"{name} {number} {'x' * 50}\n", "INFO")
+
+        threads = [threading.Thread(target=work, args=(name,)) for name in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert writer.wait(10)
+        lines = (tmp_path / "log").read_text().splitlines()
+    assert len(lines) == 4_000
+    for name in range(4):
+        own = [line.split()[1] for line in lines if line.startswith(f"{name} ")]
+        assert own == [str(number) for number in range(1_000)]
+
+
+def test_memory_that_is_closed_is_a_drop() -> None:
+    stream = io.StringIO()
+    writer = Writer(stream)
+    stream.close()
+    writer.put("a\n", "INFO")
+    assert writer.unreported.numbers == {"INFO": 1}
+
+
+def test_a_child_begins_empty(pipe: tuple[TextIO, TextIO]) -> None:
+    stream, reader = pipe
+    writer = Writer(stream)
+    fill(writer, "x" * 9_999 + "\n")
+    child = os.fork()
+    if child == 0:
+        empty = writer._accepted == 0 and not writer.unreported.numbers
+        os._exit(0 if empty and writer.wait(0) else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert writer.unreported.numbers == {"INFO": 1}
+    writer.close()
+    assert reader.readline()
