@@ -26,18 +26,12 @@ from netra_backend.testing.scripted_agent import (
     tool_call,
 )
 from tests.client import read_log
-from tests.e2e.node_client import node_client, script_folder
+from tests.e2e.node_client import node_client
 from tests.e2e.page.cable import cable
 from tests.http import http
 from tests.live import Live, live
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Return a folder with the drivers and the packages, or skip the test."""
-    return script_folder(tmp_path)
 
 
 async def messages_of(server: Live, thread: str = "t") -> list[dict[str, Any]]:

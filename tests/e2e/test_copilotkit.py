@@ -14,18 +14,12 @@ from netra_backend.testing.scripted_agent import (
     reasoning,
     tool_call,
 )
-from tests.e2e.node_client import node_client, script_folder
+from tests.e2e.node_client import node_client
 from tests.e2e.page.cable import cable
 from tests.http import http
 from tests.live import live
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Return a folder with the drivers and the packages, or skip the test."""
-    return script_folder(tmp_path)
 
 
 async def test_a_conversation_a_failure_and_a_page_that_is_loaded_anew(

@@ -12,7 +12,7 @@ from netra_backend.agents.base import Reasoning, Text, ToolCall, question_of
 from netra_backend.stores.sqlite import SqliteStore
 from netra_backend.testing.scripted_agent import Gate, ScriptedAgent, answer
 from tests.client import read_log
-from tests.e2e.node_client import node_client, script_folder
+from tests.e2e.node_client import node_client
 from tests.e2e.page.cable import cable
 from tests.http import http
 from tests.live import Live, live
@@ -32,12 +32,6 @@ async def thinker(given: RunAgentInput) -> AsyncIterator[BaseEvent]:
         raise RuntimeError("a secret of the server")
     for event in (*said.add("take "), *said.add("a coat"), *said.end()):
         yield event
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Return a folder with the drivers and the packages, or skip the test."""
-    return script_folder(tmp_path)
 
 
 async def messages_of(server: Live, thread: str) -> list[dict[str, Any]]:
