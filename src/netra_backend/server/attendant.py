@@ -1,4 +1,4 @@
-"""The attendant: serves one connection when there is something to do, and is no task otherwise.
+"""The attendant: serves one dialogue when there is something to do, and is no task otherwise.
 
 The lane calls it for each message of the client. One task carries them out, one after the other,
 and ends when there are no more; meanwhile nothing further is read from the socket.
