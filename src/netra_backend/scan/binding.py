@@ -32,7 +32,7 @@ def bind(frame: Frame, target: ast.expr, value: Value, source: ast.expr | None =
     elif isinstance(target, ast.Attribute):
         bind_attribute(frame, target, value)
     elif isinstance(target, ast.Subscript):
-        at = 0 if source is None or is_harmless(value) else frame.lines.at(source)
+        at = 0 if source is None or is_harmless(value) else frame.place(source)
         bind_item(frame, target, Entry(None, value, at))
 
 

@@ -137,7 +137,7 @@ def _text(frame: Frame, node: ast.JoinedStr) -> Value:
             if isinstance(piece.format_spec, ast.JoinedStr):
                 _text(frame, piece.format_spec)
             if piece.conversion == -1 and not is_harmless(value):
-                parts.append(Argument("", value, frame.lines.at(piece.value)))
+                parts.append(Argument("", value, frame.place(piece.value)))
     return Text(tuple(parts))
 
 

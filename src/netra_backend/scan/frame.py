@@ -175,11 +175,12 @@ class Frame:
 
     def place(self, node: ast.expr) -> int:
         """Return where the expression stands, for a fix around it; negative if a suffix would
-        need parentheses, `NOWHERE` if it cannot be told from the brackets of a call."""
+        need parentheses, `NOWHERE` if it cannot be told from the brackets of a call, or if its
+        value may be a default that has no such attribute."""
         kind = type(node)
-        if kind in _PRIMARY:
-            return self.lines.at(node)
-        return NOWHERE if kind is ast.GeneratorExp else -self.lines.at(node)
+        if kind is ast.GeneratorExp or _has_default(node):
+            return NOWHERE
+        return self.lines.at(node) if kind in _PRIMARY else -self.lines.at(node)
 
     def argument(self, name: str, node: ast.expr) -> Argument:
         """Return the argument, with its place where it may matter."""
@@ -218,3 +219,13 @@ def member(base: Value, name: str, line: int) -> Value:
 def is_call_of(value: Value, *names: str) -> bool:
     """Return whether the value is the result of a function with one of these dotted names."""
     return isinstance(value, Call) and isinstance(value.func, Global) and value.func.name in names
+
+
+def _has_default(node: ast.expr) -> bool:
+    """Return whether the expression is ``getattr(thing, "name", default)``."""
+    return (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "getattr"
+        and len(node.args) == 3
+    )

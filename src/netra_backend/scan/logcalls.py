@@ -68,7 +68,7 @@ def notes(resolver: Resolver, source: Source, site: Site) -> Iterator[Finding]:
                 Severity.NOTE,
                 "",
                 False,
-                ((source.path, head.line),) if head.line else (),
+                ((found[1].source.path, head.line),) if head.line else (),
                 argument.at,
                 source.path,
             )
