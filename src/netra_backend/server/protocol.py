@@ -163,6 +163,7 @@ class Protocol(WebSocketsSansIOProtocol):
     def lost(self, code: int, reason: str) -> None:
         """Let the application receive the end."""
         self.disconnected = True
+        self.transport = _Elsewhere()  # the lane sees to the rest
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
 
     def hand_over(self, listener: Listener) -> None:
@@ -179,7 +180,7 @@ class Protocol(WebSocketsSansIOProtocol):
 
 
 class _Elsewhere(asyncio.Transport):
-    """What is left of the transport to an application that has handed its socket over."""
+    """What is left of the transport to an application whose socket the lane sees to."""
 
     def close(self) -> None:
         """Leave the socket open when the application returns."""

@@ -64,8 +64,8 @@ class WebSocketRoute:
         code = self._pool.refusal(dialogue.user)
         if code is not None:
             log.warning("connection refused", extra={"code": int(code), "pool": repr(self._pool)})
-            await dialogue.lost()
             await websocket.close(int(code), CLOSES[code].reason)
+            await dialogue.lost()
             return
         self._pool.add(dialogue)
         log.info("connected", extra=_info(websocket))
