@@ -4,6 +4,7 @@ import json
 
 import pytest
 from ag_ui.core import AssistantMessage, ImagePart, TextPart, UrlSource, UserMessage
+from starlette.websockets import WebSocketState
 
 from netra_backend.agents.base import Reasoning, Text, ToolCall, question_of, text_of
 from netra_backend.testing.player import asking, play
@@ -45,6 +46,16 @@ async def test_a_construct_is_legal_and_has_no_empty_delta(kind, assert_legal) -
 
     assert [step.delta for step in steps if hasattr(step, "delta")] == ["a"]
     assert_legal(given, await play(ScriptedAgent(events(*steps)), given))
+
+
+def test_arguments_and_results_may_hold_what_json_has_not() -> None:
+    call, state = ToolCall("look"), WebSocketState.CONNECTED
+    _, arguments, _ = call.whole({"state": state, "at": {state: [state]}})
+    (result,) = call.result({"state": state})
+
+    assert json.loads(arguments.delta) == {"state": "CONNECTED", "at": {"CONNECTED": ["CONNECTED"]}}
+    assert json.loads(result.content) == {"state": "CONNECTED"}
+    assert call.result("snow")[0].content == "snow"
 
 
 async def test_a_tool_call_is_legal(assert_legal) -> None:

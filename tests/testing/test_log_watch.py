@@ -40,7 +40,7 @@ def test_loggers_are_left_as_they_were() -> None:
 
 def test_what_is_given(calls: list[LogCall], logger: logging.Logger) -> None:
     logger.debug("text %s", {"a": 1}, extra={"b": 2})
-    logger.debug({"c": 3})
+    logger.debug({"c": 3}, extra={"_logger": logger})
     logger.debug("%s %s", "d", ["e"])
     with jsonlog.bind(user="ann"):
         jsonlog.get_logger("ours").debug("text", f=4, exc_info=None)
@@ -113,6 +113,14 @@ def test_the_site_is_where_the_call_stands(calls: list[LogCall], logger: logging
     assert [call.site.function for call in calls[:4]] == [name] * 4
     assert len({call.site.line for call in calls[:4]}) == 4
     assert calls[4].site.line > 0
+
+
+def test_what_covers_a_logger_is_no_site(calls: list[LogCall]) -> None:
+    code = compile("def info(logger): logger.info('text')", "/lib/structlog/base.py", "exec")
+    cover = {"__name__": "structlog.base"}
+    exec(code, cover)  # noqa: S102 - our own text
+    cover["info"](logging.getLogger("app"))  # type: ignore[operator]
+    assert calls[0].site.function == "test_what_covers_a_logger_is_no_site"
 
 
 def test_records_keep_their_site(

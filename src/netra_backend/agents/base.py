@@ -8,7 +8,6 @@ A construct is something that is open between a start and an end event: `Text`, 
 `ToolCall`. Each makes its events in the order AG-UI asks for, under an id that is new.
 """
 
-import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
@@ -32,6 +31,7 @@ from ag_ui.core import (
     UserMessage,
 )
 
+from netra_backend import jsonlog
 from netra_backend.core.ids import new_id
 
 Agent = Callable[[RunAgentInput], AsyncIterator[BaseEvent]]
@@ -108,15 +108,16 @@ class ToolCall:
         return [ToolCallEndEvent(tool_call_id=self.id)]
 
     def whole(self, arguments: Mapping[str, Any]) -> list[BaseEvent]:
-        """Return the call with all its arguments at once."""
-        delta = json.dumps(arguments, ensure_ascii=False)
+        """Return the call with all its arguments at once, whatever they hold: see `jsonlog`."""
+        delta = jsonlog.dumps(arguments, limits=jsonlog.WIRE_LIMITS)
         return [*self.start(), *self.add(delta), *self.end()]
 
-    def result(self, content: str) -> list[BaseEvent]:
-        """Return what says that the tool has answered `content`."""
+    def result(self, content: object) -> list[BaseEvent]:
+        """Return what says that the tool has answered `content`: a text, or what becomes JSON."""
+        text = content if isinstance(content, str) else jsonlog.dumps(content, jsonlog.WIRE_LIMITS)
         return [
             ToolCallResultEvent(
-                message_id=new_id("msg"), tool_call_id=self.id, content=content, role="tool"
+                message_id=new_id("msg"), tool_call_id=self.id, content=text, role="tool"
             )
         ]
 

@@ -5,7 +5,6 @@ it found. It has one action, to build its index anew, and asks before it does th
 """
 
 import asyncio
-import json
 import re
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
@@ -21,6 +20,7 @@ from ag_ui.core import (
     StepStartedEvent,
 )
 
+from netra_backend import jsonlog
 from netra_backend.agents.base import Reasoning, Text, ToolCall, question_of
 from netra_backend.agents.docs_index import Found, Hit, index_of, words_of
 from netra_backend.agents.documentation import documentation_root
@@ -124,7 +124,7 @@ class DocsAgent:
         for event in call.whole({}):
             yield event
         before, after = await self._rebuild()
-        for event in call.result(json.dumps({"sections_before": before, "sections_after": after})):
+        for event in call.result({"sections_before": before, "sections_after": after}):
             yield event
         async for event in self._streamed(Text(), _DONE.format(before=before, after=after)):
             yield event
@@ -164,7 +164,7 @@ def _listed(words: tuple[str, ...], joint: str) -> str:
 def _ranked(hits: Iterable[Hit]) -> str:
     """Return the tool's result: the hits as JSON, best first."""
     rows = [{"title": hit.title, "url": hit.url, "snippet": hit.snippet} for hit in hits]
-    return json.dumps({"hits": rows}, ensure_ascii=False)
+    return jsonlog.dumps({"hits": rows})
 
 
 def _reply(found: Found) -> str:

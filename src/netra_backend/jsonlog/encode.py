@@ -28,7 +28,7 @@ def encode(plain: Json) -> str:
 
 def plain_text(plain: Json) -> str:
     """Return plain data as JSON; raises RecursionError or MemoryError where there is no room."""
-    quick, slow = encoders()
+    quick, slow, _ = encoders()
     try:
         return quick(plain).decode()
     except TypeError:  # an integer beyond 64 bits
@@ -43,8 +43,11 @@ def seen(text: str) -> str:
 
 
 @functools.cache
-def encoders() -> tuple[Callable[[Any], bytes], Callable[[Any], str]]:
-    """Return orjson's encoder, and the standard one, which takes every integer."""
+def encoders() -> tuple[Callable[..., bytes], Callable[[Any], str], int]:
+    """Return orjson's encoder, the standard one, and orjson's option to end with a newline.
+
+    The standard one takes integers of any size.
+    """
     import json  # noqa: PLC0415 - loads with the first text
 
     import orjson  # noqa: PLC0415
@@ -52,4 +55,4 @@ def encoders() -> tuple[Callable[[Any], bytes], Callable[[Any], str]]:
     slow = json.JSONEncoder(
         ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":")
     ).encode
-    return orjson.dumps, slow
+    return orjson.dumps, slow, orjson.OPT_APPEND_NEWLINE

@@ -153,15 +153,19 @@ class Forms(Walk):
         present = [(name, item) for name, item in stored if item is not MISSING]
         return self.pairs(value, len(present), present, depth)
 
-    def numbers(self, value: Any, depth: int) -> Json:
-        """Return a NumPy scalar or array as numbers, read through the buffer protocol."""
-        try:
-            view = memoryview(value)
-            if view.nbytes > self.limits.text:
-                return self.opaque(value, depth)
-            return self.value(view.tolist(), depth)
-        except (BufferError, NotImplementedError, TypeError, ValueError):
+    def array(self, value: Any, depth: int) -> Json:
+        """Return a NumPy array as numbers, read through the buffer protocol."""
+        view = _view(value)
+        if view is None or view.nbytes > self.limits.text:
             return self.opaque(value, depth)
+        return self.value(view.tolist(), depth)
+
+    def scalar(self, value: Any, depth: int) -> Json:
+        """Return a NumPy scalar as a number; one that is none, as a time, gives its bytes."""
+        view = _view(value)
+        if view is None or view.ndim > 0:
+            return self.opaque(value, depth)
+        return self.value(view.tolist(), depth)
 
     def error(self, value: BaseException, _depth: int) -> Json:
         return describe(value, self.text)
@@ -194,6 +198,19 @@ def _told_by(call: Callable[[Any], str]) -> Form:
         return walk.text(shown) if type(shown) is str else walk.opaque(value, depth)
 
     return form
+
+
+def _view(value: Any) -> memoryview | None:
+    """Return the memory of numbers that Python can read; None for others."""
+    try:
+        view = memoryview(value)
+    except (BufferError, TypeError, ValueError):
+        return None
+    return view if view.format in _FORMATS else None
+
+
+_FORMATS = tuple("?bBhHiIlLqQnNfd")
+"""Formats of numbers, as in `struct`, that are the machine's own."""
 
 
 def _uuid(value: object) -> str:
@@ -247,8 +264,8 @@ _LOADED_LATER: tuple[tuple[str, str, Form], ...] = (
     ("uuid", "UUID", _told_by(_uuid)),
     ("pathlib", "PurePath", _told_by(_path)),
     ("decimal", "Decimal", _decimal),
-    ("numpy", "generic", Forms.numbers),
-    ("numpy", "ndarray", Forms.numbers),
+    ("numpy", "generic", Forms.scalar),
+    ("numpy", "ndarray", Forms.array),
 )
 """Classes of modules that are not imported for this: without them there are no such values."""
 

@@ -58,7 +58,7 @@ class Logger:
         logger = self._logger
         exc_info: object = None
         stack_info: object = False
-        if fields and not _TROUBLE.isdisjoint(fields):
+        if "exc_info" in fields or "stack_info" in fields:
             exc_info, stack_info = fields.pop("exc_info", None), fields.pop("stack_info", False)
         if stack_info is False:
             sink = only_sink(logger)
@@ -66,9 +66,6 @@ class Logger:
                 return
         extra = {free(name, STANDARD): value for name, value in fields.items()}
         logger._log(level, text, args, exc_info, extra, stack_info, _CALLER)  # type: ignore[arg-type]
-
-
-_TROUBLE = frozenset(("exc_info", "stack_info"))
 
 
 def get_logger(name: str) -> Logger:

@@ -10,7 +10,7 @@ import enum
 import logging
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections import defaultdict
 from typing import Any
 
 from netra_backend.jsonlog import binding, tracing
@@ -50,10 +50,10 @@ class Quick:
         self._layout = layout
         self._reserved = layout.reserved | STANDARD | {"correlation", "$cut"}
         self._clock = Clock()
-        self._dumps = encoders()[0]
+        self._dumps, _, self._newline = encoders()
         self._begin = f'{{"{layout.time}":"'
         self._stamp = (-1.0, "")
-        self._heads: dict[int, dict[str, str]] = {}
+        self._heads: dict[int, dict[str, str]] = defaultdict(dict)
         self._harmless: set[str] = set()
         self._texts: dict[str, str] = {}
         self._names: set[str] = set()
@@ -75,13 +75,12 @@ class Quick:
         dict.
         """
         try:
-            heads = self._heads.get(level) or self._heads.setdefault(level, {})
-            head = heads.get(logger) or self._head(level, logger)
+            head = self._heads[level].get(logger) or self._head(level, logger)
             message = self._texts.get(text) or self._message(text, fixed=fixed)
             bound = current()
             told = bound.told
             tail = told[1] if told[0] is self else self._tail(bound)
-            body = self._body(given, bound) if given else "}\n"
+            body = self._body(given, bound) if given else ""
             if message is None or tail is None or body is None:
                 return None
             if error is not None:
@@ -92,7 +91,9 @@ class Quick:
             stamp = self._stamp
             if stamp[0] != number:
                 stamp = self._stamp = (number, self._begin + self._clock.text(created))
-            return f"{stamp[1]}{head}{message}{tail}{body}"
+            if body:
+                return f"{stamp[1]}{head}{message}{tail},{body}"
+            return f"{stamp[1]}{head}{message}{tail}}}\n"
         except Exception:  # noqa: BLE001 - part of the border around one log record
             return None
 
@@ -133,17 +134,20 @@ class Quick:
 
     def _tail(self, bound: binding.Bound) -> str | None:
         """Return what stands on every line of a binding; None if it may change meanwhile."""
+        bound.told = (self, None)
         given = {"correlation": binding.correlation(), **bound.fields}
-        shown = dict(self._layout.fixed)
-        text = None
-        if len(given) <= MAX_FIELDS and all(
-            (name == "correlation" or self._is_usual(name)) and _is_constant(value)
-            for name, value in given.items()
-        ):
-            shown["correlation"] = jsonable(given.pop("correlation"), NAME_LIMITS)
-            plain = _plain(given)
-            if plain is not None:
-                text = f",{encode(redact_pairs({**shown, **plain}))[1:-1]}"
+        if len(given) > MAX_FIELDS or not all(map(_is_constant, given.values())):
+            return None
+        shown = {
+            **self._layout.fixed,
+            "correlation": jsonable(given.pop("correlation"), NAME_LIMITS),
+        }
+        if not all(map(self._is_usual, given)):
+            return None
+        plain = self._plain(given)
+        if plain is None:
+            return None
+        text = f",{seen(self._dumps(redact_pairs({**shown, **plain})).decode())[1:-1]}"
         bound.told = (self, text)
         return text
 
@@ -153,9 +157,21 @@ class Quick:
             return None
         if not self._names.issuperset(given) and not all(map(self._is_usual, given)):
             return None
-        shown: dict[str, Any] | None = given
-        strings = []
-        for value in given.values():
+        shown = self._plain(given)
+        if shown is None:
+            return None
+        text = self._dumps(shown, None, self._newline).decode()
+        if len(text) > MAX_BODY:
+            return None
+        if not text.isascii() or "\x7f" in text:
+            text = seen(text)
+        return text[1:]
+
+    def _plain(self, given: dict[str, Any]) -> dict[str, Any] | None:
+        """Return fields as the encoder takes them, without secrets; None if one is too large."""
+        strings: list[str] = []
+        shown = given
+        for name, value in given.items():
             kind = type(value)
             if kind is str:
                 strings.append(value)
@@ -165,19 +181,18 @@ class Quick:
                 or value is None
                 or (kind is float and value - value == 0)  # neither NaN nor an infinity
             ):
-                shown = _plain(given)
-                break
-        else:
-            if not (self._harmless.issuperset(strings) or self._are_harmless(strings)):
-                shown = {name: redact(one) for name, one in given.items()}
-        if shown is None:
-            return None
-        text = self._dumps(shown).decode()
-        if len(text) > MAX_BODY:
-            return None
-        if not text.isascii() or "\x7f" in text:
-            text = seen(text)
-        return f",{text[1:]}\n"
+                known = _members.get(id(value))
+                told = _scalar(value, kind) if known is None else known[1]
+                if told is None:
+                    told = _walked(value)
+                    if told is None:
+                        return None
+                if shown is given:
+                    shown = given.copy()
+                shown[name] = told
+        if not (self._harmless.issuperset(strings) or self._are_harmless(strings)):
+            return {name: redact(one) for name, one in shown.items()}
+        return shown
 
     def _are_harmless(self, strings: list[str]) -> bool:
         """Return whether no text has the shape of a secret, and remember them: they come again."""
@@ -242,72 +257,44 @@ def _is_usual_record(stored: dict[str, Any]) -> bool:
     )
 
 
-def _plain(given: Mapping[str, object]) -> dict[str, Any] | None:
-    """Return fields as data that the encoder takes; None if they are too large to be usual."""
-    shown: dict[str, Any] = {}
-    walk = None
-    for name, value in given.items():
-        kind = type(value)
-        if kind is str and value.isascii():  # type: ignore[attr-defined]
-            shown[name] = redact_text(value)  # type: ignore[arg-type]
-            continue
-        if kind is bool or value is None or (kind is int and -_LARGEST < value < _LARGEST):  # type: ignore[operator]
-            shown[name] = value
-            continue
-        form = _forms.get(id(kind))
-        if form is not None:
-            told = form[1](value)
-            if told is not None:
-                shown[name] = told
-                continue
-        if walk is None:
-            walk = Forms(_MODEST)
-        one = walk.value(value, 0)
-        shown[name] = redact(one)
-        _learn(kind, value, one)
-    if walk is not None and (walk.nodes <= 0 or walk.room <= 0):
+def _walked(value: object) -> Json:
+    """Return a value as plain data without secrets; None if it is too large to be usual."""
+    walk = Forms(_MODEST)
+    shown = walk.value(value, 0)
+    if walk.nodes <= 0 or walk.room <= 0:
         return None
-    return shown
+    _learn(value, shown)
+    return redact(shown)
 
 
-def _moment(value: dt.datetime) -> object:
-    """Return a time that the encoder writes as ``isoformat`` does; None for other zones."""
-    zone = value.tzinfo
-    return value if zone is None or zone is _UTC else None
+def _scalar(value: Any, kind: type) -> Any:
+    """Return a time or UUID as it is, if the encoder is sure to write it as we do; else None."""
+    if kind is dt.datetime:
+        zone = value.tzinfo
+        return value if zone is None or zone is dt.UTC else None
+    if kind is _loaded.get("UUID"):
+        number = value.int
+        return value if type(number) is int and number >> 128 == 0 else None
+    return None
 
 
-def _uuid(value: Any) -> object:
-    """Return a UUID whose number is one, so that the encoder reads it without fault."""
-    number = value.int
-    return value if type(number) is int and number >> 128 == 0 else None
-
-
-_UTC = dt.UTC
-_LARGEST = 1 << 63
-
+_loaded: dict[str, type] = {}
+"""The class of UUIDs, once there was one."""
 
 _members: dict[int, tuple[object, str]] = {}
 """Members of enums by their id, and their names."""
 
 
-def _name(value: object) -> str | None:
-    found = _members.get(id(value))
-    return None if found is None else found[1]
-
-
-_forms: dict[int, tuple[type, Callable[[Any], object]]] = {id(dt.datetime): (dt.datetime, _moment)}
-"""Scalars that have a quick way to their form, by the id of the class."""
-
-
-def _learn(kind: type, value: object, told: Json) -> None:
+def _learn(value: object, told: Json) -> None:
     """Remember a member of an enum by its name, and the class of UUIDs."""
-    if type(told) is not str or len(_members) >= MAX_REMEMBERED:
+    if type(told) is not str:
         return
+    kind = type(value)
     if is_kind(value, enum.Enum):
-        _members[id(value)] = (value, told)
-        _forms[id(kind)] = (kind, _name)
+        if len(_members) < MAX_REMEMBERED:
+            _members[id(value)] = (value, told)
     elif kind is vars(sys.modules.get("uuid", enum)).get("UUID"):
-        _forms[id(kind)] = (kind, _uuid)
+        _loaded["UUID"] = kind
 
 
 def _is_constant(value: object) -> bool:

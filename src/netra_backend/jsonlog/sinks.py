@@ -31,6 +31,7 @@ class Sink(logging.Handler):
         super().__init__()
         self._writer = Writer(stream)
         self._render = render
+        self._memory = self._writer.memory
         self._unreported = self._writer.unreported
         self._quick = quick if thinning is None else None
         self._direct = self._quick
@@ -73,7 +74,13 @@ class Sink(logging.Handler):
         line = quick.line(now(), level, logger, text, given, error, fixed=fixed)
         if line is None:
             return False
-        self._writer.put(line, level)
+        if self._memory is None:
+            self._writer.put(line, level)
+        else:
+            try:
+                self._memory(line)
+            except Exception:  # noqa: BLE001 - the border around one log record
+                self._writer.drop(level)
         return True
 
     def addFilter(self, filter: Any) -> None:  # noqa: A002, N802 - the name in `logging`

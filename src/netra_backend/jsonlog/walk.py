@@ -151,6 +151,8 @@ class Walk:
             self.nodes += 1  # only the values count
         if type(plain) is str:
             return Key(plain, str in bases(type(key)) and str.__eq__(plain, key) is True)
+        if type(plain) is float:
+            return Key(repr(plain), True)  # the encoder writes exponents in another way
         if type(plain) is dict:
             return Key(str(plain.get("$repr") or plain_text(plain)), False)
         return Key(plain_text(plain), any(base in _NUMBERS for base in map(id, bases(type(key)))))

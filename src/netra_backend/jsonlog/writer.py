@@ -59,7 +59,8 @@ class Writer:
 
     def __init__(self, stream: Any) -> None:
         self._outlet = Outlet(stream)
-        self._memory = self._outlet.memory()
+        self.memory = self._outlet.memory()
+        """What writes to a stream in memory, where nothing ever waits."""
         self._closed = False
         self.unreported = Tally()
         """Lines that were dropped, and that no line has reported."""
@@ -89,7 +90,7 @@ class Writer:
 
     def put(self, text: str, level: str | int, reports: dict[str, int] = NONE) -> None:
         """Write a line, now or later, or drop it; never raises, never waits."""
-        memory = self._memory
+        memory = self.memory
         if memory is not None:
             try:
                 memory(text)

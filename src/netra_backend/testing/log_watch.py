@@ -33,6 +33,8 @@ NO_FIELDS = ("exc_info", "stack_info")
 _LOGGING: Final = logging.getLogger.__code__.co_filename
 _PASSED_OVER: Final = frozenset((_LOGGING, __file__, logger.__file__, standard.__file__))
 """Files whose frames are no call site."""
+_COVERS: Final = ("structlog.",)
+"""Modules whose frames are none either: they cover standard loggers with their own."""
 
 
 class Site(NamedTuple):
@@ -47,7 +49,8 @@ class LogCall(NamedTuple):
     """A log call: its logger, its level, its site, and what it gave, each with where that stands.
 
     Given are ``message`` (only a dict: a text is none of JSON's business), ``args[0]`` (only
-    dicts: what a ``%s`` makes a text of is a text, but a dict was meant as data), ``extra``,
+    dicts: what a ``%s`` makes a text of is a text, but a dict was meant as data), ``extra``
+    (without names like ``_logger``, by which libraries pass things on to their own formatters),
     ``fields`` of `jsonlog.Logger`, and what is ``bound``.
     """
 
@@ -115,7 +118,7 @@ def _watched(original: Callable[..., Any], read: Read, seen: Seen) -> Callable[.
 def _standard(level: int) -> Read:
     def read(self: logging.Logger, args: tuple[Any, ...], named: dict[str, Any]) -> LogCall:
         text, rest = (args[0], args[1:]) if args else (named.get("msg"), ())
-        given = [*_texts(text, rest), *_some("extra", named.get("extra")), *_bound()]
+        given = [*_texts(text, rest), *_extra(named.get("extra")), *_bound()]
         return LogCall(self.name, level, _site(named.get("stacklevel", 1)), given)
 
     return read
@@ -131,7 +134,7 @@ def _standard_log(
 def _ours(level: int) -> Read:
     def read(self: jsonlog.Logger, args: tuple[Any, ...], named: dict[str, Any]) -> LogCall:
         fields = {name: value for name, value in named.items() if name not in NO_FIELDS}
-        given = [*_texts(None, args[1:]), *_some("fields", fields), *_bound()]
+        given = [*_texts(None, args[1:]), *([("fields", fields)] if fields else []), *_bound()]
         return LogCall(self._logger.name, level, _site(1), given)
 
     return read
@@ -160,7 +163,7 @@ def _record(self: logging.Logger, args: tuple[Any, ...], named: dict[str, Any]) 
     extra = {name: value for name, value in stored.items() if name not in record.STANDARD}
     site = Site(*(stored.get(name) for name in ("pathname", "lineno", "funcName")))  # type: ignore[arg-type]
     texts = _texts(stored.get("msg"), stored.get("args"))
-    given = [*texts, *_some("extra", extra), *_bound()]
+    given = [*texts, *_extra(extra), *_bound()]
     return LogCall(self.name, stored.get("levelno", 0), site, given)
 
 
@@ -173,9 +176,15 @@ def _texts(text: object, args: object) -> Iterator[tuple[str, object]]:
         yield "args[0]", args
 
 
-def _some(name: str, values: object) -> Iterator[tuple[str, object]]:
-    if values is not None and (type(values) is not dict or values):
-        yield name, values
+def _extra(values: object) -> Iterator[tuple[str, object]]:
+    if type(values) is dict:
+        values = {name: one for name, one in values.items() if not _is_private(name)} or None
+    if values is not None:
+        yield "extra", values
+
+
+def _is_private(name: object) -> bool:
+    return type(name) is str and name.startswith("_")
 
 
 def _bound() -> Iterator[tuple[str, object]]:
@@ -190,10 +199,16 @@ def _site(stacklevel: object) -> Site:
     left = stacklevel if isinstance(stacklevel, int) else 1
     outermost = Site("(unknown file)", 0, "(unknown function)")
     while frame is not None:
-        if frame.f_code.co_filename not in _PASSED_OVER:
+        if not _is_passed_over(frame):
             outermost = Site(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_qualname)
             left -= 1
             if left <= 0:
                 break
         frame = frame.f_back
     return outermost
+
+
+def _is_passed_over(frame: FrameType) -> bool:
+    module = frame.f_globals.get("__name__")
+    covers = type(module) is str and module.startswith(_COVERS)
+    return covers or frame.f_code.co_filename in _PASSED_OVER

@@ -8,6 +8,7 @@ too. ``docs/strict-logs.md`` shows how to use it. Importing this module loads py
 import enum
 import fnmatch
 import functools
+import itertools
 import os
 import threading
 from collections.abc import Generator, Iterator, Sequence
@@ -181,23 +182,25 @@ class _Strict:
         for path, value in call.given:
             if path.startswith("args") and _is_installed(call.site.file):
                 continue
-            for loss in self._losses(value, path):
-                if self._is_refused(call, loss):
-                    self._note(call, loss)
+            found = [one for one in self._losses(value, path) if self._is_refused(call, one)]
+            for _, losses in itertools.groupby(found, lambda one: (one.path, one.value)):
+                self._note(call, list(losses))
 
     def _is_refused(self, call: "LogCall", loss: "Loss") -> bool:
         if self._mode is Mode.JSONLOG and not loss.lossy:
             return False
         return not any(_matches(line, call.logger, loss.path) for line in self._allow)
 
-    def _note(self, call: "LogCall", loss: "Loss") -> None:
+    def _note(self, call: "LogCall", losses: list["Loss"]) -> None:
+        """Note what is wrong with one place of a value."""
         import logging  # noqa: PLC0415 - so as to cost nothing where this is off
 
         site = f"{self._short(call.site.file)}:{call.site.line} in {call.site.function}"
         log = f"{call.logger} {logging.getLevelName(call.level)}"
-        what = self._redact(f"{loss.path}: {loss.value}")
+        what = self._redact(f"{losses[0].path}: {losses[0].value}")
+        reason = "; ".join(one.reason for one in losses)
         with self._lock:
-            self._found.append(Finding(site, log, what, loss.reason))
+            self._found.append(Finding(site, log, what, reason))
 
     def _short(self, file: str) -> str:
         for base in (self._invoked, self._root):
