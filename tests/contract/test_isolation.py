@@ -90,6 +90,10 @@ HIDDEN: dict[str, Operation] = {
         "GET", f"/threads/{its.thread}/messages?before={ALICES.run}-user"
     ),
     "GET events": lambda bob, its: bob.call("GET", f"/threads/{its.thread}/events"),
+    "GET interrupts": lambda bob, its: bob.call("GET", f"/threads/{its.thread}/interrupts"),
+    "POST interrupts": lambda bob, its: bob.call(
+        "POST", f"/threads/{its.thread}/interrupts", json={"interrupt": its.interrupt}
+    ),
     "GET run": lambda bob, its: bob.call("GET", f"/runs/{its.run}"),
     "POST cancel": lambda bob, its: bob.call("POST", f"/runs/{its.run}/cancel"),
     "follow": lambda bob, its: bob.send("follow", thread=its.thread),
@@ -265,6 +269,8 @@ async def test_every_operation_is_tried(tmp_path: Path) -> None:
         ("DELETE", "/threads/{thread}"),
         ("GET", "/threads/{thread}/messages"),
         ("GET", "/threads/{thread}/events"),
+        ("GET", "/threads/{thread}/interrupts"),
+        ("POST", "/threads/{thread}/interrupts"),
         ("GET", "/runs/{run}"),
         ("POST", "/runs/{run}/cancel"),
         ("POST", "/agui/{agent}"),

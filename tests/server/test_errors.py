@@ -23,7 +23,7 @@ from tests.client import BOUND, Client, client, run_input
 from tests.conftest import Lines
 from tests.http import http
 from tests.live import Live, live
-from tests.server.agents import asks, echo
+from tests.server.agents import asks, asks_too_late, echo
 from tests.watched_store import WatchedStore
 
 pytestmark = pytest.mark.anyio
@@ -44,7 +44,12 @@ class Place(NamedTuple):
 @asynccontextmanager
 async def strict_place(tmp_path: Path) -> AsyncIterator[Place]:
     store, gate = WatchedStore(MemoryStore()), Gate()
-    agents = {"echo": echo, "asks": asks, "waits": ScriptedAgent(answer(gate))}
+    agents = {
+        "echo": echo,
+        "asks": asks,
+        "late": asks_too_late,
+        "waits": ScriptedAgent(answer(gate)),
+    }
     async with (
         live(
             agents, tmp_path, store=store, frame_bytes=4_000, followed_threads=1, grace_seconds=60.0
@@ -204,10 +209,31 @@ async def draining(place: Place) -> list[Said]:
     return said
 
 
+async def expired(place: Place) -> list[Said]:
+    await place.alice.run("t", "r1", agent="late")
+    await place.alice.follow("t")
+    await place.alice.until("RUN_FINISHED")
+    return [
+        await place.alice.command("decide", thread="t", interrupt="late"),
+        body(await place.browser.post("/threads/t/interrupts", json={"interrupt": "late"})),
+    ]
+
+
+async def changed(place: Place) -> list[Said]:
+    await place.alice.run("t", "r1", "ask q1", agent="asks")
+    await place.alice.follow("t")
+    await place.alice.until("RUN_FINISHED")
+    wrong = {"interrupt": "q1", "digest": "of something else"}
+    return [
+        await place.alice.command("decide", thread="t", **wrong),
+        body(await place.browser.post("/threads/t/interrupts", json=wrong)),
+    ]
+
+
 async def store_failed(place: Place) -> list[Said]:
     disk = StoreFailed("disk full at /secret/path")
     said = []
-    for method in ("thread", "threads", "open_thread", "run", "create_run", "decide"):
+    for method in ("thread", "threads", "open_thread", "run", "create_run", "interrupt"):
         place.store.failures[method] = disk
     said.append(await place.alice.follow("t"))
     said.append(await place.alice.run("t", "r"))
@@ -251,6 +277,8 @@ PROVOKED: dict[ErrorCode, Provoke] = {
     ErrorCode.THREAD_BUSY: thread_busy,
     ErrorCode.RUN_CONFLICT: run_conflict,
     ErrorCode.ALREADY_DECIDED: already_decided,
+    ErrorCode.EXPIRED: expired,
+    ErrorCode.CHANGED: changed,
     ErrorCode.TOO_MANY: too_many,
     ErrorCode.TOO_BIG: too_big,
     ErrorCode.DRAINING: draining,

@@ -17,6 +17,8 @@ export const ERRORS = {
   thread_busy: { retry: LATER, text: "The agent is still busy in this conversation. Wait for it, or stop it." },
   run_conflict: { retry: NEVER, text: "This was already sent to another conversation." },
   already_decided: { retry: NEVER, text: "This was already answered." },
+  expired: { retry: NEVER, text: "The time to answer this is over." },
+  changed: { retry: NEVER, text: "What this asks about has changed since. Reload the page." },
   too_many: { retry: LATER, text: "Too much at once. Wait a moment and try again." },
   too_big: { retry: NEVER, text: "This is too long for the server. Make it shorter." },
   draining: { retry: LATER, text: "The server is restarting. This is sent when it is back." },
