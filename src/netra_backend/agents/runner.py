@@ -110,6 +110,7 @@ class Runner:
 
     async def open(self) -> None:
         """Begin: end the runs that died with another process, and keep doing so."""
+        self._closing = False
         self._sweeper = asyncio.create_task(self._sweep(), name="sweep of orphaned runs")
 
     async def close(self) -> None:

@@ -94,6 +94,9 @@ class Connection(Dialogue):
         """Close the socket from our side. Idempotent."""
         await self._perform(self._session.close(code))
 
+    def _state(self) -> dict[str, object]:
+        return {"session": self._session.state}
+
     async def lost(self) -> None:
         """Release everything: the socket is gone. Runs go on."""
         self._session.lost()

@@ -102,7 +102,7 @@ class Dialogue(ABC):
         if self._closed is not None:
             return
         metrics.CLOSES.labels(str(int(code))).inc()
-        log.info("closing", extra={"code": int(code)})
+        log.info("closing", extra={"code": int(code), **self._state()})
         self._closed = asyncio.get_running_loop().create_future()
         try:
             if self._receiving is not None:
@@ -113,6 +113,10 @@ class Dialogue(ABC):
             self._closed.set_result(None)
 
     # --- for dialects ---
+
+    def _state(self) -> dict[str, object]:
+        """Return what a log line says of the dialect's own state."""
+        return {}
 
     @abstractmethod
     async def _receive(self, data: bytes) -> None:
