@@ -30,6 +30,7 @@ UNMIRRORED = {
     "server/__init__.py": "a docstring",
     "server/dialects.py": "tests/server/edges/test_tanstack.py, by the handshakes",
     "server/dialogue.py": "tests/server/test_connection.py and tests/server/edges",
+    "server/descriptor.py": "tests/server/test_direct_lane.py",
     "server/edges/__init__.py": "a docstring",
     "server/edges/edge_dialogue.py": "tests/server/edges, in every dialect",
     "server/edges/run_lane.py": "tests/server/edges/test_tanstack.py, and the other sockets there",

@@ -19,23 +19,18 @@ from websockets.server import ServerProtocol
 from netra_backend.errors import CLOSES, CloseCode
 from netra_backend.server.batch import Batch, websocket_frame
 from netra_backend.server.clockwork import Pings, Turns, shared
+from netra_backend.server.descriptor import descriptor_of
 from netra_backend.server.listener import LaneClosed, Listener
-from netra_backend.server.parsing import is_idle, is_utf8
+from netra_backend.server.parsing import FRAGMENTS, READ_SLICE, is_idle, is_utf8, parser_of
 
 LINGER = 3.0
 """Seconds a closed peer has to take what is still unsent, before it is cut off."""
-
-FRAGMENTS = 4_096
-"""Fragments that one message may have."""
 
 JOIN_BYTES = 4_096
 """Bytes of the largest frame that waits for others of its turn."""
 
 JOIN_FRAMES = 64
 """Frames that leave together at most. Of those that wait the water mark knows nothing."""
-
-READ_SLICE = 4_096
-"""Bytes that are parsed in one turn of the event loop: some hundred of the smallest frames."""
 
 _NOT_UTF8 = 1007
 """The close code for a text that is none (RFC 6455 section 7.4.1)."""
@@ -80,7 +75,7 @@ class DirectLane(asyncio.Protocol):
         self._listener = listener
         self._pings = shared(server, Pings, lambda: Pings(self._loop, *ping))
         self._open = not transport.is_closing()
-        self._descriptor = -1 if extensions else _descriptor(transport)
+        self._descriptor = -1 if extensions else descriptor_of(transport)
         self._turns = shared(server, Turns, lambda: Turns(self._loop))
         self._turn = -1
         self._joined: list[bytes] | None = None
@@ -134,9 +129,7 @@ class DirectLane(asyncio.Protocol):
             try:
                 sent = os.write(self._descriptor, frames)
             except OSError:
-                sent = (
-                    0  # the system's buffer is full, or the peer gone: the transport deals with it
-                )
+                sent = 0  # the system's buffer is full, or the peer gone: see the transport
             if sent != len(frames):
                 transport.write(frames[sent:])
         elif self._descriptor >= 0:
@@ -336,8 +329,7 @@ class DirectLane(asyncio.Protocol):
 
     def _parser(self) -> ServerProtocol:
         if self._conn is None:
-            self._conn = ServerProtocol(state=OPEN, max_size=self._max_size)
-            self._conn.debug = False  # it would log frames, and with them tokens
+            self._conn = parser_of(self._max_size)
         return self._conn
 
     def _put_away(self, conn: ServerProtocol) -> None:
@@ -405,11 +397,3 @@ class DirectLane(asyncio.Protocol):
     def unanswered(self) -> None:
         """Close with 4408: a peer that does not answer a ping does not read."""
         self.close_with(CloseCode.TOO_SLOW, CLOSES[CloseCode.TOO_SLOW].reason)
-
-
-def _descriptor(transport: Transport) -> int:
-    """Return the descriptor that frames may be written to, -1 if not: TLS has to see them."""
-    if transport.get_extra_info("sslcontext") is not None:
-        return -1
-    socket = transport.get_extra_info("socket")
-    return socket.fileno() if socket is not None else -1

@@ -2,8 +2,22 @@
 
 from typing import Any
 
+from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 from websockets.streams import StreamReader
+
+FRAGMENTS = 4_096
+"""Fragments that one message may have."""
+
+READ_SLICE = 4_096
+"""Bytes that are parsed in one turn of the event loop: some hundred of the smallest frames."""
+
+
+def parser_of(max_size: int | None) -> ServerProtocol:
+    """Return a parser of messages of at most `max_size` bytes, for after the handshake."""
+    conn = ServerProtocol(state=OPEN, max_size=max_size)
+    conn.debug = False  # it would log frames, and with them tokens
+    return conn
 
 
 def is_idle(conn: ServerProtocol) -> bool:
