@@ -195,6 +195,7 @@ def test_a_record_is_made_only_where_somebody_else_sees_it(
     logging.setLogRecordFactory(type("Own", (logging.LogRecord,), {}))
     assert only_sink(log) is None
     logging.setLogRecordFactory(logging.LogRecord)
+    assert only_sink(type("Own", (logging.Logger,), {})("own")) is None
     log.addFilter(lambda _record: True)
     assert only_sink(log) is None
     log.filters.clear()

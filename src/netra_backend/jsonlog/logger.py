@@ -3,7 +3,7 @@
 import logging
 
 from netra_backend.jsonlog.record import STANDARD, free
-from netra_backend.jsonlog.standard import only_sink
+from netra_backend.jsonlog.standard import only_sink, report
 
 _CALLER = 3
 """Frames from the standard logger up to who called ours."""
@@ -58,14 +58,17 @@ class Logger:
         logger = self._logger
         exc_info: object = None
         stack_info: object = False
-        if "exc_info" in fields or "stack_info" in fields:
-            exc_info, stack_info = fields.pop("exc_info", None), fields.pop("stack_info", False)
-        if stack_info is False:
-            sink = only_sink(logger)
-            if sink is not None and sink.say(level, logger.name, text, args, fields, exc_info):
-                return
-        extra = {free(name, STANDARD): value for name, value in fields.items()}
-        logger._log(level, text, args, exc_info, extra, stack_info, _CALLER)  # type: ignore[arg-type]
+        try:
+            if "exc_info" in fields or "stack_info" in fields:
+                exc_info, stack_info = fields.pop("exc_info", None), fields.pop("stack_info", False)
+            if stack_info is False:
+                sink = only_sink(logger)
+                if sink is not None and sink.say(level, logger.name, text, args, fields, exc_info):
+                    return
+            extra = {free(name, STANDARD): value for name, value in fields.items()}
+            logger._log(level, text, args, exc_info, extra, stack_info, _CALLER)  # type: ignore[arg-type]
+        except Exception as error:  # noqa: BLE001 - the border around one log record
+            report(error)
 
 
 def get_logger(name: str) -> Logger:

@@ -24,13 +24,8 @@ class Layout(NamedTuple):
     """Returns what is said of an exception besides ``exception``."""
     fixed: Pairs
     """What stands on every line, after the message."""
-
-    @property
-    def reserved(self) -> frozenset[str]:
-        """Keys that no field of the program may take; it gets a ``_``."""
-        traces = self.trace(Trace("0" * 32, "0" * 16, sampled=True))
-        errors = self.error({"type": "", "message": "", "frames": []})
-        return _OURS.union((self.time, self.level, self.logger), self.fixed, traces, errors)
+    reserved: frozenset[str] = frozenset()
+    """Keys that no field of the program may take; it gets a ``_``."""
 
 
 _OURS = frozenset(("message", "args", "dropped", "suppressed", "exception", "stack"))
@@ -40,7 +35,11 @@ PRESETS = ("json", "gcp", "ecs", "datadog")
 
 def layout(preset: str) -> Layout:
     """Return the layout of that name. ``docs/json-safety.md`` shows a line of each."""
-    return {"json": _json, "gcp": _gcp, "ecs": _ecs, "datadog": _datadog}[preset]()
+    shape = {"json": _json, "gcp": _gcp, "ecs": _ecs, "datadog": _datadog}[preset]()
+    traces = shape.trace(Trace("0" * 32, "0" * 16, sampled=True))
+    errors = shape.error({"type": "", "message": "", "frames": []})
+    head = (shape.time, shape.level, shape.logger)
+    return shape._replace(reserved=_OURS.union(head, shape.fixed, traces, errors))
 
 
 def _json() -> Layout:

@@ -21,7 +21,7 @@ from netra_backend.jsonlog.forms import Forms
 from netra_backend.jsonlog.guard import class_name, is_kind
 from netra_backend.jsonlog.plain import RECORD_LIMITS, Json, Limits
 from netra_backend.jsonlog.presets import Layout
-from netra_backend.jsonlog.record import NAME_LIMITS, NOT_SHOWN, STANDARD, error_of, exception
+from netra_backend.jsonlog.record import NAME_LIMITS, NOT_SHOWN, error_of, exception
 from netra_backend.jsonlog.redact import is_secret_name, redact, redact_pairs
 from netra_backend.jsonlog.safe import jsonable
 from netra_backend.jsonlog.shapes import is_harmless, redact_text
@@ -48,7 +48,7 @@ class Quick:
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
-        self._reserved = layout.reserved | STANDARD | {"correlation", "$cut"}
+        self._reserved = layout.reserved | NOT_SHOWN | {"correlation", "$cut"}
         self._clock = Clock()
         self._dumps, _, self._newline = encoders()
         self._begin = f'{{"{layout.time}":"'

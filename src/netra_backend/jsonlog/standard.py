@@ -13,6 +13,7 @@ from netra_backend.jsonlog.record import STANDARD, free, meant
 from netra_backend.jsonlog.sinks import Sink
 
 _Logger, _LogRecord = logging.Logger, logging.LogRecord
+_KINDS = (logging.Logger, logging.RootLogger)
 _logging = vars(logging)
 
 _traceback = BaseException.__dict__["__traceback__"].__get__
@@ -47,11 +48,14 @@ def uninstall() -> None:
 def only_sink(logger: logging.Logger) -> Sink | None:
     """Return the sink if it alone would get a logger's records, and nobody else looks at them.
 
-    Then a record need not be made. It must be made where a logger has a filter, where there is
-    another handler (pytest's ``caplog``, a file), where `logging.setLogRecordFactory` was used, or
-    somebody has put his own method into `logging.Logger`, as error trackers do.
+    Then a record need not be made. It must be made where a logger has a class of its own or a
+    filter, where there is another handler (pytest's ``caplog``, a file), where
+    `logging.setLogRecordFactory` was used, or where somebody has put his own method into
+    `logging.Logger`, as error trackers do.
     """
-    if logger.filters or _Logger.callHandlers is not _call_handlers:
+    if type(logger) not in _KINDS or logger.filters:
+        return None
+    if _Logger.callHandlers is not _call_handlers:
         return None
     if _logging["_logRecordFactory"] is not _LogRecord:  # what `setLogRecordFactory` sets
         return None
@@ -92,7 +96,7 @@ def _log(
             (stacklevel if type(stacklevel) is int else 1) + 1,
         )
     except Exception as error:  # noqa: BLE001 - the border around one log record
-        _report(error)
+        report(error)
 
 
 def _exc_info(given: Any) -> Any:
@@ -148,19 +152,18 @@ def _call_handlers(self: logging.Logger, record: logging.LogRecord) -> None:
                 try:
                     handler.handle(record)
                 except Exception as error:  # noqa: BLE001 - the border around one log record
-                    _report(error)
+                    report(error)
         node = node.parent if node.propagate else None
     if not found:
         _replaced["callHandlers"](self, record)  # the handler of last resort
 
 
-def _report(error: BaseException) -> None:
+def report(error: BaseException) -> None:
     """Say in our own log that a filter, a handler or a factory of somebody else failed."""
+    info = (type(error), error, _traceback(error))
     for handler in logging.getLogger().handlers:
         if isinstance(handler, Sink):
-            handler.handle(
-                logging.makeLogRecord({**_FAILED, "exc_info": (type(error), error, None)})
-            )
+            handler.handle(logging.makeLogRecord({**_FAILED, "exc_info": info}))
 
 
 _FAILED = {
