@@ -15,8 +15,8 @@ from starlette.websockets import WebSocketState
 
 from netra_backend.jsonlog import bind
 from netra_backend.jsonlog.presets import PRESETS, layout
-from netra_backend.jsonlog.quick import MAX_BODY, MAX_TEXT, Quick, filled
-from netra_backend.jsonlog.record import NOT_SHOWN, line
+from netra_backend.jsonlog.quick import MAX_BODY, MAX_TEXT, Quick
+from netra_backend.jsonlog.record import NOT_SHOWN, filled, line
 from tests.jsonlog.hostile_values import VALUES
 from tests.jsonlog.test_safe import ACCEPTED
 

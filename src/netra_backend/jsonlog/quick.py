@@ -21,7 +21,14 @@ from netra_backend.jsonlog.forms import Forms
 from netra_backend.jsonlog.guard import class_name, is_kind
 from netra_backend.jsonlog.plain import RECORD_LIMITS, Json, Limits
 from netra_backend.jsonlog.presets import Layout
-from netra_backend.jsonlog.record import NAME_LIMITS, NOT_SHOWN, error_of, exception
+from netra_backend.jsonlog.record import (
+    NAME_LIMITS,
+    NOT_SHOWN,
+    SCALARS,
+    error_of,
+    exception,
+    filled,
+)
 from netra_backend.jsonlog.redact import is_secret_name, redact, redact_pairs
 from netra_backend.jsonlog.safe import jsonable
 from netra_backend.jsonlog.shapes import is_harmless, redact_text
@@ -35,7 +42,6 @@ MAX_BODY = 8_000
 """Characters of all fields of a call that is usual."""
 MAX_FIELDS = 32
 
-_USUAL = frozenset(map(id, (str, int, bool, float, type(None))))
 _MODEST = Limits(RECORD_LIMITS.depth, nodes=200, text=2_000, total=2_000)
 """What one field may have and be usual; less than any share of `RECORD_LIMITS`."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,63}")
@@ -232,18 +238,6 @@ class Quick:
         kept[key] = text
 
 
-def filled(text: object, args: object) -> str | None:
-    """Return a text with its arguments put in; None if one is unusual, or they do not fit."""
-    if type(text) is not str or type(args) is not tuple:
-        return None
-    if not _USUAL.issuperset(map(id, map(type, args))):
-        return None
-    try:
-        return text % args
-    except Exception:  # noqa: BLE001 - also an enormous width, for which there is no memory
-        return None
-
-
 def _is_usual_record(stored: dict[str, Any]) -> bool:
     """Return whether the attributes are what `logging` itself stores, and no trouble is told."""
     level = stored["levelno"]
@@ -299,6 +293,6 @@ def _learn(value: object, told: Json) -> None:
 
 def _is_constant(value: object) -> bool:
     """Return whether a value is always written the same."""
-    if id(type(value)) in _USUAL:
+    if id(type(value)) in SCALARS:
         return True
     return is_kind(value, enum.Enum) or class_name(type(value)) == "uuid.UUID"

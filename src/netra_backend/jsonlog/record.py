@@ -30,7 +30,7 @@ STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime"
 
 NOT_SHOWN = STANDARD | {"color_message"}  # uvicorn repeats the text there, with ANSI codes
 
-_SMALL = frozenset(map(id, (str, int, float, bool, type(None))))
+SCALARS = frozenset(map(id, (str, int, float, bool, type(None))))
 
 Notes = Mapping[str, Json]
 """What a line has to say besides its record."""
@@ -113,14 +113,20 @@ def _plain(shown: dict[str, object]) -> dict[str, Json]:
     )
     small = limits if texts <= limits.total else limits._replace(text=NAME_LIMITS.text)
     return {
-        name: jsonable(value, small if _is_small(value) else share)
+        name: _exact(value) or jsonable(value, small if _is_small(value) else share)
         for name, value in zip(_names(shown), shown.values(), strict=True)
     }
 
 
 def _names(shown: dict[str, object]) -> list[str]:
     """Return the keys as texts: ``extra=`` takes keys of any kind and length."""
-    return [str(jsonable(name, NAME_LIMITS)) for name in shown]
+    return [_exact(name) or str(jsonable(name, NAME_LIMITS)) for name in shown]
+
+
+def _exact(text: object) -> str | None:
+    """Return a plain text that needs no change; None for any other value."""
+    plain = type(text) is str and len(text) <= NAME_LIMITS.text and text.isascii()
+    return text if plain else None  # type: ignore[return-value]
 
 
 def _message(record: logging.LogRecord) -> dict[str, object]:
@@ -128,7 +134,11 @@ def _message(record: logging.LogRecord) -> dict[str, object]:
     msg, args = record.__dict__.get("msg"), record.__dict__.get("args")
     if is_large(msg):
         return {"message": dumps(msg, RECORD_LIMITS)}
-    text = Failed("too large") if is_large(args) else foreign(record.getMessage)
+    text: str | Failed | None = None
+    if type(record) is logging.LogRecord:
+        text = filled(msg, args) if args else _exact(msg)
+    if text is None:
+        text = Failed("too large") if is_large(args) else foreign(record.getMessage)
     if not isinstance(text, Failed):
         return {"message": text}
     template = foreign(str, msg)
@@ -165,6 +175,18 @@ def error_of(info: Any) -> BaseException | None:
     return info if is_kind(info, BaseException) else None
 
 
+def filled(text: object, args: object) -> str | None:
+    """Return a text with its arguments put in; None if one is unusual, or they do not fit."""
+    if type(text) is not str or type(args) is not tuple:
+        return None
+    if not SCALARS.issuperset(map(id, map(type, args))):
+        return None
+    try:
+        return text % args
+    except Exception:  # noqa: BLE001 - also an enormous width, for which there is no memory
+        return None
+
+
 def meant(exc_info: Any) -> BaseException | None:
     """Return the exception that the argument ``exc_info`` of a log call means."""
     if exc_info is None or exc_info is False:
@@ -180,4 +202,4 @@ def _extra(stored: dict[str, Any]) -> dict[str, object]:
 
 
 def _is_small(value: object) -> bool:
-    return id(type(value)) in _SMALL  # by id: comparing classes may run their metaclass's code
+    return id(type(value)) in SCALARS  # by id: comparing classes may run their metaclass's code
