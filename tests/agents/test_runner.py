@@ -110,10 +110,12 @@ async def test_a_question_of_an_agent_that_is_served_no_more_stays_open() -> Non
         await house.ended("r1")
     async with running({"other": ScriptedAgent()}, store=store) as house:
         with pytest.raises(Refused) as refusal:
-            await house.runner.decide(T1, Answer("q1", "resolved", b"1"), ALICE)
+            await house.runner.interrupts.decide(T1, Answer("q1", "resolved", b"1"), ALICE)
         assert refusal.value.code is ErrorCode.UNKNOWN_AGENT
     async with running(ScriptedAgent(answer("done")), store=store) as house:
-        assert (await house.runner.decide(T1, Answer("q1", "resolved", b"1"), ALICE)).decision.won
+        assert (
+            await house.runner.interrupts.decide(T1, Answer("q1", "resolved", b"1"), ALICE)
+        ).decision.won
 
 
 async def test_a_decision_outlives_a_crash_before_its_run() -> None:

@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 
 def report(ws: WebSocket) -> None:
-    details = {"connection_state": getattr(ws, "client_state", None)}
+    details = {"connection_state": ws.client_state}
     logger.debug(f"details: {json.dumps(details)}")
 """
 

@@ -184,7 +184,7 @@ async def streams(running: Served) -> None:
         nothing = await browser.post("/agui/agent", json=run_input("s", "s1"), headers=ended)
         assert (nothing.status_code, nothing.content) == (204, b"")
 
-        waiting = run_input("s", "s2", "wait")
+        waiting = {**run_input("s", "s2", "wait"), "protocolVersion": "1.0"}
         async with browser.stream("POST", "/agui/agent", json=waiting) as stream:
             async for event in sse_stream(stream):
                 if "three" in event.chunk.get("delta", ""):

@@ -54,7 +54,7 @@ def test_the_first_example_is_what_it_prints(tmp_path: Path) -> None:
     code = (
         "import json\nimport logging\n\nfrom starlette.websockets import WebSocket\n\n"
         "logger = logging.getLogger(__name__)\n\n\ndef report(ws: WebSocket) -> None:\n"
-        '    details = {"connection_state": getattr(ws, "client_state", None)}\n'
+        '    details = {"connection_state": ws.client_state}\n'
         '    logger.debug(f"details: {json.dumps(details)}")\n'
     )
     (tmp_path / "src" / "chat").mkdir(parents=True)

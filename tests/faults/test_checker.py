@@ -114,8 +114,8 @@ async def resumed(server: Live, alice: Person) -> Verdict:
 async def test_a_replayed_event_is_dropped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dropped: bool, faults: set[Fault]
 ) -> None:
-    def merge(entries: Sequence[Entry], *, after: int) -> list[Any]:
-        pieces = follower_merge(entries, after=after)
+    def merge(entries: Sequence[Entry], **options: Any) -> list[Any]:
+        pieces = follower_merge(entries, **options)
         return [piece for piece in pieces if piece.first != 2] if dropped else pieces
 
     follower_merge = follower.merge

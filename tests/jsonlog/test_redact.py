@@ -82,6 +82,6 @@ def test_a_secret_is_hidden_wherever_it_stands(value: object) -> None:
 
 
 def test_a_long_key_costs_little() -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     is_secret_name("aB" * 1_000_000)
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 0.5

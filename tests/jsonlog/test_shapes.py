@@ -186,6 +186,6 @@ def test_a_text_full_of_anchors_is_taken_for_secret_at_some_point() -> None:
 )
 def test_a_megabyte_costs_little(piece: str) -> None:
     text = piece * (1_000_000 // len(piece))
-    started = time.perf_counter()
+    started = time.process_time()
     redact_text(text)
-    assert time.perf_counter() - started < 1  # a quadratic pattern takes minutes
+    assert time.process_time() - started < 1  # a quadratic pattern takes minutes

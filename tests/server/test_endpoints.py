@@ -215,6 +215,7 @@ class Visit(NamedTuple):
         for change in ({"interruptId": "late"}, {"interruptId": "q2"}):
             body = {**run_input("late", "r7"), "resume": [{**change, "status": "resolved"}]}
             await self.browser.post("/agui/late", json=body)
+            await self.browser.post("/copilotkit/agent/late/run", json=body)
 
     async def deletion(self) -> None:
         await self.refusals("DELETE", "/threads/t")
