@@ -21,7 +21,10 @@ def test_the_nearest_table_wins(tmp_path: Path) -> None:
     assert project(tmp_path / "in", tmp_path).options.ignore == ("JS100",)
 
 
-def test_a_pyproject_without_the_table_is_passed_by(tmp_path: Path) -> None:
+def test_a_pyproject_without_the_table_is_passed_by(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CI", raising=False)
     table = f'{TABLE}select = ["JS001"]\nfail-on = "error"\nexclude = ["x"]\n'
     write(tmp_path, {"pyproject.toml": table})
     options = project(tmp_path, "--select", "JS1", "--fail-on", "note", "--exclude", "y").options

@@ -160,7 +160,7 @@ async def test_http_agent_sees_what_the_server_did(tmp_path: Path, version: str)
     (call,) = [m for m in tool["messages"] if m.get("toolCalls")]
     assert call["toolCalls"][0]["function"] == {
         "name": "weather",
-        "arguments": '{"city": "Oslo"}',
+        "arguments": '{"city":"Oslo"}',
     }
     (result,) = [m for m in tool["messages"] if m["role"] == "tool"]
     assert (result["content"], result["toolCallId"]) == ("rain", call["toolCalls"][0]["id"])

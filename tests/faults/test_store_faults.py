@@ -163,12 +163,14 @@ class Visit:
             await self.command("unfollow", thread="t")
 
     async def _get(self, path: str) -> Any:
-        """Return what the API answers; None if the store failed it."""
+        """Return what the API answers; None if it failed, or has nothing."""
         headers = {"Authorization": f"Bearer {self._server.token()}"}
         async with httpx.AsyncClient(verify=False) as http:  # noqa: S501
             answer = await http.get(self._server.url + path, headers=headers)
         if answer.status_code == 503:
             assert answer.json()["error"]["code"] == "store_failed"
+            return None
+        if answer.status_code == 404:  # in a long outage no run could open the thread
             return None
         return answer.raise_for_status().json()
 

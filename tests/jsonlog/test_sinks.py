@@ -261,15 +261,15 @@ def on_signal(number, frame):
     count += 1
     log.info("signal", count=count)
 
-signal.signal(signal.SIGALRM, on_signal)
-signal.setitimer(signal.ITIMER_REAL, 0.0002, 0.0002)
+signal.signal(signal.SIGPROF, on_signal)
+signal.setitimer(signal.ITIMER_PROF, 0.0002, 0.0002)
 number = 0
 while count < 300:
     number += 1
     log.info("main", number=number)
     if number % 100 == 0:
         jsonlog.flush(10)
-signal.setitimer(signal.ITIMER_REAL, 0)
+signal.setitimer(signal.ITIMER_PROF, 0)
 log.info("end", signals=count, number=number)
 """
 
