@@ -8,12 +8,11 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 
-from ag_ui.core import EventType
-
+from netra_backend.agents import terminals
 from netra_backend.agents.callbacks import Projection
 from netra_backend.agents.conversations import Conversations
 from netra_backend.agents.outbox import Outbox
-from netra_backend.core.events import Body, Event, event_from_body
+from netra_backend.core.events import Event
 from netra_backend.core.ports import Bus, End, Store
 from netra_backend.core.run import Lease, Run, RunStatus
 from netra_backend.errors import EventError, LeaseLost, Refused
@@ -41,29 +40,23 @@ class Endings:
 
     async def interrupted(self, run: Run, lease: Lease) -> None:
         """End a run that nobody executes any more."""
-        text = "The server stopped while this run was in progress."
-        if await self._end(run, lease, RunStatus.INTERRUPTED, _error(text, "interrupted")):
+        terminal = terminals.stopped(run, RunStatus.INTERRUPTED)
+        if await self._end(run, lease, RunStatus.INTERRUPTED, terminal):
             log.warning("run interrupted", extra={"correlation": run.correlation})
 
     async def failed(self, run: Run, lease: Lease) -> None:
         """End a run of ours that could not be ended when it was due."""
-        text = f"The run failed. The server's log tells more under {run.correlation}."
-        await self._end(run, lease, RunStatus.FAILED, _error(text, "store_failed"))
+        await self._end(run, lease, RunStatus.FAILED, terminals.failed(run, "store_failed"))
 
     async def refused(self, run: Run, lease: Lease, refusal: Refused) -> None:
         """End a run that waited for its thread and can begin no more."""
-        event = _error(refusal.message, refusal.code.value)
+        event = terminals.error(refusal.code.value, refusal.message)
         await self._end(run, lease, RunStatus.FAILED, event)
 
     async def cancelled(self, run: Run, lease: Lease) -> None:
         """End a run that was cancelled while it waited for its thread."""
-        body = Body(
-            type=EventType.RUN_FINISHED,
-            thread_id=run.thread.id,
-            run_id=run.key.id,
-            outcome={"type": "cancelled"},
-        )
-        await self._end(run, lease, RunStatus.CANCELLED, event_from_body(body))
+        terminal = terminals.stopped(run, RunStatus.CANCELLED)
+        await self._end(run, lease, RunStatus.CANCELLED, terminal)
 
     async def _end(self, run: Run, lease: Lease, status: RunStatus, terminal: Event) -> bool:
         self._projection.begin(run)  # known, unless another process began it
@@ -82,7 +75,3 @@ class Endings:
             log.exception("the log has an illegal event")
             return []
         return conversation.constructs.closers()
-
-
-def _error(text: str, code: str) -> Event:
-    return event_from_body(Body(type=EventType.RUN_ERROR, message=text, code=code))

@@ -14,6 +14,7 @@ import msgspec
 from ag_ui.core import BaseEvent, EventType, RunAgentInput
 
 from netra_backend import jsonlog
+from netra_backend.agents import terminals
 from netra_backend.agents.base import Agent
 from netra_backend.agents.conversations import Conversations
 from netra_backend.agents.ingest import Ingest, Item
@@ -35,12 +36,6 @@ from netra_backend.core.run import Lease, Run, RunStatus, move
 from netra_backend.errors import EventError, LeaseLost, StoreError
 
 log = logging.getLogger(__name__)
-
-_SAID: dict[RunStatus, tuple[str, str]] = {
-    RunStatus.TIMED_OUT: ("timeout", "The agent took too long and was stopped."),
-    RunStatus.INTERRUPTED: ("interrupted", "The server stopped while this run was in progress."),
-}
-"""RUN_ERROR's code and text for the ends that are not the agent's own."""
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -276,9 +271,8 @@ class Execution:
 
     async def _fail(self, code: str, cause: str) -> None:
         """End the run as failed; the user learns the correlation id, not the exception's text."""
-        text = f"The run failed: {cause}. The server's log tells more under {self.run.correlation}."
-        body = Body(type=EventType.RUN_ERROR, message=text, code=code)
-        await self._end(RunStatus.FAILED, [*self._closers(), event_from_body(body)])
+        terminal = terminals.failed(self.run, code, cause)
+        await self._end(RunStatus.FAILED, [*self._closers(), terminal])
 
     def _time_out(self) -> None:
         self._stopper = asyncio.create_task(self._stop_quietly(RunStatus.TIMED_OUT))
@@ -295,7 +289,7 @@ class Execution:
         ending = self._ending
         if ending is None:
             self._outbox.seal()
-            ending = self._end_once(status, [*self._closers(), self._terminal(status)])
+            ending = self._end_once(status, [*self._closers(), terminals.stopped(self.run, status)])
             self.task.cancel()  # once: a second time would disturb it while it stops
         self._reaper = self._reaper or asyncio.create_task(self._reap())
         return await asyncio.shield(ending)
@@ -305,19 +299,6 @@ class Execution:
         _, still = await asyncio.wait({self.task}, timeout=self._node.limits.grace)
         if still:
             log.error("the agent does not stop", extra={"run": self.run.key.id})
-
-    def _terminal(self, status: RunStatus) -> Event:
-        if status is RunStatus.CANCELLED:
-            return event_from_body(
-                Body(
-                    type=EventType.RUN_FINISHED,
-                    thread_id=self._given.thread_id,
-                    run_id=self._given.run_id,
-                    outcome={"type": "cancelled"},
-                )
-            )
-        code, text = _SAID[status]
-        return event_from_body(Body(type=EventType.RUN_ERROR, message=text, code=code))
 
     def _closers(self) -> list[Event]:
         return [item.event for item in self._ingest.close()]
