@@ -30,6 +30,7 @@ UNMIRRORED = {
     "server/__init__.py": "a docstring",
     "server/dialects.py": "tests/server/edges/test_tanstack.py, by the handshakes",
     "server/dialogue.py": "tests/server/test_connection.py and tests/server/edges",
+    "server/clock.py": "the time of day, which every test of the server passes on",
     "server/descriptor.py": "tests/server/test_direct_lane.py",
     "server/edges/__init__.py": "a docstring",
     "server/edges/edge_dialogue.py": "tests/server/edges, in every dialect",

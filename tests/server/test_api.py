@@ -69,7 +69,7 @@ async def test_threads_that_were_updated_at_once_are_paged_without_holes_or_doub
         http(server.url, server.token()) as browser,
     ):
         with monkeypatch.context() as patched:
-            patched.setattr(api, "_now", lambda: next(clock))
+            patched.setattr(api, "now", lambda: next(clock))
             for name in names:
                 await browser.post("/threads", json={"id": name})
         for limit in (1, 2, 3, 7, 19, 20, 21, 100):

@@ -1,7 +1,5 @@
 """The HTTP API: threads, their messages and events, and runs."""
 
-import time
-
 from msgspec import Raw
 from starlette.requests import Request
 from starlette.responses import Response
@@ -11,6 +9,7 @@ from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, new_id, p
 from netra_backend.core.ports import Thread
 from netra_backend.core.positions import Position, parse_position
 from netra_backend.errors import ErrorCode, FrameError, Refused
+from netra_backend.server.clock import now
 from netra_backend.server.endpoints import Endpoint, answer, decode_body, limit_of, read_body
 from netra_backend.server.house import House
 from netra_backend.server.user import User
@@ -133,7 +132,7 @@ class Api:
         new = decode_body(body or b"{}", NewThread)
         id = parse_id("id", new.id) if new.id is not None else new_id("thread")
         key = ThreadKey(user.id, ThreadId(id))
-        thread = await self._house.store.open_thread(key, _title(new.title), _now())
+        thread = await self._house.store.open_thread(key, _title(new.title), now())
         return answer(await self._view(thread), 201)
 
     async def read_thread(self, request: Request, user: User) -> Response:
@@ -242,7 +241,3 @@ def _cursor(text: str | None) -> tuple[int, ThreadId] | None:
             "before is not the `next` of a page", code=ErrorCode.BAD_INPUT, where="$.before"
         )
     return int(updated_at), ThreadId(parse_id("before", id))
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000

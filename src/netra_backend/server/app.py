@@ -8,7 +8,6 @@ with the first request.
 import asyncio
 import functools
 import logging
-import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -37,6 +36,7 @@ from netra_backend.errors import ConfigError, ErrorCode, NetraError, Refused
 from netra_backend.server import metrics
 from netra_backend.server.api import Api
 from netra_backend.server.auth import Hook, authenticator, kept_key
+from netra_backend.server.clock import now
 from netra_backend.server.dialects import spoken_on_ws
 from netra_backend.server.edges.agentcore import AgentCoreEdge
 from netra_backend.server.edges.agui import AguiEdge
@@ -206,14 +206,14 @@ def create_app(
         policies=policies(settings, adapted),
         lease_ms=int(settings.lease_seconds * 1000),
         window=settings.coalesce_ms / 1000,
-        now=_now,
+        now=now,
         watchers=hub.watchers,
     )
     tickets = TicketAuth(
         authenticator(settings, authenticate),
         store,
         functools.cache(lambda: kept_key(settings.data_dir / "ticket.key")),
-        _now,
+        now,
     )
     pool = Pool(limit=settings.connections, per_user=settings.connections_per_user)
     runner.projection.observe(metrics.count)
@@ -230,10 +230,6 @@ def create_app(
         *Health(house).endpoints(),
     )
     return NetraApp(house, _routes(house, endpoints))
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def _cross_origin(allowed: tuple[str, ...]) -> list[Middleware]:

@@ -1,7 +1,5 @@
 """Interrupts over HTTP: what the runs of a thread have asked, and the answers to it."""
 
-import time
-
 import msgspec
 from msgspec import Raw
 from starlette.requests import Request
@@ -12,6 +10,7 @@ from netra_backend.core.ids import ThreadId, ThreadKey, parse_id
 from netra_backend.core.ports import Answer
 from netra_backend.core.session import parse_decision
 from netra_backend.errors import ErrorCode, FrameError, Refused
+from netra_backend.server.clock import now
 from netra_backend.server.endpoints import Endpoint, answer, decode_body, limit_of, read_body
 from netra_backend.server.house import House
 from netra_backend.server.user import User
@@ -71,8 +70,7 @@ class InterruptsApi:
         if await self._house.store.thread(thread) is None:
             raise Refused(ErrorCode.NOT_FOUND)
         asked = await self._house.store.asked(thread, limit)
-        now = time.time_ns() // 1_000_000
-        views = [interrupt_view(one, expired=expired(one, now)) for one in asked]
+        views = [interrupt_view(one, expired=expired(one, now())) for one in asked]
         return answer(InterruptList([v for v in views if wanted in (None, v.status)]))
 
     async def decide_interrupt(self, request: Request, user: User) -> Response:
