@@ -1,7 +1,6 @@
 """The pages about clients: each example runs under Node, against a server, and prints an answer."""
 
 import asyncio
-import os
 import re
 from pathlib import Path
 
@@ -9,14 +8,12 @@ import pytest
 
 from netra_backend.agents.documentation import anchor_of
 from tests.e2e.node_folder import node_folder
+from tests.e2e.node_script import printed_by
 from tests.live import live
 from tests.server.agents import echo
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 PAGES = Path(__file__).parents[2] / "docs" / "clients"
-BOUND = 60.0
-"""Seconds that Node may take for one example."""
-
 SAYS = {
     "ag-ui": ["Hello there ", "user: Hello there\nassistant: Hello there \n"],
     "tanstack-ai": ["Hello there \n", "Hello again \n"],
@@ -55,25 +52,6 @@ def test_the_links_of_a_page_lead_somewhere(page: str) -> None:
         assert not anchor or anchor in [anchor_of(heading) for heading in headings], path
 
 
-async def run(script: Path, **environment: str) -> str:
-    """Return what the script prints."""
-    process = await asyncio.create_subprocess_exec(
-        "node",
-        str(script),
-        env={**os.environ, **environment},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        out, err = await asyncio.wait_for(process.communicate(), BOUND)
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    assert process.returncode == 0, err.decode()
-    return out.decode()
-
-
 @pytest.mark.parametrize("page", SAYS)
 async def test_the_examples_of_a_page_print_the_answer(tmp_path: Path, page: str) -> None:
     folder = await asyncio.to_thread(node_folder)
@@ -91,5 +69,5 @@ async def test_the_examples_of_a_page_print_the_answer(tmp_path: Path, page: str
         for number, example in enumerate(examples(page)):
             script = tmp_path / f"example{number}.mjs"
             script.write_text(example, encoding="utf-8")
-            said.append(await run(script, **environment))
+            said.append(await printed_by(script, **environment))
     assert said == SAYS[page]

@@ -27,6 +27,7 @@ from netra_backend.stores.memory import MemoryStore
 from netra_backend.stores.sqlite import SqliteStore
 from tests.client import client
 from tests.e2e.node_folder import NODE, node_folder
+from tests.e2e.node_script import printed_by
 from tests.http import http
 from tests.live import live, serving
 
@@ -34,9 +35,6 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
 CLIENTS = {"1.0.0": "@ag-ui/client", "0.0.59": "ag-ui-client-0"}
 """The packages in tests/e2e/node/package.json, by the version of the client."""
-
-BOUND = 60.0
-"""Seconds that Node may take for all scenarios."""
 
 
 def whole(text: str) -> list[BaseEvent]:
@@ -113,24 +111,8 @@ async def agent(given: RunAgentInput) -> AsyncIterator[BaseEvent]:
 
 async def play(url: str, token: str, folder: Path, package: str, *names: str) -> dict[str, Any]:
     """Return what Node says about the scenarios."""
-    process = await asyncio.create_subprocess_exec(
-        "node",
-        str(NODE / "http_agent.cjs"),
-        str(folder),
-        package,
-        f"{url}/agui/agent",
-        token,
-        *names,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        out, err = await asyncio.wait_for(process.communicate(), BOUND)
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    assert process.returncode == 0, err.decode()
+    script = NODE / "http_agent.cjs"
+    out = await printed_by(script, str(folder), package, f"{url}/agui/agent", token, *names)
     return dict(json.loads(out))
 
 
