@@ -6,10 +6,8 @@ from collections.abc import Callable
 from netra_backend.scan.values import (
     NONE,
     UNKNOWN,
-    Const,
     Global,
     Instance,
-    Union,
     Value,
     union,
 )
@@ -149,10 +147,3 @@ def _literal(parts: list[ast.expr]) -> Value:
         else:
             return UNKNOWN
     return union(values)
-
-
-def without_none(value: Value) -> Value:
-    """Return the value less the None of an Optional."""
-    if isinstance(value, Union):
-        return union([o for o in value.options if not (type(o) is Const and o.value is None)])
-    return value

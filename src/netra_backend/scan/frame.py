@@ -21,7 +21,6 @@ from netra_backend.scan.values import (
     UNKNOWN,
     Argument,
     Attr,
-    Call,
     Dict,
     Entry,
     Global,
@@ -214,11 +213,6 @@ def member(base: Value, name: str, line: int) -> Value:
     if type(base) is Global:
         return Global(f"{base.name}.{name}", line)
     return Attr(base, name, line)
-
-
-def is_call_of(value: Value, *names: str) -> bool:
-    """Return whether the value is the result of a function with one of these dotted names."""
-    return isinstance(value, Call) and isinstance(value.func, Global) and value.func.name in names
 
 
 def _has_default(node: ast.expr) -> bool:
