@@ -108,7 +108,6 @@ async def test_a_step_is_thinking_only_where_there_is_no_reasoning() -> None:
 async def test_a_callback_that_raises_or_hangs_hurts_nobody(
     asynchronous: bool, monkeypatch, log_lines
 ) -> None:
-    monkeypatch.setattr(callbacks, "QUEUED", 3)
     released = threading.Event()
 
     class Raises:
@@ -123,8 +122,11 @@ async def test_a_callback_that_raises_or_hangs_hurts_nobody(
 
     recorder = Recorder()
     async with running(ScriptedAgent(*WHOLE)) as house:
-        for target in (Raises(), Hangs(), recorder):
+        for target in (Raises(), recorder):
             house.runner.projection.subscribe(target)
+        # Only of the one that hangs, or a busy machine makes the recorder too slow as well.
+        monkeypatch.setattr(callbacks, "QUEUED", 3)
+        house.runner.projection.subscribe(Hangs())
         for run in ("r1", "r2"):
             await ran(house, run)
             count = len(NAMES) * (1 if run == "r1" else 2)
