@@ -127,6 +127,17 @@ async def test_a_thread_that_was_deleted_and_made_anew_is_not_what_was_kept() ->
         assert offset == len(new)
 
 
+async def test_of_a_thread_that_was_deleted_nothing_is_kept() -> None:
+    store = Logs()
+    folded = Conversations(store)
+    store.entries[key()] = chat(1_000)
+    await folded.fold(key())
+    assert folded._size > 0
+    for _ in range(2):
+        folded.forget(key())
+        assert repr(folded) == "<Conversations 0 threads kept, 0 bytes>"
+
+
 async def test_a_thread_that_is_made_anew_while_it_is_read_is_read_again() -> None:
     store, old, new = Logs(), chat(2_500), chat(2_500, epoch=2, word="new ")
     store.entries[key()] = old

@@ -81,6 +81,11 @@ class Conversations:
             self._keep(thread, _Kept(epoch, offset, prelude(thread.id, conversation)))
         return conversation, offset
 
+    def forget(self, thread: ThreadKey) -> None:
+        """Keep nothing of a thread that was deleted. Idempotent."""
+        kept = self._kept.pop(thread, None)
+        self._size -= kept.size if kept is not None else 0
+
     def _begin(self, thread: ThreadKey, epoch: int, upto: int | None) -> tuple[Conversation, int]:
         """Return the conversation as far as it is kept, and the offset it reaches."""
         conversation = Conversation()
@@ -93,8 +98,8 @@ class Conversations:
         return conversation, kept.offset
 
     def _keep(self, thread: ThreadKey, kept: _Kept) -> None:
-        old = self._kept.pop(thread, None)
-        self._size += kept.size - (old.size if old is not None else 0)
+        self.forget(thread)
+        self._size += kept.size
         self._kept[thread] = kept
         while self._size > self._budget:
             _, gone = self._kept.popitem(last=False)

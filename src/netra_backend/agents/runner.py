@@ -313,8 +313,8 @@ class Runner:
         """Cancel what runs in the thread, then delete it really; False if there was none."""
         self.waiting.hold(thread)  # what waits shall not begin when what is active has ended
         await self._stop_in(thread)
-        deleted = await self._store.delete_thread(thread)
-        if deleted:
+        if deleted := await self._store.delete_thread(thread):
+            self.conversations.forget(thread)
             self._bus.publish(thread, ())
             await self.waiting.forget(thread)
         return deleted
