@@ -322,6 +322,12 @@ VALUES: Corpus = {
 }
 """All of them. Their ``str`` may raise, but it ends."""
 
+LARGE = (
+    *("deep", "wide", "enormous", "billion", "repr is", "same reprs", "changed", "long", "sql"),
+    *("row", "instance", "engine", "task", "cut in", "large numpy", "huge", "all modules"),
+)
+"""How the names begin of those that take milliseconds to make."""
+
 ENDLESS: Corpus = {
     "repr never ends": of.ReprNeverEnds,
     "repr never ends, deep": lambda: {"a": [(of.ReprNeverEnds(),)]},

@@ -8,9 +8,7 @@ import os
 import pty
 import subprocess
 import sys
-import time
 import warnings
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -20,7 +18,6 @@ from starlette.websockets import WebSocketState
 
 from netra_backend import jsonlog
 from netra_backend.jsonlog.sinks import Sink
-from tests.jsonlog.hostile_values import VALUES
 
 pytestmark = pytest.mark.usefixtures("clean_logging")
 
@@ -140,28 +137,6 @@ def test_as_many_lines_as_records_whatever_is_in_them() -> None:
     assert [one["message"] for one in lines(stream)] == [text for text in texts for _ in (1, 2)]
 
 
-def test_the_whole_corpus_through_the_whole_path() -> None:
-    stream = configured()
-    logging.getLogger().handlers[:] = sinks()  # those of pytest do raise
-    logger = logging.getLogger("app")
-    log = jsonlog.get_logger("app")
-    count = 0
-    for name, make in VALUES.items():
-        value = make()
-        with jsonlog.bind(bound=value):
-            log.info("keyword", which=name, value=value)
-            logger.info("extra", extra={"which": name, "value": {"inner": [value]}})
-            logger.info("%s: %s", name, value, extra={"which": name})
-            logger.error("wrong %d", name, value, extra={"which": name})  # noqa: PLE1205
-        count += 4
-    assert jsonlog.flush(30)
-    shown = [one for one in lines(stream) if one["logger"] == "app"]
-    assert len(shown) == count
-    assert not any("dropped" in one for one in shown)
-    assert {one["which"] for one in shown} == set(VALUES)
-    assert all(one["correlation"] for one in shown)
-
-
 def test_a_state_is_logged_by_its_name_everywhere() -> None:
     stream = configured()
     for state in WebSocketState:
@@ -231,70 +206,6 @@ def test_no_stream_at_all_hurts_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     jsonlog.configure("INFO", "auto")
     logging.getLogger("app").error("into the void")
     assert jsonlog.flush(10)
-
-
-UNREAD = """
-import asyncio, json, logging, sys, time
-from pathlib import Path
-from netra_backend import jsonlog
-from netra_backend.jsonlog.sinks import Sink
-
-jsonlog.configure("INFO", "json", sys.stdout)
-log = jsonlog.get_logger("app")
-gaps = []
-
-async def heart():
-    last = time.perf_counter()
-    while True:
-        await asyncio.sleep(0.005)
-        now = time.perf_counter()
-        gaps.append(now - last - 0.005)
-        last = now
-
-async def main():
-    beating = asyncio.create_task(heart())
-    for number in range(50_000):
-        log.info("number", number=number, state={"text": "x" * 100})
-        if number % 20 == 0:
-            await asyncio.sleep(0)
-    beating.cancel()
-
-asyncio.run(main())
-(sink,) = [one for one in logging.getLogger().handlers if isinstance(one, Sink)]
-report = {"gap": max(gaps), "dropped": sum(sink.dropped.values()), "ended": time.time()}
-Path(sys.argv[1]).write_text(json.dumps(report))
-"""
-
-
-def test_a_pipe_that_nobody_reads_stops_neither_the_loop_nor_the_exit(tmp_path: Path) -> None:
-    report = tmp_path / "report"
-    child = subprocess.Popen(
-        [sys.executable, "-c", UNREAD, str(report)], stdout=subprocess.PIPE, text=True
-    )
-    assert child.stdout is not None
-    with child.stdout:
-        code = child.wait(60)
-        exited = time.time()
-        told = json.loads(report.read_text())
-        assert code == 0
-        assert exited - told["ended"] < 3
-        assert told["gap"] < 2  # a loop that waits for the pipe waits for ever
-        assert told["dropped"] > 0
-        stuck = child.stdout.read().splitlines()
-    numbers = [json.loads(one)["number"] for one in stuck[:-1]]  # the last one is torn by the exit
-    assert numbers == list(range(len(numbers)))
-    assert len(numbers) > 100
-
-
-def test_a_pipe_that_is_read_gets_everything() -> None:
-    code = UNREAD.replace("50_000", "5_000")
-    child = subprocess.Popen(
-        [sys.executable, "-c", code, os.devnull], stdout=subprocess.PIPE, text=True
-    )
-    out, _ = child.communicate(timeout=60)
-    shown = [orjson.loads(one) for one in out.splitlines()]
-    assert child.returncode == 0
-    assert [one["number"] for one in shown] == list(range(5_000))
 
 
 def test_a_reader_that_goes_away_ends_nobody() -> None:

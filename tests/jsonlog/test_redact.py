@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from netra_backend.jsonlog.redact import is_secret_name, redact
 from netra_backend.jsonlog.shapes import REDACTED
+from tests.jsonlog.thoroughness import briefly
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.c2lnbmF0dXJl"
 
@@ -70,6 +71,7 @@ def test_keys_that_become_equal_are_both_kept() -> None:
     assert sorted(shown.values()) == [1, 2]  # type: ignore[union-attr,type-var]
 
 
+@briefly
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(),

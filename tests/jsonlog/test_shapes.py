@@ -15,6 +15,7 @@ from netra_backend.jsonlog.shapes import (
     secret_spans,
 )
 from tests.jsonlog.hostile_secrets import BASIC, CANARY, TEXTS
+from tests.jsonlog.thoroughness import briefly
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.c2lnbmF0dXJl"
 SECRETS = [
@@ -133,6 +134,7 @@ PIECES = st.sampled_from(
 )
 
 
+@briefly
 @given(st.lists(PIECES).map("".join))
 def test_spans_are_in_order_and_a_quick_look_is_right(text: str) -> None:
     spans = secret_spans(text)

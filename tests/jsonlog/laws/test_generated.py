@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import orjson
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from netra_backend import jsonlog
@@ -25,13 +25,12 @@ from tests.jsonlog.hostile_calls import ATTRIBUTES, NAMES
 from tests.jsonlog.hostile_calls import TEXTS as FORGERIES
 from tests.jsonlog.hostile_secrets import BASIC, CANARY
 from tests.jsonlog.hostile_secrets import TEXTS as SECRETS
-from tests.jsonlog.hostile_values import VALUES
+from tests.jsonlog.hostile_values import LARGE, VALUES
+from tests.jsonlog.thoroughness import briefly
 
 pytestmark = pytest.mark.timeout(3 * 3_600)  # a night has 10,000 examples
 
-SLOW = ("deep", "wide", "enormous", "billion", "repr is", "same reprs", "changed", "long", "sql")
-SLOW_TOO = ("row", "instance", "engine", "task", "cut in", "large numpy", "huge", "all modules")
-QUICK = sorted(name for name in VALUES if not name.startswith(SLOW + SLOW_TOO))
+QUICK = sorted(name for name in VALUES if not name.startswith(LARGE))
 """Hostile values that are made in no time."""
 
 
@@ -51,16 +50,6 @@ def grow(drawn: Any) -> Any:
         return {name: grow(value) for name, value in drawn.items()}
     return Pair(grow(drawn.a), grow(drawn.b)) if type(drawn) is Pair else drawn
 
-
-quickly = settings(
-    deadline=None,
-    suppress_health_check=[
-        HealthCheck.function_scoped_fixture,
-        HealthCheck.too_slow,
-        HealthCheck.data_too_large,
-        HealthCheck.large_base_example,
-    ],
-)
 
 texts = st.text() | st.text(st.characters(categories=["Cs", "Cc", "Zl", "Zp", "Cf"]), max_size=8)
 scalars = (
@@ -141,7 +130,7 @@ def file(tmp_path: Path, clean_logging: None) -> Iterator[File]:  # noqa: F811
         yield File(reader)
 
 
-@quickly
+@briefly
 @given(anything, st.sampled_from(NAMES[3:]) | texts)
 def test_any_value_under_any_name_is_one_line(file: File, drawn: Any, name: str) -> None:
     file.alone()
@@ -149,7 +138,7 @@ def test_any_value_under_any_name_is_one_line(file: File, drawn: Any, name: str)
     assert file.line()["message"] == "text"
 
 
-@quickly
+@briefly
 @given(anything)
 def test_any_value_in_any_place_is_one_line(file: File, drawn: Any) -> None:
     file.alone()
@@ -159,7 +148,7 @@ def test_any_value_in_any_place_is_one_line(file: File, drawn: Any) -> None:
     assert file.line()["message"] == "extra"
 
 
-@quickly
+@briefly
 @given(plain)
 def test_plain_json_comes_out_equal(file: File, value: object) -> None:
     file.alone()
@@ -195,7 +184,7 @@ def _mutate(draw: st.DrawFn, seed: Any, value: object) -> Mutant:
 PLACE = "the place of the mutant"
 
 
-@quickly
+@briefly
 @given(mutants())
 def test_a_hostile_value_costs_its_neighbours_nothing(file: File, mutant: Mutant) -> None:
     file.alone()
@@ -227,7 +216,7 @@ extras = st.none() | st.dictionaries(
 infos = st.none() | st.booleans() | texts | st.builds(ValueError, texts) | st.just((1, 2, 3))
 
 
-@quickly
+@briefly
 @given(formats, arguments, extras, infos, st.booleans())
 def test_any_call_is_one_line(
     file: File, text: str, args: Any, extra: Any, info: Any, stack: bool
@@ -250,7 +239,7 @@ places: list[Hide] = [
 ]
 
 
-@quickly
+@briefly
 @given(st.sampled_from(sorted(SECRETS)), surroundings, surroundings, st.sampled_from(places))
 def test_a_secret_is_hidden_in_any_surroundings(
     file: File, name: str, before: str, after: str, place: Hide
