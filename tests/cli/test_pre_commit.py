@@ -39,7 +39,7 @@ def committed(folder: Path) -> str:
     return git(folder, "rev-parse", "HEAD")
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.timeout(900)
 def test_a_commit_with_a_finding_is_stopped(tmp_path: Path) -> None:
     if shutil.which("git") is None:

@@ -10,7 +10,7 @@ NETRA = [sys.executable, "-m", "netra_backend.cli", "scan", "--no-cache"]
 
 
 def test_a_reader_who_has_gone_is_no_fault(tmp_path: Path) -> None:
-    write(tmp_path, {"a.py": UNUSED * 3000})
+    write(tmp_path, {"a.py": UNUSED * 1000})
     for form in ("text", "json", "github", "sarif"):
         process = subprocess.Popen(
             [*NETRA, "--format", form, "a.py"],
