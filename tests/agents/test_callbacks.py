@@ -149,3 +149,15 @@ async def test_a_subscription_ends_and_a_cancel_is_told() -> None:
         await until(lambda: "on_agent_completed" in stays.names)
     assert left.told == []
     assert stays.told[-1][1].status == "cancelled"
+
+
+async def test_who_subscribed_is_told_after_a_restart_in_the_same_process() -> None:
+    recorder = Recorder()
+    async with running(ScriptedAgent(answer("x"), answer("y"))) as house:
+        house.runner.projection.subscribe(recorder)
+        for count, run in enumerate(("r1", "r2"), start=1):
+            await ran(house, run)
+            await until(lambda told=2 * count: len(recorder.told) == told)
+            await house.runner.close()
+            await house.runner.open()
+    assert recorder.names == ["on_agent_started", "on_agent_completed"] * 2

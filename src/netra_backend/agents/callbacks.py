@@ -119,9 +119,11 @@ class Projection:
         return unsubscribe
 
     def close(self) -> None:
-        """Tell nobody any more, once they have what waits for them. Idempotent."""
-        subscribers, self._subscribers = self._subscribers, []
-        for subscriber in subscribers:
+        """End the threads once they have told what waits. Idempotent.
+
+        Who subscribed stays: an application that is started again in this process tells them.
+        """
+        for subscriber in self._subscribers:
             subscriber.close()
 
     def begin(self, run: Run) -> None:
@@ -182,16 +184,17 @@ class Subscriber:
 
     def __init__(self, target: object) -> None:
         self._target = target
-        self._queue: queue.Queue[Happening | None] = queue.Queue(QUEUED)
-        self._thread: threading.Thread | None = None
+        self._room = QUEUED
+        self._queue: queue.Queue[Happening | None] | None = None
         self.missed = 0
         """Happenings that the queue could not hold."""
 
     def put(self, happening: Happening) -> None:
         """Take what is to be told; never waits."""
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._serve, name="callbacks", daemon=True)
-            self._thread.start()
+        if self._queue is None:
+            self._queue = queue.Queue(self._room)
+            served = (self._queue,)
+            threading.Thread(target=self._serve, args=served, name="callbacks", daemon=True).start()
         try:
             self._queue.put_nowait(happening)
         except queue.Full:
@@ -200,9 +203,12 @@ class Subscriber:
                 log.warning("a subscriber is too slow", extra={"subscriber": self._name})
 
     def close(self) -> None:
-        """End once all is told; one that hangs is left behind."""
+        """End the thread once all is told; one that hangs is left behind. `put` begins another."""
+        ending, self._queue = self._queue, None
+        if ending is None:
+            return
         try:
-            self._queue.put_nowait(None)
+            ending.put_nowait(None)
         except queue.Full:
             log.warning("a subscriber hangs", extra={"subscriber": self._name})
 
@@ -210,9 +216,9 @@ class Subscriber:
     def _name(self) -> str:
         return type(self._target).__qualname__
 
-    def _serve(self) -> None:
+    def _serve(self, happenings: "queue.Queue[Happening | None]") -> None:
         with asyncio.Runner() as runner:
-            while (happening := self._queue.get()) is not None:
+            while (happening := happenings.get()) is not None:
                 method = getattr(self._target, f"on_{happening.kind}", None)
                 if method is None:
                     continue

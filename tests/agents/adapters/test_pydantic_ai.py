@@ -17,12 +17,13 @@ from ag_ui.core import (
     ToolMessage,
     UserMessage,
 )
-from pydantic_ai import Agent, DeferredToolRequests
+from pydantic_ai import Agent, CancellationToken, DeferredToolRequests
 from pydantic_ai.messages import ModelMessage
 from pydantic_ai.models import Model
 from pydantic_ai.models.function import AgentInfo, DeltaThinkingPart, DeltaToolCall, FunctionModel
 from pydantic_ai.models.test import TestModel
 
+from netra_backend.agents.adapters import pydantic_ai as adapter
 from netra_backend.agents.adapters.pydantic_ai import PydanticAIAgent
 from netra_backend.testing.player import asking, play
 
@@ -323,7 +324,11 @@ CONSTRUCTS = {
 
 
 @pytest.mark.parametrize("construct", CONSTRUCTS)
-async def test_closing_it_in_the_middle_stops_the_model(construct: str) -> None:
+async def test_closing_it_in_the_middle_stops_the_model(
+    construct: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = CancellationToken()
+    monkeypatch.setattr(adapter, "CancellationToken", lambda: token)
     part, kind = CONSTRUCTS[construct]
     model = Endless(part)
     stream = streaming(model.stream)(asking("go on"))
@@ -331,7 +336,9 @@ async def test_closing_it_in_the_middle_stops_the_model(construct: str) -> None:
         async for event in stream:
             if event.type == kind:
                 break
+        assert not token.cancelled
         await stream.aclose()
+        assert token.cancelled
         await model.stopped.wait()
 
 

@@ -9,6 +9,7 @@ from contextlib import aclosing
 from typing import Any, cast
 
 from ag_ui.core import BaseEvent, RunAgentInput
+from pydantic_ai import CancellationToken
 from pydantic_ai.agent import AbstractAgent
 from pydantic_ai.ui.ag_ui import AGUIAdapter, AGUIEventStream
 
@@ -22,15 +23,19 @@ class PydanticAIAgent:
         self._agent = agent
 
     async def __call__(self, input: RunAgentInput) -> AsyncIterator[BaseEvent]:
-        """Run the agent on the conversation; closing the iterator stops the model's answer.
+        """Run the agent on the conversation; closing the iterator cancels the library's run.
 
         Raises whatever the agent, a tool or the model raises.
         """
-        native = AGUIAdapter(self._agent, input).run_stream_native()
+        token = CancellationToken()
+        native = AGUIAdapter(self._agent, input).run_stream_native(cancellation_token=token)
         events = cast(AsyncGenerator[BaseEvent], _Events(input).transform_stream(native))
         async with aclosing(events):
-            async for event in translated("the agent", input, events):
-                yield event
+            try:
+                async for event in translated("the agent", input, events):
+                    yield event
+            finally:
+                token.cancel()  # before the stream is closed: the run then ends as cancelled
 
 
 class _Events(AGUIEventStream[Any, Any]):
