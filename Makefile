@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 EXTRAS := ag2,agno,langgraph,openai,openai-agents,pydantic-ai,remote,strands
 HOST ?= 127.0.0.1
 PORT ?= 8000
+# A file at a time to each of three workers, in the order that tests/conftest.py gives them.
+BY_FILE := -n 3 --dist loadfile --no-loadscope-reorder
 
 .PHONY: serve test nightly lint bench clean
 .DEFAULT_GOAL := help
@@ -45,11 +47,11 @@ lint: $(VENV)/.test
 	$(BIN)/netra scan src
 
 test: lint
-	$(BIN)/python -m pytest -n 3 --dist loadfile
+	$(BIN)/python -m pytest $(BY_FILE)
 
 nightly: lint
-	$(BIN)/python -m pytest -n 3 --dist loadfile -m nightly
-	$(BIN)/python -m pytest tests/jsonlog tests/scan -n 2 --dist loadgroup --hypothesis-profile=nightly
+	$(BIN)/python -m pytest $(BY_FILE) -m nightly
+	$(BIN)/python -m pytest tests/faults tests/jsonlog tests/scan -n 2 --dist loadgroup --hypothesis-profile=nightly
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m bench

@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,9 @@ from netra_backend import jsonlog
 # `make nightly` loads it: where a test does not say itself how many examples it needs.
 settings.register_profile("nightly", max_examples=10_000, deadline=None)
 
+HERE = Path(__file__).parent
+LONG = ("faults", "e2e", "contract", "cli", "docs")
+
 Check = Callable[[RunAgentInput, Sequence[BaseEvent]], None]
 Lines = Callable[[], list[dict[str, Any]]]
 
@@ -23,6 +27,12 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     """Say what is left out."""
     left_out = "not nightly" in config.option.markexpr
     return "left out: what takes minutes, which `make nightly` runs" if left_out else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the folders of long tests: all workers wait for the one that begins last."""
+    rank = {HERE / name: n for n, name in enumerate(LONG)}
+    items.sort(key=lambda item: min(rank.get(x, len(LONG)) for x in item.path.parents))
 
 
 @pytest.fixture

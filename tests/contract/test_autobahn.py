@@ -86,6 +86,7 @@ async def test_the_cases_of_the_protocol_pass(tmp_path: Path) -> None:
     assert all(sentence in limits for sentence in PUBLISHED.values())
 
 
+@pytest.mark.nightly
 async def test_the_cases_of_large_messages_pass(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -258,7 +258,18 @@ async def stopping(running: Served) -> Run:
     return run
 
 
-@pytest.mark.parametrize("name", [name for name in KINDS if name != "uvicorn, websockets-sansio"])
+RARE = ("uvicorn, websockets", "uvicorn, wsproto")
+"""They differ from the others in how they parse WebSockets only: they wait for the night."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.nightly) if name in RARE else name
+        for name in KINDS
+        if name != "uvicorn, websockets-sansio"
+    ],
+)
 async def test_everything_works_with_the_lifespan(tmp_path: Path, name: str) -> None:
     async with served(tmp_path, name, lifespan=True) as running:
         await sockets(running)

@@ -69,8 +69,18 @@ for event in asyncio.run(play(adapt(my_module.agent), asking("How is the weather
 """
 
 
+SLOW = ("ag2", "agno", "strands")
+"""Frameworks that take seconds to import; their adapters have tests of their own."""
+
+
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("name", FRAMEWORKS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.nightly) if Path(name).stem in SLOW else name
+        for name in FRAMEWORKS
+    ],
+)
 async def test_the_example_of_each_framework_runs(name: str, tmp_path: Path) -> None:
     """As a module of its own, over a local API whose model calls the tool and then answers."""
     (source,) = re.findall(r"```python\n(.*?)```", (DOCS / name).read_text("utf-8"), re.DOTALL)

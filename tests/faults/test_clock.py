@@ -32,30 +32,34 @@ class Clock:
 
 
 @pytest.mark.parametrize("kind", [MemoryStore, SqliteStore])
-async def test_jumps_by_days_while_a_run_streams(tmp_path: Path, kind: type) -> None:
+async def test_jumps_by_days_while_a_run_streams(
+    tmp_path: Path, kind: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = kind() if kind is MemoryStore else kind(tmp_path)
     gates = [Gate() for _ in JUMPS]
     agent = ScriptedAgent(answer(*[part for gate in gates for part in ("words ", gate)]))
     clock = Clock()
-    async with live({"agent": agent}, tmp_path, store=store, lease_seconds=LEASE) as server:
-        server.app._house.runner._now = clock
-        async with Person(server, "ann") as ann:
-            await ann.client.run("t", "r1")
-            await ann.follow("t")
-            for jump, gate in zip(JUMPS, gates, strict=True):
-                await gate.reached()
-                clock.now += jump
-                looked = clock.looks
-                await until(lambda since=looked: clock.looks > since + 6)  # three sweeps
-                gate.open()
-            await ann.settle("t")
-            clock.now -= DAY
-            await ann.client.run("t", "r2")  # the gates are open: it runs through
-            await ann.settle("t")
-            async with Person(server, "late") as late:
-                await late.settle("t")
-                logs = await read_logs(server, [("alice", "t")])
-                verdict = judge([*ann.settled(), *late.settled()], logs)
+    monkeypatch.setattr("netra_backend.server.app.now", clock)
+    async with (
+        live({"agent": agent}, tmp_path, store=store, lease_seconds=LEASE) as server,
+        Person(server, "ann") as ann,
+    ):
+        await ann.client.run("t", "r1")
+        await ann.follow("t")
+        for jump, gate in zip(JUMPS, gates, strict=True):
+            await gate.reached()
+            clock.now += jump
+            looked = clock.looks
+            await until(lambda since=looked: clock.looks > since + 6)  # three sweeps
+            gate.open()
+        await ann.settle("t")
+        clock.now -= DAY
+        await ann.client.run("t", "r2")  # the gates are open: it runs through
+        await ann.settle("t")
+        async with Person(server, "late") as late:
+            await late.settle("t")
+            logs = await read_logs(server, [("alice", "t")])
+            verdict = judge([*ann.settled(), *late.settled()], logs)
     assert verdict, verdict
     chunks = [entry["chunk"] for entry in logs["alice", "t"]]
     ends = [chunk for chunk in chunks if chunk["type"] in ("RUN_FINISHED", "RUN_ERROR")]

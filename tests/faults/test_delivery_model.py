@@ -33,6 +33,7 @@ from tests.client import Frame, run_input
 from tests.eventually import until
 from tests.faults.jittery_store import JitteryStore
 from tests.live import live
+from tests.night import NIGHTLY
 from tests.person import Person, read_logs
 
 T = TypeVar("T")
@@ -330,7 +331,7 @@ BUSY = ("catch up", "lane", "run ", "store")
 
 TestDelivery = pytest.mark.slow(Delivery.TestCase)
 TestDelivery.settings = settings(
-    max_examples=40,
+    max_examples=400 if NIGHTLY else 12,
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=list(HealthCheck),

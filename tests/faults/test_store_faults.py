@@ -226,7 +226,15 @@ STORES: dict[str, Callable[[Path], Store]] = {
 @pytest.mark.slow
 @pytest.mark.usefixtures("_complaints")
 @pytest.mark.parametrize(
-    ("kind", "outage", "step"), [("memory", 1, 1), ("memory", 9, 3), ("sqlite", 1, 3)]
+    ("kind", "outage", "step"),
+    [
+        ("memory", 1, 3),
+        ("memory", 9, 9),
+        ("sqlite", 1, 5),
+        pytest.param("memory", 1, 1, marks=pytest.mark.nightly),
+        pytest.param("memory", 9, 1, marks=pytest.mark.nightly),
+        pytest.param("sqlite", 1, 1, marks=pytest.mark.nightly),
+    ],
 )
 async def test_every_call_fails_in_turn(tmp_path: Path, kind: str, outage: int, step: int) -> None:
     async def fail_from(number: int) -> int:

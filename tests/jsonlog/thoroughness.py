@@ -1,14 +1,13 @@
 """How long the laws are tried: briefly by ``make test``, all night by ``make nightly``.
 
-``--hypothesis-profile=nightly`` switches over. What is large takes most of the time, and goes
+What is large takes most of the time, and goes
 through the whole path in ``laws/test_corpus.py`` each time: elsewhere it waits for the night.
 """
 
 from hypothesis import HealthCheck, settings
 
 from tests.jsonlog.hostile_values import LARGE, VALUES
-
-NIGHTLY = settings().max_examples == settings.get_profile("nightly").max_examples
+from tests.night import NIGHTLY
 
 ROUNDS = 100 if NIGHTLY else 15
 """Of a storm of forks or signals."""

@@ -8,9 +8,10 @@ from hypothesis import HealthCheck, given, note, settings
 from netra_backend.scan.engine import link, summarise
 from netra_backend.scan.finding import Severity
 from netra_backend.scan.options import Options
+from tests.night import NIGHTLY
 from tests.scan.programs import FILE, execute, programs
 
-PROGRAMS = 2_000 if settings.get_current_profile_name() == "nightly" else 80
+PROGRAMS = 2_000 if NIGHTLY else 80
 """``make nightly`` tries them all; that takes minutes."""
 
 TALLY: Counter[str] = Counter()

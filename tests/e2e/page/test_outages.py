@@ -168,6 +168,7 @@ async def test_a_snapshot_keeps_what_earlier_runs_left(
     run = await puppet.next("Ask")
     await run.say("I may.")
     await run.ask("q2", "And this?")
+    await expect(wired.of("question", "And this?")).to_be_visible()
     await wired.run("awaiting")
     await wired.ask("Never mind")
     run = await puppet.next("Never mind")
