@@ -16,7 +16,7 @@ from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from websockets.frames import Frame, Opcode
 
-from netra_backend.server import direct_lane, handshake
+from netra_backend.server import direct_lane, handshake, parsing
 from netra_backend.server.handshake import HttpProtocol
 from netra_backend.server.lane import Protocol
 from tests.client import BOUND
@@ -160,7 +160,8 @@ async def test_a_message_whose_fragments_are_too_big_together_is_refused(bounded
 def unsent() -> int:
     """Return how many bytes wait in the process for the newest socket."""
     protocol = sockets[-1]._receive.__self__  # type: ignore[attr-defined]
-    return int(protocol.transport.get_write_buffer_size())
+    transport = protocol._transport if isinstance(protocol, Protocol) else protocol.transport
+    return int(transport.get_write_buffer_size())
 
 
 @both
@@ -191,9 +192,9 @@ async def test_a_flood_of_control_frames_is_taken_in_slices(
     bounded: bool, frame: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What one turn of the event loop does for one peer is bounded, however much has come."""
-    bound = direct_lane.READ_SLICE // len(frame) + 1
+    bound = parsing.READ_SLICE // len(frame) + 1
     if not bounded:
-        monkeypatch.setattr(direct_lane, "READ_SLICE", 1 << 30)
+        monkeypatch.setattr(parsing, "READ_SLICE", 1 << 30)
     most = 0
     take = direct_lane.DirectLane._take
 

@@ -9,7 +9,7 @@ import pytest
 from websockets.frames import Frame, Opcode
 
 from netra_backend.errors import CloseCode
-from netra_backend.server import direct_lane
+from netra_backend.server import direct_lane, parsing
 from netra_backend.server.direct_lane import DirectLane
 from netra_backend.server.lane import Protocol
 from tests.client import BOUND
@@ -137,7 +137,7 @@ async def test_a_silent_connection_keeps_no_parser() -> None:
         await until(lambda: notes.messages)
         assert lane._conn is None
         socket.transport.write(b"\x01\x81\x00\x00\x00\x00a")
-        await until(lambda: lane._parts)
+        await until(lambda: lane._fragments)
         assert lane._conn is not None
         socket.transport.write(b"\x80\x81\x00\x00\x00\x00b")
         await until(lambda: len(notes.messages) == 2)
@@ -156,7 +156,7 @@ async def test_many_small_frames_are_parsed_in_slices(monkeypatch: pytest.Monkey
         assert isinstance(lane, DirectLane)
         lane.listen(notes := Notes())
         lane.data_received(b"".join(frames))
-        assert 0 < len(notes.messages) <= direct_lane.READ_SLICE // 7
+        assert 0 < len(notes.messages) <= parsing.READ_SLICE // 7
         lane.hold(True)
         held = len(notes.messages)
         for _ in range(5):

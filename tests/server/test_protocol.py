@@ -9,13 +9,21 @@ from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.frames import Frame, Opcode
 
+from netra_backend.server.handshake import HttpProtocol
 from netra_backend.server.lane import Protocol
 from netra_backend.server.protocol import EXTENSION
 from tests.client import BOUND
+from tests.eventually import until
 from tests.live import serving
 
 pytestmark = pytest.mark.anyio
+
+UPGRADE = (
+    b"GET %b HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
 
 seen: list[Any] = []
 
@@ -48,6 +56,29 @@ async def refusing(websocket: WebSocket) -> None:
     await websocket.close()
 
 
+decided: list[asyncio.Event] = []
+
+
+async def slow(websocket: WebSocket) -> None:
+    await decided[-1].wait()
+    await websocket.accept(headers=[(b"x-slow", b"yes")])
+    await websocket.send_text("welcome")
+    await websocket.send_text(await websocket.receive_text())
+
+
+async def failing(websocket: WebSocket) -> None:
+    await websocket.accept()
+    raise RuntimeError("on purpose")
+
+
+async def forgetting(websocket: WebSocket) -> None:
+    """Neither accept nor refuse."""
+
+
+async def splitting(websocket: WebSocket) -> None:
+    await websocket.accept(headers=[(b"x", b"a\r\nset-cookie: b")])
+
+
 async def leaving(websocket: WebSocket) -> None:
     await websocket.accept()
 
@@ -57,6 +88,10 @@ APP = Starlette(
         WebSocketRoute("/echo", echo),
         WebSocketRoute("/refusing", refusing),
         WebSocketRoute("/leaving", leaving),
+        WebSocketRoute("/slow", slow),
+        WebSocketRoute("/failing", failing),
+        WebSocketRoute("/forgetting", forgetting),
+        WebSocketRoute("/splitting", splitting),
     ]
 )
 
@@ -98,3 +133,58 @@ async def test_a_refusal_and_a_return_end_the_socket() -> None:
         socket = await connect(f"ws://127.0.0.1:{port}/leaving")
         with pytest.raises(ConnectionClosed):
             await socket.recv()
+
+
+both = pytest.mark.parametrize("http", ["auto", HttpProtocol], ids=["uvicorn's", "ours"])
+
+
+@both
+async def test_what_comes_before_the_answer_is_kept_and_first_words_leave_with_it(
+    http: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    early = Frame(Opcode.TEXT, b"early").serialize(mask=True)
+    seen: list[Protocol] = []
+    begin = Protocol.begin
+
+    def noting(self: Protocol, path: str, fields: Any) -> None:
+        seen.append(self)
+        begin(self, path, fields)
+
+    monkeypatch.setattr(Protocol, "begin", noting)
+    decided.append(asyncio.Event())
+    async with serving(APP, Protocol, http=http) as port, asyncio.timeout(BOUND):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(UPGRADE % b"/slow")
+        await until(lambda: seen)
+        for part in (early[:3], early[3:]):
+            writer.write(part)
+        await until(lambda: len(seen[0]._early) >= 3)
+        decided[-1].set()
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert b"101 Switching Protocols" in head
+        assert b"x-slow: yes" in head
+        assert await reader.readexactly(9) == b"\x81\x07welcome"
+        assert await reader.readexactly(7) == b"\x81\x05early"
+        assert await reader.readexactly(4) == b"\x88\x02\x03\xe8"
+        writer.close()
+
+
+@both
+@pytest.mark.parametrize(
+    ("path", "answer"),
+    [
+        (b"/refusing", b"HTTP/1.1 403 "),
+        (b"/forgetting", b"HTTP/1.1 500 "),
+        (b"/splitting", b"HTTP/1.1 500 "),
+        (b"/failing", b"HTTP/1.1 101 "),
+    ],
+)
+async def test_every_request_is_answered(path: bytes, answer: bytes, http: Any) -> None:
+    async with serving(APP, Protocol, http=http) as port, asyncio.timeout(BOUND):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(UPGRADE % path)
+        got = await reader.read()
+        assert got.startswith(answer)
+        if path == b"/failing":
+            assert got.endswith(b"\x88\x02\x03\xf3")  # 1011
+        writer.close()

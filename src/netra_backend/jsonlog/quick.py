@@ -55,6 +55,7 @@ class Quick:
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._reserved = layout.reserved | NOT_SHOWN | {"correlation", "$cut"}
+        self._fixed = redact_pairs(dict(layout.fixed))
         self._clock = Clock()
         self._dumps, _, self._newline = encoders()
         self._begin = f'{{"{layout.time}":"'
@@ -144,16 +145,15 @@ class Quick:
         given = {"correlation": binding.correlation(), **bound.fields}
         if len(given) > MAX_FIELDS or not all(map(_is_constant, given.values())):
             return None
-        shown = {
-            **self._layout.fixed,
-            "correlation": jsonable(given.pop("correlation"), NAME_LIMITS),
-        }
-        if not all(map(self._is_usual, given)):
+        if not all(name == "correlation" or self._is_usual(name) for name in given):
             return None
+        correlation = given["correlation"]
+        if type(correlation) is not str or len(correlation) > NAME_LIMITS.text:
+            given["correlation"] = jsonable(correlation, NAME_LIMITS)
         plain = self._plain(given)
         if plain is None:
             return None
-        text = f",{seen(self._dumps(redact_pairs({**shown, **plain})).decode())[1:-1]}"
+        text = f",{seen(self._dumps({**self._fixed, **plain}).decode())[1:-1]}"
         bound.told = (self, text)
         return text
 

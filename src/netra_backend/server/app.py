@@ -8,7 +8,7 @@ with the first request.
 import asyncio
 import functools
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib.metadata import version
@@ -24,6 +24,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.routing import WebSocketRoute as StarletteWebSocketRoute
 from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from netra_backend import jsonlog
 from netra_backend.agents.base import Agent
@@ -59,6 +60,8 @@ from netra_backend.stores.sqlite import SqliteStore
 
 log = logging.getLogger(__name__)
 
+WebSocketEndpoint = Callable[[WebSocket], Awaitable[None]]
+
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -79,6 +82,11 @@ class NetraApp:
         )
         # A redirect would repeat the request's Host header, which anybody can choose.
         self._asgi.router.redirect_slashes = False
+        self._sockets: dict[str, WebSocketEndpoint] = {
+            route.path: route.endpoint
+            for route in routes
+            if isinstance(route, StarletteWebSocketRoute) and "{" not in route.path
+        }
         self._opening: asyncio.Task[None] | None = None
         self._closed = False
         self.pool = house.pool
@@ -120,6 +128,17 @@ class NetraApp:
         except NetraError as error:
             log.exception("not open")
             await error_response(error)(scope, receive, send)
+        else:
+            await self._serve(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a socket at once where its path says all; Starlette sees to everything else.
+
+        Its layers are for HTTP, and take as long as all the rest of an opening.
+        """
+        connect = self._sockets.get(scope["path"]) if scope["type"] == "websocket" else None
+        if connect is not None and not scope.get("root_path"):
+            await connect(WebSocket(scope, receive, send))
         else:
             await self._asgi(scope, receive, send)
 

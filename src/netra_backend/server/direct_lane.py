@@ -1,8 +1,7 @@
 """The direct lane: one WebSocket served by callbacks, without task, queue or timer of its own.
 
-It takes a socket over from `Protocol` after the handshake. Frames leave prepared; what comes in is
-parsed by websockets' sans-IO protocol, which is kept only while something is half read. So a
-connection that is silent costs little more than its transport.
+It takes a socket over from `Protocol` with the answer to the handshake. Frames leave prepared; what
+comes in is parsed by websockets' sans-IO protocol, kept only while something is half read.
 """
 
 import asyncio
@@ -12,16 +11,18 @@ from random import getrandbits
 
 from uvicorn.server import ServerState
 from websockets.extensions import Extension
+from websockets.frames import CloseCode as FrameCode
 from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
 from netra_backend.errors import CLOSES, CloseCode
+from netra_backend.server import parsing
 from netra_backend.server.batch import Batch, websocket_frame
 from netra_backend.server.clockwork import Pings, Turns, shared
 from netra_backend.server.descriptor import descriptor_of
 from netra_backend.server.listener import LaneClosed, Listener
-from netra_backend.server.parsing import FRAGMENTS, READ_SLICE, is_idle, is_utf8, parser_of
+from netra_backend.server.room import Room
 
 LINGER = 3.0
 """Seconds a closed peer has to take what is still unsent, before it is cut off."""
@@ -32,12 +33,6 @@ JOIN_BYTES = 4_096
 JOIN_FRAMES = 64
 """Frames that leave together at most. Of those that wait the water mark knows nothing."""
 
-_NOT_UTF8 = 1007
-"""The close code for a text that is none (RFC 6455 section 7.4.1)."""
-
-_ABNORMAL = 1006
-"""What an application is told where no close frame came (RFC 6455 section 7.4.1)."""
-
 
 class DirectLane(asyncio.Protocol):
     """The lane to a socket that it has to itself, and the protocol of its transport.
@@ -45,12 +40,13 @@ class DirectLane(asyncio.Protocol):
     It never writes after a close frame, and prepared frames only where none of the `extensions`
     transforms them. While the peer does not take what we write, nothing of it is read. `max_size`
     is that of a message, in bytes; `ping` the seconds between pings, and those to answer one.
+    `greeting` leaves together with what is written first, `early` is what came before.
     """
 
     __slots__ = (
-        "_conn", "_descriptor", "_held", "_is_text", "_joined", "_late_pong", "_listener", "_loop",
-        "_lost", "_max_size", "_open", "_parts", "_pinged", "_pings", "_queue", "_reading",
-        "_server", "_transport", "_turn", "_turns", "_unread", "_waiters", "full",
+        "_conn", "_descriptor", "_fragments", "_held", "_joined", "_late_pong", "_listener",
+        "_loop", "_lost", "_max_size", "_open", "_pinged", "_pings", "_reading", "_room",
+        "_server", "_transport", "_turn", "_turns", "_unread", "full",
     )  # fmt: skip
 
     joins = True
@@ -64,6 +60,8 @@ class DirectLane(asyncio.Protocol):
         extensions: list[Extension],
         max_size: int | None,
         ping: tuple[float | None, float | None],
+        greeting: bytes,
+        early: bytes,
     ) -> None:
         self.full = False
         """Whether more than the high-water mark is unsent."""
@@ -79,32 +77,30 @@ class DirectLane(asyncio.Protocol):
         self._turns = shared(server, Turns, lambda: Turns(self._loop))
         self._turn = -1
         self._joined: list[bytes] | None = None
-        self._queue: asyncio.Lock | None = None
-        self._waiters: list[asyncio.Future[None]] | None = None
-        self._parts: list[bytes] | None = None
-        self._is_text = True
+        self._room: Room | None = None
+        self._fragments: parsing.Fragments | None = None
         self._held = False
         self._lost = False
-        self._reading = True
-        self._unread = b""
+        self._unread = early
+        self._reading = not early
         self._late_pong = b""
         self._pinged: bytes | None = None
         server.connections.add(self)  # type: ignore[arg-type]
         transport.set_protocol(self)
-        transport.resume_reading()
         if extensions:
             self._parser().extensions = extensions
         if self._open:
             self._pings.keep(self)
+            self._turn = self._turns.mark()
+            self._write(greeting)
+        self._regulate()
 
     # --- out ----------------------------------------------------------------------------------
 
     @property
     def queue(self) -> asyncio.Lock:
         """Held by the one who waits for room or makes use of it."""
-        if self._queue is None:
-            self._queue = asyncio.Lock()
-        return self._queue
+        return self._waiting().queue
 
     @property
     def buffered(self) -> int:
@@ -152,11 +148,14 @@ class DirectLane(asyncio.Protocol):
     async def room(self) -> None:
         """Return when the lane is not full. Raises LaneClosed."""
         while self.full:
-            waiter = self._loop.create_future()
-            self._waiters = [*(self._waiters or ()), waiter]
-            await waiter
+            await self._waiting().wait()
         if not self._open:
             raise LaneClosed
+
+    def _waiting(self) -> Room:
+        if self._room is None:
+            self._room = Room()
+        return self._room
 
     def _write_transformed(self, batch: Batch) -> None:
         if self._conn is None or not self._conn.extensions:
@@ -251,10 +250,8 @@ class DirectLane(asyncio.Protocol):
             self._listener.lost(code, reason)
 
     def _wake(self) -> None:
-        waiters, self._waiters = self._waiters, None
-        for waiter in waiters or ():
-            if not waiter.done():
-                waiter.set_result(None)
+        if self._room is not None:
+            self._room.tell()
 
     # --- what the transport says --------------------------------------------------------------
 
@@ -265,7 +262,7 @@ class DirectLane(asyncio.Protocol):
         self._unread = b""
         if self._conn is not None:
             self._conn.parser.close()  # a cycle that the collector would have to find
-        self._tell_lost(_ABNORMAL, "")
+        self._tell_lost(FrameCode.ABNORMAL_CLOSURE, "")
 
     def eof_received(self) -> None:
         """Let the transport close."""
@@ -288,8 +285,8 @@ class DirectLane(asyncio.Protocol):
         """Parse a slice; the rest in turns to come, so that many small frames delay nobody."""
         conn = self._parser()
         data = self._unread + data
-        self._unread = data[READ_SLICE:]
-        conn.receive_data(data[:READ_SLICE])
+        self._unread = data[parsing.READ_SLICE :]
+        conn.receive_data(data[: parsing.READ_SLICE])
         self._take(conn)
         self._put_away(conn)
         if self._unread:
@@ -329,12 +326,13 @@ class DirectLane(asyncio.Protocol):
 
     def _parser(self) -> ServerProtocol:
         if self._conn is None:
-            self._conn = parser_of(self._max_size)
+            self._conn = parsing.parser_of(self._max_size)
         return self._conn
 
     def _put_away(self, conn: ServerProtocol) -> None:
         """Drop the parser if it stands before the first byte of a message and so knows nothing."""
-        if conn.state is OPEN and not conn.extensions and self._parts is None and is_idle(conn):
+        is_between = self._fragments is None and parsing.is_idle(conn)
+        if conn.state is OPEN and not conn.extensions and is_between:
             conn.parser.close()  # a cycle that the collector would have to find
             self._conn = None
 
@@ -358,26 +356,26 @@ class DirectLane(asyncio.Protocol):
             self._write(b"".join(answers))
 
     def _add(self, conn: ServerProtocol, frame: Frame) -> None:
-        """Take a part of a message, and tell of the message when it is whole."""
-        if frame.opcode is not Opcode.CONT:
-            self._is_text = frame.opcode is Opcode.TEXT
-            if frame.fin:
-                self._tell(conn, bytes(frame.data))
-                return
-        parts = self._parts = self._parts or []
-        parts.append(bytes(frame.data))
+        """Take a frame, and tell of its message when that is whole."""
+        fragments, data = self._fragments, bytes(frame.data)
+        if fragments is None and frame.fin:
+            self._tell(conn, data, is_text=frame.opcode is Opcode.TEXT)
+            return
+        if fragments is None:
+            fragments = self._fragments = parsing.Fragments(is_text=frame.opcode is Opcode.TEXT)
+        fragments.append(data)
         if frame.fin:
-            self._parts = None
-            self._tell(conn, b"".join(parts))
-        elif len(parts) > FRAGMENTS:
-            self._parts = None
+            self._fragments = None
+            self._tell(conn, b"".join(fragments), is_text=fragments.is_text)
+        elif len(fragments) > parsing.FRAGMENTS:
+            self._fragments = None
             conn.fail(CloseCode.TOO_BIG, "too many fragments")
 
-    def _tell(self, conn: ServerProtocol, payload: bytes) -> None:
-        if self._is_text and not is_utf8(payload):
-            conn.fail(_NOT_UTF8, "not UTF-8")
+    def _tell(self, conn: ServerProtocol, payload: bytes, *, is_text: bool) -> None:
+        if is_text and not parsing.is_utf8(payload):
+            conn.fail(FrameCode.INVALID_DATA, "not UTF-8")
         elif not conn.eof_sent:
-            self._listener.received(payload, is_text=self._is_text)
+            self._listener.received(payload, is_text=is_text)
 
     def _farewell(self, conn: ServerProtocol, answers: list[bytes]) -> None:
         """End: the peer has closed, or broken the protocol, or answered our close frame."""
@@ -385,7 +383,9 @@ class DirectLane(asyncio.Protocol):
         self._write(b"".join(answers))
         self._shut()
         self._leave()
-        self._tell_lost(close.code if close else _ABNORMAL, close.reason if close else "")
+        self._tell_lost(
+            close.code if close else FrameCode.ABNORMAL_CLOSURE, close.reason if close else ""
+        )
 
     # --- pings --------------------------------------------------------------------------------
 

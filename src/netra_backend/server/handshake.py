@@ -8,6 +8,7 @@ uvicorn waits for ever for a peer that has connected and says nothing, or a byte
 import asyncio
 from typing import Any, Protocol
 
+from httptools import HttpRequestParser
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
@@ -39,7 +40,13 @@ def handshakes(server: ServerState) -> Sweep[Any]:
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP protocol, with bounds for the heads of requests."""
+    """uvicorn's HTTP protocol, with bounds for the heads of requests.
+
+    It is uvicorn's in full only once a request has come that opens no WebSocket: most connections
+    of ours never have one, and what uvicorn prepares for it takes longer than the opening.
+    """
+
+    timeout_keep_alive_task = None  # as uvicorn's __init__ has it, which may not have run yet
 
     def __init__(
         self,
@@ -48,23 +55,51 @@ class HttpProtocol(HttpToolsProtocol):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        super().__init__(config, server_state, app_state, _loop)
+        self._given = (config, server_state, app_state, _loop)
+        self._is_whole = False
+        self._is_opening = False
         self._late = handshakes(server_state)
         self._head_bytes = 0
+        self.connections = server_state.connections
+        self.parser = HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
+        self.ws_protocol_class = config.ws_protocol_class
+
+    def _make_whole(self) -> None:
+        """Become uvicorn's protocol, with the parser that has begun to read."""
+        if not self._is_whole:
+            self._is_whole = True
+            parser, transport = self.parser, self.transport
+            super().__init__(*self._given)
+            self.parser = parser
+            super().connection_made(transport)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""
-        super().connection_made(transport)
+        self.transport = transport
+        self.connections.add(self)
         self._late.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no more."""
         self._late.remove(self)
-        super().connection_lost(exc)
+        if self._is_whole:
+            super().connection_lost(exc)
+        else:
+            self.connections.discard(self)
+            self.parser = None  # type: ignore[assignment]
+
+    def shutdown(self) -> None:
+        """End because the server stops: uvicorn's word for it."""
+        if self._is_whole:
+            super().shutdown()
+        else:
+            self.transport.close()
 
     def on_message_begin(self) -> None:
         """Begin to wait for the rest of the head; for the first since the connection was made."""
-        super().on_message_begin()
+        self.url, self.headers = b"", []
+        self.expect_100_continue = False
         self._head_bytes = 0
         if self not in self._late:
             self._late.add(self)
@@ -72,7 +107,28 @@ class HttpProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The head is whole."""
         self._late.remove(self)
+        self._is_opening = (
+            self.ws_protocol_class is not None
+            and self.parser.should_upgrade()
+            and self._get_upgrade() == b"websocket"
+        )
+        if self._is_opening:
+            return
+        self._begin_request()
         super().on_headers_complete()
+
+    def _begin_request(self) -> None:
+        """Do what uvicorn does at the begin of a request, with what has been read of it."""
+        url, fields, expects = self.url, self.headers, self.expect_100_continue
+        self._make_whole()
+        super().on_message_begin()
+        self.url, self.expect_100_continue = url, expects
+        self.headers += fields
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP."""
+        self._make_whole()
+        super().send_400_response(msg)
 
     def data_received(self, data: bytes) -> None:
         """Take what came; cut the peer off when its head is too long."""
@@ -82,6 +138,13 @@ class HttpProtocol(HttpToolsProtocol):
             if self._head_bytes > HEAD_BYTES:
                 self.cut_off()
 
+    def _should_upgrade(self) -> bool:
+        return self._is_opening
+
+    def _unsupported_upgrade_warning(self) -> None:
+        self._make_whole()
+        super()._unsupported_upgrade_warning()
+
     def handle_websocket_upgrade(self) -> None:
         """Hand the socket over; to our protocol class without spelling the request out again.
 
@@ -90,11 +153,13 @@ class HttpProtocol(HttpToolsProtocol):
         kind: Any = self.ws_protocol_class
         if hasattr(kind, "begin"):
             self.connections.discard(self)
-            protocol = kind(self.config, self.server_state, self.app_state)
+            protocol = kind(*self._given)
             protocol.connection_made(self.transport)
-            protocol.begin(self.url.decode("ascii"), self.headers)
             self.transport.set_protocol(protocol)
+            protocol.begin(self.url.decode("ascii"), self.headers)
         else:
+            self._begin_request()
+            self.scope["method"] = self.parser.get_method().decode("ascii")
             super().handle_websocket_upgrade()
         self.parser = self.scope = self.headers = None  # type: ignore[assignment]
 

@@ -40,12 +40,15 @@ def host_name(host: str) -> str:
     return (parts.hostname or "") if parts is not None else ""
 
 
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
 def is_loopback(host: str) -> bool:
     """Return whether `host` (a name or an address) is this machine's loopback."""
-    if host.lower() == "localhost":
+    if host in _LOOPBACK:  # as nearly every request there has it
         return True
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return host.lower() == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
 

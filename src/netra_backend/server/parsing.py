@@ -13,6 +13,16 @@ READ_SLICE = 4_096
 """Bytes that are parsed in one turn of the event loop: some hundred of the smallest frames."""
 
 
+class Fragments(list[bytes]):
+    """The parts of a message that have come so far."""
+
+    __slots__ = ("is_text",)
+
+    def __init__(self, *, is_text: bool) -> None:
+        super().__init__()
+        self.is_text = is_text
+
+
 def parser_of(max_size: int | None) -> ServerProtocol:
     """Return a parser of messages of at most `max_size` bytes, for after the handshake."""
     conn = ServerProtocol(state=OPEN, max_size=max_size)

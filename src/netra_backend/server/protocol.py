@@ -1,90 +1,168 @@
-"""The protocol class for uvicorn: the handshake, and ASGI for applications that want no more.
+"""The protocol class for uvicorn: a WebSocket's opening, and ASGI for who wants no more.
 
-Handshake and refusal are uvicorn's. Once the handshake is accepted, a `DirectLane` has the socket,
-also for an application that only knows ASGI. uvicorn's objects for one connection are many; they
-go when the application has given the lane a listener of its own, and returned.
+It has the socket from the request on until the application accepts it or refuses it. An accepted
+socket is a `DirectLane`'s, also for an application that only knows ASGI. What serves the opening
+goes when the application has given the lane a listener of its own, and returned.
 """
 
 import asyncio
 import logging
-from asyncio import AbstractEventLoop, BaseTransport, Task
+from collections import deque
+from http import HTTPStatus
 from typing import Any
+from urllib.parse import unquote
 
 from uvicorn.config import Config
-from uvicorn.protocols.utils import ClientDisconnected
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from uvicorn.protocols.utils import ClientDisconnected, get_local_addr, get_remote_addr, is_ssl
 from uvicorn.server import ServerState
 from websockets.datastructures import Headers
 from websockets.frames import Opcode
-from websockets.http11 import Request
+from websockets.http11 import Request, Response
+from websockets.server import ServerProtocol
 
+from netra_backend.errors import CloseCode
 from netra_backend.server.direct_lane import DirectLane
 from netra_backend.server.handshake import handshakes
 from netra_backend.server.listener import LaneClosed, Listener
+from netra_backend.server.opening import Fields, NoOpening, Opening, opening, subprotocols
 
 log = logging.getLogger(__name__)
-log.setLevel(logging.WARNING)
 
 EXTENSION = "netra.lane"
 """The key in ``scope["extensions"]`` under which `Protocol` offers its ``lane``."""
 
+_LINE_BREAK = frozenset(b"\r\n")
 
-class Protocol(WebSocketsSansIOProtocol):
-    """uvicorn's sans-IO WebSocket protocol for the handshake, then the listener of its lane."""
+
+class Protocol(asyncio.Protocol):
+    """A WebSocket's opening, then the listener of its lane for who speaks ASGI.
+
+    What a client says before it is answered waits in the system, but for one read.
+    """
+
+    __slots__ = (
+        "_app_state", "_config", "_early", "_is_decided", "_is_lost", "_lane", "_late", "_loop",
+        "_messages", "_opening", "_refusal", "_scope", "_server", "_transport", "_waiter",
+    )  # fmt: skip
 
     def __init__(
         self,
         config: Config,
         server_state: ServerState,
         app_state: dict[str, Any],
-        _loop: AbstractEventLoop | None = None,
+        _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        super().__init__(config, server_state, app_state, _loop)
-        self._server_state = server_state
+        self._config = config
+        self._server = server_state
+        self._app_state = app_state
+        self._loop = _loop or asyncio.get_running_loop()
         self._late = handshakes(server_state)
+        self._transport: asyncio.Transport
+        self._opening: Opening | None = None
+        self._scope: dict[str, Any] | None = None
+        self._refusal: tuple[int, Headers, bytes] | None = None
+        self._is_decided = False
+        self._is_lost = False
         self._lane: DirectLane | None = None
+        self._early = b""
+        self._messages: deque[dict[str, Any]] = deque()
+        self._waiter: asyncio.Future[None] | None = None
 
-    # --- the handshake ------------------------------------------------------------------------
+    # --- the request --------------------------------------------------------------------------
 
-    def connection_made(self, transport: BaseTransport) -> None:
-        """Keep the socket out of the log, but for faults.
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin: uvicorn's HTTP protocol has seen that somebody asks for a WebSocket."""
+        self._transport = transport
+        self._server.connections.add(self)  # type: ignore[arg-type]
 
-        Frames carry tokens, and what people say; and who connects is the application's to log.
-        """
-        super().connection_made(transport)
-        self.conn.debug = False
-        self.logger = self.conn.logger = log
+    def data_received(self, data: bytes) -> None:
+        """Take the request as uvicorn spells it out again, or what a client says too early."""
+        if self._opening is not None or self._is_decided:
+            self._early += data
+            self._transport.pause_reading()
+            return
+        conn = ServerProtocol()
+        conn.debug = False  # it would log the head, and with it tokens
+        conn.receive_data(data)
+        for request in conn.events_received():
+            if isinstance(request, Request):
+                fields = [
+                    (name.lower().encode("latin-1"), value.encode("latin-1"))
+                    for name, value in request.headers.raw_items()
+                ]
+                self.begin(request.path, fields)
 
-    def begin(self, path: str, headers: list[tuple[bytes, bytes]]) -> None:
-        """Begin with a request that is parsed already."""
-        request = Request(path, Headers())
-        for name, value in headers:
-            request.headers[name.decode("latin-1")] = value.decode("latin-1")
-        self.handle_connect(request)
+    def begin(self, path: str, fields: Fields) -> None:
+        """Begin with a request that is parsed already; `path` may have a query."""
+        try:
+            deflate = self._config.ws_per_message_deflate
+            self._opening = opening(path, fields, deflate=deflate)
+        except NoOpening as refusal:
+            self._answer(refusal.answer)
+            return
+        self._late.add(self)
+        self._scope = self._scope_of(path, fields)
+        self._messages.append({"type": "websocket.connect"})
+        task = self._loop.create_task(self._run())
+        self._server.tasks.add(task)
+        task.add_done_callback(self._server.tasks.discard)
 
-    def handle_connect(self, event: Request) -> None:
-        """Offer the lane to the application, whose task has not begun to run yet.
+    def _scope_of(self, path: str, fields: Fields) -> dict[str, Any]:
+        root = self._config.root_path
+        path, _, query = path.partition("?")
+        transport = self._transport
+        return {
+            "type": "websocket",
+            "asgi": {"version": self._config.asgi_version, "spec_version": "2.4"},
+            "http_version": "1.1",
+            "scheme": "wss" if is_ssl(transport) else "ws",
+            "server": get_local_addr(transport),
+            "client": get_remote_addr(transport),
+            "root_path": root,
+            "path": root + (unquote(path) if "%" in path else path),
+            "raw_path": (root + path).encode("ascii"),
+            "query_string": query.encode("ascii"),
+            "headers": fields,
+            "subprotocols": subprotocols(fields),
+            "state": self._app_state.copy(),
+            "extensions": {"websocket.http.response": {}, EXTENSION: {"lane": self.lane}},
+        }
 
-        Nothing is read until it has decided: what a client sends meanwhile waits in the system.
-        """
-        super().handle_connect(event)
-        scope = getattr(self, "scope", None)
-        if scope is not None:
-            scope["extensions"][EXTENSION] = {"lane": self.lane}
-            self.transport.pause_reading()
-            self._late.add(self)
+    async def _run(self) -> None:
+        """Run the application: the border around one connection of any application."""
+        code = CloseCode.DONE
+        try:
+            await self._config.loaded_app(self._scope, self.receive, self.send)
+        except ClientDisconnected:
+            pass
+        except Exception:
+            code = CloseCode.INTERNAL
+            log.exception("the application failed")
+        finally:
+            # Leave nothing to the garbage collector: the scope and this object know each other.
+            self._scope = None
+        if not self._is_decided:
+            self._refuse(500, Headers(), b"")
+        elif self._lane is not None and not self._is_lost:
+            self._lane.close_with(code, "")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The peer has gone before the handshake was accepted."""
+        """The peer has gone before it was answered."""
         self._late.remove(self)
-        super().connection_lost(exc)
+        self._server.connections.discard(self)
+        self._is_decided = self._is_lost = True
+        self._put({"type": "websocket.disconnect", "code": 1006})
 
     def cut_off(self) -> None:
         """End the connection at once: the application takes too long to accept it or refuse it."""
-        self.transport.abort()
+        self._transport.abort()
 
-    def start_keepalive(self) -> None:
-        """Leave pings to the lane."""
+    def shutdown(self) -> None:
+        """End because the server stops: uvicorn's word for it."""
+        if not self._is_decided:
+            self._refuse(500, Headers(), b"")
+
+    # --- the answer ---------------------------------------------------------------------------
 
     def lane(self) -> DirectLane:
         """Return the lane to this socket, whose handshake has been accepted.
@@ -95,32 +173,73 @@ class Protocol(WebSocketsSansIOProtocol):
             raise RuntimeError("there is no lane before the handshake has been accepted")
         return self._lane
 
-    def _begin(self) -> None:
-        self.connections.discard(self)
-        self._lane = DirectLane(
-            self.transport,
-            self._server_state,
-            self,
-            extensions=self.conn.extensions,
-            max_size=self.config.ws_max_size,
-            ping=(self.ping_interval, self.ping_timeout),
-        )
-
-    # --- ASGI ---------------------------------------------------------------------------------
-
     async def send(self, message: Any) -> None:
         """Take what the application sends; after the handshake it goes through the lane."""
+        kind = message["type"]
         if self._lane is not None:
             await self._send(self._lane, message)
-            return
-        await super().send(message)
-        if self.handshake_complete or self.initial_response is not None:
-            self._late.remove(self)
-        if message["type"] == "websocket.accept" and self.handshake_complete:
-            self._begin()
-        if message["type"] == "websocket.http.response.body" and not message.get("more_body"):
-            # A refusal is the end of the handshake; uvicorn would report it as a fault.
-            self.handshake_complete = True
+        elif self._is_decided:
+            raise ClientDisconnected
+        elif self._refusal is not None and kind == "websocket.http.response.body":
+            self._refusal = (*self._refusal[:2], self._refusal[2] + message.get("body", b""))
+            if not message.get("more_body"):
+                self._refuse(*self._refusal)
+        elif self._refusal is None and kind == "websocket.http.response.start":
+            given = message.get("headers", ())
+            headers = Headers((n.decode("latin-1"), v.decode("latin-1")) for n, v in given)
+            self._refusal = (message["status"], headers, b"")
+        elif self._refusal is None and kind == "websocket.accept":
+            self._accept(message)
+        elif self._refusal is None and kind == "websocket.close":
+            self._refuse(403, Headers(), b"")
+        else:
+            raise RuntimeError(f"unexpected ASGI message {kind!r} before the handshake is answered")
+
+    def _accept(self, message: Any) -> None:
+        """Give the socket to a lane, whose first words end the handshake."""
+        if self._opening is None:
+            raise RuntimeError("there is no request to accept")
+        fields = [*self._server.default_headers, *message.get("headers", ())]
+        chosen = message.get("subprotocol")
+        if chosen:
+            fields.append((b"sec-websocket-protocol", chosen.encode("ascii")))
+        lines = [b"%b: %b\r\n" % field for field in fields]
+        if any(not _LINE_BREAK.isdisjoint(line[:-2]) for line in lines):
+            raise RuntimeError("a header of the answer has a line break")
+        self._decide()
+        self._lane = DirectLane(
+            self._transport,
+            self._server,
+            self,
+            greeting=b"".join([self._opening.head, *lines, b"\r\n"]),
+            early=self._early,
+            extensions=self._opening.extensions,
+            max_size=self._config.ws_max_size,
+            ping=(self._config.ws_ping_interval, self._config.ws_ping_timeout),
+        )
+
+    def _refuse(self, status: int, headers: Headers, body: bytes) -> None:
+        """Answer with HTTP, and end."""
+        self._decide()
+        headers.setdefault("Connection", "close")
+        headers.setdefault("Content-Length", str(len(body)))
+        try:
+            phrase = HTTPStatus(status).phrase
+        except ValueError:
+            phrase = ""
+        self._answer(Response(status, phrase, headers, body).serialize())
+
+    def _answer(self, answer: bytes) -> None:
+        self._is_decided = True
+        self._transport.write(answer)
+        self._transport.close()
+
+    def _decide(self) -> None:
+        self._late.remove(self)
+        self._server.connections.discard(self)
+        self._is_decided = True
+
+    # --- ASGI on an open socket, as long as the lane has no other listener ------------------------
 
     async def _send(self, lane: DirectLane, message: Any) -> None:
         if message["type"] == "websocket.close":
@@ -140,51 +259,39 @@ class Protocol(WebSocketsSansIOProtocol):
 
     async def receive(self) -> Any:
         """Return what comes next; the peer is read on when nothing more waits."""
-        message = await self.queue.get()
-        if self._lane is not None and self.queue.empty():
+        while not self._messages:
+            self._waiter = self._loop.create_future()
+            await self._waiter
+        message = self._messages.popleft()
+        if self._lane is not None and not self._messages:
             self._lane.hold(False)
         return message
 
-    def on_task_complete(self, task: Task[None]) -> None:
-        """Leave nothing to the garbage collector: the scope and this object know each other."""
-        super().on_task_complete(task)
-        if self._lane is not None:
-            del self.scope
-
-    # --- the lane's listener, as long as the application has given it no other -------------------
+    def _put(self, message: dict[str, Any]) -> None:
+        self._messages.append(message)
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
     def received(self, payload: bytes, *, is_text: bool) -> None:
         """Let the application receive a message, and keep others back until it has."""
-        message: Any = {"type": "websocket.receive"}
+        message: dict[str, Any] = {"type": "websocket.receive"}
         message |= {"text": payload.decode()} if is_text else {"bytes": payload}
-        self.queue.put_nowait(message)
+        self._put(message)
         self.lane().hold(True)
 
     def lost(self, code: int, reason: str) -> None:
         """Let the application receive the end."""
-        self.disconnected = True
-        self.transport = _Elsewhere()  # the lane sees to the rest
-        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+        self._is_lost = True
+        self._put({"type": "websocket.disconnect", "code": code, "reason": reason})
 
     def hand_over(self, listener: Listener) -> None:
         """Tell `listener` what the application has not received yet, and let go of the socket."""
-        self.transport = _Elsewhere()
-        while not self.queue.empty():
-            message: Any = self.queue.get_nowait()
+        self._is_lost = True
+        while self._messages:
+            message = self._messages.popleft()
             if message["type"] == "websocket.disconnect":
-                listener.lost(message.get("code", 1005), message.get("reason") or "")
+                listener.lost(message["code"], message["reason"])
             elif message["type"] == "websocket.receive":
                 text = message.get("text")
                 payload = message["bytes"] if text is None else text.encode()
                 listener.received(payload, is_text=text is not None)
-
-
-class _Elsewhere(asyncio.Transport):
-    """What is left of the transport to an application whose socket the lane sees to."""
-
-    def close(self) -> None:
-        """Leave the socket open when the application returns."""
-
-    def is_closing(self) -> bool:
-        """Return whether it is closed."""
-        return False

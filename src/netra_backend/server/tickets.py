@@ -80,8 +80,10 @@ class TicketAuth:
         return jwt.encode(claims, self._key(), algorithm="HS256")
 
     async def user(self, request: HTTPConnection) -> User:
+        if not request.scope["query_string"] or not _may_have_ticket(request):
+            return await self._inner.user(request)
         ticket = request.query_params.get(PARAMETER)
-        if ticket is None or not _may_have_ticket(request):
+        if ticket is None:
             return await self._inner.user(request)
         return await self._redeem(ticket)
 

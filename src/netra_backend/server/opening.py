@@ -1,0 +1,106 @@
+"""The opening: what a request for a WebSocket is answered with (RFC 6455 section 4.2).
+
+A request without fault, and where nothing is compressed, is answered from a few header fields. For
+every other websockets' sans-IO protocol finds the words.
+"""
+
+import binascii
+from hashlib import sha1
+from typing import NamedTuple
+
+from websockets.datastructures import Headers
+from websockets.exceptions import InvalidHeader
+from websockets.extensions import Extension
+from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
+from websockets.http11 import Request
+from websockets.server import ServerProtocol
+
+Fields = list[tuple[bytes, bytes]]
+"""Header fields as a parser of HTTP hands them over, their names in small letters."""
+
+_ASKED = frozenset(
+    {b"connection", b"origin", b"upgrade", b"sec-websocket-key", b"sec-websocket-version"}
+)  # fmt: skip
+_USUAL = frozenset({b"upgrade", b"keep-alive, upgrade"})
+"""What clients send as Connection."""
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_HEAD = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+_ACCEPT = b"Sec-WebSocket-Accept: %b\r\n"
+_EXTENSIONS = b"Sec-WebSocket-Extensions: %b\r\n"
+
+
+class Opening(NamedTuple):
+    """A request that may be accepted: the head of that answer, without its end."""
+
+    head: bytes
+    extensions: list[Extension]
+
+
+class NoOpening(Exception):
+    """The request opens no WebSocket; `answer` says why, as the bytes to write."""
+
+    def __init__(self, answer: bytes) -> None:
+        super().__init__(answer)
+        self.answer = answer
+
+
+def opening(path: str, fields: Fields, *, deflate: bool) -> Opening:
+    """Return how the request is accepted. Raises NoOpening."""
+    key = None if deflate else _key(fields)
+    if key is not None:
+        accept = binascii.b2a_base64(sha1(key + _GUID).digest(), newline=False)  # noqa: S324 - RFC
+        return Opening(_HEAD + _ACCEPT % accept, [])
+    conn = ServerProtocol(extensions=[_DEFLATE] if deflate else None)
+    conn.debug = False  # it would log the head, and with it tokens
+    try:
+        headers = Headers((n.decode("latin-1"), v.decode("latin-1")) for n, v in fields)
+    except InvalidHeader as error:
+        response = conn.reject(400, f"Failed to open a WebSocket connection: {error}.\n")
+    else:
+        response = conn.accept(Request(path, headers))
+    if response.status_code != 101:
+        conn.send_response(response)
+        raise NoOpening(b"".join(conn.data_to_send()))
+    head = _HEAD + _ACCEPT % response.headers["Sec-WebSocket-Accept"].encode()
+    chosen = response.headers.get("Sec-WebSocket-Extensions")
+    if chosen is not None:
+        head += _EXTENSIONS % chosen.encode()
+    return Opening(head, conn.extensions)
+
+
+def subprotocols(fields: Fields) -> list[str]:
+    """Return what the client offers, its favourite first."""
+    offered: list[str] = []
+    for name, value in fields:
+        if name == b"sec-websocket-protocol":
+            offered += [token.strip() for token in value.decode("latin-1").split(",")]
+    return offered
+
+
+def _key(fields: Fields) -> bytes | None:
+    """Return the client's key if the request is valid beyond doubt, else None."""
+    asked: dict[bytes, bytes] = {}
+    for name, value in fields:
+        if name in _ASKED:
+            if name in asked:
+                return None
+            asked[name] = value
+    key = asked.get(b"sec-websocket-key", b"")
+    try:
+        valid = (
+            asked[b"connection"].lower() in _USUAL
+            and asked[b"upgrade"].lower() == b"websocket"
+            and asked[b"sec-websocket-version"] == b"13"
+            and len(binascii.a2b_base64(key, strict_mode=True)) == 16
+        )
+    except (KeyError, binascii.Error):
+        return None
+    return key if valid else None
+
+
+_DEFLATE = ServerPerMessageDeflateFactory(
+    server_max_window_bits=12,
+    client_max_window_bits=12,
+    compress_settings={"memLevel": 5},
+)
+"""Compression as uvicorn offers it: little memory for each socket."""

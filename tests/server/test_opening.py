@@ -1,0 +1,82 @@
+"""The opening: what is valid is answered as the library would, what is not gets its words."""
+
+import pytest
+from websockets.datastructures import Headers
+from websockets.extensions.permessage_deflate import PerMessageDeflate
+from websockets.http11 import Request
+from websockets.server import ServerProtocol
+
+from netra_backend.server.opening import Fields, NoOpening, opening, subprotocols
+
+VALID: Fields = [
+    (b"host", b"localhost"),
+    (b"connection", b"keep-alive, Upgrade"),
+    (b"upgrade", b"WebSocket"),
+    (b"sec-websocket-version", b"13"),
+    (b"sec-websocket-key", b"dGhlIHNhbXBsZSBub25jZQ=="),
+]
+
+
+def changed(name: bytes, *values: bytes) -> Fields:
+    return [f for f in VALID if f[0] != name] + [(name, value) for value in values]
+
+
+def test_the_example_of_the_rfc_is_accepted() -> None:
+    head, extensions = opening("/ws", VALID, deflate=False)
+    assert b"\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n" in head
+    assert extensions == []
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        *(changed(name) for name, _ in VALID[1:]),
+        *(changed(name, value, value) for name, value in VALID[2:]),
+        changed(b"connection", b"close"),
+        changed(b"connection", b"Upgrade, ,"),
+        changed(b"upgrade", b"h2c"),
+        changed(b"upgrade", b"h2c, websocket"),
+        changed(b"sec-websocket-version", b"8"),
+        changed(b"sec-websocket-key", b"c2hvcnQ="),
+        changed(b"sec-websocket-key", b"dGhlIHNhbXBsZSBub25jZQ="),
+        changed(b"origin", b"http://a", b"http://b"),
+        changed(b"connection", b"keep-alive", b"Upgrade"),
+        changed(b"connection", b"upgrade"),
+    ],
+    ids=repr,
+)
+def test_the_library_is_of_the_same_opinion(fields: Fields) -> None:
+    request = Request("/ws", Headers((n.decode(), v.decode()) for n, v in fields))
+    expected = ServerProtocol().accept(request)
+    try:
+        head, _ = opening("/ws", fields, deflate=False)
+    except NoOpening as refusal:
+        answer = refusal.answer
+    else:
+        answer = head
+    assert answer.startswith(f"HTTP/1.1 {expected.status_code} ".encode())
+    if expected.status_code == 101:
+        accept = expected.headers["Sec-WebSocket-Accept"]
+        assert f"Sec-WebSocket-Accept: {accept}\r\n".encode() in answer
+
+
+@pytest.mark.parametrize("value", [b"Upgrade, \x01", b"Upgrade\n"])
+def test_what_no_header_may_contain_is_refused(value: bytes) -> None:
+    with pytest.raises(NoOpening) as refused:
+        opening("/ws", changed(b"connection", value), deflate=False)
+    assert refused.value.answer.startswith(b"HTTP/1.1 400 ")
+
+
+def test_compression_is_agreed_on_where_it_is_configured() -> None:
+    fields = [*VALID, (b"sec-websocket-extensions", b"permessage-deflate")]
+    head, extensions = opening("/ws", fields, deflate=True)
+    assert b"\r\nSec-WebSocket-Extensions: permessage-deflate" in head
+    assert isinstance(extensions[0], PerMessageDeflate)
+    head, extensions = opening("/ws", fields, deflate=False)
+    assert (b"Extensions" in head, extensions) == (False, [])
+
+
+def test_subprotocols_of_all_fields_are_offered() -> None:
+    name = b"sec-websocket-protocol"
+    assert subprotocols([(name, b"a, b"), (b"host", b"x"), (name, b"c")]) == ["a", "b", "c"]
+    assert subprotocols(VALID) == []
