@@ -238,7 +238,7 @@ async def test_server_sent_events_wait_for_one_that_does_not_read(tmp_path: Path
 def keeps_up(server: Live, thread: str) -> bool:
     """Return whether the follower who was there first is live; who was cut off does not count."""
     (topic,) = (t for key, t in server.app._house.hub._topics.items() if key.id == thread)
-    first, *others = topic.followers
+    first, *others = topic
     return bool(others) and first.state is FollowerState.LIVE
 
 

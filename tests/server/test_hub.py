@@ -10,6 +10,7 @@ from netra_backend.core.ids import RunId, ThreadId, ThreadKey, UserId
 from netra_backend.core.positions import Position
 from netra_backend.server.batch import Batch
 from netra_backend.server.hub import SLICE, Hub
+from netra_backend.server.topic import Topic
 from netra_backend.stores.local_bus import LocalBus
 
 pytestmark = pytest.mark.anyio
@@ -39,6 +40,15 @@ class Notebook:
 
     def thread_deleted(self) -> None:
         self.deleted += 1
+
+    def enlist(self, topic: Topic) -> None:
+        """It has no descriptor."""
+
+    def fall_out(self) -> None:
+        raise AssertionError("it stands in no ranks")
+
+    def owe(self, rest: bytes) -> None:
+        raise AssertionError("it stands in no ranks")
 
 
 async def settled() -> None:

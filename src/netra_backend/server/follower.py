@@ -18,8 +18,9 @@ from netra_backend.core.positions import Position
 from netra_backend.core.resume import Piece, merge
 from netra_backend.errors import NetraError
 from netra_backend.server.batch import Batch
-from netra_backend.server.lane import Lane, LaneClosed, turn
+from netra_backend.server.lane import DirectLane, Lane, LaneClosed, turn
 from netra_backend.server.metrics import BEHIND, LEAKS
+from netra_backend.server.topic import Topic
 
 log = logging.getLogger(__name__)
 
@@ -73,8 +74,8 @@ class ThreadFollower:
         deleted: Callable[[], None],
     ) -> None:
         self.thread = thread
-        self.position = after
-        """The position of the last entry that was handed to the lane."""
+        self._position = after
+        self._topic: Topic | None = None
         self._store = store
         self._lane = lane
         self._user = user
@@ -89,13 +90,18 @@ class ThreadFollower:
         return f"<ThreadFollower {self.thread.id} at {self.position}, {self._state.name}>"
 
     @property
+    def position(self) -> Position:
+        """The position of the last entry that was handed to the lane."""
+        return self._position if self._topic is None else self._topic.position(self)
+
+    @property
     def state(self) -> FollowerState:
         """What it does with a batch now."""
         return self._state
 
     def deliver(self, batch: Batch) -> None:
         """Take the batch if it is the next; otherwise serve from the log. Never waits."""
-        position = self.position
+        position = self._position
         if (
             self._state is _LIVE
             and batch.first == position.offset + 1
@@ -105,23 +111,49 @@ class ThreadFollower:
         ):
             # The hot path: nearly every delivery of a busy thread goes this way.
             self._lane.write(batch)
-            self.position = batch.last
+            self._position = batch.last
         else:
             self._deliver_late(batch)
 
     def _deliver_late(self, batch: Batch) -> None:
         """Take a batch that is not simply the next one of a follower that keeps up."""
-        if batch.last.epoch != self.position.epoch:
+        if batch.last.epoch != self._position.epoch:
             self._other_history(batch)
         elif self._state is not FollowerState.LIVE:
             if self._held is not None and len(self._held) <= HELD:
                 self._held.append(batch)
-        elif batch.last <= self.position:
+        elif batch.last <= self._position:
             return
-        elif batch.first != self.position.offset + 1 or self._lane.full:
+        elif batch.first != self._position.offset + 1 or self._lane.full:
             self._fall_behind()
         else:
             self._hand_over(batch)
+
+    def enlist(self, topic: Topic) -> None:
+        """Step into the ranks of the topic, after a last look at whose thread it is."""
+        if (
+            self._state is _LIVE
+            and self._position == topic.last
+            and topic.thread == self.thread
+            and topic.thread.owner == self._user
+            and isinstance(self._lane, DirectLane)
+        ):
+            descriptor = self._lane.lend(self.fall_out)
+            if descriptor >= 0:
+                self._topic = topic
+                topic.enlist(self, descriptor)
+
+    def fall_out(self) -> None:
+        """Leave the ranks, if it stands there: the lane needs its descriptor, or this ends."""
+        topic, self._topic = self._topic, None
+        if topic is not None and isinstance(self._lane, DirectLane):
+            self._position = topic.dismiss(self)
+            self._lane.take_back()
+
+    def owe(self, rest: bytes) -> None:
+        """Send the rest of what was written in the ranks."""
+        if isinstance(self._lane, DirectLane):
+            self._lane.owe(rest)
 
     def thread_deleted(self) -> None:
         """Say that the thread is gone."""
@@ -135,7 +167,7 @@ class ThreadFollower:
 
     def _other_history(self, batch: Batch) -> None:
         """A newer thread has the name: the bus has lost that ours was deleted. Or a late echo."""
-        if batch.last.epoch > self.position.epoch:
+        if batch.last.epoch > self._position.epoch:
             self.thread_deleted()
 
     def _hand_over(self, batch: Batch) -> None:
@@ -147,7 +179,7 @@ class ThreadFollower:
                 self._fail(NetraError("the thread is a foreign user's"))
             return
         self._lane.write(batch)
-        self.position = batch.last
+        self._position = batch.last
 
     def _fall_behind(self) -> None:
         BEHIND.inc()
@@ -174,7 +206,7 @@ class ThreadFollower:
         Of a deletion before this the hub, which has just been asked, has not told.
         """
         thread = await self._store.thread(self.thread)
-        if thread is None or thread.head.epoch != self.position.epoch:
+        if thread is None or thread.head.epoch != self._position.epoch:
             self._give_up()
 
     async def _read_once(self) -> None:
@@ -186,7 +218,7 @@ class ThreadFollower:
         async with turn(self._lane, self._patience):
             self._held = []
             try:
-                entries = await self._store.read(self.thread, self.position.offset, READ_LIMIT)
+                entries = await self._store.read(self.thread, self._position.offset, READ_LIMIT)
             finally:
                 held, self._held = self._held, None
             if entries:
@@ -200,19 +232,20 @@ class ThreadFollower:
         for batch in held:
             if self._state is not FollowerState.BEHIND or self._lane.full:
                 return False
-            if batch.last <= self.position:
+            if batch.last <= self._position:
                 continue
-            if batch.first != self.position.offset + 1:
+            if batch.first != self._position.offset + 1:
                 return False
             self._hand_over(batch)
         return self._state is FollowerState.BEHIND and not self._lane.full
 
     def _serve(self, entries: Sequence[Entry]) -> None:
         """Hand over as many of the entries, merged, as the lane has room for."""
-        if entries[0].position.epoch != self.position.epoch:
+        if entries[0].position.epoch != self._position.epoch:
             self._give_up()
             return
-        for portion in _portions(merge(entries, after=self.position.offset, join=self._lane.joins)):
+        merged = merge(entries, after=self._position.offset, join=self._lane.joins)
+        for portion in _portions(merged):
             if self._lane.full or self._state is FollowerState.ENDED:
                 return
             self._hand_over(Batch(self.thread, portion))
@@ -232,6 +265,7 @@ class ThreadFollower:
         """Assign the state: the only place that does."""
         if to not in _MOVES[self._state]:
             raise AssertionError(f"a follower cannot go from {self._state.name} to {to.name}")
+        self.fall_out()
         self._state = to
 
 

@@ -7,28 +7,16 @@ served from the log later (``server/follower``).
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from netra_backend.core.events import Entry
 from netra_backend.core.ids import ThreadKey
 from netra_backend.core.ports import Bus
 from netra_backend.core.resume import pieces
 from netra_backend.server.batch import Batch
+from netra_backend.server.topic import Follower, Topic
 
 SLICE = 500
 """Followers of all threads that are served in one turn of the event loop, before it breathes."""
-
-
-class Follower(Protocol):
-    """What the hub asks of a follower. Neither call may wait, raise, or add or remove followers."""
-
-    def deliver(self, batch: Batch) -> None:
-        """Take the batch, or note that it was missed."""
-        ...
-
-    def thread_deleted(self) -> None:
-        """The thread is gone."""
-        ...
 
 
 class Hub:
@@ -36,8 +24,9 @@ class Hub:
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
-        self._topics: dict[ThreadKey, _Topic] = {}
-        self._waiting: deque[_Topic] = deque()
+        self._topics: dict[ThreadKey, Topic] = {}
+        self._waiting: deque[Topic] = deque()
+        self._number = 0
         self._allowed = SLICE
         self._turning = False
         self._unsubscribe: Callable[[], None] = lambda: None
@@ -48,24 +37,27 @@ class Hub:
     @property
     def followers(self) -> int:
         """How many followers there are."""
-        return sum(len(topic.followers) for topic in self._topics.values())
+        return sum(map(len, self._topics.values()))
 
     def watchers(self, thread: ThreadKey) -> int:
         """Return how many followers the thread has."""
         topic = self._topics.get(thread)
-        return 0 if topic is None else len(topic.followers)
+        return 0 if topic is None else len(topic)
 
     def add(self, thread: ThreadKey, follower: Follower) -> None:
         """Deliver to `follower` everything that is published from now on."""
-        self._topics.setdefault(thread, _Topic()).followers[follower] = None
+        topic = self._topics.get(thread)
+        if topic is None:
+            topic = self._topics[thread] = Topic(thread)
+        topic.add(follower)
 
     def remove(self, thread: ThreadKey, follower: Follower) -> None:
         """Deliver nothing more to `follower`. Idempotent."""
         topic = self._topics.get(thread)
         if topic is None:
             return
-        topic.followers.pop(follower, None)
-        if not topic.followers:
+        topic.remove(follower)
+        if not topic:
             del self._topics[thread]
 
     def open(self) -> None:
@@ -81,14 +73,15 @@ class Hub:
         if topic is None:
             return
         if not entries:
-            for follower in list(topic.followers):
+            for follower in topic:
                 follower.thread_deleted()
             return
-        topic.batches.append(Batch(thread, pieces(entries)))
-        if len(topic.batches) == 1:
-            topic.left = list(topic.followers)
+        was_waiting = topic.is_waiting
+        topic.publish(Batch(thread, pieces(entries)))
+        if not was_waiting:
             self._waiting.append(topic)
-            if len(self._waiting) == 1:
+            # What ranks get in one turn leaves as one write; a lane alone sees to that itself.
+            if len(self._waiting) == 1 and not (topic.ranked and topic.turn == self._number):
                 self._deliver()
 
     def _deliver(self) -> None:
@@ -98,15 +91,9 @@ class Hub:
         """
         while self._waiting and self._allowed > 0:
             topic = self._waiting.popleft()
-            left, batch = topic.left, topic.batches[0]
-            now, topic.left = left[: self._allowed], left[self._allowed :]
-            for follower in now:
-                follower.deliver(batch)
-            self._allowed -= len(now)
-            if not topic.left:
-                topic.batches.popleft()
-                topic.left = list(topic.followers) if topic.batches else []
-            if topic.batches:
+            topic.turn = self._number
+            self._allowed -= topic.serve(self._allowed)
+            if topic.is_waiting:
                 self._waiting.append(topic)
         if self._allowed < SLICE and not self._turning:
             self._turning = True
@@ -115,17 +102,6 @@ class Hub:
     def _turn(self) -> None:
         """Go on in a new turn of the event loop."""
         self._turning = False
+        self._number += 1
         self._allowed = SLICE
         self._deliver()
-
-
-class _Topic:
-    """The followers of one thread, and the batches that have not reached all of them yet."""
-
-    __slots__ = ("batches", "followers", "left")
-
-    def __init__(self) -> None:
-        self.followers: dict[Follower, None] = {}
-        self.batches: deque[Batch] = deque()
-        self.left: list[Follower] = []
-        """Those whom the first batch has not reached yet."""

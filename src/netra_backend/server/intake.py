@@ -1,0 +1,183 @@
+"""The intake: the reading half of a direct lane, from bytes to messages.
+
+What comes in is parsed by websockets' sans-IO protocol, which is kept only while something is half
+read. While the peer does not take what we write, or the listener is busy, nothing is read.
+"""
+
+import asyncio
+from abc import ABC, abstractmethod
+from random import getrandbits
+
+from uvicorn.server import ServerState
+from websockets.extensions import Extension
+from websockets.frames import CloseCode as FrameCode
+from websockets.frames import Frame, Opcode
+from websockets.protocol import OPEN
+from websockets.server import ServerProtocol
+
+from netra_backend.errors import CloseCode
+from netra_backend.server import parsing
+from netra_backend.server.batch import websocket_frame
+from netra_backend.server.clockwork import Pings, shared
+from netra_backend.server.listener import Listener
+
+Ping = tuple[float | None, float | None]
+"""The seconds between pings, and those to answer one."""
+
+
+class Intake(asyncio.Protocol, ABC):
+    """Reads one socket whose handshake is done, and tells `listener` of each message.
+
+    `max_size` is that of a message, in bytes; `early` is what came before.
+    """
+
+    __slots__ = (
+        "_conn", "_fragments", "_held", "_late_pong", "_listener", "_loop", "_max_size", "_open",
+        "_pinged", "_pings", "_reading", "_transport", "_unread", "full",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        transport: asyncio.Transport,
+        server: ServerState,
+        listener: Listener,
+        *,
+        extensions: list[Extension],
+        max_size: int | None,
+        ping: Ping,
+        early: bytes,
+    ) -> None:
+        self.full = False
+        """Whether more than the high-water mark is unsent."""
+        self._loop = asyncio.get_running_loop()
+        self._transport = transport
+        self._listener = listener
+        self._max_size = max_size
+        self._open = not transport.is_closing()
+        self._pings = shared(server, Pings, lambda: Pings(self._loop, *ping))
+        self._pinged: bytes | None = None
+        self._conn: ServerProtocol | None = None
+        self._fragments: parsing.Fragments | None = None
+        self._held = False
+        self._unread = early
+        self._reading = not early
+        self._late_pong = b""
+        if extensions:
+            self._parser().extensions = extensions
+
+    @abstractmethod
+    def _write(self, data: bytes) -> None:
+        """Write frames of ours."""
+
+    @abstractmethod
+    def unanswered(self) -> None:
+        """End: the peer has not answered a ping."""
+
+    @abstractmethod
+    def _farewell(self, conn: ServerProtocol, answers: list[bytes]) -> None:
+        """End: the peer has closed, or broken the protocol, or answered our close frame."""
+
+    def listen(self, listener: Listener) -> None:
+        """Tell `listener` from now on, and first what its predecessor still has."""
+        before, self._listener = self._listener, listener
+        self.hold(False)
+        before.hand_over(listener)
+
+    def hold(self, held: bool) -> None:
+        """Receive no further messages, or do again."""
+        self._held = held
+        self._regulate()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse a slice; the rest in turns to come, so that many small frames delay nobody."""
+        conn = self._parser()
+        data = self._unread + data
+        self._unread = data[parsing.READ_SLICE :]
+        conn.receive_data(data[: parsing.READ_SLICE])
+        self._take(conn)
+        self._put_away(conn)
+        if self._unread:
+            self._regulate()
+
+    def _regulate(self) -> None:
+        """Read while our own writes are taken and the listener is ready, else do not."""
+        if self._transport.is_closing():
+            return
+        ready = not (self._open and (self._held or self.full))
+        if ready and self._unread:
+            self._loop.call_soon(self._read_on)
+        reading = ready and not self._unread
+        if reading != self._reading:
+            self._reading = reading
+            self._transport.resume_reading() if reading else self._transport.pause_reading()
+
+    def _read_on(self) -> None:
+        """Go on with what was received in earlier turns."""
+        if self._unread and not (self._open and (self._held or self.full)):
+            data, self._unread = self._unread, b""
+            self.data_received(data)
+            self._regulate()
+
+    def _parser(self) -> ServerProtocol:
+        if self._conn is None:
+            self._conn = parsing.parser_of(self._max_size)
+        return self._conn
+
+    def _put_away(self, conn: ServerProtocol) -> None:
+        """Drop the parser if it stands before the first byte of a message and so knows nothing."""
+        is_between = self._fragments is None and parsing.is_idle(conn)
+        if conn.state is OPEN and not conn.extensions and is_between:
+            conn.parser.close()  # a cycle that the collector would have to find
+            self._conn = None
+
+    def _take(self, conn: ServerProtocol) -> None:
+        for frame in conn.events_received():
+            match frame:
+                case Frame(opcode=Opcode.PONG):
+                    if frame.data == self._pinged:
+                        self._pinged = None
+                        self._pings.keep(self)
+                case Frame(opcode=Opcode.TEXT | Opcode.BINARY | Opcode.CONT) if self._open:
+                    self._add(conn, frame)
+        answers = conn.data_to_send()
+        if conn.eof_sent:
+            self._farewell(conn, answers)
+        elif answers and self.full:
+            # RFC 6455 section 5.5.3 allows to answer only the newest ping. A peer that pings and
+            # does not read must not fill our memory with pongs.
+            self._late_pong = answers[-1]
+        elif answers:
+            self._write(b"".join(answers))
+
+    def _add(self, conn: ServerProtocol, frame: Frame) -> None:
+        """Take a frame, and tell of its message when that is whole."""
+        fragments, data = self._fragments, bytes(frame.data)
+        if fragments is None and frame.fin:
+            self._tell(conn, data, is_text=frame.opcode is Opcode.TEXT)
+            return
+        if fragments is None:
+            fragments = self._fragments = parsing.Fragments(is_text=frame.opcode is Opcode.TEXT)
+        fragments.append(data)
+        if frame.fin:
+            self._fragments = None
+            self._tell(conn, b"".join(fragments), is_text=fragments.is_text)
+        elif len(fragments) > parsing.FRAGMENTS:
+            self._fragments = None
+            conn.fail(CloseCode.TOO_BIG, "too many fragments")
+
+    def _tell(self, conn: ServerProtocol, payload: bytes, *, is_text: bool) -> None:
+        if is_text and not parsing.is_utf8(payload):
+            conn.fail(FrameCode.INVALID_DATA, "not UTF-8")
+        elif not conn.eof_sent:
+            self._listener.received(payload, is_text=is_text)
+
+    def _forget(self) -> None:
+        """Read nothing more: the socket is gone."""
+        self._unread = b""
+        if self._conn is not None:
+            self._conn.parser.close()  # a cycle that the collector would have to find
+
+    def ping(self) -> None:
+        """Ask the peer whether it reads; the payload tells its answer from any other pong."""
+        self._pinged = getrandbits(32).to_bytes(4, "big")
+        self._write(websocket_frame(self._pinged, Opcode.PING))

@@ -1,0 +1,210 @@
+"""A topic: whoever stands in its ranks gets all of it, in order, once, and nobody else a byte."""
+
+import json
+import os
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from netra_backend.core.events import event_from_json
+from netra_backend.core.ids import ThreadId, ThreadKey, UserId
+from netra_backend.core.positions import Position
+from netra_backend.core.resume import Piece
+from netra_backend.server import topic as topics
+from netra_backend.server.batch import Batch
+from netra_backend.server.topic import FEW, Topic
+
+KEY = ThreadKey(UserId("alice"), ThreadId("t"))
+MANY = FEW + 4
+BEGIN = Position(1, 0)
+
+opened: list[socket.socket] = []
+
+
+@pytest.fixture(autouse=True)
+def closing() -> Iterator[None]:
+    yield
+    while opened:
+        opened.pop().close()
+
+
+def pair() -> tuple[socket.socket, socket.socket]:
+    ends = socket.socketpair()
+    for end in ends:
+        end.setblocking(False)
+        opened.append(end)
+    return ends
+
+
+def batch(offset: int, *, epoch: int = 1, text: str = "") -> Batch:
+    event = {"type": "TEXT_MESSAGE_CONTENT", "messageId": "m", "delta": f"{text}{offset}"}
+    data = event_from_json(json.dumps(event).encode())
+    return Batch(KEY, [Piece(offset, Position(epoch, offset), data)])
+
+
+@dataclass(eq=False)
+class Peer:
+    """A follower with a socket of its own, that takes what it is delivered as a lane would."""
+
+    ours: socket.socket = field(init=False)
+    theirs: socket.socket = field(init=False)
+    at: Position = BEGIN
+    topic: Topic | None = None
+    willing: bool = True
+    owed: bytes = b""
+    alone: int = 0
+    missed: int = 0
+
+    def __post_init__(self) -> None:
+        self.ours, self.theirs = pair()
+
+    def deliver(self, batch: Batch) -> None:
+        assert self.topic is None, "who stands in the ranks is served there"
+        if batch.last > self.at:
+            self.missed += batch.first != self.at.offset + 1
+            self.alone += 1
+            self.at = batch.last
+            self.ours.send(batch.prepared)
+
+    def thread_deleted(self) -> None:
+        raise AssertionError("nothing is deleted here")
+
+    def enlist(self, topic: Topic) -> None:
+        if self.willing and self.at == topic.last:
+            self.topic = topic
+            topic.enlist(self, self.ours.fileno())
+
+    def fall_out(self) -> None:
+        topic, self.topic = self.topic, None
+        if topic is not None:
+            self.at = topic.dismiss(self)
+
+    def owe(self, rest: bytes) -> None:
+        self.fall_out()
+        self.owed += rest
+
+    def got(self) -> bytes:
+        """Return what the peer has received, with what is owed to it."""
+        parts = []
+        try:
+            while part := self.theirs.recv(1 << 20):
+                parts.append(part)
+        except BlockingIOError:
+            pass
+        return b"".join(parts) + self.owed
+
+
+def ranked(count: int = MANY) -> tuple[Topic, list[Peer]]:
+    """Return a topic with so many peers, which stand in the ranks after its first batch."""
+    topic, peers = Topic(KEY), [Peer() for _ in range(count)]
+    for peer in peers:
+        topic.add(peer)
+    say(topic, 1)
+    for peer in peers:
+        assert peer.got() == batch(1).prepared
+    return topic, peers
+
+
+def say(topic: Topic, *offsets: int, allowed: int = 1_000) -> None:
+    for offset in offsets:
+        topic.publish(batch(offset))
+    topic.serve(allowed)
+
+
+def test_many_stand_in_ranks_and_get_each_salvo_with_one_write(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    topic, peers = ranked()
+    assert (topic.ranked, len(topic), set(topic)) == (MANY, MANY, set(peers))
+    sizes: list[int] = []
+    write = os.write
+
+    def noting(descriptor: int, data: bytes) -> int:
+        sizes.append(len(data))
+        return write(descriptor, data)
+
+    monkeypatch.setattr(topics.os, "write", noting)
+    say(topic, 2, 3, 4)
+    expected = b"".join(batch(n).prepared for n in (2, 3, 4))
+    assert [peer.got() for peer in peers] == [expected] * MANY
+    assert sizes == [len(expected)] * MANY
+    assert {topic.position(peer) for peer in peers} == {Position(1, 4)}
+    assert {peer.alone for peer in peers} == {1}
+
+
+def test_few_have_no_ranks() -> None:
+    topic, _ = ranked(FEW)
+    assert topic.ranked == 0
+
+
+def test_who_falls_out_in_the_middle_of_a_salvo_gets_it_once() -> None:
+    topic, peers = ranked()
+    topic.publish(batch(2))
+    assert topic.serve(4) == 4
+    before, after = topic._members[1], topic._members[7]
+    assert isinstance(before, Peer)
+    assert isinstance(after, Peer)
+    for peer in (before, after):
+        peer.willing = False
+        peer.fall_out()
+    assert (before.at, after.at) == (Position(1, 2), Position(1, 1))
+    topic.publish(batch(3))
+    while topic.is_waiting:
+        topic.serve(4)
+    assert [peer.got() for peer in peers] == [batch(2).prepared + batch(3).prepared] * MANY
+    assert topic.ranked == MANY - 2
+
+
+def test_nothing_is_written_on_a_descriptor_that_was_taken_back() -> None:
+    """Its number may be that of a stranger's socket by then."""
+    topic, peers = ranked()
+    topic.publish(batch(2))
+    topic.serve(4)
+    gone = topic._members[7]
+    assert isinstance(gone, Peer)
+    topic.remove(gone)
+    ours, theirs = pair()
+    os.dup2(ours.fileno(), gone.ours.fileno())
+    say(topic)
+    say(topic, 3)
+    with pytest.raises(BlockingIOError):
+        theirs.recv(1)
+    assert gone not in topic
+    rest = [peer.got() for peer in peers if peer is not gone]
+    assert rest == [batch(2).prepared + batch(3).prepared] * (MANY - 1)
+
+
+def test_what_the_system_does_not_take_is_owed_and_the_peer_falls_out() -> None:
+    topic, peers = ranked()
+    slow = peers[3]
+    slow.willing = False
+    slow.ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+    large = "x" * 1_000_000
+    topic.publish(batch(2, text=large))
+    topic.serve(1_000)
+    assert (topic.ranked < MANY, bool(slow.owed), slow.at) == (True, True, Position(1, 2))
+    assert slow.got() == batch(2, text=large).prepared
+
+
+def test_who_comes_late_or_has_missed_something_is_served_alone() -> None:
+    topic, peers = ranked()
+    topic.publish(batch(2))
+    topic.serve(4)
+    late = Peer(at=Position(1, 2))  # it has found the second in the log
+    topic.add(late)
+    say(topic)
+    say(topic, 3)
+    assert (late.alone, late.missed, topic.ranked) == (1, 0, MANY + 1)
+    say(topic, 5)
+    assert {peer.missed for peer in [*peers, late]} == {1}
+    assert {peer.alone for peer in peers} == {2}
+
+
+def test_another_epoch_dissolves_the_ranks() -> None:
+    topic, peers = ranked()
+    topic.publish(batch(2, epoch=2))
+    topic.serve(1_000)
+    assert {peer.at for peer in peers} == {Position(2, 2)}
+    assert {peer.alone for peer in peers} == {2}
