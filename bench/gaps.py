@@ -11,12 +11,12 @@ from bench.table import Row, row
 from bench.workbench import Workbench
 
 TITLE = "gaps: the event loop's largest gap while one thread is delivered to its followers"
-ROUNDS = 5
+ROUNDS = 3
 FOLLOWERS = 10_000
 SPARE = 1_000
 """Descriptors that a process needs besides its connections."""
-FRAMES = 20
-PERIOD = 0.25
+FRAMES = 10
+PERIOD = 0.3
 THREAD = "gaps"
 
 

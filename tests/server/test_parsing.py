@@ -5,7 +5,7 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
-from netra_backend.server.parsing import is_idle, is_utf8
+from netra_backend.server.parsing import is_idle, is_pong, is_utf8
 
 WHOLE = Frame(Opcode.TEXT, b"hello").serialize(mask=True)
 LONG = Frame(Opcode.TEXT, b"x" * 200).serialize(mask=True)
@@ -41,3 +41,20 @@ def test_a_text_is_utf8() -> None:
     assert is_utf8("ä💐".encode())
     assert not is_utf8(b"\xff")
     assert not is_utf8("💐".encode()[:-1])
+
+
+def test_a_pong_is_told_from_everything_else() -> None:
+    payload = b"\x00\x01\xfe\xff"
+    pong = Frame(Opcode.PONG, payload).serialize(mask=True)
+    assert is_pong(pong, payload)
+    assert not is_pong(pong, b"\x00\x01\xfe\xfe")
+    others = [
+        Frame(Opcode.PONG, payload).serialize(mask=False) + b"1234",
+        Frame(Opcode.PING, payload).serialize(mask=True),
+        Frame(Opcode.PONG, payload[:3]).serialize(mask=True) + b"1",
+        Frame(Opcode.PONG, payload, fin=False).serialize(mask=True),
+        pong[:-1],
+        pong * 2,
+        b"",
+    ]
+    assert not any(is_pong(other, payload) for other in others)

@@ -15,7 +15,7 @@ from netra_backend.core.resume import pieces
 from netra_backend.server.batch import Batch
 from netra_backend.server.topic import Follower, Topic
 
-SLICE = 500
+SLICE = 250
 """Followers of all threads that are served in one turn of the event loop, before it breathes."""
 
 

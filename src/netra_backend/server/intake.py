@@ -89,7 +89,14 @@ class Intake(asyncio.Protocol, ABC):
         self._regulate()
 
     def data_received(self, data: bytes) -> None:
-        """Parse a slice; the rest in turns to come, so that many small frames delay nobody."""
+        """Parse a slice; the rest in turns to come, so that many small frames delay nobody.
+
+        Most of what comes from most peers are pongs, which need no parser.
+        """
+        pinged = self._pinged if self._conn is None and not self._unread else None
+        if pinged is not None and parsing.is_pong(data, pinged):
+            self._answered()
+            return
         conn = self._parser()
         data = self._unread + data
         self._unread = data[parsing.READ_SLICE :]
@@ -135,8 +142,7 @@ class Intake(asyncio.Protocol, ABC):
             match frame:
                 case Frame(opcode=Opcode.PONG):
                     if frame.data == self._pinged:
-                        self._pinged = None
-                        self._pings.keep(self)
+                        self._answered()
                 case Frame(opcode=Opcode.TEXT | Opcode.BINARY | Opcode.CONT) if self._open:
                     self._add(conn, frame)
         answers = conn.data_to_send()
@@ -176,6 +182,10 @@ class Intake(asyncio.Protocol, ABC):
         self._unread = b""
         if self._conn is not None:
             self._conn.parser.close()  # a cycle that the collector would have to find
+
+    def _answered(self) -> None:
+        self._pinged = None
+        self._pings.keep(self)
 
     def ping(self) -> None:
         """Ask the peer whether it reads; the payload tells its answer from any other pong."""

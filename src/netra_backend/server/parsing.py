@@ -41,6 +41,15 @@ def is_idle(conn: ServerProtocol) -> bool:
     return waits.gi_code is StreamReader.at_eof.__code__ and conn.current_size is None
 
 
+def is_pong(data: bytes, payload: bytes) -> bool:
+    """Return whether `data` is the pong to a ping of these 4 bytes, and nothing else."""
+    return (
+        len(data) == 10
+        and data[:2] == b"\x8a\x84"  # final, opcode 10; masked, of 4 bytes
+        and int.from_bytes(data[2:6]) ^ int.from_bytes(data[6:]) == int.from_bytes(payload)
+    )
+
+
 def is_utf8(payload: bytes) -> bool:
     """Return whether `payload` is a text (RFC 6455 section 8.1)."""
     if payload.isascii():
