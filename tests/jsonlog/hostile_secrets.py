@@ -14,6 +14,38 @@ BASIC = base64.b64encode(f"ann:{CANARY}".encode()).decode()
 JWT = f"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.{CANARY}0a1b2c3d4e5f"
 BODY = f"MIIEvQIBADANBgkqhkiG9w0BAQEFAASC{CANARY}BKcwggSjAgEAAoIBAQC7"
 
+UPPER = CANARY.upper()
+LONG = CANARY * 3
+API_KEYS: dict[str, str] = {
+    "openai": f"sk-{LONG}",
+    "openai of a project": f"sk-proj-{CANARY}_{CANARY}-T3BlbkFJ{CANARY}",
+    "anthropic": f"sk-ant-api03-{LONG}-{CANARY}AA",
+    "stripe": f"sk_live_{CANARY}",
+    "stripe, test": f"sk_test_{CANARY}",
+    "stripe, restricted": f"rk_live_{CANARY}",
+    "stripe webhook": f"whsec_{CANARY}+/{CANARY}=",
+    "github": f"ghp_{LONG}",
+    "github oauth": f"gho_{LONG}",
+    "github user": f"ghu_{LONG}",
+    "github server": f"ghs_{LONG}",
+    "github refresh": f"ghr_{LONG}",
+    "github, fine-grained": f"github_pat_11{CANARY}_{LONG}",
+    "gitlab": f"glpat-{CANARY}{CANARY}",
+    "gitlab, routable": f"glpat-{CANARY}{CANARY}.01.0a1b2c3d4",
+    "aws": f"AKIA{UPPER}7777",
+    "aws, temporary": f"ASIA{UPPER}7777",
+    "google": f"AIzaSy-{LONG}",
+    "slack bot": f"xoxb-123456789012-{CANARY}",
+    "slack user": f"xoxp-{CANARY}-1234",
+    "slack app": f"xapp-1-A0123-{CANARY}",
+    "slack, rotated": f"xoxe.xoxp-1-{LONG}",
+    "slack webhook": f"https://hooks.slack.com/services/T0000000/B0000000/{CANARY}{CANARY}",
+    "npm": f"npm_{LONG}",
+    "pypi": f"pypi-AgEIcHlwaS5vcmc{CANARY}",
+    "hugging face": f"hf_{LONG}",
+}
+"""Keys that say by how they begin whose they are, with nothing else beside them."""
+
 TEXTS: dict[str, str] = {
     "bearer header": f"Authorization: Bearer {CANARY}",
     "bearer, small": f"authorization: bearer {CANARY}",
@@ -73,8 +105,21 @@ TEXTS: dict[str, str] = {
     "form": f"grant_type=password&username=ann&password={CANARY}&scope=x",
     "many": f"password={CANARY} token={CANARY}, Bearer {CANARY}; secret: {CANARY}",
     "after a megabyte's part": "x" * 16_000 + f" password={CANARY}",
+    **API_KEYS,
+    "openai's answer": f"Incorrect API key provided: sk-{LONG}. You can find yours at https://a.b",
+    "key in a path": f"GET /v1/AIzaSy-{LONG}/models 404",
+    "key in a query": f"https://a.b/v1?k=AIzaSy-{LONG}&q=x",
+    "key in an escaped query": f"https://a.b/?next=%2Fcb%3Fk%3Dsk-{LONG}%26x%3D1",
+    "key in a header": f"{{'x-goog-api': 'AIzaSy-{LONG}'}}",
+    "key behind an escape": f"body was 'a\\nsk-{LONG}'",
+    "key in json in json": f'{{"body": "{{\\"k\\":\\"ghp_{LONG}\\"}}"}}',
+    "key as a user": f"git clone https://ghp_{LONG}@github.com/a/b",
+    "jwt behind an escape": f"https://a.b/?next=%3Fj%3D{JWT}",
 }
 """Texts with a secret that says by its shape what it is."""
+
+SECRETS = (BASIC, UPPER, CANARY)
+"""What must not be seen: of each text the first of these that stands in it."""
 
 KEYS = (
     *("password", "Password", "DB_PASSWORD", "db-password", "userPassword", "passwd", "pwd"),
@@ -120,6 +165,9 @@ VALUES: dict[str, Callable[[], object]] = {
     "bytes of a header": f"Authorization: Bearer {CANARY}".encode,
     "a key that is one": lambda: {f"Bearer {CANARY}": 1},
     "a key that is a url": lambda: {f"redis://:{CANARY}@h": "up"},
+    "a key of openai as a key": lambda: {f"sk-{LONG}": 1},
+    "a key of github as a set": lambda: {f"ghp_{LONG}"},
+    "a key of npm in an error of an error": lambda: [ValueError(KeyError(f"npm_{LONG}"))],
 }
 """Values with a secret in them."""
 
@@ -127,7 +175,7 @@ VALUES: dict[str, Callable[[], object]] = {
 def secrets() -> Iterator[Case]:
     """Yield each secret in each place where it can stand."""
     for name, text in TEXTS.items():
-        secret = BASIC if BASIC in text else CANARY
+        secret = next(one for one in SECRETS if one in text)
         for place, call in _places(text).items():
             yield Case(f"{name}, {place}", Law.SECRET, call, secret=secret)
         told = Case(f"{name}, argument", Law.SECRET, _argument(text), secret=secret)

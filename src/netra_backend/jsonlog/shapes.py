@@ -1,14 +1,17 @@
 """Secrets by their shape: what in a text is one, whatever the name of the field that holds it.
 
-Each kind of secret has an anchor, a literal that is found at the speed of memory. Only at an
-anchor a pattern is matched, once, without backtracking; what it took is not looked at again. So
-the time is linear, and `MAX_ANCHORS` bounds what a text full of anchors costs.
+Each kind of secret has an anchor, a literal that is found at the speed of memory: of those here
+in the text in small letters, of `api_keys` in the text as it is. Only at an anchor a pattern is
+matched, once, without backtracking; what it took is not looked at again. So the time is linear,
+and `MAX_ANCHORS` bounds what a text full of anchors costs.
 """
 
 import binascii
 import itertools
 import re
 from collections.abc import Callable
+
+from netra_backend.jsonlog.api_keys import MARKS, SHORTEST, Mark, begins_word, has_no_mark
 
 REDACTED = "[redacted]"
 
@@ -45,28 +48,44 @@ _JWT = re.compile(r"[A-Za-z0-9_-]++(?:\.[A-Za-z0-9_-]*+){1,4}+")
 _OWN = re.compile(r"[A-Za-z0-9._~+/=-]++")
 _USERINFO = re.compile(r"[^\s/?#'\"<>]*+")
 _PEM = re.compile(r"[A-Z0-9 ]{0,40}?private key-----", re.IGNORECASE)
-_API_KEY = re.compile(r"[A-Za-z0-9_-]{20,}+")
+
+_RUN = b"w" * SHORTEST
+_RUNS = bytes(b"w"[0] if chr(one).isalnum() or one in b"+-./=_" else 32 for one in range(128))
+_RUNS += b" " * 128
+"""Makes the characters of API keys all the same, so that one search tells whether there is one."""
 
 Span = tuple[int, int]
 
 
 def secret_spans(text: str) -> list[Span]:
     """Return where in the text secrets stand: pairs of begin and end, in order, apart."""
-    small = _lower(text)
     found: list[Span] = []
-    left = MAX_ANCHORS
-    for anchor, look in _LOOKS:
-        at, done = small.find(anchor), 0
+    left, end = MAX_ANCHORS, len(text)
+    small, searches = _searches(text)
+    for where, anchor, look in searches:
+        at, done = where.find(anchor, 0, end), 0
         while at >= 0:
             left -= 1
             if left < 0:
-                return _merged([*found, (at, len(text))])
+                found.append((at, len(text)))
+                end = at  # what stands before it is still to be looked at for other anchors
+                break
             span = look(text, small, at, at + len(anchor)) if at >= done else None
             if span is not None:
                 found.append(span)
                 done = span[1]
-            at = small.find(anchor, max(at + len(anchor), done))
+            at = where.find(anchor, max(at + len(anchor), done), end)
     return _merged(found)
+
+
+def _searches(text: str) -> tuple[str, list[tuple[str, str, "Look"]]]:
+    """Return the text in small letters, and what to look for where of what it may have."""
+    data = text.encode("latin-1", "replace")  # a byte for each character, so that places stay
+    small = data.lower().decode("latin-1")
+    searches = [(small, *one) for one in _LOOKS if one[0][0] in small and one[0][-1] in small]
+    if _RUN in data.translate(_RUNS):
+        searches += [(text, *one) for one in _KEY_LOOKS if one[0][0] in text and one[0][-1] in text]
+    return small, searches
 
 
 def redact_text(text: str) -> str:
@@ -82,13 +101,6 @@ def redact_text(text: str) -> str:
         parts += (text[begin:start], REDACTED)
         begin = end
     return "".join((*parts, text[begin:]))
-
-
-def _lower(text: str) -> str:
-    """Return the text in small letters with each character at its place."""
-    if not text.isascii() and "\u0130" in text:  # the one that becomes two characters
-        text = text.replace("\u0130", "i")
-    return text.lower()
 
 
 def _merged(spans: list[Span]) -> list[Span]:
@@ -204,10 +216,9 @@ def _basic(text: str, _small: str, _at: int, end: int) -> Span | None:
     return found.span("secret") if b":" in binascii.a2b_base64(with_rest) else None
 
 
-def _jwt(text: str, small: str, at: int, end: int) -> Span | None:
+def _jwt(text: str, _small: str, at: int, end: int) -> Span | None:
     """Find RFC 7519: the base64url of an object begins with ``eyJ``; two parts or more."""
-    before = small[at - 1 : at]
-    if text[at:end] != "eyJ" or before.isalnum() or before in ("_", "-"):
+    if text[at:end] != "eyJ" or not begins_word(text, at) or text[at - 1 : at] in ("_", "-"):
         return None
     found = _JWT.match(text, at)
     return None if found is None else found.span()
@@ -235,12 +246,14 @@ def _private_key(text: str, small: str, _at: int, end: int) -> Span | None:
     return found.end(), closed if closed >= 0 else len(text)
 
 
-def _api_key(text: str, small: str, at: int, end: int) -> Span | None:
-    """Find a key of a service that marks its keys, such as OpenAI's ``sk-…``."""
-    if text[at:end] != small[at:end] or small[at - 1 : at].isalnum():
-        return None
-    found = _API_KEY.match(text, end)
-    return None if found is None else (at, found.end())
+def _key(mark: Mark) -> "Look":
+    def look(text: str, _small: str, at: int, end: int) -> Span | None:
+        if mark.alone and not begins_word(text, at):
+            return None
+        found = mark.rest.match(text, end)
+        return None if found is None else (at, found.end())
+
+    return look
 
 
 Look = Callable[[str, str, int, int], Span | None]
@@ -252,9 +265,9 @@ _LOOKS: tuple[tuple[str, Look], ...] = (
     ("eyj", _jwt),
     ("://", _userinfo),
     ("-----begin ", _private_key),
-    *((prefix, _api_key) for prefix in ("sk-", "ghp_", "github_pat_", "xoxb-", "xoxp-")),
     *((name, _named) for name in NAMES),
 )
+_KEY_LOOKS: tuple[tuple[str, Look], ...] = tuple((mark.begin, _key(mark)) for mark in MARKS)
 
 
 def is_harmless(text: str) -> bool:
@@ -264,9 +277,7 @@ def is_harmless(text: str) -> bool:
     """
     if "." in text and ("eyJ" in text or "token." in text):
         return False
-    if "-" in text and ("sk-" in text or "xox" in text or "-----" in text):
-        return False
-    if "_" in text and ("ghp_" in text or "github_pat_" in text):
+    if "-----" in text or not has_no_mark(text):
         return False
     separated = ":" in text or "=" in text or "%" in text or "'" in text or '"' in text
     if not separated and " " not in text and "\t" not in text:
