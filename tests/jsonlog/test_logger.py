@@ -8,7 +8,8 @@ import pytest
 from starlette.websockets import WebSocketState
 
 from netra_backend.jsonlog import Logger, get_logger
-from netra_backend.jsonlog.record import STANDARD, fields
+from netra_backend.jsonlog.attributes import STANDARD
+from netra_backend.jsonlog.record import fields
 
 
 class Keeper(logging.Handler):

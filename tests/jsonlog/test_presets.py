@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from netra_backend.jsonlog import bind
+from netra_backend.jsonlog.attributes import STANDARD
 from netra_backend.jsonlog.presets import PRESETS, Layout, layout
-from netra_backend.jsonlog.record import STANDARD, line
+from netra_backend.jsonlog.record import line
 from netra_backend.jsonlog.tracing import Trace
 
 TRACE = Trace("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", sampled=True)

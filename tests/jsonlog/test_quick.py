@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from starlette.websockets import WebSocketState
 
 from netra_backend.jsonlog import bind
+from netra_backend.jsonlog.attributes import NOT_SHOWN
 from netra_backend.jsonlog.presets import PRESETS, layout
 from netra_backend.jsonlog.quick import MAX_BODY, MAX_TEXT, Quick
-from netra_backend.jsonlog.record import NOT_SHOWN, filled, line
+from netra_backend.jsonlog.record import line
 from tests.jsonlog.hostile_values import VALUES
 from tests.jsonlog.test_safe import ACCEPTED
 from tests.jsonlog.thoroughness import NAMES, briefly
@@ -128,13 +129,6 @@ def test_arguments_and_exceptions() -> None:
             assert quick == careful
             assert quick["exception"]["type"] == "ValueError"
             assert "s3cr3t" not in json.dumps(quick)
-
-
-@pytest.mark.parametrize("args", [(1,), ("a", "b"), ("x" * 10,), 5, None])
-def test_texts_that_do_not_fit_their_arguments(args: Any) -> None:
-    assert filled("%s %s", args) == ("a b" if args == ("a", "b") else None)
-    assert filled("%*d", (10**12, 1)) is None
-    assert filled(b"x", ()) is None
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from netra_backend import jsonlog
-from netra_backend.jsonlog.record import STANDARD
+from netra_backend.jsonlog.attributes import STANDARD
 from netra_backend.jsonlog.sinks import Sink
 from netra_backend.jsonlog.standard import only_sink
 from tests.jsonlog import hostile_classes as of

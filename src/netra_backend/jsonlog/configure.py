@@ -1,27 +1,16 @@
 """Sends every record of the process through one sink, and undoes that."""
 
-import logging
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from types import ModuleType
 from typing import Any
 
-from netra_backend.jsonlog import record, standard, uncaught
-from netra_backend.jsonlog.presets import PRESETS, layout
-from netra_backend.jsonlog.quick import Quick
-from netra_backend.jsonlog.sinks import Sink
-from netra_backend.jsonlog.terminal import render
+from netra_backend.jsonlog.presets import PRESETS
 from netra_backend.jsonlog.thinning import Repeats, Thinning
-from netra_backend.jsonlog.writer import EXIT_SECONDS
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 FORMATS = ("auto", "text", *PRESETS)
-
-_OWN_SINKS = ("uvicorn", "uvicorn.access", "uvicorn.asgi", "uvicorn.error")
-"""Loggers that uvicorn gives sinks of its own."""
-
-_undo: list[Callable[[], None]] = []
-"""What brings back what was there before `configure`, to be done from the last to the first."""
 
 
 def configure(
@@ -51,24 +40,7 @@ def configure(
     wanted = (os.environ.get("NETRA_LOG_FORMAT") or "auto") if format is None else format
     chosen = _one_of("format", wanted.lower(), FORMATS)
     thinning = _thinning(sample or {}, repeats)
-    target = sys.stderr if stream is None else stream
-    if chosen == "auto":
-        chosen = "text" if _is_terminal(target) else "json"
-    sink = _text(target, thinning) if chosen == "text" else _json(target, chosen, thinning)
-    root = logging.getLogger()
-    _remember(root)
-    for old in [one for one in root.handlers if _is_replaced(one)]:
-        root.removeHandler(old)
-        if isinstance(old, Sink):
-            old.flush()
-            old.close()
-    root.addHandler(sink)
-    root.setLevel(threshold)
-    for name in _OWN_SINKS:
-        _let_through(logging.getLogger(name))
-    logging.captureWarnings(True)
-    standard.install()
-    uncaught.install()
+    _installed().install(threshold, chosen, sys.stderr if stream is None else stream, thinning)
 
 
 def unconfigure() -> None:
@@ -76,16 +48,22 @@ def unconfigure() -> None:
 
     What is still to be written is, as at the end of the process.
     """
-    uncaught.uninstall()
-    standard.uninstall()
-    while _undo:
-        _undo.pop()()
+    _installed().uninstall()
 
 
-def flush(timeout: float = EXIT_SECONDS) -> bool:
-    """Return whether all that was logged until now was written, within `timeout` seconds."""
-    sinks = [one for one in logging.getLogger().handlers if isinstance(one, Sink)]
-    return all(sink.wait(timeout) for sink in sinks)
+def flush(timeout: float | None = None) -> bool:
+    """Return whether all that was logged until now was written, within `timeout` seconds.
+
+    By default as long as the end of the process waits, 2 seconds.
+    """
+    return bool(_installed().wait(timeout))
+
+
+def _installed() -> ModuleType:
+    """Return the module that writes: it loads with the first use, not with the import."""
+    from netra_backend.jsonlog import installed  # noqa: PLC0415
+
+    return installed
 
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
@@ -101,77 +79,3 @@ def _thinning(sample: Mapping[str, float], repeats: Repeats | None) -> Thinning 
     if repeats is not None and not (repeats.lines >= 1 and repeats.seconds > 0):
         raise ValueError(f"{repeats!r}: at least 1 line, in more than 0 seconds")
     return Thinning(sample, repeats) if sample or repeats else None
-
-
-def _is_terminal(stream: Any) -> bool:
-    try:
-        return bool(stream.isatty())
-    except (AttributeError, ValueError):
-        return False
-
-
-def _json(stream: Any, preset: str, thinning: Thinning | None) -> Sink:
-    shape = layout(preset)
-
-    def line(one: logging.LogRecord, notes: record.Notes) -> str:
-        return record.line(one, notes, shape)
-
-    return Sink(stream, line, Quick(shape), thinning)
-
-
-def _text(stream: Any, thinning: Thinning | None) -> Sink:
-    colour = _is_terminal(stream) and not os.environ.get("NO_COLOR")
-
-    def line(one: logging.LogRecord, notes: record.Notes) -> str:
-        return render(record.fields(one, notes), colour=colour)
-
-    return Sink(stream, line, None, thinning)
-
-
-def _remember(root: logging.Logger) -> None:
-    """Note how things are, the first time."""
-    if _undo:
-        return
-    replaced = [one for one in root.handlers if _is_replaced(one)]
-    _undo.append(_restorer(root, replaced, root.level, root.propagate))
-    _undo.extend(
-        _restorer(one, one.handlers[:], one.level, one.propagate)
-        for one in map(logging.getLogger, _OWN_SINKS)
-    )
-    if not _captures_warnings():
-        _undo.append(lambda: logging.captureWarnings(False))
-
-
-def _captures_warnings() -> bool:
-    return logging._warnings_showwarning is not None  # type: ignore[attr-defined]
-
-
-def _restorer(
-    logger: logging.Logger, handlers: list[logging.Handler], level: int, propagate: bool
-) -> Callable[[], None]:
-    def restore() -> None:
-        for sink in [one for one in logger.handlers if isinstance(one, Sink)]:
-            logger.removeHandler(sink)
-            sink.flush()
-            sink.close()
-        for one in handlers:
-            if not isinstance(one, Sink) and one not in logger.handlers:
-                logger.addHandler(one)
-        logger.setLevel(level)
-        logger.propagate = propagate
-
-    return restore
-
-
-def _is_replaced(sink: logging.Handler) -> bool:
-    """Return whether it is ours, or would write each record a second time to where we write."""
-    own_stream = type(sink) is logging.StreamHandler and sink.stream in (sys.stdout, sys.stderr)
-    return isinstance(sink, Sink) or own_stream
-
-
-def _let_through(logger: logging.Logger) -> None:
-    """Take away a logger's own sinks and level, so that its records reach the root's."""
-    for sink in list(logger.handlers):
-        logger.removeHandler(sink)
-    logger.propagate = True
-    logger.setLevel(logging.NOTSET)

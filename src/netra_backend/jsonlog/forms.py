@@ -6,12 +6,11 @@ the text of an exception, and the ``utcoffset`` of time zones that `timezones` k
 """
 
 import codecs
-import datetime as dt
 import enum
 import sys
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from netra_backend.jsonlog.encode import plain_text
 from netra_backend.jsonlog.fields import field_names
@@ -28,6 +27,9 @@ from netra_backend.jsonlog.plain import Json
 from netra_backend.jsonlog.timezones import is_known
 from netra_backend.jsonlog.tracebacks import describe
 from netra_backend.jsonlog.walk import Form, Walk
+
+if TYPE_CHECKING:
+    import datetime as dt
 
 LARGEST_NUMBER = int(sys.float_info.max)
 """A larger integer is a text: many parsers read numbers into doubles (RFC 8259 section 6), and
@@ -119,7 +121,9 @@ class Forms(Walk):
             return self.opaque(value, depth)
         return self.binary(value.tobytes(), depth)
 
-    def moment(self, value: dt.datetime, _depth: int) -> Json:
+    def moment(self, value: "dt.datetime", _depth: int) -> Json:
+        import datetime as dt  # noqa: PLC0415 - loaded, since there is a value of it
+
         zone = dt.datetime.tzinfo.__get__(value)
         shown = foreign(dt.datetime.isoformat, value) if is_known(zone) else _UNASKED
         if isinstance(shown, Failed):
@@ -127,7 +131,9 @@ class Forms(Walk):
             shown = f"{day}T{clock} <{self.lost(f'tzinfo {class_name(type(zone))}{shown.why}')}>"
         return self.text(shown)
 
-    def clock(self, value: dt.time, _depth: int) -> Json:
+    def clock(self, value: "dt.time", _depth: int) -> Json:
+        import datetime as dt  # noqa: PLC0415 - loaded, since there is a value of it
+
         zone = dt.time.tzinfo.__get__(value)
         shown = foreign(dt.time.isoformat, value) if is_known(zone) else _UNASKED
         if isinstance(shown, Failed):
@@ -226,10 +232,15 @@ def _path(value: object) -> str:
     return str(value)
 
 
-def _decimal(walk: Any, value: object, depth: int) -> Json:
-    form = _told_by(vars(sys.modules["decimal"])["Decimal"].__str__)
-    shown: Json = form(walk, value, depth)
-    return shown
+def _told_later(module: str, name: str, method: str) -> Form:
+    """Return the form of values that a method of a class writes, which may not be loaded yet."""
+
+    def form(walk: Forms, value: object, depth: int) -> Json:
+        cls = vars(sys.modules[module])[name]
+        shown: Json = _told_by(vars(cls)[method])(walk, value, depth)
+        return shown
+
+    return form
 
 
 # --- which form a class has ------------------------------------------------------------------
@@ -247,10 +258,6 @@ _JSON: dict[type, Form] = {
 """What ``json.dumps`` takes, and their subclasses: a member of ``(str, Enum)`` is a string."""
 
 _OTHERS: dict[type, Form] = {
-    dt.datetime: Forms.moment,
-    dt.date: _told_by(dt.date.isoformat),
-    dt.time: Forms.clock,
-    dt.timedelta: _told_by(dt.timedelta.__str__),
     bytes: Forms.binary,
     bytearray: Forms.binary,
     memoryview: Forms.view,
@@ -261,9 +268,13 @@ _OTHERS: dict[type, Form] = {
 }
 
 _LOADED_LATER: tuple[tuple[str, str, Form], ...] = (
+    ("datetime", "datetime", Forms.moment),
+    ("datetime", "date", _told_later("datetime", "date", "isoformat")),
+    ("datetime", "time", Forms.clock),
+    ("datetime", "timedelta", _told_later("datetime", "timedelta", "__str__")),
     ("uuid", "UUID", _told_by(_uuid)),
     ("pathlib", "PurePath", _told_by(_path)),
-    ("decimal", "Decimal", _decimal),
+    ("decimal", "Decimal", _told_later("decimal", "Decimal", "__str__")),
     ("numpy", "generic", Forms.scalar),
     ("numpy", "ndarray", Forms.array),
 )

@@ -2,7 +2,7 @@
 
 import logging
 
-from netra_backend.jsonlog.record import STANDARD, free
+from netra_backend.jsonlog.attributes import STANDARD, free
 from netra_backend.jsonlog.standard import only_sink, report
 
 _CALLER = 3

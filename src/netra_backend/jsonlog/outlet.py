@@ -5,7 +5,6 @@ import enum
 import io
 import os
 import re
-import select
 import stat
 import weakref
 from collections.abc import Callable
@@ -139,6 +138,8 @@ def _own(descriptor: int) -> tuple[int, _Kind]:
     mode = os.fstat(descriptor).st_mode
     if stat.S_ISREG(mode):
         return os.dup(descriptor), _Kind.FILE
+    import select  # noqa: F401, PLC0415 - while it can be: not at the end of the interpreter
+
     if stat.S_ISFIFO(mode) or stat.S_ISCHR(mode):
         flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
         with contextlib.suppress(OSError):
@@ -172,6 +173,8 @@ def _write_bytes(descriptor: int, data: bytes) -> int:
 
 def _is_writable(descriptor: int, timeout_ms: int) -> bool:
     """Return whether a write would not wait, after at most `timeout_ms`."""
+    import select  # noqa: PLC0415 - `_own` has loaded it, if it is ever needed
+
     poll = select.poll()  # unlike select, it takes descriptors over 1023
     poll.register(descriptor, select.POLLOUT)
     return any(events & select.POLLOUT for _, events in poll.poll(timeout_ms))

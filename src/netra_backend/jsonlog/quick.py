@@ -5,7 +5,6 @@ texts are remembered, bound fields are written once, and one call of the encoder
 of a call. Whatever is unusual about a record, the answer is None, and `record.line` writes it.
 """
 
-import datetime as dt
 import enum
 import logging
 import re
@@ -14,6 +13,13 @@ from collections import defaultdict
 from typing import Any
 
 from netra_backend.jsonlog import binding, tracing
+from netra_backend.jsonlog.attributes import (
+    NAME_LIMITS,
+    NOT_SHOWN,
+    SCALARS,
+    error_of,
+    filled,
+)
 from netra_backend.jsonlog.binding import current
 from netra_backend.jsonlog.clock import Clock
 from netra_backend.jsonlog.encode import encode, encoders, seen
@@ -21,14 +27,7 @@ from netra_backend.jsonlog.forms import Forms
 from netra_backend.jsonlog.guard import class_name, is_kind
 from netra_backend.jsonlog.plain import RECORD_LIMITS, Json, Limits
 from netra_backend.jsonlog.presets import Layout
-from netra_backend.jsonlog.record import (
-    NAME_LIMITS,
-    NOT_SHOWN,
-    SCALARS,
-    error_of,
-    exception,
-    filled,
-)
+from netra_backend.jsonlog.record import exception
 from netra_backend.jsonlog.redact import is_secret_name, redact, redact_pairs
 from netra_backend.jsonlog.safe import jsonable
 from netra_backend.jsonlog.shapes import is_harmless, redact_text
@@ -263,32 +262,34 @@ def _walked(value: object) -> Json:
 
 def _scalar(value: Any, kind: type) -> Any:
     """Return a time or UUID as it is, if the encoder is sure to write it as we do; else None."""
-    if kind is dt.datetime:
+    if kind is _loaded.get("datetime"):
         zone = value.tzinfo
-        return value if zone is None or zone is dt.UTC else None
+        return value if zone is None or zone is _loaded["UTC"] else None
     if kind is _loaded.get("UUID"):
         number = value.int
         return value if type(number) is int and number >> 128 == 0 else None
     return None
 
 
-_loaded: dict[str, type] = {}
-"""The class of UUIDs, once there was one."""
+_loaded: dict[str, Any] = {}
+"""The classes of times and UUIDs, once there was one, and the time zone UTC."""
 
 _members: dict[int, tuple[object, str]] = {}
 """Members of enums by their id, and their names."""
 
 
 def _learn(value: object, told: Json) -> None:
-    """Remember a member of an enum by its name, and the class of UUIDs."""
+    """Remember a member of an enum by its name, and the classes of times and UUIDs."""
     if type(told) is not str:
         return
     kind = type(value)
     if is_kind(value, enum.Enum):
         if len(_members) < MAX_REMEMBERED:
             _members[id(value)] = (value, told)
-    elif kind is vars(sys.modules.get("uuid", enum)).get("UUID"):
+    elif kind is vars(_modules.get("uuid", enum)).get("UUID"):
         _loaded["UUID"] = kind
+    elif kind is vars(_modules.get("datetime", enum)).get("datetime"):
+        _loaded.update(datetime=kind, UTC=vars(_modules["datetime"])["UTC"])
 
 
 def _is_constant(value: object) -> bool:

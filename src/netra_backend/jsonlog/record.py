@@ -2,35 +2,32 @@
 
 import itertools
 import logging
-import sys
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
 from netra_backend.jsonlog import binding, tracing
+from netra_backend.jsonlog.attributes import (
+    NAME_LIMITS,
+    NOT_SHOWN,
+    SCALARS,
+    error_of,
+    filled,
+    free,
+)
 from netra_backend.jsonlog.clock import Clock
 from netra_backend.jsonlog.encode import encode
 from netra_backend.jsonlog.forms import Forms
-from netra_backend.jsonlog.guard import Failed, foreign, is_kind, is_large
-from netra_backend.jsonlog.plain import RECORD_LIMITS, Json, Limits
+from netra_backend.jsonlog.guard import Failed, foreign, is_large
+from netra_backend.jsonlog.plain import RECORD_LIMITS, Json
 from netra_backend.jsonlog.presets import Layout, layout
 from netra_backend.jsonlog.redact import redact_pairs
 from netra_backend.jsonlog.safe import dumps, jsonable
 from netra_backend.jsonlog.shapes import redact_text
 from netra_backend.jsonlog.tracebacks import describe
 
-NAME_LIMITS = Limits(depth=2, nodes=8, text=256, total=256)
-"""For names and ids, which may be anything too."""
-
 MAX_FIELDS = 200
 """Fields of one record."""
-
-STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
-"""Attributes of a LogRecord that are not fields: no key of ``extra=`` may take their place."""
-
-NOT_SHOWN = STANDARD | {"color_message"}  # uvicorn repeats the text there, with ANSI codes
-
-SCALARS = frozenset(map(id, (str, int, float, bool, type(None))))
 
 Notes = Mapping[str, Json]
 """What a line has to say besides its record."""
@@ -80,13 +77,6 @@ def fields(
     told = redact_pairs(_plain(shown))
     trouble = _trouble(stored, shape)
     return told if not trouble else _put_in(told, trouble, given)
-
-
-def free(name: Any, reserved: frozenset[str]) -> str:
-    """Return the name under which a field stands in the line."""
-    if type(name) is not str:
-        name = str(jsonable(name, NAME_LIMITS))
-    return f"{name}_" if name in reserved else name
 
 
 def _put_in(
@@ -166,35 +156,6 @@ def exception(error: BaseException) -> dict[str, Json]:
     """Return an exception as plain data within the limits of a record, without secrets."""
     text = Forms(RECORD_LIMITS).text
     return describe(error, lambda told: redact_text(text(told)))
-
-
-def error_of(info: Any) -> BaseException | None:
-    """Return the exception that an ``exc_info`` means, if it means one."""
-    if type(info) is tuple and len(info) == 3:
-        info = info[1]
-    return info if is_kind(info, BaseException) else None
-
-
-def filled(text: object, args: object) -> str | None:
-    """Return a text with its arguments put in; None if one is unusual, or they do not fit."""
-    if type(text) is not str or type(args) is not tuple:
-        return None
-    if not SCALARS.issuperset(map(id, map(type, args))):
-        return None
-    try:
-        return text % args
-    except Exception:  # noqa: BLE001 - also an enormous width, for which there is no memory
-        return None
-
-
-def meant(exc_info: Any) -> BaseException | None:
-    """Return the exception that the argument ``exc_info`` of a log call means."""
-    if exc_info is None or exc_info is False:
-        return None
-    error = error_of(exc_info)
-    if error is not None or (type(exc_info) in (int, str, tuple) and not exc_info):
-        return error
-    return None if type(exc_info) is tuple else sys.exc_info()[1]
 
 
 def _extra(stored: dict[str, Any]) -> dict[str, object]:

@@ -5,8 +5,9 @@ from collections.abc import Callable
 from time import time as now
 from typing import Any, cast
 
+from netra_backend.jsonlog.attributes import filled, meant
 from netra_backend.jsonlog.quick import Quick
-from netra_backend.jsonlog.record import NOTHING, Notes, filled, meant
+from netra_backend.jsonlog.record import NOTHING, Notes
 from netra_backend.jsonlog.thinning import Thinning
 from netra_backend.jsonlog.writer import Writer
 

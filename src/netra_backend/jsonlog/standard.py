@@ -6,11 +6,13 @@ a level that is no number, which `logging` itself refuses.
 
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from netra_backend.jsonlog.guard import Failed, foreign
-from netra_backend.jsonlog.record import STANDARD, free, meant
-from netra_backend.jsonlog.sinks import Sink
+from netra_backend.jsonlog.attributes import STANDARD, free, meant
+from netra_backend.jsonlog.guard import Failed, foreign, is_kind
+
+if TYPE_CHECKING:
+    from netra_backend.jsonlog.sinks import Sink
 
 _Logger, _LogRecord = logging.Logger, logging.LogRecord
 _KINDS = (logging.Logger, logging.RootLogger)
@@ -24,10 +26,15 @@ _replaced: dict[str, Callable[..., Any]] = {}
 """The methods that ours stand for; empty while they are not installed."""
 
 
-def install() -> None:
+_ours: dict[str, type] = {}
+"""The class of our sinks, once there is one: it loads with `configure`."""
+
+
+def install(sink: "type[Sink]") -> None:
     """Put our methods in place of those of `logging.Logger`. Idempotent."""
     if _replaced:
         return
+    _ours["sink"] = sink
     ours: dict[str, Callable[..., Any]] = dict(
         zip(_NAMES, (_log, _make_record, _call_handlers), strict=True)
     )
@@ -45,7 +52,7 @@ def uninstall() -> None:
         _replaced.clear()
 
 
-def only_sink(logger: logging.Logger) -> Sink | None:
+def only_sink(logger: logging.Logger) -> "Sink | None":
     """Return the sink if it alone would get a logger's records, and nobody else looks at them.
 
     Then a record need not be made. It must be made where a logger has a class of its own or a
@@ -65,7 +72,9 @@ def only_sink(logger: logging.Logger) -> Sink | None:
             return None
         node, parent = parent, parent.parent
     handlers = node.handlers
-    return handlers[0] if len(handlers) == 1 and type(handlers[0]) is Sink else None
+    if len(handlers) != 1 or type(handlers[0]) is not _ours["sink"]:
+        return None
+    return handlers[0]  # type: ignore[return-value]
 
 
 def _log(
@@ -162,7 +171,7 @@ def report(error: BaseException) -> None:
     """Say in our own log that a filter, a handler or a factory of somebody else failed."""
     info = (type(error), error, _traceback(error))
     for handler in logging.getLogger().handlers:
-        if isinstance(handler, Sink):
+        if "sink" in _ours and is_kind(handler, _ours["sink"]):
             handler.handle(logging.makeLogRecord({**_FAILED, "exc_info": info}))
 
 

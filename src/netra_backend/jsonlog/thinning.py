@@ -7,7 +7,6 @@ nobody said by the end is said then.
 import logging
 import threading
 import time
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -61,6 +60,7 @@ class Thinning:
         self._now = now
         self._gate = threading.RLock()
         self._kinds: dict[Kind, _State] = {}
+        self._checksum = _checksum()
 
     def judge(self, record: logging.LogRecord) -> dict[str, Json] | None:
         """Return what the record's line has to note; None if it is to be left out."""
@@ -109,7 +109,7 @@ class Thinning:
         share = self._share(logger)
         return (
             share >= 1
-            or zlib.crc32(_text(correlation()).encode(errors="replace")) / 0x1_0000_0000 < share
+            or self._checksum(_text(correlation()).encode(errors="replace")) / 0x1_0000_0000 < share
         )
 
     def _share(self, logger: str) -> float:
@@ -126,6 +126,12 @@ class Thinning:
         if now - state.began >= self._repeats.seconds:
             state.began, state.written = now, 0
         return state.written < self._repeats.lines
+
+
+def _checksum() -> Callable[[bytes], int]:
+    from zlib import crc32  # noqa: PLC0415 - loads with the first use, not with the import
+
+    return crc32
 
 
 def _kind(stored: dict[str, Any]) -> Kind:

@@ -3,18 +3,21 @@
 A ``tzinfo`` is code. One that waits would hold up whoever logs a time.
 """
 
-import datetime as dt
 import sys
 from types import FunctionType
+from typing import TYPE_CHECKING
 
 from netra_backend.jsonlog.guard import bases, class_attribute
+
+if TYPE_CHECKING:
+    import datetime as dt
 
 _LIBRARIES = ("pytz", "dateutil")
 
 
-def is_known(zone: dt.tzinfo | None) -> bool:
+def is_known(zone: "dt.tzinfo | None") -> bool:
     """Return whether ``zone.utcoffset`` runs only code of Python, of pytz or of dateutil."""
-    if zone is None or type(zone) is dt.timezone:
+    if zone is None or type(zone) is vars(sys.modules["datetime"])["timezone"]:
         return True
     home = sys.modules.get("zoneinfo")
     known = None if home is None else vars(home).get("ZoneInfo")

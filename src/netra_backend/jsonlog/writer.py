@@ -12,13 +12,15 @@ import _thread
 import contextlib
 import logging
 import os
-import queue
 import threading
 import weakref
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from netra_backend.jsonlog.counts import DROPPED, Tally
 from netra_backend.jsonlog.outlet import Outlet
+
+if TYPE_CHECKING:
+    from queue import SimpleQueue
 
 RING_CHARACTERS = 8_000_000
 """Characters that may wait to be written. A line over that is dropped."""
@@ -72,7 +74,7 @@ class Writer:
         self._gate = threading.RLock()
         self._busy = threading.Lock()
         """Held by who writes to the outlet."""
-        self._ring: queue.SimpleQueue[_Line | _Mark] = queue.SimpleQueue()
+        self._ring = _new_ring()
         self._running = False
         # Each is changed in one place only: the first under the gate, the second by the thread.
         self._accepted = self._done = 0
@@ -201,19 +203,23 @@ class Writer:
 
     def _take(self) -> tuple[list[_Line], _Mark | None]:
         """Wait for something, and return the lines that are there up to a mark or a batch."""
+        ring = self._ring
         lines: list[_Line] = []
         size = 0
-        try:
-            item = self._ring.get()
-            while isinstance(item, _Line):
-                lines.append(item)
-                size += item.cost
-                if size >= BATCH_CHARACTERS:
-                    return lines, None
-                item = self._ring.get_nowait()
-        except queue.Empty:
-            return lines, None
+        item = ring.get()
+        while isinstance(item, _Line):
+            lines.append(item)
+            size += item.cost
+            if size >= BATCH_CHARACTERS or ring.empty():  # nobody else takes from it
+                return lines, None
+            item = ring.get()
         return lines, item
+
+
+def _new_ring() -> "SimpleQueue[_Line | _Mark]":
+    from queue import SimpleQueue  # noqa: PLC0415 - loads with the first writer, not the import
+
+    return SimpleQueue()
 
 
 _writers: "weakref.WeakSet[Writer]" = weakref.WeakSet()

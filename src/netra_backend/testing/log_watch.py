@@ -14,7 +14,7 @@ from types import FrameType
 from typing import Any, Final, NamedTuple
 
 from netra_backend import jsonlog
-from netra_backend.jsonlog import binding, logger, record, standard
+from netra_backend.jsonlog import attributes, binding, logger, standard
 from netra_backend.jsonlog.guard import is_kind
 
 LEVELS: Final = {
@@ -160,7 +160,7 @@ def _record(self: logging.Logger, args: tuple[Any, ...], named: dict[str, Any]) 
     if not isinstance(one, logging.LogRecord):
         return None
     stored = one.__dict__
-    extra = {name: value for name, value in stored.items() if name not in record.STANDARD}
+    extra = {name: value for name, value in stored.items() if name not in attributes.STANDARD}
     site = Site(*(stored.get(name) for name in ("pathname", "lineno", "funcName")))  # type: ignore[arg-type]
     texts = _texts(stored.get("msg"), stored.get("args"))
     given = [*texts, *_extra(extra), *_bound()]

@@ -1,0 +1,38 @@
+"""Fields keep out of the way of what a record stores, and odd arguments mean what they mean."""
+
+import sys
+from typing import Any
+
+import pytest
+
+from netra_backend.jsonlog.attributes import NOT_SHOWN, STANDARD, error_of, filled, free, meant
+from tests.jsonlog.hostile_classes import BoolRaises, Colour
+
+
+def test_a_field_with_the_name_of_an_attribute_gets_another() -> None:
+    assert free("name", STANDARD) == "name_"
+    assert free("color_message", STANDARD) == "color_message"
+    assert free("color_message", NOT_SHOWN) == "color_message_"
+    assert free(Colour.RED, frozenset({"RED"})) == "RED_"
+    assert free(5, STANDARD) == "5"
+
+
+@pytest.mark.parametrize("args", [(1,), ("a", "b"), ("x" * 10,), 5, None])
+def test_texts_that_do_not_fit_their_arguments(args: Any) -> None:
+    assert filled("%s %s", args) == ("a b" if args == ("a", "b") else None)
+    assert filled("%*d", (10**12, 1)) is None
+    assert filled(b"x", ()) is None
+
+
+def test_which_exception_is_meant() -> None:
+    error = ValueError()
+    assert error_of(error) is error_of((ValueError, error, None)) is meant(error) is error
+    for nothing in (None, False, 0, "", (), (None, None, None), (1, 2)):
+        assert meant(nothing) is None
+    try:
+        raise error
+    except ValueError:
+        assert sys.exc_info()[1] is error
+        for something in (True, 1, "yes", BoolRaises()):
+            assert meant(something) is error
+        assert meant(False) is None
