@@ -51,7 +51,7 @@ test: lint
 
 nightly: lint
 	$(BIN)/python -m pytest $(BY_FILE) -m nightly
-	$(BIN)/python -m pytest tests/faults tests/jsonlog tests/scan -n 2 --dist loadgroup --hypothesis-profile=nightly
+	$(BIN)/python -m pytest tests/faults tests/jsonlog tests/scan -n 2 --dist loadgroup --hypothesis-profile=nightly --timeout=1800
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m bench

@@ -11,7 +11,7 @@ import pytest
 from netra_backend.cli import scan_pool
 from netra_backend.cli.scan_cache import Cache
 from netra_backend.cli.scan_pool import record_files
-from netra_backend.cli.scan_record import File, encoded_record, record_file
+from netra_backend.cli.scan_record import File, Record, record_file
 from tests.eventually import until
 
 
@@ -41,20 +41,20 @@ def test_nothing_is_no_work() -> None:
     assert list(record_files([], 2, None)) == []
 
 
-def deadly(file: File, cache: Cache | None) -> bytes:
+def deadly(file: File, cache: Cache | None) -> Record:
     """Die of one file, hang over another, and look at the rest."""
     if file.path == "m003.py":
         os.kill(os.getpid(), signal.SIGKILL)
     if file.path == "m005.py":
         signal.pause()
-    return encoded_record(file, cache)
+    return record_file(file, cache)
 
 
 def test_a_file_that_kills_or_stops_a_worker_is_skipped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The workers are forked, so they see the deadly function; everything else is as always."""
-    monkeypatch.setattr(scan_pool, "encoded_record", deadly)
+    monkeypatch.setattr(scan_pool, "record_file", deadly)
     monkeypatch.setattr(scan_pool, "LONGEST_WAIT", 5.0)
     records = {it.summary.path: it for it in record_files(files(tmp_path, 30), 2, None)}
     assert len(records) == 30
@@ -128,4 +128,5 @@ def test_what_a_worker_finds_in_a_cache_is_not_believed(tmp_path: Path) -> None:
         data = Path(os.fsdecode(file.name)).read_bytes()
         cache.put(cache.key(file.path.encode(), file.module.encode(), data), b"\xc1")
     records = sorted(record_files(given, 2, cache), key=lambda it: it.summary.path)
-    assert records == [record_file(file, None) for file in given]
+    fresh = Cache(str(tmp_path / "fresh"))
+    assert records == [record_file(file, fresh) for file in given]

@@ -108,4 +108,4 @@ def spin() -> None:
 
 
 def test_all_fields_of_a_record_are_read_back() -> None:
-    assert set(Record.__struct_fields__) == {"summary", "ignores", "failed"}
+    assert set(Record.__struct_fields__) == {"summary", "ignores", "failed", "key"}

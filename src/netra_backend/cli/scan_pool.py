@@ -17,7 +17,7 @@ from netra_backend.cli.scan_record import (
     File,
     Record,
     decode_record,
-    encoded_record,
+    encode_record,
     record_file,
     skipped,
 )
@@ -171,4 +171,4 @@ def _work(connection: Connection, cache: Cache | None, inherited: Sequence[Conne
     with contextlib.suppress(EOFError, ConnectionError):
         while True:
             file = files.decode(connection.recv_bytes())
-            connection.send_bytes(encoded_record(file, cache))
+            connection.send_bytes(encode_record(record_file(file, cache)))

@@ -26,11 +26,15 @@ class File(Struct, frozen=True):
 
 
 class Record(Struct, frozen=True):
-    """What was learnt of a file. `failed` is whether it was the scanner's fault to skip it."""
+    """What was learnt of a file. `failed` is whether it was the scanner's fault to skip it.
+
+    `key` is that of the cache, the same as long as the file is; empty where nothing is kept.
+    """
 
     summary: Summary
     ignores: tuple[Ignore, ...] = ()
     failed: bool = False
+    key: str = ""
 
 
 class TookTooLong(BaseException):
@@ -57,21 +61,25 @@ def record_file(file: File, cache: Cache | None) -> Record:
 
 def record_data(file: File, data: bytes, cache: Cache | None) -> Record:
     """Return what a file with this content contributes."""
-    with contextlib.suppress(msgspec.DecodeError):
-        return decode_record(_encoded(file, data, cache))
-    return _learn(file, data)
+    if cache is None:
+        return _learn(file, data, "")
+    key = _key(file, data, cache)
+    kept = _kept(key, cache)
+    if kept is not None:
+        return kept
+    record = _learn(file, data, key)
+    # A file that took too long may be quicker on another day.
+    if record.summary.skipped is None:
+        cache.put(key, encode_record(record))
+    return record
 
 
-def encoded_record(file: File, cache: Cache | None) -> bytes:
-    """Return the record of the file, encoded; what the cache has is passed on as it is.
-
-    Who decodes it has to expect msgspec.DecodeError.
-    """
+def kept_record(file: File, cache: Cache) -> Record | None:
+    """Return what the cache has of the file as it is now, or None."""
     try:
-        data = read_bytes(file.name)
-    except Unreadable as error:
-        return encode_record(skipped(file, str(error)))
-    return _encoded(file, data, cache)
+        return _kept(_key(file, read_bytes(file.name), cache), cache)
+    except Unreadable:
+        return None
 
 
 def skipped(file: File, reason: str, *, failed: bool = False) -> Record:
@@ -79,24 +87,26 @@ def skipped(file: File, reason: str, *, failed: bool = False) -> Record:
     return Record(Summary(file.path, file.module, skipped=reason), failed=failed)
 
 
-def _encoded(file: File, data: bytes, cache: Cache | None) -> bytes:
-    key = "" if cache is None else cache.key(file.path.encode(), file.module.encode(), data)
-    kept = None if cache is None else cache.get(key)
-    if kept is not None:
-        return kept
-    record = _learn(file, data)
-    body = encode_record(record)
-    # A file that took too long may be quicker on another day.
-    if cache is not None and record.summary.skipped is None:
-        cache.put(key, body)
-    return body
+def _key(file: File, data: bytes, cache: Cache) -> str:
+    return cache.key(file.path.encode(), file.module.encode(), data)
 
 
-def _learn(file: File, data: bytes) -> Record:
+def _kept(key: str, cache: Cache) -> Record | None:
+    body = cache.get(key)
+    if body is None:
+        return None
+    try:
+        return decode_record(body)
+    except msgspec.DecodeError:
+        return None
+
+
+def _learn(file: File, data: bytes, key: str) -> Record:
     try:
         with time_limit(MOST_SECONDS):
             text = decode(data).text
-            return Record(summarise(file.path, file.module, text), find_ignores(text))
+            summary = summarise(file.path, file.module, text)
+            return Record(summary, find_ignores(text), key=key)
     except Unreadable as error:
         return skipped(file, str(error))
     except TookTooLong:

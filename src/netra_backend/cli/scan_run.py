@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -17,7 +18,7 @@ from netra_backend.cli.scan_modules import (
     import_roots,
 )
 from netra_backend.cli.scan_project import Project
-from netra_backend.cli.scan_record import File, Record, record_data, record_file
+from netra_backend.cli.scan_record import File, Record, kept_record, record_data, record_file
 from netra_backend.cli.scan_source import Unreadable, decode, read_bytes
 from netra_backend.errors import ConfigError
 from netra_backend.scan.engine import link
@@ -25,6 +26,9 @@ from netra_backend.scan.finding import Finding, Severity
 from netra_backend.scan.lines import split_lines
 from netra_backend.scan.skipped import Skipped
 from netra_backend.scan.suppress import suppress
+
+if TYPE_CHECKING:
+    from netra_backend.cli.scan_notebook import KeptNotebook
 
 FEW = 24
 """Files that are looked at quicker than worker processes start."""
@@ -70,11 +74,15 @@ class Scan:
         else:
             records = [record_data(file, self.stdin, self._cache) for file in files]
         scanned = [record.summary for record in records if record.summary.skipped is None]
-        imported = [record.summary for record in self._imported(records)]
+        imported = self._imported(records)
         names = {file.path: file for file in files}
         # Notes too, or the comments on them would be of no use where notes are not told.
         options = replace(self._project.options, notes=True)
-        found = [it for it in link(scanned, options, imported) if it.path in names]
+        notebook = self._notebook([*records, *imported])
+        others = [record.summary for record in imported]
+        found = [it for it in link(scanned, options, others, notebook) if it.path in names]
+        if notebook is not None:
+            notebook.close()
         if self._cache is not None:
             self._cache.prune()
         return Outcome(
@@ -129,11 +137,34 @@ class Scan:
     def _records(self, files: Sequence[File]) -> list[Record]:
         if len(files) <= FEW:
             return [record_file(file, self._cache) for file in files]
-        from netra_backend.cli.scan_pool import record_files  # noqa: PLC0415 - slow to import
+        records, unseen = self._kept(files)
+        if unseen:
+            from netra_backend.cli.scan_pool import record_files  # noqa: PLC0415 - slow to import
 
-        jobs = self._asked.jobs or _cores()
-        records = record_files(files, jobs, self._cache)
+            jobs = self._asked.jobs or _cores()
+            records.extend(record_files(unseen, jobs, self._cache))
         return sorted(records, key=lambda record: record.summary.path)
+
+    def _kept(self, files: Sequence[File]) -> tuple[list[Record], list[File]]:
+        """Return the records that are kept, and the files without: workers take longer to ask."""
+        records, unseen = [], []
+        for file in files:
+            kept = None if self._cache is None else kept_record(file, self._cache)
+            if kept is None:
+                unseen.append(file)
+            else:
+                records.append(kept)
+        return records, unseen
+
+    def _notebook(self, records: Sequence[Record]) -> "KeptNotebook | None":
+        """Return the notes of the last scan of these paths; few files are read as quickly."""
+        if self._cache is None or len(records) <= FEW:
+            return None
+        from netra_backend.cli.scan_notebook import KeptNotebook  # noqa: PLC0415 - start time
+
+        asked = [os.path.abspath(os.fsencode(path)) for path in self._asked.paths]
+        safe = [name.encode() for name in self._project.options.safe]
+        return KeptNotebook(self._cache, self._cache.key(b"notes", *asked, b"", *safe), records)
 
     def _imported(self, records: Iterable[Record]) -> list[Record]:
         """Return the records of modules that the scanned files import and are not among them."""

@@ -116,13 +116,11 @@ class Site(Struct, frozen=True, array_like=True):
 class Module(Struct, frozen=True, array_like=True):
     """What one file declares.
 
-    `calls` groups sites by the last identifier of what is called, so that the link looks only at
-    the calls of sinks and wrappers. `stars` are the modules of ``from … import *``.
+    `stars` are the modules of ``from … import *``.
     """
 
     names: dict[str, Value] = {}
     functions: dict[str, Function] = {}
     classes: dict[str, Class] = {}
-    calls: dict[str, tuple[Site, ...]] = {}
     stars: tuple[str, ...] = ()
     exports: tuple[str, ...] | None = None

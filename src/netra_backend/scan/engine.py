@@ -14,8 +14,9 @@ from msgspec import msgpack
 from netra_backend.scan.finding import Finding, Severity
 from netra_backend.scan.linking import Linker
 from netra_backend.scan.modules import Reader, grouped
+from netra_backend.scan.notebook import NoNotebook, Notebook
 from netra_backend.scan.options import Options
-from netra_backend.scan.project import Project, Source
+from netra_backend.scan.project import Files, Source
 from netra_backend.scan.stubs import STUBS
 from netra_backend.scan.summary import Summary
 
@@ -67,17 +68,21 @@ def _syntax(error: SyntaxError) -> str:
 
 
 def link(
-    summaries: Sequence[Summary], options: Options, environment: Sequence[Summary] = ()
+    summaries: Sequence[Summary],
+    options: Options,
+    environment: Sequence[Summary] = (),
+    notebook: Notebook | None = None,
 ) -> list[Finding]:
     """Return the findings in the summarised files, sorted by path, line, column and rule.
 
     Of `environment`, installed packages that the files import, nothing is reported. Of the
     options, `select`, `ignore`, `sinks`, `safe` and `log_encoder` are obeyed, and `notes` when
-    they are off; comments, baselines and per-file ignores are the caller's.
+    they are off; comments, baselines and per-file ignores are the caller's. What `notebook` keeps
+    holds for the same `safe` only.
     """
     sources = [Source(s, reported=True) for s in summaries if s.skipped is None]
     sources += [Source(s, reported=False) for s in environment if s.skipped is None]
-    linker = Linker(Project(sources, Library()), options)
+    linker = Linker(Files(sources, Library()), options, notebook or NoNotebook())
     found = {f for f in linker.findings() if options.enabled(f.rule)}
     if options.notes is False:
         found = {f for f in found if f.severity is not Severity.NOTE}

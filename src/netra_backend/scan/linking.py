@@ -25,11 +25,12 @@ from netra_backend.scan.heads import (
     SiteScope,
 )
 from netra_backend.scan.judge import Judge, Problem, weakened
-from netra_backend.scan.logcalls import Formatter, is_log_call, lost, notes
+from netra_backend.scan.logcalls import Formatter, lost
 from netra_backend.scan.modules import with_json
+from netra_backend.scan.notebook import Notebook, log_calls, notes_on
 from netra_backend.scan.options import Encoder as EncoderName
 from netra_backend.scan.options import LogEncoder, Options
-from netra_backend.scan.project import Project, Source
+from netra_backend.scan.project import Files, Project, Source
 from netra_backend.scan.resolve import Resolver
 from netra_backend.scan.sinking import encoder_of
 from netra_backend.scan.sinks import ENCODERS, SINKS, Sink
@@ -71,9 +72,12 @@ _NO_ENCODER = frozenset({LogEncoder.AUTO, LogEncoder.NONE, LogEncoder.TOTAL})
 class Linker:
     """One link over all files."""
 
-    def __init__(self, project: Project, options: Options) -> None:
-        self._project = project
-        self._resolver = Resolver(project, options.safe)
+    def __init__(self, files: Files, options: Options, notebook: Notebook) -> None:
+        self._files = files
+        self._project = Project(files)
+        self._resolver = Resolver(self._project, options.safe)
+        self._safe = options.safe
+        self._notebook = notebook
         self._sinks = dict(SINKS)
         for own in options.sinks:
             label = own.name.rpartition(".")[2]
@@ -83,7 +87,7 @@ class Linker:
             )
         self._conversions = Conversions(self._resolver)
         self._callers: dict[str, list[Source]] = {}
-        for source in project.sources:
+        for source in files.sources:
             for name in source.calls():
                 self._callers.setdefault(name, []).append(source)
         self._notes = options.notes is not False
@@ -109,16 +113,18 @@ class Linker:
         yield from self._log_calls()
 
     def _log_calls(self) -> Iterator[Finding]:
-        for name in sorted(LOG_METHODS):
-            for source, site in self._sites(name):
-                if not source.reported or not is_log_call(site):
-                    continue
+        logging = {it.path: it for name in LOG_METHODS for it in self._callers.get(name, ())}
+        for source in logging.values():
+            if not source.reported:
+                continue
+            if self._notes:
+                yield from notes_on(source, self._files, self._safe, self._notebook)
+            shown = self._formatters.get(_package(source), self._declared_formatter)
+            if shown is None:
+                continue
+            for site in log_calls(source):
                 self._resolver.restart()
-                if self._notes:
-                    yield from notes(self._resolver, source, site)
-                shown = self._formatters.get(_package(source), self._declared_formatter)
-                if shown is not None:
-                    yield from lost(self._resolver, source, site, shown)
+                yield from lost(self._resolver, source, site, shown)
 
     def _notice_formatter(
         self, function: Function | None, sink: Sink, args: Sequence[Argument], scope: Scope

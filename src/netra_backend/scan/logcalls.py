@@ -1,6 +1,6 @@
 """Log calls: what their text renders ambiguously, and what their fields become."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from msgspec import Struct, structs
 
@@ -73,8 +73,9 @@ def notes(resolver: Resolver, source: Source, site: Site) -> Iterator[Finding]:
                 source.path,
             )
             yield tell(problem, site, source.path, "the text of a log call", "", _TEXT)
-    if _takes_fields(resolver, site.func, scope):
-        yield from _fields(resolver, source, site, scope)
+    fields = [argument for argument in site.args if argument.name not in _NO_FIELDS]
+    if fields and _takes_fields(resolver, site.func, scope):
+        yield from _fields(resolver, source, site, scope, fields)
 
 
 def _texts(site: Site) -> Iterator[Argument]:
@@ -108,10 +109,10 @@ def _takes_fields(resolver: Resolver, func: Value, scope: Scope) -> bool:
     return False
 
 
-def _fields(resolver: Resolver, source: Source, site: Site, scope: Scope) -> Iterator[Finding]:
-    for argument in site.args:
-        if argument.name in _NO_FIELDS:
-            continue
+def _fields(
+    resolver: Resolver, source: Source, site: Site, scope: Scope, fields: Iterable[Argument]
+) -> Iterator[Finding]:
+    for argument in fields:
         judge = Judge(resolver, STDLIB)
         for problem in judge.problems(argument.value, scope, argument.at):
             if problem.is_key or problem.severity is not Severity.ERROR:

@@ -54,7 +54,7 @@ class Source:
         return iter(self._summary.calls)
 
 
-class Project:
+class Files:
     """The files, by the names of their modules; stubs stand in for libraries that are absent."""
 
     def __init__(self, sources: Sequence[Source], stubs: "Stubs") -> None:
@@ -63,9 +63,6 @@ class Project:
         for source in sources:
             self._modules.setdefault(source.module, source)
         self._stubs = stubs
-        self._kinds: dict[tuple[str, str], Kind] = {}
-        self._found: dict[tuple[str, str], ClassRef | FunctionRef | External | tuple[Value, Scope]]
-        self._found = {}
 
     def module(self, name: str) -> Source | None:
         """Return the file of a module."""
@@ -73,6 +70,26 @@ class Project:
         if found is None and self._stubs.has(name):
             found = self._modules[name] = Source(self._stubs.summary(name), reported=False)
         return found
+
+
+class Project:
+    """What names stand for in the files; it remembers what it has found.
+
+    `asked` are the modules that were looked for, there or not: all that its answers depend on.
+    """
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+        self.asked: set[str] = set()
+        self._kinds: dict[tuple[str, str], Kind] = {}
+        self._bases: dict[tuple[str, str], tuple[ClassRef | str, ...]] = {}
+        self._found: dict[tuple[str, str], ClassRef | FunctionRef | External | tuple[Value, Scope]]
+        self._found = {}
+
+    def module(self, name: str) -> Source | None:
+        """Return the file of a module."""
+        self.asked.add(name)
+        return self._files.module(name)
 
     def find(
         self, name: str, near: Source | None = None
@@ -168,8 +185,16 @@ class Project:
         found = self.class_named(name, near)
         return found if isinstance(found, str) else found.name
 
-    def bases(self, ref: ClassRef) -> Iterator[ClassRef | str]:
-        """Yield the class and what it inherits from, nearest first; unknown ones as names."""
+    def bases(self, ref: ClassRef) -> Sequence[ClassRef | str]:
+        """Return the class and what it inherits from, nearest first; unknown ones as names."""
+        key = ref.source.path, ref.name
+        known = self._bases.get(key)
+        if known is None:
+            self._bases[key] = (ref,)  # what is asked for again meanwhile is circular
+            known = self._bases[key] = tuple(self._lineage(ref))
+        return known
+
+    def _lineage(self, ref: ClassRef) -> Iterator[ClassRef | str]:
         pending: list[ClassRef | str] = [ref]
         seen = 0
         while pending and seen < _DEEPEST_BASES:

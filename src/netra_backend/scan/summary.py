@@ -8,8 +8,7 @@ class Summary(Struct, frozen=True):
 
     `skipped` is None, or says in one line why the file is not part of the scan. `imports` are
     the modules it names: whoever has the environment's files can summarise these too. `body` is
-    an encoded `Module`, `calls` its calls by the last name of what is called, each encoded, and
-    `aliases` the other names that functions have got in this file.
+    an encoded `Module`, `calls` its calls by the last name of what is called, each encoded.
     """
 
     path: str
@@ -18,4 +17,3 @@ class Summary(Struct, frozen=True):
     imports: tuple[str, ...] = ()
     body: bytes = b""
     calls: dict[str, bytes] = {}
-    aliases: dict[str, tuple[str, ...]] = {}
