@@ -11,6 +11,8 @@ from netra_backend.scan.heads import (
     Found,
     FunctionRef,
     Open,
+    Scope,
+    Super,
 )
 from netra_backend.scan.invocation import call_function
 from netra_backend.scan.kinds import VAGUE, Kind
@@ -27,16 +29,28 @@ def attribute(resolver: "Resolver", base: Found, name: str, line: int = 0) -> Fo
         return base
     if isinstance(head, ClassRef):
         return _of_class(resolver, head, name, line)
+    if isinstance(head, Super):
+        return _inherited(resolver, head, name, scope)
     if isinstance(head, Instance) and name == "__dict__":
         return own_dict(resolver, base)
     if isinstance(head, Instance):
         return _of_instance(resolver, base, head, name)
     if isinstance(head, External):
         return External(f"{head.name}.{name}"), scope
-    if isinstance(head, Dict):
-        return External(f"builtins.dict.{name}", base), scope
-    if isinstance(head, Seq):
-        return External(f"builtins.{head.cls}.{name}", base), scope
+    if isinstance(head, (Dict, Seq)):
+        cls = "dict" if isinstance(head, Dict) else head.cls
+        return External(f"builtins.{cls}.{name}", base), scope
+    return UNKNOWN, scope
+
+
+def _inherited(resolver: "Resolver", head: Super, name: str, scope: Scope) -> Found:
+    """Return the method of the nearest class above; what we cannot see may come first."""
+    for above in resolver.project.bases(head.owner)[1:]:
+        if isinstance(above, str):
+            return External(f"{above}.{name}", head.receiver), scope
+        if name in above.declared.methods:
+            method = resolver.project.method(above, name)
+            return (UNKNOWN, scope) if method is None else _method(resolver, method, head.receiver)
     return UNKNOWN, scope
 
 
@@ -99,7 +113,7 @@ def _of_instance(resolver: "Resolver", base: Found, head: Instance, name: str) -
     attribute, owner = found
     if kind is Kind.ENUM and not attribute.inner and attribute.declared is UNKNOWN:
         return Instance(head.cls, (), True, head.line), scope  # a member, through a member
-    value = _field(resolver, attribute, owner)
+    value = _field(resolver, attribute, owner, name)
     if kind is Kind.MODEL and setting(resolver, ref, "use_enum_values"):
         return _without_enums(resolver, value)
     return value
@@ -127,11 +141,16 @@ def _without_enums(resolver: "Resolver", found: Found) -> Found:
     return found
 
 
-def _field(resolver: "Resolver", attribute: Attribute, owner: ClassRef) -> Found:
+def _field(resolver: "Resolver", attribute: Attribute, owner: ClassRef, name: str) -> Found:
     """Return an attribute of an instance: what is declared, else what is assigned."""
     home = owner.source.scope
     if resolver.informative(attribute.declared, home):
         return resolver.resolve(attribute.declared, home)
-    if attribute.inner or isinstance(attribute.assigned, Union):
-        return resolver.resolve(attribute.assigned, home)
-    return _plain_data(resolver, attribute, owner)
+    key = f"{owner.name}.{name}", owner.source.path
+
+    def assigned() -> Found:
+        if attribute.inner or isinstance(attribute.assigned, Union):
+            return resolver.resolve(attribute.assigned, home)
+        return _plain_data(resolver, attribute, owner)
+
+    return resolver.once(key, 1, assigned) or (UNKNOWN, home)

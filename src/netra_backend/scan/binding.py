@@ -25,6 +25,7 @@ def bind(frame: Frame, target: ast.expr, value: Value, source: ast.expr | None =
         assign(frame.names, target.id, value)
         if target.id in frame.global_names:
             frame.changed_globals.add(target.id)
+            frame.rebound_globals.add(target.id)
     elif isinstance(target, (ast.Tuple, ast.List)):
         _unpack(frame, target.elts, value)
     elif isinstance(target, ast.Starred):
@@ -76,6 +77,8 @@ def bind_item(frame: Frame, target: ast.Subscript, entry: Entry) -> None:
         frame.value(base)
         return
     frame.touch(path)
+    if len(keys) == 1 and isinstance(keys[0], ast.Name):
+        frame.stored_by.append((path, keys[0].id))
     old = frame.value(base)
     if len(names) != len(keys) or weightless(old):
         replace(frame.names, old, UNKNOWN)

@@ -78,6 +78,7 @@ class Frame:
         "changes",
         "conditional",
         "declared",
+        "defaulted",
         "exits",
         "file",
         "function",
@@ -88,9 +89,12 @@ class Frame:
         "names",
         "nested",
         "outer",
+        "owner",
         "prefix",
+        "rebound_globals",
         "receiver",
         "results",
+        "stored_by",
         "yields",
     )
 
@@ -103,6 +107,7 @@ class Frame:
         self.prefix = prefix
         self.outer = outer
         self.receiver = ""
+        self.owner = ""
         self.names: Names = {}
         self.results: list[Value] = []
         self.yields: list[Value] = []
@@ -113,6 +118,9 @@ class Frame:
         self.changes: set[str] = set()
         self.global_names: set[str] = set()
         self.changed_globals: set[str] = set()
+        self.rebound_globals: set[str] = set()
+        self.stored_by: list[tuple[str, str]] = []
+        self.defaulted: set[str] = set()
         self.assigned_to_self: list[tuple[str, Value, Value, int]] = []
         self.guarded = 0
         self.conditional = False
@@ -177,7 +185,7 @@ class Frame:
         need parentheses, `NOWHERE` if it cannot be told from the brackets of a call, or if its
         value may be a default that has no such attribute."""
         kind = type(node)
-        if kind is ast.GeneratorExp or _has_default(node):
+        if kind is ast.GeneratorExp or has_default(node) or path_of(node) in self.defaulted:
             return NOWHERE
         return self.lines.at(node) if kind in _PRIMARY else -self.lines.at(node)
 
@@ -215,7 +223,7 @@ def member(base: Value, name: str, line: int) -> Value:
     return Attr(base, name, line)
 
 
-def _has_default(node: ast.expr) -> bool:
+def has_default(node: ast.expr) -> bool:
     """Return whether the expression is ``getattr(thing, "name", default)``."""
     return (
         isinstance(node, ast.Call)

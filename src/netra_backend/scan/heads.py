@@ -104,6 +104,16 @@ class Partial:
         self.args = args
 
 
+class Super:
+    """``super()``: the receiver, as an instance of what its class inherits from."""
+
+    __slots__ = ("owner", "receiver")
+
+    def __init__(self, owner: ClassRef, receiver: "Found") -> None:
+        self.owner = owner
+        self.receiver = receiver
+
+
 class Open:
     """Whatever the caller passes."""
 
@@ -145,6 +155,7 @@ Head = (
     | FunctionRef
     | External
     | Partial
+    | Super
     | Open
 )
 Found = tuple[Head, Scope]

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from netra_backend.scan.resolve import Resolver
 
 
+_MOST_RECURSION = 4
+"""``f(f(x))`` is no recursion, and is read from the outside in."""
+
+
 def invoke(resolver: "Resolver", func: Found, call: Call, scope: Scope) -> Found:
     """Return what the call of `func` returns; the arguments are read in `scope`."""
     head = func[0]
@@ -99,4 +103,6 @@ def call_function(
         value = function.result
     if found & Trait.ASYNC:
         return Instance("types.CoroutineType", (value,), True), inner
-    return resolver.resolve(value, inner)
+    key = ref.name, ref.source.path
+    result = resolver.once(key, _MOST_RECURSION, lambda: resolver.resolve(value, inner))
+    return result or (UNKNOWN, scope)

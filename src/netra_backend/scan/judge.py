@@ -39,8 +39,9 @@ _MOST_PROBLEMS = 10
 
 
 class Problem(Struct, frozen=True):
-    """A part that raises. `path` leads to it; `at` is its expression, in the file `path_at`.
+    """A part that raises. `path` leads to it; `at` is its expression, in the file `at_source`.
 
+    `at_function` is where the function begins in which it stands, 0 if it stands in none.
     `name` is the class of the value, without its module. `is_key` is whether it is a dict's key.
     `origins` are the files and lines that it came from, the nearest first. `dump_at` is the call
     of ``model_dump()`` that left the value as it is, `dump_text` the argument that it lacks.
@@ -54,6 +55,7 @@ class Problem(Struct, frozen=True):
     origins: tuple[tuple[str, int], ...]
     at: int
     at_source: str
+    at_function: int = 0
     dump_at: int = 0
     dump_source: str = ""
     dump_text: str = ""
@@ -86,9 +88,12 @@ class Judge:
 
     def problems(self, value: Value, scope: Scope, at: int) -> list[Problem]:
         """Return what raises in the value, in the order of its source."""
+        self._resolver.asked_callers = False
         found = self._resolver.resolve(value, scope)
         place = Leaf("", at, scope, Severity.ERROR, line_of(value))
-        return list(self._value(found, place, 0))[:_MOST_PROBLEMS]
+        problems = list(self._value(found, place, 0))[:_MOST_PROBLEMS]
+        self.open |= self._resolver.asked_callers
+        return problems
 
     def _value(self, found: Found, place: Leaf, depth: int) -> Iterator[Problem]:
         head, scope = found
@@ -303,10 +308,16 @@ class Judge:
             tuple(origin for origin in origins if origin[1]),
             place.at,
             place.scope.source.path,
+            function_line(place.scope),
         )
 
 
 _Flat = tuple[Entry, Scope, bool]
+
+
+def function_line(scope: Scope) -> int:
+    """Return where the function of the scope begins, 0 if it is a module's own."""
+    return 0 if scope.function is None else scope.function.line
 
 
 def weakened(problem: Problem) -> Problem:

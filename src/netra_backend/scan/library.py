@@ -13,6 +13,7 @@ from netra_backend.scan.heads import (
     FunctionRef,
     Partial,
     Scope,
+    Super,
     either,
     over,
     settled,
@@ -114,6 +115,14 @@ def _cast(resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Fo
     return UNKNOWN, scope
 
 
+def _super(resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
+    if len(call.args) != 2:
+        return UNKNOWN, scope
+    owner = resolver.resolve(call.args[0].value, scope)[0]
+    receiver = resolver.resolve(call.args[1].value, scope)
+    return (Super(owner, receiver) if isinstance(owner, ClassRef) else UNKNOWN), scope
+
+
 def _partial(resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
     func = resolver.resolve(_first(call), scope)
     return Partial(func, call.args[1:]), scope
@@ -210,7 +219,7 @@ RESULTS: Mapping[str, Result] = {
     "builtins.open": _always(Instance("builtins.file", (), True)),
     "builtins.type": _always(UNKNOWN),
     "builtins.object": _always(UNKNOWN),
-    "builtins.super": _always(UNKNOWN),
+    "builtins.super": _super,
     "builtins.vars": _vars,
     "builtins.dict.items": _view("items"),
     "builtins.dict.keys": _view("keys"),

@@ -7,7 +7,7 @@ its last name, so that only the calls that may matter are ever looked at.
 from collections import deque
 from collections.abc import Iterator, Sequence
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from netra_backend.scan.arguments import argument_of, bind_arguments
 from netra_backend.scan.calling import LOG_METHODS
@@ -24,7 +24,7 @@ from netra_backend.scan.heads import (
     Scope,
     SiteScope,
 )
-from netra_backend.scan.judge import Judge, Problem, weakened
+from netra_backend.scan.judge import Judge, Problem, function_line, weakened
 from netra_backend.scan.logcalls import Formatter, lost
 from netra_backend.scan.modules import with_json
 from netra_backend.scan.notebook import Notebook, log_calls, notes_on
@@ -167,7 +167,7 @@ class Linker:
                 through = _through(target)
                 label = (target if isinstance(target, Sink) else target.sink).label
                 for problem in problems:
-                    finding = tell(problem, site, source.path, label, through)
+                    finding = tell(_repairable(problem, scope), site, source.path, label, through)
                     if isinstance(target, Sink) and len(heads) == 1:
                         finding = self._conversions.offered(finding, source, site, target, scope)
                     yield finding
@@ -247,6 +247,12 @@ class Linker:
         if name in self._sinks:
             return
         self._wrappers.append(Wrapper(name, source, function, site, target, known, length))
+
+
+def _repairable(problem: Problem, scope: Scope) -> Problem:
+    """Return the problem, without a place to repair in a function that makes it for others too."""
+    same = problem.at_function == function_line(scope)
+    return problem if same else structs.replace(problem, at=0)
 
 
 def _called(name: str, sink: Sink) -> str:

@@ -23,6 +23,7 @@ from netra_backend.scan.values import (
     Const,
     Dict,
     Global,
+    Instance,
     Param,
     Passed,
     Seq,
@@ -60,6 +61,7 @@ class Reader:
         self.functions: dict[str, Function] = {}
         self.classes: dict[str, ClassBody] = {}
         self._changed: set[str] = set()
+        self._rebound: set[str] = set()
         self._top = Frame(self.file, "", "", self._builtin)
 
     def read(self, tree: ast.Module) -> Module:
@@ -123,6 +125,7 @@ class Reader:
         body = ClassBody(name, node, item.scope, frame)
         run(frame, node.body)
         self._changed |= frame.changed_globals & self._top.names.keys()
+        self._rebound |= frame.rebound_globals
         self.classes[item.nested.name] = body
         body.finish()
         return [Pending(nested, frame, item.outer, body) for nested in frame.nested]
@@ -141,6 +144,7 @@ class Reader:
             for attribute in frame.assigned_to_self:
                 item.owner.assign(*attribute, declared_params)
         self._changed |= frame.changed_globals
+        self._rebound |= frame.rebound_globals
         self.functions[item.nested.name] = self._declare(frame, node, params, found, owner, item)
         outer = self._closure(frame, item.outer, declared_params)
         return [Pending(nested, frame, outer, None) for nested in frame.nested]
@@ -156,6 +160,7 @@ class Reader:
                 frame.names[params[0].name] = Global(owner)
             else:
                 frame.receiver = params[0].name
+                frame.owner = owner
 
     def _declare(
         self,
@@ -199,11 +204,13 @@ class Reader:
     def _at_large(self, name: str, value: Value, declared: Value) -> Value:
         """What functions find in a variable of the module, which others may have changed."""
         container = isinstance(value, (Dict, Seq, Passed))
-        if name in self._changed and container:
-            return UNKNOWN
-        if declared is not UNKNOWN and not container:
+        if declared is not UNKNOWN and (not container or name in self._changed):
             return declared
-        return union([value, UNKNOWN]) if name in self._changed else value
+        if container and name in self._rebound:
+            return UNKNOWN
+        if container and name in self._changed:
+            return _emptied(value)
+        return union([value, UNKNOWN]) if name in self._rebound else value
 
     def _exports(self) -> tuple[str, ...] | None:
         value = self._top.names.get("__all__")
@@ -211,6 +218,17 @@ class Reader:
             return None
         names = [entry.value for entry in value.entries]
         return tuple(n.value for n in names if isinstance(n, Const) and isinstance(n.value, str))
+
+
+def _emptied(value: Value) -> Value:
+    """Return a container of which only the class is sure."""
+    if isinstance(value, Dict):
+        return Instance("builtins.dict", (), True, value.line)
+    return (
+        Instance(f"builtins.{value.cls}", (), True, value.line)
+        if isinstance(value, Seq)
+        else UNKNOWN
+    )
 
 
 def _bounded(value: Value) -> Value:

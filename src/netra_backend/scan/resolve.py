@@ -53,6 +53,9 @@ MOST_STEPS = 1_000
 """For one call that is judged; only generated code needs as many."""
 
 
+_CONTAINERS = (Kind.MAPPING, Kind.ARRAY)
+
+
 class Resolver:
     """Resolves values; `safe` are functions whose result no encoder refuses."""
 
@@ -61,6 +64,9 @@ class Resolver:
         self.safe = frozenset(safe)
         self._depth = 0
         self._steps = 0
+        self._within: dict[tuple[str, str], int] = {}
+        self.asked_callers = False
+        """Whether a container was taken as its annotation says, though callers know it better."""
 
     def restart(self) -> None:
         """Count steps from 0 again."""
@@ -79,6 +85,20 @@ class Resolver:
             return step(self, value, scope)
         finally:
             self._depth -= 1
+
+    def once(self, what: tuple[str, str], most: int, step: Callable[[], Found]) -> Found | None:
+        """Return what the step gives, None if it is being taken `most` times already.
+
+        ``self.count += 1`` makes a value of itself, which would use up all steps.
+        """
+        times = self._within.get(what, 0)
+        if times >= most:
+            return None
+        self._within[what] = times + 1
+        try:
+            return step()
+        finally:
+            self._within[what] = times
 
     def kind(self, found: Found) -> Kind:
         """Return the kind of an instance; of anything else, unknown."""
@@ -140,7 +160,9 @@ def _param(resolver: Resolver, value: Param, scope: Scope) -> Found:
         if isinstance(passed[0], Open) and not known:
             return passed
     if known:
-        return resolver.resolve(declared, home)
+        found = resolver.resolve(declared, home)
+        resolver.asked_callers |= scope.bound is None and resolver.kind(found) in _CONTAINERS
+        return found
     return (OPEN if scope.bound is None else UNKNOWN), scope
 
 

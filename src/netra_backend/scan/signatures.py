@@ -24,9 +24,17 @@ _DECORATORS = {
     "final": Trait.NONE,
     "override": Trait.NONE,
     "computed_field": Trait.NONE,
+    "deprecated": Trait.NONE,
+    "no_grad": Trait.NONE,
+    "on_exception": Trait.NONE,
+    "on_predicate": Trait.NONE,
+    "retry": Trait.NONE,
     "wraps": Trait.NONE,
 }
-"""Decorators by their last name, and what they make of a function; others may do anything."""
+"""Decorators by their last name, and what they make of a function; others may do anything.
+
+Those of tenacity and backoff call it again, with the same arguments.
+"""
 
 
 def traits(node: Definition, owner: str) -> int:

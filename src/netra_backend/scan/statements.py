@@ -11,7 +11,7 @@ from typing import Any
 from netra_backend.scan import annotations
 from netra_backend.scan.binding import bind, bind_attribute, delete
 from netra_backend.scan.environment import Names, assign, merge, path_of, replace
-from netra_backend.scan.frame import Frame, Nested
+from netra_backend.scan.frame import Frame, Nested, has_default
 from netra_backend.scan.imports import bind_imports
 from netra_backend.scan.narrowing import narrowed
 from netra_backend.scan.values import (
@@ -54,6 +54,8 @@ def _expression(frame: Frame, node: ast.Expr) -> bool:
 
 def _assign(frame: Frame, node: ast.Assign) -> bool:
     value = frame.value(node.value)
+    if has_default(node.value):
+        frame.defaulted.update(filter(None, map(path_of, node.targets)))
     for target in node.targets:
         bind(frame, target, value, node.value)
     return True
@@ -192,7 +194,20 @@ def _for(frame: Frame, node: ast.For | ast.AsyncFor) -> bool:
         else Each(iterable, node.target.lineno)
     )
     bind(frame, node.target, item)
-    return _loop(frame, node, start, frame.names)
+    mark = len(frame.stored_by)
+    goes_on = _loop(frame, node, start, frame.names)
+    for path in _rewritten(node, frame.stored_by[mark:]):
+        replace(frame.names, frame.names.get(path, UNKNOWN), UNKNOWN)
+    return goes_on
+
+
+def _rewritten(node: ast.For | ast.AsyncFor, stored: Sequence[tuple[str, str]]) -> set[str]:
+    """Return the dicts whose items the loop replaces one by one, most likely to convert them."""
+    if not stored:
+        return set()
+    keys = {part.id for part in ast.walk(node.target) if isinstance(part, ast.Name)}
+    looped = {path_of(part) for part in ast.walk(node.iter) if isinstance(part, ast.expr)}
+    return {path for path, key in stored if key in keys and path in looped}
 
 
 def _while(frame: Frame, node: ast.While) -> bool:
