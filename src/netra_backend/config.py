@@ -137,6 +137,9 @@ class Settings(BaseSettings):
     bad_frames: Count = 8
     """Unreadable frames in a row after which a connection is closed."""
 
+    thread_members: Count = 100
+    """Users with whom one thread may be shared."""
+
     write_high_water: Count = 65_536
     """Bytes unsent to one socket above which it gets nothing until it has drained."""
     behind_seconds: Seconds = 60.0

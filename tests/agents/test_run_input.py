@@ -138,7 +138,9 @@ PAYLOADS = [
 def test_an_answer_keeps_its_form_on_its_way_through_the_store(text: bytes, status: str) -> None:
     """Decided by a client, stored, given to a run, and compared with what was stored."""
     decided = run_input.payload(msgspec.json.decode(text))
-    question = Interrupt(KEY, "q", RunId("r"), "agent", b"{}", UserId("alice"), status, decided)
+    question = Interrupt(
+        KEY, "q", RunId("r"), KEY.owner, "agent", b"{}", UserId("alice"), status, decided
+    )
     resuming = run_input.resuming_input([question])
     (answer,) = run_input.answers(resuming.resume or ())
 
@@ -148,7 +150,9 @@ def test_an_answer_keeps_its_form_on_its_way_through_the_store(text: bytes, stat
 
 def test_the_run_that_goes_on_is_named_by_its_questions() -> None:
     def question(id: str, run: str = "r") -> Interrupt:
-        return Interrupt(KEY, id, RunId(run), "agent", b"{}", UserId("alice"), "resolved", b"1")
+        return Interrupt(
+            KEY, id, RunId(run), KEY.owner, "agent", b"{}", UserId("alice"), "resolved", b"1"
+        )
 
     both = run_input.resuming_input([question("q1"), question("q2")])
     again = run_input.resuming_input([question("q1"), question("q2")])

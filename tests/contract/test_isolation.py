@@ -94,6 +94,19 @@ HIDDEN: dict[str, Operation] = {
     "POST interrupts": lambda bob, its: bob.call(
         "POST", f"/threads/{its.thread}/interrupts", json={"interrupt": its.interrupt}
     ),
+    "GET members": lambda bob, its: bob.call("GET", f"/threads/{its.thread}/members"),
+    "PUT member": lambda bob, its: bob.call(
+        "PUT", f"/threads/{its.thread}/members/carol", json={"role": "read"}
+    ),
+    "DELETE member": lambda bob, its: bob.call("DELETE", f"/threads/{its.thread}/members/carol"),
+    "GET run in thread": lambda bob, its: bob.call("GET", f"/runs/{its.run}?thread={its.thread}"),
+    "POST cancel in thread": lambda bob, its: bob.call(
+        "POST", f"/runs/{its.run}/cancel?thread={its.thread}"
+    ),
+    "cancel in thread": lambda bob, its: bob.send("cancel", run=its.run, thread=its.thread),
+    "GET agui in thread": lambda bob, its: bob.call(
+        "GET", f"/agui/asks?runId={its.run}&threadId={its.thread}"
+    ),
     "GET run": lambda bob, its: bob.call("GET", f"/runs/{its.run}"),
     "POST cancel": lambda bob, its: bob.call("POST", f"/runs/{its.run}/cancel"),
     "follow": lambda bob, its: bob.send("follow", thread=its.thread),
@@ -218,6 +231,34 @@ async def test_a_foreign_and_an_unknown_id_look_and_cost_the_same(
         await assert_alice_has_everything(there.server)
 
 
+def full(names: Names) -> Names:
+    """Return the names with that of the thread as a member would say it."""
+    return names._replace(thread=f"alice,{names.thread}")
+
+
+@pytest.mark.parametrize("operation", sorted({*HIDDEN, *OWN} - {"POST thread"}))
+async def test_so_do_threads_that_are_named_with_their_owner(
+    tmp_path: Path, operation: str
+) -> None:
+    """Nothing of the user's own is made under such a name; ``POST /threads`` takes ids only."""
+    act = {**HIDDEN, **OWN}[operation]
+    async with place(tmp_path) as there:
+        asked: list[list[str]] = []
+        answers: list[bytes] = []
+        for names in (full(ALICES), full(NOBODYS), full(NOBODYS)._replace(thread="eve,x")):
+            there.store.calls.clear()
+            said = await act(there.bob, names)
+            answers.append(without_ids(said.replace(names.thread.encode(), b"<thread>")))
+            asked.append(list(there.store.calls))
+
+        assert answers[0] == answers[1] == answers[2]
+        assert asked[0] == asked[1] == asked[2]
+        if operation not in ("unfollow", "follow", "follow after"):
+            assert re.search(b"not_found|There is no such thing", answers[0])
+        assert (await there.bob.browser.get("/threads")).json()["threads"] == []
+        await assert_alice_has_everything(there.server)
+
+
 @pytest.mark.parametrize("operation", OWN)
 async def test_a_foreign_name_can_be_used_and_leads_to_an_own_thing(
     tmp_path: Path, operation: str
@@ -271,6 +312,9 @@ async def test_every_operation_is_tried(tmp_path: Path) -> None:
         ("GET", "/threads/{thread}/events"),
         ("GET", "/threads/{thread}/interrupts"),
         ("POST", "/threads/{thread}/interrupts"),
+        ("GET", "/threads/{thread}/members"),
+        ("PUT", "/threads/{thread}/members/{user}"),
+        ("DELETE", "/threads/{thread}/members/{user}"),
         ("GET", "/runs/{run}"),
         ("POST", "/runs/{run}/cancel"),
         ("POST", "/agui/{agent}"),

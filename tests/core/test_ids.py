@@ -6,7 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netra_backend.core.ids import MAX_ID_LENGTH, new_id, parse_id
+from netra_backend.core.ids import (
+    MAX_ID_LENGTH,
+    ThreadId,
+    ThreadKey,
+    ThreadName,
+    UserId,
+    full_name,
+    name_for,
+    new_id,
+    parse_id,
+    parse_thread,
+    thread_key,
+)
 from netra_backend.errors import ErrorCode, FrameError
 from tests.strategies import ids
 
@@ -72,3 +84,20 @@ def test_new_ids_are_ids_and_no_two_are_alike() -> None:
     assert len(made) == 1_000
     assert all(parse_id("run", id) == id and id.startswith("run_") for id in made)
     assert {len(id) for id in made} == {len("run_") + 24}
+
+
+@given(ids(), ids(), ids())
+def test_a_name_leads_to_its_thread_whoever_says_it(user: str, owner: str, id: str) -> None:
+    thread = ThreadKey(UserId(owner), ThreadId(id))
+    for name in (full_name(thread), name_for(UserId(user), thread)):
+        assert parse_thread("thread", name) == name
+        assert thread_key(UserId(user), name) == thread
+    assert name_for(thread.owner, thread) == id
+    assert thread_key(UserId(user), ThreadName(id)) == ThreadKey(UserId(user), ThreadId(id))
+
+
+@pytest.mark.parametrize("text", ["", ",", "a,", ",a", "a,b,c", "a, b", "..,a", "a,.", "a\n,b"])
+def test_what_names_no_thread(text: str) -> None:
+    with pytest.raises(FrameError) as refused:
+        parse_thread("thread", text)
+    assert (refused.value.code, refused.value.where) == (ErrorCode.BAD_INPUT, "$.thread")

@@ -21,6 +21,8 @@ from tests.live import live
 from tests.openapi import Contract
 from tests.server.agents import echo
 
+UNFOLLOWED = {"type": "unfollowed", "thread": "t", "why": "deleted"}
+
 pytestmark = pytest.mark.anyio
 
 MakeStore = Callable[[Path], Store]
@@ -239,7 +241,7 @@ async def test_a_deleted_thread_is_gone_with_everything_in_it(
             await follower.until("TEXT_MESSAGE_CONTENT")
         deleted = await browser.delete("/threads/t")
         for follower in (alice, other):
-            assert await follower.notice("unfollowed") == {"type": "unfollowed", "thread": "t"}
+            assert await follower.notice("unfollowed") == UNFOLLOWED
             assert follower.events[-1]["chunk"]["outcome"] == {"type": "cancelled"}
         await agent.stopped()
         gone = [
@@ -315,6 +317,7 @@ async def test_a_run_says_what_it_does_and_how_it_ended(tmp_path: Path) -> None:
     assert running == {
         "id": "r",
         "thread": "t",
+        "user": "alice",
         "agent": "agent",
         "status": "running",
         "started": accepted["id"],

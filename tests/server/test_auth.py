@@ -278,9 +278,12 @@ async def test_the_application_around_may_know_its_users(tmp_path: Path, hook: A
             assert (await alice.command("auth", token="key-of-bob"))["code"] == "forbidden"
 
 
-async def test_a_hook_that_returns_something_else_lets_nobody_in(tmp_path: Path) -> None:
+@pytest.mark.parametrize("returned", ["alice", User(UserId("a,b")), User(UserId(""))])
+async def test_a_hook_that_returns_something_else_lets_nobody_in(
+    tmp_path: Path, returned: Any
+) -> None:
     async with (
-        live(AGENTS, tmp_path, store=MemoryStore(), authenticate=lambda _: "alice") as server,
+        live(AGENTS, tmp_path, store=MemoryStore(), authenticate=lambda _: returned) as server,
         http(server.url, None) as browser,
     ):
         assert (await browser.get("/threads")).status_code == 500

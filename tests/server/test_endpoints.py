@@ -97,7 +97,14 @@ async def visit(tmp_path: Path) -> AsyncIterator["Visit"]:
     contract = Contract(await document_of(tmp_path / "document"))
     judged = {"event_hooks": {"response": [contract.check]}}
     async with (
-        live(agents, tmp_path, store=store, frame_bytes=3_000, connections_per_user=2) as server,
+        live(
+            agents,
+            tmp_path,
+            store=store,
+            frame_bytes=3_000,
+            connections_per_user=2,
+            thread_members=1,
+        ) as server,
         client(server.socket_url, server.token()) as alice,
         http(server.url, server.token(), **judged) as browser,
         http(server.url, None, **judged) as stranger,
@@ -179,6 +186,8 @@ class Visit(NamedTuple):
             other = f"/copilotkit/agent/nobody/{call}"
             await self.browser.post(other, json=run_input("t", "c6"))
         await self.browser.post(f"{path}/stop/a b")
+        for call in ("connect", "stop/nobody,t"):
+            await self.browser.post(f"{path}/{call}", json=run_input("nobody,t", "c7"))
 
     async def threads(self) -> None:
         await self.browser.post("/threads", json={"id": "t", "title": "first"})
@@ -199,6 +208,20 @@ class Visit(NamedTuple):
             for part in ("messages", "events"):
                 await self.browser.get(f"/threads/{name}/{part}", params={"limit": "none"})
                 await self.browser.get(f"/threads/{name}/{part}")
+
+    async def members(self) -> None:
+        path = "/threads/t/members"
+        for name in ("t", "none", "a b"):
+            await self.browser.get(f"/threads/{name}/members")
+            for user in ("bob", "carol", "a b"):
+                member = f"/threads/{name}/members/{user}"
+                await self.browser.put(member, json={"role": "read"})
+                await self.browser.put(member, json={"role": "owner"})
+        await self.refusals("GET", path)
+        await self.refusals("PUT", f"{path}/bob", json={"role": "read"})
+        await self.refusals("DELETE", f"{path}/bob")
+        for user in ("bob", "bob", "a b"):
+            await self.browser.delete(f"{path}/{user}")
 
     async def interrupts(self) -> None:
         path = "/threads/asked/interrupts"
@@ -251,7 +274,10 @@ TOUCHED = (
     "open_thread",
     "rename_thread",
     "run",
+    "run_in",
     "queued_run",
+    "set_member",
+    "remove_member",
     "interrupt",
     "delete_thread",
 )
@@ -268,6 +294,7 @@ async def test_what_the_server_sends_is_what_the_document_says(
     await visit.copilots()
     await visit.threads()
     await visit.reading()
+    await visit.members()
     await visit.interrupts()
     await visit.crowd(tmp_path / "crowded")
     await visit.faults()
@@ -324,6 +351,9 @@ async def everything(browser: httpx.AsyncClient) -> None:
     await browser.patch("/threads/t", json={"title": "x"})
     await browser.delete("/threads/t")
     await browser.post("/runs/r1/cancel")
+    await browser.get("/threads/t/members")
+    await browser.put("/threads/t/members/bob", json={"role": "read"})
+    await browser.delete("/threads/t/members/bob")
     await browser.get("/threads/t/interrupts")
     await browser.post("/threads/t/interrupts", json={"interrupt": "q1"})
     await browser.post("/agui/echo", json=run_input("t", "r9"))

@@ -7,14 +7,15 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from netra_backend.core.events import Entry, event_from_json
-from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, UserId
+from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, ThreadName, UserId
 from netra_backend.core.ports import NewRun
 from netra_backend.core.positions import Position
 from netra_backend.core.resume import pieces
 from netra_backend.core.run import Lease
 from netra_backend.errors import CloseCode, StoreFailed
+from netra_backend.server.access import Access
 from netra_backend.server.batch import Batch
-from netra_backend.server.follower import FollowerState, ThreadFollower
+from netra_backend.server.follower import FollowerState, Gone, ThreadFollower
 from netra_backend.server.lane import LaneClosed
 from netra_backend.server.metrics import BEHIND, LEAKS
 from netra_backend.stores.memory import MemoryStore
@@ -117,13 +118,14 @@ class Table:
             self.lane,
             KEY,
             Position(thread.epoch, 0),
-            user=ALICE,
+            sight=Access(thread.store).sight(ALICE, KEY, ThreadName(KEY.id)),
             patience=patience,
             failed=self.failures.append,
-            deleted=self._deleted,
+            gone=self._told,
         )
 
-    def _deleted(self) -> None:
+    def _told(self, why: Gone) -> None:
+        assert why is Gone.DELETED
         self.deletions += 1
 
     async def until(self, state: FollowerState) -> None:

@@ -28,7 +28,7 @@ from msgspec import Struct
 
 from netra_backend import jsonlog
 from netra_backend.core.events import TERMINAL, Body, Entry, body_of
-from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, UserId
+from netra_backend.core.ids import RunId, ThreadId, ThreadKey, UserId
 from netra_backend.core.ports import Bus, Listener
 from netra_backend.core.run import Run
 
@@ -77,6 +77,7 @@ class _Seen:
 
     def __init__(self, run: Run) -> None:
         self.agent = run.agent
+        self.user = run.key.owner
         self.correlation = run.correlation
         self.began = 0
         self.reasons = False
@@ -98,7 +99,7 @@ class Projection:
     """Makes happenings of entries. `observe` is for this package, `subscribe` for everybody."""
 
     def __init__(self) -> None:
-        self._runs: dict[RunKey, _Seen] = {}
+        self._runs: dict[tuple[ThreadKey, RunId], _Seen] = {}
         self._observers: list[Callable[[Happening], None]] = [_logged]
         self._subscribers: list[Subscriber] = []
 
@@ -128,14 +129,14 @@ class Projection:
 
     def begin(self, run: Run) -> None:
         """Learn which agent executes the run, before its entries come."""
-        self._runs.setdefault(run.key, _Seen(run))
+        self._runs.setdefault((run.thread, run.key.id), _Seen(run))
 
     def see(self, thread: ThreadKey, entries: Sequence[Entry]) -> None:
         """Take what was appended to the thread."""
         for entry in entries:
             if entry.event.type not in _TOLD:
                 continue
-            key = RunKey(thread.owner, entry.run)
+            key = thread, entry.run
             seen = self._runs.get(key)
             if seen is not None:
                 self._take(thread, entry, seen, body_of(entry.event))
@@ -144,7 +145,7 @@ class Projection:
 
     def _take(self, thread: ThreadKey, entry: Entry, seen: _Seen, body: Body) -> None:
         call = body.tool_call_id or ""
-        fields = {"user": thread.owner, "thread": thread.id, "run": entry.run, "at": entry.at}
+        fields = {"user": seen.user, "thread": thread.id, "run": entry.run, "at": entry.at}
         fields["correlation"] = seen.correlation
 
         def tell(kind: Kind, **more: object) -> None:

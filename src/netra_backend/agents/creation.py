@@ -11,7 +11,7 @@ from netra_backend.agents.callbacks import Projection
 from netra_backend.agents.conversations import Conversations
 from netra_backend.core.events import Entry
 from netra_backend.core.fold import Conversation
-from netra_backend.core.ids import RunKey, ThreadId, ThreadKey
+from netra_backend.core.ids import RunKey, ThreadKey
 from netra_backend.core.ports import Bus, NewRun, Store
 from netra_backend.core.run import Lease, Run
 from netra_backend.errors import ErrorCode, Refused
@@ -73,14 +73,20 @@ class Creation:
         self._now = now
 
     async def create(
-        self, key: RunKey, agent: str, given: RunAgentInput, *, resumes: bool = True
+        self,
+        key: RunKey,
+        thread: ThreadKey,
+        agent: str,
+        given: RunAgentInput,
+        *,
+        resumes: bool = True,
     ) -> Made:
-        """Create the run and its thread, if there are none, and publish its RUN_STARTED.
+        """Create the run, and its thread if it is the user's own, and publish its RUN_STARTED.
 
         Without `resumes` it takes up no answers. Raises Refused as `Runs.create_run` does.
         """
-        thread = ThreadKey(key.owner, ThreadId(given.thread_id))
-        await self._store.open_thread(thread, run_input.title(given), self._now())
+        if thread.owner == key.owner:
+            await self._store.open_thread(thread, run_input.title(given), self._now())
         conversation, offset = await self._conversations.fold(thread)
         fresh = run_input.news(given, conversation)
         now = self._now()

@@ -265,6 +265,7 @@ class Execution:
             thread=self.run.thread,
             id=str(question["id"]),
             run=self.run.key.id,
+            user=self.run.key.owner,
             agent=self.run.agent,
             question=msgspec.json.encode(question),
         )

@@ -7,7 +7,7 @@ which agent runs.
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
@@ -24,14 +24,16 @@ from netra_backend.agents.ingest import Ingest
 from netra_backend.agents.interrupts import Interrupts
 from netra_backend.agents.outbox import Outbox
 from netra_backend.agents.policy import Policy
+from netra_backend.agents.sweep import Sweep
 from netra_backend.agents.waiting import LATER, Waiting
 from netra_backend.config import WhenBusy
 from netra_backend.core.fold import Conversation
 from netra_backend.core.ids import MAX_ID_LENGTH, RunId, RunKey, ThreadId, ThreadKey, UserId, new_id
 from netra_backend.core.ports import Bus, Interrupt, QueuedRun, Store
 from netra_backend.core.positions import Position
-from netra_backend.core.run import ENDED, Lease, Run
-from netra_backend.errors import ErrorCode, LeaseLost, Refused, StoreError
+from netra_backend.core.roles import Role
+from netra_backend.core.run import Lease, Run
+from netra_backend.errors import ErrorCode, LeaseLost, Refused
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +72,6 @@ class Runner:
         self._executions: dict[RunKey, Execution] = {}
         self._starting: dict[asyncio.Task[Any], RunKey] = {}
         self._beginning: Counter[str] = Counter()
-        self._unended: dict[RunKey, tuple[Run, Lease]] = {}
         self._sweeper: asyncio.Task[None] | None = None
         self._closing = False
         self._watchers = watchers
@@ -92,6 +93,16 @@ class Runner:
             now=now,
         )
         self._endings = Endings(store, bus, self.conversations, projection=self.projection, now=now)
+        self._sweep = Sweep(
+            store,
+            self._endings,
+            holder=self._holder,
+            lease_ms=lease_ms,
+            now=now,
+            executions=self._executions,
+            starting=self._starting.values,
+            freed=self.waiting.serve,
+        )
 
     @property
     def agents(self) -> list[str]:
@@ -111,7 +122,7 @@ class Runner:
     async def open(self) -> None:
         """Begin: end the runs that died with another process, and keep doing so."""
         self._closing = False
-        self._sweeper = asyncio.create_task(self._sweep(), name="sweep of orphaned runs")
+        self._sweeper = asyncio.create_task(self._look_after(), name="sweep of orphaned runs")
 
     async def close(self) -> None:
         """End every run as interrupted and wait for it. Idempotent."""
@@ -127,29 +138,41 @@ class Runner:
         self.projection.close()
 
     async def start(
-        self, user: UserId, given: RunAgentInput, *, agent: str | None = None
+        self,
+        user: UserId,
+        given: RunAgentInput,
+        *,
+        agent: str | None = None,
+        thread: ThreadKey | None = None,
     ) -> Accepted:
-        """Start the run that `given` describes in the user's thread, or attach to it.
+        """Start the run that `given` describes, or attach to the one of this name in the thread.
 
-        Idempotent by the user and ``given.run_id``. The thread is created if there is none. A run
-        that has to wait for its thread is returned when it has begun. Raises Refused:
-        unknown_agent, thread_busy, too_many, run_conflict, already_decided, expired, changed,
-        draining.
+        `thread` is the user's own that `given` names, unless it is somebody else's that the user
+        may write to; an own one is created if there is none. A run that has to wait for its thread
+        is returned when it has begun. Raises Refused: unknown_agent, thread_busy, too_many,
+        run_conflict, already_decided, expired, changed, draining, not_found.
         """
-        accepted = await self.submit(user, given, agent=agent)
+        accepted = await self.submit(user, given, agent=agent, thread=thread)
         if accepted.run is not None:
             return accepted
-        run = await self.waiting.begun(RunKey(user, RunId(given.run_id)))
+        run = await self.waiting.begun(accepted.key)
         return Accepted(run, accepted.started)
 
     async def submit(
-        self, user: UserId, given: RunAgentInput, *, agent: str | None = None
+        self,
+        user: UserId,
+        given: RunAgentInput,
+        *,
+        agent: str | None = None,
+        thread: ThreadKey | None = None,
     ) -> "Accepted | Queued":
         """Do as `start`, but do not wait for a run that waits for its thread."""
         if self._closing:
             raise Refused(ErrorCode.DRAINING)
         key = RunKey(user, RunId(given.run_id))
-        return await self._as_starting(key, self._submit(key, given, agent))
+        thread = thread or ThreadKey(user, ThreadId(given.thread_id))
+        given = given.model_copy(update={"thread_id": thread.id})
+        return await self._as_starting(key, self._submit(key, thread, given, agent))
 
     async def _as_starting(self, key: RunKey, work: Coroutine[Any, Any, T]) -> T:
         """Do what begins a run: a client that leaves between two steps must not stop it."""
@@ -159,10 +182,9 @@ class Runner:
         return await asyncio.shield(starting)
 
     async def _submit(
-        self, key: RunKey, given: RunAgentInput, agent: str | None
+        self, key: RunKey, thread: ThreadKey, given: RunAgentInput, agent: str | None
     ) -> "Accepted | Queued":
         name = self._name(agent)
-        thread = ThreadKey(key.owner, ThreadId(given.thread_id))
         known = await self._store.run(key) or await self._store.queued_run(key)
         if known is not None:
             if known.thread != thread:
@@ -174,27 +196,34 @@ class Runner:
             await self.interrupts.check(thread, given.resume)
         policy = self._policies[name]
         if policy.when_busy is not WhenBusy.ENQUEUE:
-            return await self._begin_now(key, name, given, policy.when_busy)
+            return await self._begin_now(key, thread, name, given, policy.when_busy)
         if not await self._store.queued(thread):
             with suppress(Busy):
-                return await self._begin(key, name, given)
-        await self.waiting.add(key, name, given, policy.queued)
-        return Queued(key, thread)
+                return await self._begin(key, thread, name, given)
+        queued = await self.waiting.add(key, thread, name, given, policy.queued)
+        return Queued(queued.key, thread)
 
     async def _begin_now(
-        self, key: RunKey, agent: str, given: RunAgentInput, when_busy: WhenBusy
+        self,
+        key: RunKey,
+        thread: ThreadKey,
+        agent: str,
+        given: RunAgentInput,
+        when_busy: WhenBusy,
     ) -> Accepted:
         """Begin the run, or refuse it; with ``interrupt``, stop what is active in its thread."""
         for _ in range(INTERRUPTS if when_busy is WhenBusy.INTERRUPT else 0):
             with suppress(Busy):
-                return await self._begin(key, agent, given)
-            await self._stop_in(ThreadKey(key.owner, ThreadId(given.thread_id)))
-        return await self._begin(key, agent, given)
+                return await self._begin(key, thread, agent, given)
+            await self._stop_in(thread)
+        return await self._begin(key, thread, agent, given)
 
-    async def _begin(self, key: RunKey, agent: str, given: RunAgentInput) -> Accepted:
+    async def _begin(
+        self, key: RunKey, thread: ThreadKey, agent: str, given: RunAgentInput
+    ) -> Accepted:
         """Create the run and hand it to its agent. Raises Refused (thread_busy, too_many, ...)."""
         with self._room(agent):
-            made = await self._creation.create(key, agent, given)
+            made = await self._creation.create(key, thread, agent, given)
             run, lease = made.run, made.lease
             if lease is None:
                 return Accepted(run, started=False)
@@ -204,8 +233,8 @@ class Runner:
                 # The border around a run that exists already: it has to end, and its user be told.
                 with jsonlog.bind(run=key.id, thread=run.thread.id, correlation=run.correlation):
                     log.exception("the run cannot begin")
-                self._unended[key] = (run, lease)
-                await self._guard(self._end_failed(run, lease))
+                self._sweep.unended[key] = (run, lease)
+                await self._sweep.guard(self._sweep.end_failed(run, lease))
             else:
                 self._execute(run, lease, complete, conversation)
             return Accepted(run, started=True)
@@ -237,22 +266,28 @@ class Runner:
         refusal: Refused | None = None
         if not queued.cancelled:
             try:
+                await self._check_writer(queued)
                 await self.interrupts.check(queued.thread, given.resume or ())
-                return (await self._begin(key, self._name(queued.agent), given)).run
+                name = self._name(queued.agent)
+                return (await self._begin(key, queued.thread, name, given)).run
             except Refused as refused:
                 if refused.code in LATER:
                     raise
                 refusal = refused
-        made = await self._creation.create(key, queued.agent, given, resumes=False)
+        made = await self._creation.create(key, queued.thread, queued.agent, given, resumes=False)
         if made.lease is not None:
-            self._unended[key] = (made.run, made.lease)
+            self._sweep.unended[key] = (made.run, made.lease)
             if refusal is None:
                 await self._endings.cancelled(made.run, made.lease)
             else:
                 log.warning("a queued run cannot begin: %s", refusal.message)
                 await self._endings.refused(made.run, made.lease, refusal)
-            del self._unended[key]
+            del self._sweep.unended[key]
         return await self._store.run(key) or made.run
+
+    async def _check_writer(self, queued: QueuedRun) -> None:
+        if not await self._may_write(queued.key.owner, queued.thread):
+            raise Refused(ErrorCode.FORBIDDEN)
 
     async def _stop_in(self, thread: ThreadKey) -> None:
         """Cancel what is executed in the thread."""
@@ -324,7 +359,7 @@ class Runner:
         if self._executions.get(execution.run.key) is execution:
             del self._executions[execution.run.key]
         if execution.unwritten:
-            self._unended[execution.run.key] = (execution.run, execution.lease)
+            self._sweep.unended[execution.run.key] = (execution.run, execution.lease)
         self.waiting.serve_all()
 
     def _name(self, agent: str | None) -> str:
@@ -335,66 +370,30 @@ class Runner:
             raise Refused(ErrorCode.UNKNOWN_AGENT, f"there is no agent {shown}; there is: {known}")
         return name
 
-    # --- leases and orphans ---
+    # --- what has been decided, and what waits ---
 
-    async def _sweep(self) -> None:
-        """Renew leases and end orphans, at a third of the lease's time, for ever."""
+    async def _look_after(self) -> None:
+        """Sweep, at a third of a lease's time, for ever."""
         while True:
-            await self._guard(self._renew())
-            for run, lease in list(self._unended.values()):
-                await self._guard(self._end_failed(run, lease))
-            await self._guard(self._end_orphans())
-            await self._guard(self._deliver_decisions())
-            await self._guard(self.waiting.look())
+            await self._sweep.look()
+            await self._sweep.guard(self._deliver_decisions())
+            await self._sweep.guard(self.waiting.look())
             await asyncio.sleep(self._lease_ms / 3_000)
-
-    async def _renew(self) -> None:
-        leases = [e.lease for e in self._executions.values() if e.status not in ENDED]
-        leases += [lease for _, lease in self._unended.values()]
-        if not leases:
-            return
-        lost = await self._store.renew(leases, self._now() + self._lease_ms)
-        for key in lost:
-            execution = self._executions.get(key)
-            if execution is not None and execution.status not in ENDED:
-                execution.lose()
-
-    async def _end_orphans(self) -> None:
-        """Write the terminal event of every run that nobody executes."""
-        for run in await self._store.orphans(self._now()):
-            execution = self._executions.get(run.key)
-            executed = execution is not None and execution.status not in ENDED
-            if not executed and run.key not in self._starting.values():
-                with jsonlog.bind(run=run.key.id, thread=run.thread.id, user=run.key.owner):
-                    await self._guard(self._end_orphan(run))
-
-    async def _guard(self, step: Awaitable[object]) -> None:
-        """Take one step of the sweep: a border around one run, which must not harm the others."""
-        try:
-            await step
-        except StoreError:
-            log.exception("the sweep could not reach the store")
-        except Exception:
-            log.exception("the sweep failed for a run")
-
-    async def _end_orphan(self, run: Run) -> None:
-        now = self._now()
-        lease = await self._store.adopt(run.key, self._holder, now + self._lease_ms, now)
-        if lease is not None:
-            await self._endings.interrupted(run, lease)
-            self.waiting.serve(run.thread)
-
-    async def _end_failed(self, run: Run, lease: Lease) -> None:
-        """Write the end of a run of ours that could not be written when it was due."""
-        await self._endings.failed(run, lease)
-        self._unended.pop(run.key, None)
-        self.waiting.serve(run.thread)
 
     async def _deliver_decisions(self) -> None:
         """Start the runs for answers that were decided just before a crash."""
         for interrupt in await self._store.undelivered():
-            await self._guard(self.interrupts.deliver(interrupt))
+            await self._sweep.guard(self.interrupts.deliver(interrupt))
 
     async def _resume(self, interrupt: Interrupt, given: RunAgentInput) -> RunId:
-        accepted = await self.start(interrupt.thread.owner, given, agent=interrupt.agent)
+        """Go on in the name of who started the run that asked; of the owner if they may no more."""
+        thread = interrupt.thread
+        user = interrupt.user if await self._may_write(interrupt.user, thread) else thread.owner
+        accepted = await self.start(user, given, agent=interrupt.agent, thread=thread)
         return accepted.run.key.id
+
+    async def _may_write(self, user: UserId, thread: ThreadKey) -> bool:
+        if user == thread.owner:
+            return True
+        role = await self._store.role(thread, user)
+        return role is not None and role.includes(Role.WRITE)

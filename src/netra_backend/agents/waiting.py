@@ -13,7 +13,7 @@ from ag_ui.core import RunAgentInput
 
 from netra_backend import jsonlog
 from netra_backend.agents.ingest import wire_json
-from netra_backend.core.ids import RunKey, ThreadId, ThreadKey
+from netra_backend.core.ids import RunKey, ThreadKey
 from netra_backend.core.ports import QueuedRun, Store
 from netra_backend.core.run import Run
 from netra_backend.errors import ErrorCode, NetraError, Refused
@@ -39,9 +39,10 @@ class Waiting:
         self._serving: dict[ThreadKey, asyncio.Task[None]] = {}
         self._again: set[ThreadKey] = set()
 
-    async def add(self, key: RunKey, agent: str, given: RunAgentInput, limit: int) -> QueuedRun:
+    async def add(
+        self, key: RunKey, thread: ThreadKey, agent: str, given: RunAgentInput, limit: int
+    ) -> QueuedRun:
         """Keep the run until its thread is free. Raises Refused (too_many, run_conflict)."""
-        thread = ThreadKey(key.owner, ThreadId(given.thread_id))
         new = QueuedRun(key, thread, agent, wire_json(given), self._now())
         queued = await self._store.enqueue(new, limit)
         with jsonlog.bind(run=key.id, thread=thread.id):
@@ -85,7 +86,7 @@ class Waiting:
 
     async def forget(self, thread: ThreadKey) -> None:
         """The thread was deleted with all that waits in it."""
-        for key in [key for key in self._begun if key.owner == thread.owner]:
+        for key in list(self._begun):
             if await self._store.queued_run(key) is None and await self._store.run(key) is None:
                 self._tell(key, Refused(ErrorCode.NOT_FOUND))
 

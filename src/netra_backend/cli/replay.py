@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from netra_backend.cli.client import AsUser, Credential, DataDir, Server, Url, reach, show
-from netra_backend.core.ids import parse_id
+from netra_backend.core.ids import parse_thread
 from netra_backend.errors import ConfigError, FrameError
 
 LONGEST_PAUSE = 10.0
@@ -27,7 +27,7 @@ def replay(
 ) -> None:
     """Show the events of THREAD with the pauses they had, SPEED times as fast."""
     try:
-        parse_id("thread", thread)
+        parse_thread("thread", thread)
     except FrameError as error:
         raise ConfigError(error.message) from error
     server = reach(url, user, token, data_dir)

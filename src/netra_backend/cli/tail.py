@@ -22,7 +22,7 @@ from netra_backend.cli.client import (
     show,
 )
 from netra_backend.core.frames import SUBPROTOCOL
-from netra_backend.core.ids import parse_id
+from netra_backend.core.ids import parse_thread
 from netra_backend.core.positions import parse_position
 from netra_backend.errors import CLOSES, CloseCode, ConfigError, FrameError, Retry
 
@@ -42,7 +42,7 @@ def tail(
 ) -> None:
     """Follow THREAD: each event with its position, across restarts of the server."""
     try:
-        parse_id("thread", thread)
+        parse_thread("thread", thread)
         if after is not None:
             parse_position(after)
     except FrameError as error:
@@ -123,7 +123,10 @@ class _Tail:
         if frame["type"] == "error":
             raise ServerError(frame["message"])
         if frame["type"] == "unfollowed":
-            raise ServerError(f"the thread {self._thread} was deleted")
+            gone = (
+                "was deleted" if frame["why"] == "deleted" else "is shared with this user no more"
+            )
+            raise ServerError(f"the thread {self._thread} {gone}")
         if frame["type"] != "followed":
             return
         if frame["resume"] in ("unknown", "denied"):

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from netra_backend.core.frames import ClientFrame, DecideCommand, ServerFrame
-from netra_backend.core.ids import ThreadId
+from netra_backend.core.ids import ThreadName
 from netra_backend.core.positions import Position
 from netra_backend.core.resume import Piece
 from netra_backend.errors import ErrorCode, FrameError
@@ -103,10 +103,10 @@ def encode_frame(frame: ServerFrame) -> bytes:
     return _encode(frame)
 
 
-def event_frame(thread: ThreadId, piece: Piece) -> bytes:
+def event_frame(thread: ThreadName, piece: Piece) -> bytes:
     """Return the event frame of `piece`: ``{"id", "from"?, "thread", "chunk"}``.
 
-    An id has no character that JSON would escape (`core.ids`), so the frame is joined, not
+    A name has no character that JSON would escape (`core.ids`), so the frame is joined, not
     encoded: the event's own bytes were made when it was appended.
     """
     first, last = piece.first, piece.last

@@ -72,10 +72,11 @@ class UnfollowCommand(Command, frozen=True, tag="unfollow"):
 
 
 class CancelCommand(Command, frozen=True, tag="cancel"):
-    """End a run."""
+    """End a run: the own one of this name, or the one in `thread`, whoever started it."""
 
     request: str
     run: str
+    thread: str | None = None
 
 
 class DecideCommand(Command, frozen=True, tag="decide"):
@@ -184,10 +185,14 @@ class Followed(ServerFrame, frozen=True, tag="followed", kw_only=True):
 
 
 class Unfollowed(ServerFrame, frozen=True, tag="unfollowed", kw_only=True):
-    """No more events of the thread come. Without `request`: the thread was deleted."""
+    """No more events of the thread come.
+
+    Without `request` it says why: ``deleted``, or ``denied``: the user may see it no more.
+    """
 
     thread: str
     request: str | None = None
+    why: str | None = None
 
 
 class Cancelled(ServerFrame, frozen=True, tag="cancelled", kw_only=True):

@@ -1,7 +1,8 @@
 """Identifiers: what they may look like, and how new ones are made.
 
 Users, threads and runs are named by opaque strings that clients may choose. A thread and a run
-are names *within one owner*: two users may both have a thread ``t1`` and neither can find out.
+are names *within one user*: two users may both have a thread ``t1`` and neither can find out. A
+thread that somebody else shares is named with its owner, ``OWNER,ID``: no id has a comma.
 """
 
 import re
@@ -13,6 +14,8 @@ from netra_backend.errors import ErrorCode, FrameError
 UserId = NewType("UserId", str)
 ThreadId = NewType("ThreadId", str)
 RunId = NewType("RunId", str)
+ThreadName = NewType("ThreadName", str)
+"""A thread as a user names it: the id of an own one, or ``OWNER,ID``."""
 
 MAX_ID_LENGTH = 128
 """Characters of an id at most."""
@@ -28,7 +31,10 @@ class ThreadKey(NamedTuple):
 
 
 class RunKey(NamedTuple):
-    """A run: the owner of its thread, and its name among that owner's runs."""
+    """A run: the user who started it, and its name among that user's runs.
+
+    In a thread, too, no two runs have the same name, whoever started them.
+    """
 
     owner: UserId
     id: RunId
@@ -47,6 +53,34 @@ def parse_id(kind: str, text: str) -> str:
             where=f"$.{kind}",
         )
     return text
+
+
+def parse_thread(kind: str, text: str) -> ThreadName:
+    """Return `text` if it can name a thread: an id, or two with a comma between them.
+
+    Raises FrameError (``bad_input``) that names the field `kind`.
+    """
+    owner, comma, id = text.rpartition(",")
+    if comma:
+        parse_id(kind, owner)
+    parse_id(kind, id)
+    return ThreadName(text)
+
+
+def thread_key(user: UserId, name: ThreadName) -> ThreadKey:
+    """Return the thread that `user` names so."""
+    owner, _, id = name.rpartition(",")
+    return ThreadKey(UserId(owner) if owner else user, ThreadId(id))
+
+
+def full_name(thread: ThreadKey) -> ThreadName:
+    """Return the name by which every user can name the thread."""
+    return ThreadName(f"{thread.owner},{thread.id}")
+
+
+def name_for(user: UserId, thread: ThreadKey) -> ThreadName:
+    """Return the shortest name by which `user` can name the thread."""
+    return ThreadName(thread.id) if thread.owner == user else full_name(thread)
 
 
 def new_id(prefix: str) -> str:

@@ -10,8 +10,9 @@ from typing import Any, Protocol
 from msgspec import Struct
 
 from netra_backend.core.events import Entry, Event
-from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, UserId
+from netra_backend.core.ids import RunId, RunKey, ThreadKey, UserId
 from netra_backend.core.positions import Position
+from netra_backend.core.roles import Role
 from netra_backend.core.run import Lease, Run, RunStatus
 
 
@@ -29,17 +30,26 @@ class Thread(Struct, frozen=True):
     head: Position
 
 
+class Member(Struct, frozen=True):
+    """A user with whom a thread is shared, and what they may do in it."""
+
+    user: UserId
+    role: Role
+
+
 class Interrupt(Struct, frozen=True):
     """A question an ended run left for a person: AG-UI's ``Interrupt``, and its one answer.
 
-    `question` is the AG-UI object as JSON. `decided_by` is None until somebody decides; then
-    `status` is AG-UI's ``resolved`` or ``cancelled`` and `answer` the payload as JSON.
+    `run` is the run that asked, `user` who had started it, `question` the AG-UI object as JSON.
+    `decided_by` is None until somebody decides; then `status` is AG-UI's ``resolved`` or
+    ``cancelled`` and `answer` the payload as JSON.
     `resumed_by` is the run that took the answer up.
     """
 
     thread: ThreadKey
     id: str
     run: RunId
+    user: UserId
     agent: str
     question: bytes
     decided_by: UserId | None = None
@@ -160,12 +170,12 @@ class Threads(Protocol):
         ...
 
     def threads(
-        self, owner: UserId, limit: int, before: tuple[int, ThreadId] | None = None
+        self, user: UserId, limit: int, before: tuple[int, ThreadKey] | None = None
     ) -> Awaitable[Sequence[Thread]]:
-        """Return at most `limit` of the owner's threads, last updated first, then by id descending.
+        """Return at most `limit` threads that the user owns or is a member of.
 
-        `before` is ``(updated_at, id)`` of the last one of the page before. A negative `limit` is a
-        ValueError.
+        Last updated first, then by id and by owner, descending. `before` is ``(updated_at, key)``
+        of the last one of the page before. A negative `limit` is a ValueError.
         """
         ...
 
@@ -174,10 +184,36 @@ class Threads(Protocol):
         ...
 
     def delete_thread(self, key: ThreadKey) -> Awaitable[bool]:
-        """Delete the thread with its entries, runs, leases and interrupts, really.
+        """Delete the thread with its entries, runs, leases, interrupts and members, really.
 
         Return False if there was none. A lease on one of its runs is lost by it.
         """
+        ...
+
+
+class Members(Protocol):
+    """With whom threads are shared. The owner is no member."""
+
+    def set_member(
+        self, thread: ThreadKey, user: UserId, role: Role, limit: int
+    ) -> Awaitable[bool]:
+        """Make the user a member with this role, or give a member another role.
+
+        False if there is no such thread. Raises Refused (``too_many``) if it would have more than
+        `limit` members.
+        """
+        ...
+
+    def remove_member(self, thread: ThreadKey, user: UserId) -> Awaitable[bool]:
+        """Share the thread with the user no more; False if they were no member."""
+        ...
+
+    def members(self, thread: ThreadKey) -> Awaitable[Sequence[Member]]:
+        """Return the members by their names, ascending; nobody if there is no such thread."""
+        ...
+
+    def role(self, thread: ThreadKey, user: UserId) -> Awaitable[Role | None]:
+        """Return the member's role, or None: no member, or no such thread."""
         ...
 
 
@@ -187,21 +223,25 @@ class Runs(Protocol):
     def create_run(self, new: NewRun, events: Sequence[Event]) -> Awaitable[Created]:
         """Create the run with its first `events` and a lease, all or nothing.
 
-        Idempotent by `new.key`: if the run exists in the same thread, it is returned without a
-        lease and nothing is written. `new.answers` are the interrupts this run takes up: each is
-        decided by the owner of the run if it was open, and marked as resumed by this run. A queued
-        run with this key is one no more.
+        Idempotent by the thread and the run's name: if the thread has a run of this name, whoever
+        started it, that is returned without a lease and nothing is written. `new.answers` are the
+        interrupts this run takes up: each is decided by who starts the run if it was open, and
+        marked as resumed by this run. A run of this name that waits in the thread waits no more.
 
         Raises Refused: ``not_found`` (no such thread, or no such interrupt in it),
         ``run_conflict`` (the key is used in another thread), ``thread_busy`` (a run in the thread
         has not ended), ``already_decided`` (an answer differs in payload or status from the
         decision made, byte for byte, or the interrupt was taken up by another run). StoreFailed
-        as in `append`. ValueError without events, or if the thread has another owner.
+        as in `append`. ValueError without events.
         """
         ...
 
     def run(self, key: RunKey) -> Awaitable[Run | None]:
         """Return the run, or None."""
+        ...
+
+    def run_in(self, thread: ThreadKey, id: RunId) -> Awaitable[Run | None]:
+        """Return the run of this name in the thread, whoever started it, or None."""
         ...
 
     def last_run(self, thread: ThreadKey) -> Awaitable[Run | None]:
@@ -273,9 +313,11 @@ class Queue(Protocol):
     def enqueue(self, new: QueuedRun, limit: int) -> Awaitable[QueuedRun]:
         """Keep the run behind those that wait in its thread; return it.
 
-        Idempotent by its key: one that waits already is returned as it is. Raises Refused:
+        Idempotent by the thread and the run's name, whoever started it: one that waits already is
+        returned as it is. Raises Refused:
         ``not_found`` (no such thread), ``too_many`` (`limit` runs wait in the thread),
-        ``run_conflict`` (the key waits in another thread).
+        ``run_conflict`` (the key waits in another thread, or the thread has had a run of this
+        name).
         """
         ...
 
@@ -292,8 +334,8 @@ class Queue(Protocol):
         ...
 
 
-class Store(Log, Threads, Runs, Queue, Tickets, Protocol):
-    """A log, its threads, its runs, those that wait and what tickets are spent in one place."""
+class Store(Log, Threads, Members, Runs, Queue, Tickets, Protocol):
+    """A log, its threads and their members, its runs, those that wait, and spent tickets."""
 
     def open(self) -> Awaitable[None]:
         """Make the store usable. Raises StoreInUse, or StoreFailed naming the file."""

@@ -30,7 +30,7 @@ from netra_backend.core.frames import (
     ServerFrame,
     UnfollowCommand,
 )
-from netra_backend.core.ids import RunId, ThreadId, parse_id
+from netra_backend.core.ids import RunId, ThreadName, parse_id, parse_thread
 from netra_backend.core.positions import Position, parse_position
 from netra_backend.errors import ERRORS, CloseCode, ErrorCode, FrameError, Refused, Retry
 
@@ -80,7 +80,7 @@ class StartRun(Struct, frozen=True):
 
     request: str
     input: Raw
-    thread: ThreadId | None
+    thread: ThreadName | None
     agent: str | None
 
 
@@ -88,7 +88,7 @@ class Follow(Struct, frozen=True):
     """Follow the thread after the position."""
 
     request: str
-    thread: ThreadId
+    thread: ThreadName
     after: Position | None
 
 
@@ -96,21 +96,22 @@ class Unfollow(Struct, frozen=True):
     """Stop following the thread."""
 
     request: str
-    thread: ThreadId
+    thread: ThreadName
 
 
 class CancelRun(Struct, frozen=True):
-    """End the run."""
+    """End the run in the thread, or, without a thread, the user's own."""
 
     request: str
     run: RunId
+    thread: ThreadName | None = None
 
 
 class Decide(Struct, frozen=True):
     """Answer the interrupt."""
 
     request: str
-    thread: ThreadId
+    thread: ThreadName
     interrupt: str
     status: str
     payload: Raw
@@ -133,7 +134,7 @@ class Session:
     def __init__(self, limits: SessionLimits) -> None:
         self._limits = limits
         self._state = SessionState.OPENING
-        self._followed: set[ThreadId] = set()
+        self._followed: set[ThreadName] = set()
         self._bad_frames = 0
 
     def __repr__(self) -> str:
@@ -173,7 +174,7 @@ class Session:
             return [told]
         return [told, *self.close(CloseCode.BAD_FRAME)]
 
-    def unfollowed(self, thread: ThreadId) -> None:
+    def unfollowed(self, thread: ThreadName) -> None:
         """Note that a thread is followed no more: refused, given up, or deleted."""
         self._followed.discard(thread)
 
@@ -220,11 +221,11 @@ class Session:
             case FollowCommand():
                 return self._follow(command)
             case UnfollowCommand():
-                thread = ThreadId(parse_id("thread", command.thread))
+                thread = parse_thread("thread", command.thread)
                 self._followed.discard(thread)
                 return Unfollow(command.request, thread)
             case CancelCommand():
-                return CancelRun(command.request, RunId(parse_id("run", command.run)))
+                return _cancel(command)
             case DecideCommand():
                 return _decide(command)
             case AuthCommand():
@@ -235,11 +236,11 @@ class Session:
     def _start_run(self, command: RunCommand) -> Effect:
         if self._state is SessionState.DRAINING:
             raise Refused(ErrorCode.DRAINING)
-        thread = None if command.thread is None else ThreadId(parse_id("thread", command.thread))
+        thread = _named(command.thread)
         return StartRun(command.request, command.input, thread, command.agent)
 
     def _follow(self, command: FollowCommand) -> Effect:
-        thread = ThreadId(parse_id("thread", command.thread))
+        thread = parse_thread("thread", command.thread)
         after = None if command.after is None else parse_position(command.after)
         limit = self._limits.followed_threads
         if thread not in self._followed and len(self._followed) >= limit:
@@ -281,10 +282,19 @@ def parse_decision(status: str) -> str:
     return status
 
 
+def _named(thread: str | None) -> ThreadName | None:
+    return None if thread is None else parse_thread("thread", thread)
+
+
+def _cancel(command: CancelCommand) -> Effect:
+    run = RunId(parse_id("run", command.run))
+    return CancelRun(command.request, run, _named(command.thread))
+
+
 def _decide(command: DecideCommand) -> Effect:
     return Decide(
         command.request,
-        thread=ThreadId(parse_id("thread", command.thread)),
+        thread=parse_thread("thread", command.thread),
         interrupt=command.interrupt,
         status=parse_decision(command.status),
         payload=command.payload,

@@ -5,9 +5,22 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from netra_backend import jsonlog
-from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, new_id, parse_id
-from netra_backend.core.ports import Thread
+from netra_backend.core.ids import (
+    RunId,
+    RunKey,
+    ThreadId,
+    ThreadKey,
+    ThreadName,
+    full_name,
+    new_id,
+    parse_id,
+    parse_thread,
+    thread_key,
+)
+from netra_backend.core.ports import QueuedRun, Thread
 from netra_backend.core.positions import Position, parse_position
+from netra_backend.core.roles import Role
+from netra_backend.core.run import Run
 from netra_backend.errors import ErrorCode, FrameError, Refused
 from netra_backend.server.clock import now
 from netra_backend.server.endpoints import Endpoint, answer, decode_body, limit_of, read_body
@@ -28,12 +41,14 @@ from netra_backend.server.views import (
     thread_view,
 )
 
+_IN_THREAD = {"thread": "the thread it is in, if somebody else started it"}
+
 TITLE_LIMIT = 200
 """Characters of a thread's title."""
 
 
 class Api:
-    """The operations on threads and runs. A user sees only what is under their own key."""
+    """The operations on threads and runs."""
 
     def __init__(self, house: House) -> None:
         self._house = house
@@ -46,7 +61,7 @@ class Api:
                 "GET",
                 "/threads",
                 self.list_threads,
-                "The user's threads, last updated first.",
+                "The user's threads, and those shared with them, last updated first.",
                 result=ThreadPage,
                 query={"limit": "1 to 100, default 30", "before": "`next` of the page before"},
                 errors=(ErrorCode.BAD_INPUT,),
@@ -105,7 +120,13 @@ class Api:
                 errors=missing,
             ),
             Endpoint(
-                "GET", "/runs/{run}", self.read_run, "One run.", result=RunView, errors=missing
+                "GET",
+                "/runs/{run}",
+                self.read_run,
+                "One run.",
+                result=RunView,
+                query=_IN_THREAD,
+                errors=missing,
             ),
             Endpoint(
                 "POST",
@@ -113,18 +134,23 @@ class Api:
                 self.cancel_run,
                 "End a run.",
                 result=CancelledView,
+                query=_IN_THREAD,
                 errors=missing,
             ),
         )
 
     async def list_threads(self, request: Request, user: User) -> Response:
         limit = limit_of(request, default=30, most=100)
-        before = _cursor(request.query_params.get("before"))
+        before = _cursor(request.query_params.get("before"), user)
         threads = await self._house.store.threads(user.id, limit + 1, before)
-        shown = [await self._view(thread) for thread in threads[:limit]]
+        shown: list[ThreadView] = []
+        for thread in threads[:limit]:
+            role = await self._house.access.role(user.id, thread.key)
+            if role is not None:  # else it was shared until a moment ago
+                shown.append(await self._view(thread, user, role))
         more = len(threads) > limit
         last = threads[limit - 1] if more else None
-        following = f"{last.updated_at}-{last.key.id}" if last is not None else None
+        following = f"{last.updated_at}-{full_name(last.key)}" if last is not None else None
         return answer(ThreadPage(shown, following))
 
     async def create_thread(self, request: Request, user: User) -> Response:
@@ -133,21 +159,27 @@ class Api:
         id = parse_id("id", new.id) if new.id is not None else new_id("thread")
         key = ThreadKey(user.id, ThreadId(id))
         thread = await self._house.store.open_thread(key, _title(new.title), now())
-        return answer(await self._view(thread), 201)
+        return answer(await self._view(thread, user, Role.OWNER), 201)
 
     async def read_thread(self, request: Request, user: User) -> Response:
-        return answer(await self._view(await self._thread(request, user)))
+        thread = await self._thread(request, user)
+        role = await self._house.access.role(user.id, thread.key)
+        if role is None:
+            raise Refused(ErrorCode.NOT_FOUND)
+        return answer(await self._view(thread, user, role))
 
     async def rename_thread(self, request: Request, user: User) -> Response:
         body = await read_body(request, self._house.settings)
         change = decode_body(body, ThreadChange)
-        key = _thread_key(request, user)
-        if not await self._house.store.rename_thread(key, _title(change.title)):
+        title = _title(change.title)
+        key = await self._house.access.thread(user.id, thread_of(request), Role.OWNER)
+        if not await self._house.store.rename_thread(key, title):
             raise Refused(ErrorCode.NOT_FOUND)
-        return answer(await self._view(await self._thread(request, user)))
+        return answer(await self._view(await self._thread(request, user), user, Role.OWNER))
 
     async def delete_thread(self, request: Request, user: User) -> Response:
-        if not await self._house.runner.delete_thread(_thread_key(request, user)):
+        key = await self._house.access.thread(user.id, thread_of(request), Role.OWNER)
+        if not await self._house.runner.delete_thread(key):
             raise Refused(ErrorCode.NOT_FOUND)
         return Response(status_code=204)
 
@@ -188,36 +220,41 @@ class Api:
         return answer(EventPage([event_view(entry) for entry in page], following))
 
     async def read_run(self, request: Request, user: User) -> Response:
-        key = _run_key(request, user)
-        queued = await self._house.store.queued_run(key)
-        run = await self._house.store.run(key)
-        if run is not None:
-            return answer(run_view(run))
-        if queued is None:
+        run = await self._run(request, user, Role.READ)
+        if run is None:
             raise Refused(ErrorCode.NOT_FOUND)
-        return answer(queued_view(queued))
+        view = run_view(run, user.id) if isinstance(run, Run) else queued_view(run, user.id)
+        return answer(view)
 
     async def cancel_run(self, request: Request, user: User) -> Response:
-        key = _run_key(request, user)
+        run = await self._run(request, user, Role.WRITE)
+        key = run.key if run is not None else RunKey(user.id, _run_id(request))
         position = await self._house.runner.cancel(key)
         return answer(CancelledView(key.id, str(position)))
 
+    async def _run(self, request: Request, user: User, needs: Role) -> Run | QueuedRun | None:
+        text = request.query_params.get("thread")
+        thread = parse_thread("thread", text) if text is not None else None
+        return await self._house.access.run(user.id, _run_id(request), needs, thread)
+
     async def _thread(self, request: Request, user: User) -> Thread:
-        thread = await self._house.store.thread(_thread_key(request, user))
+        key = await self._house.access.thread(user.id, thread_of(request), Role.READ)
+        thread = await self._house.store.thread(key)
         if thread is None:
             raise Refused(ErrorCode.NOT_FOUND)
         return thread
 
-    async def _view(self, thread: Thread) -> ThreadView:
-        return thread_view(thread, await self._house.store.last_run(thread.key))
+    async def _view(self, thread: Thread, user: User, role: Role) -> ThreadView:
+        return thread_view(thread, await self._house.store.last_run(thread.key), user.id, role)
 
 
-def _thread_key(request: Request, user: User) -> ThreadKey:
-    return ThreadKey(user.id, ThreadId(parse_id("thread", request.path_params["thread"])))
+def thread_of(request: Request) -> ThreadName:
+    """Return the thread that the path names. Raises FrameError."""
+    return parse_thread("thread", request.path_params["thread"])
 
 
-def _run_key(request: Request, user: User) -> RunKey:
-    return RunKey(user.id, RunId(parse_id("run", request.path_params["run"])))
+def _run_id(request: Request) -> RunId:
+    return RunId(parse_id("run", request.path_params["run"]))
 
 
 def _title(text: str) -> str:
@@ -231,7 +268,7 @@ def _title(text: str) -> str:
     return title
 
 
-def _cursor(text: str | None) -> tuple[int, ThreadId] | None:
+def _cursor(text: str | None, user: User) -> tuple[int, ThreadKey] | None:
     """Return what ``next`` of a page of threads spells."""
     if text is None:
         return None
@@ -240,4 +277,4 @@ def _cursor(text: str | None) -> tuple[int, ThreadId] | None:
         raise FrameError(
             "before is not the `next` of a page", code=ErrorCode.BAD_INPUT, where="$.before"
         )
-    return int(updated_at), ThreadId(parse_id("before", id))
+    return int(updated_at), thread_key(user.id, parse_thread("before", id))

@@ -35,6 +35,7 @@ from netra_backend.config import Settings, load_settings
 from netra_backend.core.ports import Bus, Store
 from netra_backend.errors import ConfigError, ErrorCode, NetraError, Refused
 from netra_backend.server import metrics
+from netra_backend.server.access import Access
 from netra_backend.server.api import Api
 from netra_backend.server.auth import Hook, authenticator, kept_key
 from netra_backend.server.clock import now
@@ -49,6 +50,7 @@ from netra_backend.server.health import Health
 from netra_backend.server.house import House
 from netra_backend.server.hub import Hub
 from netra_backend.server.interrupts import InterruptsApi
+from netra_backend.server.members import MembersApi
 from netra_backend.server.origin import check_host, check_origin
 from netra_backend.server.pool import Pool
 from netra_backend.server.site import HEADERS, Site
@@ -238,13 +240,14 @@ def create_app(
     runner.projection.observe(metrics.count)
     for target in callbacks:
         runner.projection.subscribe(target)
-    house = House(settings, tickets, store, runner, hub, pool)
+    house = House(settings, tickets, store, Access(store), runner, hub, pool)
     endpoints = (
         *tickets.endpoints(),
         *AguiEdge(house).endpoints(),
         *CopilotKitEdge(house).endpoints(),
         *(AgentCoreEdge(house).endpoints() if agentcore else ()),
         *Api(house).endpoints(),
+        *MembersApi(house).endpoints(),
         *InterruptsApi(house).endpoints(),
         *Health(house).endpoints(),
     )
@@ -260,7 +263,7 @@ def _cross_origin(allowed: tuple[str, ...]) -> list[Middleware]:
             CORSMiddleware,
             allow_origins=allowed,
             allow_credentials=True,
-            allow_methods=["GET", "POST", "PATCH", "DELETE"],
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
             allow_headers=["*"],
             expose_headers=["X-Correlation-Id"],
         )

@@ -90,6 +90,7 @@ class HookAuth:
             raise Refused(ErrorCode.UNAUTHENTICATED)
         if not isinstance(user, User):
             raise TypeError(f"authenticate returned {type(user).__qualname__}, not a User or None")
+        _check_id(user)
         return user
 
     async def verify(self, token: str) -> User:
@@ -255,6 +256,14 @@ def presented_token(request: HTTPConnection) -> str | None:
         if offered.startswith(TOKEN_SUBPROTOCOL):
             return _decoded(offered.removeprefix(TOKEN_SUBPROTOCOL))
     return None
+
+
+def _check_id(user: User) -> None:
+    """Raise ValueError unless a thread could be named with this user as its owner."""
+    try:
+        parse_id("user.id", user.id)
+    except FrameError as error:
+        raise ValueError(f"authenticate returned a user of whom the {error.message}") from error
 
 
 def _decoded(text: str) -> str:

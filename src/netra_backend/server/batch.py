@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from struct import pack
 
 from netra_backend.core.codec import event_frame
-from netra_backend.core.ids import ThreadKey
+from netra_backend.core.ids import ThreadKey, ThreadName, full_name
 from netra_backend.core.resume import Piece
 
 TEXT = 1
@@ -14,20 +14,34 @@ TEXT = 1
 class Batch:
     """Dense pieces of one thread, at least one, with their frames."""
 
-    __slots__ = ("_texts", "first", "frames", "last", "pieces", "prepared", "thread")
+    __slots__ = (
+        "_addressed", "_texts", "first", "frames", "last", "name", "pieces", "prepared", "thread",
+    )  # fmt: skip
 
-    def __init__(self, thread: ThreadKey, pieces: Sequence[Piece]) -> None:
+    def __init__(
+        self, thread: ThreadKey, pieces: Sequence[Piece], name: ThreadName | None = None
+    ) -> None:
         self.thread = thread
+        self.name = name or ThreadName(thread.id)
+        """What the frames call the thread."""
         self.pieces = pieces
         self.first = pieces[0].first
         """The offset of the first entry."""
         self.last = pieces[-1].last
         """The position of the last entry."""
-        self.frames = [event_frame(thread.id, piece) for piece in pieces]
+        self.frames = [event_frame(self.name, piece) for piece in pieces]
         """The event frames as JSON, one a piece."""
         self.prepared = b"".join([websocket_frame(frame) for frame in self.frames])
         """All event frames as WebSocket frames, joined: one write for a socket."""
         self._texts: list[str] | None = None
+        self._addressed: Batch | None = None
+
+    @property
+    def addressed(self) -> "Batch":
+        """The same for those who name the thread with its owner. Made when first asked for."""
+        if self._addressed is None:
+            self._addressed = Batch(self.thread, self.pieces, full_name(self.thread))
+        return self._addressed
 
     @property
     def texts(self) -> list[str]:

@@ -25,10 +25,19 @@ from netra_backend.core.frames import (
     ServerFrame,
     Unfollowed,
 )
-from netra_backend.core.ids import MAX_ID_LENGTH, RunKey, ThreadId, ThreadKey, parse_id
+from netra_backend.core.ids import (
+    MAX_ID_LENGTH,
+    RunKey,
+    ThreadKey,
+    ThreadName,
+    parse_id,
+    parse_thread,
+    thread_key,
+)
 from netra_backend.core.ports import Answer, Thread
 from netra_backend.core.positions import Position
 from netra_backend.core.prelude import prelude
+from netra_backend.core.roles import Role
 from netra_backend.core.session import (
     CancelRun,
     Close,
@@ -47,7 +56,7 @@ from netra_backend.core.session import (
 from netra_backend.errors import CloseCode, ErrorCode, FrameError, Refused
 from netra_backend.server import metrics
 from netra_backend.server.dialogue import Dialogue
-from netra_backend.server.follower import ThreadFollower
+from netra_backend.server.follower import Gone, ThreadFollower
 from netra_backend.server.house import House
 from netra_backend.server.lane import Lane
 from netra_backend.server.user import User
@@ -66,7 +75,7 @@ class Connection(Dialogue):
                 bad_frames=house.settings.bad_frames,
             )
         )
-        self._followers: dict[ThreadId, ThreadFollower] = {}
+        self._followers: dict[ThreadName, ThreadFollower] = {}
 
     def __repr__(self) -> str:
         return f"<Connection {self.id} of {self.user}, {self._session.state.name}>"
@@ -136,10 +145,7 @@ class Connection(Dialogue):
                 self._end_follower(effect.thread)
                 self._send(Unfollowed(request=effect.request, thread=effect.thread))
             case CancelRun():
-                log.info("cancel", extra={"run": effect.run})
-                position = await self._house.runner.cancel(RunKey(self.user, effect.run))
-                frame = Cancelled(request=effect.request, run=effect.run, id=str(position))
-                self._send(frame)
+                await self._cancel(effect)
             case Decide():
                 await self._decide(effect)
             case Refresh():
@@ -154,9 +160,10 @@ class Connection(Dialogue):
                 code=ErrorCode.BAD_INPUT,
                 where="$.input.threadId",
             )
-        parse_id("input.threadId", given.thread_id)
+        name = parse_thread("input.threadId", given.thread_id)
         parse_id("input.runId", given.run_id)
-        accepted = await self._house.runner.submit(self.user, given, agent=effect.agent)
+        key = await self._house.access.thread(self.user, name, Role.WRITE)
+        accepted = await self._house.runner.submit(self.user, given, agent=effect.agent, thread=key)
         run = accepted.run
         self._send(
             Accepted(
@@ -169,9 +176,10 @@ class Connection(Dialogue):
         )
 
     async def _follow_thread(self, effect: Follow) -> None:
-        key = ThreadKey(self.user, effect.thread)
+        key = thread_key(self.user, effect.thread)
         self._end_follower(effect.thread)
-        thread = await self._house.store.thread(key)
+        role = await self._house.access.role(self.user, key)
+        thread = await self._house.store.thread(key) if role is not None else None
         if thread is None:
             self._session.unfollowed(effect.thread)
             frame = Followed(request=effect.request, thread=effect.thread, resume=Resume.UNKNOWN)
@@ -196,7 +204,15 @@ class Connection(Dialogue):
                 prelude=events,
             )
         )
-        self._begin_follower(key, position)
+        self._begin_follower(effect.thread, key, position)
+
+    async def _cancel(self, effect: CancelRun) -> None:
+        access = self._house.access
+        run = await access.run(self.user, effect.run, Role.WRITE, effect.thread)
+        key = run.key if run is not None else RunKey(self.user, effect.run)
+        log.info("cancel", extra={"run": effect.run})
+        position = await self._house.runner.cancel(key)
+        self._send(Cancelled(request=effect.request, run=effect.run, id=str(position)))
 
     async def _prelude(self, thread: Thread) -> tuple[list[Raw], int]:
         conversation, offset = await self._house.runner.conversations.fold(thread.key)
@@ -204,7 +220,7 @@ class Connection(Dialogue):
 
     async def _decide(self, effect: Decide) -> None:
         answer = Answer(effect.interrupt, effect.status, bytes(effect.payload))
-        key = ThreadKey(self.user, effect.thread)
+        key = await self._house.access.thread(self.user, effect.thread, Role.DECIDE)
         interrupts = self._house.runner.interrupts
         decided = await interrupts.decide(key, answer, self.user, effect.digest)
         interrupt = decided.decision.interrupt
@@ -231,20 +247,20 @@ class Connection(Dialogue):
 
     # --- followers ---
 
-    def _begin_follower(self, thread: ThreadKey, after: Position) -> None:
-        gone = partial(self._thread_deleted, thread.id)
-        self._followers[thread.id] = self._follow(self._lane, thread, after, gone)
+    def _begin_follower(self, name: ThreadName, thread: ThreadKey, after: Position) -> None:
+        gone = partial(self._thread_gone, name)
+        self._followers[name] = self._follow(self._lane, thread, after, gone, name)
 
-    def _end_follower(self, thread: ThreadId) -> None:
+    def _end_follower(self, thread: ThreadName) -> None:
         follower = self._followers.pop(thread, None)
         if follower is not None:
             self._leave(follower)
 
-    def _thread_deleted(self, thread: ThreadId) -> None:
+    def _thread_gone(self, thread: ThreadName, why: Gone) -> None:
         if thread in self._followers:
             self._end_follower(thread)
             self._session.unfollowed(thread)
-            self._send(Unfollowed(thread=thread))
+            self._send(Unfollowed(thread=thread, why=why.value))
 
     # --- the socket ---
 

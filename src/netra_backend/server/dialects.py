@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from starlette.datastructures import QueryParams
 from starlette.websockets import WebSocket
 
 from netra_backend.core.frames import PLAIN_SUBPROTOCOL, SUBPROTOCOL, TOKEN_SUBPROTOCOL
@@ -23,9 +24,13 @@ def spoken_on_ws(websocket: WebSocket, house: House) -> Dialect:
     begin = partial(
         TanstackDialogue,
         agent=known_agent(house, query.get("agent")),
-        replay=Replay(query.get("runId", ""), query["offset"]) if "offset" in query else None,
+        replay=_replay(query) if "offset" in query else None,
     )
     return Dialect(begin, plain_subprotocol(websocket))
+
+
+def _replay(query: QueryParams) -> Replay:
+    return Replay(query.get("runId", ""), query["offset"], query.get("threadId"))
 
 
 def plain_subprotocol(websocket: WebSocket) -> str | None:

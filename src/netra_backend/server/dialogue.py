@@ -10,11 +10,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
-from netra_backend.core.ids import ThreadKey, UserId
+from netra_backend.core.ids import ThreadKey, ThreadName, UserId, name_for
 from netra_backend.core.positions import Position
 from netra_backend.errors import CloseCode, ErrorCode, FrameError, NetraError, Refused, StoreError
 from netra_backend.server import metrics
-from netra_backend.server.follower import ThreadFollower
+from netra_backend.server.follower import Gone, ThreadFollower
 from netra_backend.server.house import House
 from netra_backend.server.lane import Lane, LaneClosed, turn
 from netra_backend.server.user import User, at_expiry
@@ -141,18 +141,23 @@ class Dialogue(ABC):
         lane: Lane,
         thread: ThreadKey,
         after: Position,
-        deleted: Callable[[], None],
+        gone: Callable[[Gone], None],
+        name: ThreadName | None = None,
     ) -> ThreadFollower:
-        """Serve `lane`, which leads to this socket, with the thread's entries from now on."""
+        """Serve `lane`, which leads to this socket, with the thread's entries from now on.
+
+        `name` is what the user calls the thread; without it, the shortest that it could be.
+        """
+        sight = self._house.access.sight(self.user, thread, name or name_for(self.user, thread))
         follower = ThreadFollower(
             self._house.store,
             lane,
             thread,
             after,
-            user=self.user,
+            sight=sight,
             patience=self._house.settings.behind_seconds,
             failed=self._follower_failed,
-            deleted=deleted,
+            gone=gone,
         )
         self._following[follower] = None
         self._house.hub.add(thread, follower)

@@ -10,13 +10,15 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
+from functools import partial
 
 from netra_backend.core.events import Entry
-from netra_backend.core.ids import ThreadKey, UserId
+from netra_backend.core.ids import ThreadKey
 from netra_backend.core.ports import Store
 from netra_backend.core.positions import Position
 from netra_backend.core.resume import Piece, merge
 from netra_backend.errors import NetraError
+from netra_backend.server.access import Sight
 from netra_backend.server.batch import Batch
 from netra_backend.server.lane import DirectLane, Lane, LaneClosed, turn
 from netra_backend.server.metrics import BEHIND, LEAKS
@@ -42,6 +44,15 @@ class FollowerState(Enum):
     ENDED = "ended"
 
 
+class Gone(Enum):
+    """Why there is nothing to follow any more."""
+
+    DELETED = "deleted"
+    """The thread was deleted, also if another one has its name by now."""
+    DENIED = "denied"
+    """The thread is shared with the user no more."""
+
+
 _LIVE = FollowerState.LIVE
 """A global, because looking a member up costs a tenth of a delivery."""
 
@@ -55,10 +66,10 @@ _MOVES = {
 class ThreadFollower:
     """Serves `lane` with the entries of `thread` after the position `after`. It begins BEHIND.
 
-    `failed` is called once when it cannot go on: with TimeoutError when the lane stayed full for
-    `patience` seconds of its turn, with NetraError when the log cannot be read. `deleted` is
-    called when the thread is deleted, also if another one has its name by now: that one has
-    another epoch.
+    `sight` says whether its user may see the thread: it is checked before the first entry, and
+    looked at before each. `failed` is called once when it cannot go on: with TimeoutError when the
+    lane stayed full for `patience` seconds of its turn, with NetraError when the log cannot be
+    read. `gone` is called when the thread cannot be followed any more.
     """
 
     def __init__(
@@ -68,20 +79,23 @@ class ThreadFollower:
         thread: ThreadKey,
         after: Position,
         *,
-        user: UserId,
+        sight: Sight,
         patience: float,
         failed: Callable[[Exception], None],
-        deleted: Callable[[], None],
+        gone: Callable[[Gone], None],
     ) -> None:
         self.thread = thread
         self._position = after
         self._topic: Topic | None = None
         self._store = store
         self._lane = lane
-        self._user = user
+        self._sight = sight
+        self._addressed = sight.full
         self._patience = patience
         self._failed = failed
-        self._deleted = deleted
+        self._gone = gone
+        if sight.shared:
+            sight.withdrawn = partial(self._give_up, Gone.DENIED)
         self._held: list[Batch] | None = None
         self._state = FollowerState.BEHIND
         self._task = self._catch_up(begin=True)
@@ -106,11 +120,11 @@ class ThreadFollower:
             self._state is _LIVE
             and batch.first == position.offset + 1
             and batch.last.epoch == position.epoch
-            and batch.thread.owner == self._user
+            and batch.thread == self._sight.thread
             and not self._lane.full
         ):
             # The hot path: nearly every delivery of a busy thread goes this way.
-            self._lane.write(batch)
+            self._lane.write(batch.addressed if self._addressed else batch)
             self._position = batch.last
         else:
             self._deliver_late(batch)
@@ -130,12 +144,15 @@ class ThreadFollower:
             self._hand_over(batch)
 
     def enlist(self, topic: Topic) -> None:
-        """Step into the ranks of the topic, after a last look at whose thread it is."""
+        """Step into the ranks of the topic, after a last look at whose thread it is.
+
+        Only with an own thread: others are named differently in the frames, and can be denied.
+        """
         if (
             self._state is _LIVE
             and self._position == topic.last
-            and topic.thread == self.thread
-            and topic.thread.owner == self._user
+            and topic.thread == self._sight.thread
+            and not self._addressed
             and isinstance(self._lane, DirectLane)
         ):
             descriptor = self._lane.lend(self.fall_out)
@@ -157,13 +174,14 @@ class ThreadFollower:
 
     def thread_deleted(self) -> None:
         """Say that the thread is gone."""
-        asyncio.get_running_loop().call_soon(self._give_up)
+        asyncio.get_running_loop().call_soon(self._give_up, Gone.DELETED)
 
     def end(self) -> None:
         """Take nothing more. Idempotent."""
         if self._state is not FollowerState.ENDED:
             self._assign(FollowerState.ENDED)
             self._task.cancel()
+        self._sight.close()
 
     def _other_history(self, batch: Batch) -> None:
         """A newer thread has the name: the bus has lost that ours was deleted. Or a late echo."""
@@ -172,13 +190,13 @@ class ThreadFollower:
 
     def _hand_over(self, batch: Batch) -> None:
         """Give the batch to the lane, after a last look at whose thread it is."""
-        if batch.thread.owner != self._user:
+        if batch.thread != self._sight.thread:
             LEAKS.inc()
-            log.critical("a frame for a foreign user was stopped")
-            if self._state is FollowerState.BEHIND:  # it reads what is not its user's
-                self._fail(NetraError("the thread is a foreign user's"))
+            log.critical("a frame was stopped that its user may not see")
+            if self._state is FollowerState.BEHIND:  # it reads what its user may not see
+                self._fail(NetraError("the user may not see the thread"))
             return
-        self._lane.write(batch)
+        self._lane.write(batch.addressed if self._addressed else batch)
         self._position = batch.last
 
     def _fall_behind(self) -> None:
@@ -201,13 +219,16 @@ class ThreadFollower:
             self._fail(error)
 
     async def _look(self) -> None:
-        """See that the thread is still the one that was asked for.
+        """See that the user may see the thread, and that it is still the one that was asked for.
 
-        Of a deletion before this the hub, which has just been asked, has not told.
+        Of what was before this neither the hub nor the access, which know of us now, have told.
         """
+        if not await self._sight.holds():
+            self._give_up(Gone.DENIED)
+            return
         thread = await self._store.thread(self.thread)
         if thread is None or thread.head.epoch != self._position.epoch:
-            self._give_up()
+            self._give_up(Gone.DELETED)
 
     async def _read_once(self) -> None:
         """Serve one stretch of the log, and what was published meanwhile; LIVE if that is all.
@@ -242,7 +263,7 @@ class ThreadFollower:
     def _serve(self, entries: Sequence[Entry]) -> None:
         """Hand over as many of the entries, merged, as the lane has room for."""
         if entries[0].position.epoch != self._position.epoch:
-            self._give_up()
+            self._give_up(Gone.DELETED)
             return
         merged = merge(entries, after=self._position.offset, join=self._lane.joins)
         for portion in _portions(merged):
@@ -250,11 +271,11 @@ class ThreadFollower:
                 return
             self._hand_over(Batch(self.thread, portion))
 
-    def _give_up(self) -> None:
-        """End because the thread is gone."""
+    def _give_up(self, why: Gone) -> None:
+        """End because there is nothing to follow."""
         if self._state is not FollowerState.ENDED:
             self.end()
-            self._deleted()
+            self._gone(why)
 
     def _fail(self, error: Exception) -> None:
         """End because of an error."""

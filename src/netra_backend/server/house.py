@@ -5,6 +5,7 @@ from msgspec import Struct
 from netra_backend.agents.runner import Runner
 from netra_backend.config import Settings
 from netra_backend.core.ports import Store
+from netra_backend.server.access import Access
 from netra_backend.server.auth import Authenticator
 from netra_backend.server.hub import Hub
 from netra_backend.server.pool import Pool
@@ -16,6 +17,7 @@ class House(Struct, frozen=True):
     settings: Settings
     authenticator: Authenticator
     store: Store
+    access: Access
     runner: Runner
     hub: Hub
     pool: Pool

@@ -6,10 +6,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from netra_backend.agents.interrupts import expired
-from netra_backend.core.ids import ThreadId, ThreadKey, parse_id
 from netra_backend.core.ports import Answer
+from netra_backend.core.roles import Role
 from netra_backend.core.session import parse_decision
 from netra_backend.errors import ErrorCode, FrameError, Refused
+from netra_backend.server.api import thread_of
 from netra_backend.server.clock import now
 from netra_backend.server.endpoints import Endpoint, answer, decode_body, limit_of, read_body
 from netra_backend.server.house import House
@@ -20,7 +21,7 @@ STATUSES = frozenset({"open", "expired", "resolved", "cancelled"})
 
 
 class InterruptsApi:
-    """The operations on interrupts. A user sees only what is under their own key."""
+    """The operations on interrupts."""
 
     def __init__(self, house: House) -> None:
         self._house = house
@@ -66,7 +67,7 @@ class InterruptsApi:
                 code=ErrorCode.BAD_INPUT,
                 where="$.status",
             )
-        thread = _thread_key(request, user)
+        thread = await self._house.access.thread(user.id, thread_of(request), Role.READ)
         if await self._house.store.thread(thread) is None:
             raise Refused(ErrorCode.NOT_FOUND)
         asked = await self._house.store.asked(thread, limit)
@@ -76,8 +77,9 @@ class InterruptsApi:
     async def decide_interrupt(self, request: Request, user: User) -> Response:
         given = decode_body(await read_body(request, self._house.settings), NewAnswer)
         parse_decision(given.status)
+        thread = await self._house.access.thread(user.id, thread_of(request), Role.DECIDE)
         decided = await self._house.runner.interrupts.decide(
-            _thread_key(request, user),
+            thread,
             Answer(given.interrupt, given.status, msgspec.json.encode(given.payload)),
             user.id,
             given.digest,
@@ -93,7 +95,3 @@ class InterruptsApi:
                 run=decided.run,
             )
         )
-
-
-def _thread_key(request: Request, user: User) -> ThreadKey:
-    return ThreadKey(user.id, ThreadId(parse_id("thread", request.path_params["thread"])))

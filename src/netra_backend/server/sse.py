@@ -16,13 +16,13 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from netra_backend.core.events import TERMINAL, Event
-from netra_backend.core.ids import ThreadKey, UserId
+from netra_backend.core.ids import ThreadKey, UserId, name_for
 from netra_backend.core.positions import Position
 from netra_backend.core.prelude import prelude
 from netra_backend.core.run import Run
 from netra_backend.errors import CloseCode, ErrorCode, Refused
 from netra_backend.server.batch import Batch
-from netra_backend.server.follower import ThreadFollower
+from netra_backend.server.follower import Gone, ThreadFollower
 from netra_backend.server.house import House
 from netra_backend.server.lane import LaneClosed
 from netra_backend.server.run_history import before, position_in
@@ -130,10 +130,10 @@ class RunStream:
             self._lane,
             thread,
             after,
-            user=self.user,
+            sight=self._house.access.sight(self.user, thread, name_for(self.user, thread)),
             patience=self._house.settings.behind_seconds,
             failed=self._lane.fail,
-            deleted=self._lane.abandon,
+            gone=self._gone,
         )
         self._house.hub.add(thread, follower)
         try:
@@ -142,6 +142,12 @@ class RunStream:
         finally:
             self._house.hub.remove(thread, follower)
             follower.end()
+
+    def _gone(self, why: Gone) -> None:
+        if why is Gone.DELETED:
+            self._lane.abandon()
+        else:
+            self._lane.break_off("the thread is shared with the user no more")
 
 
 class StreamBroken(Exception):

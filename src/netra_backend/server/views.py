@@ -1,22 +1,27 @@
 """Views: what the HTTP API answers, as frozen structs. OpenAPI is generated from them."""
 
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Raw, Struct
 
 from netra_backend.core.events import Entry
+from netra_backend.core.ids import UserId, name_for
 from netra_backend.core.ports import Interrupt, QueuedRun, Thread
+from netra_backend.core.roles import Role
 from netra_backend.core.run import Run
 
 
 class RunView(Struct, frozen=True):
     """A run: its status is one of ``RunStatus``; `started` and `ended` are positions.
 
+    `user` is who started it.
+
     Or ``queued``: it waits until its thread is free, and has neither a position nor a correlation.
     """
 
     id: str
     thread: str
+    user: str
     agent: str
     status: str
     started: str | None
@@ -32,14 +37,38 @@ class LastRun(Struct, frozen=True):
 
 
 class ThreadView(Struct, frozen=True):
-    """A thread; times are milliseconds since 1970, `head` is the position of its last event."""
+    """A thread; times are milliseconds since 1970, `head` is the position of its last event.
+
+    `id` is what the user names it by, `role` what they may do in it.
+    """
 
     id: str
+    owner: str
+    role: Role
     title: str
     created_at: int
     updated_at: int
     head: str
     run: LastRun | None
+
+
+class MemberView(Struct, frozen=True):
+    """A user who is a member of a thread, or its owner, and what they may do in it."""
+
+    user: str
+    role: Role
+
+
+class MemberList(Struct, frozen=True):
+    """All who may see a thread: the owner, then the members by their names."""
+
+    members: list[MemberView]
+
+
+class Invitation(Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of ``PUT /threads/{thread}/members/{user}``."""
+
+    role: Literal["read", "write", "decide"]
 
 
 class ThreadPage(Struct, frozen=True):
@@ -158,11 +187,12 @@ class ErrorView(Struct, frozen=True):
     error: ErrorDetail
 
 
-def run_view(run: Run) -> RunView:
-    """Return what clients see of `run`."""
+def run_view(run: Run, user: UserId) -> RunView:
+    """Return what `user` sees of `run`."""
     return RunView(
         id=run.key.id,
-        thread=run.thread.id,
+        thread=name_for(user, run.thread),
+        user=run.key.owner,
         agent=run.agent,
         status=run.status,
         started=str(run.started),
@@ -171,11 +201,12 @@ def run_view(run: Run) -> RunView:
     )
 
 
-def queued_view(queued: QueuedRun) -> RunView:
-    """Return what clients see of a run that waits."""
+def queued_view(queued: QueuedRun, user: UserId) -> RunView:
+    """Return what `user` sees of a run that waits."""
     return RunView(
         id=queued.key.id,
-        thread=queued.thread.id,
+        thread=name_for(user, queued.thread),
+        user=queued.key.owner,
         agent=queued.agent,
         status="queued",
         started=None,
@@ -198,10 +229,12 @@ def interrupt_view(interrupt: Interrupt, *, expired: bool) -> InterruptView:
     )
 
 
-def thread_view(thread: Thread, last: Run | None) -> ThreadView:
-    """Return what clients see of `thread`."""
+def thread_view(thread: Thread, last: Run | None, user: UserId, role: Role) -> ThreadView:
+    """Return what `user`, who has this role in it, sees of `thread`."""
     return ThreadView(
-        id=thread.key.id,
+        id=name_for(user, thread.key),
+        owner=thread.key.owner,
+        role=role,
         title=thread.title,
         created_at=thread.created_at,
         updated_at=thread.updated_at,

@@ -15,11 +15,13 @@ from netra_backend.core.ports import (
     Decision,
     End,
     Interrupt,
+    Member,
     NewRun,
     QueuedRun,
     Thread,
 )
 from netra_backend.core.positions import Position
+from netra_backend.core.roles import Role
 from netra_backend.core.run import IllegalMove, Lease, Run, RunStatus, move
 from netra_backend.errors import ErrorCode, LeaseLost, Refused
 from netra_backend.stores.decisions import decided, taken_up
@@ -37,6 +39,7 @@ class _Thread:
     entries: list[Entry] = field(default_factory=list)
     runs: list[RunKey] = field(default_factory=list)
     interrupts: dict[str, Interrupt] = field(default_factory=dict)
+    members: dict[UserId, Role] = field(default_factory=dict)
 
     def head(self) -> Position:
         return Position(self.epoch, len(self.entries))
@@ -123,16 +126,16 @@ class MemoryStore:
         return found.facts() if found is not None else None
 
     async def threads(
-        self, owner: UserId, limit: int, before: tuple[int, ThreadId] | None = None
+        self, user: UserId, limit: int, before: tuple[int, ThreadKey] | None = None
     ) -> list[Thread]:
-        """Return one page of the owner's threads."""
+        """Return one page of the threads that the user owns or is a member of."""
         if limit < 0:
             raise ValueError("`limit` is not negative")
-        mine = [thread for thread in self._threads.values() if thread.key.owner == owner]
-        mine.sort(key=lambda thread: (thread.updated_at, thread.key.id), reverse=True)
+        found = [t for t in self._threads.values() if t.key.owner == user or user in t.members]
+        found.sort(key=lambda thread: _place(thread.updated_at, thread.key), reverse=True)
         if before is not None:
-            mine = [thread for thread in mine if (thread.updated_at, thread.key.id) < before]
-        return [thread.facts() for thread in mine[:limit]]
+            found = [t for t in found if _place(t.updated_at, t.key) < _place(*before)]
+        return [thread.facts() for thread in found[:limit]]
 
     async def rename_thread(self, key: ThreadKey, title: str) -> bool:
         """Set the title."""
@@ -152,11 +155,36 @@ class MemoryStore:
         self._queue = {k: run for k, run in self._queue.items() if run.thread != key}
         return True
 
+    async def set_member(self, thread: ThreadKey, user: UserId, role: Role, limit: int) -> bool:
+        """Keep the role."""
+        found = self._threads.get(thread)
+        if found is None:
+            return False
+        if len(found.members.keys() - {user}) >= limit:
+            raise Refused(ErrorCode.TOO_MANY, f"the thread has {limit} members already")
+        found.members[user] = role
+        return True
+
+    async def remove_member(self, thread: ThreadKey, user: UserId) -> bool:
+        """Forget the member."""
+        found = self._threads.get(thread)
+        return found is not None and found.members.pop(user, None) is not None
+
+    async def members(self, thread: ThreadKey) -> list[Member]:
+        """Return the members by their names."""
+        found = self._threads.get(thread)
+        return [Member(*member) for member in sorted(found.members.items())] if found else []
+
+    async def role(self, thread: ThreadKey, user: UserId) -> Role | None:
+        """Return the member's role, or None."""
+        found = self._threads.get(thread)
+        return found.members.get(user) if found is not None else None
+
     async def create_run(self, new: NewRun, events: Sequence[Event]) -> Created:
         """Create the run, or return the one that has its key."""
-        if not events or new.key.owner != new.thread.owner:
-            raise ValueError("a run has a first event and the owner of its thread")
-        run = self._runs.get(new.key)
+        if not events:
+            raise ValueError("a run has a first event")
+        run = self._runs.get(new.key) or await self.run_in(new.thread, new.key.id)
         if run is not None:
             if run.thread != new.thread:
                 raise Refused(ErrorCode.RUN_CONFLICT)
@@ -170,7 +198,8 @@ class MemoryStore:
         started = Position(thread.epoch, thread.head().offset + 1)
         run = Run(new.key, new.thread, new.agent, RunStatus.RUNNING, new.correlation, started)
         self._runs[new.key] = run
-        self._queue.pop(new.key, None)
+        same = self._same(new.thread, new.key.id)
+        self._queue.pop(same.key if same is not None else new.key, None)
         thread.runs.append(new.key)
         thread.updated_at = new.at
         thread.add(events, new.key.id, new.at)
@@ -185,6 +214,12 @@ class MemoryStore:
     async def run(self, key: RunKey) -> Run | None:
         """Return the run, or None."""
         return self._runs.get(key)
+
+    async def run_in(self, thread: ThreadKey, id: RunId) -> Run | None:
+        """Return the run of this name in the thread, or None."""
+        found = self._threads.get(thread)
+        named = (key for key in found.runs if key.id == id) if found is not None else ()
+        return next((self._runs[key] for key in named), None)
 
     async def last_run(self, thread: ThreadKey) -> Run | None:
         """Return the thread's newest run, or None."""
@@ -265,17 +300,24 @@ class MemoryStore:
 
     async def enqueue(self, new: QueuedRun, limit: int) -> QueuedRun:
         """Keep the run behind the others of its thread."""
-        known = self._queue.get(new.key)
+        known = self._queue.get(new.key) or self._same(new.thread, new.key.id)
         if known is not None:
             if known.thread != new.thread:
                 raise Refused(ErrorCode.RUN_CONFLICT)
             return known
         if new.thread not in self._threads:
             raise Refused(ErrorCode.NOT_FOUND)
+        if await self.run_in(new.thread, new.key.id) is not None:
+            raise Refused(ErrorCode.RUN_CONFLICT)
         if len(await self.queued(new.thread)) >= limit:
             raise Refused(ErrorCode.TOO_MANY, f"{limit} runs wait in the thread already")
         self._queue[new.key] = new
         return new
+
+    def _same(self, thread: ThreadKey, id: RunId) -> QueuedRun | None:
+        """Return the run of this name that waits in the thread, whoever started it, or None."""
+        waiting = (run for run in self._queue.values() if run.thread == thread)
+        return next((run for run in waiting if run.key.id == id), None)
 
     async def queued_run(self, key: RunKey) -> QueuedRun | None:
         """Return the run if it waits, or None."""
@@ -291,6 +333,11 @@ class MemoryStore:
             return False
         self._queue[key] = replace(self._queue[key], cancelled=True)
         return True
+
+
+def _place(updated_at: int, key: ThreadKey) -> tuple[int, ThreadId, UserId]:
+    """Return what threads are listed by, the greatest first."""
+    return updated_at, key.id, key.owner
 
 
 def _resumed(thread: _Thread, new: NewRun) -> dict[str, Interrupt]:

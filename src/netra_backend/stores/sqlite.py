@@ -11,25 +11,29 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 from netra_backend.core.events import Entry, Event
-from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, UserId
+from netra_backend.core.ids import RunId, RunKey, ThreadKey, UserId
 from netra_backend.core.ports import (
     Answer,
     Created,
     Decision,
     End,
     Interrupt,
+    Member,
     NewRun,
     QueuedRun,
     Thread,
 )
 from netra_backend.core.positions import Position
+from netra_backend.core.roles import Role
 from netra_backend.core.run import Lease, Run
+from netra_backend.stores import sqlite_members as members
 from netra_backend.stores import sqlite_queries as queries
+from netra_backend.stores import sqlite_queue as queue
 from netra_backend.stores.sqlite_files import DATABASE, naming, open_writer, owned_directory
 from netra_backend.stores.sqlite_ledger import Ledger
-from netra_backend.stores.sqlite_queue import find_queued, list_queued
 from netra_backend.stores.sqlite_readers import SqliteReaders
 from netra_backend.stores.sqlite_schema import migrate
+from netra_backend.stores.sqlite_tickets import spend
 from netra_backend.stores.sqlite_writer import SqliteWriter, WriterCounts
 
 
@@ -124,12 +128,12 @@ class SqliteStore:
         return await self._readers.run(lambda db: queries.find_thread(db, key))
 
     async def threads(
-        self, owner: UserId, limit: int, before: tuple[int, ThreadId] | None = None
+        self, user: UserId, limit: int, before: tuple[int, ThreadKey] | None = None
     ) -> Sequence[Thread]:
-        """Return one page of the owner's threads; see `Threads.threads`."""
+        """Return one page of the user's threads; see `Threads.threads`."""
         if limit < 0:
             raise ValueError("`limit` is not negative")
-        return await self._readers.run(lambda db: queries.list_threads(db, owner, limit, before))
+        return await self._readers.run(lambda db: queries.list_threads(db, user, limit, before))
 
     async def rename_thread(self, key: ThreadKey, title: str) -> bool:
         """Set the title; see `Threads.rename_thread`."""
@@ -139,18 +143,44 @@ class SqliteStore:
         """Delete the thread; its bytes are overwritten and the write-ahead log emptied."""
         return await self._writer.submit(lambda ledger: ledger.delete_thread(key))
 
+    # --- members ------------------------------------------------------------------------------
+
+    async def set_member(self, thread: ThreadKey, user: UserId, role: Role, limit: int) -> bool:
+        """Keep the role; see `Members.set_member`."""
+        return await self._writer.submit(
+            lambda ledger: ledger.apply(members.set_member, thread, user, role, limit)
+        )
+
+    async def remove_member(self, thread: ThreadKey, user: UserId) -> bool:
+        """Forget the member; see `Members.remove_member`."""
+        return await self._writer.submit(
+            lambda ledger: ledger.apply(members.remove_member, thread, user)
+        )
+
+    async def members(self, thread: ThreadKey) -> Sequence[Member]:
+        """Return the members by their names."""
+        return await self._readers.run(lambda db: members.list_members(db, thread))
+
+    async def role(self, thread: ThreadKey, user: UserId) -> Role | None:
+        """Return the member's role, or None."""
+        return await self._readers.run(lambda db: members.find_role(db, thread, user))
+
     # --- runs ---------------------------------------------------------------------------------
 
     async def create_run(self, new: NewRun, events: Sequence[Event]) -> Created:
         """Create the run; see `Runs.create_run`."""
-        if not events or new.key.owner != new.thread.owner:
-            raise ValueError("a run has a first event and the owner of its thread")
+        if not events:
+            raise ValueError("a run has a first event")
         batch = tuple(events)
         return await self._writer.submit(lambda ledger: ledger.create_run(new, batch))
 
     async def run(self, key: RunKey) -> Run | None:
         """Return the run, or None."""
         return await self._readers.run(lambda db: queries.find_run(db, key))
+
+    async def run_in(self, thread: ThreadKey, id: RunId) -> Run | None:
+        """Return the run of this name in the thread, or None."""
+        return await self._readers.run(lambda db: queries.find_run_in(db, thread, id))
 
     async def last_run(self, thread: ThreadKey) -> Run | None:
         """Return the thread's newest run, or None."""
@@ -163,7 +193,9 @@ class SqliteStore:
 
     async def spend(self, ticket: str, expires_at: int, now: int) -> bool:
         """Use a ticket up; see `Tickets.spend`."""
-        return await self._writer.submit(lambda ledger: ledger.spend(ticket, expires_at, now))
+        return await self._writer.submit(
+            lambda ledger: ledger.apply(spend, ticket, expires_at, now)
+        )
 
     async def orphans(self, now: int) -> Sequence[Run]:
         """Return the runs that nobody executes; see `Runs.orphans`."""
@@ -199,16 +231,16 @@ class SqliteStore:
 
     async def enqueue(self, new: QueuedRun, limit: int) -> QueuedRun:
         """Keep the run until its thread is free; see `Queue.enqueue`."""
-        return await self._writer.submit(lambda ledger: ledger.enqueue(new, limit))
+        return await self._writer.submit(lambda ledger: ledger.apply(queue.enqueue, new, limit))
 
     async def queued_run(self, key: RunKey) -> QueuedRun | None:
         """Return the run if it waits, or None."""
-        return await self._readers.run(lambda db: find_queued(db, key))
+        return await self._readers.run(lambda db: queue.find_queued(db, key))
 
     async def queued(self, thread: ThreadKey | None = None) -> Sequence[QueuedRun]:
         """Return what waits in the thread, or in all threads, the oldest first."""
-        return await self._readers.run(lambda db: list_queued(db, thread))
+        return await self._readers.run(lambda db: queue.list_queued(db, thread))
 
     async def cancel_queued(self, key: RunKey) -> bool:
         """Note that the run shall only end; see `Queue.cancel_queued`."""
-        return await self._writer.submit(lambda ledger: ledger.cancel_queued(key))
+        return await self._writer.submit(lambda ledger: ledger.apply(queue.cancel_queued, key))

@@ -34,7 +34,7 @@ def prepare_erasure(connection: sqlite3.Connection) -> None:
 
 
 def erase_thread(connection: sqlite3.Connection, thread: int) -> None:
-    """Delete the thread with its entries, runs and interrupts, within the caller's transaction.
+    """Delete the thread and all that is in it, within the caller's transaction.
 
     The write-ahead log still has the pages as they were: it has to be emptied after the commit.
     """
@@ -47,6 +47,7 @@ def erase_thread(connection: sqlite3.Connection, thread: int) -> None:
     execute("DELETE FROM entries WHERE id BETWEEN ? AND ?", (first, last))
     execute("INSERT INTO entries SELECT * FROM moved")
     execute("DELETE FROM moved")
+    execute("DELETE FROM members WHERE thread = ?", (thread,))
     execute("DELETE FROM queued_runs WHERE thread = ?", (thread,))
     execute("DELETE FROM interrupts WHERE thread = ?", (thread,))
     execute("DELETE FROM runs WHERE thread = ?", (thread,))

@@ -4,10 +4,10 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from netra_backend.core.events import Event
 from netra_backend.core.ids import RunKey, ThreadKey, UserId
@@ -18,7 +18,6 @@ from netra_backend.core.ports import (
     End,
     Interrupt,
     NewRun,
-    QueuedRun,
     Thread,
 )
 from netra_backend.core.positions import Position
@@ -26,10 +25,19 @@ from netra_backend.core.run import IllegalMove, Lease, Run, RunStatus, move
 from netra_backend.errors import ErrorCode, LeaseLost, NetraError, Refused
 from netra_backend.stores.decisions import decided, taken_up
 from netra_backend.stores.sqlite_erasure import erase_thread, prepare_erasure
-from netra_backend.stores.sqlite_queries import HEAD, find_interrupt, find_run, find_thread
-from netra_backend.stores.sqlite_queue import cancel_queued, dequeue, enqueue
+from netra_backend.stores.sqlite_queries import (
+    HEAD,
+    find_interrupt,
+    find_run,
+    find_run_in,
+    find_thread,
+)
+from netra_backend.stores.sqlite_queue import dequeue
 from netra_backend.stores.sqlite_schema import NOW
 from netra_backend.stores.sqlite_tail import Tail
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 REFUSALS = (NetraError, IllegalMove, ValueError, OverflowError)
 """What one operation raises without harm to the others of its transaction."""
@@ -123,6 +131,16 @@ class Ledger:
             raise
         self._execute("RELEASE operation")
 
+    def apply(
+        self,
+        act: Callable[Concatenate[sqlite3.Connection, P], T],
+        *args: P.args,
+        **options: P.kwargs,
+    ) -> T:
+        """Do what concerns neither entries nor leases, as one operation."""
+        with self._operation():
+            return act(self._connection, *args, **options)
+
     def _settle(self) -> None:
         self._begin()
         self._write_entries()
@@ -215,9 +233,10 @@ class Ledger:
     def rename_thread(self, key: ThreadKey, title: str) -> bool:
         """Set the title; see `Threads.rename_thread`."""
         with self._operation():
-            return self._changes(
+            renamed = self._execute(
                 "UPDATE threads SET title = ? WHERE owner = ? AND name = ?", (title, *key)
             )
+            return renamed.rowcount > 0
 
     def delete_thread(self, key: ThreadKey) -> bool:
         """Delete the thread and all that is in it; see `Threads.delete_thread`."""
@@ -249,15 +268,13 @@ class Ledger:
         with self._operation():
             self._next("probe")
 
-    def _changes(self, sql: str, parameters: tuple[Any, ...]) -> bool:
-        return self._execute(sql, parameters).rowcount > 0
-
     # --- runs ---------------------------------------------------------------------------------
 
     def create_run(self, new: NewRun, events: Sequence[Event]) -> Created:
         """Create the run, or return the one that has its key; see `Runs.create_run`."""
         with self._operation():
             run = find_run(self._connection, new.key)
+            run = run or find_run_in(self._connection, new.thread, new.key.id)
             if run is not None:
                 if run.thread != new.thread:
                     raise Refused(ErrorCode.RUN_CONFLICT)
@@ -277,7 +294,7 @@ class Ledger:
                     head + 1, new.holder, fence, new.expires_at,
                 ),
             )  # fmt: skip
-            dequeue(self._connection, new.key)
+            dequeue(self._connection, thread, new.key.id)
             self._touch(thread, new.at)
             held = _Held(int(cursor.lastrowid or 0), thread, epoch, fence, head)
             self._held[new.key] = held
@@ -329,25 +346,6 @@ class Ledger:
             ),
         )  # fmt: skip
 
-    def spend(self, ticket: str, expires_at: int, now: int) -> bool:
-        """Note that the ticket is used; see `Tickets.spend`."""
-        with self._operation():
-            self._execute("DELETE FROM spent_tickets WHERE expires_at <= ?", (now,))
-            spent = self._execute(
-                "INSERT OR IGNORE INTO spent_tickets VALUES (?, ?)", (ticket, expires_at)
-            )
-        return spent.rowcount == 1
-
-    def enqueue(self, new: QueuedRun, limit: int) -> QueuedRun:
-        """Keep the run until its thread is free; see `Queue.enqueue`."""
-        with self._operation():
-            return enqueue(self._connection, new, limit)
-
-    def cancel_queued(self, key: RunKey) -> bool:
-        """Note that the run shall only end; see `Queue.cancel_queued`."""
-        with self._operation():
-            return cancel_queued(self._connection, key)
-
     def renew(self, leases: Sequence[Lease], expires_at: int) -> frozenset[RunKey]:
         """Extend the leases that are held; see `Runs.renew`."""
         held, lost = [], set()
@@ -367,14 +365,14 @@ class Ledger:
         """Give the orphan a new lease; see `Runs.adopt`."""
         with self._operation():
             row = self._execute(
-                "SELECT r.id, t.name FROM runs r JOIN threads t ON t.id = r.thread"
+                "SELECT r.id, t.owner, t.name FROM runs r JOIN threads t ON t.id = r.thread"
                 " WHERE r.owner = ? AND r.name = ? AND r.holder IS NOT NULL"
                 " AND (r.expires_at <= ? OR r.fence <= ?)",
                 (*key, now, self.dead_fence),
             ).fetchone()
             if row is None:
                 return None
-            run, thread = row
+            run, *thread = row
             self._fence += 1
             fence = self._fence
             self._execute(
@@ -382,7 +380,7 @@ class Ledger:
                 (holder, fence, expires_at, run),
             )
             self._held.pop(key, None)
-        return Lease(key, ThreadKey(key.owner, thread), holder, fence, expires_at)
+        return Lease(key, ThreadKey(*thread), holder, fence, expires_at)
 
     def decide(self, thread: ThreadKey, answer: Answer, by: UserId) -> Decision | None:
         """Decide the interrupt if nobody has; see `Runs.decide`."""

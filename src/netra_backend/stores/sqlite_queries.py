@@ -32,10 +32,10 @@ HEAD = f"""(SELECT coalesce((SELECT max(id) FROM tail WHERE id {_PLACE}),
 
 _THREAD = f"SELECT owner, name, title, created_at, updated_at, epoch, {HEAD} FROM threads t"
 
-_RUN = """SELECT r.owner, r.name, t.name, r.agent, r.status, r.correlation, t.epoch, r.started,
-    r.ended FROM runs r JOIN threads t ON t.id = r.thread"""
+_RUN = """SELECT r.owner, r.name, t.owner, t.name, r.agent, r.status, r.correlation, t.epoch,
+    r.started, r.ended FROM runs r JOIN threads t ON t.id = r.thread"""
 
-_INTERRUPT = """SELECT t.owner, t.name, i.name, r.name, i.agent, i.question, i.decided_by,
+_INTERRUPT = """SELECT t.owner, t.name, i.name, r.name, r.owner, i.agent, i.question, i.decided_by,
     i.status, i.answer, i.resumed_by
     FROM interrupts i JOIN threads t ON t.id = i.thread JOIN runs r ON r.id = i.run"""
 
@@ -58,17 +58,24 @@ _ENTRIES = f"""WITH t AS MATERIALIZED (
         ORDER BY id LIMIT ?4
     )"""
 
-_PAGE = f"""SELECT json_group_array(json_array(name, title, created_at, updated_at, epoch, head))
-    FROM (SELECT name, title, created_at, updated_at, epoch, {HEAD} AS head FROM threads t
-        WHERE owner = ? AND (updated_at, name) < (?, ?)
-        ORDER BY updated_at DESC, name DESC LIMIT ?)"""
+_PLACED = "(t.updated_at, t.name, t.owner) < (?2, ?3, ?4)"
+
+# Two lists that are merged, so that SQLite takes the own threads in the order of their index.
+_PAGE = f"""SELECT
+        json_group_array(json_array(owner, name, title, created_at, updated_at, epoch, head))
+    FROM (SELECT t.*, {HEAD} AS head FROM (
+        SELECT t.* FROM threads t WHERE t.owner = ?1 AND {_PLACED}
+        UNION ALL
+        SELECT t.* FROM members m JOIN threads t ON t.id = m.thread
+        WHERE m.user = ?1 AND t.owner <> ?1 AND {_PLACED}
+        ORDER BY updated_at DESC, name DESC, owner DESC LIMIT ?5) t)"""
 
 _numbers = msgspec.json.Decoder(list[int]).decode
 _names = msgspec.json.Decoder(list[RunId]).decode
 _types = msgspec.json.Decoder(list[EventType]).decode
-_page = msgspec.json.Decoder(list[tuple[ThreadId, str, int, int, int, int]]).decode
+_page = msgspec.json.Decoder(list[tuple[UserId, ThreadId, str, int, int, int, int]]).decode
 
-_BEFORE_ALL = (MAX_NUMBER, "")
+_BEFORE_ALL = (MAX_NUMBER, ThreadKey(UserId(""), ThreadId("")))
 """A place in the list of threads that is before every thread: no clock gets there."""
 
 
@@ -102,21 +109,30 @@ def find_thread(connection: sqlite3.Connection, key: ThreadKey) -> Thread | None
 
 def list_threads(
     connection: sqlite3.Connection,
-    owner: UserId,
+    user: UserId,
     limit: int,
-    before: tuple[int, ThreadId] | None,
+    before: tuple[int, ThreadKey] | None,
 ) -> Sequence[Thread]:
-    """Return one page of the owner's threads, last updated first."""
-    (page,) = connection.execute(_PAGE, (owner, *(before or _BEFORE_ALL), limit)).fetchone()
+    """Return one page of the threads that the user owns or is a member of."""
+    updated_at, key = before or _BEFORE_ALL
+    (page,) = connection.execute(_PAGE, (user, updated_at, key.id, key.owner, limit)).fetchone()
     return [
         Thread(ThreadKey(owner, name), title, created_at, updated_at, Position(epoch, head))
-        for name, title, created_at, updated_at, epoch, head in _page(page)
+        for owner, name, title, created_at, updated_at, epoch, head in _page(page)
     ]
 
 
 def find_run(connection: sqlite3.Connection, key: RunKey) -> Run | None:
     """Return the run, or None."""
     row = connection.execute(f"{_RUN} WHERE r.owner = ? AND r.name = ?", key).fetchone()
+    return _run(row) if row is not None else None
+
+
+def find_run_in(connection: sqlite3.Connection, thread: ThreadKey, id: RunId) -> Run | None:
+    """Return the run of this name in the thread, or None."""
+    row = connection.execute(
+        f"{_RUN} WHERE t.owner = ? AND t.name = ? AND r.name = ?", (*thread, id)
+    ).fetchone()
     return _run(row) if row is not None else None
 
 
@@ -138,9 +154,9 @@ def list_orphans(connection: sqlite3.Connection, now: int, dead_fence: int) -> S
 
 
 def _run(row: Any) -> Run:
-    owner, name, thread, agent, status, correlation, epoch, started, ended = row
+    user, name, owner, thread, agent, status, correlation, epoch, started, ended = row
     return Run(
-        key=RunKey(owner, name),
+        key=RunKey(user, name),
         thread=ThreadKey(owner, thread),
         agent=agent,
         status=RunStatus(status),
@@ -165,8 +181,8 @@ def list_interrupts(
 ) -> Sequence[Interrupt]:
     """Return the interrupts that the run left, in its order."""
     rows = connection.execute(
-        f"{_INTERRUPT} WHERE r.owner = ? AND r.name = ? AND t.name = ? ORDER BY i.id",
-        (thread.owner, run, thread.id),
+        f"{_INTERRUPT} WHERE t.owner = ? AND t.name = ? AND r.name = ? ORDER BY i.id",
+        (*thread, run),
     )
     return [_interrupt(row) for row in rows.fetchall()]
 

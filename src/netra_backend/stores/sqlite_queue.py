@@ -4,17 +4,18 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
-from netra_backend.core.ids import RunKey, ThreadKey
+from netra_backend.core.ids import RunId, RunKey, ThreadKey
 from netra_backend.core.ports import QueuedRun
 from netra_backend.errors import ErrorCode, Refused
+from netra_backend.stores.sqlite_queries import find_run_in
 
-_QUEUED = """SELECT q.owner, q.name, t.name, q.agent, q.input, q.at, q.cancelled
+_QUEUED = """SELECT q.owner, q.name, t.owner, t.name, q.agent, q.input, q.at, q.cancelled
     FROM queued_runs q JOIN threads t ON t.id = q.thread"""
 
 
 def enqueue(connection: sqlite3.Connection, new: QueuedRun, limit: int) -> QueuedRun:
     """Keep the run, within the caller's transaction; see `Queue.enqueue`."""
-    known = find_queued(connection, new.key)
+    known = find_queued(connection, new.key) or _find_in(connection, new)
     if known is not None:
         if known.thread != new.thread:
             raise Refused(ErrorCode.RUN_CONFLICT)
@@ -27,6 +28,8 @@ def enqueue(connection: sqlite3.Connection, new: QueuedRun, limit: int) -> Queue
     if row is None:
         raise Refused(ErrorCode.NOT_FOUND)
     thread, waiting = row
+    if find_run_in(connection, new.thread, new.key.id) is not None:
+        raise Refused(ErrorCode.RUN_CONFLICT)
     if waiting >= limit:
         raise Refused(ErrorCode.TOO_MANY, f"{limit} runs wait in the thread already")
     connection.execute(
@@ -44,14 +47,22 @@ def cancel_queued(connection: sqlite3.Connection, key: RunKey) -> bool:
     return cursor.rowcount > 0
 
 
-def dequeue(connection: sqlite3.Connection, key: RunKey) -> None:
+def dequeue(connection: sqlite3.Connection, thread: int, name: RunId) -> None:
     """Forget the run, within the caller's transaction: it is being created."""
-    connection.execute("DELETE FROM queued_runs WHERE owner = ? AND name = ?", key)
+    connection.execute("DELETE FROM queued_runs WHERE thread = ? AND name = ?", (thread, name))
 
 
 def find_queued(connection: sqlite3.Connection, key: RunKey) -> QueuedRun | None:
     """Return the run if it waits, or None."""
     row = connection.execute(f"{_QUEUED} WHERE q.owner = ? AND q.name = ?", key).fetchone()
+    return _queued(row) if row is not None else None
+
+
+def _find_in(connection: sqlite3.Connection, new: QueuedRun) -> QueuedRun | None:
+    """Return the run of this name that somebody else has waiting in the thread, or None."""
+    row = connection.execute(
+        f"{_QUEUED} WHERE t.owner = ? AND t.name = ? AND q.name = ?", (*new.thread, new.key.id)
+    ).fetchone()
     return _queued(row) if row is not None else None
 
 
@@ -67,6 +78,6 @@ def list_queued(connection: sqlite3.Connection, thread: ThreadKey | None) -> Seq
 
 
 def _queued(row: Any) -> QueuedRun:
-    owner, name, thread, agent, given, at, cancelled = row
-    key = RunKey(owner, name)
+    user, name, owner, thread, agent, given, at, cancelled = row
+    key = RunKey(user, name)
     return QueuedRun(key, ThreadKey(owner, thread), agent, given, at, bool(cancelled))

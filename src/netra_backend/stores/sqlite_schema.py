@@ -112,6 +112,21 @@ MIGRATIONS = (
     );
     CREATE INDEX queue_of_thread ON queued_runs (thread);
     """,
+    """
+    CREATE TABLE members (
+        thread INTEGER NOT NULL REFERENCES threads (id),
+        user TEXT NOT NULL,
+        role TEXT NOT NULL,
+        PRIMARY KEY (thread, user)
+    ) WITHOUT ROWID;
+    CREATE INDEX threads_of_member ON members (user, thread);
+
+    -- A run belongs to who started it. So its name has to be unique in its thread as well.
+    CREATE UNIQUE INDEX run_names ON runs (thread, name);
+    DROP INDEX runs_of_thread;
+    CREATE UNIQUE INDEX queued_names ON queued_runs (thread, name);
+    DROP INDEX queue_of_thread;
+    """,
 )
 
 

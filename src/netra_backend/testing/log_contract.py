@@ -23,6 +23,7 @@ from netra_backend.core.positions import Position
 from netra_backend.core.run import IllegalMove, Lease, RunStatus
 from netra_backend.errors import LeaseLost, Refused
 from netra_backend.testing.interrupts_contract import InterruptsContract
+from netra_backend.testing.members_contract import MembersContract
 from netra_backend.testing.queue_contract import QueueContract
 from netra_backend.testing.runs_contract import RunsContract
 from netra_backend.testing.scenario import (
@@ -43,7 +44,12 @@ from netra_backend.testing.tickets_contract import TicketsContract
 
 
 class LogContract(
-    ThreadsContract, RunsContract, InterruptsContract, QueueContract, TicketsContract
+    ThreadsContract,
+    MembersContract,
+    RunsContract,
+    InterruptsContract,
+    QueueContract,
+    TicketsContract,
 ):
     """Subclass it, say in `make_store` which store, and let pytest find the subclass."""
 

@@ -44,19 +44,21 @@ def new_run(
     thread: ThreadKey,
     run: str,
     *,
+    user: UserId | None = None,
     holder: str = "node-1",
     at: int = 1,
     expires_at: int = FAR,
     answers: Sequence[Answer] = (),
 ) -> NewRun:
-    """Return what creates `run` in `thread`."""
-    key = RunKey(thread.owner, RunId(run))
+    """Return what creates `run` in `thread`, started by its owner or by `user`."""
+    key = RunKey(user or thread.owner, RunId(run))
     return NewRun(key, thread, "agent", f"c-{run}", holder, at, expires_at, answers)
 
 
 def question(lease: Lease, name: str) -> Interrupt:
     """Return an interrupt that the run of `lease` can leave."""
-    return Interrupt(lease.thread, name, lease.run.id, "agent", b'{"id":"%s"}' % name.encode())
+    asked = b'{"id":"%s"}' % name.encode()
+    return Interrupt(lease.thread, name, lease.run.id, lease.run.owner, "agent", asked)
 
 
 async def start(store: Store, thread: ThreadKey, run: str, **fields: Any) -> Lease:

@@ -50,11 +50,11 @@ class ThreadsContract(Contract):
         expect(everything, [name for _, name in order])
         for size in (1, 4, 5, 22):
             seen: list[str] = []
-            before: tuple[int, ThreadId] | None = None
+            before: tuple[int, ThreadKey] | None = None
             while len(seen) <= 23 and (page := await store.threads(owner, size, before)):
                 expect(len(page) <= size, True)
                 seen += [thread.key.id for thread in page]
-                before = (page[-1].updated_at, page[-1].key.id)
+                before = (page[-1].updated_at, page[-1].key)
             expect(seen, everything)
         expect(list(await store.threads(owner, 0)), [])
         await expect_error(ValueError, lambda: store.threads(owner, -1))

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from netra_backend.core.codec import decode_as, decode_input
-from netra_backend.core.ids import new_id, parse_id
+from netra_backend.core.ids import new_id, parse_id, parse_thread
 from netra_backend.errors import ErrorCode, Refused
 from netra_backend.server.edges.agui import (
     LAST_EVENT_ID,
@@ -106,6 +106,6 @@ class AgentCoreEdge:
             said = {"threadId": THREAD, "runId": new_id("run"), "messages": [message]}
             body = msgspec.json.encode(said)
         given = decode_input(body, where="$")
-        parse_id("threadId", given.thread_id)
+        parse_thread("threadId", given.thread_id)
         parse_id("runId", given.run_id)
         return given

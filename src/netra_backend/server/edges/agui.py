@@ -10,8 +10,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from netra_backend.core.codec import decode_input
-from netra_backend.core.ids import RunId, RunKey, parse_id
+from netra_backend.core.ids import RunId, parse_id, parse_thread
 from netra_backend.core.positions import parse_position
+from netra_backend.core.roles import Role
 from netra_backend.core.run import Run
 from netra_backend.errors import ErrorCode, FrameError, Refused
 from netra_backend.server.edges.older_agui import as_error
@@ -74,6 +75,7 @@ class AguiEdge:
                 media_type="text/event-stream",
                 query={
                     "runId": "the run",
+                    "threadId": "the thread it is in, if somebody else started it",
                     "protocolVersion": "the client's version of AG-UI; without it, 0.x",
                     "offset": "-1: from its first event; a position: what comes after it; without "
                     "it, the prelude of the run as it stands, and what comes after that",
@@ -114,8 +116,11 @@ class AguiEdge:
         text = request.query_params.get("runId")
         if text is None:
             raise FrameError("name the run to join", code=ErrorCode.BAD_INPUT, where="$.runId")
-        run = await self._house.store.run(RunKey(user.id, RunId(parse_id("runId", text))))
-        if run is None or run.agent != request.path_params["agent"]:
+        id = RunId(parse_id("runId", text))
+        thread = request.query_params.get("threadId")
+        name = parse_thread("threadId", thread) if thread is not None else None
+        run = await self._house.access.run(user.id, id, Role.READ, name)
+        if not isinstance(run, Run) or run.agent != request.path_params["agent"]:
             raise Refused(ErrorCode.NOT_FOUND)
         return run
 
@@ -123,7 +128,7 @@ class AguiEdge:
 async def read_input(request: Request, house: House) -> RunAgentInput:
     """Return the RunAgentInput that is the request's body. Raises FrameError, Refused."""
     given = decode_input(await read_body(request, house.settings), where="$")
-    parse_id("threadId", given.thread_id)
+    parse_thread("threadId", given.thread_id)
     parse_id("runId", given.run_id)
     return given
 
@@ -142,12 +147,14 @@ async def stream_run(
     Whoever has seen a run does not start it. Raises Refused, FrameError.
     """
     text = request.headers.get("last-event-id")
+    name = parse_thread("threadId", given.thread_id)
     if text is not None:
         parse_position(text, where="Last-Event-ID")
-        if await house.store.run(RunKey(user.id, RunId(given.run_id))) is None:
+        if await house.access.run(user.id, RunId(given.run_id), Role.READ, name) is None:
             raise Refused(ErrorCode.NOT_FOUND, "there is no such run to continue")
+    thread = await house.access.thread(user.id, name, Role.WRITE)
     with RunStream(house, user, speak=speak) as stream:
-        run = (await house.runner.start(user.id, given, agent=agent)).run
+        run = (await house.runner.start(user.id, given, agent=agent, thread=thread)).run
         if text is None:
             return stream.whole(run)
         return await stream.after(run, text, where="Last-Event-ID")

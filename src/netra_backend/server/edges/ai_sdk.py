@@ -17,17 +17,18 @@ from starlette.websockets import WebSocket
 
 from netra_backend.core.codec import decode_as
 from netra_backend.core.events import body_of
-from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, parse_id
+from netra_backend.core.ids import RunId, parse_id, parse_thread
 from netra_backend.core.positions import Position
+from netra_backend.core.roles import Role
 from netra_backend.core.run import Run
 from netra_backend.errors import ErrorCode, FrameError, Refused
 from netra_backend.server.batch import Batch
 from netra_backend.server.dialects import known_agent, plain_subprotocol
 from netra_backend.server.edges.ai_sdk_input import UiMessage, run_input
 from netra_backend.server.edges.ai_sdk_turn import Turn
-from netra_backend.server.edges.edge_dialogue import EdgeDialogue
+from netra_backend.server.edges.edge_dialogue import GONE, EdgeDialogue
 from netra_backend.server.edges.run_lane import EdgeLane
-from netra_backend.server.follower import ThreadFollower
+from netra_backend.server.follower import Gone, ThreadFollower
 from netra_backend.server.house import House
 from netra_backend.server.lane import Lane
 from netra_backend.server.run_history import before
@@ -90,18 +91,24 @@ class ChatDialogue(EdgeDialogue):
                 answering = self._requests.get(frame.request_id)
                 if answering is None:
                     raise Refused(ErrorCode.NOT_FOUND, "there is no such request")
-                await self._house.runner.cancel(answering.run.key)
+                run = answering.run
+                await self._house.access.check(self.user, run.thread, Role.WRITE)
+                await self._house.runner.cancel(run.key)
 
     async def _send_messages(self, frame: Send) -> None:
         self._check_request(frame.request_id)
         given = run_input(frame.id, frame.request_id, frame.messages, frame.body)
-        run = (await self._house.runner.start(self.user, given, agent=self._agent)).run
+        name = parse_thread("id", frame.id)
+        thread = await self._house.access.thread(self.user, name, Role.WRITE)
+        runner = self._house.runner
+        run = (await runner.start(self.user, given, agent=self._agent, thread=thread)).run
         first = given.parent_run_id or run.key.id
         self._answer(frame.request_id, run, Turn(first, run.key.id), before(run))
 
     async def _resume(self, frame: Resume) -> None:
         self._check_request(frame.request_id)
-        thread = ThreadKey(self.user, ThreadId(parse_id("id", frame.id)))
+        name = parse_thread("id", frame.id)
+        thread = await self._house.access.thread(self.user, name, Role.READ)
         run = await self._house.store.last_run(thread)
         if run is None:
             self._tell_request("no-active", frame.request_id)
@@ -118,8 +125,7 @@ class ChatDialogue(EdgeDialogue):
         parent = body_of(entry.event).parent_run_id
         if parent is None:
             return run
-        found = await store.run(RunKey(self.user, RunId(parent)))
-        return found if found is not None and found.thread == run.thread else run
+        return await store.run_in(run.thread, RunId(parent)) or run
 
     def _check_request(self, request: str) -> None:
         """Raise unless the id can name a request that is not being answered, and there is room."""
@@ -138,7 +144,7 @@ class ChatDialogue(EdgeDialogue):
         skip = 0 if seen is None else seen + 1
         ended = partial(loop.call_soon, self._done, request)
         lane = ChatLane(self._lane, ended, turn, request, skip=skip)
-        gone = partial(self._thread_deleted, request)
+        gone = partial(self._thread_gone, request)
         follower = self._follow(lane, run.thread, after, gone)
         self._requests[request] = _Answering(run, follower)
 
@@ -147,8 +153,8 @@ class ChatDialogue(EdgeDialogue):
         if answering is not None:
             self._leave(answering.follower)
 
-    def _thread_deleted(self, request: str) -> None:
-        self._tell_request("error", request, errorText="the thread was deleted")
+    def _thread_gone(self, request: str, why: Gone) -> None:
+        self._tell_request("error", request, errorText=GONE[why])
         self._done(request)
 
     def _tell(self, data: bytes, refusal: Refused | FrameError) -> None:

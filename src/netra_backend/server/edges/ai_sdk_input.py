@@ -12,7 +12,7 @@ from ag_ui.core import RunAgentInput
 from msgspec import Struct
 
 from netra_backend.core.codec import decode_input
-from netra_backend.core.ids import parse_id
+from netra_backend.core.ids import parse_id, parse_thread
 
 Part = dict[str, Any]
 
@@ -33,7 +33,7 @@ def run_input(
     Where the last message is the assistant's, the run goes on with that turn: it takes up the
     approvals that were answered. ``resume`` of `forwarded` is AG-UI's own list of answers.
     """
-    parse_id("id", thread)
+    parse_thread("id", thread)
     parse_id("requestId", run)
     answers = [m for m in messages if m.role == "assistant"][-1:]
     going_on = bool(messages) and messages[-1].role == "assistant"

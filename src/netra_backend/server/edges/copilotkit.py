@@ -13,7 +13,8 @@ from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
-from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, parse_id
+from netra_backend.core.ids import RunId, parse_id, parse_thread
+from netra_backend.core.roles import Role
 from netra_backend.core.run import ENDED
 from netra_backend.errors import ErrorCode, Refused
 from netra_backend.server.edges.agui import (
@@ -101,6 +102,7 @@ class CopilotKitEdge:
                 errors=(
                     ErrorCode.BAD_INPUT,
                     ErrorCode.UNKNOWN_AGENT,
+                    ErrorCode.NOT_FOUND,
                     ErrorCode.TOO_BIG,
                     ErrorCode.TOO_MANY,
                     ErrorCode.OVERLOADED,
@@ -113,7 +115,12 @@ class CopilotKitEdge:
                 "End the run that is active in a thread.",
                 body=Stop,
                 result=Stopped,
-                errors=(ErrorCode.BAD_INPUT, ErrorCode.UNKNOWN_AGENT, ErrorCode.TOO_BIG),
+                errors=(
+                    ErrorCode.BAD_INPUT,
+                    ErrorCode.UNKNOWN_AGENT,
+                    ErrorCode.NOT_FOUND,
+                    ErrorCode.TOO_BIG,
+                ),
             ),
         )
 
@@ -133,7 +140,8 @@ class CopilotKitEdge:
         """
         self._check_agent(request)
         given = await read_input(request, self._house)
-        thread = ThreadKey(user.id, ThreadId(given.thread_id))
+        name = parse_thread("threadId", given.thread_id)
+        thread = await self._house.access.thread(user.id, name, Role.READ)
         with RunStream(self._house, user, speak=as_finished) as stream:
             run = await self._house.store.last_run(thread)
             return stream.empty() if run is None else await stream.joined(run)
@@ -141,12 +149,13 @@ class CopilotKitEdge:
     async def stop_copilot(self, request: Request, user: User) -> Response:
         self._check_agent(request)
         body = decode_body(await read_body(request, self._house.settings) or b"{}", Stop)
-        thread = ThreadKey(user.id, ThreadId(parse_id("thread", request.path_params["thread"])))
-        run = await self._house.store.last_run(thread)
-        if body.run_id is not None:
-            key = RunKey(user.id, RunId(parse_id("runId", body.run_id)))
-            run = await self._house.store.run(key)
-        if run is None or run.thread != thread or run.status in ENDED:
+        name = parse_thread("thread", request.path_params["thread"])
+        thread = await self._house.access.thread(user.id, name, Role.WRITE)
+        if body.run_id is None:
+            run = await self._house.store.last_run(thread)
+        else:
+            run = await self._house.store.run_in(thread, RunId(parse_id("runId", body.run_id)))
+        if run is None or run.status in ENDED:
             return answer(Stopped(False))
         await self._house.runner.cancel(run.key)
         return answer(Stopped(True))

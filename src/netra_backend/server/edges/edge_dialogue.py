@@ -6,11 +6,18 @@ from abc import abstractmethod
 from netra_backend.errors import CloseCode, FrameError, Refused
 from netra_backend.server import metrics
 from netra_backend.server.dialogue import Dialogue
+from netra_backend.server.follower import Gone
 from netra_backend.server.house import House
 from netra_backend.server.lane import Lane
 from netra_backend.server.user import User
 
 log = logging.getLogger(__name__)
+
+GONE = {
+    Gone.DELETED: "the thread was deleted",
+    Gone.DENIED: "the thread is shared with you no more",
+}
+"""What a client is told when a thread is gone while it is followed."""
 
 
 class EdgeDialogue(Dialogue):

@@ -66,7 +66,8 @@ class RunLane(EdgeLane):
         for count, piece in enumerate(batch.pieces, start=1):
             if piece.event.type in TERMINAL:
                 whole = count == len(batch.pieces)
-                self._lane.write(batch if whole else Batch(batch.thread, batch.pieces[:count]))
+                some = batch.pieces[:count]
+                self._lane.write(batch if whole else Batch(batch.thread, some, batch.name))
                 return True
         self._lane.write(batch)
         return False

@@ -15,14 +15,15 @@ import msgspec
 from msgspec import Struct
 
 from netra_backend.core.codec import decode_as, decode_input
-from netra_backend.core.ids import RunId, RunKey, parse_id
+from netra_backend.core.ids import RunId, RunKey, name_for, parse_id, parse_thread
 from netra_backend.core.positions import Position
+from netra_backend.core.roles import Role
 from netra_backend.core.run import Run
 from netra_backend.errors import CloseCode, ErrorCode, FrameError, Refused
 from netra_backend.server.edges.agui import FROM_START
-from netra_backend.server.edges.edge_dialogue import EdgeDialogue
+from netra_backend.server.edges.edge_dialogue import GONE, EdgeDialogue
 from netra_backend.server.edges.run_lane import RunLane
-from netra_backend.server.follower import ThreadFollower
+from netra_backend.server.follower import Gone, ThreadFollower
 from netra_backend.server.house import House
 from netra_backend.server.lane import Lane
 from netra_backend.server.run_history import before, position_in
@@ -38,6 +39,7 @@ class Replay(Struct, frozen=True):
 
     run: str
     offset: str
+    thread: str | None = None
 
 
 class _Kind(Struct):
@@ -93,21 +95,29 @@ class TanstackDialogue(EdgeDialogue):
             raise Refused(ErrorCode.FORBIDDEN, "this socket replays a run; open another for others")
         kind = decode_as(data, _Kind).type
         if kind == "abort":
-            run = parse_id("runId", decode_as(data, _Abort).run_id)
-            await self._house.runner.cancel(RunKey(self.user, RunId(run)))
+            await self._abort(RunId(parse_id("runId", decode_as(data, _Abort).run_id)))
         elif kind is None:
             await self._run(data)
         else:
             raise FrameError(f"there is no frame of type {kind[:40]!r}", where="$.type")
 
+    async def _abort(self, id: RunId) -> None:
+        """End a run that is delivered here, or the user's own of this name."""
+        delivered = self._runs.get(id)
+        name = name_for(self.user, delivered.thread) if delivered is not None else None
+        run = await self._house.access.run(self.user, id, Role.WRITE, name)
+        await self._house.runner.cancel(run.key if run is not None else RunKey(self.user, id))
+
     async def _run(self, data: bytes) -> None:
         given = decode_input(data, where="$")
-        parse_id("threadId", given.thread_id)
+        name = parse_thread("threadId", given.thread_id)
         run_id = RunId(parse_id("runId", given.run_id))
         limit = self._house.settings.followed_threads
         if run_id not in self._runs and len(self._runs) >= limit:
             raise Refused(ErrorCode.TOO_MANY, f"{limit} runs are followed already")
-        run = (await self._house.runner.start(self.user, given, agent=self._agent)).run
+        thread = await self._house.access.thread(self.user, name, Role.WRITE)
+        runner = self._house.runner
+        run = (await runner.start(self.user, given, agent=self._agent, thread=thread)).run
         if run_id not in self._runs:
             self._deliver(run, before(run))
 
@@ -125,19 +135,20 @@ class TanstackDialogue(EdgeDialogue):
 
     async def _found(self, asked: Replay) -> tuple[Run, Position]:
         """Return the run that is asked for, and the position to begin after."""
-        store = self._house.store
-        run = await store.run(RunKey(self.user, RunId(parse_id("runId", asked.run))))
-        if run is None:
+        id = RunId(parse_id("runId", asked.run))
+        name = parse_thread("threadId", asked.thread) if asked.thread is not None else None
+        run = await self._house.access.run(self.user, id, Role.READ, name)
+        if not isinstance(run, Run):
             raise Refused(ErrorCode.NOT_FOUND)
         if asked.offset == FROM_START:
             return run, before(run)
-        return run, await position_in(store, run, asked.offset, where="offset")
+        return run, await position_in(self._house.store, run, asked.offset, where="offset")
 
     def _deliver(self, run: Run, after: Position) -> None:
         """Send the run's events after the position, up to its terminal event."""
         loop = asyncio.get_running_loop()
         lane = RunLane(self._lane, lambda: loop.call_soon(self._done, run, CloseCode.DONE))
-        gone = partial(self._thread_deleted, run)
+        gone = partial(self._thread_gone, run)
         self._runs[run.key.id] = self._follow(lane, run.thread, after, gone)
 
     def _done(self, run: Run, code: CloseCode) -> None:
@@ -148,8 +159,9 @@ class TanstackDialogue(EdgeDialogue):
         if self._replay is not None:
             self._close_soon(code)
 
-    def _thread_deleted(self, run: Run) -> None:
-        self._say(Refused(ErrorCode.NOT_FOUND, "the thread was deleted"), _named(run))
+    def _thread_gone(self, run: Run, why: Gone) -> None:
+        refusal = Refused(ErrorCode.NOT_FOUND, GONE[why])
+        self._say(refusal, _Named(name_for(self.user, run.thread), run.key.id))
         self._done(run, CloseCode.FORBIDDEN)
 
     def _tell(self, data: bytes, refusal: Refused | FrameError) -> None:
@@ -172,7 +184,3 @@ class TanstackDialogue(EdgeDialogue):
     def _beat_later(self) -> None:
         seconds = self._house.settings.ping_seconds
         self._heartbeat = asyncio.get_running_loop().call_later(seconds, self._beat)
-
-
-def _named(run: Run) -> _Named:
-    return _Named(run.thread.id, run.key.id)

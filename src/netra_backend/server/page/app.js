@@ -65,8 +65,8 @@ const connection = new Connection({
   onEvent: (frame) => {
     if (frame.thread === open?.id) open.take(frame);
   },
-  onUnfollowed: (thread) => {
-    if (thread === open?.id) open.deleted();
+  onUnfollowed: (thread, why) => {
+    if (thread === open?.id) open.gone(why);
     list.remove(thread);
     list.refresh(); // An answer that is under way may still have it.
   },

@@ -49,7 +49,7 @@ export class Connection {
    * `url` of the socket; `subprotocols()` for each attempt; `standing()` asks over HTTP why a
    * handshake failed (see Api); `online()` is what the browser thinks. Called back are
    * `onState(state, details)`, `onReady(ready)`, `onEvent(frame)` for each event frame,
-   * `onUnfollowed(thread)` for a deleted thread and `onRefusal(refusal)` for an error that
+   * `onUnfollowed(thread, why)` for a thread that is gone and `onRefusal(refusal)` for an error that
    * answers no command. `Socket`, `timers`, `now` and `random` are the browser's own unless given.
    */
   constructor(options) {
@@ -162,7 +162,7 @@ export class Connection {
       this.#waiting.delete(frame.request);
       asked.answered(frame);
     } else if (frame.type === "unfollowed" && frame.request === undefined) {
-      this.#options.onUnfollowed(frame.thread);
+      this.#options.onUnfollowed(frame.thread, frame.why);
     } else if (frame.type === "error" && frame.request === undefined) {
       this.#options.onRefusal(new Refusal(frame));
     }

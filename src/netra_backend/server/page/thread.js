@@ -88,9 +88,10 @@ export class OpenThread {
     this.#follower.take(frame);
   }
 
-  deleted() {
+  /** The thread was "deleted", or the user may see it no more: "denied". */
+  gone(why) {
     this.#follower.end();
-    this.#end("deleted");
+    this.#end(why);
   }
 
   /** Leave the thread: nothing more is wanted of it. */

@@ -1,0 +1,94 @@
+"""The sweep: renews the leases of this node's runs, and ends the runs that nobody executes."""
+
+import logging
+from collections.abc import Awaitable, Callable, Collection, Mapping
+
+from netra_backend import jsonlog
+from netra_backend.agents.endings import Endings
+from netra_backend.agents.execution import Execution
+from netra_backend.core.ids import RunKey, ThreadKey
+from netra_backend.core.ports import Runs
+from netra_backend.core.run import ENDED, Lease, Run
+from netra_backend.errors import StoreError
+
+log = logging.getLogger(__name__)
+
+
+class Sweep:
+    """Looks after leases, each time that it is asked to `look`.
+
+    `executions` are the runs that are executed here, `starting` the keys of those that are about
+    to be. `freed` is told of each thread in which a run was ended.
+    """
+
+    def __init__(
+        self,
+        store: Runs,
+        endings: Endings,
+        *,
+        holder: str,
+        lease_ms: int,
+        now: Callable[[], int],
+        executions: Mapping[RunKey, Execution],
+        starting: Callable[[], Collection[RunKey]],
+        freed: Callable[[ThreadKey], None],
+    ) -> None:
+        self._store = store
+        self._endings = endings
+        self._holder = holder
+        self._lease_ms = lease_ms
+        self._now = now
+        self._executions = executions
+        self._starting = starting
+        self._freed = freed
+        self.unended: dict[RunKey, tuple[Run, Lease]] = {}
+        """Runs of ours whose end could not be written when it was due."""
+
+    async def look(self) -> None:
+        """Renew leases, and end the runs that nobody executes or that could not be ended."""
+        await self.guard(self._renew())
+        for run, lease in list(self.unended.values()):
+            await self.guard(self.end_failed(run, lease))
+        await self.guard(self._end_orphans())
+
+    async def guard(self, step: Awaitable[object]) -> None:
+        """Take one step: a border around one run, which must not harm the others."""
+        try:
+            await step
+        except StoreError:
+            log.exception("the sweep could not reach the store")
+        except Exception:
+            log.exception("the sweep failed for a run")
+
+    async def end_failed(self, run: Run, lease: Lease) -> None:
+        """Write the end of a run of ours that could not be written when it was due."""
+        await self._endings.failed(run, lease)
+        self.unended.pop(run.key, None)
+        self._freed(run.thread)
+
+    async def _renew(self) -> None:
+        leases = [e.lease for e in self._executions.values() if e.status not in ENDED]
+        leases += [lease for _, lease in self.unended.values()]
+        if not leases:
+            return
+        lost = await self._store.renew(leases, self._now() + self._lease_ms)
+        for key in lost:
+            execution = self._executions.get(key)
+            if execution is not None and execution.status not in ENDED:
+                execution.lose()
+
+    async def _end_orphans(self) -> None:
+        """Write the terminal event of every run that nobody executes."""
+        for run in await self._store.orphans(self._now()):
+            execution = self._executions.get(run.key)
+            executed = execution is not None and execution.status not in ENDED
+            if not executed and run.key not in self._starting():
+                with jsonlog.bind(run=run.key.id, thread=run.thread.id, user=run.key.owner):
+                    await self.guard(self._end_orphan(run))
+
+    async def _end_orphan(self, run: Run) -> None:
+        now = self._now()
+        lease = await self._store.adopt(run.key, self._holder, now + self._lease_ms, now)
+        if lease is not None:
+            await self._endings.interrupted(run, lease)
+            self._freed(run.thread)

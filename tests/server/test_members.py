@@ -1,0 +1,445 @@
+"""Threads that are shared: what each role may, what members see, and that it ends."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+from websockets.asyncio.client import connect
+
+from netra_backend.stores.sqlite import SqliteStore
+from netra_backend.testing.scripted_agent import Gate, ScriptedAgent, answer, endless
+from tests.client import Client, client, run_input
+from tests.eventually import until
+from tests.http import http, sse_events, sse_stream
+from tests.live import Live, live
+from tests.server.agents import asks, echo
+
+pytestmark = pytest.mark.anyio
+
+T = "alice,t"
+"""Alice's thread, as everybody else names it."""
+
+
+class Party(NamedTuple):
+    """A server, and what alice, bob and carol have of it."""
+
+    server: Live
+    alice: Client
+    bob: Client
+    carol: Client
+    of_alice: httpx.AsyncClient
+    of_bob: httpx.AsyncClient
+    gate: Gate
+
+    async def invite(self, role: str, user: str = "bob") -> httpx.Response:
+        return await self.of_alice.put(f"/threads/t/members/{user}", json={"role": role})
+
+    async def remove(self, user: str = "bob") -> None:
+        removed = await self.of_alice.delete(f"/threads/t/members/{user}")
+        assert removed.status_code == 204
+
+
+@asynccontextmanager
+async def party(tmp_path: Path, *, direct: bool = True, **settings: Any) -> AsyncIterator[Party]:
+    gate = Gate()
+    agents = {
+        "echo": echo,
+        "asks": asks,
+        "waits": ScriptedAgent(answer("so", gate)),
+        "endless": ScriptedAgent(endless()),
+    }
+    async with (
+        live(agents, tmp_path, store=SqliteStore(tmp_path), direct=direct, **settings) as server,
+        client(server.socket_url, server.token("alice")) as alice,
+        client(server.socket_url, server.token("bob")) as bob,
+        client(server.socket_url, server.token("carol")) as carol,
+        http(server.url, server.token("alice")) as of_alice,
+        http(server.url, server.token("bob")) as of_bob,
+    ):
+        await of_alice.post("/threads", json={"id": "t", "title": "Shared"})
+        try:
+            yield Party(server, alice, bob, carol, of_alice, of_bob, gate)
+        finally:
+            gate.open()
+
+
+async def test_the_owner_invites_changes_and_removes(tmp_path: Path) -> None:
+    async with party(tmp_path) as there:
+        assert (await there.invite("read")).json() == {"user": "bob", "role": "read"}
+        assert (await there.invite("decide")).json() == {"user": "bob", "role": "decide"}
+        await there.invite("write", "carol")
+        listed = await there.of_bob.get(f"/threads/{T}/members")
+        assert listed.json()["members"] == [
+            {"user": "alice", "role": "owner"},
+            {"user": "bob", "role": "decide"},
+            {"user": "carol", "role": "write"},
+        ]
+        await there.remove()
+        assert (await there.of_bob.get(f"/threads/{T}/members")).status_code == 404
+        listed = await there.of_alice.get(f"/threads/{T}/members")  # its owner may say so too
+        assert [member["user"] for member in listed.json()["members"]] == ["alice", "carol"]
+
+
+async def test_shared_threads_are_listed_and_read_by_their_full_name(tmp_path: Path) -> None:
+    async with party(tmp_path) as there:
+        await there.of_bob.post("/threads", json={"id": "t", "title": "Bob's own"})
+        await there.invite("read")
+        threads = (await there.of_bob.get("/threads")).json()["threads"]
+        first = (await there.of_bob.get("/threads?limit=1")).json()
+        second = (await there.of_bob.get(f"/threads?limit=1&before={first['next']}")).json()
+        seen = {(each["id"], each["owner"], each["role"], each["title"]) for each in threads}
+
+        assert seen == {("t", "bob", "owner", "Bob's own"), (T, "alice", "read", "Shared")}
+        assert first["threads"] + second["threads"] == threads
+        assert second["next"] is None
+        assert (await there.of_bob.get(f"/threads/{T}")).json() in threads
+        await there.remove()
+        assert [each["id"] for each in (await there.of_bob.get("/threads")).json()["threads"]] == [
+            "t"
+        ]
+
+
+Operation = Callable[[Party], Awaitable[str | None]]
+
+
+def code_of(answered: httpx.Response) -> str | None:
+    """Return the code of an error, or None."""
+    return answered.json()["error"]["code"] if answered.is_error else None
+
+
+async def socket_code(asked: Awaitable[dict[str, Any]]) -> str | None:
+    frame = await asked
+    if frame.get("resume") == "unknown":
+        return "not_found"
+    return frame["code"] if frame["type"] == "error" else None
+
+
+async def tanstack(there: Party, frame: dict[str, Any]) -> str | None:
+    """Return the code with which a frame of TanStack's dialect is refused, or None."""
+    url = f"{there.server.socket_url}?agent=echo"
+    headers = {"Authorization": f"Bearer {there.server.token('bob')}"}
+    async with connect(url, additional_headers=headers) as plain:
+        await plain.send(json.dumps(frame))
+        said = json.loads(await plain.recv())
+    return said.get("code") if "chunk" not in said else None
+
+
+async def ai_sdk(there: Party, type: str) -> str | None:
+    url = f"{there.server.socket_url.removesuffix('/ws')}/ai-sdk/echo"
+    headers = {"Authorization": f"Bearer {there.server.token('bob')}"}
+    async with connect(url, additional_headers=headers) as chat:
+        part = {"type": "text", "text": "hi"}
+        message = {"id": "m", "role": "user", "parts": [part]}
+        frame = {"type": type, "requestId": "q", "id": T, "messages": [message], "body": {}}
+        await chat.send(json.dumps(frame if type == "send" else {**frame, "messages": []}))
+        said = json.loads(await chat.recv())
+    known = {"There is no such thing that this user may see.": "not_found"}
+    text = said.get("errorText")
+    return None if text is None else known.get(text, "forbidden")
+
+
+def run_of_bob(there: Party) -> Awaitable[dict[str, Any]]:
+    return there.bob.command("run", input=run_input(T, "bobs"), agent="echo")
+
+
+BOBS: dict[str, tuple[str, Operation]] = {
+    "GET thread": ("read", lambda p: coded(p.of_bob.get(f"/threads/{T}"))),
+    "GET messages": ("read", lambda p: coded(p.of_bob.get(f"/threads/{T}/messages"))),
+    "GET events": ("read", lambda p: coded(p.of_bob.get(f"/threads/{T}/events"))),
+    "GET members": ("read", lambda p: coded(p.of_bob.get(f"/threads/{T}/members"))),
+    "GET interrupts": ("read", lambda p: coded(p.of_bob.get(f"/threads/{T}/interrupts"))),
+    "GET run": ("read", lambda p: coded(p.of_bob.get(f"/runs/asked?thread={T}"))),
+    "GET agui": ("read", lambda p: coded(p.of_bob.get(f"/agui/asks?runId=asked&threadId={T}"))),
+    "copilot connect": (
+        "read",
+        lambda p: coded(p.of_bob.post("/copilotkit/agent/asks/connect", json=run_input(T, "x"))),
+    ),
+    "AI SDK resume": ("read", lambda p: ai_sdk(p, "resume")),
+    "follow": ("read", lambda p: socket_code(p.bob.follow(T))),
+    "run": ("write", lambda p: socket_code(run_of_bob(p))),
+    "plain run": ("write", lambda p: tanstack(p, run_input(T, "bobs"))),
+    "AI SDK send": ("write", lambda p: ai_sdk(p, "send")),
+    "POST agui": ("write", lambda p: coded(p.of_bob.post("/agui/echo", json=run_input(T, "b")))),
+    "copilot run": (
+        "write",
+        lambda p: coded(p.of_bob.post("/copilotkit/agent/echo/run", json=run_input(T, "b"))),
+    ),
+    "copilot stop": (
+        "write",
+        lambda p: coded(p.of_bob.post(f"/copilotkit/agent/echo/stop/{T}", json={})),
+    ),
+    "cancel": ("write", lambda p: socket_code(p.bob.command("cancel", run="asked", thread=T))),
+    "POST cancel": ("write", lambda p: coded(p.of_bob.post(f"/runs/asked/cancel?thread={T}"))),
+    "decide": (
+        "decide",
+        lambda p: socket_code(p.bob.command("decide", thread=T, interrupt="q1")),
+    ),
+    "POST interrupts": (
+        "decide",
+        lambda p: coded(p.of_bob.post(f"/threads/{T}/interrupts", json={"interrupt": "q1"})),
+    ),
+    "PATCH thread": (
+        "owner",
+        lambda p: coded(p.of_bob.patch(f"/threads/{T}", json={"title": "x"})),
+    ),
+    "DELETE thread": ("owner", lambda p: coded(p.of_bob.delete(f"/threads/{T}"))),
+    "PUT member": (
+        "owner",
+        lambda p: coded(p.of_bob.put(f"/threads/{T}/members/eve", json={"role": "read"})),
+    ),
+    "PUT oneself": (
+        "owner",
+        lambda p: coded(p.of_bob.put(f"/threads/{T}/members/bob", json={"role": "decide"})),
+    ),
+    "DELETE member": ("owner", lambda p: coded(p.of_bob.delete(f"/threads/{T}/members/carol"))),
+}
+"""What bob may try in alice's thread, and the role that it needs."""
+
+ROLES = [None, "read", "write", "decide"]
+
+
+async def coded(asked: Awaitable[httpx.Response]) -> str | None:
+    return code_of(await asked)
+
+
+@pytest.mark.parametrize("operation", BOBS)
+async def test_each_role_may_what_it_may_and_no_more(tmp_path: Path, operation: str) -> None:
+    needs, act = BOBS[operation]
+    for role in ROLES:
+        async with party(tmp_path / str(role)) as there:
+            await there.alice.run("t", "asked", "ask q1", agent="asks")
+            await there.alice.follow("t")
+            await there.alice.until("RUN_FINISHED")
+            await there.invite("read", "carol")
+            if role is not None:
+                await there.invite(role)
+            code = await act(there)
+            if role is None:
+                assert code == "not_found"
+            elif [*ROLES, "owner"].index(role) >= [*ROLES, "owner"].index(needs):
+                assert code is None
+            else:
+                assert code == "forbidden"
+
+
+@pytest.mark.parametrize("direct", [True, False], ids=["lane", "send"])
+async def test_members_get_the_same_events_under_the_name_they_use(
+    tmp_path: Path, direct: bool
+) -> None:
+    async with party(tmp_path, direct=direct) as there:
+        await there.invite("write")
+        await there.invite("read", "carol")
+        await there.bob.run("t", "own", "bob's own thread", agent="echo")
+        for member in (there.bob, there.carol):
+            assert (await member.follow(T))["thread"] == T
+        await there.bob.follow("t")
+        await there.alice.follow("t")
+        await there.bob.run(T, "r", "one two", agent="echo")
+        for follower, name in ((there.alice, "t"), (there.bob, T), (there.carol, T)):
+            await follower.until("RUN_FINISHED", thread=name)
+        shared = {
+            who: [f["chunk"] for f in person.events if f["thread"] == name]
+            for who, person, name in (
+                ("alice", there.alice, "t"), ("bob", there.bob, T), ("carol", there.carol, T),
+            )
+        }  # fmt: skip
+        assert shared["alice"] == shared["bob"] == shared["carol"]
+        assert shared["alice"][0]["threadId"] == "t"
+        await there.bob.until("RUN_FINISHED", thread="t")
+        own = [f["chunk"] for f in there.bob.events if f["thread"] == "t"]
+        assert own[0]["runId"] == "own"
+        assert "bob's own thread" not in json.dumps(there.alice.events + there.carol.events)
+
+
+async def test_a_run_of_a_member_is_everybodys_to_cancel(tmp_path: Path) -> None:
+    """Its starter names it alone, the others with the thread; the log says who started it."""
+    async with party(tmp_path) as there:
+        await there.invite("write")
+        for number, canceller in enumerate((there.alice, there.bob)):
+            run = f"r{number}"
+            accepted = await there.bob.run(T, run, agent="endless")
+            assert (accepted["type"], accepted["thread"]) == ("accepted", T)
+            view = (await there.of_alice.get(f"/runs/{run}?thread=t")).json()
+            assert (view["user"], view["thread"]) == ("bob", "t")
+            assert (await there.of_bob.get(f"/runs/{run}")).json()["thread"] == T
+            assert (await there.of_alice.get(f"/runs/{run}")).status_code == 404
+            where = {"thread": "t"} if canceller is there.alice else {}
+            assert (await canceller.command("cancel", run=run, **where))["type"] == "cancelled"
+            ended = (await there.of_bob.get(f"/runs/{run}")).json()
+            assert ended["status"] == "cancelled"
+
+
+async def test_a_run_id_that_the_thread_has_attaches(tmp_path: Path) -> None:
+    """And one that another thread of the owner has tells nothing of it."""
+    async with party(tmp_path) as there:
+        await there.invite("write")
+        await there.alice.run("t", "r", agent="echo")
+        await there.alice.run("secret", "secret-run", agent="echo")
+        await until(lambda: there.server.app._house.runner.active == 0)
+        again = await there.bob.run(T, "r", agent="echo")
+        assert again["id"] == (await there.of_alice.get("/runs/r")).json()["started"]
+        started = await there.bob.run(T, "secret-run", agent="echo")
+        assert (started["type"], started["thread"]) == ("accepted", T)
+        assert (await there.of_alice.get("/runs/secret-run")).json()["thread"] == "secret"
+        stream = await there.of_bob.post("/agui/echo", json=run_input(T, "r"))
+        assert [e.chunk["type"] for e in sse_events(stream.text)][-1] == "RUN_FINISHED"
+
+
+async def test_a_decision_of_a_member_goes_on_in_the_name_of_who_asked(tmp_path: Path) -> None:
+    async with party(tmp_path) as there:
+        await there.invite("write")
+        await there.invite("decide", "carol")
+        await there.bob.run(T, "asked", "ask q1", agent="asks")
+        await there.carol.follow(T)
+        await there.carol.until("RUN_FINISHED")
+        decided = await there.carol.command("decide", thread=T, interrupt="q1")
+        assert (decided["won"], decided["by"]) == (True, "carol")
+        run = (await there.of_alice.get(f"/runs/{decided['run']}?thread=t")).json()
+        assert run["user"] == "bob"
+        await there.carol.until_frame(ended(decided["run"]))
+        await there.bob.run(T, "asked2", "ask q2", agent="asks")
+        await there.carol.until_frame(ended("asked2"))
+        await there.remove()
+        decided = await there.carol.command("decide", thread=T, interrupt="q2")
+        run = (await there.of_alice.get(f"/runs/{decided['run']}?thread=t")).json()
+        assert run["user"] == "alice"
+
+
+def ended(run: str) -> Callable[[dict[str, Any]], bool]:
+    """Return what tells the frame with which the run finishes."""
+    return lambda frame: (
+        frame["chunk"].get("runId") == run and frame["chunk"]["type"] == "RUN_FINISHED"
+    )
+
+
+@pytest.mark.parametrize("direct", [True, False], ids=["lane", "send"])
+async def test_removal_ends_what_is_followed_and_nothing_more_comes(
+    tmp_path: Path, direct: bool
+) -> None:
+    async with party(tmp_path, direct=direct) as there:
+        await there.invite("read")
+        await there.invite("read", "carol")
+        await there.alice.run("t", "r", agent="endless")
+        for member in (there.bob, there.carol):
+            await member.follow(T)
+            await member.until("TEXT_MESSAGE_CONTENT")
+        await there.remove()
+        told = await there.bob.notice("unfollowed")
+        assert told == {"type": "unfollowed", "thread": T, "why": "denied"}
+        seen = len(there.bob.events)
+        more = len(there.carol.events) + 20
+        await there.carol.arrived(lambda: len(there.carol.events) >= more)
+        assert (await there.bob.command("ping"))["type"] == "pong"
+        assert len(there.bob.events) == seen
+        assert (await there.bob.follow(T))["resume"] == "unknown"
+        await there.invite("read")
+        assert (await there.bob.follow(T))["resume"] == "replay"
+        async with http(there.server.url, None) as browser:
+            assert "netra_leaks_total 0.0" in (await browser.get("/metrics")).text
+
+
+async def test_removal_breaks_a_stream_off(tmp_path: Path) -> None:
+    async with party(tmp_path) as there:
+        await there.invite("read")
+        await there.alice.run("t", "r", agent="endless")
+        query = f"/agui/endless?runId=r&threadId={T}&offset=-1"
+        async with there.of_bob.stream("GET", query) as stream:
+            events = sse_stream(stream)
+            assert (await anext(events)).chunk["type"] == "RUN_STARTED"
+            await there.remove()
+            with pytest.raises(httpx.RemoteProtocolError):
+                async for _ in events:
+                    pass
+
+
+async def test_removal_is_told_to_the_other_dialects(tmp_path: Path) -> None:
+    async with party(tmp_path) as there:
+        await there.invite("write")
+        url, headers = there.server.socket_url, {
+            "Authorization": f"Bearer {there.server.token('bob')}"
+        }  # fmt: skip
+        async with connect(f"{url}?agent=endless", additional_headers=headers) as plain:
+            await plain.send(json.dumps(run_input(T, "r")))
+            await plain.recv()
+            await there.remove()
+            async for text in plain:
+                if "chunk" not in (said := json.loads(text)):
+                    break
+            assert (said["type"], said["code"], said["threadId"]) == ("RUN_ERROR", "not_found", T)
+            await plain.send('{"type":"abort","runId":"r"}')
+            assert json.loads(await plain.recv())["code"] == "not_found"
+        assert (await there.of_alice.get("/runs/r?thread=t")).json()["status"] == "running"
+
+
+async def test_a_member_may_leave_and_nobody_else(tmp_path: Path) -> None:
+    async with party(tmp_path) as there:
+        await there.invite("read")
+        await there.invite("read", "carol")
+        await there.bob.follow(T)
+        assert (await there.of_bob.delete(f"/threads/{T}/members/bob")).status_code == 204
+        assert (await there.bob.notice("unfollowed"))["why"] == "denied"
+        assert (await there.of_bob.delete(f"/threads/{T}/members/bob")).status_code == 404
+        assert (await there.of_bob.delete("/threads/t/members/bob")).status_code == 404
+
+
+async def test_the_owner_is_no_member(tmp_path: Path) -> None:
+    async with party(tmp_path) as there:
+        invited = await there.of_alice.put("/threads/t/members/alice", json={"role": "read"})
+        assert (invited.status_code, code_of(invited)) == (422, "bad_input")
+        assert (await there.of_alice.delete("/threads/t/members/alice")).status_code == 404
+        assert (await there.of_alice.patch("/threads/t", json={"title": "mine"})).is_success
+
+
+async def test_a_thread_has_room_for_so_many(tmp_path: Path) -> None:
+    async with party(tmp_path, thread_members=1) as there:
+        assert (await there.invite("read")).is_success
+        assert code_of(await there.invite("read", "carol")) == "too_many"
+
+
+async def test_a_run_that_waits_ends_when_its_user_may_write_no_more(tmp_path: Path) -> None:
+    async with party(tmp_path, when_busy="enqueue") as there:
+        await there.invite("write")
+        await there.alice.run("t", "first", agent="waits")
+        assert (await there.bob.run(T, "second", agent="echo"))["queued"] is True
+        await there.invite("read")
+        there.gate.open()
+        await there.alice.follow("t")
+        ended = await there.alice.until("RUN_ERROR")
+        assert "forbidden" in json.dumps(ended["chunk"])
+        run = (await there.of_alice.get("/runs/second?thread=t")).json()
+        assert (run["user"], run["status"]) == ("bob", "failed")
+
+
+async def test_a_thread_that_is_deleted_is_gone_for_its_members(tmp_path: Path) -> None:
+    async with party(tmp_path) as there:
+        await there.invite("decide")
+        await there.bob.run(T, "r", agent="endless")
+        await there.bob.follow(T)
+        assert (await there.of_alice.delete("/threads/t")).status_code == 204
+        assert (await there.bob.notice("unfollowed"))["why"] == "deleted"
+        refused = await there.bob.run(T, "r2", agent="echo")
+        assert refused["code"] == "not_found"  # and it was not made anew
+        assert (await there.of_alice.get("/threads")).json()["threads"] == []
+        await there.of_alice.post("/threads", json={"id": "t"})
+        assert (await there.bob.follow(T))["resume"] == "unknown"
+
+
+async def test_removal_races_a_follow_and_wins(tmp_path: Path) -> None:
+    """Whichever comes first: after the removal has been answered, nothing is delivered."""
+    async with party(tmp_path) as there:
+        await there.alice.run("t", "r", agent="endless")
+        for _ in range(20):
+            await there.invite("read")
+            following = asyncio.create_task(there.bob.follow(T))
+            await there.remove()
+            await following
+            assert (await there.bob.command("ping"))["type"] == "pong"
+            before = len(there.bob.events)
+            await there.of_alice.get("/threads")
+            assert (await there.bob.command("ping"))["type"] == "pong"
+            assert len(there.bob.events) == before
