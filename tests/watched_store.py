@@ -5,8 +5,8 @@ from typing import Any
 
 from netra_backend.core.ports import Store
 
-BACKGROUND = frozenset({"renew", "orphans", "adopt", "undelivered"})
-"""What the runner asks at any time, whatever clients do."""
+BACKGROUND = frozenset({"renew", "orphans", "adopt", "undelivered", "withdrawals", "revocations"})
+"""What the server asks at any time, whatever clients do."""
 
 
 class WatchedStore:

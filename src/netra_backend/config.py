@@ -104,6 +104,10 @@ class Settings(BaseSettings):
     """If set, tokens must be for this audience."""
     jwt_issuer: str | None = None
     """If set, tokens must come from this issuer."""
+    jwt_admin_claim: str | None = None
+    """A claim that is ``true`` in the tokens of administrators."""
+    admins: tuple[str, ...] = ()
+    """Users who are administrators, whatever their credential."""
     allowed_origins: tuple[str, ...] = ()
     """Origins besides the server's own that may open sockets and send commands."""
     allowed_hosts: tuple[str, ...] = ()

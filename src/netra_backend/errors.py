@@ -177,7 +177,10 @@ CLOSES: dict[CloseCode, CloseRow] = {
         "bad frame", Fault.CLIENT, Retry.NEVER, "Too many frames in a row could not be read."
     ),
     CloseCode.UNAUTHENTICATED: CloseRow(
-        "unauthenticated", Fault.CLIENT, Retry.AFTER_LOGIN, "The credential expired."
+        "unauthenticated",
+        Fault.CLIENT,
+        Retry.AFTER_LOGIN,
+        "The credential expired, or was revoked.",
     ),
     CloseCode.WRONG_USER: CloseRow(
         "wrong user", Fault.CLIENT, Retry.NEVER, "`auth` carried a token of another user."

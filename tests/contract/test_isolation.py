@@ -315,6 +315,7 @@ async def test_every_operation_is_tried(tmp_path: Path) -> None:
         ("GET", "/threads/{thread}/members"),
         ("PUT", "/threads/{thread}/members/{user}"),
         ("DELETE", "/threads/{thread}/members/{user}"),
+        ("DELETE", "/users/{user}/sessions"),  # tests/server/test_administration.py
         ("GET", "/runs/{run}"),
         ("POST", "/runs/{run}/cancel"),
         ("POST", "/agui/{agent}"),

@@ -104,12 +104,14 @@ async def visit(tmp_path: Path) -> AsyncIterator["Visit"]:
             frame_bytes=3_000,
             connections_per_user=2,
             thread_members=1,
+            admins=("admin",),
         ) as server,
         client(server.socket_url, server.token()) as alice,
         http(server.url, server.token(), **judged) as browser,
         http(server.url, None, **judged) as stranger,
     ):
-        yield Visit(contract, store, alice, browser, stranger, server.socket_url, server.token())
+        url, token, admin = server.socket_url, server.token(), server.token("admin")
+        yield Visit(contract, store, alice, browser, stranger, url, token, admin, judged)
         gate.open()
 
 
@@ -126,6 +128,8 @@ class Visit(NamedTuple):
     stranger: httpx.AsyncClient
     url: str
     token: str
+    token_of_admin: str
+    judged: dict[str, Any]
 
     async def refusals(self, method: str, path: str, **options: Any) -> None:
         """Ask in every way that is refused before the operation itself has a say."""
@@ -223,6 +227,13 @@ class Visit(NamedTuple):
         for user in ("bob", "bob", "a b"):
             await self.browser.delete(f"{path}/{user}")
 
+    async def administration(self) -> None:
+        await self.browser.delete("/users/bob/sessions")
+        await self.browser.delete("/users/a b/sessions")
+        await self.refusals("DELETE", "/users/bob/sessions")
+        async with http(str(self.browser.base_url), self.token_of_admin, **self.judged) as admin:
+            assert (await admin.delete("/users/bob/sessions")).status_code == 204
+
     async def interrupts(self) -> None:
         path = "/threads/asked/interrupts"
         await self.browser.post("/agui/asks", json=run_input("asked", "r5", "ask q1 q2"))
@@ -280,6 +291,7 @@ TOUCHED = (
     "remove_member",
     "interrupt",
     "delete_thread",
+    "revoke",
 )
 """The store's methods that the operations begin with."""
 
@@ -295,6 +307,7 @@ async def test_what_the_server_sends_is_what_the_document_says(
     await visit.threads()
     await visit.reading()
     await visit.members()
+    await visit.administration()
     await visit.interrupts()
     await visit.crowd(tmp_path / "crowded")
     await visit.faults()
@@ -354,6 +367,7 @@ async def everything(browser: httpx.AsyncClient) -> None:
     await browser.get("/threads/t/members")
     await browser.put("/threads/t/members/bob", json={"role": "read"})
     await browser.delete("/threads/t/members/bob")
+    await browser.delete("/users/alice/sessions")
     await browser.get("/threads/t/interrupts")
     await browser.post("/threads/t/interrupts", json={"interrupt": "q1"})
     await browser.post("/agui/echo", json=run_input("t", "r9"))

@@ -6,6 +6,7 @@ from netra_backend.core.ids import UserId
 from netra_backend.errors import CloseCode
 from netra_backend.server.metrics import CONNECTIONS
 from netra_backend.server.pool import Pool
+from netra_backend.server.user import User
 
 
 @dataclass(eq=False)
@@ -13,6 +14,13 @@ class One:
     """A connection, as far as the pool looks."""
 
     user: UserId
+
+    @property
+    def credential(self) -> User:
+        raise AssertionError("the pool looks at no credentials")
+
+    def dismiss(self, code: CloseCode) -> None:
+        raise AssertionError("the pool dismisses nobody by itself")
 
     async def drain(self, retry_after_ms: int) -> None:
         raise AssertionError("the pool drains nobody by itself")

@@ -4,7 +4,7 @@ All methods are safe to call concurrently from one event loop. Times are millise
 and always passed in: a store has no clock of its own.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -205,7 +205,10 @@ class Members(Protocol):
         ...
 
     def remove_member(self, thread: ThreadKey, user: UserId) -> Awaitable[bool]:
-        """Share the thread with the user no more; False if they were no member."""
+        """Share the thread with the user no more; False if they were no member.
+
+        A withdrawal: see `Revocations.withdrawals`.
+        """
         ...
 
     def members(self, thread: ThreadKey) -> Awaitable[Sequence[Member]]:
@@ -304,6 +307,28 @@ class Tickets(Protocol):
         ...
 
 
+class Revocations(Protocol):
+    """Users whose credentials were taken away."""
+
+    def revoke(self, user: UserId, at: int) -> Awaitable[None]:
+        """Note that what was issued to the user until `at` is good no more.
+
+        Of several times the latest counts. A withdrawal.
+        """
+        ...
+
+    def revocations(self) -> Awaitable[Mapping[UserId, int]]:
+        """Return until when what was issued to whom is good no more."""
+        ...
+
+    def withdrawals(self) -> Awaitable[int]:
+        """Return a number that is greater after each withdrawal, in whichever process it was.
+
+        So who keeps something open looks at the rest only when this has changed.
+        """
+        ...
+
+
 class Queue(Protocol):
     """Runs that wait for their thread, as durable as the log, in the order they were accepted.
 
@@ -334,8 +359,8 @@ class Queue(Protocol):
         ...
 
 
-class Store(Log, Threads, Members, Runs, Queue, Tickets, Protocol):
-    """A log, its threads and their members, its runs, those that wait, and spent tickets."""
+class Store(Log, Threads, Members, Runs, Queue, Tickets, Revocations, Protocol):
+    """A log, its threads and their members, its runs, those that wait, and what is good no more."""
 
     def open(self) -> Awaitable[None]:
         """Make the store usable. Raises StoreInUse, or StoreFailed naming the file."""

@@ -32,10 +32,12 @@ from netra_backend.agents.loading import adapt, load_agent
 from netra_backend.agents.policy import policies
 from netra_backend.agents.runner import Runner
 from netra_backend.config import Settings, load_settings
+from netra_backend.core.ids import UserId
 from netra_backend.core.ports import Bus, Store
 from netra_backend.errors import ConfigError, ErrorCode, NetraError, Refused
 from netra_backend.server import metrics
 from netra_backend.server.access import Access
+from netra_backend.server.administration import AdministrationApi
 from netra_backend.server.api import Api
 from netra_backend.server.auth import Hook, authenticator, kept_key
 from netra_backend.server.clock import now
@@ -53,10 +55,12 @@ from netra_backend.server.interrupts import InterruptsApi
 from netra_backend.server.members import MembersApi
 from netra_backend.server.origin import check_host, check_origin
 from netra_backend.server.pool import Pool
+from netra_backend.server.revocations import UnrevokedAuth
 from netra_backend.server.site import HEADERS, Site
 from netra_backend.server.sse import StreamBroken
 from netra_backend.server.tickets import TicketAuth
 from netra_backend.server.websocket import WebSocketRoute
+from netra_backend.server.withdrawals import Withdrawals
 from netra_backend.stores.local_bus import LocalBus
 from netra_backend.stores.sqlite import SqliteStore
 
@@ -70,8 +74,9 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 class NetraApp:
     """The server as an ASGI application; see `create_app`."""
 
-    def __init__(self, house: House, routes: list[BaseRoute]) -> None:
+    def __init__(self, house: House, withdrawals: Withdrawals, routes: list[BaseRoute]) -> None:
         self._house = house
+        self._withdrawals = withdrawals
         self._asgi = Starlette(
             routes=routes,
             exception_handlers={
@@ -173,6 +178,14 @@ class NetraApp:
             )
         await asyncio.shield(self._opening)
 
+    async def revoke(self, user: str) -> None:
+        """Refuse what was issued to the user until now, and close what they have open with it.
+
+        For applications that know when somebody signs out or is shut out. Other processes on the
+        same store follow within seconds.
+        """
+        await self._withdrawals.revoke(UserId(user), now())
+
     async def end_runs(self) -> None:
         """Start no more runs, and end those that there are as interrupted, while clients watch."""
         await self._house.runner.close()
@@ -185,11 +198,13 @@ class NetraApp:
         """End every run as interrupted, and close the store; serve nothing more. Idempotent."""
         await self._house.runner.close()
         self._closed = True
+        await self._withdrawals.close()
         self._house.hub.close()
         await self._house.store.close()
 
     async def _open(self) -> None:
         await self._house.store.open()
+        await self._withdrawals.open()
         self._house.hub.open()
         await self._house.runner.open()
         log.info("open", extra={"store": type(self._house.store).__name__})
@@ -236,11 +251,13 @@ def create_app(
         functools.cache(lambda: kept_key(settings.data_dir / "ticket.key")),
         now,
     )
+    auth = UnrevokedAuth(tickets, store, now, settings.admins)
     pool = Pool(limit=settings.connections, per_user=settings.connections_per_user)
     runner.projection.observe(metrics.count)
     for target in callbacks:
         runner.projection.subscribe(target)
-    house = House(settings, tickets, store, Access(store), runner, hub, pool)
+    house = House(settings, auth, store, Access(store), runner, hub, pool)
+    withdrawals = Withdrawals(store, auth, house.access, pool)
     endpoints = (
         *tickets.endpoints(),
         *AguiEdge(house).endpoints(),
@@ -249,9 +266,10 @@ def create_app(
         *Api(house).endpoints(),
         *MembersApi(house).endpoints(),
         *InterruptsApi(house).endpoints(),
+        *AdministrationApi(withdrawals).endpoints(),
         *Health(house).endpoints(),
     )
-    return NetraApp(house, _routes(house, endpoints))
+    return NetraApp(house, withdrawals, _routes(house, endpoints))
 
 
 def _cross_origin(allowed: tuple[str, ...]) -> list[Middleware]:

@@ -11,6 +11,7 @@ import contextlib
 import inspect
 import os
 import secrets
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Protocol
@@ -137,7 +138,7 @@ class DevAuth:
 
     def token(self, user: UserId) -> str:
         """Return a token for `user`, without an end."""
-        return jwt.encode({"sub": user}, self._key, algorithm="HS256")
+        return jwt.encode({"sub": user, "iat": int(time.time())}, self._key, algorithm="HS256")
 
     @staticmethod
     def _check_local(request: HTTPConnection) -> None:
@@ -189,6 +190,7 @@ def authenticator(settings: Settings, hook: Hook | None = None) -> Authenticator
             published={issuer: KeySet(url) for issuer, url in settings.jwt_jwks.items()},
             audience=settings.jwt_audience,
             issuer=settings.jwt_issuer,
+            admin_claim=settings.jwt_admin_claim,
         )
     )
 

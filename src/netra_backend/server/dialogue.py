@@ -46,6 +46,11 @@ class Dialogue(ABC):
         """Whose it is."""
         return self._user.id
 
+    @property
+    def credential(self) -> User:
+        """Who that is, and with what the socket was opened or renewed."""
+        return self._user
+
     async def open(self) -> None:
         """Begin: the socket has been accepted."""
         self._watch_expiry(self._user)
@@ -169,8 +174,8 @@ class Dialogue(ABC):
         self._house.hub.remove(follower.thread, follower)
         follower.end()
 
-    def _close_soon(self, code: CloseCode) -> None:
-        """Close from a callback."""
+    def dismiss(self, code: CloseCode) -> None:
+        """Close soon: to be called from where nothing can be awaited."""
         if self._closing is None:
             self._closing = asyncio.create_task(self.close(code))
 
@@ -179,15 +184,15 @@ class Dialogue(ABC):
         self._user = user
         if self._expiry is not None:
             self._expiry.cancel()
-        self._expiry = at_expiry(user, lambda: self._close_soon(CloseCode.UNAUTHENTICATED))
+        self._expiry = at_expiry(user, lambda: self.dismiss(CloseCode.UNAUTHENTICATED))
 
     def _follower_failed(self, error: Exception) -> None:
         if isinstance(error, TimeoutError):
             log.warning("client too slow", extra={"buffered": self._lane.buffered})
-            self._close_soon(CloseCode.TOO_SLOW)
+            self.dismiss(CloseCode.TOO_SLOW)
         else:
             log.error("the log cannot be read", exc_info=error)
-            self._close_soon(CloseCode.INTERNAL)
+            self.dismiss(CloseCode.INTERNAL)
 
     async def _room(self) -> None:
         if not self._lane.full:

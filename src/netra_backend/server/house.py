@@ -6,16 +6,16 @@ from netra_backend.agents.runner import Runner
 from netra_backend.config import Settings
 from netra_backend.core.ports import Store
 from netra_backend.server.access import Access
-from netra_backend.server.auth import Authenticator
 from netra_backend.server.hub import Hub
 from netra_backend.server.pool import Pool
+from netra_backend.server.revocations import UnrevokedAuth
 
 
 class House(Struct, frozen=True):
     """What all connections of a server share."""
 
     settings: Settings
-    authenticator: Authenticator
+    authenticator: UnrevokedAuth
     store: Store
     access: Access
     runner: Runner

@@ -11,6 +11,7 @@ from typing import Protocol
 from netra_backend.core.ids import UserId
 from netra_backend.errors import CloseCode
 from netra_backend.server.metrics import CONNECTIONS
+from netra_backend.server.user import User
 
 
 class Member(Protocol):
@@ -19,6 +20,15 @@ class Member(Protocol):
     @property
     def user(self) -> UserId:
         """Whose it is."""
+        ...
+
+    @property
+    def credential(self) -> User:
+        """Who that is, and with what it was opened or renewed."""
+        ...
+
+    def dismiss(self, code: CloseCode) -> None:
+        """End soon, with the code where there is one to send."""
         ...
 
     async def drain(self, retry_after_ms: int) -> None:

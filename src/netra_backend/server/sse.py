@@ -20,7 +20,7 @@ from netra_backend.core.ids import ThreadKey, UserId, name_for
 from netra_backend.core.positions import Position
 from netra_backend.core.prelude import prelude
 from netra_backend.core.run import Run
-from netra_backend.errors import CloseCode, ErrorCode, Refused
+from netra_backend.errors import CLOSES, CloseCode, ErrorCode, Refused
 from netra_backend.server.batch import Batch
 from netra_backend.server.follower import Gone, ThreadFollower
 from netra_backend.server.house import House
@@ -64,6 +64,8 @@ class RunStream:
         self._house = house
         self._user = user
         self._lane = SseLane(high_water=house.settings.write_high_water, speak=speak)
+        if house.authenticator.is_revoked(user):
+            raise Refused(ErrorCode.UNAUTHENTICATED)  # while the request was read
         code = house.pool.refusal(user.id)
         if code is not None:
             log.warning("stream refused", extra={"code": int(code), "pool": repr(house.pool)})
@@ -79,6 +81,15 @@ class RunStream:
     def user(self) -> UserId:
         """Whose it is."""
         return self._user.id
+
+    @property
+    def credential(self) -> User:
+        """Who that is, and with what the stream was asked for."""
+        return self._user
+
+    def dismiss(self, code: CloseCode) -> None:
+        """Break off."""
+        self._lane.break_off(CLOSES[code].reason)
 
     async def drain(self, retry_after_ms: int) -> None:
         """Break off, because the server restarts."""

@@ -76,6 +76,8 @@ class TicketAuth:
             "exp": self._now() // 1_000 + SECONDS,
             "jti": new_id("ticket"),
             "until": user.expires,
+            "since": user.issued,
+            "admin": user.admin,
         }
         return jwt.encode(claims, self._key(), algorithm="HS256")
 
@@ -106,7 +108,9 @@ class TicketAuth:
             raise Refused(ErrorCode.UNAUTHENTICATED, "the ticket is not valid") from error
         if not await self._store.spend(claims["jti"], claims["exp"] * 1_000, self._now()):
             raise Refused(ErrorCode.UNAUTHENTICATED, "the ticket was used before")
-        return User(UserId(claims["sub"]), claims["until"])
+        id = UserId(claims["sub"])
+        admin = claims.get("admin") is True
+        return User(id, claims["until"], claims.get("since", 0.0), admin=admin)
 
 
 def new_key() -> str:

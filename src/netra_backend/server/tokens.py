@@ -36,11 +36,13 @@ class Tokens:
         published: Mapping[str, KeySet] | None = None,
         audience: str | None = None,
         issuer: str | None = None,
+        admin_claim: str | None = None,
     ) -> None:
         self._keys = {key.algorithm: key for key in keys}
         self._published = published or {}
         self._audience = audience
         self._issuer = issuer
+        self._admin_claim = admin_claim
         self._verified: dict[bytes, User] = {}
 
     async def verify(self, token: str, *, require_expiry: bool = True) -> User:
@@ -76,11 +78,23 @@ class Tokens:
                     "verify_aud": self._audience is not None,
                 },
             )
-            return User(UserId(parse_id("sub", claims["sub"])), _seconds(claims.get("exp")))
+            return self._user(claims)
         except jwt.ExpiredSignatureError as error:
             raise Refused(ErrorCode.UNAUTHENTICATED, "the token has expired") from error
         except (jwt.PyJWTError, FrameError, RecursionError) as error:
             raise Refused(ErrorCode.UNAUTHENTICATED, "the token is not valid") from error
+
+    def _user(self, claims: dict[str, Any]) -> User:
+        """Return whom the claims name. A token that does not say when it was issued is an old one.
+
+        Raises FrameError if the name is no id.
+        """
+        return User(
+            UserId(parse_id("sub", claims["sub"])),
+            expires=_seconds(claims.get("exp")),
+            issued=float(claims.get("iat", 0)),
+            admin=self._admin_claim is not None and claims.get(self._admin_claim) is True,
+        )
 
     async def _choose(self, token: str) -> tuple[Key, str | None]:
         """Return the key for the token, and the issuer it must then be from. Raises PyJWTError."""

@@ -10,10 +10,16 @@ from netra_backend.core.ids import UserId
 
 
 class User(Struct, frozen=True):
-    """Who sends a request; `expires` is when the credential ends, in seconds since 1970."""
+    """Who sends a request; `expires` is when the credential ends, in seconds since 1970.
+
+    `issued` is when it began, in the same; without it, when it was shown. An `admin` may see and
+    close connections, and revoke what others have.
+    """
 
     id: UserId
     expires: int | None = None
+    issued: float | None = None
+    admin: bool = False
 
 
 def at_expiry(user: User, act: Callable[[], object]) -> asyncio.TimerHandle | None:

@@ -15,7 +15,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from netra_backend import jsonlog
 from netra_backend.core.ids import new_id
-from netra_backend.errors import CLOSES, ERRORS, Refused
+from netra_backend.errors import CLOSES, ERRORS, CloseCode, Refused
 from netra_backend.server.attendant import Attendant
 from netra_backend.server.dialogue import Dialogue
 from netra_backend.server.errors import error_body
@@ -62,6 +62,8 @@ class WebSocketRoute:
 
     async def _serve(self, websocket: WebSocket, dialogue: Dialogue, lane: Lane) -> None:
         code = self._pool.refusal(dialogue.user)
+        if self._house.authenticator.is_revoked(dialogue.credential):
+            code = CloseCode.UNAUTHENTICATED  # while the handshake was accepted
         if code is not None:
             log.warning("connection refused", extra={"code": int(code), "pool": repr(self._pool)})
             await websocket.close(int(code), CLOSES[code].reason)

@@ -65,6 +65,8 @@ class MemoryStore:
         self._leases: dict[RunKey, Lease] = {}
         self._spent: dict[str, int] = {}
         self._queue: dict[RunKey, QueuedRun] = {}
+        self._revoked: dict[UserId, int] = {}
+        self._withdrawals = 0
         self._fence = 0
         # Another process had other epochs: what it forgot must not look like this one's history.
         self._epoch = time.time_ns() // 1_000_000
@@ -168,7 +170,9 @@ class MemoryStore:
     async def remove_member(self, thread: ThreadKey, user: UserId) -> bool:
         """Forget the member."""
         found = self._threads.get(thread)
-        return found is not None and found.members.pop(user, None) is not None
+        removed = found is not None and found.members.pop(user, None) is not None
+        self._withdrawals += removed
+        return removed
 
     async def members(self, thread: ThreadKey) -> list[Member]:
         """Return the members by their names."""
@@ -244,6 +248,19 @@ class MemoryStore:
             return False
         self._spent[ticket] = expires_at
         return True
+
+    async def revoke(self, user: UserId, at: int) -> None:
+        """Note the revocation."""
+        self._revoked[user] = max(at, self._revoked.get(user, at))
+        self._withdrawals += 1
+
+    async def revocations(self) -> dict[UserId, int]:
+        """Return until when what was issued to whom is good no more."""
+        return dict(self._revoked)
+
+    async def withdrawals(self) -> int:
+        """Return the number of withdrawals."""
+        return self._withdrawals
 
     async def orphans(self, now: int) -> list[Run]:
         """Return the runs whose lease has expired. Runs are kept in the order of creation."""

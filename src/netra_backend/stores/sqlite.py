@@ -6,7 +6,7 @@ during the commit before (`sqlite_writer`); reads go beside it (`sqlite_readers`
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from netra_backend.core.ports import (
 from netra_backend.core.positions import Position
 from netra_backend.core.roles import Role
 from netra_backend.core.run import Lease, Run
+from netra_backend.stores import sqlite_credentials as credentials
 from netra_backend.stores import sqlite_members as members
 from netra_backend.stores import sqlite_queries as queries
 from netra_backend.stores import sqlite_queue as queue
@@ -33,7 +34,6 @@ from netra_backend.stores.sqlite_files import DATABASE, naming, open_writer, own
 from netra_backend.stores.sqlite_ledger import Ledger
 from netra_backend.stores.sqlite_readers import SqliteReaders
 from netra_backend.stores.sqlite_schema import migrate
-from netra_backend.stores.sqlite_tickets import spend
 from netra_backend.stores.sqlite_writer import SqliteWriter, WriterCounts
 
 
@@ -191,12 +191,6 @@ class SqliteStore:
         batch = tuple(leases)
         return await self._writer.submit(lambda ledger: ledger.renew(batch, expires_at))
 
-    async def spend(self, ticket: str, expires_at: int, now: int) -> bool:
-        """Use a ticket up; see `Tickets.spend`."""
-        return await self._writer.submit(
-            lambda ledger: ledger.apply(spend, ticket, expires_at, now)
-        )
-
     async def orphans(self, now: int) -> Sequence[Run]:
         """Return the runs that nobody executes; see `Runs.orphans`."""
         return await self._readers.run(lambda db: queries.list_orphans(db, now, self._dead_fence))
@@ -244,3 +238,23 @@ class SqliteStore:
     async def cancel_queued(self, key: RunKey) -> bool:
         """Note that the run shall only end; see `Queue.cancel_queued`."""
         return await self._writer.submit(lambda ledger: ledger.apply(queue.cancel_queued, key))
+
+    # --- credentials --------------------------------------------------------------------------
+
+    async def revoke(self, user: UserId, at: int) -> None:
+        """Note the revocation; see `Revocations.revoke`."""
+        await self._writer.submit(lambda ledger: ledger.apply(credentials.revoke, user, at))
+
+    async def revocations(self) -> Mapping[UserId, int]:
+        """Return until when what was issued to whom is good no more."""
+        return await self._readers.run(credentials.list_revocations)
+
+    async def withdrawals(self) -> int:
+        """Return the number of withdrawals."""
+        return await self._readers.run(credentials.find_withdrawals)
+
+    async def spend(self, ticket: str, expires_at: int, now: int) -> bool:
+        """Use a ticket up; see `Tickets.spend`."""
+        return await self._writer.submit(
+            lambda ledger: ledger.apply(credentials.spend, ticket, expires_at, now)
+        )

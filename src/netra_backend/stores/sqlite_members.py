@@ -7,6 +7,7 @@ from netra_backend.core.ids import ThreadKey, UserId
 from netra_backend.core.ports import Member
 from netra_backend.core.roles import Role
 from netra_backend.errors import ErrorCode, Refused
+from netra_backend.stores.sqlite_credentials import count_withdrawal
 
 _MEMBERS = """SELECT m.user, m.role FROM members m JOIN threads t ON t.id = m.thread
     WHERE t.owner = ? AND t.name = ?"""
@@ -37,6 +38,8 @@ def remove_member(connection: sqlite3.Connection, thread: ThreadKey, user: UserI
         " AND thread = (SELECT id FROM threads WHERE owner = ? AND name = ?)",
         (user, *thread),
     )
+    if cursor.rowcount:
+        count_withdrawal(connection)
     return cursor.rowcount > 0
 
 

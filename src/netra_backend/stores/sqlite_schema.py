@@ -127,6 +127,13 @@ MIGRATIONS = (
     CREATE UNIQUE INDEX queued_names ON queued_runs (thread, name);
     DROP INDEX queue_of_thread;
     """,
+    """
+    CREATE TABLE revocations (
+        user TEXT PRIMARY KEY,
+        at INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    INSERT INTO counters VALUES ('withdrawal', 0);
+    """,
 )
 
 

@@ -25,6 +25,7 @@ from netra_backend.errors import LeaseLost, Refused
 from netra_backend.testing.interrupts_contract import InterruptsContract
 from netra_backend.testing.members_contract import MembersContract
 from netra_backend.testing.queue_contract import QueueContract
+from netra_backend.testing.revocations_contract import RevocationsContract
 from netra_backend.testing.runs_contract import RunsContract
 from netra_backend.testing.scenario import (
     FAR,
@@ -50,6 +51,7 @@ class LogContract(
     InterruptsContract,
     QueueContract,
     TicketsContract,
+    RevocationsContract,
 ):
     """Subclass it, say in `make_store` which store, and let pytest find the subclass."""
 

@@ -157,7 +157,7 @@ class TanstackDialogue(EdgeDialogue):
         if follower is not None:
             self._leave(follower)
         if self._replay is not None:
-            self._close_soon(code)
+            self.dismiss(code)
 
     def _thread_gone(self, run: Run, why: Gone) -> None:
         refusal = Refused(ErrorCode.NOT_FOUND, GONE[why])
