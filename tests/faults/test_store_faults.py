@@ -26,7 +26,8 @@ from tests.person import Person, read_logs
 
 pytestmark = pytest.mark.anyio
 
-LIFE = frozenset({"open", "close", "probe"})
+LIFE = frozenset({"open", "close", "probe", "withdrawals", "revocations"})
+"""What is asked when the server opens or at times of its own: tests/server/test_withdrawals.py."""
 BACKGROUND = frozenset({"renew", "orphans", "adopt", "undelivered"})
 """What the sweep asks, at times of its own."""
 LEASE = 0.3

@@ -8,9 +8,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from netra_backend.config import Settings
 from netra_backend.core.ids import UserId
 from netra_backend.errors import StoreFailed
 from netra_backend.server import withdrawals
+from netra_backend.server.app import create_app
 from netra_backend.server.clock import now
 from netra_backend.stores.memory import MemoryStore
 from netra_backend.testing.scripted_agent import ScriptedAgent, endless
@@ -151,3 +153,19 @@ async def test_nothing_is_read_when_nothing_was_withdrawn(
     async with live({"a": ScriptedAgent(endless())}, tmp_path, store=Counting()):
         await until(lambda: len(looks) > 20)
     assert looks.count("revocations") == 1
+
+
+async def test_nobody_is_served_before_it_is_known_who_was_revoked(
+    tmp_path: Path, store: WatchedStore
+) -> None:
+    app = create_app(
+        {"a": ScriptedAgent(endless())}, settings=Settings(data_dir=tmp_path), store=store
+    )
+    transport = httpx.ASGITransport(app, client=("127.0.0.1", 1))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as browser:
+        for failing in ("withdrawals", "revocations"):
+            store.failures[failing] = StoreFailed("the disk is gone")
+            assert (await browser.get("/health/live")).status_code == 503
+            store.failures.clear()
+        assert (await browser.get("/health/live")).status_code == 200
+    await app.close()
