@@ -11,8 +11,9 @@ from netra_backend.agents.callbacks import Projection
 from netra_backend.agents.conversations import Conversations
 from netra_backend.core.events import Entry
 from netra_backend.core.fold import Conversation
-from netra_backend.core.ids import RunKey, ThreadKey
-from netra_backend.core.ports import Bus, NewRun, Store
+from netra_backend.core.ids import RunKey, ThreadKey, UserId
+from netra_backend.core.ports import Bus, Members, NewRun, Store
+from netra_backend.core.roles import Role
 from netra_backend.core.run import Lease, Run
 from netra_backend.errors import ErrorCode, Refused
 
@@ -125,3 +126,11 @@ class Creation:
         complete = run_input.complete(given, conversation, made.fresh)
         conversation.apply(run_input.run_started(given, made.fresh))
         return complete, conversation
+
+
+async def may_write(store: Members, user: UserId, thread: ThreadKey) -> bool:
+    """Return whether the user may start runs in the thread, as the store knows it now."""
+    if user == thread.owner:
+        return True
+    role = await store.role(thread, user)
+    return role is not None and role.includes(Role.WRITE)

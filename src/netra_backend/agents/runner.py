@@ -17,7 +17,7 @@ from netra_backend import jsonlog
 from netra_backend.agents.base import Agent
 from netra_backend.agents.callbacks import ObservedBus, Projection
 from netra_backend.agents.conversations import Conversations
-from netra_backend.agents.creation import Accepted, Busy, Creation, Queued
+from netra_backend.agents.creation import Accepted, Busy, Creation, Queued, may_write
 from netra_backend.agents.endings import Endings
 from netra_backend.agents.execution import Execution, Node
 from netra_backend.agents.ingest import Ingest
@@ -31,7 +31,6 @@ from netra_backend.core.fold import Conversation
 from netra_backend.core.ids import MAX_ID_LENGTH, RunId, RunKey, ThreadId, ThreadKey, UserId, new_id
 from netra_backend.core.ports import Bus, Interrupt, QueuedRun, Store
 from netra_backend.core.positions import Position
-from netra_backend.core.roles import Role
 from netra_backend.core.run import Lease, Run
 from netra_backend.errors import ErrorCode, LeaseLost, Refused
 
@@ -118,6 +117,11 @@ class Runner:
     def closing(self) -> bool:
         """Whether it starts no runs any more."""
         return self._closing
+
+    def executed(self, key: RunKey) -> Run | None:
+        """Return the run if it is executed here, or None."""
+        execution = self._executions.get(key)
+        return execution.run if execution is not None else None
 
     async def open(self) -> None:
         """Begin: end the runs that died with another process, and keep doing so."""
@@ -286,7 +290,7 @@ class Runner:
         return await self._store.run(key) or made.run
 
     async def _check_writer(self, queued: QueuedRun) -> None:
-        if not await self._may_write(queued.key.owner, queued.thread):
+        if not await may_write(self._store, queued.key.owner, queued.thread):
             raise Refused(ErrorCode.FORBIDDEN)
 
     async def _stop_in(self, thread: ThreadKey) -> None:
@@ -388,12 +392,7 @@ class Runner:
     async def _resume(self, interrupt: Interrupt, given: RunAgentInput) -> RunId:
         """Go on in the name of who started the run that asked; of the owner if they may no more."""
         thread = interrupt.thread
-        user = interrupt.user if await self._may_write(interrupt.user, thread) else thread.owner
+        may = await may_write(self._store, interrupt.user, thread)
+        user = interrupt.user if may else thread.owner
         accepted = await self.start(user, given, agent=interrupt.agent, thread=thread)
         return accepted.run.key.id
-
-    async def _may_write(self, user: UserId, thread: ThreadKey) -> bool:
-        if user == thread.owner:
-            return True
-        role = await self._store.role(thread, user)
-        return role is not None and role.includes(Role.WRITE)

@@ -22,10 +22,16 @@ from netra_backend.errors import ErrorCode, Refused
 
 
 class Access:
-    """The rights of all users, and the sights that are open on threads of others."""
+    """The rights of all users, and the sights that are open on threads of others.
 
-    def __init__(self, store: Store) -> None:
+    `executed` returns a run that is executed here: so one can be cancelled while the store fails.
+    """
+
+    def __init__(
+        self, store: Store, executed: Callable[[RunKey], Run | None] = lambda _: None
+    ) -> None:
         self._store = store
+        self._executed = executed
         self._sights: dict[tuple[ThreadKey, UserId], set[Sight]] = {}
 
     def __repr__(self) -> str:
@@ -72,6 +78,19 @@ class Access:
         if found is not None:
             await self.check(user, found.thread, needs)
         return found
+
+    async def cancels(self, user: UserId, id: RunId, thread: ThreadName | None = None) -> RunKey:
+        """Return the run of this name that the user may cancel; as `run` finds it, if it is there.
+
+        Raises Refused as `check` does.
+        """
+        own = RunKey(user, id)
+        executed = self._executed(own) if thread is None else None
+        if executed is not None:
+            await self.check(user, executed.thread, Role.WRITE)
+            return own
+        found = await self.run(user, id, Role.WRITE, thread)
+        return found.key if found is not None else own
 
     # --- what is open -------------------------------------------------------------------------
 

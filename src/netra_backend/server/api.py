@@ -7,7 +7,6 @@ from starlette.responses import Response
 from netra_backend import jsonlog
 from netra_backend.core.ids import (
     RunId,
-    RunKey,
     ThreadId,
     ThreadKey,
     ThreadName,
@@ -17,7 +16,7 @@ from netra_backend.core.ids import (
     parse_thread,
     thread_key,
 )
-from netra_backend.core.ports import QueuedRun, Thread
+from netra_backend.core.ports import Thread
 from netra_backend.core.positions import Position, parse_position
 from netra_backend.core.roles import Role
 from netra_backend.core.run import Run
@@ -220,22 +219,18 @@ class Api:
         return answer(EventPage([event_view(entry) for entry in page], following))
 
     async def read_run(self, request: Request, user: User) -> Response:
-        run = await self._run(request, user, Role.READ)
+        id, thread = _run_of(request)
+        run = await self._house.access.run(user.id, id, Role.READ, thread)
         if run is None:
             raise Refused(ErrorCode.NOT_FOUND)
         view = run_view(run, user.id) if isinstance(run, Run) else queued_view(run, user.id)
         return answer(view)
 
     async def cancel_run(self, request: Request, user: User) -> Response:
-        run = await self._run(request, user, Role.WRITE)
-        key = run.key if run is not None else RunKey(user.id, _run_id(request))
+        id, thread = _run_of(request)
+        key = await self._house.access.cancels(user.id, id, thread)
         position = await self._house.runner.cancel(key)
         return answer(CancelledView(key.id, str(position)))
-
-    async def _run(self, request: Request, user: User, needs: Role) -> Run | QueuedRun | None:
-        text = request.query_params.get("thread")
-        thread = parse_thread("thread", text) if text is not None else None
-        return await self._house.access.run(user.id, _run_id(request), needs, thread)
 
     async def _thread(self, request: Request, user: User) -> Thread:
         key = await self._house.access.thread(user.id, thread_of(request), Role.READ)
@@ -253,8 +248,11 @@ def thread_of(request: Request) -> ThreadName:
     return parse_thread("thread", request.path_params["thread"])
 
 
-def _run_id(request: Request) -> RunId:
-    return RunId(parse_id("run", request.path_params["run"]))
+def _run_of(request: Request) -> tuple[RunId, ThreadName | None]:
+    """Return the run that the path names, and the thread that the query does."""
+    text = request.query_params.get("thread")
+    thread = parse_thread("thread", text) if text is not None else None
+    return RunId(parse_id("run", request.path_params["run"])), thread
 
 
 def _title(text: str) -> str:

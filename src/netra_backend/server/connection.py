@@ -27,7 +27,6 @@ from netra_backend.core.frames import (
 )
 from netra_backend.core.ids import (
     MAX_ID_LENGTH,
-    RunKey,
     ThreadKey,
     ThreadName,
     parse_id,
@@ -207,9 +206,7 @@ class Connection(Dialogue):
         self._begin_follower(effect.thread, key, position)
 
     async def _cancel(self, effect: CancelRun) -> None:
-        access = self._house.access
-        run = await access.run(self.user, effect.run, Role.WRITE, effect.thread)
-        key = run.key if run is not None else RunKey(self.user, effect.run)
+        key = await self._house.access.cancels(self.user, effect.run, effect.thread)
         log.info("cancel", extra={"run": effect.run})
         position = await self._house.runner.cancel(key)
         self._send(Cancelled(request=effect.request, run=effect.run, id=str(position)))

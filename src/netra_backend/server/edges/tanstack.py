@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from netra_backend.core.codec import decode_as, decode_input
-from netra_backend.core.ids import RunId, RunKey, name_for, parse_id, parse_thread
+from netra_backend.core.ids import RunId, name_for, parse_id, parse_thread
 from netra_backend.core.positions import Position
 from netra_backend.core.roles import Role
 from netra_backend.core.run import Run
@@ -105,8 +105,7 @@ class TanstackDialogue(EdgeDialogue):
         """End a run that is delivered here, or the user's own of this name."""
         delivered = self._runs.get(id)
         name = name_for(self.user, delivered.thread) if delivered is not None else None
-        run = await self._house.access.run(self.user, id, Role.WRITE, name)
-        await self._house.runner.cancel(run.key if run is not None else RunKey(self.user, id))
+        await self._house.runner.cancel(await self._house.access.cancels(self.user, id, name))
 
     async def _run(self, data: bytes) -> None:
         given = decode_input(data, where="$")
