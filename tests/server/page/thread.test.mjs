@@ -191,7 +191,7 @@ test("who leaves is not followed any more, and what was sent is still delivered"
 
 test("a thread that was deleted under it ends", () => {
   const world = opened();
-  world.thread.deleted();
+  world.thread.gone("deleted");
   assert.equal(world.thread.ended.reason, "deleted");
   world.thread.ready();
   assert.deepEqual(world.kinds(), ["follow"], "only the one from before");
