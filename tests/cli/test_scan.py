@@ -201,14 +201,13 @@ def watching(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
         [*NETRA, "--watch", "--no-cache"],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )
     yield process
     process.kill()
-    process.wait()
-    assert process.stdout is not None
-    process.stdout.close()
+    process.communicate()
 
 
 def test_it_watches_until_ctrl_c(watching: "subprocess.Popen[str]", tmp_path: Path) -> None:
@@ -216,9 +215,16 @@ def test_it_watches_until_ctrl_c(watching: "subprocess.Popen[str]", tmp_path: Pa
     assert watching.stdout.readline() == "Nothing found in 1 file.\n"
     write(tmp_path, {"b.py": UNUSED})
     assert watching.stdout.readline().startswith("b.py:1:8: JS100")
+    lines = iter(watching.stdout.readline, "")
+    assert any(line.startswith("Found 1 warning") for line in lines)
+    write(tmp_path, {"pyproject.toml": "[tool.netra.scan]\nignore = [\n"})
+    assert watching.stderr is not None
+    assert any("pyproject.toml is no TOML" in line for line in iter(watching.stderr.readline, ""))
+    write(tmp_path, {"pyproject.toml": "[tool.netra.scan]\nignore = ['JS100']\n"})
+    assert next(lines) == "Nothing found in 2 files.\n"
     watching.send_signal(signal.SIGINT)
-    watching.stdout.read()
-    assert watching.wait(timeout=60) == 0
+    watching.communicate()
+    assert watching.returncode == 0
 
 
 def test_a_terminal_gets_colours(tmp_path: Path) -> None:

@@ -142,3 +142,43 @@ def test_the_scan_loads_neither_server_nor_anything_that_does_io() -> None:
     loaded = set(done.stdout.split())
     assert not loaded & {"starlette", "uvicorn", "pydantic", "asyncio", "ag_ui", "typer", "rich"}
     assert not {n for n in loaded if n.startswith("netra_backend.server")}
+
+
+def test_counters_that_name_themselves_use_up_no_steps() -> None:
+    counters = [f"c{at}" for at in range(8)]
+    counted = "".join(f"        self.{name} += 1\n" for name in counters)
+    source = (
+        "import json\nclass A:\n    def __init__(self):\n        self.tags = set()\n"
+        + "".join(f"        self.{name} = 0\n" for name in counters)
+        + "".join(f"    def m{at}(self):\n{counted}" for at in range(6))
+        + "    def save(self):\n        json.dumps({"
+        + "".join(f"'{name}': self.{name}, " for name in counters)
+        + "'tags': self.tags})\n"
+    )
+    assert codes(source) == ["JS008"]
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        "state = getattr(ws, 'client_state', None)\n    json.dumps({'s': state})\n",
+        "json.dumps({'s': getattr(ws, 'client_state', None)})\n",
+        "d = {'s': 1}\n    d['s'] = getattr(ws, 'client_state', None)\n    json.dumps(d)\n",
+    ],
+)
+def test_what_may_be_a_default_is_found_and_not_fixed(read: str) -> None:
+    source = f"import json\nfrom fastapi import WebSocket\ndef f(ws: WebSocket):\n    {read}"
+    (found,) = link([summarise("a.py", "a", source)], Options())
+    assert found.rule == "JS001"
+    assert found.fix is None
+
+
+def test_what_another_function_makes_is_found_and_not_fixed() -> None:
+    """It may make it for others too, who want the member."""
+    made = "import json, enum\nclass C(enum.Enum):\n    A = 1\ndef made():\n    return {'c': C.A}\n"
+    (found,) = link([summarise("a.py", "a", f"{made}json.dumps(made())\n")], Options())
+    assert found.fix is None
+    (found,) = link(
+        [summarise("a.py", "a", made.replace("return ", "json.dumps(").strip() + ")\n")], Options()
+    )
+    assert found.fix is not None

@@ -9,7 +9,7 @@ from types import TracebackType
 from msgspec.structs import replace
 
 from netra_backend.cli.scan_arguments import Arguments, parse_arguments
-from netra_backend.cli.scan_project import Project, load_project
+from netra_backend.cli.scan_project import Project, load_project, settings_files
 from netra_backend.cli.scan_run import Outcome, Scan
 from netra_backend.cli.scan_terminal import Terminal
 from netra_backend.errors import ConfigError
@@ -121,19 +121,30 @@ class _Task:
 
 
 def _watch(asked: Arguments, terminal: Terminal) -> int:
-    """Scan whenever something has changed, until Ctrl-C."""
+    """Scan whenever a file or a setting has changed, until Ctrl-C."""
     from netra_backend.cli.scan_watch import snapshot, wait_for_change  # noqa: PLC0415 - start time
 
+    task = _Task(asked, terminal)
     try:
         while True:
-            task = _Task(asked, terminal)
-            before = snapshot(task.scan.names())
+            before = snapshot(_watched(asked, task))
             terminal.clear()
-            task.once()
+            try:
+                task = _Task(asked, terminal)
+                task.once()
+            except (
+                ConfigError
+            ) as error:  # a setting that is being edited; the next save may mend it
+                terminal.note(f"netra: {error}")
             terminal.note("Watching for changes; Ctrl-C ends it.")
-            wait_for_change(before, task.scan.names)
+            wait_for_change(before, lambda: _watched(asked, task))  # noqa: B023 - used at once
     except KeyboardInterrupt:
         return 0
+
+
+def _watched(asked: Arguments, task: _Task) -> list[str]:
+    """Return the files that a scan reads, there or not."""
+    return [*task.scan.names(), *settings_files(asked)]
 
 
 def _baseline_file(asked: Arguments, project: Project) -> str | None:

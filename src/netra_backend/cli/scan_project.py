@@ -60,6 +60,13 @@ def load_project(asked: Arguments, rules: Collection[str]) -> Project:
     return _project(root, _overridden(options, asked, rules))
 
 
+def settings_files(asked: Arguments) -> list[str]:
+    """Return the files from which settings may come, there or not."""
+    if asked.config is not None:
+        return [asked.config]
+    return [f"{folder}/pyproject.toml" for folder in upwards(_common_folder(asked))]
+
+
 def upwards(folder: str) -> Iterator[str]:
     """Yield the folder, an absolute path, and those it is in, up to the root."""
     while True:

@@ -128,7 +128,9 @@ class Judge:
         for result in results:
             for problem in result:
                 key = problem.path, problem.kind, problem.name, problem.is_key
-                if key in seen:
+                # a function that is asked for one of both, sync or async, knows which
+                mixed = problem.kind is Kind.COROUTINE and not certain
+                if key in seen or mixed:
                     continue
                 seen.add(key)
                 yield problem if certain else weakened(problem)
