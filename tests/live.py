@@ -101,7 +101,8 @@ async def serving(
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if send_buffer is not None:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
-    settings = {"ws_per_message_deflate": False, "timeout_graceful_shutdown": 2, **options}
+    settings: dict[str, Any] = {"ws_per_message_deflate": False, "proxy_headers": False}
+    settings |= {"timeout_graceful_shutdown": 2, **options}
     server = _Server(uvicorn.Config(app, ws=ws, log_config=None, lifespan="on", **settings))
     running = asyncio.create_task(server.serve(sockets=[listener]))
     try:

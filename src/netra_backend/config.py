@@ -49,7 +49,8 @@ def _no_boolean(value: object) -> object:
 
 
 Count = Annotated[int, Field(ge=1), BeforeValidator(_no_boolean)]
-Milliseconds = Annotated[int, Field(ge=0), BeforeValidator(_no_boolean)]
+Number = Annotated[int, Field(ge=0), BeforeValidator(_no_boolean)]
+Milliseconds = Number
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(_no_boolean)]
 
 
@@ -59,6 +60,13 @@ class WhenBusy(StrEnum):
     REJECT = "reject"
     ENQUEUE = "enqueue"
     INTERRUPT = "interrupt"
+
+
+class WhenFull(StrEnum):
+    """What becomes of a connection when its user has as many as a user may have."""
+
+    REFUSE = "refuse"
+    REPLACE = "replace"
 
 
 class AgentSettings(BaseModel):
@@ -138,6 +146,13 @@ class Settings(BaseSettings):
     """Live connections in all, sockets and event streams."""
     connections_per_user: Count = 1_000
     """Live connections of one user."""
+    connections_per_address: Count | None = None
+    """Live connections from one address, or one IPv6 network of 64 bits; none means no limit."""
+    when_full: WhenFull = WhenFull.REFUSE
+    """What becomes of a connection when its user has too many: ``refuse`` it, or let it
+    ``replace`` the user's socket that has been silent longest."""
+    trusted_proxies: Number = 0
+    """Proxies in front of the server that add to X-Forwarded-For; with 0 the header is ignored."""
     bad_frames: Count = 8
     """Unreadable frames in a row after which a connection is closed."""
 

@@ -140,6 +140,7 @@ class CloseCode(IntEnum):
     UNAUTHENTICATED = 4401
     WRONG_USER = 4403
     TOO_SLOW = 4408
+    REPLACED = 4409
     TOO_MANY = 4429
 
 
@@ -156,7 +157,10 @@ class CloseRow:
 CLOSES: dict[CloseCode, CloseRow] = {
     CloseCode.DONE: CloseRow("done", Fault.NOBODY, Retry.AT_ONCE, "The client ended it."),
     CloseCode.GOING_AWAY: CloseRow(
-        "going away", Fault.NOBODY, Retry.AT_ONCE, "The page was left or the server is stopping."
+        "going away",
+        Fault.NOBODY,
+        Retry.AT_ONCE,
+        "The page was left, or an administrator closed it.",
     ),
     CloseCode.FORBIDDEN: CloseRow(
         "forbidden", Fault.CLIENT, Retry.NEVER, "The user may not be here, or nothing to resume."
@@ -191,8 +195,17 @@ CLOSES: dict[CloseCode, CloseRow] = {
         Retry.AT_ONCE,
         "The client did not read for longer than the limit; follow again with `after`.",
     ),
+    CloseCode.REPLACED: CloseRow(
+        "replaced",
+        Fault.NOBODY,
+        Retry.NEVER,
+        "The user has opened another connection, for which this silent one made room.",
+    ),
     CloseCode.TOO_MANY: CloseRow(
-        "too many connections", Fault.CLIENT, Retry.LATER, "The user's connections are all in use."
+        "too many connections",
+        Fault.CLIENT,
+        Retry.LATER,
+        "The connections of the user, or of the address, are all in use.",
     ),
 }
 

@@ -315,6 +315,8 @@ async def test_every_operation_is_tried(tmp_path: Path) -> None:
         ("GET", "/threads/{thread}/members"),
         ("PUT", "/threads/{thread}/members/{user}"),
         ("DELETE", "/threads/{thread}/members/{user}"),
+        ("GET", "/connections"),
+        ("DELETE", "/connections/{connection}"),
         ("DELETE", "/users/{user}/sessions"),  # tests/server/test_administration.py
         ("GET", "/runs/{run}"),
         ("POST", "/runs/{run}/cancel"),

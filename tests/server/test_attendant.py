@@ -24,7 +24,7 @@ class Desk:
         self.held: list[bool] = []
         self.gate = asyncio.Event()
         self.pool = Pool(limit=1, per_user=1)
-        self.pool.add(self)  # type: ignore[arg-type]
+        self.pool.admit(self, "::1", 1)  # type: ignore[arg-type]
         self.attendant = Attendant(self, self, self.pool, ("::1", 1), copy_context())  # type: ignore[arg-type]
 
     async def receive(self, data: bytes) -> None:

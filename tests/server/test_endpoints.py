@@ -233,6 +233,14 @@ class Visit(NamedTuple):
         await self.refusals("DELETE", "/users/bob/sessions")
         async with http(str(self.browser.base_url), self.token_of_admin, **self.judged) as admin:
             assert (await admin.delete("/users/bob/sessions")).status_code == 204
+            for query in ({}, {"limit": "none"}):
+                await admin.get("/connections", params=query)
+            await self.alice.follow("t")
+            await faults_of(admin, self.store)
+            for name in (self.alice.ready["connection"], "none", "a b"):
+                await admin.delete(f"/connections/{name}")
+        for method, path in (("GET", "/connections"), ("DELETE", "/connections/x")):
+            await self.refusals(method, path)
 
     async def interrupts(self) -> None:
         path = "/threads/asked/interrupts"
@@ -276,6 +284,14 @@ class Visit(NamedTuple):
             self.store.failures.update(dict.fromkeys(TOUCHED, error))
             await everything(self.browser)
         self.store.failures.clear()
+
+
+async def faults_of(admin: httpx.AsyncClient, store: WatchedStore) -> None:
+    """Ask what looks at the threads of a connection, while the store cannot be read."""
+    for error in (StoreFailed("the disk is full"), RuntimeError("a fault")):
+        store.failures["thread"] = error
+        await admin.get("/connections")
+    store.failures.clear()
 
 
 TOUCHED = (
@@ -327,6 +343,7 @@ async def test_what_the_server_sends_is_what_the_document_says(
             ("GET", "/metrics"),
             ("POST", "/auth/ticket"),
             ("GET", "/copilotkit/info"),
+            ("DELETE", "/connections/{connection}"),
         )
         for status in (500, 503)
     }

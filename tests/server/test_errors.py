@@ -309,7 +309,6 @@ async def test_an_error_code_is_answered_as_the_table_says(tmp_path: Path, code:
 NOT_SENT_YET = {
     CloseCode.DONE: "the server only echoes a client's 1000; the dialect that closes with it is "
     "not part of netra.v1",
-    CloseCode.GOING_AWAY: "a server that stops says 1012, which tells the client when to return",
     CloseCode.FORBIDDEN: "who may not connect is refused before the handshake; nothing to resume "
     "is an answer of netra.v1, not a close",
 }
@@ -404,6 +403,29 @@ async def close_too_many(tmp_path: Path, direct: bool) -> Closed:
         return ended
 
 
+async def close_going_away(tmp_path: Path, direct: bool) -> Closed:
+    async with (
+        live({"echo": echo}, tmp_path, direct=direct, admins=("root",)) as server,
+        connected(server) as socket,
+        http(server.url, server.token("root")) as admin,
+    ):
+        id = json.loads(await socket.recv())["connection"]
+        await admin.delete(f"/connections/{id}")
+        return await closed(socket)
+
+
+async def close_replaced(tmp_path: Path, direct: bool) -> Closed:
+    limits = {"connections_per_user": 1, "when_full": "replace"}
+    async with (
+        live({"echo": echo}, tmp_path, direct=direct, **limits) as server,
+        connected(server) as first,
+    ):
+        await first.recv()
+        async with connected(server) as second:
+            await second.recv()
+            return await closed(first)
+
+
 async def room_again(server: Live) -> None:
     """A connection that is gone is not counted any more."""
     await until(lambda: len(server.app.pool) == 0)
@@ -482,6 +504,8 @@ async def until(true: Callable[[], bool]) -> None:
 
 
 CLOSED: dict[CloseCode, Callable[[Path, bool], Awaitable[Closed]]] = {
+    CloseCode.GOING_AWAY: close_going_away,
+    CloseCode.REPLACED: close_replaced,
     CloseCode.TOO_BIG: close_too_big,
     CloseCode.INTERNAL: close_internal,
     CloseCode.RESTARTING: close_restarting,

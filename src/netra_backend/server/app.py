@@ -252,7 +252,12 @@ def create_app(
         now,
     )
     auth = UnrevokedAuth(tickets, store, now, settings.admins)
-    pool = Pool(limit=settings.connections, per_user=settings.connections_per_user)
+    pool = Pool(
+        limit=settings.connections,
+        per_user=settings.connections_per_user,
+        per_address=settings.connections_per_address,
+        when_full=settings.when_full,
+    )
     runner.projection.observe(metrics.count)
     for target in callbacks:
         runner.projection.subscribe(target)
@@ -266,7 +271,7 @@ def create_app(
         *Api(house).endpoints(),
         *MembersApi(house).endpoints(),
         *InterruptsApi(house).endpoints(),
-        *AdministrationApi(withdrawals).endpoints(),
+        *AdministrationApi(house, withdrawals).endpoints(),
         *Health(house).endpoints(),
     )
     return NetraApp(house, withdrawals, _routes(house, endpoints))

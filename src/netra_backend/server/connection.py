@@ -102,6 +102,11 @@ class Connection(Dialogue):
         """Close the socket from our side. Idempotent."""
         await self._perform(self._session.close(code))
 
+    @property
+    def state(self) -> str:
+        """The name of the state that its session is in."""
+        return self._session.state.name
+
     def _state(self) -> dict[str, object]:
         return {"session": self._session.state}
 

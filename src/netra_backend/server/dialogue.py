@@ -7,7 +7,7 @@ work, or does not read, is simply read more slowly.
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
 from netra_backend.core.ids import ThreadKey, ThreadName, UserId, name_for
@@ -40,6 +40,28 @@ class Dialogue(ABC):
         self._receiving: asyncio.Future[Any] | None = None
         self._closing: asyncio.Task[None] | None = None
         self._closed: asyncio.Future[None] | None = None
+        self._heard = asyncio.get_running_loop().time()
+        self._at_work = False
+
+    @property
+    def state(self) -> str:
+        """The name of the state that it is in: of its own, where a dialect has no other."""
+        return "OPEN" if self._closed is None else "CLOSED"
+
+    @property
+    def buffered(self) -> int:
+        """Bytes that are unsent."""
+        return self._lane.buffered
+
+    @property
+    def following(self) -> Iterable[ThreadFollower]:
+        """What it follows."""
+        return self._following
+
+    @property
+    def silent_since(self) -> float | None:
+        """When its client last said something, on the loop's clock; None while it is at work."""
+        return None if self._at_work else self._heard
 
     @property
     def user(self) -> UserId:
@@ -77,11 +99,16 @@ class Dialogue(ABC):
         Raises LaneClosed when the socket is gone.
         """
         metrics.FRAMES_IN.inc()
-        if len(data) > self._house.settings.frame_bytes:
-            await self.close(CloseCode.TOO_BIG)
-        else:
-            await self._receive(data)
-        await self._room()
+        self._at_work = True
+        try:
+            if len(data) > self._house.settings.frame_bytes:
+                await self.close(CloseCode.TOO_BIG)
+            else:
+                await self._receive(data)
+            await self._room()
+        finally:
+            self._at_work = False
+            self._heard = asyncio.get_running_loop().time()
 
     async def drain(self, retry_after_ms: int) -> None:
         """Say goodbye, because the server restarts, and close."""

@@ -15,6 +15,14 @@ ENDS = frozenset({"success", "interrupt", "cancelled", "interrupted", "timeout",
 """Ends that are told apart; an agent's own error codes are ``other``, for there may be many."""
 
 CONNECTIONS = Gauge("netra_connections", "Live connections.", registry=REGISTRY)
+USERS = Gauge("netra_connected_users", "Users who are connected.", registry=REGISTRY)
+ADDRESSES = Gauge("netra_connected_addresses", "Addresses that are connected.", registry=REGISTRY)
+TURNED_AWAY = Counter(
+    "netra_connections_turned_away",
+    "Connections refused, by the limit that was reached, or replaced by another one.",
+    ["limit"],
+    registry=REGISTRY,
+)
 FRAMES_IN = Counter("netra_frames_received", "Frames received from clients.", registry=REGISTRY)
 REFUSALS = Counter(
     "netra_refusals", "Commands and requests refused, by error code.", ["code"], registry=REGISTRY

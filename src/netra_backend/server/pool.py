@@ -1,21 +1,30 @@
 """The pool: the live connections of this node, sockets and event streams, and their limits.
 
-Every decision is synchronous and there is no lock: nothing can be re-entered, and a dead socket
-always leaves, because its own task removes it in a ``finally``.
+Every decision is synchronous, takes no time that grows with the members of others, and returns
+what to close. There is no lock: nothing can be re-entered, and a dead socket always leaves, because
+its own task removes it in a ``finally``.
 """
 
-from collections import Counter
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Hashable, Iterable, Iterator
+from typing import Protocol, TypeVar
 
+from msgspec import Struct
+
+from netra_backend.config import WhenFull
 from netra_backend.core.ids import UserId
 from netra_backend.errors import CloseCode
-from netra_backend.server.metrics import CONNECTIONS
+from netra_backend.server.follower import ThreadFollower
+from netra_backend.server.metrics import ADDRESSES, CONNECTIONS, TURNED_AWAY, USERS
 from netra_backend.server.user import User
+
+K = TypeVar("K", bound=Hashable)
 
 
 class Member(Protocol):
     """What the pool asks of a connection."""
+
+    id: str
+    """Its id, as in the log."""
 
     @property
     def user(self) -> UserId:
@@ -27,6 +36,26 @@ class Member(Protocol):
         """Who that is, and with what it was opened or renewed."""
         ...
 
+    @property
+    def state(self) -> str:
+        """The name of the state that it is in."""
+        ...
+
+    @property
+    def buffered(self) -> int:
+        """Bytes that are unsent."""
+        ...
+
+    @property
+    def following(self) -> Iterable[ThreadFollower]:
+        """What it follows."""
+        ...
+
+    @property
+    def silent_since(self) -> float | None:
+        """When its client last said something, on the loop's clock; None while it is at work."""
+        ...
+
     def dismiss(self, code: CloseCode) -> None:
         """End soon, with the code where there is one to send."""
         ...
@@ -36,18 +65,51 @@ class Member(Protocol):
         ...
 
 
-class Pool:
-    """The live connections: at most `limit` in all and `per_user` of one user."""
+class Place(Struct, frozen=True):
+    """Where a member connects from, and since when, in milliseconds since 1970."""
 
-    def __init__(self, *, limit: int, per_user: int) -> None:
+    address: str
+    since: int
+
+
+class Admission(Struct, frozen=True):
+    """Whether a connection was let in: if not, the code to close it with.
+
+    `instead` is a member that has to be dismissed, with ``REPLACED``, for the one that was let in.
+    """
+
+    refused: CloseCode | None = None
+    instead: Member | None = None
+
+
+class Pool:
+    """The live connections: at most `limit` in all, and so many of one user and one address.
+
+    `when_full` says what becomes of the connection with which a user would have too many.
+    """
+
+    def __init__(
+        self,
+        *,
+        limit: int,
+        per_user: int,
+        per_address: int | None = None,
+        when_full: WhenFull = WhenFull.REFUSE,
+    ) -> None:
         self._limit = limit
         self._per_user = per_user
-        self._members: dict[Member, None] = {}
-        self._of_user: Counter[UserId] = Counter()
+        self._per_address = per_address
+        self._when_full = when_full
+        self._members: dict[Member, Place] = {}
+        self._leaving: set[Member] = set()
+        self._of_user: dict[UserId, dict[Member, None]] = {}
+        self._of_address: dict[str, dict[Member, None]] = {}
 
     def __repr__(self) -> str:
-        users = len(self._of_user)
-        return f"<Pool {len(self._members)} of {self._limit} connections, {users} users>"
+        return (
+            f"<Pool {len(self._members)} of {self._limit} connections, {len(self._of_user)} users,"
+            f" {len(self._of_address)} addresses>"
+        )
 
     def __len__(self) -> int:
         return len(self._members)
@@ -55,26 +117,79 @@ class Pool:
     def __iter__(self) -> Iterator[Member]:
         return iter(list(self._members))
 
-    def refusal(self, user: UserId) -> CloseCode | None:
-        """Return the code with which a further connection of `user` is refused, or None."""
-        if len(self._members) >= self._limit:
-            return CloseCode.OVERLOADED
-        if self._of_user.get(user, 0) >= self._per_user:
-            return CloseCode.TOO_MANY
-        return None
+    def place(self, member: Member) -> Place:
+        """Return where the member, which is in, connects from and since when."""
+        return self._members[member]
 
-    def add(self, member: Member) -> None:
-        """Count a connection. The caller has asked `refusal` in the same turn of the loop."""
-        self._members[member] = None
-        self._of_user[member.user] += 1
-        CONNECTIONS.set(len(self._members))
+    def find(self, id: str) -> Member | None:
+        """Return the member with this id, or None."""
+        return next((member for member in self._members if member.id == id), None)
+
+    def admit(self, member: Member, address: str, now: int) -> Admission:
+        """Let the connection in and count it, or say why not."""
+        admission = self._decide(member, address)
+        if admission.refused is None:
+            if admission.instead is not None:
+                self._leave_count(admission.instead)
+                self._leaving.add(admission.instead)
+            self._members[member] = Place(address, now)
+            self._of_user.setdefault(member.user, {})[member] = None
+            self._of_address.setdefault(address, {})[member] = None
+            self._tell()
+        return admission
 
     def remove(self, member: Member) -> None:
         """Count it no more. Idempotent."""
         if member not in self._members:
             return
+        if member in self._leaving:
+            self._leaving.discard(member)
+        else:
+            self._leave_count(member)
         del self._members[member]
-        self._of_user[member.user] -= 1
-        if not self._of_user[member.user]:
-            del self._of_user[member.user]
+        self._tell()
+
+    def _decide(self, member: Member, address: str) -> Admission:
+        theirs = self._of_user.get(member.user, {})
+        beside = self._of_address.get(address, {})
+        instead: Member | None = None
+        if len(theirs) >= self._per_user and self._when_full is WhenFull.REPLACE:
+            instead = _most_silent(theirs)
+        freed = 0 if instead is None else 1
+        if len(self._members) - len(self._leaving) - freed >= self._limit:
+            return self._turn_away(CloseCode.OVERLOADED, "all")
+        if self._per_address is not None and len(beside) - (instead in beside) >= self._per_address:
+            return self._turn_away(CloseCode.TOO_MANY, "address")
+        if len(theirs) - freed >= self._per_user:
+            return self._turn_away(CloseCode.TOO_MANY, "user")
+        if instead is not None:
+            TURNED_AWAY.labels("replaced").inc()
+        return Admission(instead=instead)
+
+    def _turn_away(self, code: CloseCode, limit: str) -> Admission:
+        TURNED_AWAY.labels(limit).inc()
+        return Admission(code)
+
+    def _leave_count(self, member: Member) -> None:
+        """Take the member out of what is limited for its user and its address."""
+        _drop(self._of_user, member.user, member)
+        _drop(self._of_address, self._members[member].address, member)
+
+    def _tell(self) -> None:
         CONNECTIONS.set(len(self._members))
+        USERS.set(len(self._of_user))
+        ADDRESSES.set(len(self._of_address))
+
+
+def _drop(counted: dict[K, dict[Member, None]], key: K, member: Member) -> None:
+    """Count the member no more under the key."""
+    members = counted[key]
+    del members[member]
+    if not members:
+        del counted[key]
+
+
+def _most_silent(members: Iterable[Member]) -> Member | None:
+    """Return the one whose client has said nothing for longest, of those that are not at work."""
+    idle = [(since, member) for member in members if (since := member.silent_since) is not None]
+    return min(idle, key=lambda pair: pair[0])[1] if idle else None

@@ -8,20 +8,23 @@ resumes with a new one. Source: WHATWG HTML section 9.2.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import ExitStack
 from typing import Self
 
+from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from netra_backend.core.events import TERMINAL, Event
-from netra_backend.core.ids import ThreadKey, UserId, name_for
+from netra_backend.core.ids import ThreadKey, UserId, name_for, new_id
 from netra_backend.core.positions import Position
 from netra_backend.core.prelude import prelude
 from netra_backend.core.run import Run
 from netra_backend.errors import CLOSES, CloseCode, ErrorCode, Refused
+from netra_backend.server.address import address_of
 from netra_backend.server.batch import Batch
+from netra_backend.server.clock import now
 from netra_backend.server.follower import Gone, ThreadFollower
 from netra_backend.server.house import House
 from netra_backend.server.lane import LaneClosed
@@ -36,7 +39,9 @@ HEARTBEAT = 15.0
 _HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 _REFUSALS = {
-    CloseCode.TOO_MANY: Refused(ErrorCode.TOO_MANY, "the user's connections are all in use"),
+    CloseCode.TOO_MANY: Refused(
+        ErrorCode.TOO_MANY, "the connections of the user, or of the address, are all in use"
+    ),
     CloseCode.OVERLOADED: Refused(ErrorCode.OVERLOADED),
 }
 """What HTTP answers where a socket would be closed with the code."""
@@ -59,18 +64,26 @@ class RunStream:
     answer, when the client has gone.
     """
 
-    def __init__(self, house: House, user: User, *, speak: Speak = as_is) -> None:
+    state = "OPEN"
+    silent_since = None
+
+    def __init__(self, house: House, request: Request, user: User, *, speak: Speak = as_is) -> None:
         """Enter the pool. Raises Refused."""
+        self.id = new_id("conn")
         self._house = house
         self._user = user
+        self._follower: ThreadFollower | None = None
         self._lane = SseLane(high_water=house.settings.write_high_water, speak=speak)
         if house.authenticator.is_revoked(user):
             raise Refused(ErrorCode.UNAUTHENTICATED)  # while the request was read
-        code = house.pool.refusal(user.id)
+        address = address_of(request, house.settings.trusted_proxies)
+        admission = house.pool.admit(self, address, now())
+        code = admission.refused
         if code is not None:
             log.warning("stream refused", extra={"code": int(code), "pool": repr(house.pool)})
             raise _REFUSALS[code]
-        house.pool.add(self)
+        if admission.instead is not None:
+            admission.instead.dismiss(CloseCode.REPLACED)
         self._place = ExitStack()
         self._place.callback(house.pool.remove, self)
         expiry = at_expiry(user, lambda: self._lane.break_off("the credential has expired"))
@@ -81,6 +94,16 @@ class RunStream:
     def user(self) -> UserId:
         """Whose it is."""
         return self._user.id
+
+    @property
+    def buffered(self) -> int:
+        """Bytes that are unsent."""
+        return self._lane.buffered
+
+    @property
+    def following(self) -> Iterable[ThreadFollower]:
+        """What it follows."""
+        return () if self._follower is None else (self._follower,)
 
     @property
     def credential(self) -> User:
@@ -136,7 +159,7 @@ class RunStream:
 
     async def _parts(self, thread: ThreadKey, after: Position) -> AsyncIterator[bytes]:
         """Yield the thread's events after the position, up to a terminal event."""
-        follower = ThreadFollower(
+        follower = self._follower = ThreadFollower(
             self._house.store,
             self._lane,
             thread,

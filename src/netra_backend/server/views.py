@@ -65,6 +65,47 @@ class MemberList(Struct, frozen=True):
     members: list[MemberView]
 
 
+class FollowedView(Struct, frozen=True):
+    """A thread that a connection follows: how far it has got, and how many entries are left.
+
+    `state` is a name of ``FollowerState``; `lag` is null for a thread that is gone.
+    """
+
+    owner: str
+    thread: str
+    position: str
+    state: str
+    lag: int | None
+
+
+class ConnectionView(Struct, frozen=True):
+    """A live connection: `kind` is what is spoken on it, `state` the name of the state it is in.
+
+    `since` is in milliseconds since 1970, `buffered` the bytes that are unsent.
+    """
+
+    id: str
+    user: str
+    kind: str
+    state: str
+    address: str
+    since: int
+    seconds: float
+    buffered: int
+    threads: list[FollowedView]
+
+
+class ConnectionPage(Struct, frozen=True):
+    """Connections, the oldest first, and how many there are in all.
+
+    `next` is the ``after`` of the next page, or null.
+    """
+
+    connections: list[ConnectionView]
+    total: int
+    next: str | None
+
+
 class Invitation(Struct, frozen=True, forbid_unknown_fields=True):
     """The body of ``PUT /threads/{thread}/members/{user}``."""
 

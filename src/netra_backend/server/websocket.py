@@ -16,7 +16,9 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from netra_backend import jsonlog
 from netra_backend.core.ids import new_id
 from netra_backend.errors import CLOSES, ERRORS, CloseCode, Refused
+from netra_backend.server.address import address_of
 from netra_backend.server.attendant import Attendant
+from netra_backend.server.clock import now
 from netra_backend.server.dialogue import Dialogue
 from netra_backend.server.errors import error_body
 from netra_backend.server.house import House
@@ -61,15 +63,12 @@ class WebSocketRoute:
             await self._serve(websocket, dialogue, lane)
 
     async def _serve(self, websocket: WebSocket, dialogue: Dialogue, lane: Lane) -> None:
-        code = self._pool.refusal(dialogue.user)
-        if self._house.authenticator.is_revoked(dialogue.credential):
-            code = CloseCode.UNAUTHENTICATED  # while the handshake was accepted
+        code = self._enter(websocket, dialogue)
         if code is not None:
             log.warning("connection refused", extra={"code": int(code), "pool": repr(self._pool)})
             await websocket.close(int(code), CLOSES[code].reason)
             await dialogue.lost()
             return
-        self._pool.add(dialogue)
         log.info("connected", extra=_info(websocket))
         if isinstance(lane, DirectLane):
             attendant = Attendant(dialogue, lane, self._pool, websocket.client, copy_context())
@@ -89,6 +88,16 @@ class WebSocketRoute:
             self._pool.remove(dialogue)
             await dialogue.lost()
             log.info("disconnected", extra=_info(websocket))
+
+    def _enter(self, websocket: WebSocket, dialogue: Dialogue) -> CloseCode | None:
+        """Take the dialogue into the pool; return the code to close it with if that cannot be."""
+        if self._house.authenticator.is_revoked(dialogue.credential):
+            return CloseCode.UNAUTHENTICATED  # while the handshake was accepted
+        address = address_of(websocket, self._house.settings.trusted_proxies)
+        admission = self._pool.admit(dialogue, address, now())
+        if admission.instead is not None:
+            admission.instead.dismiss(CloseCode.REPLACED)
+        return admission.refused
 
     async def _admit(self, websocket: WebSocket) -> User:
         """Return who connects. Raises Refused."""

@@ -166,7 +166,7 @@ test("a run that a draining server does not take is sent to the one after it", a
 test("what a close code means is done: later, at once, never, after login", () => {
   const expected = {
     1000: "waiting", 1001: "waiting", 1006: "waiting", 1008: "refused", 1009: "refused", 1011: "waiting",
-    1012: "restarting", 1013: "waiting", 4400: "refused", 4401: "signed-out", 4403: "refused", 4408: "waiting",
+    1012: "restarting", 1013: "waiting", 4400: "refused", 4401: "signed-out", 4403: "refused", 4408: "waiting", 4409: "refused",
     4429: "waiting", 4999: "waiting",
   };
   for (const [code, state] of Object.entries(expected)) {

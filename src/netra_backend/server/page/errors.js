@@ -47,6 +47,7 @@ export const CLOSES = {
   4401: { retry: AFTER_LOGIN, text: "Your sign-in is missing or has expired." },
   4403: { retry: NEVER, text: "The token belongs to another user. Reload the page to sign in anew." },
   4408: { retry: AT_ONCE, text: "This page was too slow to keep up." },
+  4409: { retry: NEVER, text: "You have opened another page. Reload this one to go on here." },
   4429: { retry: LATER, text: "You have too many pages open at once." },
 };
 

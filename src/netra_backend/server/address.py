@@ -1,0 +1,45 @@
+"""Addresses: where a request comes from, as far as that can be believed.
+
+``X-Forwarded-For`` is a list to which each proxy adds the address that it was connected from.
+Anybody can send one, so only the entries that configured proxies have added count.
+"""
+
+import ipaddress
+
+from starlette.requests import HTTPConnection
+
+NETWORK = 64
+"""The bits of an IPv6 address that stand for one customer: the rest is theirs to choose
+(RFC 6177 section 2)."""
+
+
+def address_of(request: HTTPConnection, proxies: int) -> str:
+    """Return the address of the client, behind so many `proxies` of ours.
+
+    IPv6 addresses stand for their network of 64 bits. Where there is no believable entry, the
+    address of the peer counts, and an empty one where the server knows none (a Unix socket).
+    """
+    peer = request.client.host if request.client is not None else ""
+    given = forwarded_for(request)
+    if proxies and len(given) >= proxies:
+        return _network(given[-proxies]) or _network(peer) or peer
+    return _network(peer) or peer
+
+
+def forwarded_for(request: HTTPConnection) -> list[str]:
+    """Return the entries of all ``X-Forwarded-For`` headers, the nearest proxy's last."""
+    headers = request.headers.getlist("x-forwarded-for")
+    return [entry.strip() for header in headers for entry in header.split(",")]
+
+
+def _network(text: str) -> str | None:
+    """Return the address, or the network of an IPv6 one; None if it is neither."""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return str(address.ipv4_mapped)
+        return str(ipaddress.ip_network((int(address), NETWORK), strict=False))
+    return str(address)
