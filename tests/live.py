@@ -128,16 +128,21 @@ async def live(
     send_buffer: int | None = None,
     authenticate: Hook | None = None,
     agentcore: bool = False,
+    uvicorn: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> AsyncIterator[Live]:
-    """Run a server in this event loop; `direct` chooses our lane or ASGI's ``send``."""
+    """Run a server in this event loop; `direct` chooses our lane or ASGI's ``send``.
+
+    `uvicorn` are options of its `Config`.
+    """
     served = Settings(data_dir=data_dir, **settings)
     app = create_app(
         agents, settings=served, store=store, authenticate=authenticate, agentcore=agentcore
     )
     pings = {"ws_ping_interval": served.ping_seconds, "ws_ping_timeout": served.ping_seconds}
     ws = Protocol if direct else "websockets-sansio"
-    async with serving(app, ws, send_buffer=send_buffer, **pings) as port:
+    options = {**pings, **(uvicorn or {})}
+    async with serving(app, ws, send_buffer=send_buffer, **options) as port:
         try:
             yield Live(app, data_dir, port)
         finally:

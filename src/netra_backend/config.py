@@ -127,6 +127,8 @@ class Settings(BaseSettings):
     """Events one run may append before it is ended as failed."""
     concurrent_runs: Count | None = None
     """Runs of one agent that may be executed at once; more are refused with ``too_many``."""
+    runs_per_user: Count | None = 1_000
+    """Runs of one user that may be executed at once; more are refused with ``too_many``."""
     when_busy: WhenBusy = WhenBusy.REJECT
     """What becomes of a run for a busy thread: ``reject``, ``enqueue`` or ``interrupt``."""
     queued_runs: Count = 16
@@ -140,6 +142,14 @@ class Settings(BaseSettings):
 
     frame_bytes: Count = 1_048_576
     """Bytes of one frame from a client, and of one HTTP body."""
+    head_bytes: Count = 65_536
+    """Bytes of the head of a request, or of a handshake."""
+    title_length: Count = 200
+    """Characters of a thread's title."""
+    commands_per_second: Count = 100
+    """Frames that one connection may send in a second, in the long run."""
+    command_burst: Count = 500
+    """Frames that one connection may send at once."""
     followed_threads: Count = 64
     """Threads one connection may follow at once."""
     connections: Count = 100_000

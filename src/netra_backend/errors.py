@@ -54,7 +54,9 @@ class ErrorCode(StrEnum):
     EXPIRED = "expired"
     CHANGED = "changed"
     TOO_MANY = "too_many"
+    TOO_FAST = "too_fast"
     TOO_BIG = "too_big"
+    HEAD_TOO_BIG = "head_too_big"
     DRAINING = "draining"
     OVERLOADED = "overloaded"
     STORE_FAILED = "store_failed"
@@ -108,8 +110,17 @@ ERRORS: dict[ErrorCode, ErrorRow] = {
     ErrorCode.TOO_MANY: ErrorRow(
         429, Fault.CLIENT, Retry.LATER, "A limit on how many at once is reached."
     ),
+    ErrorCode.TOO_FAST: ErrorRow(
+        429,
+        Fault.CLIENT,
+        Retry.LATER,
+        "The connection sends more commands than it may.",
+    ),
     ErrorCode.TOO_BIG: ErrorRow(
         413, Fault.CLIENT, Retry.NEVER, "The request is over a size limit."
+    ),
+    ErrorCode.HEAD_TOO_BIG: ErrorRow(
+        431, Fault.CLIENT, Retry.NEVER, "The head of the request is over its limit."
     ),
     ErrorCode.DRAINING: ErrorRow(
         503, Fault.SERVER, Retry.LATER, "The server is about to restart and starts nothing new."

@@ -23,7 +23,19 @@ from netra_backend.core.frames import (
 )
 from netra_backend.errors import ErrorCode
 
-LIMITS = Limits(frame_bytes=1, id_length=2, followed_threads=3)
+LIMITED = {
+    "frame_bytes": 1,
+    "head_bytes": 2,
+    "id_length": 3,
+    "request_length": 4,
+    "title_length": 5,
+    "followed_threads": 6,
+    "commands_per_second": 7,
+    "command_burst": 8,
+    "connections_per_user": 9,
+    "runs_per_user": 10,
+}
+LIMITS = Limits(**LIMITED)
 READY = {"connection": "c", "user": "u", "protocol": "netra.v1", "heartbeat": 20_000}
 
 WRITTEN: list[tuple[ServerFrame, dict[str, object]]] = [
@@ -32,7 +44,7 @@ WRITTEN: list[tuple[ServerFrame, dict[str, object]]] = [
         {
             "type": "ready",
             **READY,
-            "limits": {"frame_bytes": 1, "id_length": 2, "followed_threads": 3},
+            "limits": LIMITED,
             "agents": ["a"],
         },
     ),

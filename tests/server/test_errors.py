@@ -16,6 +16,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
 from netra_backend.errors import CLOSES, ERRORS, CloseCode, ErrorCode, Retry, StoreFailed
+from netra_backend.server.handshake import HttpProtocol
 from netra_backend.server.metrics import REGISTRY
 from netra_backend.stores.memory import MemoryStore
 from netra_backend.testing.scripted_agent import Gate, ScriptedAgent, answer
@@ -160,6 +161,26 @@ async def too_many(place: Place) -> list[Said]:
     return [await place.alice.follow("u")]
 
 
+async def too_fast(place: Place) -> list[Said]:
+    directory = place.server.data_dir / "slow"
+    async with (
+        live({"echo": echo}, directory, commands_per_second=1, command_burst=1) as slow,
+        client(slow.socket_url, slow.token()) as alice,
+    ):
+        await alice.command("ping")
+        return [await alice.command("ping")]
+
+
+async def head_too_big(place: Place) -> list[Said]:
+    directory = place.server.data_dir / "narrow"
+    bounded = {"http": HttpProtocol, "h11_max_incomplete_event_size": 2_000}
+    async with (
+        live({"echo": echo}, directory, uvicorn=bounded) as narrow,
+        http(narrow.url, narrow.token()) as browser,
+    ):
+        return [body(await browser.get("/threads", headers={"X-Padding": "x" * 100_000}))]
+
+
 async def too_big(place: Place) -> list[Said]:
     padding = " " * 4_001
 
@@ -280,7 +301,9 @@ PROVOKED: dict[ErrorCode, Provoke] = {
     ErrorCode.EXPIRED: expired,
     ErrorCode.CHANGED: changed,
     ErrorCode.TOO_MANY: too_many,
+    ErrorCode.TOO_FAST: too_fast,
     ErrorCode.TOO_BIG: too_big,
+    ErrorCode.HEAD_TOO_BIG: head_too_big,
     ErrorCode.DRAINING: draining,
     ErrorCode.OVERLOADED: overloaded,
     ErrorCode.STORE_FAILED: store_failed,

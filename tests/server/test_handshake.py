@@ -48,6 +48,19 @@ async def test_requests_in_time_are_answered(monkeypatch: pytest.MonkeyPatch) ->
         writer.close()
 
 
+@pytest.mark.parametrize("before", [b"", GET])
+async def test_what_is_no_http_is_refused_in_words(before: bytes) -> None:
+    async with serving(APP, Protocol, http=HttpProtocol) as port, asyncio.timeout(BOUND):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(before)
+        if before:
+            await reader.readuntil(b"hello")
+        writer.write(b"\x16\x03\x01\x02\x00\x01 no HTTP at all\r\n\r\n")
+        assert (await reader.readline()).startswith(b"HTTP/1.1 400 ")
+        assert b"Invalid HTTP request received." in await reader.read()
+        writer.close()
+
+
 async def test_a_second_head_that_does_not_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(handshake, "SECONDS", 0.2)
     async with serving(APP, Protocol, http=HttpProtocol) as port, asyncio.timeout(BOUND):

@@ -11,12 +11,16 @@ from netra_backend.errors import ConfigError
 
 
 class Policy(Struct, frozen=True):
-    """The limits of one run, of how many at once, and of how many wait in a thread."""
+    """The limits of one run, of how many at once, and of how many wait in a thread.
+
+    `concurrent` are those of the agent, `per_user` those of one user with whatever agents.
+    """
 
     limits: Limits
     concurrent: int | None = None
     when_busy: WhenBusy = WhenBusy.REJECT
     queued: int = 16
+    per_user: int | None = None
 
 
 def policies(settings: Settings, agents: Iterable[str]) -> dict[str, Policy]:
@@ -40,4 +44,5 @@ def _policy(settings: Settings, own: AgentSettings) -> Policy:
         settings.grace_seconds,
     )
     concurrent = own.concurrent_runs or settings.concurrent_runs
-    return Policy(limits, concurrent, own.when_busy or settings.when_busy, settings.queued_runs)
+    when_busy = own.when_busy or settings.when_busy
+    return Policy(limits, concurrent, when_busy, settings.queued_runs, settings.runs_per_user)

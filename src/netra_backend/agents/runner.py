@@ -6,9 +6,8 @@ which agent runs.
 
 import asyncio
 import logging
-from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from ag_ui.core import RunAgentInput
@@ -24,6 +23,7 @@ from netra_backend.agents.ingest import Ingest
 from netra_backend.agents.interrupts import Interrupts
 from netra_backend.agents.outbox import Outbox
 from netra_backend.agents.policy import Policy
+from netra_backend.agents.room import Room
 from netra_backend.agents.sweep import Sweep
 from netra_backend.agents.waiting import LATER, Waiting
 from netra_backend.config import WhenBusy
@@ -70,7 +70,7 @@ class Runner:
         self._holder = new_id("node")
         self._executions: dict[RunKey, Execution] = {}
         self._starting: dict[asyncio.Task[Any], RunKey] = {}
-        self._beginning: Counter[str] = Counter()
+        self._room = Room(self._runs, policies)
         self._sweeper: asyncio.Task[None] | None = None
         self._closing = False
         self._watchers = watchers
@@ -117,6 +117,9 @@ class Runner:
     def closing(self) -> bool:
         """Whether it starts no runs any more."""
         return self._closing
+
+    def _runs(self) -> Iterable[Run]:
+        return (execution.run for execution in self._executions.values())
 
     def executed(self, key: RunKey) -> Run | None:
         """Return the run if it is executed here, or None."""
@@ -226,7 +229,7 @@ class Runner:
         self, key: RunKey, thread: ThreadKey, agent: str, given: RunAgentInput
     ) -> Accepted:
         """Create the run and hand it to its agent. Raises Refused (thread_busy, too_many, ...)."""
-        with self._room(agent):
+        with self._room.kept(key.owner, agent):
             made = await self._creation.create(key, thread, agent, given)
             run, lease = made.run, made.lease
             if lease is None:
@@ -242,19 +245,6 @@ class Runner:
             else:
                 self._execute(run, lease, complete, conversation)
             return Accepted(run, started=True)
-
-    @contextmanager
-    def _room(self, agent: str) -> Iterator[None]:
-        """Keep one of the agent's concurrent runs. Raises Refused (too_many)."""
-        limit = self._policies[agent].concurrent
-        executed = sum(execution.run.agent == agent for execution in self._executions.values())
-        if limit is not None and executed + self._beginning[agent] >= limit:
-            raise Refused(ErrorCode.TOO_MANY, f"the agent has {limit} runs already")
-        self._beginning[agent] += 1
-        try:
-            yield
-        finally:
-            self._beginning[agent] -= 1
 
     async def _begin_queued(self, queued: QueuedRun, given: RunAgentInput) -> Run:
         """Begin a run that has waited, or end it at once. Raises Refused if it waits on."""

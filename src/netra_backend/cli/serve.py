@@ -178,6 +178,7 @@ class Server(uvicorn.Server):
                 ws_per_message_deflate=False,
                 timeout_graceful_shutdown=int(settings.grace_seconds) + 1,
                 server_header=False,
+                h11_max_incomplete_event_size=settings.head_bytes,
                 proxy_headers=False,  # `trusted_proxies` says who is believed
             )
         )

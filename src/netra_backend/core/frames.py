@@ -124,12 +124,19 @@ class ServerFrame(Struct, frozen=True, tag_field="type", omit_defaults=True):
     """A frame with a ``type``; fields that are absent are left out."""
 
 
-class Limits(Struct, frozen=True):
-    """The limits a client meets, as ``ready.limits``."""
+class Limits(Struct, frozen=True, omit_defaults=True):
+    """The limits a client meets, as ``ready.limits``; a number that is absent is not limited."""
 
     frame_bytes: int
+    head_bytes: int
     id_length: int
+    request_length: int
+    title_length: int
     followed_threads: int
+    commands_per_second: int
+    command_burst: int
+    connections_per_user: int
+    runs_per_user: int | None = None
 
 
 class RunState(Struct, frozen=True):

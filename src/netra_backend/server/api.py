@@ -42,9 +42,6 @@ from netra_backend.server.views import (
 
 _IN_THREAD = {"thread": "the thread it is in, if somebody else started it"}
 
-TITLE_LIMIT = 200
-"""Characters of a thread's title."""
-
 
 class Api:
     """The operations on threads and runs."""
@@ -157,7 +154,7 @@ class Api:
         new = decode_body(body or b"{}", NewThread)
         id = parse_id("id", new.id) if new.id is not None else new_id("thread")
         key = ThreadKey(user.id, ThreadId(id))
-        thread = await self._house.store.open_thread(key, _title(new.title), now())
+        thread = await self._house.store.open_thread(key, self._title(new.title), now())
         return answer(await self._view(thread, user, Role.OWNER), 201)
 
     async def read_thread(self, request: Request, user: User) -> Response:
@@ -170,7 +167,7 @@ class Api:
     async def rename_thread(self, request: Request, user: User) -> Response:
         body = await read_body(request, self._house.settings)
         change = decode_body(body, ThreadChange)
-        title = _title(change.title)
+        title = self._title(change.title)
         key = await self._house.access.thread(user.id, thread_of(request), Role.OWNER)
         if not await self._house.store.rename_thread(key, title):
             raise Refused(ErrorCode.NOT_FOUND)
@@ -232,6 +229,9 @@ class Api:
         position = await self._house.runner.cancel(key)
         return answer(CancelledView(key.id, str(position)))
 
+    def _title(self, text: str) -> str:
+        return _title(text, self._house.settings.title_length)
+
     async def _thread(self, request: Request, user: User) -> Thread:
         key = await self._house.access.thread(user.id, thread_of(request), Role.READ)
         thread = await self._house.store.thread(key)
@@ -255,11 +255,11 @@ def _run_of(request: Request) -> tuple[RunId, ThreadName | None]:
     return RunId(parse_id("run", request.path_params["run"])), thread
 
 
-def _title(text: str) -> str:
+def _title(text: str, limit: int) -> str:
     title = " ".join(text.split())
-    if not 1 <= len(title) <= TITLE_LIMIT:
+    if not 1 <= len(title) <= limit:
         raise FrameError(
-            f"a title has 1 to {TITLE_LIMIT} characters",
+            f"a title has 1 to {limit} characters",
             code=ErrorCode.BAD_INPUT,
             where="$.title",
         )

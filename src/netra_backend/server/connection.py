@@ -11,7 +11,12 @@ from msgspec import Raw
 
 from netra_backend import jsonlog
 from netra_backend.core import resume
-from netra_backend.core.codec import decode_command, decode_input, encode_frame
+from netra_backend.core.codec import (
+    MAX_REQUEST_LENGTH,
+    decode_command,
+    decode_input,
+    encode_frame,
+)
 from netra_backend.core.frames import (
     SUBPROTOCOL,
     Accepted,
@@ -92,6 +97,17 @@ class Connection(Dialogue):
             await self._perform(self._session.unreadable(error))
         else:
             await self._perform(self._session.receive(command))
+
+    def _tell(self, data: bytes, refusal: Refused | FrameError) -> None:
+        request: str | None
+        try:
+            request = decode_command(data, frame_bytes=self._house.settings.frame_bytes).request
+        except FrameError as error:
+            request = error.request
+        if isinstance(refusal, Refused):
+            self._send(refused(refusal, request, str(jsonlog.correlation())))
+        else:
+            self._send(unreadable(refusal, request))
 
     async def drain(self, retry_after_ms: int) -> None:
         """Tell the client that the server restarts, and close."""
@@ -290,8 +306,15 @@ class Connection(Dialogue):
             heartbeat=int(settings.ping_seconds * 1000),
             limits=Limits(
                 frame_bytes=settings.frame_bytes,
+                head_bytes=settings.head_bytes,
                 id_length=MAX_ID_LENGTH,
+                request_length=MAX_REQUEST_LENGTH,
+                title_length=settings.title_length,
                 followed_threads=settings.followed_threads,
+                commands_per_second=settings.commands_per_second,
+                command_burst=settings.command_burst,
+                connections_per_user=settings.connections_per_user,
+                runs_per_user=settings.runs_per_user,
             ),
             agents=self._house.runner.agents,
             expires=None if expires is None else expires * 1000,

@@ -14,6 +14,7 @@ from netra_backend.core.ids import ThreadKey, ThreadName, UserId, name_for
 from netra_backend.core.positions import Position
 from netra_backend.errors import CloseCode, ErrorCode, FrameError, NetraError, Refused, StoreError
 from netra_backend.server import metrics
+from netra_backend.server.bucket import Bucket
 from netra_backend.server.follower import Gone, ThreadFollower
 from netra_backend.server.house import House
 from netra_backend.server.lane import Lane, LaneClosed, turn
@@ -42,6 +43,8 @@ class Dialogue(ABC):
         self._closed: asyncio.Future[None] | None = None
         self._heard = asyncio.get_running_loop().time()
         self._at_work = False
+        settings = house.settings
+        self._bucket = Bucket(settings.commands_per_second, settings.command_burst, self._heard)
 
     @property
     def state(self) -> str:
@@ -101,14 +104,26 @@ class Dialogue(ABC):
         metrics.FRAMES_IN.inc()
         self._at_work = True
         try:
+            wait = self._bucket.take(asyncio.get_running_loop().time())
             if len(data) > self._house.settings.frame_bytes:
                 await self.close(CloseCode.TOO_BIG)
+            elif wait:
+                await self._slow_down(data, wait)
             else:
                 await self._receive(data)
             await self._room()
         finally:
             self._at_work = False
             self._heard = asyncio.get_running_loop().time()
+
+    async def _slow_down(self, data: bytes, wait: float) -> None:
+        """Refuse a frame that came too soon, and take no other before there is a token for it.
+
+        So a client that floods us costs one answer for each frame that it may send.
+        """
+        metrics.REFUSALS.labels(ErrorCode.TOO_FAST.value).inc()
+        self._tell(data, Refused(ErrorCode.TOO_FAST))
+        await asyncio.sleep(wait)
 
     async def drain(self, retry_after_ms: int) -> None:
         """Say goodbye, because the server restarts, and close."""
@@ -153,6 +168,10 @@ class Dialogue(ABC):
     @abstractmethod
     async def _receive(self, data: bytes) -> None:
         """Carry out one frame, which is not too big."""
+
+    @abstractmethod
+    def _tell(self, data: bytes, refusal: Refused | FrameError) -> None:
+        """Tell the client why this frame is not carried out."""
 
     async def _attempt(self, act: Awaitable[None]) -> Refused | FrameError | None:
         """Return why `act` could not be carried out, for the client, or None."""

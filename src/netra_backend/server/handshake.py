@@ -6,6 +6,7 @@ uvicorn waits for ever for a peer that has connected and says nothing, or a byte
 """
 
 import asyncio
+import logging
 from typing import Any, Protocol
 
 from httptools import HttpRequestParser
@@ -13,13 +14,17 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from netra_backend import jsonlog
+from netra_backend.errors import ERRORS, ErrorCode
 from netra_backend.server.clockwork import Sweep, shared
+from netra_backend.server.errors import error_body
+from netra_backend.server.metrics import REFUSALS
 
 SECONDS = 10.0
 """How long a request's head may take, and as long again the answer to a WebSocket handshake."""
 
 HEAD_BYTES = 65_536
-"""Bytes that a request's head may have."""
+"""Bytes that a request's head may have, unless uvicorn's ``h11_max_incomplete_event_size`` says."""
 
 
 class Late(Protocol):
@@ -46,7 +51,8 @@ class HttpProtocol(HttpToolsProtocol):
     of ours never have one, and what uvicorn prepares for it takes longer than the opening.
     """
 
-    timeout_keep_alive_task = None  # as uvicorn's __init__ has it, which may not have run yet
+    timeout_keep_alive_task = None  # this and `logger` as uvicorn's __init__ has them, which may
+    logger = logging.getLogger("uvicorn.error")  # not have run yet
 
     def __init__(
         self,
@@ -59,7 +65,9 @@ class HttpProtocol(HttpToolsProtocol):
         self._is_whole = False
         self._is_opening = False
         self._late = handshakes(server_state)
+        self._received = 0
         self._head_bytes = 0
+        self._most = config.h11_max_incomplete_event_size or HEAD_BYTES
         self.connections = server_state.connections
         self.parser = HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
@@ -100,13 +108,25 @@ class HttpProtocol(HttpToolsProtocol):
         """Begin to wait for the rest of the head; for the first since the connection was made."""
         self.url, self.headers = b"", []
         self.expect_100_continue = False
-        self._head_bytes = 0
+        self._received = self._head_bytes = 0
         if self not in self._late:
             self._late.add(self)
 
+    def on_url(self, url: bytes) -> None:
+        """Take a part of the request's target."""
+        self._head_bytes += len(url)
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header: its line has a colon, a space and an end beside the two."""
+        self._head_bytes += len(name) + len(value) + 4
+        super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
-        """The head is whole."""
+        """The head is whole. One that is too long ends the parsing, as if it were no HTTP."""
         self._late.remove(self)
+        if self._head_bytes > self._most:
+            raise ValueError("the head is too long")
         self._is_opening = (
             self.ws_protocol_class is not None
             and self.parser.should_upgrade()
@@ -125,18 +145,26 @@ class HttpProtocol(HttpToolsProtocol):
         self.url, self.expect_100_continue = url, expects
         self.headers += fields
 
-    def send_400_response(self, msg: str) -> None:
-        """Refuse what is no HTTP."""
-        self._make_whole()
-        super().send_400_response(msg)
-
     def data_received(self, data: bytes) -> None:
-        """Take what came; cut the peer off when its head is too long."""
+        """Take what came; refuse a head that does not end, and read no further."""
         super().data_received(data)
-        if self in self._late:
-            self._head_bytes += len(data)
-            if self._head_bytes > HEAD_BYTES:
-                self.cut_off()
+        if self in self._late and not self.transport.is_closing():
+            self._received += len(data)
+            if self._received > self._most:
+                self._refuse()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what the parser could not read, or a head that was too long for us."""
+        if self._head_bytes > self._most:
+            self._refuse()
+        else:
+            self._make_whole()
+            super().send_400_response(msg)
+
+    def _refuse(self) -> None:
+        REFUSALS.labels(ErrorCode.HEAD_TOO_BIG.value).inc()
+        self.transport.write(_too_big())
+        self.transport.close()
 
     def _should_upgrade(self) -> bool:
         return self._is_opening
@@ -166,3 +194,17 @@ class HttpProtocol(HttpToolsProtocol):
     def cut_off(self) -> None:
         """End the connection at once."""
         self.transport.abort()
+
+
+def _too_big() -> bytes:
+    """Return the answer to a head that is too long, as HTTP has it on the wire."""
+    code = ErrorCode.HEAD_TOO_BIG
+    with jsonlog.bind(correlation=jsonlog.new_correlation()):
+        correlation = str(jsonlog.correlation())
+        body = jsonlog.dumps(error_body(code, ERRORS[code].meaning)).encode()
+    head = (
+        f"HTTP/1.1 {ERRORS[code].status} Request Header Fields Too Large\r\n"
+        "content-type: application/json\r\nconnection: close\r\n"
+        f"content-length: {len(body)}\r\nx-correlation-id: {correlation}\r\n\r\n"
+    )
+    return head.encode() + body

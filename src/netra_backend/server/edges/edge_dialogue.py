@@ -3,7 +3,7 @@
 import logging
 from abc import abstractmethod
 
-from netra_backend.errors import CloseCode, FrameError, Refused
+from netra_backend.errors import CloseCode, FrameError
 from netra_backend.server import metrics
 from netra_backend.server.dialogue import Dialogue
 from netra_backend.server.follower import Gone
@@ -30,10 +30,6 @@ class EdgeDialogue(Dialogue):
     @abstractmethod
     async def _carry_out(self, data: bytes) -> None:
         """Do what the frame asks for. Raises FrameError if it cannot be read, NetraError."""
-
-    @abstractmethod
-    def _tell(self, data: bytes, refusal: Refused | FrameError) -> None:
-        """Tell the client why this frame is not carried out."""
 
     async def _receive(self, data: bytes) -> None:
         refusal = await self._attempt(self._carry_out(data))
