@@ -2,14 +2,16 @@
 
 import enum
 import logging
+import os
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from statistics import median
 from time import process_time_ns
 from typing import Any
 
-from bench.loggers import OURS, installed
+from bench.loggers import BASE, OURS, installed
 from bench.table import Row, row
 from bench.workbench import Workbench
 
@@ -85,7 +87,8 @@ def ask(bench: Workbench) -> Iterator[Row]:
     """Answer in microseconds a call for each library, and ours divided by each in the same round.
 
     The libraries take turns within a round. What a thread of theirs does is counted, and each
-    line is: one that is missing is told.
+    line is: one that is missing is told. To a file each makes one write(2) a line, so that the line
+    is in the kernel when the call returns; that alone is measured, too, and taken from both.
     """
     for place in ("memory", "file"):
         loggers = {
@@ -98,10 +101,34 @@ def ask(bench: Workbench) -> Iterator[Row]:
                 for one, log in loggers.items()
                 if scenario is not _standard or isinstance(log.standard, logging.Logger)
             }
-            yield from _compare(f"{name}, {place}", scenario, able)
+            alone = _Alone(bench.file("alone.log"), able[OURS]) if place == "file" else None
+            yield from _compare(f"{name}, {place}", scenario, able, alone)
 
 
-def _compare(title: str, scenario: Scenario, loggers: dict[str, Any]) -> Iterator[Row]:
+class _Alone:
+    """The least that a line in a file costs: write(2) of as many bytes as the last of ours had."""
+
+    def __init__(self, path: Path, ours: Any) -> None:
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        self._ours = ours
+        self.costs: list[float] = []
+
+    def measure(self, scenario: Scenario, calls: int) -> None:
+        """Write as many lines as a round has, and empty the file."""
+        self._ours.take()
+        scenario(self._ours, 10)  # for an exception a tenth of it
+        line = b"x" * len(self._ours.path.read_bytes().splitlines()[-1])
+        write, descriptor = os.write, self._descriptor
+        before = process_time_ns()
+        for _ in range(calls):
+            write(descriptor, line)
+        self.costs.append((process_time_ns() - before) / 1_000 / calls)
+        os.ftruncate(descriptor, 0)
+
+
+def _compare(
+    title: str, scenario: Scenario, loggers: dict[str, Any], alone: _Alone | None
+) -> Iterator[Row]:
     costs: dict[str, list[float]] = {name: [] for name in loggers}
     calls = CALLS // 10 if scenario is _failing else CALLS
     lost = dict.fromkeys(loggers, 0)
@@ -115,6 +142,17 @@ def _compare(title: str, scenario: Scenario, loggers: dict[str, Any]) -> Iterato
             if number >= 0:
                 costs[name].append(cost)
             lost[name] += calls - log.take()
+        if alone is not None and number >= 0:
+            alone.measure(scenario, calls)
+    yield from _table(title, costs)
+    if alone is not None:
+        yield from _without_write(costs, alone.costs)
+    for name, count in lost.items():
+        if count:
+            yield Row(f"  {name}: lines missing", f"{count:,}")
+
+
+def _table(title: str, costs: dict[str, list[float]]) -> Iterator[Row]:
     ours = costs[OURS]
     yield row(f"{title}: {OURS}", "us", ours)
     for name, theirs in costs.items():
@@ -122,9 +160,14 @@ def _compare(title: str, scenario: Scenario, loggers: dict[str, Any]) -> Iterato
             ratio = row("", "", [a / b for a, b in zip(ours, theirs, strict=True)])
             spread = f"ours / theirs {ratio.figure}; {ratio.spread}"
             yield Row(f"  {name}", f"{median(theirs):,.2f} us", spread)
-    for name, count in lost.items():
-        if count:
-            yield Row(f"  {name}: lines missing", f"{count:,}")
+
+
+def _without_write(costs: dict[str, list[float]], alone: list[float]) -> Iterator[Row]:
+    yield row("  write(2) of the line, by itself", "us", alone)
+    if BASE in costs:
+        rounds = zip(costs[OURS], costs[BASE], alone, strict=True)
+        rest = [(ours - least) / (theirs - least) for ours, theirs, least in rounds]
+        yield row(f"  ours / {BASE}, without write(2)", "", rest)
 
 
 def _error() -> BaseException:

@@ -44,7 +44,7 @@ class _Base:
     standard: logging.Logger | None = None
 
     def __init__(self, path: Path | None) -> None:
-        self._path = path
+        self.path = path
         self._stream: io.IOBase | None = None
         self.open()
 
@@ -52,12 +52,12 @@ class _Base:
         """Set the library up."""
 
     def text(self) -> io.TextIOBase:
-        stream = io.StringIO() if self._path is None else self._path.open("a", encoding="utf-8")
+        stream = io.StringIO() if self.path is None else self.path.open("a", encoding="utf-8")
         self._stream = stream
         return stream
 
     def binary(self) -> io.IOBase:
-        self._stream = io.BytesIO() if self._path is None else self._path.open("ab")
+        self._stream = io.BytesIO() if self.path is None else self.path.open("ab")
         return self._stream
 
     def flush(self) -> None:
@@ -66,9 +66,9 @@ class _Base:
 
     def take(self) -> int:
         self.flush()
-        if self._path is not None:
-            lines = self._path.read_bytes().count(b"\n")
-            with self._path.open("r+") as file:
+        if self.path is not None:
+            lines = self.path.read_bytes().count(b"\n")
+            with self.path.open("r+") as file:
                 file.truncate(0)
             return lines
         assert isinstance(self._stream, io.StringIO | io.BytesIO)
@@ -82,7 +82,7 @@ class Netra(_Base):
     """Ours."""
 
     def open(self) -> None:
-        jsonlog.configure("INFO", "json", self.text())  # type: ignore[arg-type]
+        jsonlog.configure("INFO", "json", self.binary())
         self.standard = logging.getLogger(NAME)
         self.log = jsonlog.get_logger(NAME)
         self.info: Call = self.log.info

@@ -96,13 +96,13 @@ def test_a_line_that_is_taken_in_part_is_finished_before_others() -> None:
     with os.fdopen(write, "w") as stream, os.fdopen(read, "rb", 0) as reader:
         outlet = Outlet(stream)
         assert outlet.write_at_once(line)
-        assert outlet.unfinished
+        assert outlet.rest
         assert not outlet.write_at_once("next\n")
         got: list[bytes] = []
         thread = threading.Thread(target=lambda: got.extend(iter(lambda: reader.read(9_999), b"")))
         thread.start()
         assert outlet.write([]) == 0
-        assert not outlet.unfinished
+        assert not outlet.rest
         assert outlet.write(["next\n"]) == 1
         del outlet
         stream.close()

@@ -27,10 +27,11 @@ class Outlet:
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
-        self._rest = b""
-        """What is still to be written of a line that was only taken in part."""
+        self.rest = b""
+        """What is still to be written of a line that was only taken in part: `write` does it."""
         self._descriptor: int | None = None
         self._kind = _Kind.WAITING
+        self._waits = True
         self._in_memory = type(stream) is io.StringIO or type(stream) is io.BytesIO
         self._binary = isinstance(stream, io.RawIOBase | io.BufferedIOBase)
         try:
@@ -38,21 +39,15 @@ class Outlet:
             self._descriptor, self._kind = _own(stream.fileno())
         except (AttributeError, OSError, TypeError, ValueError):
             return
+        self._waits = self._kind is _Kind.WAITING
         weakref.finalize(self, os.close, self._descriptor).atexit = False
 
     def memory(self) -> Callable[[str], object] | None:
         """Return what writes a line if the stream is in memory, where nothing ever waits."""
         if not self._in_memory:
             return None
-        if self._binary:
-            return lambda line: self._stream.write(_encoded(line))
-        write: Callable[[str], object] = self._stream.write
-        return write
-
-    @property
-    def unfinished(self) -> bool:
-        """Whether a line was only taken in part: `write` writes the rest, also without lines."""
-        return self._rest != b""
+        write: Callable[[Any], object] = self._stream.write
+        return (lambda line: write(_encoded(line))) if self._binary else write
 
     def write(self, lines: list[str]) -> int:
         """Write the lines, waiting as long as it takes; return how many got through.
@@ -62,12 +57,12 @@ class Outlet:
         if self._descriptor is None:
             return self._write_stream(lines) if lines else 0
         pieces = [_encoded(line) for line in lines]
-        rest = len(self._rest)
-        written = _write_bytes(self._descriptor, b"".join((self._rest, *pieces))) - rest
+        rest = len(self.rest)
+        written = _write_bytes(self._descriptor, b"".join((self.rest, *pieces))) - rest
         if written < 0:
             self._tear()
             return 0
-        self._rest = b""
+        self.rest = b""
         for count, piece in enumerate(pieces):
             if written < len(piece):
                 if written > 0:
@@ -77,18 +72,14 @@ class Outlet:
         return len(lines)
 
     def write_at_once(self, line: str) -> bool:
-        """Write one line if that needs no waiting; return whether it was taken, see `unfinished`.
+        """Write one line if that needs no waiting; return whether it was taken, see `rest`.
 
         Raises OSError or ValueError if the stream failed otherwise than for want of room.
         """
-        if self._descriptor is None:
+        if self._descriptor is None or self.rest:
             return False
-        if self._rest:
-            return False
-        data = _encoded(line)
-        if self._kind is _Kind.WAITING and not (
-            len(data) <= ATOMIC_BYTES and _is_writable(self._descriptor, 0)
-        ):
+        data = line.encode() if line.isascii() else _encoded(line)
+        if self._waits and not (len(data) <= ATOMIC_BYTES and _is_writable(self._descriptor, 0)):
             return False
         try:
             written = os.write(self._descriptor, data)
@@ -98,12 +89,12 @@ class Outlet:
             if self._kind is not _Kind.READY:  # a full disk, and not a full pipe
                 self._tear()
                 raise OSError("there was no room for the line")
-            self._rest = data[written:]
+            self.rest = data[written:]
         return True
 
     def _tear(self) -> None:
         """Have the next write end the line that will never be whole."""
-        self._rest = b"\n"
+        self.rest = b"\n"
 
     def _write_stream(self, lines: list[str]) -> int:
         text = "".join(lines)

@@ -10,6 +10,7 @@ import logging
 import re
 import sys
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Any
 
 from netra_backend.jsonlog import binding, tracing
@@ -174,28 +175,31 @@ class Quick:
 
     def _plain(self, given: dict[str, Any]) -> dict[str, Any] | None:
         """Return fields as the encoder takes them, without secrets; None if one is too large."""
-        strings: list[str] = []
-        shown = given
+        unknown: list[str] = []
+        harmless, shown = self._harmless, given
         for name, value in given.items():
             kind = type(value)
             if kind is str:
-                strings.append(value)
+                if value not in harmless:
+                    unknown.append(value)
             elif not (
                 kind is int
                 or kind is bool
                 or value is None
                 or (kind is float and value - value == 0)  # neither NaN nor an infinity
             ):
-                known = _members.get(id(value))
-                told = _scalar(value, kind) if known is None else known[1]
-                if told is None:
-                    told = _walked(value)
-                    if told is None:
-                        return None
                 if shown is given:
                     shown = given.copy()
-                shown[name] = told
-        if not (self._harmless.issuperset(strings) or self._are_harmless(strings)):
+                known = _members.get(id(value))
+                if known is not None:
+                    shown[name] = known[1]
+                    continue
+                sure = _sure.get(id(kind))
+                if sure is None or not sure(value):
+                    shown[name] = told = _walked(value)
+                    if told is None:
+                        return None
+        if unknown and not self._are_harmless(unknown):
             return {name: redact(one) for name, one in shown.items()}
         return shown
 
@@ -260,19 +264,11 @@ def _walked(value: object) -> Json:
     return redact(shown)
 
 
-def _scalar(value: Any, kind: type) -> Any:
-    """Return a time or UUID as it is, if the encoder is sure to write it as we do; else None."""
-    if kind is _loaded.get("datetime"):
-        zone = value.tzinfo
-        return value if zone is None or zone is _loaded["UTC"] else None
-    if kind is _loaded.get("UUID"):
-        number = value.int
-        return value if type(number) is int and number >> 128 == 0 else None
-    return None
+_sure: dict[int, Callable[[Any], bool]] = {}
+"""By the id of a class, once there was a value of it: which values the encoder writes as we do.
 
-
-_loaded: dict[str, Any] = {}
-"""The classes of times and UUIDs, once there was one, and the time zone UTC."""
+Of times those without a zone or in UTC, of UUIDs those whose number nobody has tampered with.
+"""
 
 _members: dict[int, tuple[object, str]] = {}
 """Members of enums by their id, and their names."""
@@ -286,10 +282,17 @@ def _learn(value: object, told: Json) -> None:
     if is_kind(value, enum.Enum):
         if len(_members) < MAX_REMEMBERED:
             _members[id(value)] = (value, told)
-    elif kind is vars(_modules.get("uuid", enum)).get("UUID"):
-        _loaded["UUID"] = kind
-    elif kind is vars(_modules.get("datetime", enum)).get("datetime"):
-        _loaded.update(datetime=kind, UTC=vars(_modules["datetime"])["UTC"])
+    elif kind is _class_of("uuid", "UUID"):
+        _sure[id(kind)] = lambda one: type(one.int) is int and one.int >> 128 == 0
+    elif kind is _class_of("datetime", "datetime"):
+        utc = _class_of("datetime", "UTC")
+        _sure[id(kind)] = lambda one: one.tzinfo is None or one.tzinfo is utc
+
+
+def _class_of(module: str, name: str) -> Any:
+    """Return what a module of the standard library has under the name, if it is loaded."""
+    home = _modules.get(module)
+    return None if home is None else vars(home).get(name)
 
 
 def _is_constant(value: object) -> bool:

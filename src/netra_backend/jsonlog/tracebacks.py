@@ -95,9 +95,10 @@ class _Chain:
             steps = steps[:OUTER_FRAMES] + steps[-inner:]
         self.frames -= len(steps)
         shown: list[Json] = []
+        known = _places
         for code, line in steps:
-            _, file, function = _place(code)
-            shown.append({"file": file, "line": line, "function": function})
+            place = known.get(id(code)) or _place(code)
+            shown.append({"file": place[1], "line": line, "function": place[2]})
         if left_out > 0:
             shown.insert(OUTER_FRAMES, {"$cut": f"{left_out} more frames"})
         return shown
@@ -115,13 +116,11 @@ _places: dict[int, tuple[CodeType, str, str]] = {}
 
 
 def _place(code: CodeType) -> tuple[CodeType, str, str]:
-    """Return where code stands."""
-    known = _places.get(id(code))
-    if known is None:
-        known = (code, _name(code.co_filename), _name(code.co_qualname))
-        if len(_places) < MAX_PLACES:
-            _places[id(code)] = known
-    return known
+    """Return where code stands that is not known, and remember it."""
+    place = (code, _name(code.co_filename), _name(code.co_qualname))
+    if len(_places) < MAX_PLACES:
+        _places[id(code)] = place
+    return place
 
 
 def _name(text: str) -> str:

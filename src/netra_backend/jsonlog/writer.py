@@ -99,17 +99,17 @@ class Writer:
             except Exception:  # noqa: BLE001 - the border around one log record
                 self.drop(level, reports)
             return
-        busy = self._busy
-        if self._accepted == self._done and busy.acquire(blocking=False):
+        if self._accepted == self._done and (busy := self._busy).acquire(False):
+            outlet = self._outlet
             try:
-                taken = self._outlet.write_at_once(text)
+                taken = outlet.write_at_once(text)
             except Exception:  # noqa: BLE001 - the border around one log record
                 self.drop(level, reports)
                 return
             finally:
                 busy.release()
             if taken:
-                if self._outlet.unfinished:
+                if outlet.rest:
                     self._wake()
                 return
         try:

@@ -88,7 +88,7 @@ class Broken(Netra):
             self._faults = self._crash()
 
     def _crash(self) -> Iterator[None]:
-        if self._path is not None and self._path.stem == "Broken-0":
+        if self.path is not None and self.path.stem == "Broken-0":
             while True:
                 pass
         ctypes.string_at(0)
