@@ -128,6 +128,7 @@ KEYS = (
     *("X-API-KEY", "OPENAI_API_KEY", "authorization", "Authorization", "proxy-authorization"),
     *("cookie", "Cookie", "set-cookie", "cookies", "credentials", "private_key", "jwt_secret"),
     *("signing_key", "encryption_key", "access_key", "secretAccessKey", "session_cookie"),
+    *("AccountKey", "X-Auth-Key", "master_key", "Ocp-Apim-Subscription-Key"),
 )
 """Names of what is a secret, whatever it looks like."""
 

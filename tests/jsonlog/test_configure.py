@@ -20,7 +20,7 @@ from netra_backend.jsonlog.sinks import Sink
 pytestmark = pytest.mark.usefixtures("clean_logging")
 
 
-def configured(level: str = "DEBUG", format: str = "json") -> io.StringIO:  # noqa: A002
+def configured(level: str | int = "DEBUG", format: str = "json") -> io.StringIO:  # noqa: A002
     stream = io.StringIO()
     jsonlog.configure(level, format, stream)
     return stream
@@ -35,8 +35,8 @@ def sinks() -> list[logging.Handler]:
     return [one for one in logging.getLogger().handlers if isinstance(one, Sink)]
 
 
-@pytest.mark.parametrize("level", ["loud", "", "10"])
-def test_a_bad_level_names_the_allowed_ones(level: str) -> None:
+@pytest.mark.parametrize("level", ["loud", "", "10", -1, 1.5, True])
+def test_a_bad_level_names_the_allowed_ones(level: Any) -> None:
     with pytest.raises(ValueError, match="DEBUG, INFO, WARNING, ERROR, CRITICAL"):
         jsonlog.configure(level=level)
     assert sinks() == []
@@ -49,12 +49,12 @@ def test_a_bad_format_names_the_allowed_ones(name: str) -> None:
     assert sinks() == []
 
 
-@pytest.mark.parametrize("level", ["debug", "Info", "CRITICAL"])
-def test_the_level_is_the_least_severe_that_is_logged(level: str) -> None:
+@pytest.mark.parametrize("level", ["debug", "Info", "CRITICAL", logging.WARNING, 35])
+def test_the_level_is_the_least_severe_that_is_logged(level: Any) -> None:
     stream = configured(level)
     for number in (10, 20, 30, 40, 50):
         logging.getLogger("app").log(number, "at %d", number)
-    least = getattr(logging, level.upper())
+    least = level if type(level) is int else getattr(logging, level.upper())
     assert [one["message"] for one in lines(stream)] == [
         f"at {number}" for number in (10, 20, 30, 40, 50) if number >= least
     ]

@@ -43,6 +43,8 @@ def failed() -> dict[str, Any]:
 def test_the_head(preset: str, head: dict[str, str]) -> None:
     shape = layout(preset)
     shown = written(shape, run="r")
+    if preset == "ecs":  # https://github.com/elastic/ecs-logging/blob/main/spec/spec.json
+        assert list(shown)[:3] == ["@timestamp", "log.level", "message"]
     assert shown.pop(shape.time).endswith("Z")
     assert shown == {**head, "message": "hello", "correlation": "c", "run": "r"}
 
@@ -77,7 +79,11 @@ def test_exceptions_are_told_the_way_each_reads_them() -> None:
 
 
 def test_traces_are_told_the_way_each_reads_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert layout("json").trace(TRACE) == {"trace_id": TRACE.trace, "span_id": TRACE.span}
+    assert layout("json").trace(TRACE) == {
+        "trace_id": TRACE.trace,
+        "span_id": TRACE.span,
+        "trace_flags": "01",
+    }
     place = "logging.googleapis.com/"
     assert layout("gcp").trace(TRACE)[f"{place}trace"] == TRACE.trace
     monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "p")

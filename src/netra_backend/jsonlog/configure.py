@@ -14,7 +14,7 @@ FORMATS = ("auto", "text", *PRESETS)
 
 
 def configure(
-    level: str | None = None,
+    level: str | int | None = None,
     format: str | None = None,  # noqa: A002 - the name of the setting
     stream: Any = None,
     *,
@@ -23,10 +23,11 @@ def configure(
 ) -> None:
     """Send every record from `level` on to the stream, standard error by default.
 
-    `level` is by default what ``NETRA_LOG_LEVEL`` says, else INFO, and `format` what
-    ``NETRA_LOG_FORMAT`` says, else ``auto``: text on a terminal and ``json`` elsewhere. ``json`` is
-    one object a line; ``gcp``, ``ecs`` and ``datadog`` are the same with the names of Google Cloud,
-    Elastic and Datadog; ``text`` is for reading, coloured on a terminal unless ``NO_COLOR`` is set.
+    `level` is a name or, as in `logging`, a number; by default what ``NETRA_LOG_LEVEL`` says, else
+    INFO. `format` is by default what ``NETRA_LOG_FORMAT`` says, else ``auto``: text on a terminal
+    and ``json`` elsewhere. ``json`` is one object a line; ``gcp``, ``ecs`` and ``datadog`` are the
+    same with the names of Google Cloud, Elastic and Datadog; ``text`` is for reading, coloured on a
+    terminal unless ``NO_COLOR`` is set.
 
     `sample` is the share of records less severe than WARNING to keep, by logger: ``{"http": 0.1}``.
     `repeats` limits lines that repeat.
@@ -35,8 +36,9 @@ def configure(
     again, it replaces what it did before; `unconfigure` undoes it. Raises ValueError naming the
     allowed values.
     """
-    wanted = (os.environ.get("NETRA_LOG_LEVEL") or "INFO") if level is None else level
-    threshold = _one_of("level", wanted.upper(), LEVELS)
+    threshold = _threshold(
+        (os.environ.get("NETRA_LOG_LEVEL") or "INFO") if level is None else level
+    )
     wanted = (os.environ.get("NETRA_LOG_FORMAT") or "auto") if format is None else format
     chosen = _one_of("format", wanted.lower(), FORMATS)
     thinning = _thinning(sample or {}, repeats)
@@ -70,6 +72,12 @@ def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
     if value not in allowed:
         raise ValueError(f"the log {name} is {value!r}; it can be {', '.join(allowed)}")
     return value
+
+
+def _threshold(level: str | int) -> str | int:
+    if type(level) is int and level >= 0:
+        return level
+    return _one_of("level", str(level).upper(), LEVELS)
 
 
 def _thinning(sample: Mapping[str, float], repeats: Repeats | None) -> Thinning | None:

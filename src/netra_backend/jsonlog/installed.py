@@ -21,7 +21,7 @@ _undo: list[Callable[[], None]] = []
 """What brings back what was there before, to be done from the last to the first."""
 
 
-def install(level: str, format: str, stream: Any, thinning: Thinning | None) -> None:  # noqa: A002
+def install(level: str | int, format: str, stream: Any, thinning: Thinning | None) -> None:  # noqa: A002
     """Put a sink in the place of ours and of those that write to the terminal."""
     if format == "auto":
         format = "text" if _is_terminal(stream) else "json"  # noqa: A001

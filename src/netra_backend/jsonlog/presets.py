@@ -24,6 +24,8 @@ class Layout(NamedTuple):
     """Returns what is said of an exception besides ``exception``."""
     fixed: Pairs
     """What stands on every line, after the message."""
+    logger_behind: bool = False
+    """Whether the logger stands behind the message, and not before it."""
     reserved: frozenset[str] = frozenset()
     """Keys that no field of the program may take; it gets a ``_``."""
 
@@ -43,12 +45,20 @@ def layout(preset: str) -> Layout:
 
 
 def _json() -> Layout:
+    """Return ours; ids of traces as OpenTelemetry has them in logs that are not its own.
+
+    https://opentelemetry.io/docs/specs/otel/compatibility/logging_trace_context
+    """
     return Layout(
         time="time",
         level="level",
         logger="logger",
         level_of=lambda _number, name: name,
-        trace=lambda trace: {"trace_id": trace.trace, "span_id": trace.span},
+        trace=lambda trace: {
+            "trace_id": trace.trace,
+            "span_id": trace.span,
+            "trace_flags": f"{trace.sampled:02x}",
+        },
         error=lambda _error: {},
         fixed={},
     )
@@ -89,6 +99,7 @@ def _ecs() -> Layout:
             "error.stack_trace": as_text(error),
         },
         fixed={"ecs.version": "8.11.0"},
+        logger_behind=True,  # the first three are time, level and message
     )
 
 

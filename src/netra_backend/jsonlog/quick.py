@@ -11,7 +11,7 @@ import re
 import sys
 from collections import defaultdict
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from netra_backend.jsonlog import binding, tracing
 from netra_backend.jsonlog.attributes import (
@@ -32,6 +32,8 @@ from netra_backend.jsonlog.record import exception
 from netra_backend.jsonlog.redact import is_secret_name, redact, redact_pairs
 from netra_backend.jsonlog.safe import jsonable
 from netra_backend.jsonlog.shapes import is_harmless, redact_text
+
+T = TypeVar("T")
 
 MAX_REMEMBERED = 1_024
 """Texts, names and heads that are remembered, of each kind."""
@@ -60,7 +62,7 @@ class Quick:
         self._dumps, _, self._newline = encoders()
         self._begin = f'{{"{layout.time}":"'
         self._stamp = (-1.0, "")
-        self._heads: dict[int, dict[str, str]] = defaultdict(dict)
+        self._heads: dict[int, dict[str, tuple[str, str]]] = defaultdict(dict)
         self._harmless: set[str] = set()
         self._texts: dict[str, str] = {}
         self._names: set[str] = set()
@@ -82,7 +84,7 @@ class Quick:
         dict.
         """
         try:
-            head = self._heads[level].get(logger) or self._head(level, logger)
+            head, behind = self._heads[level].get(logger) or self._head(level, logger)
             message = self._texts.get(text) or self._message(text, fixed=fixed)
             bound = current()
             told = bound.told
@@ -99,8 +101,8 @@ class Quick:
             if stamp[0] != number:
                 stamp = self._stamp = (number, self._begin + self._clock.text(created))
             if body:
-                return f"{stamp[1]}{head}{message}{tail},{body}"
-            return f"{stamp[1]}{head}{message}{tail}}}\n"
+                return f"{stamp[1]}{head}{message}{behind}{tail},{body}"
+            return f"{stamp[1]}{head}{message}{behind}{tail}}}\n"
         except Exception:  # noqa: BLE001 - part of the border around one log record
             return None
 
@@ -121,14 +123,20 @@ class Quick:
         except Exception:  # noqa: BLE001 - part of the border around one log record
             return None
 
-    def _head(self, level: int, logger: str) -> str:
-        """Return what stands between the time and the message."""
+    def _head(self, level: int, logger: str) -> tuple[str, str]:
+        """Return what stands between the time and the message, and what right behind it."""
         layout = self._layout
-        word = layout.level_of(level, str(logging.getLevelName(level)))
-        shown = {layout.level: word, layout.logger: jsonable(logger, NAME_LIMITS), "message": 0}
-        head = f'",{encode(redact_pairs(shown))[1:-2]}'  # without the 0 of the message
-        self._remember(self._heads[level], logger, head)
-        return head
+        shown: dict[str, Json] = {
+            layout.level: layout.level_of(level, str(logging.getLevelName(level)))
+        }
+        name, behind = {layout.logger: jsonable(logger, NAME_LIMITS)}, ""
+        if layout.logger_behind:
+            behind = f",{encode(redact_pairs(name))[1:-1]}"
+        else:
+            shown |= name
+        head = f'",{encode(redact_pairs({**shown, "message": 0}))[1:-2]}'  # without the 0
+        self._remember(self._heads[level], logger, (head, behind))
+        return head, behind
 
     def _message(self, text: str, *, fixed: bool) -> str | None:
         """Return the message as JSON."""
@@ -235,10 +243,10 @@ class Quick:
         return "" if trace is None else f",{encode(self._layout.trace(trace))[1:-1]}"
 
     @staticmethod
-    def _remember(kept: dict[str, str], key: str, text: str) -> None:
+    def _remember(kept: dict[str, T], key: str, made: T) -> None:
         if len(kept) >= MAX_REMEMBERED:
             kept.clear()
-        kept[key] = text
+        kept[key] = made
 
 
 def _is_usual_record(stored: dict[str, Any]) -> bool:

@@ -50,9 +50,9 @@ def fields(
 
     Keys in this order, here with the names of the layout ``json``: ``time`` (UTC, milliseconds),
     ``level``, ``logger``, ``message``, ``correlation``; where there is something to say
-    ``trace_id`` and ``span_id``, ``args`` (they do not fit the message), the notes (``dropped``
-    and ``suppressed``: what did not get through before), ``exception``, ``stack``; then the
-    bound fields and those of the call, of which one with such a name gets a ``_``.
+    ``trace_id``, ``span_id`` and ``trace_flags``, ``args`` (they do not fit the message), the notes
+    (``dropped`` and ``suppressed``: what did not get through before), ``exception``, ``stack``;
+    then the bound fields and those of the call, of which one with such a name gets a ``_``.
     """
     stored = record.__dict__
     given = {**binding.bound(), **_extra(stored)}
@@ -60,8 +60,7 @@ def fields(
     shown: dict[str, object] = {
         shape.time: _clock.any_text(stored.get("created")),
         shape.level: _level(shape, level, jsonable(name, NAME_LIMITS)),
-        shape.logger: jsonable(stored.get("name"), NAME_LIMITS),
-        **_message(record),
+        **_logger_and_message(record, shape),
         **shape.fixed,
         "correlation": jsonable(given.pop("correlation", binding.correlation()), NAME_LIMITS),
     }
@@ -117,6 +116,12 @@ def _exact(text: object) -> str | None:
     """Return a plain text that needs no change; None for any other value."""
     plain = type(text) is str and len(text) <= NAME_LIMITS.text and text.isascii()
     return text if plain else None  # type: ignore[return-value]
+
+
+def _logger_and_message(record: logging.LogRecord, shape: Layout) -> dict[str, object]:
+    logger = {shape.logger: jsonable(record.__dict__.get("name"), NAME_LIMITS)}
+    message = _message(record)
+    return {**message, **logger} if shape.logger_behind else {**logger, **message}
 
 
 def _message(record: logging.LogRecord) -> dict[str, object]:

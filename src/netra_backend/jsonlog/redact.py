@@ -4,7 +4,7 @@ import functools
 import re
 
 from netra_backend.jsonlog.plain import Json
-from netra_backend.jsonlog.shapes import REDACTED, redact_text
+from netra_backend.jsonlog.shapes import KEYS, REDACTED, redact_text
 
 MAX_NAME = 256
 """Characters of a key that are looked at."""
@@ -23,7 +23,7 @@ _WORDS = frozenset(
     )
 )
 _ENDINGS = tuple(sorted(_WORDS - {"pwd"}))
-_KEYS = ("apikey", "accesskey", "privatekey", "secretkey", "signingkey", "encryptionkey")
+_KEYS = tuple(f"{kind}key" for kind in KEYS)
 
 _SPLIT = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 

@@ -30,8 +30,13 @@ NAMES = (
 )
 """Words at the end of a name that make what stands after it a secret."""
 
-_KEY = re.compile(r"(?:api|access|private|secret|signing|encryption|account|auth)[_\- ]?$")
+KEYS = (
+    *("api", "access", "private", "secret", "signing", "encryption", "account", "auth", "master"),
+    "subscription",
+)
 """What stands before ``key`` if it is one."""
+
+_KEY = re.compile(rf"(?:{'|'.join(KEYS)})[_\- ]?$")
 
 _AFTER_NAME = re.compile(
     r"s?(?P<quote>\\{0,8}+[\"'])?+\s{0,4}+(?:=>|(?P<sign>[=:,])|%(?:25)?3d)\s{0,8}+", re.IGNORECASE
@@ -122,7 +127,7 @@ def _merged(spans: list[Span]) -> list[Span]:
 def _named(text: str, small: str, at: int, end: int) -> Span | None:
     """Find the value after a name: ``password=…``, ``"token": "…"``, ``Cookie: …``."""
     name = small[at:end]
-    if name == "key" and not _KEY.search(small, max(0, at - 11), at):
+    if name == "key" and not _KEY.search(small, max(0, at - 13), at):
         return None
     after = _AFTER_NAME.match(text, end)
     if after is None:
