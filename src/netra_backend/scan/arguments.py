@@ -63,11 +63,17 @@ def _default(parameter: Parameter, home: Scope) -> tuple[Value, Scope]:
 
 
 def argument_of(args: Sequence[Argument], name: str, position: int | None) -> Argument | None:
-    """Return the argument that is passed by the name, or at the position."""
+    """Return the argument that is passed by the name, or at the position.
+
+    What has a name only may be in a ``**`` too.
+    """
     for argument in args:
         if argument.name == name:
             return argument
-    if position is None or any(a.name == "*" for a in args[: position + 1]):
+    if position is None:
+        spread = [argument.value for argument in args if argument.name == "**"]
+        return Argument(name, Item(spread[-1], Const(name))) if spread else None
+    if any(a.name == "*" for a in args[: position + 1]):
         return None
     positional = [argument for argument in args if not argument.name]
     return positional[position] if position < len(positional) else None

@@ -12,7 +12,7 @@ from msgspec import Struct, structs
 from netra_backend.scan.arguments import argument_of, bind_arguments
 from netra_backend.scan.calling import LOG_METHODS
 from netra_backend.scan.conversion import Conversions
-from netra_backend.scan.declarations import Function, Site, Trait
+from netra_backend.scan.declarations import Function, ParamKind, Site, Trait
 from netra_backend.scan.finding import Finding
 from netra_backend.scan.heads import (
     Alternatives,
@@ -268,7 +268,11 @@ def _package(source: Source) -> str:
 def _called_as(wrapper: Wrapper) -> str:
     """Return the last name by which callers call the function."""
     owner, _, last = wrapper.name.rpartition(".")
-    return owner.rpartition(".")[2] if last == "__init__" else last
+    name = owner.rpartition(".")[2] if last == "__init__" else last
+    if wrapper.sink.position is not None or any(a.name == "json" for a in wrapper.site.args):
+        return name
+    passes_on = any(param.kind is ParamKind.KEYWORDS for param in wrapper.function.params)
+    return with_json(name) if passes_on else name
 
 
 def _through(target: Sink | Wrapper) -> str:

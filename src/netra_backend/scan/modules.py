@@ -7,7 +7,7 @@ from collections.abc import Callable
 from netra_backend.scan import annotations
 from netra_backend.scan.calling import call
 from netra_backend.scan.classes import ClassBody
-from netra_backend.scan.declarations import Function, Module, Parameter, Site, Trait
+from netra_backend.scan.declarations import Function, Module, Parameter, ParamKind, Site, Trait
 from netra_backend.scan.environment import weight
 from netra_backend.scan.expressions import EXPRESSIONS
 from netra_backend.scan.frame import File, Frame, Nested
@@ -22,6 +22,7 @@ from netra_backend.scan.values import (
     Call,
     Const,
     Dict,
+    Entry,
     Global,
     Instance,
     Param,
@@ -154,7 +155,10 @@ class Reader:
         frame: Frame, params: tuple[Parameter, ...], owner: str, found: int
     ) -> None:
         for parameter in params:
-            frame.names[parameter.name] = Param(parameter.name)
+            value: Value = Param(parameter.name)
+            if parameter.kind is ParamKind.KEYWORDS:
+                value = Dict((Entry(None, value, spread=True),))  # a dict of its own
+            frame.names[parameter.name] = value
         if found & Trait.METHOD and params:
             if found & Trait.CLASS:
                 frame.names[params[0].name] = Global(owner)
@@ -256,13 +260,13 @@ def grouped(sites: list[Site], limit: int = 300) -> dict[str, list[Site]]:
         name = last_name(site.func)
         if name and sum(weight(a.value, limit) for a in site.args) <= limit:
             groups.setdefault(name, []).append(site)
-            if any(argument.name == "json" for argument in site.args):
+            if any(argument.name in ("json", "**") for argument in site.args):
                 groups.setdefault(with_json(name), []).append(site)
     return groups
 
 
 def with_json(name: str) -> str:
-    """Return the name of the group of the calls that have an argument ``json=``.
+    """Return the name of the group of the calls that have, or may have, an argument ``json=``.
 
     The methods of HTTP clients are called ``get`` and ``post``, as much else is.
     """

@@ -20,6 +20,8 @@ def encoder_of(
     None when the call has arguments with which nothing is sure.
     """
     encoder = sink.encoder
+    if sink.position is None:
+        return encoder, frozenset()  # the client decides how it writes ``json=``
     given = {argument.name: argument.value for argument in args}
     if "**" in given:
         return None
