@@ -119,7 +119,7 @@ def test_a_baseline_is_adopted_and_kept(netra: Netra, tmp_path: Path) -> None:
     assert netra("scan").returncode == 2
     written = netra("scan", "--update-baseline")
     assert written.returncode == 0
-    assert written.stderr.endswith("old.json now forgives 1 findings\n")
+    assert written.stderr.endswith("old.json now forgives 1 finding\n")
     assert netra("scan").returncode == 0
     write(tmp_path, {"a.py": f"\n{UNUSED}", "b.py": UNUSED})
     assert netra("scan").stdout.startswith("b.py:1:8: JS100")

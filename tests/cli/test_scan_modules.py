@@ -58,11 +58,11 @@ def test_the_packages_of_an_environment_are_found_without_running_it(tree: Path)
     (tree / "env" / "bin").mkdir()
     (tree / "env" / "bin" / "python").symlink_to(sys.executable)
     for named in ("env", "env/bin/python", "env/lib/python3.12/site-packages"):
-        assert environment_roots(str(tree / named)) == (str(packages),)
+        assert environment_roots(str(tree / named), "--python") == (str(packages),)
 
 
 def test_what_is_no_environment_is_refused(tree: Path) -> None:
     with pytest.raises(ConfigError, match="there is no such environment"):
-        environment_roots(str(tree / "nope"))
+        environment_roots(str(tree / "nope"), "--python")
     with pytest.raises(ConfigError, match="there is no site-packages in it"):
-        environment_roots(str(tree / "src"))
+        environment_roots(str(tree / "src"), "--python")

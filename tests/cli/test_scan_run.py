@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from netra_backend.cli import scan_run
+from netra_backend.errors import ConfigError
 from netra_backend.scan.lines import split_lines
 from tests.cli.scanning import UNUSED, make_scan, places, run, write
 
@@ -48,6 +49,14 @@ def test_imports_are_followed_from_module_to_module(tmp_path: Path) -> None:
     write(tmp_path, {"src/shop/model.py": model, "src/shop/state.py": STATES})
     found = run(tmp_path / "src" / "shop" / "use.py")
     assert places(found, tmp_path) == [("src/shop/use.py", 4, "JS001")]
+
+
+def test_who_named_an_environment_that_is_not_there_is_told(tmp_path: Path) -> None:
+    write(tmp_path, {"pyproject.toml": "[tool.netra.scan]\npython = 'env'\n", "a.py": ""})
+    with pytest.raises(ConfigError, match=r"python in \[tool.netra.scan\]: .*env: there is no"):
+        run(tmp_path)
+    with pytest.raises(ConfigError, match="--python nope: there is no"):
+        run(tmp_path, "--python", "nope")
 
 
 def test_the_environment_is_looked_at_where_it_is_given(tmp_path: Path) -> None:

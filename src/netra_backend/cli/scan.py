@@ -90,7 +90,7 @@ class _Task:
             )
         self._terminal.tell_lost(outcome)
         count = update(self._baseline, outcome, self.scan.reader(outcome.files))
-        self._terminal.note(f"{self._baseline} now forgives {count} findings")
+        self._terminal.note(f"{self._baseline} now forgives {count} finding{'s' * (count != 1)}")
         return 0
 
     def _fix(self, outcome: Outcome) -> int:

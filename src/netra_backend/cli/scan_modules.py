@@ -64,13 +64,14 @@ def find_module(name: str, roots: Iterable[str]) -> str | None:
     return None
 
 
-def environment_roots(python: str) -> tuple[str, ...]:
+def environment_roots(python: str, named_by: str) -> tuple[str, ...]:
     """Return the site-packages of an environment, given its folder or its interpreter.
 
-    Nothing is executed: the layout of environments says where they are. Raises ConfigError.
+    Nothing is executed: the layout of environments says where they are. Raises ConfigError, which
+    says who named it.
     """
     if not os.path.exists(python):
-        raise ConfigError(f"--python {python}: there is no such environment")
+        raise ConfigError(f"{named_by} {python}: there is no such environment")
     candidates = [python]
     if not os.path.isdir(python):
         candidates = [f"{os.path.dirname(it)}/.." for it in (python, os.path.realpath(python))]
@@ -81,7 +82,7 @@ def environment_roots(python: str) -> tuple[str, ...]:
                 return tuple(os.path.normpath(place) for place in found)
         if os.path.basename(os.path.normpath(folder)) in ("site-packages", "dist-packages"):
             return (folder,)
-    raise ConfigError(f"--python {python} is no environment: there is no site-packages in it")
+    raise ConfigError(f"{named_by} {python} is no environment: there is no site-packages in it")
 
 
 def _below_root(folder: str, roots: tuple[str, ...]) -> tuple[str, ...]:

@@ -61,8 +61,7 @@ class Scan:
         self._asked = asked
         self._project = project
         self._roots = import_roots(project)
-        python = _environment(asked, project)
-        self._import_roots = self._roots + (environment_roots(python) if python else ())
+        self._import_roots = self._roots + _environment(asked, project)
         self._cache = Cache(_cache_folder(asked, project)) if asked.cache else None
         self.stdin = stdin
 
@@ -227,11 +226,14 @@ def _spelled(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-def _environment(asked: Arguments, project: Project) -> str | None:
+def _environment(asked: Arguments, project: Project) -> tuple[str, ...]:
+    """Return where the dependencies are, if anybody says so."""
     if asked.python is not None:
-        return asked.python
-    python = project.options.python
-    return None if python is None else os.path.join(project.root, python)
+        return environment_roots(asked.python, "--python")
+    named = project.options.python
+    if named is None:
+        return ()
+    return environment_roots(os.path.join(project.root, named), "python in [tool.netra.scan]:")
 
 
 def _cache_folder(asked: Arguments, project: Project) -> str:
