@@ -47,6 +47,7 @@ class ErrorCode(StrEnum):
     UNAUTHENTICATED = "unauthenticated"
     FORBIDDEN = "forbidden"
     NOT_FOUND = "not_found"
+    BAD_METHOD = "bad_method"
     UNKNOWN_AGENT = "unknown_agent"
     THREAD_BUSY = "thread_busy"
     RUN_CONFLICT = "run_conflict"
@@ -88,6 +89,9 @@ ERRORS: dict[ErrorCode, ErrorRow] = {
     ),
     ErrorCode.NOT_FOUND: ErrorRow(
         404, Fault.CLIENT, Retry.NEVER, "There is no such thing that this user may see."
+    ),
+    ErrorCode.BAD_METHOD: ErrorRow(
+        405, Fault.CLIENT, Retry.NEVER, "What there is does not take requests of this method."
     ),
     ErrorCode.UNKNOWN_AGENT: ErrorRow(
         404, Fault.CLIENT, Retry.NEVER, "The server has no agent of that name."

@@ -115,6 +115,13 @@ async def not_found(place: Place) -> list[Said]:
     ]
 
 
+async def bad_method(place: Place) -> list[Said]:
+    return [
+        body(await place.browser.put("/threads")),
+        body(await place.browser.post("/health/live")),
+    ]
+
+
 async def unknown_agent(place: Place) -> list[Said]:
     return [
         await place.alice.run("t", "r", agent="nobody"),
@@ -294,6 +301,7 @@ PROVOKED: dict[ErrorCode, Provoke] = {
     ErrorCode.UNAUTHENTICATED: unauthenticated,
     ErrorCode.FORBIDDEN: forbidden,
     ErrorCode.NOT_FOUND: not_found,
+    ErrorCode.BAD_METHOD: bad_method,
     ErrorCode.UNKNOWN_AGENT: unknown_agent,
     ErrorCode.THREAD_BUSY: thread_busy,
     ErrorCode.RUN_CONFLICT: run_conflict,

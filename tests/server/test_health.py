@@ -30,7 +30,7 @@ async def test_a_server_that_can_serve_says_so_to_everyone(tmp_path: Path) -> No
     assert (ready.status_code, ready.json()) == (200, {"status": "ready"})
 
 
-async def test_a_store_that_does_not_answer_is_not_ready_and_says_why(
+async def test_a_store_that_does_not_answer_is_not_ready_and_only_the_log_says_why(
     tmp_path: Path, log_lines: Lines
 ) -> None:
     store = WatchedStore(MemoryStore())
@@ -38,7 +38,7 @@ async def test_a_store_that_does_not_answer_is_not_ready_and_says_why(
         live({"echo": echo}, tmp_path, store=store) as server,
         http(server.url, None) as supervisor,
     ):
-        store.failures["probe"] = StoreFailed("disk full")
+        store.failures["probe"] = StoreFailed("/var/lib/netra.db: disk full")
         unready = await supervisor.get("/health/ready")
         alive = await supervisor.get("/health/live")
         store.failures.clear()
@@ -46,13 +46,14 @@ async def test_a_store_that_does_not_answer_is_not_ready_and_says_why(
 
     error = unready.json()["error"]
     assert unready.status_code == 503
-    assert (error["code"], error["message"], error["retry"]) == ("store_failed", "disk full", True)
+    assert (error["code"], error["retry"]) == ("store_failed", True)
+    assert "/var/lib" not in unready.text
     assert unready.headers["retry-after"] == "1"
     assert alive.status_code == 200
     assert ready.status_code == 200
     (line,) = [line for line in log_lines() if line["level"] == "ERROR"]
     assert line["correlation"] == error["correlation"]
-    assert line["exception"]["cause"]["message"] == "disk full"
+    assert line["exception"]["message"] == "/var/lib/netra.db: disk full"
 
 
 async def test_a_server_that_stops_is_not_ready(tmp_path: Path) -> None:

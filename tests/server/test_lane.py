@@ -332,3 +332,24 @@ async def test_the_protocol_keeps_frames_out_of_the_log(
 
     assert "uvicorn.error" not in {record.name for record in ours}
     assert not [record for record in ours if "what people say" in record.getMessage()]
+
+
+async def test_the_lane_over_asgi_counts_bytes_and_not_characters() -> None:
+    """What a peer does not take is bounded by what it costs: an emoji is four bytes."""
+    never = asyncio.Event()
+
+    async def send(message: dict[str, Any]) -> None:
+        await never.wait()
+
+    lane = SendLane(send, high_water=100)
+    lane.send('"\N{GRINNING FACE}"'.encode() * 20)
+    assert (lane.buffered, lane.full) == (120, True)
+    lane.abandon()
+    assert lane.buffered == 0
+
+
+async def test_a_message_over_the_size_of_the_parser_is_closed_with_our_reason() -> None:
+    async with ends(Protocol, ws_max_size=100) as (_, socket):
+        await socket.send("x" * 101)
+        await socket.wait_closed()
+        assert (socket.close_code, socket.close_reason) == (1009, "frame too big")

@@ -34,7 +34,9 @@ async def answer_error(request: Request, error: Exception) -> JSONResponse:
 async def answer_missing(request: Request, error: Exception) -> JSONResponse:
     """Return the answer where there is no such path, or where it has no such method."""
     status = getattr(error, "status_code", 404)
-    body = error_body(ErrorCode.NOT_FOUND, ERRORS[ErrorCode.NOT_FOUND].meaning)
+    code = ErrorCode.BAD_METHOD if status == 405 else ErrorCode.NOT_FOUND
+    metrics.REFUSALS.labels(code.value).inc()
+    body = error_body(code, ERRORS[code].meaning)
     return JSONResponse(body, status_code=status, headers=getattr(error, "headers", None))
 
 

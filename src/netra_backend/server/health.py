@@ -5,7 +5,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from netra_backend.errors import ErrorCode, Refused, StoreError
+from netra_backend.errors import ErrorCode, Refused
 from netra_backend.server.endpoints import Endpoint, answer
 from netra_backend.server.house import House
 from netra_backend.server.metrics import REGISTRY
@@ -60,10 +60,7 @@ class Health:
     async def read_ready(self, request: Request) -> Response:
         if self._house.runner.closing:
             raise Refused(ErrorCode.DRAINING)
-        try:
-            await self._house.store.probe()
-        except StoreError as error:
-            raise Refused(ErrorCode.STORE_FAILED, str(error)) from error
+        await self._house.store.probe()
         return answer(HealthView("ready"))
 
     async def read_metrics(self, request: Request) -> Response:

@@ -97,7 +97,7 @@ class SendLane:
         self.queue = asyncio.Lock()
         self._send = send
         self._high_water = high_water
-        self._pending: deque[str] = deque()
+        self._pending: deque[tuple[str, int]] = deque()
         self._unsent = 0
         self._closed = False
         self._wake = asyncio.Event()
@@ -113,11 +113,11 @@ class SendLane:
         return self._unsent
 
     def write(self, batch: Batch) -> None:
-        for text in batch.texts:
-            self._put(text)
+        for text, frame in zip(batch.texts, batch.frames, strict=True):
+            self._put(text, len(frame))
 
     def send(self, payload: bytes) -> None:
-        self._put(payload.decode())
+        self._put(payload.decode(), len(payload))
 
     async def room(self) -> None:
         while self.full:
@@ -148,10 +148,10 @@ class SendLane:
         self._sent.set()
         self._task.cancel()
 
-    def _put(self, text: str) -> None:
+    def _put(self, text: str, size: int) -> None:
         if not self._closed:
-            self._pending.append(text)
-            self._unsent += len(text)
+            self._pending.append((text, size))
+            self._unsent += size
             self._wake.set()
 
     async def _write_pending(self) -> None:
@@ -160,10 +160,10 @@ class SendLane:
                 await self._wake.wait()
                 self._wake.clear()
                 while self._pending:
-                    text = self._pending[0]
+                    text, size = self._pending[0]
                     await self._send({"type": "websocket.send", "text": text})
                     self._pending.popleft()
-                    self._unsent -= len(text)
+                    self._unsent -= size
                     self._sent.set()
         except _GONE:
             pass

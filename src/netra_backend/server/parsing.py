@@ -6,6 +6,8 @@ from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 from websockets.streams import StreamReader
 
+from netra_backend.errors import CLOSES, CloseCode
+
 FRAGMENTS = 4_096
 """Fragments that one message may have."""
 
@@ -25,9 +27,17 @@ class Fragments(list[bytes]):
 
 def parser_of(max_size: int | None) -> ServerProtocol:
     """Return a parser of messages of at most `max_size` bytes, for after the handshake."""
-    conn = ServerProtocol(state=OPEN, max_size=max_size)
+    conn = _Parser(state=OPEN, max_size=max_size)
     conn.debug = False  # it would log frames, and with them tokens
     return conn
+
+
+class _Parser(ServerProtocol):
+    """The library's parser, which closes with our reason where a message is too big."""
+
+    def fail(self, code: int, reason: str = "") -> None:
+        too_big = code == CloseCode.TOO_BIG
+        super().fail(code, CLOSES[CloseCode.TOO_BIG].reason if too_big else reason)
 
 
 def is_idle(conn: ServerProtocol) -> bool:
