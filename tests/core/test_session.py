@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from itertools import pairwise, product
 
+import msgspec
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -53,7 +54,7 @@ READY_FRAME = Ready(
     user="u",
     protocol="netra.v1",
     heartbeat=1,
-    limits=Limits(frame_bytes=1, id_length=1, followed_threads=THREADS),
+    limits=msgspec.convert(dict.fromkeys(Limits.__struct_fields__, 1), Limits),
     agents=[],
 )
 

@@ -370,7 +370,7 @@ async def test_the_pool_logs_whom_it_refuses(
     assert "connection refused" in assert_carried(lines, state)
     said = of(lines, "connection refused")
     assert (said["code"], said["user"]) == (1013, "bob")
-    assert said["pool"] == "<Pool 1 of 1 connections, 1 users>"
+    assert said["pool"] == "<Pool 1 of 1 connections, 1 users, 1 addresses>"
     seen = of(lines, "the pool")
     assert seen["pool"]["$type"] == "netra_backend.server.pool.Pool"
     (member,) = seen["members"][state.name]
