@@ -24,15 +24,16 @@ from netra_backend.agents.interrupts import Interrupts
 from netra_backend.agents.outbox import Outbox
 from netra_backend.agents.policy import Policy
 from netra_backend.agents.room import Room
+from netra_backend.agents.stopping import Stopping
 from netra_backend.agents.sweep import Sweep
 from netra_backend.agents.waiting import LATER, Waiting
 from netra_backend.config import WhenBusy
 from netra_backend.core.fold import Conversation
 from netra_backend.core.ids import MAX_ID_LENGTH, RunId, RunKey, ThreadId, ThreadKey, UserId, new_id
-from netra_backend.core.ports import Bus, Interrupt, QueuedRun, Store
+from netra_backend.core.ports import Bus, Interrupt, Nodes, QueuedRun, Store
 from netra_backend.core.positions import Position
 from netra_backend.core.run import Lease, Run
-from netra_backend.errors import ErrorCode, LeaseLost, Refused
+from netra_backend.errors import ErrorCode, Refused
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +83,8 @@ class Runner:
         """The questions that runs left."""
         self.waiting = Waiting(store, begin=self._begin_queued, now=now)
         """The runs that wait for their thread."""
+        self._unsubscribe: Callable[[], None] = lambda: None
+        self._stopping = Stopping(store, self.waiting, self._executions, self._starting)
         self._creation = Creation(
             store,
             bus,
@@ -126,6 +129,12 @@ class Runner:
         execution = self._executions.get(key)
         return execution.run if execution is not None else None
 
+    def share(self, nodes: Nodes) -> None:
+        """Execute runs beside other nodes that have the same store and bus, from now on."""
+        self._stopping.nodes = nodes
+        nodes.join(self._stopping.cancel_here)
+        self._unsubscribe = self._bus.subscribe(self.waiting.hear)
+
     async def open(self) -> None:
         """Begin: end the runs that died with another process, and keep doing so."""
         self._closing = False
@@ -134,6 +143,7 @@ class Runner:
     async def close(self) -> None:
         """End every run as interrupted and wait for it. Idempotent."""
         self._closing = True
+        self._unsubscribe()
         if self._sweeper is not None:
             self._sweeper.cancel()
             await asyncio.wait({self._sweeper})
@@ -222,7 +232,7 @@ class Runner:
         for _ in range(INTERRUPTS if when_busy is WhenBusy.INTERRUPT else 0):
             with suppress(Busy):
                 return await self._begin(key, thread, agent, given)
-            await self._stop_in(thread)
+            await self._stopping.stop_in(thread)
         return await self._begin(key, thread, agent, given)
 
     async def _begin(
@@ -283,12 +293,6 @@ class Runner:
         if not await may_write(self._store, queued.key.owner, queued.thread):
             raise Refused(ErrorCode.FORBIDDEN)
 
-    async def _stop_in(self, thread: ThreadKey) -> None:
-        """Cancel what is executed in the thread."""
-        for execution in [e for e in self._executions.values() if e.run.thread == thread]:
-            with suppress(LeaseLost):  # another deletion was faster
-                await execution.cancel()
-
     def _execute(
         self, run: Run, lease: Lease, given: RunAgentInput, conversation: Conversation
     ) -> None:
@@ -308,40 +312,13 @@ class Runner:
         execution.task.add_done_callback(lambda _: self._forget(execution))
 
     async def cancel(self, key: RunKey) -> Position:
-        """End the run; return the position after which only its terminal event comes.
-
-        A run that has ended answers with where it ended. One that waits for its thread will end
-        when its turn comes: RUN_STARTED and its end are all that comes of it. Raises Refused
-        (not_found).
-        """
-        while True:
-            starting = [task for task, started in self._starting.items() if started == key]
-            if starting:
-                await asyncio.wait(starting)
-            execution = self._executions.get(key)
-            if execution is not None:
-                with suppress(LeaseLost):  # ended by another holder, or deleted with its thread
-                    return await execution.cancel()
-            run = await self._store.run(key)
-            if run is not None:
-                if run.ended is None:
-                    raise Refused(ErrorCode.STORE_FAILED, "the run is being ended; try again")
-                return run.ended
-            queued = await self._store.queued_run(key)
-            if queued is None or not await self._store.cancel_queued(key):
-                if await self._store.run(key) is None:
-                    raise Refused(ErrorCode.NOT_FOUND)
-            elif key not in self._starting.values():
-                thread = await self._store.thread(queued.thread)
-                if thread is None:
-                    raise Refused(ErrorCode.NOT_FOUND)
-                self.waiting.serve(queued.thread)
-                return thread.head
+        """End the run; see `Stopping.cancel`."""
+        return await self._stopping.cancel(key)
 
     async def delete_thread(self, thread: ThreadKey) -> bool:
         """Cancel what runs in the thread, then delete it really; False if there was none."""
         self.waiting.hold(thread)  # what waits shall not begin when what is active has ended
-        await self._stop_in(thread)
+        await self._stopping.stop_in(thread)
         if deleted := await self._store.delete_thread(thread):
             self.conversations.forget(thread)
             self._bus.publish(thread, ())

@@ -7,12 +7,14 @@ once. One that finds its agent at its limit keeps waiting.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 
 from ag_ui.core import RunAgentInput
 
 from netra_backend import jsonlog
 from netra_backend.agents.ingest import wire_json
+from netra_backend.core.events import TERMINAL, Entry
 from netra_backend.core.ids import RunKey, ThreadKey
 from netra_backend.core.ports import QueuedRun, Store
 from netra_backend.core.run import Run
@@ -38,6 +40,7 @@ class Waiting:
         self._threads: set[ThreadKey] = set()
         self._serving: dict[ThreadKey, asyncio.Task[None]] = {}
         self._again: set[ThreadKey] = set()
+        self._looking: set[asyncio.Task[None]] = set()
 
     async def add(
         self, key: RunKey, thread: ThreadKey, agent: str, given: RunAgentInput, limit: int
@@ -79,6 +82,23 @@ class Waiting:
         task = asyncio.create_task(self._serve(thread), name=f"queue of {thread.id}")
         self._serving[thread] = task
         task.add_done_callback(lambda _: self._served(thread))
+
+    def hear(self, thread: ThreadKey, entries: Sequence[Entry]) -> None:
+        """Learn what another node has done: the thread is free, or what waited in it has begun."""
+        if entries and entries[-1].event.type in TERMINAL:
+            self.serve(thread)
+        runs = {entry.run for entry in entries} if self._begun else frozenset()
+        for key in [key for key in self._begun if key.id in runs]:
+            task = asyncio.create_task(self._look_after(key), name=f"begin of {key.id}")
+            self._looking.add(task)
+            task.add_done_callback(self._looking.discard)
+
+    async def _look_after(self, key: RunKey) -> None:
+        """Tell those who wait for a run that another node may have begun."""
+        with suppress(NetraError):  # they are told when somebody looks again
+            run = await self._store.run(key)
+            if run is not None:
+                self._tell(key, run)
 
     def hold(self, thread: ThreadKey) -> None:
         """Begin nothing more in the thread, until `look` or `add` finds that something waits."""

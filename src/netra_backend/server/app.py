@@ -33,7 +33,7 @@ from netra_backend.agents.policy import policies
 from netra_backend.agents.runner import Runner
 from netra_backend.config import Settings, load_settings
 from netra_backend.core.ids import UserId
-from netra_backend.core.ports import Bus, Store
+from netra_backend.core.ports import Bus, Nodes, Store
 from netra_backend.errors import ConfigError, ErrorCode, NetraError, Refused
 from netra_backend.server import metrics
 from netra_backend.server.access import Access
@@ -216,6 +216,7 @@ def create_app(
     settings: Settings | None = None,
     store: Store | None = None,
     bus: Bus | None = None,
+    nodes: Nodes | None = None,
     authenticate: Hook | None = None,
     callbacks: Sequence[object] = (),
     agentcore: bool = False,
@@ -225,8 +226,9 @@ def create_app(
     `agents` maps names to what can be adapted to an agent: a callable ``RunAgentInput ->
     AsyncIterator[BaseEvent]``, or a framework's agent object whose extra is installed; the first
     is the default, and without any the docs agent answers. `settings` default to ``netra.toml``
-    and ``NETRA_*``, `store` to SQLite in the data directory. `authenticate` tells who sends a
-    request, where the application around knows its users, and replaces the settings' way.
+    and ``NETRA_*``, `store` to SQLite in the data directory; `nodes` are others that share it.
+    `authenticate` tells who sends a request, where the application around knows its users, and
+    replaces the settings' way.
     `callbacks` are objects with some of the methods that `agents.callbacks` names. With
     `agentcore` it is also what Amazon Bedrock AgentCore asks of a container. Raises ConfigError.
     """
@@ -245,6 +247,8 @@ def create_app(
         now=now,
         watchers=hub.watchers,
     )
+    if nodes is not None:
+        runner.share(nodes)
     tickets = TicketAuth(
         authenticator(settings, authenticate),
         store,

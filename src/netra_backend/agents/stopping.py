@@ -1,0 +1,87 @@
+"""Stopping: runs that somebody wants to end, wherever they are executed, or before they begin."""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from netra_backend.agents.execution import Execution
+from netra_backend.agents.waiting import Waiting
+from netra_backend.core.ids import RunKey, ThreadKey
+from netra_backend.core.ports import Nodes, Store
+from netra_backend.core.positions import Position
+from netra_backend.core.run import ENDED
+from netra_backend.errors import ErrorCode, LeaseLost, Refused
+
+
+class Stopping:
+    """Cancels runs: `executions` and those `starting` here, others by way of `nodes`."""
+
+    def __init__(
+        self,
+        store: Store,
+        waiting: Waiting,
+        executions: Mapping[RunKey, Execution],
+        starting: Mapping[asyncio.Task[Any], RunKey],
+    ) -> None:
+        self.nodes: Nodes | None = None
+        """The others that execute runs."""
+        self._store = store
+        self._waiting = waiting
+        self._executions = executions
+        self._starting = starting
+
+    async def cancel(self, key: RunKey) -> Position:
+        """End the run; return the position after which only its terminal event comes.
+
+        A run that has ended answers with where it ended. One that waits for its thread will end
+        when its turn comes: RUN_STARTED and its end are all that comes of it. Raises Refused
+        (not_found).
+        """
+        while True:
+            position = await self.cancel_here(key)
+            if position is not None:
+                return position
+            run = await self._store.run(key)
+            if run is not None:
+                return run.ended or await self._cancel_elsewhere(key)
+            queued = await self._store.queued_run(key)
+            if queued is None or not await self._store.cancel_queued(key):
+                if await self._store.run(key) is None:
+                    raise Refused(ErrorCode.NOT_FOUND)
+            elif key not in self._starting.values():
+                thread = await self._store.thread(queued.thread)
+                if thread is None:
+                    raise Refused(ErrorCode.NOT_FOUND)
+                self._waiting.serve(queued.thread)
+                return thread.head
+
+    async def cancel_here(self, key: RunKey) -> Position | None:
+        """End the run if it is executed here; return the same as `cancel`, None if it is not."""
+        starting = [task for task, started in self._starting.items() if started == key]
+        if starting:
+            await asyncio.wait(starting)
+        execution = self._executions.get(key)
+        if execution is not None:
+            with suppress(LeaseLost):  # ended by another holder, or deleted with its thread
+                return await execution.cancel()
+        return None
+
+    async def stop_in(self, thread: ThreadKey) -> None:
+        """Cancel what is executed in the thread, here and elsewhere."""
+        for execution in [e for e in self._executions.values() if e.run.thread == thread]:
+            with suppress(LeaseLost):  # another deletion was faster
+                await execution.cancel()
+        if self.nodes is not None:
+            run = await self._store.last_run(thread)
+            if run is not None and run.status not in ENDED:
+                await self.nodes.cancel(run.key)
+
+    async def _cancel_elsewhere(self, key: RunKey) -> Position:
+        position = None if self.nodes is None else await self.nodes.cancel(key)
+        if position is None:
+            run = await self._store.run(key)
+            position = None if run is None else run.ended
+        if position is None:
+            raise Refused(ErrorCode.STORE_FAILED, "the run is being ended; try again")
+        return position

@@ -1,0 +1,192 @@
+"""The remote store: a store, and a bus, that another process of this machine keeps.
+
+What `netra serve --workers` gives each worker. Every promise is the keeper's store's; this end adds
+that calls which have no answer when the line ends raise StoreFailed.
+"""
+
+import asyncio
+import itertools
+import socket
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+from netra_backend.core.events import Entry
+from netra_backend.core.ids import RunKey, ThreadKey
+from netra_backend.core.ports import Cancel, Listener
+from netra_backend.core.positions import Position
+from netra_backend.errors import NetraError, StoreFailed
+from netra_backend.stores.local_bus import LocalBus
+from netra_backend.stores.procedures import (
+    PROCEDURES,
+    Call,
+    Line,
+    Message,
+    Procedure,
+    Published,
+    Raised,
+    Returned,
+    Stop,
+    Stopped,
+    error_of,
+)
+
+
+class RemoteStore:
+    """A `Store`, and the `Nodes` that share it, at the other end of `line`.
+
+    `lost` is called when the line ends before it was closed here.
+    """
+
+    def __init__(self, line: socket.socket, *, lost: Callable[[], None] = lambda: None) -> None:
+        self.bus = RemoteBus(self)
+        """The bus of all workers."""
+        self._cancel: Cancel | None = None
+        self._socket = line
+        self._lost = lost
+        self._line: _KeeperLine | None = None
+        self._numbers = itertools.count()
+        self._awaited: dict[int, tuple[asyncio.Future[Any], Procedure | None]] = {}
+        self._stopping: set[asyncio.Future[None]] = set()
+
+    async def open(self) -> None:
+        """Take the line up. Idempotent: a store that other processes use is never opened anew."""
+        if self._line is None:
+            loop = asyncio.get_running_loop()
+            _, self._line = await loop.create_connection(
+                lambda: _KeeperLine(self), sock=self._socket
+            )
+
+    async def close(self) -> None:
+        """Hang up, when what was asked for is answered."""
+        if self._awaited:
+            await asyncio.wait({future for future, _ in self._awaited.values()})
+        line, self._line = self._line, None
+        if line is not None:
+            line.hang_up()
+
+    def __getattr__(self, name: str) -> Callable[..., asyncio.Future[Any]]:
+        """Return the method of a store, see `core.ports`."""
+        procedure = PROCEDURES.get(name)
+        if procedure is None:
+            raise AttributeError(name)
+
+        def call(*args: Any, **named: Any) -> asyncio.Future[Any]:
+            return self._call(procedure, args, named)
+
+        return call
+
+    def join(self, cancel: Cancel) -> None:
+        """Let other workers ask for runs that are executed here; see `Nodes.join`."""
+        self._cancel = cancel
+
+    async def cancel(self, run: RunKey) -> Position | None:
+        """Cancel the run on the worker that executes it; see `Nodes.cancel`."""
+        future = self._future(None)
+        self._say(Stop(self._number, run))
+        return await future  # type: ignore[no-any-return]
+
+    def _call(
+        self, procedure: Procedure, args: tuple[Any, ...], named: dict[str, Any]
+    ) -> asyncio.Future[Any]:
+        future = self._future(procedure)
+        number = self._number
+        try:
+            self._say(Call(number, procedure.name, procedure.pack(*args, **named)))
+        except (TypeError, ValueError, OverflowError) as error:
+            self._awaited.pop(number, None)
+            if not future.done():
+                future.set_exception(ValueError(str(error)))
+        return future
+
+    def _future(self, procedure: Procedure | None) -> asyncio.Future[Any]:
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._number = next(self._numbers)
+        if self._line is None:
+            future.set_exception(StoreFailed("the store is not open"))
+        else:
+            self._awaited[self._number] = (future, procedure)
+        return future
+
+    def _say(self, message: Message) -> None:
+        if self._line is not None:
+            self._line.say(message)
+
+    def _received(self, message: Message) -> None:
+        match message:
+            case Published():
+                self.bus.hear(message.thread, message.entries)
+            case Stop():
+                task = asyncio.ensure_future(self._stop(message))
+                self._stopping.add(task)
+                task.add_done_callback(self._stopping.discard)
+            case Returned() | Raised() | Stopped():
+                self._settle(message)
+
+    def _settle(self, message: Returned | Raised | Stopped) -> None:
+        future, procedure = self._awaited.pop(message.number)
+        if future.done():  # its caller waits no more
+            return
+        if isinstance(message, Raised):
+            future.set_exception(error_of(message))
+        elif isinstance(message, Stopped):
+            future.set_result(message.position)
+        elif procedure is not None:
+            future.set_result(procedure.result.decode(message.result))
+
+    async def _stop(self, message: Stop) -> None:
+        position = None
+        if self._cancel is not None:
+            with suppress(NetraError):  # nothing of it is durable: who asks sees the run as it is
+                position = await self._cancel(message.run)
+        self._say(Stopped(message.number, position))
+
+    def _ended(self) -> None:
+        """The keeper is gone: nothing that waits will be answered."""
+        was_open, self._line = self._line is not None, None
+        awaited, self._awaited = self._awaited, {}
+        for future, _ in awaited.values():
+            if not future.done():
+                future.set_exception(StoreFailed("the process that keeps the store is gone"))
+        if was_open:
+            self._lost()
+
+
+class RemoteBus:
+    """A `Bus` between workers; in its own process it loses nothing."""
+
+    def __init__(self, store: RemoteStore) -> None:
+        self._store = store
+        self._local = LocalBus()
+
+    def publish(self, thread: ThreadKey, entries: Sequence[Entry]) -> None:
+        """Tell the listeners here, then those of the other workers."""
+        self._local.publish(thread, entries)
+        self._store._say(Published(thread, entries))
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """Call `listener` for every publication from now on; return what ends that, idempotent."""
+        return self._local.subscribe(listener)
+
+    def hear(self, thread: ThreadKey, entries: Sequence[Entry]) -> None:
+        """Tell the listeners here of a publication elsewhere."""
+        self._local.publish(thread, entries)
+
+
+class _KeeperLine(Line):
+    """The worker's end of the line."""
+
+    def __init__(self, store: RemoteStore) -> None:
+        super().__init__()
+        self._store = store
+
+    def received(self, message: Message) -> None:
+        self._store._received(message)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._store._ended()
+
+    def hang_up(self) -> None:
+        """Send what is unsent, and end the line."""
+        if self._transport is not None:
+            self._transport.close()
