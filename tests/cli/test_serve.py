@@ -12,7 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
-from netra_backend.cli.serve import Server, listen
+from netra_backend.cli.listening import listen
+from netra_backend.cli.serve import Server
 from netra_backend.config import Settings
 from netra_backend.core.ports import Thread
 from netra_backend.server.app import create_app

@@ -5,16 +5,20 @@ import gc
 import logging
 import os
 import socket
+import sys
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 import uvicorn
 
 from netra_backend import jsonlog
 from netra_backend.agents.loading import load_agents
+from netra_backend.cli.listening import listen, shown
+from netra_backend.cli.workers import Workers, check_platform, command_line, inherited
 from netra_backend.config import AuthMode, Settings, load_settings
+from netra_backend.core.ports import Store
 from netra_backend.errors import ConfigError
 from netra_backend.server.app import NetraApp, create_app
 from netra_backend.server.handshake import HttpProtocol
@@ -31,7 +35,7 @@ RETRY_AFTER_MS = 1_000
 """What a client is told to wait before it reconnects after a restart."""
 
 
-def serve(
+def serve(  # noqa: PLR0913, PLR0917 - each is an option
     agents: Annotated[
         list[str] | None,
         typer.Argument(
@@ -60,6 +64,15 @@ def serve(
             "are told so.",
         ),
     ] = False,
+    workers: Annotated[
+        int,
+        typer.Option(
+            help="Processes that serve the port together, and share the log that this one keeps.",
+            min=1,
+            max=256,
+        ),
+    ] = 1,
+    worker: Annotated[int | None, typer.Option(hidden=True)] = None,
     agentcore: Annotated[
         bool,
         typer.Option(
@@ -78,13 +91,27 @@ def serve(
     port = port if port is not None else (8080 if agentcore else 8000)
     check_address(settings, host)
     configure_logging(settings)
+    if workers > 1 and worker is None:
+        raise typer.Exit(_keep(settings, workers, host, port, restored=restored))
     specs = [*(agents or ()), *(agent or ())]
     named = load_agents(specs) if specs else None
-    app = create_app(named, settings=settings, agentcore=agentcore)
-    with listen(host, port) as listener, asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        if restored:
+    listener = listen(host, port, shared=worker is not None)
+    if worker is not None:
+        store = inherited(worker)
+        app = create_app(
+            named,
+            settings=settings,
+            agentcore=agentcore,
+            store=cast(Store, store),
+            bus=store.bus,
+            nodes=store,
+        )
+    else:
+        app = create_app(named, settings=settings, agentcore=agentcore)
+    with listener, asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        if restored and worker is None:
             runner.run(renew_epochs(settings.data_dir))
-        runner.run(_serve(app, settings, listener))
+        runner.run(_serve(app, settings, listener, tells=worker is None))
 
 
 def check_address(settings: Settings, host: str) -> None:
@@ -105,19 +132,6 @@ def configure_logging(settings: Settings) -> None:
         raise ConfigError(str(error)) from error
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Return a listening socket. Raises ConfigError naming the address."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        listener = socket.create_server((host, port), family=family, backlog=4096)
-    except OSError as error:
-        raise ConfigError(f"cannot listen on {host} port {port}: {error.strerror}") from error
-    # Connections inherit it; asyncio sets it only on sockets that it has made itself. Without
-    # it, small frames wait for the peer's delayed acknowledgement, 40 ms on Linux.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return listener
-
-
 async def renew_epochs(data_dir: Path) -> None:
     """Give every thread a new epoch, before anything is written or read: see `Position`."""
     store = SqliteStore(data_dir)
@@ -128,10 +142,26 @@ async def renew_epochs(data_dir: Path) -> None:
         await store.close()
 
 
-async def _serve(app: NetraApp, settings: Settings, listener: socket.socket) -> None:
+def _keep(settings: Settings, count: int, host: str, port: int, *, restored: bool) -> int:
+    """Keep the store for so many workers; return the exit code."""
+    check_platform()
+
+    async def keep() -> int:
+        if restored:
+            await renew_epochs(settings.data_dir)
+        arguments = command_line(sys.argv[2:])
+        return await Workers(settings, arguments, count=count, host=host, port=port).run()
+
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(keep())
+
+
+async def _serve(
+    app: NetraApp, settings: Settings, listener: socket.socket, *, tells: bool
+) -> None:
     await app.open()
     calm_collector()
-    await Server(app, settings).serve(sockets=[listener])
+    await Server(app, settings, tells=tells).serve(sockets=[listener])
     await leave(settings.grace_seconds)
 
 
@@ -163,8 +193,9 @@ def calm_collector() -> None:
 class Server(uvicorn.Server):
     """uvicorn, which says goodbye to the clients before it closes their sockets."""
 
-    def __init__(self, app: NetraApp, settings: Settings) -> None:
+    def __init__(self, app: NetraApp, settings: Settings, *, tells: bool = True) -> None:
         self._netra = app
+        self._tells = tells
         super().__init__(
             uvicorn.Config(
                 app,
@@ -187,9 +218,8 @@ class Server(uvicorn.Server):
         """Start as uvicorn does, and say where: from here on a signal stops it in peace."""
         await super().startup(sockets)
         for listener in sockets or ():
-            host, port = listener.getsockname()[:2]
-            shown = f"[{host}]" if ":" in host else host
-            typer.echo(f"Netra is at http://{shown}:{port}  (Ctrl+C stops it)", err=True)
+            if self._tells:
+                typer.echo(f"Netra is at {shown(listener)}  (Ctrl+C stops it)", err=True)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stop; a second signal does not wait for connections.

@@ -40,25 +40,42 @@ class Keeper:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self._lines: dict[_WorkerLine, None] = {}
+        self._lines: dict[WorkerLine, None] = {}
+        self._called = asyncio.Event()
         self._numbers = itertools.count()
-        self._asked: dict[int, tuple[_WorkerLine, int, set[_WorkerLine]]] = {}
+        self._asked: dict[int, tuple[WorkerLine, int, set[WorkerLine]]] = {}
         self._ending: set[asyncio.Task[None]] = set()
 
-    async def serve(self, end: socket.socket) -> None:
+    async def serve(self, end: socket.socket) -> "WorkerLine":
         """Serve the worker whose line has its end here."""
         loop = asyncio.get_running_loop()
-        await loop.create_connection(lambda: _WorkerLine(self), sock=end)
+        _, line = await loop.create_connection(lambda: WorkerLine(self), sock=end)
+        return line
+
+    async def joined(self, count: int, given_up: asyncio.Event) -> bool:
+        """Return whether so many workers have called; False when that is given up."""
+        giving_up = asyncio.ensure_future(given_up.wait())
+        try:
+            while not given_up.is_set():
+                if sum(line.has_called for line in self._lines) >= count:
+                    return True
+                self._called.clear()
+                calling = asyncio.ensure_future(self._called.wait())
+                await asyncio.wait({calling, giving_up}, return_when=asyncio.FIRST_COMPLETED)
+                calling.cancel()
+        finally:
+            giving_up.cancel()
+        return False
 
     async def settled(self) -> None:
         """Return when what was accepted of workers that are gone is done."""
         while self._ending:
             await asyncio.wait(set(self._ending))
 
-    def _joined(self, line: "_WorkerLine") -> None:
+    def _joined(self, line: "WorkerLine") -> None:
         self._lines[line] = None
 
-    def _left(self, line: "_WorkerLine") -> None:
+    def _left(self, line: "WorkerLine") -> None:
         """Expire the worker's leases, when all it had asked for is done."""
         self._lines.pop(line, None)
         for number in [n for n, (_, _, others) in self._asked.items() if line in others]:
@@ -67,7 +84,7 @@ class Keeper:
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
 
-    async def _expire(self, line: "_WorkerLine") -> None:
+    async def _expire(self, line: "WorkerLine") -> None:
         if line.calls:
             await asyncio.wait(set(line.calls))
         try:
@@ -76,7 +93,7 @@ class Keeper:
         except NetraError:
             log.exception("the leases of a worker that is gone run on until they expire")
 
-    def _publish(self, by: "_WorkerLine", message: Published) -> None:
+    def _publish(self, by: "WorkerLine", message: Published) -> None:
         for line in list(self._lines):
             if line is not by:
                 line.say(message)
@@ -84,7 +101,7 @@ class Keeper:
                     log.error("a worker does not take what is published; its line is cut")
                     line.cut()
 
-    def _stop(self, by: "_WorkerLine", message: Stop) -> None:
+    def _stop(self, by: "WorkerLine", message: Stop) -> None:
         """Ask all other workers."""
         others = {line for line in self._lines if line is not by}
         if not others:
@@ -95,7 +112,7 @@ class Keeper:
         for line in others:
             line.say(Stop(number, message.run))
 
-    def _stopped(self, by: "_WorkerLine", message: Stopped) -> None:
+    def _stopped(self, by: "WorkerLine", message: Stopped) -> None:
         """Pass on the first position, or None when nobody has one."""
         asked = self._asked.get(message.number)
         if asked is None:
@@ -107,13 +124,15 @@ class Keeper:
             asker.say(Stopped(number, message.position))
 
 
-class _WorkerLine(Line):
+class WorkerLine(Line):
     """The keeper's end of the line to one worker."""
 
     def __init__(self, keeper: Keeper) -> None:
         super().__init__()
         self._keeper = keeper
         self.calls: set[asyncio.Future[None]] = set()
+        self.has_called = False
+        """Whether the worker is there: its first call is that of its first sweep."""
         self.leases: dict[RunKey, Lease] = {}
         """Those given to the worker, of runs that it has not ended."""
 
@@ -137,6 +156,9 @@ class _WorkerLine(Line):
 
     def _call(self, call: Call) -> None:
         """Begin the call at once, so that calls are applied in the order in which they came."""
+        if not self.has_called:
+            self.has_called = True
+            self._keeper._called.set()
         try:
             procedure = PROCEDURES[call.method]
             given = procedure.unpack(call.arguments)

@@ -1,0 +1,146 @@
+"""Workers: the processes of ``netra serve --workers``, and the one that keeps their store.
+
+The keeper owns the data directory, and reserves the port. Each worker listens on it with a socket
+of its own, so the system shares connections out evenly, and only to workers that are there.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+
+import typer
+
+from netra_backend import jsonlog
+from netra_backend.cli.listening import reserve, shown
+from netra_backend.config import Settings
+from netra_backend.errors import ConfigError
+from netra_backend.stores.keeper import Keeper
+from netra_backend.stores.remote import RemoteStore
+from netra_backend.stores.sqlite import SqliteStore
+
+log = logging.getLogger(__name__)
+
+MIN_LIFE = 5.0
+"""Seconds after which a worker that ends is started again at once; an earlier one waits."""
+
+PAUSE = 1.0
+"""Seconds before a worker is started again that did not live long."""
+
+
+def inherited(line: int) -> RemoteStore:
+    """Return the store that a worker shares, given the descriptor of its line.
+
+    A worker whose keeper is gone ends: it could keep nothing of what it does.
+    """
+
+    def lost() -> None:
+        log.critical("the process that keeps the store is gone")
+        jsonlog.flush(1.0)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    end = socket.socket(fileno=line)
+    end.setblocking(False)
+    return RemoteStore(end, lost=lost)
+
+
+class Workers:
+    """`count` processes of `command`, which serve `host` and `port` until a signal comes."""
+
+    def __init__(
+        self, settings: Settings, command: Sequence[str], *, count: int, host: str, port: int
+    ) -> None:
+        self._settings = settings
+        self._command = command
+        self._count = count
+        self._address = host, port
+        self._keeper = Keeper(SqliteStore(settings.data_dir))
+        self._running: dict[int, asyncio.subprocess.Process] = {}
+        self._stopping = asyncio.Event()
+        self._failure: int | None = None
+
+    async def run(self) -> int:
+        """Serve; return the exit code: that of a worker which could not even begin, else 0."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._stop)
+        await self._keeper.store.open()
+        try:
+            with reserve(*self._address) as reserved:
+                port = reserved.getsockname()[1]
+                places = [asyncio.create_task(self._keep_one(port)) for _ in range(self._count)]
+                if await self._keeper.joined(self._count, self._stopping):
+                    typer.echo(f"Netra is at {shown(reserved)}  (Ctrl+C stops it)", err=True)
+                await asyncio.gather(*places)
+        finally:
+            await self._keeper.settled()
+            await self._keeper.store.close()
+        return self._failure or 0
+
+    def _stop(self) -> None:
+        """Let every worker stop; a second signal hurries them."""
+        self._stopping.set()
+        for process in self._running.values():
+            process.terminate()
+
+    async def _keep_one(self, port: int) -> None:
+        """Keep one worker running, until all are to stop."""
+        has_begun = False
+        while not self._stopping.is_set():
+            began = time.monotonic()
+            code, has_joined = await self._run_one(port)
+            has_begun = has_begun or has_joined
+            if self._stopping.is_set():
+                return
+            if not has_begun:
+                log.error("a worker cannot begin", extra={"exit_code": code})
+                self._failure = code if code > 0 else 1
+                self._stop()
+                return
+            log.error("a worker has ended and is started again", extra={"exit_code": code})
+            if time.monotonic() - began < MIN_LIFE:
+                await self._pause()
+
+    async def _run_one(self, port: int) -> tuple[int, bool]:
+        """Run a worker to its end; return its exit code, and whether it came to serve."""
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        with theirs:
+            process = await asyncio.create_subprocess_exec(
+                *self._command,
+                f"--port={port}",
+                f"--worker={theirs.fileno()}",
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl+C is for the keeper, which tells the workers
+            )
+        self._running[process.pid] = process
+        if self._stopping.is_set():
+            process.terminate()
+        line = await self._keeper.serve(ours)
+        code = await process.wait()
+        del self._running[process.pid]
+        return code, line.has_called
+
+    async def _pause(self) -> None:
+        try:
+            async with asyncio.timeout(PAUSE):
+                await self._stopping.wait()
+        except TimeoutError:
+            pass
+
+
+def command_line(arguments: Sequence[str]) -> list[str]:
+    """Return how a worker is started: as this process was, with these arguments."""
+    return [sys.executable, "-m", "netra_backend.cli", "serve", *arguments]
+
+
+def check_platform() -> None:
+    """Raise ConfigError where processes cannot share a port."""
+    if not hasattr(socket, "SO_REUSEPORT"):
+        raise ConfigError("--workers needs a system on which processes can share a port")

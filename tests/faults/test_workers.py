@@ -1,0 +1,221 @@
+"""``netra serve --workers``: a run and its followers on different workers, and workers that die."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import count
+from pathlib import Path
+from random import Random
+
+import psutil
+import pytest
+from websockets.exceptions import WebSocketException
+
+from tests.checker import Name, judge
+from tests.eventually import until
+from tests.faults.busy_agent import write_busy_agent
+from tests.live import BOUND, ServerProcess
+from tests.person import Person, read_logs
+
+pytestmark = pytest.mark.anyio
+
+ROUNDS = 8
+GONE = (OSError, WebSocketException)
+NAMES: list[Name] = [*(("alice", f"t{n}") for n in range(3)), ("bob", "t0")]
+
+
+@asynccontextmanager
+async def workers(tmp_path: Path, **environment: str) -> AsyncIterator[ServerProcess]:
+    """Return a server of the busy agent with two workers."""
+    server = ServerProcess(
+        tmp_path / "data",
+        (write_busy_agent(tmp_path), "--workers", "2"),
+        cwd=tmp_path,
+        environment=environment,
+    )
+    server.start()
+    try:
+        await server.wait_ready()
+        yield server
+    finally:
+        server.stop(signal.SIGKILL)
+
+
+def processes(server: ServerProcess) -> list[psutil.Process]:
+    """Return the workers that there are."""
+    assert server.process is not None
+    return psutil.Process(server.process.pid).children()
+
+
+def worker_of(server: ServerProcess, person: Person) -> psutil.Process | None:
+    """Return the worker that has the person's connection, None when none has."""
+    port = person.client.socket.local_address[1]
+    for process in processes(server):
+        if any(c.raddr and c.raddr.port == port for c in process.net_connections("tcp")):
+            return process
+    return None
+
+
+async def apart(server: ServerProcess, stack: AsyncExitStack) -> tuple[Person, Person]:
+    """Return two connections of one user that two workers have."""
+    people: list[Person] = []
+    for number in range(64):
+        person = await stack.enter_async_context(Person(server, f"alice {number}"))
+        others = [p for p in people if worker_of(server, p) != worker_of(server, person)]
+        if others:
+            return others[0], person
+        people.append(person)
+    raise AssertionError("one worker has all connections")
+
+
+async def test_a_run_is_followed_and_cancelled_on_another_worker(tmp_path: Path) -> None:
+    async with workers(tmp_path) as server, AsyncExitStack() as stack:
+        one, two = await apart(server, stack)
+        await one.client.run("t0", "r1", "go on")
+        await two.follow("t0")
+        await two.client.until("REASONING_MESSAGE_CONTENT")
+        answer = await two.client.command("cancel", run="r1")
+        assert answer["type"] == "cancelled"
+        await two.client.until("RUN_FINISHED")
+        assert (await one.follow("t0"))["run"] == {"id": "r1", "status": "cancelled"}
+        await one.settle("t0")
+        await two.settle("t0")
+        logs = await read_logs(server, [("alice", "t0")])
+        verdict = judge([*one.settled(), *two.settled()], logs)
+        assert verdict, verdict
+
+
+async def test_a_queued_run_begins_when_another_worker_is_done(tmp_path: Path) -> None:
+    async with (
+        workers(tmp_path, NETRA_WHEN_BUSY="enqueue", NETRA_LEASE_SECONDS="3000") as server,
+        AsyncExitStack() as stack,
+    ):
+        one, two = await apart(server, stack)
+        await one.client.run("t0", "r1", "go on")
+        queued = await two.client.run("t0", "r2", "go on")
+        assert queued["type"] == "accepted"
+        await two.follow("t0")
+        await two.client.until_frame(
+            lambda f: f["chunk"]["type"] == "RUN_FINISHED" and f["chunk"]["runId"] == "r2"
+        )
+
+
+async def test_with_interrupt_a_run_takes_the_place_of_one_elsewhere(tmp_path: Path) -> None:
+    async with workers(tmp_path, NETRA_WHEN_BUSY="interrupt") as server, AsyncExitStack() as stack:
+        one, two = await apart(server, stack)
+        await one.client.run("t0", "r1", "go on")
+        await one.follow("t0")
+        assert (await two.client.run("t0", "r2", "go on"))["type"] == "accepted"
+        await one.client.until_frame(
+            lambda f: f["chunk"]["type"] == "RUN_FINISHED" and f["chunk"]["runId"] == "r2"
+        )
+
+
+async def test_told_to_stop_all_workers_say_so(tmp_path: Path) -> None:
+    async with workers(tmp_path) as server, AsyncExitStack() as stack:
+        one, two = await apart(server, stack)
+        await one.client.run("t0", "r1", "go on")
+        await one.follow("t0")
+        await one.client.until("REASONING_MESSAGE_CONTENT")
+        assert await asyncio.to_thread(server.stop, signal.SIGTERM) == 0
+        for person in (one, two):
+            assert await person.client.closed() == 1012
+
+
+async def test_workers_end_when_their_keeper_is_killed(tmp_path: Path) -> None:
+    async with workers(tmp_path) as server:
+        left = processes(server)
+        assert len(left) == 2
+        server.kill()
+        await until(lambda: not any(process.is_running() for process in left))
+        server.start()
+        await server.wait_ready()
+
+
+async def test_an_agent_that_cannot_be_loaded_ends_it_all(tmp_path: Path) -> None:
+    server = ServerProcess(tmp_path / "data", ("no_such_module:agent", "--workers", "2"))
+    server.start()
+    assert server.process is not None
+    assert await asyncio.to_thread(server.process.wait, BOUND) == 2
+    assert "no_such_module" in server.log_file.read_text()
+
+
+class Life:
+    """One person's life with workers that die: whoever loses a connection opens another."""
+
+    def __init__(self, server: ServerProcess, person: Person, runs: "count[int]") -> None:
+        self.person = person
+        self._server = server
+        self._runs = runs
+        self.losses = 0
+
+    async def live(self, done: asyncio.Event) -> None:
+        while not done.is_set():
+            try:
+                await self._use(done)
+            except TimeoutError:  # an OSError too, but nobody is to wait for ever
+                raise
+            except GONE:
+                self.losses += 1
+                await self.person.leave()
+                await self._server.wait_ready()
+
+    async def _use(self, done: asyncio.Event) -> None:
+        if not self.person.connected:
+            await self.person.connect()
+        threads = [thread for user, thread in NAMES if user == self.person.user]
+        for thread in threads:
+            await self.person.follow(thread)
+        while not done.is_set():
+            for thread in threads:
+                answer = await self.person.client.run(thread, f"r{next(self._runs)}", "go on")
+                if answer["type"] == "accepted" and thread not in self.person.following():
+                    await self.person.follow(thread)
+            await self.person.client.any_frame(0.05)
+
+
+@pytest.mark.slow
+async def test_workers_are_killed_while_streaming_and_nothing_is_lost(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    random, runs = Random(6), count()
+    async with workers(tmp_path, NETRA_LEASE_SECONDS="2") as server:
+        people = [Person(server, name, user) for name, user in CROWD]
+        lives = [Life(server, person, runs) for person in people]
+        done = asyncio.Event()
+        living = [asyncio.create_task(life.live(done)) for life in lives]
+        for _ in range(ROUNDS):
+            await asyncio.wait(living, timeout=0.8 + random.random() * 0.6)
+            os.kill(random.choice(processes(server)).pid, signal.SIGKILL)
+            await until(lambda: len(processes(server)) == 2)
+            await server.wait_ready()
+        done.set()
+        await asyncio.gather(*living)
+        for person in people:
+            if not person.connected:
+                await person.leave()
+                await person.connect()
+            for user, thread in NAMES:
+                if user == person.user:
+                    await person.settle(thread)
+        logs = await read_logs(server, NAMES)
+        tapes = [tape for person in people for tape in person.settled()]
+        for person in people:
+            await person.leave()
+    verdict = judge(tapes, logs)
+    assert verdict, verdict
+    ends = [entry["chunk"].get("code") for log in logs.values() for entry in log]
+    losses = sum(life.losses for life in lives)
+    with capsys.disabled():
+        sys.stdout.write(
+            f"\n{ROUNDS} workers killed: {losses} connections lost, {ends.count('interrupted')}"
+            f" runs interrupted, {verdict.events} events judged on {len(tapes)} connections\n"
+        )
+    assert losses
+    assert ends.count("interrupted")
+
+
+CROWD = [("ann", "alice"), ("abe", "alice"), ("ada", "alice"), ("bob", "bob"), ("ben", "bob")]
