@@ -20,6 +20,7 @@ from bench import (
     log_speed,
     results,
     scan,
+    workers,
 )
 from bench.table import show
 from bench.workbench import build
@@ -28,6 +29,7 @@ QUESTIONS = {
     "end_to_end": end_to_end,
     "fan_out": fan_out,
     "bursts": bursts,
+    "workers": workers,
     "gaps": gaps,
     "idle_memory": idle_memory,
     "accept_rate": accept_rate,

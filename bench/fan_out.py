@@ -7,7 +7,7 @@ import msgspec
 
 from bench import server
 from bench.agent import Pace, run_input
-from bench.client import Client
+from bench.client import Client, Report
 from bench.server import PEERS, Server
 from bench.table import Row, row
 from bench.workbench import Workbench
@@ -50,7 +50,7 @@ def ask_for(bench: Workbench, *, burst: int) -> Iterator[Row]:
     with ExitStack() as stack:
         netra = stack.enter_context(server.netra(bench, NETRA_COALESCE_MS="0"))
         followers = stack.enter_context(Client(bench, netra, SOCKETS))
-        _follow(followers)
+        follow(followers)
         others: dict[str, tuple[Server, Client]] = {}
         baseline = stack.enter_context(server.baseline(bench))
         if baseline is not None:
@@ -75,7 +75,7 @@ def ask_for(bench: Workbench, *, burst: int) -> Iterator[Row]:
     yield row("Netra's frames", "bytes", sizes, digits=0)
 
 
-def _follow(followers: Client) -> None:
+def follow(followers: Client) -> None:
     """Make the thread by a short run, then follow it on every socket."""
     followers.send(_run("first", Pace(events=1, size=DELTA_SIZE)), to=0)
     followers.settle()
@@ -85,14 +85,19 @@ def _follow(followers: Client) -> None:
 
 def _deliver(netra: Server, followers: Client, run: str, burst: int) -> tuple[float, float]:
     """Return microseconds per delivery of one run, and bytes of its frames."""
-    followers.reset()
     before = netra.process.cpu_us
+    report = deliver(followers, run, burst=burst)
+    return (netra.process.cpu_us - before) / report.frames, report.bytes / report.frames
+
+
+def deliver(followers: Client, run: str, *, burst: int) -> Report:
+    """Return what one run brought to all sockets."""
+    followers.reset()
     events = FRAMES // burst
     pace = Pace(events=events, period=PERIOD, size=DELTA_SIZE, burst=burst)
     followers.send(_run(run, pace), to=0)
     followers.await_marks(events * burst * SOCKETS, ROUND_SECONDS)
-    report = followers.settle()
-    return (netra.process.cpu_us - before) / report.frames, report.bytes / report.frames
+    return followers.settle()
 
 
 def _send(there: Server, sockets: Client, burst: int) -> float:

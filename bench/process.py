@@ -38,9 +38,6 @@ class Process:
                 stderr=file,
                 env=environment,
             )
-        # Linux: the CPU-time clock of another process is its inverted id with 2 (scheduler time)
-        # in the low bits, as clock_getcpuclockid(3) makes it.
-        self._cpu_clock = (~self._popen.pid << 3) | 2
 
     def __enter__(self) -> Self:
         return self
@@ -56,7 +53,13 @@ class Process:
     @property
     def cpu_us(self) -> float:
         """User and system time of all its threads so far, in microseconds."""
-        return time.clock_gettime_ns(self._cpu_clock) / 1000
+        return _cpu_us(self._popen.pid)
+
+    def cpu_of_all(self) -> dict[int, float]:
+        """Return the same for it and for each of its children, by process id."""
+        pid = self._popen.pid
+        listed = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
+        return {one: _cpu_us(one) for one in (pid, *map(int, listed.split()))}
 
     @property
     def rss_bytes(self) -> int:
@@ -114,3 +117,12 @@ class Process:
     def _failure(self, what: str) -> ProgramFailed:
         last = self._stderr.read_text(errors="replace").splitlines()[-5:]
         return ProgramFailed("\n  ".join([f"{self.name} {what}", *last]))
+
+
+def _cpu_us(pid: int) -> float:
+    """Return a process's CPU time in microseconds.
+
+    Linux: the CPU-time clock of another process is its inverted id with 2 (scheduler time) in the
+    low bits, as clock_getcpuclockid(3) makes it.
+    """
+    return time.clock_gettime_ns((~pid << 3) | 2) / 1000

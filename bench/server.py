@@ -34,10 +34,11 @@ class Server(NamedTuple):
 
 
 @contextmanager
-def netra(bench: Workbench, **variables: str) -> Iterator[Server]:
+def netra(bench: Workbench, *arguments: str, **variables: str) -> Iterator[Server]:
     """Run ``netra serve`` with the agent under load, its log in a new data directory.
 
-    `variables` are ``NETRA_*`` settings; all others are at their defaults.
+    `arguments` are added to the command; `variables` are ``NETRA_*`` settings. All others are at
+    their defaults.
     """
     data_dir = bench.file("data")
     set_here = {"NETRA_AUTH": "dev", "NETRA_CONNECTIONS_PER_USER": str(MANY), **variables}
@@ -48,6 +49,7 @@ def netra(bench: Workbench, **variables: str) -> Iterator[Server]:
         "bench.agent:stream",
         "--port=0",
         f"--data-dir={data_dir}",
+        *arguments,
     ]
     with Process(command, stderr=bench.file("netra.log"), environment=kept | set_here) as process:
         address = process.await_stderr(r"Netra is at http://127\.0\.0\.1:(\d+)", START_SECONDS)
