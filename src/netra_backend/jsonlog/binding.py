@@ -5,9 +5,8 @@ Both follow the task that runs, by a context variable; `carry` takes them to ano
 
 import functools
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from contextvars import ContextVar
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar, Token
 from types import MappingProxyType
 from typing import ParamSpec, TypeVar
 
@@ -44,19 +43,29 @@ current: Callable[[], Bound] = _bound.get
 """Return the binding that is in force."""
 
 
-@contextmanager
-def bind(**fields: object) -> Iterator[None]:
+class bind:  # noqa: N801 - it is used as a function
     """Add the fields to every record logged inside; ``correlation`` replaces the id.
 
     Inner bindings win over outer ones, fields of the log call over both. Tasks that start inside
     inherit them, and `asyncio.to_thread`; for other threads there is `carry`.
     """
-    token = _bound.set(Bound({**_bound.get().fields, **fields}))
-    try:
-        yield
-    finally:
-        with suppress(ValueError):  # an async generator may be closed by another task than ran it
-            _bound.reset(token)
+
+    __slots__ = ("_fields", "_token")
+
+    def __init__(self, /, **fields: object) -> None:
+        self._fields = fields
+        self._token: Token[Bound] | None = None
+
+    def __enter__(self) -> None:
+        self._token = _bound.set(Bound({**_bound.get().fields, **self._fields}))
+
+    def __exit__(self, *_: object) -> None:
+        token, self._token = self._token, None
+        if token is not None:
+            try:
+                _bound.reset(token)
+            except ValueError:  # noqa: SIM105 - this is on the way of every request
+                pass  # an async generator may be closed by another task than ran it
 
 
 def carry(call: Callable[P, T]) -> Callable[P, T]:

@@ -190,6 +190,12 @@ class Quick:
             if kind is str:
                 if value not in harmless:
                     unknown.append(value)
+            elif kind is tuple and _is_address(value):
+                if value[0] not in harmless:
+                    unknown.append(value[0])
+                if shown is given:
+                    shown = given.copy()
+                shown[name] = [*value]
             elif not (
                 kind is int
                 or kind is bool
@@ -260,6 +266,11 @@ def _is_usual_record(stored: dict[str, Any]) -> bool:
         and type(stored["created"]) is float
         and logging.getLevelName(level) == stored["levelname"]
     )
+
+
+def _is_address(value: tuple[object, ...]) -> bool:
+    """Return whether a tuple is a host and a port, as every line about a connection has it."""
+    return len(value) == 2 and type(value[0]) is str and type(value[1]) is int
 
 
 def _walked(value: object) -> Json:
