@@ -47,10 +47,14 @@ class Client:
     ) -> None:
         self.connections = connections
         numbers = (connections, sources, IN_FLIGHT, server.ready_frames)
-        command = [*bench.client, "127.0.0.1", str(server.port), "/ws", *map(str, numbers)]
+        command = [*bench.client, "127.0.0.1", str(server.port), server.path, *map(str, numbers)]
         self._process = Process([*command, *server.headers], stderr=bench.file("client.log"))
         try:
             self.opened = self._report(ANSWER_SECONDS + connections / 100)
+            if server.greeting:
+                self.reset()
+                self._ask(f"send all {server.greeting}")
+                self.await_frames(connections, ANSWER_SECONDS)
         except ProgramFailed:
             self._process.stop()
             raise
@@ -87,6 +91,17 @@ class Client:
         if report.marks < count:
             raise ProgramFailed(f"{report.marks} of {count} deltas came in {seconds:.0f} s")
         return report
+
+    def await_frames(self, count: int, seconds: float) -> None:
+        """Return when `count` frames have come since the reset.
+
+        Raises ProgramFailed if they have not after `seconds`.
+        """
+        deadline = time.monotonic() + seconds
+        while (report := self.report()).frames < count:
+            if time.monotonic() > deadline:
+                raise ProgramFailed(f"{report.frames} of {count} frames came in {seconds:.0f} s")
+            time.sleep(QUIET_SECONDS)
 
     def settle(self) -> Report:
         """Return the report when nothing has come for `QUIET_SECONDS`."""

@@ -25,8 +25,11 @@ WINDOW = 3.0
 EVENTS = int(RATE * (WARM + WINDOW + 0.5))
 END_SECONDS = 60.0
 
-Start = Callable[[Client, str, Pace], None]
-"""Starts a run on every connection of a client; ``{n}`` in its name becomes their numbers."""
+Start = Callable[[Client, str, Pace], int]
+"""Starts a run on every connection of a client; ``{n}`` in its name becomes their numbers.
+
+Returns how many frames come on each before the run waits at its gate.
+"""
 
 
 class Window(Struct, frozen=True):
@@ -78,9 +81,11 @@ def ask(bench: Workbench) -> Iterator[Row]:
 def _window(process: Process, client: Client, opener: Client, start: Start, name: str) -> Window:
     """Start all runs, let them stream together, measure a while, and wait for their end."""
     client.reset()
-    start(client, f"{name}-{{n}}", Pace(EVENTS, 1 / RATE, waits_for=name))
+    begun = start(client, f"{name}-{{n}}", Pace(EVENTS, 1 / RATE, waits_for=name))
+    client.await_frames(begun * client.connections, END_SECONDS)
     client.settle()
     start(opener, f"{name}-open", Pace(opens=name))
+    client.await_marks(client.connections, END_SECONDS)
     time.sleep(WARM)
     warm = client.reset()
     cpu_us = process.cpu_us
@@ -92,13 +97,15 @@ def _window(process: Process, client: Client, opener: Client, start: Start, name
     return window
 
 
-def _run(client: Client, name: str, pace: Pace) -> None:
+def _run(client: Client, name: str, pace: Pace) -> int:
     client.send({"type": "run", "request": "run", "input": run_input(name, name, pace)})
     client.send({"type": "follow", "request": "follow", "thread": name})
+    return 4  # accepted, followed, RUN_STARTED, TEXT_MESSAGE_START
 
 
-def _run_plain(client: Client, name: str, pace: Pace) -> None:
+def _run_plain(client: Client, name: str, pace: Pace) -> int:
     client.send(run_input(name, name, pace))
+    return 1  # TEXT_MESSAGE_START
 
 
 def _rows(who: str, windows: list[Window]) -> Iterator[Row]:

@@ -147,6 +147,23 @@ async def picows() -> None:
         await orders(fan)
 
 
+async def socketio() -> None:
+    """``emit`` of python-socketio to everybody."""
+    from socketio import ASGIApp, AsyncServer
+
+    server = AsyncServer(async_mode="asgi", ping_interval=600)
+    sids: list[str] = []
+    server.on("connect", lambda sid, _environ: sids.append(sid))
+    data = json.loads(TEXT)
+
+    async def fan(burst: int) -> int:
+        for _ in range(burst):
+            await server.emit("chunk", data)
+        return burst * len(sids)
+
+    await asgi(ASGIApp(server), fan)
+
+
 if __name__ == "__main__":
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(globals()[sys.argv[1]]())

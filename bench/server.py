@@ -1,6 +1,7 @@
 """The servers under measurement: Netra as ``netra serve`` runs it, the plain loop, the baseline."""
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,9 +18,12 @@ from netra_backend.config import Settings
 
 START_SECONDS = 30.0
 USER = "bench"
-PEERS = ("picows", "websockets", "starlette", "fastapi")
-"""The modules of peers.py's servers. python-socketio has a handshake of its own, which the load
-client does not speak."""
+BUN = "bun"
+PEERS = (BUN, "picows", "websockets", "starlette", "fastapi", "socketio")
+"""The program of peer.bun.js, and the modules of peers.py's servers."""
+SOCKETIO_PATH = "/socket.io/?EIO=4&transport=websocket"
+SOCKETIO_CONNECT = "40"
+"""What a client of Socket.IO says after the first packet to be connected."""
 MANY = 100_000
 """Connections that one user may have here: all of a question's are the same user's."""
 
@@ -31,6 +35,9 @@ class Server(NamedTuple):
     port: int
     headers: tuple[str, ...] = ()
     ready_frames: int = 0
+    path: str = "/ws"
+    greeting: str = ""
+    """What a client has to say once it is open; it is answered by one frame."""
 
 
 @contextmanager
@@ -69,12 +76,19 @@ def plain(bench: Workbench) -> Iterator[Server]:
 @contextmanager
 def peer(bench: Workbench, name: str) -> Iterator[Server | None]:
     """Run a server of `PEERS`; None where it is not installed."""
-    if find_spec(name) is None:
+    program = shutil.which(BUN)
+    if (program if name == BUN else find_spec(name)) is None:
         yield None
         return
     command = [sys.executable, "-m", "bench.peers", name]
+    if name == BUN:
+        command = [str(program), str(Path(__file__).with_name("peer.bun.js"))]
     with Process(command, stderr=bench.file(f"{name}.log")) as process:
-        yield Server(process, _Listening.decode(process.read_line(START_SECONDS)).port)
+        port = _Listening.decode(process.read_line(START_SECONDS)).port
+        if name == "socketio":
+            yield Server(process, port, (), 1, SOCKETIO_PATH, SOCKETIO_CONNECT)
+        else:
+            yield Server(process, port)
 
 
 @contextmanager

@@ -62,9 +62,9 @@ class bind:  # noqa: N801 - it is used as a function
     def __exit__(self, *_: object) -> None:
         token, self._token = self._token, None
         if token is not None:
-            try:
+            try:  # noqa: SIM105 - this is on the way of every request
                 _bound.reset(token)
-            except ValueError:  # noqa: SIM105 - this is on the way of every request
+            except ValueError:
                 pass  # an async generator may be closed by another task than ran it
 
 
