@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Callable
 
+from netra_backend.scan.aliases import aliased
 from netra_backend.scan.values import (
     NONE,
     UNKNOWN,
@@ -57,7 +58,8 @@ def read(node: ast.expr | None, lookup: Lookup, depth: int = 0) -> Value:
     if isinstance(node, ast.Constant):
         return _constant(node, lookup, depth)
     if isinstance(node, (ast.Name, ast.Attribute)):
-        return _instance(dotted(node, lookup), node.lineno)
+        alias = aliased(lookup(node.id)) if isinstance(node, ast.Name) else UNKNOWN
+        return alias if alias is not UNKNOWN else _instance(dotted(node, lookup), node.lineno)
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
         return _union([node.left, node.right], lookup, depth)
     if isinstance(node, ast.Subscript):

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from msgspec import msgpack
 
+from netra_backend.scan.aliases import aliased
 from netra_backend.scan.declarations import Function, Module, Site
 from netra_backend.scan.heads import ClassRef, External, FunctionRef, Scope
 from netra_backend.scan.kinds import (
@@ -17,7 +18,7 @@ from netra_backend.scan.kinds import (
     Kind,
 )
 from netra_backend.scan.summary import Summary
-from netra_backend.scan.values import Attr, Call, Global, Item, Value
+from netra_backend.scan.values import UNKNOWN, Attr, Call, Global, Item, Value
 
 _MODULES: Any = msgpack.Decoder(Module)
 _SITES: Any = msgpack.Decoder(list[Site])
@@ -82,6 +83,7 @@ class Project:
         self._files = files
         self.asked: set[str] = set()
         self._kinds: dict[tuple[str, str], Kind] = {}
+        self._aliases: dict[tuple[str, str], tuple[Value, Scope] | None] = {}
         self._bases: dict[tuple[str, str], tuple[ClassRef | str, ...]] = {}
         self._found: dict[tuple[str, str], ClassRef | FunctionRef | External | tuple[Value, Scope]]
         self._found = {}
@@ -177,6 +179,25 @@ class Project:
                 continue
             return name if isinstance(found, External) else ""
         return ""
+
+    def alias(self, name: str, near: Source) -> tuple[Value, Scope] | None:
+        """Return what an instance of a type alias is, None if the name is no alias of a union."""
+        key = near.path, name
+        if key not in self._aliases:
+            self._aliases[key] = None if name in KINDS else self._alias(name, near)
+        return self._aliases[key]
+
+    def _alias(self, name: str, near: Source) -> tuple[Value, Scope] | None:
+        for _ in range(8):
+            found = self.find(name, near)
+            if not isinstance(found, tuple):
+                return None
+            value, scope = found
+            if not isinstance(value, Global):
+                meant = aliased(value)
+                return None if meant is UNKNOWN else (meant, scope)
+            name, near = value.name, scope.source
+        return None
 
     def canonical(self, name: str, near: Source | None = None) -> str:
         """Return the name under which the class is declared, empty if it is no class."""

@@ -127,12 +127,20 @@ class Resolver:
         if kind in (Kind.MAPPING, Kind.ARRAY) and declared.cls in KINDS:
             return bool(declared.args) and all(self.informative(a, scope) for a in declared.args)
         if kind is Kind.UNKNOWN:
+            meant = self.project.alias(declared.cls, scope.source)
+            if meant is not None:
+                return self.informative(*meant)
             return self.class_of((declared, scope)) is not None
         return True
 
     def same_class(self, name: str, near: Scope) -> str:
         """Return the name under which a class is declared."""
         return self.project.canonical(name, near.source)
+
+
+def _instance(resolver: Resolver, value: Instance, scope: Scope) -> Found:
+    meant = resolver.project.alias(value.cls, scope.source)
+    return (value, scope) if meant is None else resolver.resolve(*meant)
 
 
 def _global(resolver: Resolver, value: Global, scope: Scope) -> Found:
@@ -252,6 +260,7 @@ _STEPS: Mapping[type, Callable[[Resolver, Any, Scope], Found]] = {
     Each: _each,
     Entered: _entered,
     Global: _global,
+    Instance: _instance,
     Item: _item,
     Param: _param,
     Passed: _passed,
