@@ -66,6 +66,16 @@ def test_numbers_of_tokens_are_no_secret() -> None:
     assert redact({"token": 12, "password": 12}) == {"token": 12, "password": REDACTED}
 
 
+def test_what_stands_beside_a_secret_stays() -> None:
+    command = ["psql", "--host", "db", "--password", "x", "--user", "ann", "-v", "y"]
+    assert redact([*command]) == [*command[:4], REDACTED, *command[5:]]
+    assert redact(["--max-tokens", 5, "x"]) == ["--max-tokens", 5, "x"]
+    variable = {"name": "DB_PASSWORD", "value": "x", "scope": "all"}
+    assert redact({**variable}) == {**variable, "value": REDACTED}
+    assert redact({"name": "ann", "value": "x"}) == {"name": "ann", "value": "x"}
+    assert redact({"key": "secret", "value": None}) == {"key": "secret", "value": None}
+
+
 def test_keys_that_become_equal_are_both_kept() -> None:
     shown = redact({"bearer abc": 1, "bearer def": 2})
     assert sorted(shown.values()) == [1, 2]  # type: ignore[union-attr,type-var]

@@ -93,6 +93,11 @@ def test_what_stands_around_a_secret_stays() -> None:
         "shf_0123456789 and a task_test_of_something",
         "EURASIAPACIFICREGION and MALAYSIAAIRLINES",
         "xoxo-hugs",
+        "run --max-tokens 100 --user ann",
+        "a non-password authentication - password required",
+        "--password --user ann",
+        "see --token-file a.txt",
+        "--ticket 12",
     ],
 )
 def test_harmless_texts_stay(text: str) -> None:
@@ -141,6 +146,7 @@ PIECES = st.sampled_from(
             "AKIA",
             "ghp_",
             "%",
+            "--",
         ),
     )
 )
@@ -206,6 +212,9 @@ def test_a_text_full_of_anchors_is_taken_for_secret_at_some_point() -> None:
         *(f"{mark.begin} " for mark in MARKS),
         "sk-abc.",
         "%3Dsk-",
+        "--token ",
+        "-token x",
+        "-",
         "0123456789abcdef ",
     ],
 )

@@ -40,8 +40,15 @@ def redact(plain: Json) -> Json:
 
 
 def redact_pairs(pairs: dict[str, Json]) -> dict[str, Json]:
-    """Return an object without secrets, in its keys, under them and in their values."""
+    """Return an object without secrets, in its keys, under them and in their values.
+
+    Of ``{"name": "DB_PASSWORD", "value": …}`` the second is what stands under the first.
+    """
     shown: dict[str, Json] = {}
+    if "value" in pairs:
+        label = pairs.get("name", pairs.get("key"))
+        if type(label) is str and is_secret_name(label):
+            pairs = {**pairs, "value": redact_under(label, pairs["value"])}
     for key, value in pairs.items():
         name = redact_text(key)
         if name in shown:
@@ -76,10 +83,14 @@ def _is_secret(name: str) -> bool:
 
 
 def _redact_list(items: list[Json]) -> Json:
-    """Return a list; of a header as a pair, ``["cookie", "…"]``, the second is the value."""
+    """Return a list; in a header, ``["cookie", "…"]``, and a command, the value is the next."""
     if len(items) == 2 and type(items[0]) is str and type(items[1]) is str:
         return [redact_text(items[0]), redact_under(items[0], items[1])]
-    return [redact(item) for item in items]
+    shown = [redact(item) for item in items]
+    for at, item in enumerate(items[:-1]):
+        if type(item) is str and item.startswith("-") and item[-1:].isalnum():
+            shown[at + 1] = redact_under(item, items[at + 1])
+    return shown
 
 
 def _is_count(value: Json) -> bool:

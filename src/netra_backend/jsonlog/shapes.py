@@ -41,6 +41,8 @@ _KEY = re.compile(rf"(?:{'|'.join(KEYS)})[_\- ]?$")
 _AFTER_NAME = re.compile(
     r"s?(?P<quote>\\{0,8}+[\"'])?+\s{0,4}+(?:=>|(?P<sign>[=:,])|%(?:25)?3d)\s{0,8}+", re.IGNORECASE
 )
+_OPTION = re.compile(r"(?<![\w-])--?[A-Za-z0-9_-]{0,36}+$")
+_AFTER_OPTION = re.compile(r"(?P<many>s)?[ \t]{1,4}+(?![\s-])", re.IGNORECASE)
 _QUOTED = re.compile(r"(?:[bru]{1,2})?(?P<escape>\\{0,8}+)(?P<quote>[\"'])", re.IGNORECASE)
 _BARE = re.compile(r"[^\s&;,'\"<>\])}%\\]++(?:%(?!26|0[ad]|2526)[^\s&;,'\"<>\])}%\\]*+)*+", re.I)
 _PLAIN_NUMBER = re.compile(r"[\d.,]++(?![\w])")
@@ -131,7 +133,7 @@ def _named(text: str, small: str, at: int, end: int) -> Span | None:
         return None
     after = _AFTER_NAME.match(text, end)
     if after is None:
-        return None
+        return None if name == "ticket" else _option(text, at, end)
     begin, sign, quote = after.end(), after["sign"], after["quote"]
     if name == "ticket" and sign != "=" and sign is not None:
         return None
@@ -142,6 +144,16 @@ def _named(text: str, small: str, at: int, end: int) -> Span | None:
     if name == "token" and small.startswith("s", end) and _PLAIN_NUMBER.match(text, begin):
         return None
     return _value(text, begin, quoted_only=sign == ",")
+
+
+def _option(text: str, at: int, end: int) -> Span | None:
+    """Find the value after an option of a command: ``--password …``."""
+    after = _AFTER_OPTION.match(text, end)
+    if after is None or not _OPTION.search(text, max(0, at - 40), at):
+        return None
+    if after["many"] and _PLAIN_NUMBER.match(text, after.end()):
+        return None
+    return _value(text, after.end(), quoted_only=False)
 
 
 def _value(text: str, begin: int, *, quoted_only: bool) -> Span | None:
@@ -285,8 +297,10 @@ def is_harmless(text: str) -> bool:
     if "-----" in text or not has_no_mark(text):
         return False
     separated = ":" in text or "=" in text or "%" in text or "'" in text or '"' in text
-    if not separated and " " not in text and "\t" not in text:
-        return True
+    if not separated:
+        if " " not in text and "\t" not in text:
+            return True
+        separated = "-" in text  # as the options of a command are
     small = text.lower()
     if "bearer" in small or "basic" in small:
         return False
