@@ -190,6 +190,8 @@ def secrets() -> Iterator[Case]:
     for key in KEYS:
         yield Case(f"under {key}", Law.SECRET, _under(key), secret=CANARY)
         yield Case(f"under {key}, deep", Law.SECRET, _deep_under(key), secret=CANARY)
+    told = Case("under value", Law.SECRET, lambda log: log.say(MARK, key="pwd", value=CANARY))
+    yield told._replace(secret=CANARY)
     for name, make in VALUES.items():
         yield Case(f"in {name}", Law.SECRET, _value(make), secret=CANARY)
 

@@ -74,6 +74,7 @@ def test_usual_records_are_written_alike(preset: str, given: dict[str, Any]) -> 
         {"name": "a record has that"},
         {"level": "so has a line"},
         {"password": "s3cr3t"},
+        {"key": "db_password", "value": "s3cr3t"},
         {"color_message": "\x1b[1mup"},
         {"correlation": "own"},
         {"with space": 1},

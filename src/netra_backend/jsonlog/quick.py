@@ -56,7 +56,8 @@ class Quick:
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
-        self._reserved = layout.reserved | NOT_SHOWN | {"correlation", "$cut"}
+        # What is under "key" says what is under "value": see `redact_pairs`.
+        self._reserved = layout.reserved | NOT_SHOWN | {"correlation", "$cut", "key"}
         self._fixed = redact_pairs(dict(layout.fixed))
         self._clock = Clock()
         self._dumps, _, self._newline = encoders()
