@@ -42,6 +42,13 @@ def test_a_bad_level_names_the_allowed_ones(level: Any) -> None:
     assert sinks() == []
 
 
+@pytest.mark.parametrize("variable", ["NETRA_LOG_LEVEL", "NETRA_LOG_FORMAT"])
+def test_a_bad_variable_is_named(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, "Loud")
+    with pytest.raises(ValueError, match=f"^{variable} is 'Loud'; it can be "):
+        jsonlog.configure()
+
+
 @pytest.mark.parametrize("name", ["yaml", ""])
 def test_a_bad_format_names_the_allowed_ones(name: str) -> None:
     with pytest.raises(ValueError, match="auto, text, json, gcp, ecs, datadog"):

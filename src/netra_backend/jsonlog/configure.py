@@ -36,11 +36,9 @@ def configure(
     again, it replaces what it did before; `unconfigure` undoes it. Raises ValueError naming the
     allowed values.
     """
-    threshold = _threshold(
-        (os.environ.get("NETRA_LOG_LEVEL") or "INFO") if level is None else level
-    )
-    wanted = (os.environ.get("NETRA_LOG_FORMAT") or "auto") if format is None else format
-    chosen = _one_of("format", wanted.lower(), FORMATS)
+    numbered = type(level) is int and level >= 0
+    threshold = level if numbered else _one_of("level", level, "INFO", LEVELS)
+    chosen = _one_of("format", format, "auto", FORMATS)
     thinning = _thinning(sample or {}, repeats)
     _installed().install(threshold, chosen, sys.stderr if stream is None else stream, thinning)
 
@@ -68,16 +66,16 @@ def _installed() -> ModuleType:
     return installed
 
 
-def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
-    if value not in allowed:
-        raise ValueError(f"the log {name} is {value!r}; it can be {', '.join(allowed)}")
-    return value
-
-
-def _threshold(level: str | int) -> str | int:
-    if type(level) is int and level >= 0:
-        return level
-    return _one_of("level", str(level).upper(), LEVELS)
+def _one_of(name: str, given: object, default: str, allowed: tuple[str, ...]) -> str:
+    """Return the one that is given or, by the environment, wanted; in the letters of `allowed`."""
+    where = f"the log {name}"
+    if given is None:
+        where = f"NETRA_LOG_{name.upper()}"
+        given = os.environ.get(where) or default
+    for one in allowed:
+        if type(given) is str and given.lower() == one.lower():
+            return one
+    raise ValueError(f"{where} is {given!r}; it can be {', '.join(allowed)}")
 
 
 def _thinning(sample: Mapping[str, float], repeats: Repeats | None) -> Thinning | None:
