@@ -51,6 +51,7 @@ def _no_boolean(value: object) -> object:
 Count = Annotated[int, Field(ge=1), BeforeValidator(_no_boolean)]
 Number = Annotated[int, Field(ge=0), BeforeValidator(_no_boolean)]
 Milliseconds = Number
+Duration = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_no_boolean)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(_no_boolean)]
 
 
@@ -177,6 +178,10 @@ class Settings(BaseSettings):
     """Entries a follower may be behind and still get a replay; above that, a snapshot."""
     ping_seconds: Seconds = 20.0
     """Seconds between WebSocket pings, and the time a pong may take."""
+    finish_seconds: Duration = 0.0
+    """Seconds that active runs may go on after the server was asked to stop."""
+    reconnects_per_second: Count = 500
+    """Clients that the servers which stay, or come next, take back in a second."""
     grace_seconds: Seconds = 5.0
     """Seconds running agents get to stop when they are cancelled or the server stops."""
 

@@ -228,6 +228,56 @@ async def test_an_agent_that_never_stops_does_not_keep_the_process(tmp_path: Pat
         assert await asyncio.wait_for(stopping, 15) == 0
 
 
+SLOW = """
+import asyncio
+from netra_backend.agents.base import Text
+
+async def agent(input):
+    text = Text()
+    for event in text.start():
+        yield event
+    await asyncio.sleep(float(input.messages[-1].content))
+    for event in [*text.add("done"), *text.end()]:
+        yield event
+"""
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("finish", "signals", "end"),
+    [("60", 1, "RUN_FINISHED"), ("0.2", 1, "RUN_ERROR"), ("60", 2, "RUN_ERROR")],
+    ids=["finished", "interrupted", "hurried"],
+)
+async def test_a_run_may_finish_before_the_server_stops(
+    tmp_path: Path, finish: str, signals: int, end: str
+) -> None:
+    """A run that takes too long, or for which nobody waits any more, is interrupted."""
+    (tmp_path / "slow.py").write_text(SLOW, encoding="utf-8")
+    server = ServerProcess(
+        tmp_path / "data",
+        ("slow:agent",),
+        cwd=tmp_path,
+        environment={"NETRA_FINISH_SECONDS": finish, "NETRA_GRACE_SECONDS": "0.5"},
+    )
+    server.start()
+    await server.wait_ready()
+    async with client(server.socket_url, server.token()) as alice:
+        await alice.run("t1", "r1", "1" if end == "RUN_FINISHED" else "3600")
+        await alice.follow("t1")
+        await alice.until("TEXT_MESSAGE_START")
+        process = server.process
+        assert process is not None
+        for number in range(signals):
+            process.send_signal(signal.SIGTERM)
+            if number == 0:
+                while (await alice.run("t2", "r2")).get("code") != "draining":  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+        await alice.until(end)
+        await alice.notice("draining")
+        assert await alice.closed() == 1012
+        assert await asyncio.to_thread(process.wait, 15) == 0
+
+
 def test_a_data_directory_that_cannot_be_used_is_named(netra: Netra, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for directory in (tmp_path / "file", tmp_path / "file" / "below"):

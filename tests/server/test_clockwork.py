@@ -6,7 +6,7 @@ import pytest
 from uvicorn.server import ServerState
 
 from netra_backend.server import clockwork
-from netra_backend.server.clockwork import Sweep, Turns, shared
+from netra_backend.server.clockwork import Pings, Sweep, Turns, shared
 from tests.client import BOUND
 
 pytestmark = pytest.mark.anyio
@@ -41,6 +41,43 @@ async def test_each_member_is_served_once_in_the_order_of_their_coming() -> None
 
     assert served == ["c", "d", "a"]
     assert len(sweep) == 0
+
+
+async def test_who_leaves_is_told_how_long_it_was_in() -> None:
+    loop = asyncio.get_running_loop()
+    sweep: Sweep[str] = Sweep(loop, 60.0, lambda _: None)
+    before = loop.time()
+    sweep.add("a")
+    await asyncio.sleep(0.01)
+    seconds = sweep.remove("a")
+    assert seconds is not None
+    assert 0.01 <= seconds <= loop.time() - before
+    assert sweep.remove("a") is None
+
+
+async def test_the_time_of_each_answer_is_told() -> None:
+    class One:
+        pinged = 0
+
+        def ping(self) -> None:
+            self.pinged += 1
+
+        def unanswered(self) -> None:
+            raise AssertionError("it answers")
+
+    told: list[float] = []
+    one = One()
+    pings = Pings(asyncio.get_running_loop(), 0.01, 60.0, told.append)
+    pings.keep(one)
+    assert told == []  # it is new, and was asked nothing yet
+    for number in range(1, 4):
+        async with asyncio.timeout(BOUND):
+            while one.pinged < number:  # noqa: ASYNC110 - the sweep's own time
+                await asyncio.sleep(0.001)
+        pings.keep(one)
+    pings.forget(one)
+    assert len(told) == 3
+    assert all(0 <= seconds < BOUND for seconds in told)
 
 
 async def test_a_member_may_come_again_and_others_may_go_while_it_is_served() -> None:

@@ -140,6 +140,13 @@ class Runner:
         self._closing = False
         self._sweeper = asyncio.create_task(self._look_after(), name="sweep of orphaned runs")
 
+    async def finish(self) -> None:
+        """Start no more runs, and return when those that are executed have ended."""
+        self._closing = True
+        while tasks := {execution.task for execution in self._executions.values()}:
+            await asyncio.wait(tasks)
+            await asyncio.sleep(0)  # let them be forgotten
+
     async def close(self) -> None:
         """End every run as interrupted and wait for it. Idempotent."""
         self._closing = True

@@ -196,6 +196,8 @@ class Server(uvicorn.Server):
     def __init__(self, app: NetraApp, settings: Settings, *, tells: bool = True) -> None:
         self._netra = app
         self._tells = tells
+        self._settings = settings
+        self._finishing: asyncio.Future[None] | None = None
         super().__init__(
             uvicorn.Config(
                 app,
@@ -222,22 +224,30 @@ class Server(uvicorn.Server):
                 typer.echo(f"Netra is at {shown(listener)}  (Ctrl+C stops it)", err=True)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Stop; a second signal does not wait for connections.
+        """Stop; a second signal waits for neither runs nor connections.
 
         Unlike uvicorn's, it does not raise the signal again in the end: who asked the server to
         stop, and got that, sees exit code 0.
         """
         self.force_exit = self.should_exit
         self.should_exit = True
+        if self.force_exit and self._finishing is not None:
+            self._finishing.get_loop().call_soon_threadsafe(self._finishing.cancel)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen no more, end the runs, say goodbye to the clients, then stop as uvicorn does.
+
+        Runs may go on for `finish_seconds`, while their clients watch and start nothing new.
 
         The store is closed last: a request that was let in is answered. A page that sees its run
         end asks for its list of threads at once.
         """
         for server in self.servers:
             server.close()
+        if not self.force_exit:
+            self._finishing = asyncio.ensure_future(self._netra.finish_runs())
+            await asyncio.wait({self._finishing}, timeout=self._settings.finish_seconds)
+            self._finishing.cancel()
         await self._netra.end_runs()
         await self._netra.drain(RETRY_AFTER_MS)
         await super().shutdown(sockets)

@@ -186,13 +186,27 @@ class NetraApp:
         """
         await self._withdrawals.revoke(UserId(user), now())
 
+    async def finish_runs(self) -> None:
+        """Start no more runs, and return when those that there are have ended by themselves."""
+        await self._house.runner.finish()
+
     async def end_runs(self) -> None:
         """Start no more runs, and end those that there are as interrupted, while clients watch."""
         await self._house.runner.close()
 
     async def drain(self, retry_after_ms: int) -> None:
-        """Tell every client that the server restarts: close its socket with 1012, or its stream."""
-        await asyncio.gather(*(member.drain(retry_after_ms) for member in self.pool))
+        """Tell every client that the server restarts: close its socket with 1012, or its stream.
+
+        Each is told a time of its own to come back, the first after `retry_after_ms` and the
+        others behind it, as many a second as `Settings.reconnects_per_second` says.
+        """
+        gap = 1_000 / self._house.settings.reconnects_per_second
+        await asyncio.gather(
+            *(
+                member.drain(retry_after_ms + round(place * gap))
+                for place, member in enumerate(self.pool)
+            )
+        )
 
     async def close(self) -> None:
         """End every run as interrupted, and close the store; serve nothing more. Idempotent."""

@@ -12,6 +12,8 @@ from weakref import WeakKeyDictionary
 
 from uvicorn.server import ServerState
 
+from netra_backend.server.metrics import PONG_SECONDS
+
 PORTION = 500
 """Members of a sweep that are served in one turn of the event loop, before it breathes."""
 
@@ -85,9 +87,10 @@ class Sweep(Generic[M]):
         if self._timer is None:
             self._timer = self._loop.call_later(self._period, self._serve)
 
-    def remove(self, member: M) -> None:
-        """Do nothing more for `member`. Idempotent."""
-        self._due.pop(member, None)
+    def remove(self, member: M) -> float | None:
+        """Do nothing more for `member`; return for how many seconds it was in. Idempotent."""
+        due = self._due.pop(member, None)
+        return None if due is None else self._loop.time() - due + self._period
 
     def _serve(self) -> None:
         """Serve a portion of those that are due, then wait for the next."""
@@ -121,14 +124,20 @@ class Pinged(Protocol):
 class Pings:
     """Pings each of its members every `interval` seconds, and says whose pong is not there in time.
 
-    None for `interval` pings nobody; None for `timeout` waits for no answer.
+    None for `interval` pings nobody; None for `timeout` waits for no answer. `answered` is told
+    after how many seconds each pong came.
     """
 
-    __slots__ = ("_pings", "_pongs")
+    __slots__ = ("_answered", "_pings", "_pongs")
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, interval: float | None, timeout: float | None
+        self,
+        loop: asyncio.AbstractEventLoop,
+        interval: float | None,
+        timeout: float | None,
+        answered: Callable[[float], object] = PONG_SECONDS.observe,
     ) -> None:
+        self._answered = answered
         self._pings: Sweep[Any] | None = Sweep(loop, interval, self._ping) if interval else None
         self._pongs: Sweep[Any] | None = None
         if timeout:
@@ -137,7 +146,9 @@ class Pings:
     def keep(self, member: Pinged) -> None:
         """Ping the member's peer an interval from now: it is new, or has answered."""
         if self._pongs is not None:
-            self._pongs.remove(member)
+            seconds = self._pongs.remove(member)
+            if seconds is not None:
+                self._answered(seconds)
         if self._pings is not None:
             self._pings.add(member)
 

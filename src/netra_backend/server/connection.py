@@ -96,7 +96,9 @@ class Connection(Dialogue):
             log.info("frame refused", extra={"where": error.where, "code": error.code})
             await self._perform(self._session.unreadable(error))
         else:
-            await self._perform(self._session.receive(command))
+            tag = str(command.__struct_config__.tag)
+            with metrics.COMMAND_SECONDS.labels(tag).time():
+                await self._perform(self._session.receive(command))
 
     def _tell(self, data: bytes, refusal: Refused | FrameError) -> None:
         request: str | None

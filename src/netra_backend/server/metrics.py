@@ -30,6 +30,19 @@ REFUSALS = Counter(
 CLOSES = Counter(
     "netra_closes", "Sockets closed from our side, by close code.", ["code"], registry=REGISTRY
 )
+PONG_SECONDS = Histogram(
+    "netra_pong_seconds",
+    "Seconds until a client answered a ping of the server: its network, and its event loop.",
+    buckets=(0.001, 0.005, 0.02, 0.1, 0.3, 1, 3, 10),
+    registry=REGISTRY,
+)
+COMMAND_SECONDS = Histogram(
+    "netra_command_seconds",
+    "Seconds that commands of netra.v1 took, by command: `ping` is what a browser measures by.",
+    ["command"],
+    buckets=(0.0005, 0.002, 0.01, 0.05, 0.2, 1, 5),
+    registry=REGISTRY,
+)
 BEHIND = Counter(
     "netra_behind", "Times a follower fell behind and was served from the log.", registry=REGISTRY
 )
