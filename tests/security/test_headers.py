@@ -1,0 +1,82 @@
+"""Headers: every answer has those that the documentation lists, whatever it answers."""
+
+import re
+from pathlib import Path
+
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
+
+from netra_backend.errors import StoreFailed
+from netra_backend.stores.memory import MemoryStore
+from tests.http import http
+from tests.live import live
+from tests.server.agents import echo
+from tests.watched_store import WatchedStore
+
+pytestmark = pytest.mark.anyio
+
+ROOT = Path(__file__).parents[2]
+PATHS = {
+    "/": 200,
+    "/page/app.js": 200,
+    "/docs/security.md": 200,
+    "/docs/no-such-page.md": 404,
+    "/threads": 200,
+    "/threads/none": 404,
+    "/threads/a b": 422,
+    "/no/such/path": 404,
+    "/openapi.json": 200,
+    "/health/live": 200,
+    "/metrics": 200,
+    "/connections": 403,
+    "/threads/faulty": 500,
+    "/threads/failing": 503,
+}
+
+
+def documented() -> dict[str, str]:
+    text = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+    section = text.split("## Headers")[1].split("## ")[0]
+    return dict(re.findall(r"\| `([A-Za-z-]+)` \| `([^`]+)` \|", section))
+
+
+async def test_every_answer_has_them(tmp_path: Path) -> None:
+    headers = documented()
+    assert len(headers) == 4
+    store = WatchedStore(MemoryStore())
+    async with (
+        live({"echo": echo}, tmp_path, store=store) as server,
+        http(server.url, server.token()) as browser,
+    ):
+        for path, status in PATHS.items():
+            store.failures.clear()
+            if path == "/threads/faulty":
+                store.failures["thread"] = RuntimeError("a fault")
+            elif path == "/threads/failing":
+                store.failures["thread"] = StoreFailed("a fault")
+            answered = await browser.get(path)
+            assert answered.status_code == status, path
+            for name, value in headers.items():
+                assert answered.headers.get_list(name) == [value], (path, name)
+            assert answered.headers["x-correlation-id"]
+            assert "server" not in answered.headers or answered.headers["server"] == "uvicorn"
+
+
+async def test_a_refused_handshake_has_them_too(tmp_path: Path) -> None:
+    async with live({"echo": echo}, tmp_path, store=MemoryStore()) as server:
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(server.socket_url, subprotocols=["netra.v1"])
+    for name, value in documented().items():
+        assert refused.value.response.headers[name] == value
+
+
+async def test_the_cookie_is_for_this_site_and_not_for_scripts(tmp_path: Path) -> None:
+    async with (
+        live({"echo": echo}, tmp_path, store=MemoryStore()) as server,
+        http(server.url, None) as browser,
+    ):
+        cookie = (await browser.get("/")).headers["set-cookie"].lower()
+    assert "httponly" in cookie
+    assert "samesite=strict" in cookie
+    assert "domain=" not in cookie
