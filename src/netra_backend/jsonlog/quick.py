@@ -191,12 +191,6 @@ class Quick:
             if kind is str:
                 if value not in harmless:
                     unknown.append(value)
-            elif kind is tuple and _is_address(value):
-                if value[0] not in harmless:
-                    unknown.append(value[0])
-                if shown is given:
-                    shown = given.copy()
-                shown[name] = [*value]
             elif not (
                 kind is int
                 or kind is bool
@@ -205,15 +199,9 @@ class Quick:
             ):
                 if shown is given:
                     shown = given.copy()
-                known = _members.get(id(value))
-                if known is not None:
-                    shown[name] = known[1]
-                    continue
-                sure = _sure.get(id(kind))
-                if sure is None or not sure(value):
-                    shown[name] = told = _walked(value)
-                    if told is None:
-                        return None
+                shown[name] = told = _form(value, unknown)
+                if told is None:
+                    return None
         if unknown and not self._are_harmless(unknown):
             return {name: redact(one) for name, one in shown.items()}
         return shown
@@ -272,6 +260,22 @@ def _is_usual_record(stored: dict[str, Any]) -> bool:
 def _is_address(value: tuple[object, ...]) -> bool:
     """Return whether a tuple is a host and a port, as every line about a connection has it."""
     return len(value) == 2 and type(value[0]) is str and type(value[1]) is int
+
+
+def _form(value: Any, unknown: list[str]) -> Any:
+    """Return a value that is no scalar as the encoder takes it; None if it is too large.
+
+    What may have the shape of a secret in it is added to `unknown`.
+    """
+    kind = type(value)
+    if kind is tuple and _is_address(value):
+        unknown.append(value[0])
+        return [*value]
+    known = _members.get(id(value))
+    if known is not None:
+        return known[1]
+    sure = _sure.get(id(kind))
+    return value if sure is not None and sure(value) else _walked(value)
 
 
 def _walked(value: object) -> Json:
