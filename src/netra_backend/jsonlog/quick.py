@@ -43,6 +43,8 @@ MAX_REMEMBERED_TEXT = 200
 MAX_BODY = 8_000
 """Characters of all fields of a call that is usual."""
 MAX_FIELDS = 32
+MAX_ADDRESS = 64
+"""Characters of a host in an address that is usual."""
 
 _MODEST = Limits(RECORD_LIMITS.depth, nodes=200, text=2_000, total=2_000)
 """What one field may have and be usual; less than any share of `RECORD_LIMITS`."""
@@ -199,7 +201,7 @@ class Quick:
             ):
                 if shown is given:
                     shown = given.copy()
-                shown[name] = told = _form(value, unknown)
+                shown[name] = told = _told(value, kind)
                 if told is None:
                     return None
         if unknown and not self._are_harmless(unknown):
@@ -257,25 +259,23 @@ def _is_usual_record(stored: dict[str, Any]) -> bool:
     )
 
 
-def _is_address(value: tuple[object, ...]) -> bool:
-    """Return whether a tuple is a host and a port, as every line about a connection has it."""
-    return len(value) == 2 and type(value[0]) is str and type(value[1]) is int
-
-
-def _form(value: Any, unknown: list[str]) -> Any:
-    """Return a value that is no scalar as the encoder takes it; None if it is too large.
-
-    What may have the shape of a secret in it is added to `unknown`.
-    """
-    kind = type(value)
-    if kind is tuple and _is_address(value):
-        unknown.append(value[0])
-        return [*value]
+def _told(value: Any, kind: type) -> Any:
+    """Return a value as the encoder takes it, without secrets; None if it is too large."""
     known = _members.get(id(value))
     if known is not None:
         return known[1]
+    if kind is tuple and _is_address(value):
+        return [*value]
     sure = _sure.get(id(kind))
     return value if sure is not None and sure(value) else _walked(value)
+
+
+def _is_address(value: tuple[object, ...]) -> bool:
+    """Return whether a tuple is a host and a port, as lines about connections have it."""
+    if len(value) != 2 or type(value[1]) is not int:
+        return False
+    host = value[0]
+    return type(host) is str and len(host) <= MAX_ADDRESS and is_harmless(host)
 
 
 def _walked(value: object) -> Json:

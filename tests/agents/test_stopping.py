@@ -1,0 +1,87 @@
+"""Stopping: a run of another node is cancelled there, and only one that has not ended is asked for.
+
+Runs of this node are cancelled in ``test_runner``.
+"""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from netra_backend.agents.stopping import Stopping
+from netra_backend.agents.waiting import Waiting
+from netra_backend.core.ids import RunKey
+from netra_backend.core.ports import Cancel, End
+from netra_backend.core.positions import Position
+from netra_backend.core.run import RunStatus
+from netra_backend.errors import ErrorCode, Refused
+from netra_backend.stores.memory import MemoryStore
+from netra_backend.testing.scenario import a_thread, event, start
+
+pytestmark = pytest.mark.anyio
+
+
+class OtherNode:
+    """A node that executes everything it is asked for, or nothing."""
+
+    def __init__(self, position: Position | None) -> None:
+        self.position = position
+        self.asked: list[RunKey] = []
+        self.joined: list[Cancel] = []
+
+    def join(self, cancel: Cancel) -> None:
+        self.joined.append(cancel)
+
+    async def cancel(self, run: RunKey) -> Position | None:
+        self.asked.append(run)
+        return self.position
+
+
+async def never(*_: Any) -> Any:
+    raise AssertionError("nothing waits here")
+
+
+def stopping(store: MemoryStore, node: OtherNode | None) -> Stopping:
+    made = Stopping(store, Waiting(store, begin=never, now=lambda: 1), {}, {})
+    made.nodes = node
+    return made
+
+
+async def test_a_run_of_another_node_is_cancelled_there() -> None:
+    store, node = MemoryStore(), OtherNode(Position(1, 5))
+    await store.open()
+    lease = await start(store, a_thread(), "r")
+    assert await stopping(store, node).cancel(lease.run) == Position(1, 5)
+    await stopping(store, node).stop_in(lease.thread)
+    assert node.asked == [lease.run] * 2
+
+
+async def test_a_run_that_has_ended_is_asked_for_nowhere() -> None:
+    store, node = MemoryStore(), OtherNode(None)
+    await store.open()
+    lease = await start(store, a_thread(), "r")
+    end = await store.append([event("end")], writer=lease, at=2, end=End(RunStatus.FINISHED))
+    assert await stopping(store, node).cancel(lease.run) == end
+    await stopping(store, node).stop_in(lease.thread)
+    await stopping(store, node).stop_in(a_thread())
+    assert node.asked == []
+
+
+@pytest.mark.parametrize("node", [None, OtherNode(None)], ids=["alone", "with another"])
+async def test_a_run_that_nobody_executes_is_being_ended(node: OtherNode | None) -> None:
+    store = MemoryStore()
+    await store.open()
+    lease = await start(store, a_thread(), "r")
+    with pytest.raises(Refused) as refused:
+        await stopping(store, node).cancel(lease.run)
+    assert refused.value.code is ErrorCode.STORE_FAILED
+
+
+async def test_what_is_starting_here_is_waited_for() -> None:
+    store = MemoryStore()
+    await store.open()
+    lease = await start(store, a_thread(), "r")
+    task = asyncio.create_task(asyncio.sleep(0.01))
+    waiting = Waiting(store, begin=never, now=lambda: 1)
+    assert await Stopping(store, waiting, {}, {task: lease.run}).cancel_here(lease.run) is None
+    assert task.done()

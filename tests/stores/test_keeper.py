@@ -1,0 +1,101 @@
+"""The keeper: what it owes the workers that are left when one is gone, and who is asked what."""
+
+import asyncio
+
+import pytest
+
+from netra_backend.core.ids import RunKey
+from netra_backend.core.ports import End
+from netra_backend.core.positions import Position
+from netra_backend.core.run import RunStatus
+from netra_backend.errors import LeaseLost, StoreFailed
+from netra_backend.stores import keeper
+from netra_backend.testing.scenario import FAR, a_thread, entries, event, start
+from tests.stores.workers import Workers, as_store, settled
+
+
+@pytest.mark.anyio
+async def test_the_runs_of_a_worker_that_is_gone_are_orphans_at_once() -> None:
+    workers = Workers()
+    one, two = [await workers.worker() for _ in range(2)]
+    thread, other = a_thread(), a_thread()
+    lease = await start(as_store(one), thread, "r", expires_at=FAR)
+    kept = await start(as_store(two), other, "r", expires_at=FAR)
+    unanswered = one.append([event("a")], writer=lease, at=2)
+    one._line._transport.close()  # what was said before is still done
+    with pytest.raises(StoreFailed, match="gone"):
+        await unanswered
+    await settled()
+    await workers.keeper.settled()
+    assert [run.key for run in await two.orphans(1)] == [lease.run]
+    adopted = await two.adopt(lease.run, "node-2", FAR, 1)
+    assert adopted.fence > lease.fence
+    assert len(await entries(as_store(two), thread)) == 2
+    await two.append([event("b")], writer=kept, at=3)
+    with pytest.raises(StoreFailed):
+        await one.append([event("late")], writer=lease, at=3)
+    assert workers.lost == [1]
+    with pytest.raises(LeaseLost):
+        await two.append([event("late")], writer=lease, at=3)
+    await two.close()
+
+
+@pytest.mark.anyio
+async def test_a_keeper_remembers_no_lease_of_a_run_that_has_ended() -> None:
+    workers = Workers()
+    one = await workers.worker()
+    lease = await start(as_store(one), a_thread(), "r")
+    (line,) = workers.keeper._lines
+    assert list(line.leases) == [lease.run]
+    await one.append([event("end")], writer=lease, at=2, end=End(RunStatus.FINISHED))
+    assert not line.leases
+    await one.close()
+
+
+@pytest.mark.anyio
+async def test_a_run_is_cancelled_where_it_is_executed() -> None:
+    workers = Workers()
+    one, two, three = [await workers.worker() for _ in range(3)]
+    key = RunKey(a_thread().owner, "r")  # type: ignore[arg-type]
+    assert await one.cancel(key) is None
+
+    async def cancels(run: RunKey) -> Position | None:
+        return Position(1, 9) if run == key else None
+
+    three.join(cancels)
+    assert await one.cancel(key) == Position(1, 9)
+    assert await three.cancel(key) is None, "who asks is not asked"
+
+    async def hangs(run: RunKey) -> Position | None:
+        await asyncio.Event().wait()
+        return None
+
+    for other in (two, three):
+        other.join(hangs)
+    waiting = asyncio.ensure_future(one.cancel(key))
+    await settled()
+    for worker in (two, three):
+        worker._line._transport.abort()
+    assert await waiting is None
+    await one.close()
+
+
+@pytest.mark.anyio
+async def test_a_worker_that_takes_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeper, "MAX_UNSENT", 100_000)
+    workers = Workers()
+    one, two = [await workers.worker() for _ in range(2)]
+    two._line._transport.pause_reading()
+    thread = a_thread()
+    await start(as_store(one), thread, "r")
+    log = await entries(as_store(one), thread)
+    for _ in range(2_000):
+        one.bus.publish(thread, log * 20)
+        if len(workers.keeper._lines) == 1:
+            break
+        await asyncio.sleep(0)
+    assert len(workers.keeper._lines) == 1
+    two._line._transport.resume_reading()
+    await settled()
+    assert workers.lost == [2]
+    await one.close()
