@@ -3,12 +3,23 @@
 import os
 import platform
 import re
+import shutil
+import subprocess
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 FILE = Path(__file__).parent / "RESULTS.md"
-PACKAGES = ("uvloop", "uvicorn", "websockets", "httptools", "starlette", "fastapi", "picows")
+PACKAGES = (
+    "uvloop",
+    "uvicorn",
+    "websockets",
+    "httptools",
+    "starlette",
+    "fastapi",
+    "picows",
+    "python-socketio",
+)
 HEAD = "# Results\n\nThe newest answer to each question that was asked here; see README.md.\n"
 
 
@@ -28,6 +39,9 @@ def _where(load: float) -> str:
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     python = f"{platform.python_implementation()} {platform.python_version()}"
     packages = ", ".join(f"{name} {_version(name)}" for name in PACKAGES)
+    bun = shutil.which("bun")
+    if bun is not None:
+        packages += f", bun {subprocess.check_output([bun, '--version'], text=True).strip()}"
     return (
         f"{now}; {os.cpu_count()} cores ({_processor()}), load {load:.2f} before; "
         f"{platform.system()} {platform.release()}; {python}; {packages}."
