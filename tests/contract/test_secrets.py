@@ -1,4 +1,4 @@
-"""No credential reaches the log, at any level, whichever way it came; nor an answer."""
+"""No credential reaches the log, at any level, whichever way it came; no answer, and no disk."""
 
 import asyncio
 import base64
@@ -91,6 +91,13 @@ async def test_no_credential_is_logged_or_repeated(tmp_path: Path) -> None:
             texts.append(f'{{"type":"auth",{" " * 300}"token":"{opaque}"}}')
             texts.append(opaque)
             texts.append(json.dumps({"type": "auth", "request": "z", "token": bobs}))
+            async with http(server.url, good) as browser:
+                ticket = (await browser.post("/auth/ticket")).json()["ticket"]
+                heard.append((await browser.get("/metrics")).text)
+            async with http(server.url, None) as stranger:
+                spent = await stranger.get(f"/threads?ticket={ticket}")
+                refused_ticket = await stranger.get(f"/threads?ticket={ticket}")
+                heard += [spent.text, refused_ticket.text]
             async with asyncio.timeout(BOUND):
                 for text in texts:
                     await socket.send(text)
@@ -107,12 +114,17 @@ async def test_no_credential_is_logged_or_repeated(tmp_path: Path) -> None:
         "an opaque token": opaque,
         "the end of an opaque token": opaque[-12:],
         "a forged token": forged.split(".")[2],
+        "a ticket": ticket.split(".")[2],
         **{
             f"{name} of {user}": part
             for user, token in (("alice", good), ("bob", bobs))
             for name, part in zip(("claims", "signature"), token.split(".")[1:], strict=True)
         },
     }
+    files = [path for path in server.data_dir.rglob("*") if path.is_file()]
+    assert {path.name for path in files} >= {"netra.db"}
+    kept = b"".join(path.read_bytes() for path in files)
     for name, secret in secrets.items():
         assert secret not in log, name
         assert not [text for text in heard if secret in text], name
+        assert secret.encode() not in kept, name

@@ -119,13 +119,13 @@ async def misrouted_frame(server: Live) -> bool:
         client(server.socket_url, hs256(sub="alice")) as alice,
     ):
         await bob.follow("alice,t")
-        (topic,) = server.app._house.hub._topics.values()
-        (followed,) = topic.followers
+        (member,) = [member for member in server.app.pool if member.user == "bob"]
+        (followed,) = member.following
         await until(lambda: followed.state is follower.FollowerState.LIVE)
         await alice.run("secret", "r", agent="echo")
         secret = ThreadKey(UserId("alice"), ThreadId("secret"))
         (entry,) = await server.app._house.store.read(secret, 0, 1)
-        followed.position = Position(entry.position.epoch, 0)
+        followed._position = Position(entry.position.epoch, 0)
         followed.deliver(Batch(secret, pieces([entry])))
         for _ in range(50):
             await bob.command("ping")
