@@ -333,6 +333,7 @@ async def test_an_error_code_is_answered_as_the_table_says(tmp_path: Path, code:
         assert one["retry"] is (ERRORS[code].retry is not Retry.NEVER)
         assert one.get("status", ERRORS[code].status) == ERRORS[code].status
         assert one["message"]
+        assert one["correlation"]
 
 
 # --- close codes -----------------------------------------------------------------------------

@@ -249,14 +249,13 @@ class Session:
         return Follow(command.request, thread, after)
 
 
-def refused(refusal: Refused, request: str | None, correlation: str | None = None) -> ErrorFrame:
-    """Return the answer to a command that is not carried out."""
+def refused(refusal: Refused, request: str | None) -> ErrorFrame:
+    """Return the answer to a command that is not carried out; who sends it adds a correlation."""
     return ErrorFrame(
         code=refusal.code,
         message=refusal.message,
         retry=ERRORS[refusal.code].retry is not Retry.NEVER,
         request=request,
-        correlation=correlation,
     )
 
 

@@ -8,6 +8,7 @@ from functools import partial
 
 import msgspec
 from msgspec import Raw
+from msgspec.structs import replace
 
 from netra_backend import jsonlog
 from netra_backend.core import resume
@@ -22,6 +23,7 @@ from netra_backend.core.frames import (
     Accepted,
     Cancelled,
     Decided,
+    ErrorFrame,
     Followed,
     Limits,
     Ready,
@@ -107,7 +109,7 @@ class Connection(Dialogue):
         except FrameError as error:
             request = error.request
         if isinstance(refusal, Refused):
-            self._send(refused(refusal, request, str(jsonlog.correlation())))
+            self._send(refused(refusal, request))
         else:
             self._send(unreadable(refusal, request))
 
@@ -285,13 +287,15 @@ class Connection(Dialogue):
     # --- the socket ---
 
     def _send(self, frame: ServerFrame) -> None:
+        if isinstance(frame, ErrorFrame) and frame.correlation is None:
+            frame = replace(frame, correlation=str(jsonlog.correlation()))
         self._lane.send(encode_frame(frame))
 
     def _refuse(self, effect: Effect, refusal: Refused) -> None:
         metrics.REFUSALS.labels(refusal.code.value).inc()
         log.info("command refused", extra={"code": refusal.code, "why": refusal.message})
         self._forget(effect)
-        self._send(refused(refusal, getattr(effect, "request", None), str(jsonlog.correlation())))
+        self._send(refused(refusal, getattr(effect, "request", None)))
 
     def _forget(self, effect: Effect) -> None:
         """A follow that failed follows nothing."""
