@@ -17,6 +17,7 @@ from websockets.exceptions import WebSocketException
 from tests.checker import Name, judge
 from tests.eventually import until
 from tests.faults.busy_agent import write_busy_agent
+from tests.http import http
 from tests.live import BOUND, ServerProcess
 from tests.person import Person, read_logs
 
@@ -219,3 +220,29 @@ async def test_workers_are_killed_while_streaming_and_nothing_is_lost(
 
 
 CROWD = [("ann", "alice"), ("abe", "alice"), ("ada", "alice"), ("bob", "bob"), ("ben", "bob")]
+
+
+async def test_what_is_taken_away_on_one_worker_ends_on_the_others(tmp_path: Path) -> None:
+    """A member who is removed, and a user who is revoked, within five seconds."""
+    async with (
+        workers(tmp_path) as server,
+        AsyncExitStack() as stack,
+        http(server.url, server.token("carol")) as carol,
+    ):
+        one, two = await apart(server, stack)
+        await carol.post("/threads", json={"id": "shared"})
+        await carol.put("/threads/shared/members/alice", json={"role": "read"})
+        for person in (one, two):
+            assert (await person.client.follow("carol,shared"))["resume"] == "caught_up"
+        assert (await carol.delete("/threads/shared/members/alice")).status_code == 204
+        for person in (one, two):
+            told = await person.client.notice("unfollowed", 5.0)
+            assert (told["thread"], told["why"]) == ("carol,shared", "denied")
+
+        async with http(server.url, server.token("alice")) as alice:
+            assert (await alice.delete("/users/alice/sessions")).status_code == 204
+            for person in (one, two):
+                assert await person.client.closed(5.0) == 4401
+            for _ in range(8):  # whichever worker answers
+                async with http(server.url, alice.headers["Authorization"][7:]) as again:
+                    assert (await again.get("/threads")).status_code == 401
