@@ -4,6 +4,7 @@
 Anybody can send one, so only the entries that configured proxies have added count.
 """
 
+import functools
 import ipaddress
 
 from starlette.requests import HTTPConnection
@@ -13,6 +14,10 @@ NETWORK = 64
 (RFC 6177 section 2)."""
 
 
+MAX_TEXT = 128
+"""Characters of an address, with a zone: what is longer is none."""
+
+
 def address_of(request: HTTPConnection, proxies: int) -> str:
     """Return the address of the client, behind so many `proxies` of ours.
 
@@ -20,7 +25,7 @@ def address_of(request: HTTPConnection, proxies: int) -> str:
     address of the peer counts, and an empty one where the server knows none (a Unix socket).
     """
     peer = request.client.host if request.client is not None else ""
-    given = forwarded_for(request)
+    given = forwarded_for(request) if proxies else []
     if proxies and len(given) >= proxies:
         return _network(given[-proxies]) or _network(peer) or peer
     return _network(peer) or peer
@@ -34,6 +39,11 @@ def forwarded_for(request: HTTPConnection) -> list[str]:
 
 def _network(text: str) -> str | None:
     """Return the address, or the network of an IPv6 one; None if it is neither."""
+    return _network_of(text) if len(text) <= MAX_TEXT else None
+
+
+@functools.lru_cache(maxsize=4_096)
+def _network_of(text: str) -> str | None:
     try:
         address = ipaddress.ip_address(text)
     except ValueError:

@@ -104,6 +104,7 @@ class Pool:
         self._leaving: set[Member] = set()
         self._of_user: dict[UserId, dict[Member, None]] = {}
         self._of_address: dict[str, dict[Member, None]] = {}
+        self._told = (0, 0)
 
     def __repr__(self) -> str:
         return (
@@ -177,8 +178,10 @@ class Pool:
 
     def _tell(self) -> None:
         CONNECTIONS.set(len(self._members))
-        USERS.set(len(self._of_user))
-        ADDRESSES.set(len(self._of_address))
+        told, self._told = self._told, (len(self._of_user), len(self._of_address))
+        if told != self._told:  # mostly not: a gauge takes as long as all other counting here
+            USERS.set(self._told[0])
+            ADDRESSES.set(self._told[1])
 
 
 def _drop(counted: dict[K, dict[Member, None]], key: K, member: Member) -> None:
