@@ -182,3 +182,23 @@ def test_what_another_function_makes_is_found_and_not_fixed() -> None:
         [summarise("a.py", "a", made.replace("return ", "json.dumps(").strip() + ")\n")], Options()
     )
     assert found.fix is not None
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def f(o):\n    if isinstance(o, dict):\n        return {f(k): f(v) for k, v in o.items()}\n"
+        "    if isinstance(o, tuple):\n        return tuple(f(v) for v in o)\n    return {1}\n"
+        "def g(o):\n    json.dumps({f(k): 1 for k in o})\n",
+        "def parts() -> tuple[str, list[set]]:\n    return read()\n"
+        "def f():\n    name, rest = parts()\n    json.dumps({'name': name, 'count': len(rest)})\n",
+        "@dataclasses.dataclass\nclass A:\n    tags: set[str] | None = None\n"
+        "    def to_dict(self):\n        made = dataclasses.asdict(self)\n"
+        "        if self.tags is not None:\n            made['tags'] = sorted(self.tags)\n"
+        "        return made\ndef f(a: A):\n    json.dumps(a.to_dict())\n",
+    ],
+    ids=["what converts itself", "one of several types", "replaced where it is there"],
+)
+def test_no_alarm(source: str) -> None:
+    assert "JS002" not in codes(f"import dataclasses, json\n{source}")
+    assert "JS008" not in codes(f"import dataclasses, json\n{source}")

@@ -87,7 +87,8 @@ def call_function(
     """Return what the function returns: as declared, or else as its returns say."""
     function, home = ref.function, ref.source.scope
     found = function.traits
-    if found & (Trait.DECORATED | Trait.OVERLOAD):
+    recursive = scope.function is function  # what converts its own parts is best left alone
+    if recursive or found & (Trait.DECORATED | Trait.OVERLOAD):
         return UNKNOWN, scope
     inner = Scope(ref.source, function, bind_arguments(function, args, scope, home, ref.receiver))
     if found & Trait.GENERATOR:

@@ -21,6 +21,7 @@ from netra_backend.scan.values import (
     Instance,
     Item,
     Seq,
+    Union,
     Value,
     union,
 )
@@ -83,9 +84,14 @@ def _instance_item(resolver: "Resolver", base: Found, head: Instance, key: "Head
             if attribute is not None and resolver.informative(attribute.declared, ref.source.scope):
                 return resolver.resolve(attribute.declared, ref.source.scope)
         return _argument(resolver, base, 1)
-    if kind is Kind.ARRAY:
+    if kind is Kind.ARRAY and not (head.cls == "builtins.tuple" and _is_mixed(head)):
         return _argument(resolver, base, 0)
     return (STR if kind is Kind.TEXT else UNKNOWN), scope
+
+
+def _is_mixed(head: Instance) -> bool:
+    """Return whether a tuple has items of several types: which one stands where is not kept."""
+    return any(isinstance(argument, Union) for argument in head.args)
 
 
 def _argument(resolver: "Resolver", base: Found, index: int) -> Found:

@@ -180,12 +180,12 @@ class Judge:
 
     def _dict(self, head: Dict, scope: Scope, place: Leaf, depth: int) -> Iterator[Problem]:
         entries = self._flattened(head, scope, 0)
-        for index, (entry, home, sure) in enumerate(entries):
+        for index, (entry, home, sure, brought) in enumerate(entries):
             key = self._resolver.resolve(entry.key or UNKNOWN, home)
             reach = place.severity if sure and not entry.maybe else Severity.WARNING
             line = line_of(entry.key or UNKNOWN)
             yield from self._key(key, Leaf(place.path, entry.key_at, home, reach, line))
-            fate = self._fate(key, entries[index + 1 :])
+            fate = self._fate(key, entries[index + 1 :], brought=brought)
             if fate == "replaced":
                 continue
             reach = Severity.WARNING if fate == "perhaps" else reach
@@ -209,30 +209,33 @@ class Judge:
         sure = True
         for entry in head.entries:
             if not entry.spread:
-                result.append((entry, scope, sure))
+                result.append((entry, scope, sure, depth > 0))
                 continue
             inner, home = self._resolver.resolve(entry.value, scope)
             if isinstance(inner, Dict) and depth < _DEEPEST:
                 result.extend(self._flattened(inner, home, depth + 1))
             elif isinstance(inner, Instance) and inner.args and len(inner.args) == 2:
                 spread = Entry(inner.args[0], inner.args[1], entry.at, True)
-                result.append((spread, home, sure))
+                result.append((spread, home, sure, True))
             else:
                 self.open |= isinstance(inner, Open)
                 # a receiver that may be no dict at all may convert what is stored in it
                 is_dict = self._resolver.kind((inner, home)) is Kind.MAPPING
                 sure = sure and (is_dict or not entry.maybe or isinstance(inner, Open))
-                result.append((Entry(None, UNKNOWN, maybe=True), home, sure))
+                result.append((Entry(None, UNKNOWN, maybe=True), home, sure, True))
         return result
 
-    def _fate(self, key: Found, later: "list[_Flat]") -> str:
-        """Return what later entries do to the value of an earlier one."""
+    def _fate(self, key: Found, later: "list[_Flat]", *, brought: bool) -> str:
+        """Return what later entries do to the value of an earlier one.
+
+        Whoever replaces what a spread has `brought`, be it under a condition, converts it.
+        """
         fate = "stays"
-        for entry, home, _ in later:
+        for entry, home, *_ in later:
             other = self._resolver.resolve(entry.key, home) if entry.key is not None else None
             if other is not None and isinstance(key[0], Const) and isinstance(other[0], Const):
                 if key[0] == other[0]:
-                    if not entry.maybe:
+                    if brought or not entry.maybe:
                         return "replaced"
                     fate = "perhaps"
             elif other is None or _same_kind(key, other):
@@ -314,7 +317,7 @@ class Judge:
         )
 
 
-_Flat = tuple[Entry, Scope, bool]
+_Flat = tuple[Entry, Scope, bool, bool]
 
 
 def function_line(scope: Scope) -> int:
