@@ -248,7 +248,16 @@ def join(one: Value, other: Value) -> Value:
         return _join_dicts(one, other)
     if isinstance(one, Seq) and isinstance(other, Seq) and one.cls == other.cls:
         return _join_sequences(one, other)
-    return union([one, other])
+    return _grown(one, other) or _grown(other, one) or union([one, other])
+
+
+def _grown(one: Value, other: Value) -> Value | None:
+    """Return the dict that the other is with what one path stored in it, if it is that."""
+    if isinstance(one, Dict) and one.entries and one.entries[0].spread:
+        start, *stored = one.entries
+        if start.value == other:
+            return Dict((start, *map(weaken, stored)), one.line)
+    return None
 
 
 def _join_dicts(one: Dict, other: Dict) -> Value:
