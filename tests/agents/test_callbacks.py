@@ -117,7 +117,7 @@ async def test_a_callback_that_raises_or_hangs_hurts_nobody(
     class Hangs:
         def on_agent_started(self, _: Happening) -> Any:
             if asynchronous:
-                return asyncio.Event().wait()
+                return asyncio.to_thread(released.wait, 60)
             return released.wait(60)
 
     recorder = Recorder()

@@ -12,11 +12,11 @@ def test_only_the_command_that_is_asked_for_is_there() -> None:
         assert names == [name, "scan"]
 
 
-@pytest.mark.parametrize("arguments", [(), ("--help",)])
-def test_help_names_every_command_and_the_scan(netra: Netra, arguments: tuple[str, ...]) -> None:
-    done = netra(*arguments)
+def test_without_a_command_the_help_is_shown(netra: Netra) -> None:
+    done = netra()
     assert all(name in done.stdout for name in (*COMMANDS, "scan"))
 
 
-def test_the_usage_of_a_command_names_the_program(netra: Netra) -> None:
-    assert "netra token" in netra("token", "--help").stdout
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_usage_of_a_command_names_the_program(netra: Netra, name: str) -> None:
+    assert f"netra {name}" in netra(name, "--help").stdout

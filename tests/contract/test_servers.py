@@ -278,7 +278,14 @@ async def test_everything_works_with_the_lifespan(tmp_path: Path, name: str) -> 
         assert (await stopping(running)).status is RunStatus.INTERRUPTED
 
 
-@pytest.mark.parametrize("name", ["uvicorn, websockets-sansio", "hypercorn", "granian"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "uvicorn, websockets-sansio",
+        pytest.param("hypercorn", marks=pytest.mark.nightly),
+        pytest.param("granian", marks=pytest.mark.nightly),
+    ],
+)
 async def test_everything_works_without_the_lifespan(tmp_path: Path, name: str) -> None:
     """The store opens with the first request; a run that is left behind is ended later."""
     async with served(tmp_path, name, lifespan=False) as running:

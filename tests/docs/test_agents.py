@@ -69,7 +69,7 @@ for event in asyncio.run(play(adapt(my_module.agent), asking("How is the weather
 """
 
 
-SLOW = ("ag2", "agno", "strands")
+SLOW = ("ag2", "agno", "langgraph", "openai-agents", "strands")
 """Frameworks that take seconds to import; their adapters have tests of their own."""
 
 

@@ -19,11 +19,12 @@ from tests.eventually import until
 from tests.faults.busy_agent import write_busy_agent
 from tests.http import http
 from tests.live import BOUND, ServerProcess
+from tests.night import NIGHTLY
 from tests.person import Person, read_logs
 
 pytestmark = pytest.mark.anyio
 
-ROUNDS = 8
+ROUNDS = 20 if NIGHTLY else 3
 GONE = (OSError, WebSocketException)
 NAMES: list[Name] = [*(("alice", f"t{n}") for n in range(3)), ("bob", "t0")]
 
@@ -89,6 +90,7 @@ async def test_a_run_is_followed_and_cancelled_on_another_worker(tmp_path: Path)
         assert verdict, verdict
 
 
+@pytest.mark.nightly
 async def test_a_queued_run_begins_when_another_worker_is_done(tmp_path: Path) -> None:
     async with (
         workers(tmp_path, NETRA_WHEN_BUSY="enqueue", NETRA_LEASE_SECONDS="3000") as server,
@@ -104,6 +106,7 @@ async def test_a_queued_run_begins_when_another_worker_is_done(tmp_path: Path) -
         )
 
 
+@pytest.mark.nightly
 async def test_with_interrupt_a_run_takes_the_place_of_one_elsewhere(tmp_path: Path) -> None:
     async with workers(tmp_path, NETRA_WHEN_BUSY="interrupt") as server, AsyncExitStack() as stack:
         one, two = await apart(server, stack)
@@ -126,6 +129,7 @@ async def test_told_to_stop_all_workers_say_so(tmp_path: Path) -> None:
             assert await person.client.closed() == 1012
 
 
+@pytest.mark.nightly
 async def test_workers_end_when_their_keeper_is_killed(tmp_path: Path) -> None:
     async with workers(tmp_path) as server:
         left = processes(server)
@@ -136,6 +140,7 @@ async def test_workers_end_when_their_keeper_is_killed(tmp_path: Path) -> None:
         await server.wait_ready()
 
 
+@pytest.mark.nightly
 async def test_an_agent_that_cannot_be_loaded_ends_it_all(tmp_path: Path) -> None:
     server = ServerProcess(tmp_path / "data", ("no_such_module:agent", "--workers", "2"))
     server.start()
@@ -222,6 +227,7 @@ async def test_workers_are_killed_while_streaming_and_nothing_is_lost(
 CROWD = [("ann", "alice"), ("abe", "alice"), ("ada", "alice"), ("bob", "bob"), ("ben", "bob")]
 
 
+@pytest.mark.nightly
 async def test_what_is_taken_away_on_one_worker_ends_on_the_others(tmp_path: Path) -> None:
     """A member who is removed, and a user who is revoked, within five seconds."""
     async with (

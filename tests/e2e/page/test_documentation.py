@@ -36,6 +36,7 @@ async def _read(page: Page, url: str) -> JsonObject:
     return found
 
 
+@pytest.mark.nightly
 async def test_every_page_is_shown_and_every_link_leads_somewhere(tab: Tab) -> None:
     root = f"{tab.visitor.url}/docs"
     found = {name: await _read(tab.page, f"{root}/{name}") for name in pages(documentation_root())}

@@ -117,7 +117,13 @@ async def _is_harmless(tab: Tab) -> None:
     assert found["ids"] == 0
 
 
-@pytest.mark.parametrize("bypass_csp", [False, True], ids=["guarded", "sanitised-only"])
+@pytest.mark.parametrize(
+    "bypass_csp",
+    [
+        pytest.param(False, id="guarded"),
+        pytest.param(True, id="sanitised-only", marks=pytest.mark.nightly),
+    ],
+)
 async def test_nothing_that_is_said_is_executed(
     meet: Meet, puppet: Puppets, bypass_csp: bool
 ) -> None:

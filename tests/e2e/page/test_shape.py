@@ -1,7 +1,7 @@
 """Shape: by keyboard alone, on a phone, in light and dark."""
 
 import json
-from typing import Literal, get_args
+from typing import Literal
 
 import pytest
 from ag_ui.core import Interrupt, RunFinishedEvent, RunFinishedInterruptOutcome
@@ -197,7 +197,7 @@ async def test_by_keyboard_alone(tab: Tab, puppet: Puppets) -> None:
     await expect(tab.of("said").first).to_be_visible()
 
 
-@pytest.mark.parametrize("color_scheme", get_args(Scheme))
+@pytest.mark.parametrize("color_scheme", ["dark", pytest.param("light", marks=pytest.mark.nightly)])
 async def test_on_a_phone(meet: Meet, puppet: Puppets, color_scheme: Scheme) -> None:
     visitor = await meet(
         viewport={"width": 360, "height": 780},
