@@ -26,10 +26,10 @@ def node_folder() -> Path:
     """
     for program in ("node", "npm"):
         if shutil.which(program) is None:
-            pytest.skip(f"there is no {program} here, so the published clients are NOT TESTED")
+            pytest.skip(f"there is no {program} here, so what npm has is NOT TESTED")
     said = subprocess.run(["node", "--version"], check=True, capture_output=True, text=True).stdout
     if int(said.removeprefix("v").split(".")[0]) < MINIMUM:
-        pytest.skip(f"Node is {said.strip()}, not {MINIMUM}: the published clients are NOT TESTED")
+        pytest.skip(f"Node is {said.strip()}, not {MINIMUM}: what npm has is NOT TESTED")
     manifest = (NODE / "package.json").read_bytes()
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     name = hashlib.sha256(manifest).hexdigest()[:16]
@@ -62,6 +62,6 @@ def _install(folder: Path, manifest: bytes) -> None:
         unfinished.rename(folder)
     except (subprocess.SubprocessError, OSError) as error:
         said = (getattr(error, "stderr", None) or b"").decode(errors="replace")[-500:]
-        pytest.skip(f"npm cannot install the published clients: NOT TESTED: {error} {said}")
+        pytest.skip(f"npm cannot install them, so they are NOT TESTED: {error} {said}")
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)

@@ -1,24 +1,16 @@
 """Whatever comes as a frame is answered or refused, and what is kept is what was sent."""
 
-import asyncio
 import json
-from collections.abc import Iterator
-from contextlib import AsyncExitStack
-from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from websockets.asyncio.client import ClientConnection
 
-from netra_backend.stores.memory import MemoryStore
-from tests.client import BOUND, run_input
+from tests.client import run_input
 from tests.conftest import Lines
 from tests.http import http
-from tests.live import Live, live
-from tests.server.agents import echo
+from tests.security.bench import Bench, connected
 
 NO_JSON = [
     b"", b" ", b"{", b"}", b"[", b"]", b'"', b"'", b"{]", b'{"a"', b'{"a":', b'{"a":}', b"{,}",
@@ -72,58 +64,6 @@ FRAMES = (
     | COMMANDS.map(lambda value: json.dumps(value).encode())
     | st.sampled_from([*NO_JSON, *NO_COMMAND])
 )
-
-
-class Bench:
-    """A server, and a loop in which sockets talk to it."""
-
-    def __init__(self, runner: asyncio.Runner, server: Live) -> None:
-        self.runner = runner
-        self.server = server
-
-    async def say(self, frames: list[bytes], *, text: bool) -> list[dict[str, Any]]:
-        """Return what is answered to the frames, up to that of a last ping; or to the close."""
-        answers: list[dict[str, Any]] = []
-        async with asyncio.timeout(BOUND), connected(self.server) as socket:
-            await socket.recv()
-            try:
-                for frame in frames:
-                    await socket.send(frame.decode() if text and is_text(frame) else frame)
-                await socket.send('{"type":"ping","request":"the last"}')
-                while answers[-1:] != [{"type": "pong", "request": "the last"}]:
-                    answers.append(json.loads(await socket.recv()))
-            except ConnectionClosed:
-                answers.append({"type": "closed", "code": socket.close_code})
-        return answers
-
-
-def connected(server: Live) -> connect:
-    headers = {"Authorization": f"Bearer {server.token()}"}
-    return connect(
-        server.socket_url, subprotocols=["netra.v1"], additional_headers=headers, max_size=None
-    )
-
-
-def is_text(frame: bytes) -> bool:
-    try:
-        frame.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-@pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    limits = {"command_burst": 1_000_000, "commands_per_second": 1_000_000, "bad_frames": 1_000}
-    with asyncio.Runner() as runner:
-        stack = AsyncExitStack()
-        directory: Path = tmp_path_factory.mktemp("frames")
-        opened = live({"echo": echo}, directory, store=MemoryStore(), **limits)
-        server = runner.run(stack.enter_async_context(opened))
-        try:
-            yield Bench(runner, server)
-        finally:
-            runner.run(stack.aclose())
 
 
 @pytest.mark.parametrize("text", [True, False], ids=["text", "binary"])
