@@ -24,6 +24,18 @@ class Address(Protocol):
     def token(self, user: str = "alice") -> str: ...
 
 
+class Through:
+    """A server, reached on another port."""
+
+    def __init__(self, server: Address, port: int) -> None:
+        self._server = server
+        self.url = f"http://127.0.0.1:{port}"
+        self.socket_url = f"ws://127.0.0.1:{port}/ws"
+
+    def token(self, user: str = "alice") -> str:
+        return self._server.token(user)
+
+
 class Person:
     """A user at a screen. What the wire brought is on `tapes`, for the checker."""
 

@@ -17,11 +17,11 @@ from ag_ui.core import BaseEvent, RunAgentInput
 from netra_backend.agents.loading import adapt
 from netra_backend.server.auth import SESSION_HEADER
 from netra_backend.stores.sqlite import SqliteStore
+from tests.cable import Cable, cable
 from tests.contract.adapters import ADAPTERS, Adapter, shown
 from tests.contract.edges import EDGES, Cancels, Edge, Resumes
 from tests.contract.stage import SECRET, Scenario, Stage
 from tests.e2e.node_client import NodeClient, node_client, script_folder
-from tests.e2e.page.cable import Cable, cable
 from tests.http import http
 from tests.live import live
 

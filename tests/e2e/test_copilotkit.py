@@ -14,8 +14,8 @@ from netra_backend.testing.scripted_agent import (
     reasoning,
     tool_call,
 )
+from tests.cable import cable
 from tests.e2e.node_client import node_client
-from tests.e2e.page.cable import cable
 from tests.http import http
 from tests.live import live
 

@@ -11,9 +11,9 @@ from ag_ui.core import BaseEvent, RunAgentInput
 from netra_backend.agents.base import Reasoning, Text, ToolCall, question_of
 from netra_backend.stores.sqlite import SqliteStore
 from netra_backend.testing.scripted_agent import Gate, ScriptedAgent, answer
+from tests.cable import cable
 from tests.client import read_log
 from tests.e2e.node_client import node_client
-from tests.e2e.page.cable import cable
 from tests.http import http
 from tests.live import Live, live
 

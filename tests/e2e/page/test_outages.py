@@ -8,8 +8,8 @@ import pytest
 from playwright.async_api import expect
 
 from netra_backend.agents.base import Reasoning
+from tests.cable import Cable, cable
 from tests.e2e.page.browser import Tab
-from tests.e2e.page.cable import Cable, cable
 from tests.e2e.page.conftest import REPLAY_ENTRIES, Meet
 from tests.e2e.page.puppets import Puppets
 from tests.live import ServerProcess

@@ -7,8 +7,8 @@ import pytest
 from ag_ui.core import Interrupt, RunFinishedEvent, RunFinishedInterruptOutcome
 from playwright.async_api import expect
 
+from tests.cable import cable
 from tests.e2e.page.browser import Tab
-from tests.e2e.page.cable import cable
 from tests.e2e.page.conftest import Meet
 from tests.e2e.page.puppets import Puppets
 from tests.live import ServerProcess

@@ -3,8 +3,8 @@
 import pytest
 from playwright.async_api import expect
 
+from tests.cable import cable
 from tests.e2e.page.browser import Tab
-from tests.e2e.page.cable import cable
 from tests.e2e.page.conftest import FRAME_BYTES, Meet
 from tests.e2e.page.puppets import Puppets
 from tests.live import ServerProcess

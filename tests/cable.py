@@ -1,4 +1,4 @@
-"""The cable between a browser and the server: it can be pulled, or go silent without a word."""
+"""The cable between clients and the server: it can be pulled, or go silent without a word."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,7 +9,8 @@ class Cable:
     """A TCP proxy on its own port.
 
     `pull` cuts every connection and refuses new ones, `plug` accepts them again. `hush` keeps
-    connections open but delivers nothing that the server says until `unhush`.
+    connections open but delivers nothing that the server says until `unhush`; `deaden` also keeps
+    from it what the clients say, so that both ends are half-open.
     """
 
     def __init__(self, target: int) -> None:
@@ -18,6 +19,8 @@ class Cable:
         self._ends: set[asyncio.StreamWriter] = set()
         self._talks = asyncio.Event()
         self._talks.set()
+        self._hears = asyncio.Event()
+        self._hears.set()
         self.port = 0
 
     @property
@@ -26,7 +29,9 @@ class Cable:
 
     async def plug(self) -> None:
         """Accept connections, on the same port as before."""
-        self._server = await asyncio.start_server(self._connect, "127.0.0.1", self.port)
+        self._server = await asyncio.start_server(
+            self._connect, "127.0.0.1", self.port, backlog=1024
+        )
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def pull(self) -> None:
@@ -43,9 +48,15 @@ class Cable:
         """Hold back what the server says."""
         self._talks.clear()
 
+    def deaden(self) -> None:
+        """Hold back what either end says, also that it has ended."""
+        self._talks.clear()
+        self._hears.clear()
+
     def unhush(self) -> None:
         """Deliver what was held back, and what comes."""
         self._talks.set()
+        self._hears.set()
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._ends.add(writer)
@@ -56,26 +67,23 @@ class Cable:
             self._ends.discard(writer)
             return
         self._ends.add(far_writer)
-        up = asyncio.create_task(self._carry(reader, far_writer))
+        up = asyncio.create_task(self._carry(reader, far_writer, self._hears))
         down = asyncio.create_task(self._carry(far_reader, writer, self._talks))
         await asyncio.wait({up, down})
         self._ends -= {writer, far_writer}
 
     async def _carry(
-        self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        may: asyncio.Event | None = None,
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, may: asyncio.Event
     ) -> None:
         """Carry bytes one way until one of the two ends is gone."""
         try:
             while data := await reader.read(65_536):
-                if may is not None:
-                    await may.wait()
+                await may.wait()
                 writer.write(data)
                 await writer.drain()
         except ConnectionError:
             pass
+        await may.wait()
         writer.close()
 
 

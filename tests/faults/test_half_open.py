@@ -1,0 +1,125 @@
+"""A peer that is gone without a word is found, and always leaves."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from netra_backend.server.metrics import ADDRESSES, CONNECTIONS, USERS
+from netra_backend.stores.memory import MemoryStore
+from netra_backend.testing.scripted_agent import ScriptedAgent, answer, endless
+from tests.cable import cable
+from tests.eventually import until
+from tests.faults.netspace import own_network, silence
+from tests.live import Live, live
+from tests.person import Address, Person, Through
+
+pytestmark = pytest.mark.anyio
+
+PING, PONG = 0.5, 2.0
+FOUND = PING + PONG + 0.5
+"""Seconds within which a dead peer has to be found: a ping, the time for its pong, and a half."""
+SLACK = 5.0
+"""Seconds that a busy machine may be late. The system's own timers would take minutes."""
+PEERS = 12
+
+EACH = pytest.mark.parametrize("busy", [False, True], ids=["idle", "streaming"])
+LANES = pytest.mark.parametrize("direct", [True, False], ids=["lane", "send"])
+
+
+@asynccontextmanager
+async def serving(tmp_path: Path, *, direct: bool) -> AsyncIterator[Live]:
+    agents = {"brief": ScriptedAgent(answer("hi")), "endless": ScriptedAgent(endless())}
+    async with live(
+        agents,
+        tmp_path,
+        store=MemoryStore(),
+        direct=direct,
+        ping_seconds=PING,
+        uvicorn={"ws_ping_timeout": PONG},
+    ) as server:
+        yield server
+
+
+async def connect_all(stack: AsyncExitStack, place: Address, *, busy: bool) -> list[Person]:
+    """Connect peers of several users who follow a thread, in which much or nothing is said."""
+    people = []
+    for number in range(PEERS):
+        person = Person(place, f"peer {number}", f"user{number % 4}", ping_interval=None)
+        people.append(await stack.enter_async_context(person))
+        await person.client.run("t", f"r{number}", agent="endless" if busy else "brief")
+        await person.follow("t")
+        await person.client.until("TEXT_MESSAGE_CONTENT")
+    return people
+
+
+async def all_leave(server: Live, go_silent: Callable[[], None]) -> float:
+    """Return after how many seconds of silence the server has nobody any more."""
+    began = asyncio.get_running_loop().time()
+    assert len(server.app.pool) == PEERS
+    go_silent()
+    await until(lambda: len(server.app.pool) == 0)
+    return asyncio.get_running_loop().time() - began
+
+
+async def nothing_is_left(server: Live) -> None:
+    """See that counts and sockets are as if nobody had been there."""
+    counts = [gauge._value.get() for gauge in (CONNECTIONS, USERS, ADDRESSES)]
+    assert counts == [0, 0, 0]
+    assert server.app._house.hub.followers == 0
+
+    def sockets() -> list[object]:
+        return [
+            c
+            for c in psutil.Process().net_connections("tcp")
+            if c.laddr.port == server.port and c.status == "ESTABLISHED"
+        ]
+
+    await until(lambda: not sockets())
+
+
+@LANES
+@EACH
+async def test_behind_a_cable_that_went_silent(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], direct: bool, busy: bool
+) -> None:
+    async with (
+        serving(tmp_path, direct=direct) as server,
+        cable(server.port) as wire,
+        AsyncExitStack() as stack,
+    ):
+        place = Through(server, wire.port)
+        people = await connect_all(stack, place, busy=busy)
+        took = await all_leave(server, wire.deaden)
+        tell(capsys, took)
+        await nothing_is_left(server)
+        wire.unhush()
+        for person in people:
+            await person.drop()
+    assert took < FOUND + SLACK
+
+
+@LANES
+@EACH
+async def test_behind_a_filter_that_drops_every_packet(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], direct: bool, busy: bool
+) -> None:
+    with own_network():
+        async with serving(tmp_path, direct=direct) as server, AsyncExitStack() as stack:
+            people = await connect_all(stack, server, busy=busy)
+            ports = [person.client.socket.local_address[1] for person in people]
+            took = await all_leave(server, lambda: silence(ports))
+            tell(capsys, took)
+            await nothing_is_left(server)
+            for person in people:
+                await person.drop()
+    assert took < FOUND + SLACK
+
+
+def tell(capsys: pytest.CaptureFixture[str], took: float) -> None:
+    with capsys.disabled():
+        sys.stdout.write(f"\n{PEERS} dead peers found in {took:.2f} s; {FOUND} s are promised\n")
