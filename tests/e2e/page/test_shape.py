@@ -1,7 +1,7 @@
 """Shape: by keyboard alone, on a phone, in light and dark."""
 
 import json
-from typing import Literal
+from typing import Literal, get_args
 
 import pytest
 from ag_ui.core import Interrupt, RunFinishedEvent, RunFinishedInterruptOutcome
