@@ -16,7 +16,6 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from netra_backend.agents import runner
 from netra_backend.core.ids import ThreadId, ThreadKey, UserId
 from netra_backend.core.positions import Position
 from netra_backend.core.resume import pieces
@@ -234,6 +233,10 @@ def _ignore(*_: Any, **__: Any) -> None:
     return None
 
 
+async def _allow(*_: Any) -> None:
+    return None
+
+
 class _Everything:
     """A thread that every thread is equal to."""
 
@@ -272,7 +275,7 @@ CHECKS = {
     "the host": Check(app, "check_host", _ignore, rebound_host),
     "administrators": Check(administration, "check_admin", _ignore, administration_by_anyone),
     "who waits may still write": Check(
-        runner, "may_write", _yes, run_that_waits_for_a_former_writer
+        MemoryStore, "_check_role", _allow, run_that_waits_for_a_former_writer
     ),
 }
 

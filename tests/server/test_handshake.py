@@ -1,6 +1,7 @@
 """The handshake: a head that comes in time is answered, also the next one of a connection."""
 
 import asyncio
+import contextlib
 from typing import Any
 
 import pytest
@@ -58,6 +59,40 @@ async def test_what_is_no_http_is_refused_in_words(before: bytes) -> None:
         writer.write(b"\x16\x03\x01\x02\x00\x01 no HTTP at all\r\n\r\n")
         assert (await reader.readline()).startswith(b"HTTP/1.1 400 ")
         assert b"Invalid HTTP request received." in await reader.read()
+        writer.close()
+
+
+async def test_trailers_are_no_headers_and_are_bounded() -> None:
+    """RFC 9110 section 6.5.1: what comes after a body says nothing of its request."""
+    seen: list[bytes] = []
+
+    async def tell(request: Any) -> PlainTextResponse:
+        await request.body()
+        seen.append(request.headers.get("x-said", "-").encode())
+        return PlainTextResponse("hello")
+
+    app = Starlette(routes=[Route("/", tell, methods=["POST"])])
+    head = b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+    async with serving(app, Protocol, http=HttpProtocol) as port, asyncio.timeout(BOUND):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(head + b"1\r\nx\r\n0\r\nX-Said: later\r\n\r\n")
+        assert b"200 OK" in await reader.readuntil(b"hello")
+        assert seen == [b"-"]
+        writer.write(head + b"1\r\nx\r\n0\r\n")
+        with contextlib.suppress(ConnectionError):
+            for _ in range(100):
+                writer.write(b"X-Said: " + b"a" * 10_000 + b"\r\n")
+                await writer.drain()
+        assert await gone(reader)
+        writer.close()
+
+
+@pytest.mark.parametrize("start", [b"POST /hesitant HTTP/1.1", b"GET /hesitant HTTP/1.0"])
+async def test_only_a_get_of_http_1_1_opens_a_socket(start: bytes) -> None:
+    async with serving(APP, Protocol, http=HttpProtocol) as port, asyncio.timeout(BOUND):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(UPGRADE.replace(b"GET /hesitant HTTP/1.1", start))
+        assert not (await reader.readline()).startswith(b"HTTP/1.1 101")
         writer.close()
 
 

@@ -11,6 +11,7 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
+from netra_backend.server.metrics import LEAKS
 from netra_backend.stores.sqlite import SqliteStore
 from netra_backend.testing.scripted_agent import Gate, ScriptedAgent, answer, endless
 from tests.client import Client, client, run_input
@@ -310,6 +311,24 @@ async def test_a_decision_of_a_member_goes_on_in_the_name_of_who_asked(tmp_path:
         assert run["user"] == "alice"
 
 
+async def test_who_may_write_decides_nothing_by_a_run(tmp_path: Path) -> None:
+    """Neither by taking up a question, nor by taking the name of the run that will follow."""
+    async with party(tmp_path) as there:
+        await there.invite("write")
+        await there.alice.run("t", "asked", "ask q1", agent="asks")
+        await there.alice.follow("t")
+        await there.alice.until("RUN_FINISHED")
+        taken = run_input(T, "mine")
+        taken["resume"] = [{"interruptId": "q1", "status": "resolved", "payload": True}]
+        refused = await there.of_bob.post("/agui/asks", json=taken)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (403, "forbidden")
+        squatted = await there.bob.run(T, "resume_0123456789abcdef01234567", agent="echo")
+        assert squatted["code"] == "bad_input"
+        decided = await there.alice.command("decide", thread="t", interrupt="q1")
+        assert decided["won"] is True
+        await there.alice.until_frame(ended(decided["run"]))
+
+
 def ended(run: str) -> Callable[[dict[str, Any]], bool]:
     """Return what tells the frame with which the run finishes."""
     return lambda frame: (
@@ -321,6 +340,7 @@ def ended(run: str) -> Callable[[dict[str, Any]], bool]:
 async def test_removal_ends_what_is_followed_and_nothing_more_comes(
     tmp_path: Path, direct: bool
 ) -> None:
+    leaks = LEAKS._value.get()
     async with party(tmp_path, direct=direct) as there:
         await there.invite("read")
         await there.invite("read", "carol")
@@ -339,8 +359,7 @@ async def test_removal_ends_what_is_followed_and_nothing_more_comes(
         assert (await there.bob.follow(T))["resume"] == "unknown"
         await there.invite("read")
         assert (await there.bob.follow(T))["resume"] == "replay"
-        async with http(there.server.url, None) as browser:
-            assert "netra_leaks_total 0.0" in (await browser.get("/metrics")).text
+        assert LEAKS._value.get() == leaks
 
 
 async def test_removal_breaks_a_stream_off(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from netra_backend.core.run import RunStatus
 from netra_backend.errors import LeaseLost, StoreFailed
 from netra_backend.stores import keeper
 from netra_backend.testing.scenario import FAR, a_thread, entries, event, start
+from tests.eventually import until
 from tests.stores.workers import Workers, as_store, settled
 
 
@@ -83,19 +84,83 @@ async def test_a_run_is_cancelled_where_it_is_executed() -> None:
 @pytest.mark.anyio
 async def test_a_worker_that_takes_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keeper, "MAX_UNSENT", 100_000)
+    monkeypatch.setattr(keeper, "STUCK", 0.05)
     workers = Workers()
     one, two = [await workers.worker() for _ in range(2)]
     two._line._transport.pause_reading()
     thread = a_thread()
     await start(as_store(one), thread, "r")
     log = await entries(as_store(one), thread)
-    for _ in range(2_000):
+    for _ in range(200):
         one.bus.publish(thread, log * 20)
-        if len(workers.keeper._lines) == 1:
-            break
-        await asyncio.sleep(0)
-    assert len(workers.keeper._lines) == 1
+    await until(lambda: len(workers.keeper._lines) == 1)
     two._line._transport.resume_reading()
-    await settled()
-    assert workers.lost == [2]
+    await until(lambda: workers.lost == [2])
     await one.close()
+
+
+@pytest.mark.anyio
+async def test_a_worker_that_is_slow_gets_the_last_of_each_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(keeper, "MAX_UNSENT", 100_000)
+    workers = Workers()
+    one, two = [await workers.worker() for _ in range(2)]
+    heard: list[tuple[object, object]] = []
+    two.bus.subscribe(lambda thread, entries: heard.append((thread, entries)))
+    threads = [a_thread(), a_thread()]
+    logs = []
+    for thread in threads:
+        await start(as_store(one), thread, "r")
+        logs.append(await entries(as_store(one), thread))
+    two._line._transport.pause_reading()
+    for _ in range(2_000):
+        one.bus.publish(threads[0], logs[0] * 20)
+    for thread, log in zip(threads, logs, strict=True):
+        one.bus.publish(thread, log)
+    both = set(threads)
+    await until(lambda: any(set(line._missed) == both for line in workers.keeper._lines))
+    two._line._transport.resume_reading()
+    await until(lambda: (threads[1], logs[1]) in [(t, list(e)) for t, e in heard[-2:]])
+    assert (threads[0], logs[0]) in [(t, list(e)) for t, e in heard[-2:]]
+    assert len(heard) < 2_000
+    for worker in (one, two):
+        await worker.close()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("deleted", [False, True])
+async def test_an_end_that_a_worker_did_not_come_to_tell_is_told(deleted: bool) -> None:
+    workers = Workers()
+    one, two = [await workers.worker() for _ in range(2)]
+    heard: list[tuple[object, list[object]]] = []
+    two.bus.subscribe(lambda thread, entries: heard.append((thread, list(entries))))
+    thread = a_thread()
+    lease = await start(as_store(one), thread, "r")
+    await one.append([event("end")], writer=lease, at=2, end=End(RunStatus.FINISHED))
+    if deleted:
+        await one.delete_thread(thread)
+    last = (await entries(as_store(two), thread))[-1:]
+    one._line._transport.abort()
+    await until(lambda: heard == [(thread, last)])
+    assert bool(last) is not deleted
+    await two.close()
+
+
+@pytest.mark.anyio
+async def test_what_was_told_is_not_told_again() -> None:
+    workers = Workers()
+    one, two = [await workers.worker() for _ in range(2)]
+    heard: list[object] = []
+    two.bus.subscribe(lambda thread, entries: heard.append(thread))
+    thread = a_thread()
+    lease = await start(as_store(one), thread, "r")
+    await one.append([event("end")], writer=lease, at=2, end=End(RunStatus.FINISHED))
+    one.bus.publish(thread, await entries(as_store(one), thread))
+    await until(lambda: heard == [thread])
+    one._line._transport.abort()
+    await until(lambda: len(workers.keeper._lines) == 1)
+    await workers.keeper.settled()
+    await settled()
+    assert heard == [thread]
+    await two.close()

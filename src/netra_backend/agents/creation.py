@@ -84,7 +84,8 @@ class Creation:
     ) -> Made:
         """Create the run, and its thread if it is the user's own, and publish its RUN_STARTED.
 
-        Without `resumes` it takes up no answers. Raises Refused as `Runs.create_run` does.
+        Without `resumes` it takes up no answers and needs no right: it shall only end. Raises
+        Refused as `Runs.create_run` does.
         """
         if thread.owner == key.owner:
             await self._store.open_thread(thread, run_input.title(given), self._now())
@@ -101,6 +102,7 @@ class Creation:
             at=now,
             expires_at=now + self._lease_ms,
             answers=run_input.answers(given.resume or ()) if resumes else (),
+            needs=Role.WRITE if resumes else None,
         )
         try:
             created = await self._store.create_run(new, [started])
@@ -128,9 +130,9 @@ class Creation:
         return complete, conversation
 
 
-async def may_write(store: Members, user: UserId, thread: ThreadKey) -> bool:
-    """Return whether the user may start runs in the thread, as the store knows it now."""
+async def may(store: Members, user: UserId, thread: ThreadKey, needs: Role = Role.WRITE) -> bool:
+    """Return whether the user may do in the thread what `needs` a role, as the store knows now."""
     if user == thread.owner:
         return True
     role = await store.role(thread, user)
-    return role is not None and role.includes(Role.WRITE)
+    return role is not None and role.includes(needs)

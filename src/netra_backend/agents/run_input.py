@@ -17,6 +17,10 @@ TITLE_LENGTH = 80
 """Characters of the title that a thread takes from its first question."""
 
 
+RESUMING = "resume_"
+"""How the ids of the runs begin that follow from an answer."""
+
+
 def news(given: RunAgentInput, conversation: Conversation) -> list[Message]:
     """Return the messages that the thread does not have.
 
@@ -114,7 +118,7 @@ def _resume_entry(question: Interrupt) -> ResumeEntry:
 
 def _resuming_id(questions: Sequence[Interrupt]) -> str:
     named = "\n".join([questions[0].run, *(question.id for question in questions)])
-    return f"resume_{hashlib.sha256(named.encode()).hexdigest()[:24]}"
+    return f"{RESUMING}{hashlib.sha256(named.encode()).hexdigest()[:24]}"
 
 
 def title(given: RunAgentInput) -> str:

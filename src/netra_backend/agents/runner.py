@@ -6,17 +6,17 @@ which agent runs.
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from ag_ui.core import RunAgentInput
+from ag_ui.core import ResumeEntry, RunAgentInput
 
 from netra_backend import jsonlog
 from netra_backend.agents.base import Agent
 from netra_backend.agents.callbacks import ObservedBus, Projection
 from netra_backend.agents.conversations import Conversations
-from netra_backend.agents.creation import Accepted, Busy, Creation, Queued, may_write
+from netra_backend.agents.creation import Accepted, Busy, Creation, Queued, may
 from netra_backend.agents.endings import Endings
 from netra_backend.agents.execution import Execution, Node
 from netra_backend.agents.ingest import Ingest
@@ -24,6 +24,7 @@ from netra_backend.agents.interrupts import Interrupts
 from netra_backend.agents.outbox import Outbox
 from netra_backend.agents.policy import Policy
 from netra_backend.agents.room import Room
+from netra_backend.agents.run_input import RESUMING
 from netra_backend.agents.stopping import Stopping
 from netra_backend.agents.sweep import Sweep
 from netra_backend.agents.waiting import LATER, Waiting
@@ -32,6 +33,7 @@ from netra_backend.core.fold import Conversation
 from netra_backend.core.ids import MAX_ID_LENGTH, RunId, RunKey, ThreadId, ThreadKey, UserId, new_id
 from netra_backend.core.ports import Bus, Interrupt, Nodes, QueuedRun, Store
 from netra_backend.core.positions import Position
+from netra_backend.core.roles import Role
 from netra_backend.core.run import Lease, Run
 from netra_backend.errors import ErrorCode, Refused
 
@@ -168,6 +170,7 @@ class Runner:
         *,
         agent: str | None = None,
         thread: ThreadKey | None = None,
+        resumes: bool = False,
     ) -> Accepted:
         """Start the run that `given` describes, or attach to the one of this name in the thread.
 
@@ -176,7 +179,7 @@ class Runner:
         is returned when it has begun. Raises Refused: unknown_agent, thread_busy, too_many,
         run_conflict, already_decided, expired, changed, draining, not_found.
         """
-        accepted = await self.submit(user, given, agent=agent, thread=thread)
+        accepted = await self.submit(user, given, agent=agent, thread=thread, resumes=resumes)
         if accepted.run is not None:
             return accepted
         run = await self.waiting.begun(accepted.key)
@@ -189,14 +192,18 @@ class Runner:
         *,
         agent: str | None = None,
         thread: ThreadKey | None = None,
+        resumes: bool = False,
     ) -> "Accepted | Queued":
-        """Do as `start`, but do not wait for a run that waits for its thread."""
+        """Do as `start`, but do not wait for a run that waits for its thread.
+
+        `resumes` is for the runs that follow from an answer: nobody else may take their names.
+        """
         if self._closing:
             raise Refused(ErrorCode.DRAINING)
         key = RunKey(user, RunId(given.run_id))
         thread = thread or ThreadKey(user, ThreadId(given.thread_id))
         given = given.model_copy(update={"thread_id": thread.id})
-        return await self._as_starting(key, self._submit(key, thread, given, agent))
+        return await self._as_starting(key, self._submit(key, thread, given, agent, resumes))
 
     async def _as_starting(self, key: RunKey, work: Coroutine[Any, Any, T]) -> T:
         """Do what begins a run: a client that leaves between two steps must not stop it."""
@@ -206,7 +213,12 @@ class Runner:
         return await asyncio.shield(starting)
 
     async def _submit(
-        self, key: RunKey, thread: ThreadKey, given: RunAgentInput, agent: str | None
+        self,
+        key: RunKey,
+        thread: ThreadKey,
+        given: RunAgentInput,
+        agent: str | None,
+        resumes: bool,
     ) -> "Accepted | Queued":
         name = self._name(agent)
         known = await self._store.run(key) or await self._store.queued_run(key)
@@ -214,9 +226,12 @@ class Runner:
             if known.thread != thread:
                 raise Refused(ErrorCode.RUN_CONFLICT)
             return Accepted(known, started=False) if isinstance(known, Run) else Queued(key, thread)
+        if key.id.startswith(RESUMING) and not resumes:
+            raise Refused(ErrorCode.BAD_INPUT, f"ids of runs that begin with {RESUMING} are ours")
         if given.resume:
             if await self._store.thread(thread) is None:
                 raise Refused(ErrorCode.NOT_FOUND)
+            await self._check_decides(key.owner, thread, given.resume)
             await self.interrupts.check(thread, given.resume)
         policy = self._policies[name]
         if policy.when_busy is not WhenBusy.ENQUEUE:
@@ -277,7 +292,7 @@ class Runner:
         refusal: Refused | None = None
         if not queued.cancelled:
             try:
-                await self._check_writer(queued)
+                await self._check_decides(key.owner, queued.thread, given.resume or ())
                 await self.interrupts.check(queued.thread, given.resume or ())
                 name = self._name(queued.agent)
                 return (await self._begin(key, queued.thread, name, given)).run
@@ -296,9 +311,15 @@ class Runner:
             del self._sweep.unended[key]
         return await self._store.run(key) or made.run
 
-    async def _check_writer(self, queued: QueuedRun) -> None:
-        if not await may_write(self._store, queued.key.owner, queued.thread):
-            raise Refused(ErrorCode.FORBIDDEN)
+    async def _check_decides(
+        self, user: UserId, thread: ThreadKey, entries: Sequence[ResumeEntry]
+    ) -> None:
+        """Raise Refused (forbidden) if a run would decide what its user may not."""
+        for entry in entries:
+            asked = await self._store.interrupt(thread, entry.interrupt_id)
+            is_open = asked is not None and asked.decided_by is None
+            if is_open and not await may(self._store, user, thread, Role.DECIDE):
+                raise Refused(ErrorCode.FORBIDDEN, "to answer this needs the role decide")
 
     def _execute(
         self, run: Run, lease: Lease, given: RunAgentInput, conversation: Conversation
@@ -366,7 +387,7 @@ class Runner:
     async def _resume(self, interrupt: Interrupt, given: RunAgentInput) -> RunId:
         """Go on in the name of who started the run that asked; of the owner if they may no more."""
         thread = interrupt.thread
-        may = await may_write(self._store, interrupt.user, thread)
-        user = interrupt.user if may else thread.owner
-        accepted = await self.start(user, given, agent=interrupt.agent, thread=thread)
+        writes = await may(self._store, interrupt.user, thread)
+        user = interrupt.user if writes else thread.owner
+        accepted = await self.start(user, given, agent=interrupt.agent, thread=thread, resumes=True)
         return accepted.run.key.id

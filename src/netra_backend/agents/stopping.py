@@ -50,6 +50,13 @@ class Stopping:
                 if await self._store.run(key) is None:
                     raise Refused(ErrorCode.NOT_FOUND)
             elif key not in self._starting.values():
+                # Another node may have read before this that it is to begin.
+                begun = None if self.nodes is None else await self.nodes.cancel(key)
+                run = await self._store.run(key)
+                if begun is not None or (run is not None and run.ended is not None):
+                    return begun or run.ended  # type: ignore[union-attr, return-value]
+                if run is not None:
+                    continue
                 thread = await self._store.thread(queued.thread)
                 if thread is None:
                     raise Refused(ErrorCode.NOT_FOUND)

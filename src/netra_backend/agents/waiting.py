@@ -7,7 +7,7 @@ once. One that finds its agent at its limit keeps waiting.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 
 from ag_ui.core import RunAgentInput
@@ -87,11 +87,20 @@ class Waiting:
         """Learn what another node has done: the thread is free, or what waited in it has begun."""
         if entries and entries[-1].event.type in TERMINAL:
             self.serve(thread)
+        if not entries and self._begun:
+            self._look_soon(self._forget_quietly(thread), f"end of {thread.id}")
         runs = {entry.run for entry in entries} if self._begun else frozenset()
         for key in [key for key in self._begun if key.id in runs]:
-            task = asyncio.create_task(self._look_after(key), name=f"begin of {key.id}")
-            self._looking.add(task)
-            task.add_done_callback(self._looking.discard)
+            self._look_soon(self._look_after(key), f"begin of {key.id}")
+
+    def _look_soon(self, work: Coroutine[object, object, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._looking.add(task)
+        task.add_done_callback(self._looking.discard)
+
+    async def _forget_quietly(self, thread: ThreadKey) -> None:
+        with suppress(NetraError):
+            await self.forget(thread)
 
     async def _look_after(self, key: RunKey) -> None:
         """Tell those who wait for a run that another node may have begun."""

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import os
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -229,7 +230,9 @@ class Server(uvicorn.Server):
         Unlike uvicorn's, it does not raise the signal again in the end: who asked the server to
         stop, and got that, sees exit code 0.
         """
-        self.force_exit = self.should_exit
+        # A worker gets SIGTERM twice where all processes of a service get it (systemd), once from
+        # its keeper; so there only SIGINT hurries.
+        self.force_exit |= self.should_exit and (self._tells or sig == signal.SIGINT)
         self.should_exit = True
         if self.force_exit and self._finishing is not None:
             self._finishing.get_loop().call_soon_threadsafe(self._finishing.cancel)

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 import typer
 
@@ -45,6 +46,7 @@ def inherited(line: int) -> RemoteStore:
         os.kill(os.getpid(), signal.SIGTERM)
 
     end = socket.socket(fileno=line)
+    end.set_inheritable(False)  # a tool's own process would keep the line of a dead worker up
     end.setblocking(False)
     return RemoteStore(end, lost=lost)
 
@@ -83,17 +85,27 @@ class Workers:
         return self._failure or 0
 
     def _stop(self) -> None:
-        """Let every worker stop; a second signal hurries them."""
+        """Let every worker stop; a second signal hurries them, by SIGINT: see `Server`."""
+        number = signal.SIGINT if self._stopping.is_set() else signal.SIGTERM
         self._stopping.set()
         for process in self._running.values():
-            process.terminate()
+            with suppress(ProcessLookupError):  # it has ended, and nobody has looked yet
+                process.send_signal(number)
 
     async def _keep_one(self, port: int) -> None:
         """Keep one worker running, until all are to stop."""
         has_begun = False
         while not self._stopping.is_set():
             began = time.monotonic()
-            code, has_joined = await self._run_one(port)
+            try:
+                code, has_joined = await self._run_one(port)
+            except OSError:  # no process, descriptor or memory is left: perhaps later
+                if not has_begun:
+                    self._stop()
+                    raise
+                log.exception("a worker cannot be started")
+                await self._pause()
+                continue
             has_begun = has_begun or has_joined
             if self._stopping.is_set():
                 return
@@ -112,16 +124,15 @@ class Workers:
         ours.setblocking(False)
         with theirs:
             process = await asyncio.create_subprocess_exec(
-                *self._command,
-                f"--port={port}",
-                f"--worker={theirs.fileno()}",
+                *_with_options(self._command, f"--port={port}", f"--worker={theirs.fileno()}"),
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl+C is for the keeper, which tells the workers
             )
         self._running[process.pid] = process
         if self._stopping.is_set():
-            process.terminate()
+            with suppress(ProcessLookupError):
+                process.terminate()
         line = await self._keeper.serve(ours)
         code = await process.wait()
         del self._running[process.pid]
@@ -138,6 +149,12 @@ class Workers:
 def command_line(arguments: Sequence[str]) -> list[str]:
     """Return how a worker is started: as this process was, with these arguments."""
     return [sys.executable, "-m", "netra_backend.cli", "serve", *arguments]
+
+
+def _with_options(command: Sequence[str], *options: str) -> list[str]:
+    """Return the command with more options, before the `--` after which there are none."""
+    end = list(command).index("--") if "--" in command else len(command)
+    return [*command[:end], *options, *command[end:]]
 
 
 def check_platform() -> None:

@@ -67,7 +67,10 @@ class Answer(Struct, frozen=True):
 
 
 class NewRun(Struct, frozen=True):
-    """Everything a store needs to create a run and give its first lease."""
+    """Everything a store needs to create a run and give its first lease.
+
+    `needs` is the role that its user must have, if the thread is somebody else's.
+    """
 
     key: RunKey
     thread: ThreadKey
@@ -77,6 +80,7 @@ class NewRun(Struct, frozen=True):
     at: int
     expires_at: int
     answers: Sequence[Answer] = ()
+    needs: Role | None = None
 
 
 class QueuedRun(Struct, frozen=True):
@@ -234,7 +238,8 @@ class Runs(Protocol):
         Raises Refused: ``not_found`` (no such thread, or no such interrupt in it),
         ``run_conflict`` (the key is used in another thread), ``thread_busy`` (a run in the thread
         has not ended), ``already_decided`` (an answer differs in payload or status from the
-        decision made, byte for byte, or the interrupt was taken up by another run). StoreFailed
+        decision made, byte for byte, or the interrupt was taken up by another run), ``forbidden``
+        (the user has not the role that is needed, at the moment of creation). StoreFailed
         as in `append`. ValueError without events.
         """
         ...

@@ -7,7 +7,7 @@ import os
 import re
 import stat
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 ATOMIC_BYTES = 4_096
@@ -56,9 +56,20 @@ class Outlet:
         """
         if self._descriptor is None:
             return self._write_stream(lines) if lines else 0
+        if self._kind is _Kind.FILE or len(lines) < 2:
+            return self._write_together(self._descriptor, lines)
+        done = 0
+        for group in _groups(lines):  # other workers may write to the pipe too
+            taken = self._write_together(self._descriptor, group)
+            done += taken
+            if taken < len(group):
+                break
+        return done
+
+    def _write_together(self, descriptor: int, lines: list[str]) -> int:
         pieces = [_encoded(line) for line in lines]
         rest = len(self.rest)
-        written = _write_bytes(self._descriptor, b"".join((self.rest, *pieces))) - rest
+        written = _write_bytes(descriptor, b"".join((self.rest, *pieces))) - rest
         if written < 0:
             self._tear()
             return 0
@@ -147,6 +158,20 @@ def _escape(found: re.Match[str]) -> str:
     """Return a character as JSON escapes it: one or two units of UTF-16."""
     units = found[0].encode("utf-16-be", "surrogatepass").hex()
     return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
+
+
+def _groups(lines: list[str]) -> Iterator[list[str]]:
+    """Return the lines in groups that a pipe takes whole or not at all; alone, what is longer."""
+    group: list[str] = []
+    size = 0
+    for line in lines:
+        length = len(_encoded(line))
+        if group and size + length > ATOMIC_BYTES:
+            yield group
+            group, size = [], 0
+        group.append(line)
+        size += length
+    yield group
 
 
 def _write_bytes(descriptor: int, data: bytes) -> int:

@@ -64,6 +64,9 @@ class HttpProtocol(HttpToolsProtocol):
         self._given = (config, server_state, app_state, _loop)
         self._is_whole = False
         self._is_opening = False
+        self._in_head = True
+        self._running: Any = None
+        self._unread = 0  # bytes since the head that were no body: trailers, mostly
         self._late = handshakes(server_state)
         self._received = 0
         self._head_bytes = 0
@@ -91,6 +94,9 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no more."""
         self._late.remove(self)
+        if self._running is not None:  # uvicorn tells only the newest of pipelined requests
+            self._running.disconnected = True
+            self._running.message_event.set()
         if self._is_whole:
             super().connection_lost(exc)
         else:
@@ -108,7 +114,8 @@ class HttpProtocol(HttpToolsProtocol):
         """Begin to wait for the rest of the head; for the first since the connection was made."""
         self.url, self.headers = b"", []
         self.expect_100_continue = False
-        self._received = self._head_bytes = 0
+        self._in_head = True
+        self._received = self._head_bytes = self._unread = 0
         if self not in self._late:
             self._late.add(self)
 
@@ -119,23 +126,44 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header: its line has a colon, a space and an end beside the two."""
+        if not self._in_head:
+            return  # a trailer is no header (RFC 9110 section 6.5.1); we know none
         self._head_bytes += len(name) + len(value) + 4
         super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body."""
+        self._unread = 0
+        super().on_body(body)
+
+    def on_response_complete(self) -> None:
+        """End soon after a request that was answered before it was whole, if no other begins."""
+        super().on_response_complete()
+        if not self.pipeline and self.cycle.more_body and not self.transport.is_closing():
+            self._late.add(self)
 
     def on_headers_complete(self) -> None:
         """The head is whole. One that is too long ends the parsing, as if it were no HTTP."""
         self._late.remove(self)
+        self._in_head = False
         if self._head_bytes > self._most:
             raise ValueError("the head is too long")
         self._is_opening = (
             self.ws_protocol_class is not None
             and self.parser.should_upgrade()
+            and self.parser.get_method() == b"GET"  # RFC 6455 section 4.1
+            and self.parser.get_http_version() == "1.1"
+            and not self._is_answering()
             and self._get_upgrade() == b"websocket"
         )
         if self._is_opening:
             return
         self._begin_request()
         super().on_headers_complete()
+
+    def _is_answering(self) -> bool:
+        """Return whether an earlier request of this connection is still being answered."""
+        return self._running is not None and not self._running.response_complete
 
     def _begin_request(self) -> None:
         """Do what uvicorn does at the begin of a request, with what has been read of it."""
@@ -147,8 +175,11 @@ class HttpProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what came; refuse a head that does not end, and read no further."""
+        self._unread += 0 if self._in_head else len(data)
         super().data_received(data)
-        if self in self._late and not self.transport.is_closing():
+        if not self._in_head and self._unread > self._most:
+            self.transport.abort()
+        elif self._in_head and self in self._late and not self.transport.is_closing():
             self._received += len(data)
             if self._received > self._most:
                 self._refuse()
@@ -160,6 +191,10 @@ class HttpProtocol(HttpToolsProtocol):
         else:
             self._make_whole()
             super().send_400_response(msg)
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
 
     def _refuse(self) -> None:
         REFUSALS.labels(ErrorCode.HEAD_TOO_BIG.value).inc()

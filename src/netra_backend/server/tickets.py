@@ -18,6 +18,7 @@ from netra_backend.core.ports import Tickets
 from netra_backend.errors import ErrorCode, Refused
 from netra_backend.server.auth import Authenticator
 from netra_backend.server.endpoints import Endpoint, answer
+from netra_backend.server.tokens import LAST_SECOND
 from netra_backend.server.user import User
 
 SECONDS = 30
@@ -73,7 +74,7 @@ class TicketAuth:
         claims = {
             "sub": user.id,
             "aud": _AUDIENCE,
-            "exp": self._now() // 1_000 + SECONDS,
+            "exp": min(self._now() // 1_000 + SECONDS, user.expires or LAST_SECOND),
             "jti": new_id("ticket"),
             "until": user.expires,
             "since": user.issued,

@@ -73,7 +73,13 @@ class WebSocketRoute:
         if isinstance(lane, DirectLane):
             attendant = Attendant(dialogue, lane, self._pool, websocket.client, copy_context())
             lane.listen(attendant)
-            await dialogue.open()
+            try:
+                await dialogue.open()
+            except LaneClosed:
+                pass
+            except Exception:
+                log.exception("connection failed", extra=_info(websocket))
+                await dialogue.fail()
             return  # from here on the lane calls; nothing of this call is kept
         try:
             await dialogue.open()

@@ -30,6 +30,7 @@ class Withdrawals:
         self._pool = pool
         self._seen: int | None = None
         self._task: asyncio.Task[None] | None = None
+        self._looking = asyncio.Lock()
 
     async def open(self) -> None:
         """Learn what has been withdrawn, and keep looking."""
@@ -50,6 +51,10 @@ class Withdrawals:
 
     async def look(self) -> None:
         """End what is open and was withdrawn."""
+        async with self._looking:  # an older answer of the store must not overtake a newer one
+            await self._look()
+
+    async def _look(self) -> None:
         count = await self._store.withdrawals()
         if count == self._seen:
             return

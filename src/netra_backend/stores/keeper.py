@@ -12,8 +12,9 @@ import socket
 from collections.abc import Awaitable
 from typing import Any
 
-from netra_backend.core.ids import RunKey
+from netra_backend.core.ids import RunKey, ThreadKey
 from netra_backend.core.ports import Created, Store
+from netra_backend.core.positions import Position
 from netra_backend.core.run import Lease
 from netra_backend.errors import NetraError
 from netra_backend.stores.procedures import (
@@ -32,7 +33,13 @@ from netra_backend.stores.procedures import (
 log = logging.getLogger(__name__)
 
 MAX_UNSENT = 64 << 20
-"""Bytes that may wait for one worker; one that does not take them does not run any more."""
+"""Bytes that may wait for one worker. Of publications beyond, only each thread's last is kept."""
+
+STUCK = 30.0
+"""Seconds after which a worker that takes none of them does not run any more."""
+
+STOP_SECONDS = 5.0
+"""How long the others have to say whether they execute a run."""
 
 
 class Keeper:
@@ -88,18 +95,25 @@ class Keeper:
         if line.calls:
             await asyncio.wait(set(line.calls))
         try:
+            await self._publish_for(line)
             if line.leases:
                 await self.store.renew(list(line.leases.values()), 0)
         except NetraError:
             log.exception("the leases of a worker that is gone run on until they expire")
 
+    async def _publish_for(self, line: "WorkerLine") -> None:
+        """Publish the ends that the worker did not come to publish: nothing would follow them."""
+        for thread, position in line.unpublished.items():
+            if position is None:
+                if await self.store.thread(thread) is None:
+                    self._publish(line, Published(thread, ()))
+            elif entries := await self.store.read(thread, position.offset - 1, 1):
+                self._publish(line, Published(thread, entries))
+
     def _publish(self, by: "WorkerLine", message: Published) -> None:
         for line in list(self._lines):
             if line is not by:
-                line.say(message)
-                if line.unsent > MAX_UNSENT:
-                    log.error("a worker does not take what is published; its line is cut")
-                    line.cut()
+                line.publish(message)
 
     def _stop(self, by: "WorkerLine", message: Stop) -> None:
         """Ask all other workers."""
@@ -111,6 +125,14 @@ class Keeper:
         self._asked[number] = (by, message.number, others)
         for line in others:
             line.say(Stop(number, message.run))
+        asyncio.get_running_loop().call_later(STOP_SECONDS, self._stop_asking, number)
+
+    def _stop_asking(self, number: int) -> None:
+        """Answer for those that do not: a worker that hangs loses its run with its lease."""
+        asked = self._asked.pop(number, None)
+        if asked is not None:
+            asker, theirs, _ = asked
+            asker.say(Stopped(theirs, None))
 
     def _stopped(self, by: "WorkerLine", message: Stopped) -> None:
         """Pass on the first position, or None when nobody has one."""
@@ -135,12 +157,41 @@ class WorkerLine(Line):
         """Whether the worker is there: its first call is that of its first sweep."""
         self.leases: dict[RunKey, Lease] = {}
         """Those given to the worker, of runs that it has not ended."""
+        self.unpublished: dict[ThreadKey, Position | None] = {}
+        """Where its runs have ended, None for a deletion, as long as it has not said so."""
+        self._missed: dict[ThreadKey, Published] = {}
+        self._stuck: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        transport.set_write_buffer_limits(high=MAX_UNSENT)
         self._keeper._joined(self)
 
+    def pause_writing(self) -> None:
+        self._stuck = asyncio.get_running_loop().call_later(STUCK, self._give_up)
+
+    def resume_writing(self) -> None:
+        if self._stuck is not None:
+            self._stuck.cancel()
+            self._stuck = None
+        missed, self._missed = self._missed, {}
+        for message in missed.values():  # who follows sees that entries are missing, and reads them
+            self.publish(message)
+
+    def publish(self, message: Published) -> None:
+        """Tell the worker of it; when it has much to take, of the last of each thread, later."""
+        if self._stuck is None:
+            self.say(message)
+        else:
+            self._missed[message.thread] = message
+
+    def _give_up(self) -> None:
+        log.error("a worker takes nothing; its line is cut")
+        self.cut()
+
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._stuck is not None:
+            self._stuck.cancel()
         self._keeper._left(self)
 
     def received(self, message: Message) -> None:
@@ -148,6 +199,7 @@ class WorkerLine(Line):
             case Call():
                 self._call(message)
             case Published():
+                self._has_published(message)
                 self._keeper._publish(self, message)
             case Stop():
                 self._keeper._stop(self, message)
@@ -166,23 +218,31 @@ class WorkerLine(Line):
         except Exception as error:  # noqa: BLE001 - it is the caller's, in another process
             self.say(raised(call.number, error))
             return
-        answering = asyncio.ensure_future(self._answer(call.number, given, awaited))
+        answering = asyncio.ensure_future(self._answer(call, given, awaited))
         self.calls.add(answering)
         answering.add_done_callback(self.calls.discard)
 
-    async def _answer(self, number: int, given: dict[str, Any], awaited: Awaitable[object]) -> None:
+    async def _answer(self, call: Call, given: dict[str, Any], awaited: Awaitable[object]) -> None:
         try:
             value = await awaited
         except Exception as error:  # noqa: BLE001 - it is the caller's, in another process
-            self.say(raised(number, error))
+            self.say(raised(call.number, error))
             return
-        self._note(given, value)
-        self.say(Returned(number, result(value)))
+        self._note(call.method, given, value)
+        self.say(Returned(call.number, result(value)))
 
-    def _note(self, given: dict[str, Any], value: object) -> None:
-        """Note which leases the worker has."""
+    def _has_published(self, message: Published) -> None:
+        position = self.unpublished.get(message.thread)
+        if position is None or not message.entries or message.entries[-1].position >= position:
+            self.unpublished.pop(message.thread, None)
+
+    def _note(self, method: str, given: dict[str, Any], value: object) -> None:
+        """Note which leases the worker has, and what it has to publish."""
         lease = value.lease if isinstance(value, Created) else value
         if isinstance(lease, Lease):
             self.leases[lease.run] = lease
         if given.get("end") is not None:
             self.leases.pop(given["writer"].run, None)
+            self.unpublished[given["writer"].thread] = value  # type: ignore[assignment]
+        elif method == "delete_thread" and value:
+            self.unpublished[given["key"]] = None

@@ -198,6 +198,7 @@ class MemoryStore:
             raise Refused(ErrorCode.NOT_FOUND)
         if any(key in self._leases for key in thread.runs):
             raise Refused(ErrorCode.THREAD_BUSY)
+        await self._check_role(new)
         thread.interrupts.update(_resumed(thread, new))
         started = Position(thread.epoch, thread.head().offset + 1)
         run = Run(new.key, new.thread, new.agent, RunStatus.RUNNING, new.correlation, started)
@@ -208,6 +209,12 @@ class MemoryStore:
         thread.updated_at = new.at
         thread.add(events, new.key.id, new.at)
         return Created(run, self._lease(run, new.holder, new.expires_at))
+
+    async def _check_role(self, new: NewRun) -> None:
+        if new.needs is not None and new.key.owner != new.thread.owner:
+            role = await self.role(new.thread, new.key.owner)
+            if role is None or not role.includes(new.needs):
+                raise Refused(ErrorCode.FORBIDDEN)
 
     def _lease(self, run: Run, holder: str, expires_at: int) -> Lease:
         self._fence += 1

@@ -25,6 +25,7 @@ from netra_backend.core.run import IllegalMove, Lease, Run, RunStatus, move
 from netra_backend.errors import ErrorCode, LeaseLost, NetraError, Refused
 from netra_backend.stores.decisions import decided, taken_up
 from netra_backend.stores.sqlite_erasure import erase_thread, prepare_erasure
+from netra_backend.stores.sqlite_members import check_role
 from netra_backend.stores.sqlite_queries import (
     HEAD,
     find_interrupt,
@@ -282,6 +283,7 @@ class Ledger:
             thread, epoch, head, busy = self._place(new.thread)
             if busy:
                 raise Refused(ErrorCode.THREAD_BUSY)
+            check_role(self._connection, new)
             for interrupt in self._resumed(new):
                 self._decide(thread, interrupt)
             self._fence += 1

@@ -178,3 +178,19 @@ class MembersContract(Contract):
         await store.create_run(new_run(thread, "r"), [event("started")])
         expect(list(await store.queued(thread)), [])
         await expect_refusal(ErrorCode.RUN_CONFLICT, lambda: store.enqueue(waits, 9))
+
+    @scenario
+    async def test_a_run_needs_its_role_when_it_is_created(self, store: Store) -> None:
+        """Not when it was asked for: the role may be another by then."""
+        thread = a_thread()
+        await store.open_thread(thread, "", 1)
+        new = msgspec.structs.replace(new_run(thread, "r", user=BOB), needs=Role.WRITE)
+        for role in (None, Role.READ):
+            if role is not None:
+                await store.set_member(thread, BOB, role, 9)
+            await expect_refusal(
+                ErrorCode.FORBIDDEN, lambda: store.create_run(new, [event("started")])
+            )
+        expect(await store.run(new.key), None)
+        await store.set_member(thread, BOB, Role.WRITE, 9)
+        expect((await store.create_run(new, [event("started")])).lease is not None, True)
