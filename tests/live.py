@@ -39,12 +39,9 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-@dataclass
-class Live:
-    """A server that runs in this process."""
+class Reachable:
+    """What listens on a port of this machine."""
 
-    app: NetraApp
-    data_dir: Path
     port: int
 
     @property
@@ -54,6 +51,15 @@ class Live:
     @property
     def socket_url(self) -> str:
         return f"ws://127.0.0.1:{self.port}/ws"
+
+
+@dataclass
+class Live(Reachable):
+    """A server that runs in this process."""
+
+    app: NetraApp
+    data_dir: Path
+    port: int
 
     def token(self, user: str = "alice") -> str:
         return token(self.data_dir, user)
@@ -150,7 +156,7 @@ async def live(
 
 
 @dataclass
-class ServerProcess:
+class ServerProcess(Reachable):
     """``netra serve`` as a process of its own, on a port that stays the same across restarts."""
 
     data_dir: Path
@@ -159,14 +165,6 @@ class ServerProcess:
     environment: dict[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def socket_url(self) -> str:
-        return f"ws://127.0.0.1:{self.port}/ws"
 
     @property
     def log_file(self) -> Path:

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from tests.eventually import until
-from tests.live import BOUND, free_port
+from tests.live import BOUND, Reachable, free_port
 from tests.person import Address
 
 PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
@@ -27,7 +27,7 @@ TIMEOUT = 3
 """Seconds after which a proxy cuts an idle connection: what stands for the 60 of the page."""
 
 
-class Proxy(ABC):
+class Proxy(Reachable, ABC):
     """A proxy on `port`, which serves what `server` does."""
 
     program: str
@@ -45,14 +45,6 @@ class Proxy(ABC):
         self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
         self._server = server
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def socket_url(self) -> str:
-        return f"ws://127.0.0.1:{self.port}/ws"
 
     def token(self, user: str = "alice") -> str:
         return self._server.token(user)

@@ -13,7 +13,7 @@ from netra_backend.core.events import Entry
 from netra_backend.core.fold import Conversation
 from netra_backend.core.ids import RunKey, ThreadKey, UserId
 from netra_backend.core.ports import Bus, Members, NewRun, Store
-from netra_backend.core.roles import Role
+from netra_backend.core.roles import Role, allows
 from netra_backend.core.run import Lease, Run
 from netra_backend.errors import ErrorCode, Refused
 
@@ -132,7 +132,4 @@ class Creation:
 
 async def may(store: Members, user: UserId, thread: ThreadKey, needs: Role = Role.WRITE) -> bool:
     """Return whether the user may do in the thread what `needs` a role, as the store knows now."""
-    if user == thread.owner:
-        return True
-    role = await store.role(thread, user)
-    return role is not None and role.includes(needs)
+    return user == thread.owner or allows(await store.role(thread, user), needs)

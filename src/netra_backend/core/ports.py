@@ -4,11 +4,12 @@ All methods are safe to call concurrently from one event loop. Times are millise
 and always passed in: a store has no clock of its own.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 from msgspec import Struct
 
+from netra_backend.core.credentials import Revocations, Tickets
 from netra_backend.core.events import Entry, Event
 from netra_backend.core.ids import RunId, RunKey, ThreadKey, UserId
 from netra_backend.core.positions import Position
@@ -81,6 +82,11 @@ class NewRun(Struct, frozen=True):
     expires_at: int
     answers: Sequence[Answer] = ()
     needs: Role | None = None
+
+    @property
+    def needs_as_member(self) -> Role | None:
+        """The role that its user must have; None in an own thread."""
+        return None if self.key.owner == self.thread.owner else self.needs
 
 
 class QueuedRun(Struct, frozen=True):
@@ -296,41 +302,6 @@ class Runs(Protocol):
 
     def undelivered(self) -> Awaitable[Sequence[Interrupt]]:
         """Return decided interrupts that no run has taken up: a crash fell between the two."""
-        ...
-
-
-class Tickets(Protocol):
-    """Tickets that are used up: credentials that are good for one request."""
-
-    def spend(self, ticket: str, expires_at: int, now: int) -> Awaitable[bool]:
-        """Use the ticket up; return whether nobody had before: one compare-and-set.
-
-        Of any number of concurrent calls, in all processes that share the store, exactly one
-        gets True. What was spent may be forgotten once `expires_at` has passed. StoreFailed as in
-        `Log.append`.
-        """
-        ...
-
-
-class Revocations(Protocol):
-    """Users whose credentials were taken away."""
-
-    def revoke(self, user: UserId, at: int) -> Awaitable[None]:
-        """Note that what was issued to the user until `at` is good no more.
-
-        Of several times the latest counts. A withdrawal.
-        """
-        ...
-
-    def revocations(self) -> Awaitable[Mapping[UserId, int]]:
-        """Return until when what was issued to whom is good no more."""
-        ...
-
-    def withdrawals(self) -> Awaitable[int]:
-        """Return a number that is greater after each withdrawal, in whichever process it was.
-
-        So who keeps something open looks at the rest only when this has changed.
-        """
         ...
 
 

@@ -25,6 +25,11 @@ class Role(StrEnum):
         return _RANK[self] >= _RANK[other]
 
 
+def allows(role: Role | None, needs: Role) -> bool:
+    """Return whether `role`, or having none, is enough for what needs `needs`."""
+    return role is not None and role.includes(needs)
+
+
 _RANK = {role: rank for rank, role in enumerate(Role)}
 
 INVITED = (Role.READ, Role.WRITE, Role.DECIDE)

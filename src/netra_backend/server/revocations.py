@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from msgspec.structs import replace
 from starlette.requests import HTTPConnection
 
+from netra_backend.core.credentials import Revocations
 from netra_backend.core.ids import UserId
-from netra_backend.core.ports import Revocations
 from netra_backend.errors import ErrorCode, Refused
 from netra_backend.server.auth import Authenticator
 from netra_backend.server.user import User

@@ -13,8 +13,8 @@ from msgspec import Struct
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
+from netra_backend.core.credentials import Tickets
 from netra_backend.core.ids import UserId, new_id
-from netra_backend.core.ports import Tickets
 from netra_backend.errors import ErrorCode, Refused
 from netra_backend.server.auth import Authenticator
 from netra_backend.server.endpoints import Endpoint, answer

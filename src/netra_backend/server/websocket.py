@@ -6,7 +6,7 @@ which a browser can read: an HTTP answer to a handshake it cannot.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextvars import copy_context
 
 from msgspec import Struct
@@ -73,23 +73,10 @@ class WebSocketRoute:
         if isinstance(lane, DirectLane):
             attendant = Attendant(dialogue, lane, self._pool, websocket.client, copy_context())
             lane.listen(attendant)
-            try:
-                await dialogue.open()
-            except LaneClosed:
-                pass
-            except Exception:
-                log.exception("connection failed", extra=_info(websocket))
-                await dialogue.fail()
+            await _guarded(dialogue.open(), websocket, dialogue)
             return  # from here on the lane calls; nothing of this call is kept
         try:
-            await dialogue.open()
-            while True:
-                await dialogue.receive(await _next_frame(websocket, dialogue))
-        except (WebSocketDisconnect, LaneClosed):
-            pass
-        except Exception:
-            log.exception("connection failed", extra=_info(websocket))
-            await dialogue.fail()
+            await _guarded(_converse(websocket, dialogue), websocket, dialogue)
         finally:
             self._pool.remove(dialogue)
             await dialogue.lost()
@@ -110,6 +97,24 @@ class WebSocketRoute:
         check_host(websocket, self._house.settings.allowed_hosts)
         check_origin(websocket, self._house.settings.allowed_origins)
         return await self._house.authenticator.user(websocket)
+
+
+async def _guarded(work: Awaitable[None], websocket: WebSocket, dialogue: Dialogue) -> None:
+    """Do the work; the border around one connection: what fails in it is logged, and ends it."""
+    try:
+        await work
+    except (WebSocketDisconnect, LaneClosed):
+        pass
+    except Exception:
+        log.exception("connection failed", extra=_info(websocket))
+        await dialogue.fail()
+
+
+async def _converse(websocket: WebSocket, dialogue: Dialogue) -> None:
+    """Open the dialogue and hand it one frame after the other, until the socket ends."""
+    await dialogue.open()
+    while True:
+        await dialogue.receive(await _next_frame(websocket, dialogue))
 
 
 async def _next_frame(websocket: WebSocket, dialogue: Dialogue) -> bytes:

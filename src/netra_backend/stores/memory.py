@@ -21,7 +21,7 @@ from netra_backend.core.ports import (
     Thread,
 )
 from netra_backend.core.positions import Position
-from netra_backend.core.roles import Role
+from netra_backend.core.roles import Role, allows
 from netra_backend.core.run import IllegalMove, Lease, Run, RunStatus, move
 from netra_backend.errors import ErrorCode, LeaseLost, Refused
 from netra_backend.stores.decisions import decided, taken_up
@@ -211,10 +211,9 @@ class MemoryStore:
         return Created(run, self._lease(run, new.holder, new.expires_at))
 
     async def _check_role(self, new: NewRun) -> None:
-        if new.needs is not None and new.key.owner != new.thread.owner:
-            role = await self.role(new.thread, new.key.owner)
-            if role is None or not role.includes(new.needs):
-                raise Refused(ErrorCode.FORBIDDEN)
+        needs = new.needs_as_member
+        if needs is not None and not allows(await self.role(new.thread, new.key.owner), needs):
+            raise Refused(ErrorCode.FORBIDDEN)
 
     def _lease(self, run: Run, holder: str, expires_at: int) -> Lease:
         self._fence += 1

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from netra_backend.core.ids import ThreadKey, UserId
 from netra_backend.core.ports import Member, NewRun
-from netra_backend.core.roles import Role
+from netra_backend.core.roles import Role, allows
 from netra_backend.errors import ErrorCode, Refused
 from netra_backend.stores.sqlite_credentials import count_withdrawal
 
@@ -57,7 +57,6 @@ def find_role(connection: sqlite3.Connection, thread: ThreadKey, user: UserId) -
 
 def check_role(connection: sqlite3.Connection, new: NewRun) -> None:
     """Raise Refused (forbidden) if the user of a new run has not the role that it needs."""
-    if new.needs is not None and new.key.owner != new.thread.owner:
-        role = find_role(connection, new.thread, new.key.owner)
-        if role is None or not role.includes(new.needs):
-            raise Refused(ErrorCode.FORBIDDEN)
+    needs = new.needs_as_member
+    if needs is not None and not allows(find_role(connection, new.thread, new.key.owner), needs):
+        raise Refused(ErrorCode.FORBIDDEN)
