@@ -5,8 +5,12 @@ BIN := $(VENV)/bin
 EXTRAS := ag2,agno,langgraph,openai,openai-agents,pydantic-ai,remote,strands
 HOST ?= 127.0.0.1
 PORT ?= 8000
-# A file at a time to each of three workers, in the order that tests/conftest.py gives them.
-BY_FILE := -n 3 --dist loadfile --no-loadscope-reorder
+# A file at a time to each of four workers, in the order that tests/conftest.py gives them: on two
+# cores, two of them wait for a browser, a proxy or a dead line at most times.
+BY_FILE := -n 4 --dist loadfile --no-loadscope-reorder
+
+# What pytest and Python made of a source once, they keep.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: serve test nightly lint bench clean
 .DEFAULT_GOAL := help
@@ -51,7 +55,7 @@ test: lint
 
 nightly: lint
 	$(BIN)/python -m pytest $(BY_FILE) -m nightly
-	$(BIN)/python -m pytest tests/faults tests/jsonlog tests/scan -n 2 --dist loadgroup --hypothesis-profile=nightly --timeout=1800
+	$(BIN)/python -m pytest tests/faults tests/jsonlog tests/scan tests/security -n 2 --dist loadgroup --hypothesis-profile=nightly --timeout=1800
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m bench

@@ -4,8 +4,6 @@ import asyncio
 import os
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -23,6 +21,7 @@ from netra_backend.core.ports import Store
 from netra_backend.server.app import NetraApp, create_app
 from netra_backend.server.auth import DevAuth, Hook, dev_key
 from netra_backend.server.lane import Protocol
+from tests.forked import Forked
 
 BOUND = 60.0
 """Seconds after which a wait in a test has failed."""
@@ -164,7 +163,7 @@ class ServerProcess(Reachable):
     cwd: Path | None = None
     environment: dict[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
-    process: subprocess.Popen[bytes] | None = None
+    process: Forked | None = None
 
     @property
     def log_file(self) -> Path:
@@ -175,18 +174,15 @@ class ServerProcess(Reachable):
 
     def start(self) -> None:
         """Start the server; `wait_ready` says when it answers."""
-        netra = Path(sys.executable).with_name("netra")
-        command = [str(netra), "serve", *self.arguments]
+        command = ["serve", *self.arguments]
         command += ["--port", str(self.port), "--data-dir", str(self.data_dir)]
         environment = {k: v for k, v in os.environ.items() if not k.startswith("NETRA_")}
-        with self.log_file.open("ab") as log:
-            self.process = subprocess.Popen(
-                command,
-                cwd=self.cwd,
-                env={**environment, "NETRA_LOG_FORMAT": "json", **self.environment},
-                stdout=log,
-                stderr=log,
-            )
+        self.process = Forked(
+            command,
+            cwd=self.cwd or Path.cwd(),
+            env={**environment, "NETRA_LOG_FORMAT": "json", **self.environment},
+            output=self.log_file,
+        )
 
     async def wait_ready(self, bound: float = BOUND) -> float:
         """Return the seconds until ``/health/ready`` answered 200."""

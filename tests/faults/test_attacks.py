@@ -164,7 +164,9 @@ def unsent() -> int:
     return int(transport.get_write_buffer_size())
 
 
-@both
+@pytest.mark.parametrize(
+    "bounded", [True, pytest.param(False, marks=pytest.mark.nightly)], ids=["bounded", "unbounded"]
+)
 async def test_who_does_not_read_is_not_read(bounded: bool) -> None:
     """A flood of pings whose answers are not taken: nothing grows, and the flood stands still."""
     async with attacked(bounded) as port, attacker(port) as (_, writer):

@@ -28,7 +28,9 @@ SLACK = 5.0
 PEERS = 12
 
 EACH = pytest.mark.parametrize("busy", [False, True], ids=["idle", "streaming"])
-LANES = pytest.mark.parametrize("direct", [True, False], ids=["lane", "send"])
+LANES = pytest.mark.parametrize(
+    "direct", [True, pytest.param(False, marks=pytest.mark.nightly)], ids=["lane", "send"]
+)
 
 
 @asynccontextmanager

@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager, suppress
 from itertools import count
 from pathlib import Path
 
-import httpx
 import pytest
 from ag_ui.core import BaseEvent, RunAgentInput
 
@@ -18,6 +17,7 @@ from netra_backend.stores.memory import MemoryStore
 from tests.checker import Tape, judge
 from tests.client import run_input
 from tests.eventually import until
+from tests.http import http
 from tests.live import BOUND, Live, live, token
 from tests.person import Person, read_logs
 
@@ -214,7 +214,7 @@ async def test_server_sent_events_wait_for_one_that_does_not_read(tmp_path: Path
     headers = {"Authorization": f"Bearer {token(tmp_path, 'alice')}"}
     async with (
         talking(tmp_path, direct=True) as server,
-        httpx.AsyncClient(base_url=server.url, headers=headers) as slow,
+        http(server.url, None, headers=headers) as slow,
         slow.stream("POST", "/agui/talker", json=run_input("t", "r", "much")) as stream,
         Person(server, "fast") as fast,
     ):

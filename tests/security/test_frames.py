@@ -10,6 +10,7 @@ from websockets.asyncio.client import ClientConnection
 from tests.client import run_input
 from tests.conftest import Lines
 from tests.http import http
+from tests.night import NIGHTLY
 from tests.security.bench import Bench, connected
 
 NO_JSON = [
@@ -79,7 +80,9 @@ def test_what_is_no_json_or_no_command_is_refused_each_time(bench: Bench, text: 
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=1_000 if NIGHTLY else 25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(frames=st.lists(FRAMES, max_size=12), text=st.booleans())
 def test_whatever_comes_is_answered_once_or_closes_with_a_code(

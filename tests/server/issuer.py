@@ -41,9 +41,7 @@ class Issuer:
         )
 
     def token(self, headers: dict[str, Any] | None = None, **claims: Any) -> str:
-        return jwt.encode(
-            claims_of(**claims), self.private, algorithm=self.algorithm, headers=headers
-        )
+        return jwt.encode(claims_of(**claims), self.key, algorithm=self.algorithm, headers=headers)
 
     def published(self, id: str | None = None) -> dict[str, Any]:
         """Return the public key as a member of a key set."""

@@ -52,16 +52,16 @@ def test_a_key_that_cannot_be_used_is_refused_at_the_start(tmp_path: Path, kind:
     binary = tmp_path / "binary.pem"
     binary.write_bytes(b"\xff\x00")
     value = {
-        "garbage": "hello",
-        "empty": "",
-        "private": issuer.private,
-        "elliptic": pem(ec.generate_private_key(ec.SECP384R1())),
-        "short": pem(rsa.generate_private_key(65537, 1024)),  # noqa: S505 - that is the point
-        "ed448": pem(ed448.Ed448PrivateKey.generate()),
-        "dsa": pem(dsa.generate_private_key(2048)),
-        "absent": f"@{tmp_path / 'absent.pem'}",
-        "binary": f"@{binary}",
-    }[kind]
+        "garbage": lambda: "hello",
+        "empty": lambda: "",
+        "private": lambda: issuer.private,
+        "elliptic": lambda: pem(ec.generate_private_key(ec.SECP384R1())),
+        "short": lambda: pem(rsa.generate_private_key(65537, 1024)),  # noqa: S505 - that is the point
+        "ed448": lambda: pem(ed448.Ed448PrivateKey.generate()),
+        "dsa": lambda: pem(dsa.generate_private_key(2048)),
+        "absent": lambda: f"@{tmp_path / 'absent.pem'}",
+        "binary": lambda: f"@{binary}",
+    }[kind]()
 
     with pytest.raises(ConfigError, match="jwt_public_key") as error:
         authenticator(Settings(auth="jwt", jwt_public_key=value))

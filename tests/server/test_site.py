@@ -8,6 +8,7 @@ import pytest
 
 from netra_backend.agents.documentation import documentation_root, pages, pictures
 from netra_backend.stores.memory import MemoryStore
+from tests.http import http
 from tests.live import live
 
 pytestmark = pytest.mark.anyio
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.anyio
 async def site(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     async with (
         live(None, tmp_path, store=MemoryStore()) as server,
-        httpx.AsyncClient(base_url=server.url) as client,
+        http(server.url, None) as client,
     ):
         yield client
 

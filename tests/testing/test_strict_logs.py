@@ -321,7 +321,7 @@ def test_it_is_cheap_where_it_is_off(tmp_path: Path, monkeypatch: pytest.MonkeyP
         "    print('LOADED', *[m for m in sys.modules if m.startswith('netra_backend')])\n"
     )
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-s", "-q"],
+        [sys.executable, "-m", "pytest", "-p", "no:langsmith_plugin", "-s", "-q"],
         cwd=tmp_path,
         capture_output=True,
         text=True,

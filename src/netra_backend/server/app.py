@@ -6,11 +6,10 @@ with the first request.
 """
 
 import asyncio
-import functools
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import version
 from typing import Any
 
@@ -266,7 +265,7 @@ def create_app(
     tickets = TicketAuth(
         authenticator(settings, authenticate),
         store,
-        functools.cache(lambda: kept_key(settings.data_dir / "ticket.key")),
+        cache(lambda: kept_key(settings.data_dir / "ticket.key")),
         now,
     )
     auth = UnrevokedAuth(tickets, store, now, settings.admins)
@@ -321,10 +320,12 @@ def _adapted(agents: Mapping[str, object] | None) -> dict[str, Agent]:
 
 
 def _routes(house: House, endpoints: tuple[Endpoint, ...]) -> list[BaseRoute]:
-    document = msgspec.json.encode(openapi(endpoints, version("netra-backend")))
+    @cache
+    def document() -> bytes:
+        return msgspec.json.encode(openapi(endpoints, version("netra-backend")))
 
     async def describe(request: Request) -> Response:
-        return Response(document, media_type="application/json")
+        return Response(document(), media_type="application/json")
 
     return [
         StarletteWebSocketRoute(

@@ -45,6 +45,8 @@ class RemoteAgent:
         self._url = url
         self._headers = dict(headers or {})
         self._timeout = httpx.Timeout(silence, connect=connect)
+        # Reading the certificates stops the event loop for some 40 ms, so not in each run.
+        self._tls = httpx.create_ssl_context()
         self._max_event_bytes = max_event_bytes
 
     async def __call__(self, input: RunAgentInput) -> AsyncIterator[BaseEvent]:
@@ -65,7 +67,7 @@ class RemoteAgent:
     async def _events(self, input: RunAgentInput) -> AsyncGenerator[BaseEvent]:
         try:
             async with (
-                httpx.AsyncClient(timeout=self._timeout) as client,
+                httpx.AsyncClient(timeout=self._timeout, verify=self._tls) as client,
                 client.stream(
                     "POST",
                     self._url,

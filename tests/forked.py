@@ -1,0 +1,60 @@
+"""A process that runs ``netra``, forked from one that has imported all of it already.
+
+Its imports are most of what a short-lived server costs, and the tests start a hundred of them.
+`tests/cli` starts the installed command itself.
+"""
+
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from netra_backend.cli import main
+
+_FORKS = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload(
+    ["tests.forked", "netra_backend.cli.serve", "netra_backend.server.app"]
+)
+
+
+class Forked:
+    """One process; the methods are those of `subprocess.Popen`."""
+
+    def __init__(
+        self, arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str], output: Path
+    ) -> None:
+        """Start ``netra`` with these arguments; what it prints is added to the file `output`."""
+        self._process = _FORKS.Process(target=_run, args=([*arguments], cwd, dict(env), output))
+        self._process.start()
+
+    @property
+    def pid(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
+
+    def poll(self) -> int | None:
+        return self._process.exitcode
+
+    def wait(self, timeout: float) -> int:
+        self._process.join(timeout)
+        code = self._process.exitcode
+        if code is None:
+            raise TimeoutError(f"process {self.pid} has not ended within {timeout} s")
+        return code
+
+    def send_signal(self, number: signal.Signals) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+
+def _run(arguments: list[str], cwd: Path, env: dict[str, str], output: Path) -> None:
+    with output.open("ab") as log:
+        for descriptor in (1, 2):
+            os.dup2(log.fileno(), descriptor)
+    os.chdir(cwd)
+    os.environ.clear()
+    os.environ.update(env)
+    sys.argv = ["netra", *arguments]
+    main()
