@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-import psutil
 import pytest
 
 from netra_backend.server.metrics import ADDRESSES, CONNECTIONS, USERS
@@ -74,12 +73,10 @@ async def nothing_is_left(server: Live) -> None:
     assert counts == [0, 0, 0]
     assert server.app._house.hub.followers == 0
 
-    def sockets() -> list[object]:
-        return [
-            c
-            for c in psutil.Process().net_connections("tcp")
-            if c.laddr.port == server.port and c.status == "ESTABLISHED"
-        ]
+    def sockets() -> list[str]:
+        """Return the established ones of the server: proc_pid_net(5)."""
+        rows = [row.split() for row in Path("/proc/self/net/tcp").read_text().splitlines()]
+        return [row[2] for row in rows if row[1].endswith(f":{server.port:04X}") and row[3] == "01"]
 
     await until(lambda: not sockets())
 
