@@ -18,8 +18,8 @@
 may try again. ``docs/protocol.md`` shows both and a test compares them.
 """
 
-from dataclasses import dataclass
 from enum import Enum, IntEnum, StrEnum
+from typing import NamedTuple
 
 
 class Fault(Enum):
@@ -64,8 +64,7 @@ class ErrorCode(StrEnum):
     INTERNAL = "internal"
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorRow:
+class ErrorRow(NamedTuple):
     """What one error code means: HTTP status, whose fault, whether to retry, in one sentence."""
 
     status: int
@@ -159,8 +158,7 @@ class CloseCode(IntEnum):
     TOO_MANY = 4429
 
 
-@dataclass(frozen=True, slots=True)
-class CloseRow:
+class CloseRow(NamedTuple):
     """What one close code means: its reason on the wire, whose fault, whether to reconnect."""
 
     reason: str

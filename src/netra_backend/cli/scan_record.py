@@ -2,8 +2,7 @@
 
 import contextlib
 import signal
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 from msgspec import Struct
@@ -120,19 +119,26 @@ def time_limit(seconds: float) -> Iterator[None]:
     It works in a main thread, and not on Windows. It cannot interrupt the parser, which is in C:
     `scan_pool` ends a process that hangs there.
     """
-    if (
-        not hasattr(signal, "setitimer")
-        or threading.current_thread() is not threading.main_thread()
-    ):
+    before = _on_profile_signal()
+    if before is None:
         yield
         return
-    before = signal.signal(signal.SIGPROF, _raise)
     signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.signal(signal.SIGPROF, before)
+
+
+def _on_profile_signal() -> "signal.Handlers | Callable[..., object] | int | None":
+    """Let the signal of the timer raise; return what it did before, None if it cannot be set."""
+    if not hasattr(signal, "setitimer"):
+        return None
+    try:
+        return signal.signal(signal.SIGPROF, _raise)
+    except ValueError:  # in another thread
+        return None
 
 
 def _raise(*_: object) -> None:

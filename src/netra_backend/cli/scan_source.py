@@ -12,9 +12,11 @@ from netra_backend.errors import NetraError
 MOST_BYTES = 2_000_000
 """Larger files hold generated tables; the parser would need 100 times as much memory."""
 
-_COOKIE = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
-_BLANK = re.compile(rb"^[ \t\f]*(?:#.*)?$")
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_COOKIE = rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)"
+_BLANK = rb"^[ \t\f]*(?:#.*)?$"
+_SURROGATE = "[\ud800-\udfff]"
+"""Few files need these patterns: `re` compiles and keeps them for those that do."""
+
 _UTF8 = b"\xef\xbb\xbf"
 
 
@@ -74,7 +76,7 @@ def decode(data: bytes) -> Source:
         raise Unreadable(f"line {line} is not {encoding}: {error.reason}") from error
     except (LookupError, ValueError) as error:
         raise Unreadable(f"names the encoding {encoding!r}, which there is not") from error
-    if not text.isascii() and _SURROGATE.search(text):
+    if not text.isascii() and re.search(_SURROGATE, text):
         raise Unreadable(f"{encoding} yields halves of characters")
     return Source(text, encoding, marked)
 
@@ -102,10 +104,13 @@ def write_source(file: bytes, data: bytes) -> None:
 
 def _named(body: bytes) -> str | None:
     """Return the encoding in a comment on the first line, or on the second after a comment."""
-    for line in body.split(b"\n", 2)[:2]:
-        match = _COOKIE.match(line)
+    head = body.split(b"\n", 2)[:2]
+    if not any(b"coding" in line for line in head):
+        return None
+    for line in head:
+        match = re.match(_COOKIE, line)
         if match:
             return match[1].decode("ascii", "replace")
-        if not _BLANK.match(line.rstrip(b"\r")):
+        if not re.match(_BLANK, line.rstrip(b"\r")):
             return None
     return None

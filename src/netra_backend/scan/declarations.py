@@ -2,7 +2,7 @@
 
 from enum import IntEnum
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from netra_backend.scan.values import UNKNOWN, Argument, Value
 
@@ -116,11 +116,12 @@ class Site(Struct, frozen=True, array_like=True):
 class Module(Struct, frozen=True, array_like=True):
     """What one file declares.
 
-    `stars` are the modules of ``from … import *``.
+    `functions` are encoded, each a `Function`: most are never asked for. `stars` are the modules
+    of ``from … import *``.
     """
 
     names: dict[str, Value] = {}
-    functions: dict[str, Function] = {}
+    functions: dict[str, Raw] = {}
     classes: dict[str, Class] = {}
     stars: tuple[str, ...] = ()
     exports: tuple[str, ...] | None = None

@@ -1,7 +1,8 @@
 """What the names of one function stand for at one point of it."""
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from netra_backend.scan.values import (
     UNKNOWN,
@@ -32,13 +33,13 @@ _HEAVIEST = 300
 
 def path_of(node: ast.expr) -> str:
     """Return ``a.b.c`` for names and attributes of names, else an empty string."""
-    parts: list[str] = []
-    while isinstance(node, ast.Attribute):
-        parts.append(node.attr)
+    if type(node) is ast.Name:
+        return node.id
+    path = ""
+    while type(node) is ast.Attribute:
+        path = f".{node.attr}{path}"
         node = node.value
-    if not isinstance(node, ast.Name):
-        return ""
-    return ".".join([node.id, *reversed(parts)])
+    return f"{node.id}{path}" if type(node) is ast.Name else ""
 
 
 def assign(names: Names, name: str, value: Value) -> None:
@@ -104,22 +105,38 @@ def merge(one: Names, other: Names) -> Names:
 
 def children(value: Value) -> Iterable[Value]:
     """Return the values that a value is made of."""
-    if isinstance(value, (Attr, Each, Awaited, Entered, Present)):
-        return (value.base,)
-    if isinstance(value, Call):
-        return (value.func, *(argument.value for argument in value.args))
-    if isinstance(value, (Dict, Seq)):
-        keys = (entry.key for entry in value.entries if entry.key is not None)
-        return (*(entry.value for entry in value.entries), *keys)
-    if isinstance(value, Union):
-        return value.options
-    if isinstance(value, Item):
-        return (value.base, value.key)
-    if isinstance(value, Passed):
-        return (value.base, value.func)
-    if isinstance(value, Text):
-        return (part.value for part in value.parts)
-    return ()
+    parts = _CHILDREN.get(type(value))
+    return () if parts is None else parts(value)
+
+
+def _of_base(value: Attr | Each | Awaited | Entered | Present) -> Iterable[Value]:
+    return (value.base,)
+
+
+def _of_call(value: Call) -> Iterable[Value]:
+    return [value.func, *[argument.value for argument in value.args]]
+
+
+def _of_entries(value: Dict | Seq) -> Iterable[Value]:
+    values = [entry.value for entry in value.entries]
+    values += [entry.key for entry in value.entries if entry.key is not None]
+    return values
+
+
+_CHILDREN: Mapping[type, Callable[[Any], Iterable[Value]]] = {
+    Attr: _of_base,
+    Awaited: _of_base,
+    Call: _of_call,
+    Dict: _of_entries,
+    Each: _of_base,
+    Entered: _of_base,
+    Item: lambda value: (value.base, value.key),
+    Passed: lambda value: (value.base, value.func),
+    Present: _of_base,
+    Seq: _of_entries,
+    Text: lambda value: [part.value for part in value.parts],
+    Union: lambda value: value.options,
+}
 
 
 def weight(value: Value, limit: int = _HEAVIEST) -> int:
@@ -127,5 +144,8 @@ def weight(value: Value, limit: int = _HEAVIEST) -> int:
     count, pending = 0, [value]
     while pending and count <= limit:
         count += 1
-        pending.extend(children(pending.pop()))
+        part = pending.pop()
+        parts = _CHILDREN.get(type(part))
+        if parts is not None:
+            pending.extend(parts(part))
     return count

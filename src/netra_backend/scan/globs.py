@@ -64,21 +64,20 @@ def covers(patterns: Iterable[Pattern], path: str) -> bool:
     return bool(decide(known, path, is_folder=False))
 
 
-_TOKEN = re.compile(
-    r"(?P<deep>\A\*\*/|/\*\*/|/\*\*\Z)"
+_PIECE = (
+    r"(?s)(?P<deep>\A\*\*/|/\*\*/|/\*\*\Z)"
     r"|(?P<star>\*+)"
     r"|(?P<one>\?)"
     r"|\[(?P<not>[!^]?)(?P<set>\][^\]]*|[^\]]+)\]"
     r"|\\(?P<escaped>.)"
-    r"|(?P<plain>.)",
-    re.DOTALL,
+    r"|(?P<plain>.)"
 )
 _DEEP = {"**/": "(?:.*/)?", "/**/": "/(?:.*/)?", "/**": "/.*"}
 
 
 def _regex(text: str) -> str:
     """Return the regular expression, or nothing for a pattern that matches nothing."""
-    tokens = list(_TOKEN.finditer(text))
+    tokens = list(re.finditer(_PIECE, text))
     if any(token["plain"] == "[" for token in tokens):
         return ""  # a bracket that is not closed
     return "".join(map(_translate, tokens))

@@ -52,7 +52,7 @@ class SiteScope(Scope):
     @property
     def function(self) -> Function | None:  # type: ignore[override]  # read only here
         """The function in which the call stands."""
-        return self.source.declared.functions.get(self._name)
+        return self.source.function(self._name)
 
 
 class ClassRef:

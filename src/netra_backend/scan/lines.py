@@ -2,7 +2,7 @@
 
 import re
 
-_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
+_LINE = r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+"
 
 
 def split_lines(source: str) -> list[str]:
@@ -11,4 +11,4 @@ def split_lines(source: str) -> list[str]:
     Only ``\\n``, ``\\r\\n`` and ``\\r`` end a line; `str.splitlines` also breaks at form feeds and
     others that Python's tokenizer takes for blanks.
     """
-    return _LINE.findall(source)
+    return re.findall(_LINE, source)

@@ -57,7 +57,7 @@ def _is_logger(base: Value) -> bool:
 
 def notes(resolver: Resolver, source: Source, site: Site) -> Iterator[Finding]:
     """Yield what the call renders ambiguously; nothing of it raises."""
-    scope = Scope(source, source.declared.functions.get(site.function))
+    scope = Scope(source, source.function(site.function))
     for argument in _texts(site):
         found = resolver.resolve(argument.value, scope)
         head = found[0]
@@ -125,7 +125,7 @@ def _fields(
 
 def lost(resolver: Resolver, source: Source, site: Site, formatter: Formatter) -> Iterator[Finding]:
     """Yield what the formatter refuses in ``extra=``: the call returns, and the line is lost."""
-    scope = Scope(source, source.declared.functions.get(site.function))
+    scope = Scope(source, source.function(site.function))
     for argument in site.args:
         if argument.name != "extra":
             continue

@@ -4,6 +4,8 @@ import ast
 import builtins
 from collections.abc import Callable
 
+from msgspec import Raw, msgpack
+
 from netra_backend.scan import annotations
 from netra_backend.scan.calling import call
 from netra_backend.scan.classes import ClassBody
@@ -36,6 +38,7 @@ from netra_backend.scan.values import (
 
 _EVALUATORS = {**EXPRESSIONS, ast.Call: call}
 _BUILTINS = frozenset(dir(builtins))
+_encode = msgpack.Encoder().encode
 
 Lookup = Callable[[str], Value]
 
@@ -77,7 +80,7 @@ class Reader:
                 pending.extend(self._function(item, item.nested.node))
         return Module(
             names=self._names(),
-            functions=self.functions,
+            functions={name: Raw(_encode(it)) for name, it in self.functions.items()},
             classes={name: body.result() for name, body in self.classes.items()},
             stars=tuple(self.file.stars),
             exports=self._exports(),

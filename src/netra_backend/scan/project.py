@@ -1,7 +1,7 @@
 """All files of a scan: finds what a dotted name stands for, and what a class inherits."""
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, Protocol
 
 from msgspec import msgpack
@@ -20,9 +20,13 @@ from netra_backend.scan.kinds import (
 from netra_backend.scan.summary import Summary
 from netra_backend.scan.values import UNKNOWN, Attr, Call, Global, Item, Value
 
-_MODULES: Any = msgpack.Decoder(Module)
-_SITES: Any = msgpack.Decoder(list[Site])
 _DEEPEST_BASES = 20
+
+
+@cache
+def _decoder(kind: Any) -> Any:
+    """Return the decoder, made when it is needed: many files are scanned without any."""
+    return msgpack.Decoder(kind)
 
 
 class Source:
@@ -33,11 +37,12 @@ class Source:
         self.module = summary.module
         self.reported = reported
         self._summary = summary
+        self._functions: dict[str, Function] = {}
 
     @cached_property
     def declared(self) -> Module:
         """What the file declares."""
-        module: Module = _MODULES.decode(self._summary.body)
+        module: Module = _decoder(Module).decode(self._summary.body)
         return module
 
     @cached_property
@@ -45,9 +50,19 @@ class Source:
         """The scope of the module's own statements."""
         return Scope(self)
 
+    def function(self, name: str) -> Function | None:
+        """Return the function with this qualified name, opened when it is needed."""
+        known = self._functions.get(name)
+        if known is None:
+            encoded = self.declared.functions.get(name)
+            if encoded is None:
+                return None
+            known = self._functions[name] = _decoder(Function).decode(encoded)
+        return known
+
     def sites(self, name: str) -> list[Site]:
         """Return the calls of what is named so."""
-        sites: list[Site] = _SITES.decode(self._summary.calls[name])
+        sites: list[Site] = _decoder(list[Site]).decode(self._summary.calls[name])
         return sites
 
     def calls(self) -> Iterator[str]:
@@ -129,8 +144,9 @@ class Project:
     ) -> ClassRef | FunctionRef | External | tuple[Value, Scope] | None:
         declared = source.declared
         name = f"{source.module}.{rest}"
-        if rest in declared.functions:
-            return FunctionRef(name, declared.functions[rest], source)
+        function = source.function(rest)
+        if function is not None:
+            return FunctionRef(name, function, source)
         if rest in declared.classes:
             return ClassRef(name, declared.classes[rest], source)
         first, _, more = rest.partition(".")
@@ -295,9 +311,11 @@ class Project:
         for item in self.bases(ref):
             if not isinstance(item, ClassRef):
                 continue
+            if name not in item.declared.methods:
+                continue
             qualified = f"{item.name[len(item.source.module) + 1 :]}.{name}"
-            function: Function | None = item.source.declared.functions.get(qualified)
-            if function is not None and name in item.declared.methods:
+            function = item.source.function(qualified)
+            if function is not None:
                 return FunctionRef(f"{item.name}.{name}", function, item.source)
         return None
 

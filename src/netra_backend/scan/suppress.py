@@ -15,9 +15,7 @@ from netra_backend.scan.finding import Edit, Finding, Fix, Severity
 from netra_backend.scan.lines import split_lines
 from netra_backend.scan.options import UNUSED_IGNORE
 
-_IGNORE = re.compile(
-    r"(?P<mark>#\s*netra:\s*ignore(?![-\w])(?P<rules>\s*\[[^\]#]*\]?)?)[^#]*", re.IGNORECASE
-)
+_IGNORE = r"(?i)(?P<mark>#\s*netra:\s*ignore(?![-\w])(?P<rules>\s*\[[^\]#]*\]?)?)[^#]*"
 _LAYOUT = {tokenize.NL, tokenize.COMMENT, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
 
 Enabled = Callable[[str, str], bool]
@@ -102,7 +100,7 @@ def _of_statement(tokens: list[tokenize.TokenInfo]) -> Iterator[Ignore]:
             continue
         line, column = token.start
         first, last = (code[0].start[0], code[-1].end[0]) if code else (line, line)
-        for match in _IGNORE.finditer(token.string):
+        for match in re.finditer(_IGNORE, token.string):
             rules, problem = _rules(match["rules"])
             if not code:
                 problem = "it stands on a line of its own, and not on the statement it is for"

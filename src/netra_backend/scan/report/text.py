@@ -14,7 +14,7 @@ MOST_LINES = 3
 """Lines shown of a call that is longer."""
 
 _COLOURS = {Severity.ERROR: "31", Severity.WARNING: "33", Severity.NOTE: "36"}
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+_CONTROL = r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]"
 
 
 def write(findings: Iterable[Finding], lines_of: LinesOf, *, colour: bool = False) -> Iterator[str]:
@@ -25,7 +25,9 @@ def write(findings: Iterable[Finding], lines_of: LinesOf, *, colour: bool = Fals
 
 def printable(text: str) -> str:
     """Return the text without what could steer a terminal: control characters are escaped."""
-    return _CONTROL.sub(lambda match: match.group().encode("unicode_escape").decode(), text)
+    if text.isascii() and text.isprintable():
+        return text
+    return re.sub(_CONTROL, lambda match: match.group().encode("unicode_escape").decode(), text)
 
 
 def place(finding: Finding) -> str:
