@@ -69,6 +69,7 @@ def test_a_rule_can_be_off_in_some_files(tmp_path: Path) -> None:
         ("tool.netra = 3\n", "pyproject.toml: tool.netra.scan is no table"),
         ("tool.netra.scan = 3\n", "pyproject.toml: tool.netra.scan is no table"),
         (f"{TABLE}selct = []\n", "pyproject.toml: \\[tool.netra.scan\\] has no key 'selct'"),
+        (f"{TABLE}src = ['.', 'no']\n", "pyproject.toml: .*src\\[1\\] is 'no', and there"),
         (f"{TABLE}select = ['JS7']\n", "pyproject.toml: tool.netra.scan.select\\[0\\] is 'JS7'"),
     ],
 )

@@ -1,7 +1,7 @@
 """The project that is scanned: its folder, and what its pyproject.toml says."""
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -55,7 +55,7 @@ def load_project(asked: Arguments, rules: Collection[str]) -> Project:
             file = f"{folder}/pyproject.toml"
             table = _table(file)
             if table is not None:
-                root, options = folder, parse_options(table, _shown(file), rules)
+                root, options = folder, _options(table, folder, _shown(file), rules)
                 break
     return _project(root, _overridden(options, asked, rules))
 
@@ -81,7 +81,19 @@ def _from_config(file: str, rules: Collection[str]) -> tuple[str, Options]:
     if not os.path.isfile(file):
         raise ConfigError(f"--config {file}: there is no such file")
     table = _table(file)
-    return os.path.dirname(os.path.abspath(file)), parse_options(table or {}, file, rules)
+    root = os.path.dirname(os.path.abspath(file))
+    return root, _options(table or {}, root, file, rules)
+
+
+def _options(table: Mapping[str, object], root: str, file: str, rules: Collection[str]) -> Options:
+    """Return what the table says. Raises ConfigError also for a source folder that is not there."""
+    options = parse_options(table, file, rules)
+    for index, folder in enumerate(options.src if "src" in table else ()):
+        if not os.path.isdir(os.path.join(root, folder)):
+            raise ConfigError(
+                f"{file}: tool.netra.scan.src[{index}] is {folder!r}, and there is no such folder"
+            )
+    return options
 
 
 def _common_folder(asked: Arguments) -> str:

@@ -2,11 +2,12 @@
 
 import ast
 
-from netra_backend.scan.containers import store, without
+from netra_backend.scan.containers import FROM_ELSEWHERE, altered, store, without
 from netra_backend.scan.environment import assign, path_of, replace
 from netra_backend.scan.frame import Frame
 from netra_backend.scan.values import (
     UNKNOWN,
+    Argument,
     Const,
     Dict,
     Entry,
@@ -113,6 +114,9 @@ def delete(frame: Frame, target: ast.expr) -> None:
         old = frame.names.get(path)
         if isinstance(old, Dict) and not isinstance(target.slice, ast.Slice):
             replace(frame.names, old, without(old, frame.value(target.slice)))
+        elif isinstance(old, FROM_ELSEWHERE) and not isinstance(target.slice, ast.Slice):
+            key = Argument("", frame.value(target.slice))
+            replace(frame.names, old, altered(old, "pop", (key,)))
         elif isinstance(old, Seq):
             replace(frame.names, old, UNKNOWN)
         elif isinstance(old, Param):

@@ -3,7 +3,7 @@
 import ast
 from collections.abc import Iterator, Mapping
 
-from netra_backend.scan.containers import MUTATORS, mutate
+from netra_backend.scan.containers import FROM_ELSEWHERE, MUTATORS, OF_DICTS, altered, mutate
 from netra_backend.scan.declarations import Site
 from netra_backend.scan.environment import path_of, replace
 from netra_backend.scan.frame import Frame, member
@@ -46,6 +46,9 @@ _TEXT_METHODS = frozenset(
     {"isoformat", "strftime", "model_dump_json", "hexdigest", "as_posix", "join"}
 )
 
+_DUMPS = frozenset({"dict", "model_dump"})
+"""Methods that give what the attributes hold, which may be no longer what the class declares."""
+
 _KEEPING_MODULES = frozenset(
     {"json", "logging", "builtins", "copy", "orjson", "ujson", "simplejson", "msgspec", "pprint"}
 )
@@ -76,6 +79,8 @@ def call(frame: Frame, node: ast.Call) -> Value:
             return changed
         if callee.attr in _TEXT_METHODS:
             return STR
+        if callee.attr in _DUMPS and frame.has_changed(path_of(callee.value)):
+            return UNKNOWN
         frame.forget(callee.value)
     at = frame.lines.at(node)
     _note(frame, node, func, args, at)
@@ -128,6 +133,8 @@ def _mutate(frame: Frame, callee: ast.Attribute, args: tuple[Argument, ...]) -> 
     path = path_of(callee.value)
     frame.touch(path)
     old = frame.names.get(path) if path else None
+    if callee.attr in OF_DICTS and isinstance(old, FROM_ELSEWHERE):
+        replace(frame.names, old, altered(old, callee.attr, args))
     if not isinstance(old, (Dict, Seq, Passed)):
         return None
     new, result = mutate(old, callee.attr, args)

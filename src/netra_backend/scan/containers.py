@@ -3,7 +3,10 @@
 from netra_backend.scan.values import (
     NONE,
     UNKNOWN,
+    Altered,
     Argument,
+    Awaited,
+    Call,
     Const,
     Dict,
     Each,
@@ -34,6 +37,12 @@ MUTATORS = frozenset(
     }
 )
 
+OF_DICTS = frozenset({"clear", "pop", "setdefault", "update"})
+"""Those that say something of a value which may turn out to be a dict."""
+
+FROM_ELSEWHERE = (Altered, Awaited, Call, Item)
+
+_MOST_ALTERED = 12
 _LONGEST = 200
 """Containers of more items come from generated code; what they hold is given up."""
 
@@ -46,6 +55,14 @@ def mutate(
         return _mutate_sequence(old, method, args)
     known = old if isinstance(old, Dict) else Dict((receiver(old),))
     return _mutate_dict(known, method, args)
+
+
+def altered(old: Value, method: str, args: tuple[Argument, ...]) -> Value:
+    """Return what somebody else gave us after a method of dicts; unknown after very many."""
+    depth, base = 0, old
+    while isinstance(base, Altered):
+        depth, base = depth + 1, base.base
+    return Altered(old, method, args) if depth < _MOST_ALTERED else UNKNOWN
 
 
 def receiver(base: Value) -> Entry:

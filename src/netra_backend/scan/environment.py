@@ -6,6 +6,7 @@ from typing import Any
 
 from netra_backend.scan.values import (
     UNKNOWN,
+    Altered,
     Attr,
     Awaited,
     Call,
@@ -124,6 +125,7 @@ def _of_entries(value: Dict | Seq) -> Iterable[Value]:
 
 
 _CHILDREN: Mapping[type, Callable[[Any], Iterable[Value]]] = {
+    Altered: lambda value: [value.base, *[argument.value for argument in value.args]],
     Attr: _of_base,
     Awaited: _of_base,
     Call: _of_call,

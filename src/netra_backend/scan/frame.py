@@ -25,6 +25,7 @@ from netra_backend.scan.values import (
     Entry,
     Global,
     Param,
+    Present,
     Seq,
     Value,
     is_harmless,
@@ -173,6 +174,14 @@ class Frame:
             self.changes.add(value.name)
         elif value is None and root:
             self.changed_globals.add(root)
+
+    def has_changed(self, path: str) -> bool:
+        """Return whether attributes of what the path names were assigned here, or are None."""
+        prefix = f"{path}."
+        return any(
+            name.startswith(prefix) and not isinstance(value, Present)
+            for name, value in self.names.items()
+        )
 
     def forget(self, node: ast.expr) -> None:
         """Forget the attributes of what the node names: a method may change them."""

@@ -6,6 +6,7 @@ from typing import Any
 from netra_backend.scan.environment import children
 from netra_backend.scan.values import (
     UNKNOWN,
+    Altered,
     Argument,
     Attr,
     Awaited,
@@ -64,10 +65,19 @@ def _passed(value: Passed, params: Params) -> Value:
     return Passed(ground(value.base, params), ground(value.func, params), value.place)
 
 
+def _altered(value: Altered, params: Params) -> Value:
+    base = ground(value.base, params)
+    return UNKNOWN if base is UNKNOWN else Altered(base, value.method, _args(value.args, params))
+
+
 def _call(value: Call, params: Params) -> Value:
     func = ground(value.func, params)
-    args = tuple(Argument(a.name, ground(a.value, params), a.at) for a in value.args)
+    args = _args(value.args, params)
     return UNKNOWN if func is UNKNOWN else Call(func, args, value.line, value.at)
+
+
+def _args(args: tuple[Argument, ...], params: Params) -> tuple[Argument, ...]:
+    return tuple(Argument(a.name, ground(a.value, params), a.at) for a in args)
 
 
 def _item(value: Item, params: Params) -> Value:
@@ -95,6 +105,7 @@ def _union(value: Union, params: Params) -> Value:
 
 
 _STEPS: Mapping[type, Callable[[Any, Params], Value]] = {
+    Altered: _altered,
     Attr: _attr,
     Awaited: _derived,
     Call: _call,

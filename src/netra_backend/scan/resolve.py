@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from netra_backend.scan.attributes import attribute
+from netra_backend.scan.containers import mutate
 from netra_backend.scan.declarations import Trait
 from netra_backend.scan.heads import (
     OPEN,
@@ -20,6 +21,7 @@ from netra_backend.scan.heads import (
     Settled,
     either,
     over,
+    settled,
 )
 from netra_backend.scan.invocation import invoke
 from netra_backend.scan.items import awaited, each, item
@@ -28,6 +30,8 @@ from netra_backend.scan.project import Project
 from netra_backend.scan.signatures import annotated
 from netra_backend.scan.values import (
     UNKNOWN,
+    Altered,
+    Argument,
     Attr,
     Awaited,
     Call,
@@ -226,6 +230,21 @@ def _passed(resolver: Resolver, value: Passed, scope: Scope) -> Found:
     return base, home
 
 
+def _altered(resolver: Resolver, value: Altered, scope: Scope) -> Found:
+    def alter(found: Found) -> Found:
+        head, home = found
+        if not isinstance(head, Dict):
+            return found
+        args = [Argument(a.name, _settled(resolver.resolve(a.value, scope))) for a in value.args]
+        return mutate(head, value.method, tuple(args))[0], home  # type: ignore[return-value]
+
+    return over(resolver.resolve(value.base, scope), alter)
+
+
+def _settled(found: Found) -> Value:
+    return found[0] if isinstance(found[0], Const) else settled(found)
+
+
 def _changes(ref: FunctionRef, place: int | str) -> bool:
     function = ref.function
     if function.traits & (Trait.DECORATED | Trait.ABSTRACT):
@@ -254,6 +273,7 @@ def _entered(resolver: Resolver, value: Entered, scope: Scope) -> Found:
 
 
 _STEPS: Mapping[type, Callable[[Resolver, Any, Scope], Found]] = {
+    Altered: _altered,
     Attr: _attr,
     Awaited: _awaited,
     Call: _call,

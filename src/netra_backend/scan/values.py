@@ -109,6 +109,14 @@ class Argument(Struct, frozen=True, array_like=True):
     at: int = 0
 
 
+class Altered(Struct, frozen=True, array_like=True, tag="m"):
+    """The value after a method of dicts was called on it, should it turn out to be one."""
+
+    base: "Value"
+    method: str
+    args: tuple[Argument, ...] = ()
+
+
 class Call(Struct, frozen=True, array_like=True, tag="c"):
     """The result of a call."""
 
@@ -172,6 +180,7 @@ Value = (
     | Entered
     | Present
     | Passed
+    | Altered
     | Call
     | Dict
     | Seq
