@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from netra_backend.scan.commandline import Parsed, field
 from netra_backend.scan.declarations import Attribute, Trait
 from netra_backend.scan.fields import own_dict, setting
 from netra_backend.scan.heads import (
@@ -31,8 +32,6 @@ def attribute(resolver: "Resolver", base: Found, name: str, line: int = 0) -> Fo
         return _of_class(resolver, head, name, line)
     if isinstance(head, Super):
         return _inherited(resolver, head, name, scope)
-    if isinstance(head, Instance) and name == "__dict__":
-        return own_dict(resolver, base)
     if isinstance(head, Instance):
         return _of_instance(resolver, base, head, name)
     if isinstance(head, External):
@@ -95,6 +94,14 @@ def _plain_data(resolver: "Resolver", attribute: Attribute, owner: ClassRef) -> 
 
 
 def _of_instance(resolver: "Resolver", base: Found, head: Instance, name: str) -> Found:
+    if name == "__dict__":
+        return own_dict(resolver, base)
+    if isinstance(head, Parsed):
+        return field(resolver, head, name, base[1])
+    return _of_declared(resolver, base, head, name)
+
+
+def _of_declared(resolver: "Resolver", base: Found, head: Instance, name: str) -> Found:
     scope = base[1]
     kind = resolver.kind(base)
     if kind is Kind.ENUM and name in ("name", "_name_"):

@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterator, Mapping
 
+from netra_backend.scan.commandline import told
 from netra_backend.scan.containers import FROM_ELSEWHERE, MUTATORS, OF_DICTS, altered, mutate
 from netra_backend.scan.declarations import Site
 from netra_backend.scan.environment import path_of, replace
@@ -14,7 +15,9 @@ from netra_backend.scan.values import (
     NONE,
     STR,
     UNKNOWN,
+    Altered,
     Argument,
+    Attr,
     Call,
     Const,
     Dict,
@@ -46,6 +49,10 @@ _TEXT_METHODS = frozenset(
     {"isoformat", "strftime", "model_dump_json", "hexdigest", "as_posix", "join"}
 )
 
+_CHANGING = MUTATORS | {"add_argument"}
+
+_OF_ATTRIBUTES = frozenset({"asdict", "vars"})
+
 _DUMPS = frozenset({"dict", "model_dump"})
 """Methods that give what the attributes hold, which may be no longer what the class declares."""
 
@@ -67,6 +74,8 @@ def call(frame: Frame, node: ast.Call) -> Value:
     if isinstance(callee, ast.Name) and callee.id in GUARDS and node.args:
         return _guard(frame, node)
     args = tuple(_arguments(frame, node))
+    if _shows_changed(frame, node):
+        return UNKNOWN
     if frame.owner and not args and isinstance(func, Global) and func.name == "builtins.super":
         args = (Argument("", Global(frame.owner)), Argument("", Param(frame.receiver)))
     if type(func) is Global:
@@ -79,13 +88,20 @@ def call(frame: Frame, node: ast.Call) -> Value:
             return changed
         if callee.attr in _TEXT_METHODS:
             return STR
-        if callee.attr in _DUMPS and frame.has_changed(path_of(callee.value)):
-            return UNKNOWN
         frame.forget(callee.value)
     at = frame.lines.at(node)
     _note(frame, node, func, args, at)
     _hand_over(frame, node, func)
     return UNKNOWN if func is UNKNOWN else Call(func, args, node.lineno, at)
+
+
+def _shows_changed(frame: Frame, node: ast.Call) -> bool:
+    """Return whether the call gives what attributes hold that were assigned here."""
+    callee = node.func
+    if isinstance(callee, ast.Attribute) and callee.attr in _DUMPS:
+        return frame.has_changed(path_of(callee.value))
+    shows = path_of(callee).rpartition(".")[2] in _OF_ATTRIBUTES and len(node.args) > 0
+    return shows and frame.has_changed(path_of(node.args[0]))
 
 
 def _arguments(frame: Frame, node: ast.Call) -> Iterator[Argument]:
@@ -128,11 +144,15 @@ def _dict_entry(argument: Argument) -> Entry:
 
 def _mutate(frame: Frame, callee: ast.Attribute, args: tuple[Argument, ...]) -> Value | None:
     """Carry out ``d.update(…)`` and the like; None when it is no such call."""
-    if callee.attr not in MUTATORS:
+    if callee.attr not in _CHANGING:
         return None
     path = path_of(callee.value)
     frame.touch(path)
     old = frame.names.get(path) if path else None
+    if callee.attr == "add_argument" and isinstance(old, FROM_ELSEWHERE):
+        if told(args):
+            replace(frame.names, old, Altered(old, "add_argument", told(args)))
+        return None
     if callee.attr in OF_DICTS and isinstance(old, FROM_ELSEWHERE):
         replace(frame.names, old, altered(old, callee.attr, args))
     if not isinstance(old, (Dict, Seq, Passed)):
@@ -162,12 +182,22 @@ def _hand_over(frame: Frame, node: ast.Call, func: Value) -> None:
         _hand(frame, func, keyword.value, keyword.arg or "**")
 
 
+def _is_container(value: Value) -> bool:
+    return isinstance(value, (Dict, Seq)) and bool(value.entries)
+
+
+def _is_parsed(value: Value) -> bool:
+    return (
+        isinstance(value, Call) and isinstance(value.func, Attr) and value.func.name == "parse_args"
+    )
+
+
 def _hand(frame: Frame, func: Value, item: ast.expr, place: int | str) -> None:
     path = path_of(item)
     value = frame.names.get(path) if path else None
     if isinstance(value, Param):
         frame.changes.add(value.name)
-    if isinstance(value, (Dict, Seq)) and value.entries:
+    if value is not None and (_is_container(value) or _is_parsed(value)):
         replace(frame.names, value, Passed(value, func, place))
     if path:
         frame.forget(item)

@@ -14,7 +14,19 @@ from netra_backend.scan.heads import (
     settled,
 )
 from netra_backend.scan.kinds import Kind
-from netra_backend.scan.values import STR, UNKNOWN, Call, Const, Dict, Entry, Instance
+from netra_backend.scan.values import (
+    STR,
+    UNKNOWN,
+    Argument,
+    Call,
+    Const,
+    Dict,
+    Entry,
+    Global,
+    Instance,
+    Seq,
+    Value,
+)
 
 if TYPE_CHECKING:
     from netra_backend.scan.resolve import Resolver
@@ -38,10 +50,28 @@ _DEEPEST = 6
 def as_dict(resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
     """``dataclasses.asdict`` and that of attrs."""
     argument = argument_of(call.args, "obj", 0)
-    if argument is None or len(call.args) > 1:
+    others = [other for other in call.args if other is not argument]
+    if argument is None or any(other.name != "dict_factory" for other in others):
         return UNKNOWN, scope
     found = resolver.resolve(argument.value, scope)
-    return over(found, lambda one: _dumped(resolver, one, _RECORDS, call.line, _DEEPEST))
+    plain = over(found, lambda one: _dumped(resolver, one, _RECORDS, call.line, _DEEPEST))
+    if not others or others[0].value == Global("builtins.dict"):
+        return plain
+    return over(plain, lambda one: _made(resolver, others[0].value, one, scope))
+
+
+def _made(resolver: "Resolver", factory: Value, plain: Found, scope: Scope) -> Found:
+    """Return what a ``dict_factory`` makes of the pairs of key and value."""
+    head, home = plain
+    if not isinstance(head, Dict):
+        return UNKNOWN, home
+    pairs = [
+        Entry(None, Seq("tuple", (Entry(None, e.key), Entry(None, e.value))))
+        for e in head.entries
+        if e.key is not None
+    ]
+    given = settled((Seq("list", tuple(pairs)), home))
+    return resolver.resolve(Call(factory, (Argument("", given),), head.line), scope)
 
 
 def model_dump(resolver: "Resolver", callee: Callee, call: Call, scope: Scope) -> Found:

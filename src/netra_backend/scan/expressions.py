@@ -70,6 +70,8 @@ def _attribute(frame: Frame, node: ast.Attribute) -> Value:
     path = path_of(node)
     if path and path in frame.names:
         return frame.names[path]
+    if node.attr == "__dict__" and frame.has_changed(path_of(node.value)):
+        return UNKNOWN
     return member(frame.value(node.value), node.attr, node.lineno)
 
 

@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from netra_backend.scan.heads import ClassRef, Found, settled
+from netra_backend.scan.commandline import Parsed
+from netra_backend.scan.heads import ClassRef, Found, Open, settled
 from netra_backend.scan.kinds import Kind
 from netra_backend.scan.values import UNKNOWN, Const, Dict, Entry
 
@@ -20,6 +21,10 @@ def setting(resolver: "Resolver", ref: ClassRef, name: str) -> bool:
 
 def own_dict(resolver: "Resolver", found: Found) -> Found:
     """Return ``vars(x)``: the fields of a dataclass for certain, what methods assign maybe."""
+    if isinstance(found[0], Open):
+        return found
+    if isinstance(found[0], Parsed):
+        return Dict(found[0].fields, found[0].line), found[1]
     ref = resolver.class_of(found)
     if ref is None:
         return UNKNOWN, found[1]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from netra_backend.scan.arguments import bind_arguments
+from netra_backend.scan.commandline import says_little
 from netra_backend.scan.declarations import Trait
 from netra_backend.scan.heads import (
     ClassRef,
@@ -96,7 +97,7 @@ def call_function(
         return Instance(cls, (function.yields,), True), inner
     if isinstance(function.declared, Instance) and function.declared.cls == "typing.Self":
         value = _itself(ref)
-    elif resolver.informative(function.declared, home):
+    elif resolver.informative(function.declared, home) and not says_little(function.declared):
         value, inner = function.declared, home
     elif found & Trait.ABSTRACT:
         return UNKNOWN, scope

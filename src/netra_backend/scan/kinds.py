@@ -72,7 +72,7 @@ _NAMES: dict[Kind, str] = {
     Kind.BYTES: "builtins.bytes",
     Kind.BUFFER: "builtins.bytearray builtins.memoryview array.array",
     Kind.PATH: "pathlib.Path pathlib.PurePath pathlib.PosixPath pathlib.WindowsPath"
-    " pathlib.PurePosixPath pathlib.PureWindowsPath anyio.Path",
+    " pathlib.PurePosixPath pathlib.PureWindowsPath anyio.Path os.PathLike",
     Kind.SET: "builtins.set builtins.frozenset",
     Kind.DEQUE: "collections.deque",
     Kind.VIEW: "builtins.dict_keys builtins.dict_values builtins.dict_items",

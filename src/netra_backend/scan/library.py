@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from netra_backend.scan.arguments import argument_of
+from netra_backend.scan.commandline import PARSER, parsed, parsed_and_rest
 from netra_backend.scan.dumping import as_dict, model_dump
 from netra_backend.scan.fields import own_dict
 from netra_backend.scan.heads import (
@@ -242,6 +243,8 @@ RESULTS: Mapping[str, Result] = {
     "attrs.asdict": as_dict,
     "typing.cast": _cast,
     "functools.partial": _partial,
+    f"{PARSER}.parse_args": parsed,
+    f"{PARSER}.parse_known_args": parsed_and_rest,
     "asyncio.create_task": _task,
     "asyncio.ensure_future": _task,
     "asyncio.wait_for": _wait_for,

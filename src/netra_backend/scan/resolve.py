@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from netra_backend.scan.attributes import attribute
+from netra_backend.scan.commandline import says_little, with_argument
 from netra_backend.scan.containers import mutate
 from netra_backend.scan.declarations import Trait
 from netra_backend.scan.heads import (
@@ -173,7 +174,8 @@ def _param(resolver: Resolver, value: Param, scope: Scope) -> Found:
             return passed
     if known:
         found = resolver.resolve(declared, home)
-        resolver.asked_callers |= scope.bound is None and resolver.kind(found) in _CONTAINERS
+        asks = resolver.kind(found) in _CONTAINERS or says_little(declared)
+        resolver.asked_callers |= scope.bound is None and asks
         return found
     return (OPEN if scope.bound is None else UNKNOWN), scope
 
@@ -233,6 +235,8 @@ def _passed(resolver: Resolver, value: Passed, scope: Scope) -> Found:
 def _altered(resolver: Resolver, value: Altered, scope: Scope) -> Found:
     def alter(found: Found) -> Found:
         head, home = found
+        if value.method == "add_argument":
+            return with_argument(resolver, found, value.args, scope)
         if not isinstance(head, Dict):
             return found
         args = [Argument(a.name, _settled(resolver.resolve(a.value, scope))) for a in value.args]
