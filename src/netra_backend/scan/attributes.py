@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from netra_backend.scan.commandline import Parsed, field
 from netra_backend.scan.declarations import Attribute, Trait
-from netra_backend.scan.fields import own_dict, setting
+from netra_backend.scan.fields import Made, given, own_dict, setting
 from netra_backend.scan.heads import (
     Alternatives,
     ClassRef,
@@ -98,7 +98,20 @@ def _of_instance(resolver: "Resolver", base: Found, head: Instance, name: str) -
         return own_dict(resolver, base)
     if isinstance(head, Parsed):
         return field(resolver, head, name, base[1])
-    return _of_declared(resolver, base, head, name)
+    known = _given(resolver, base, head, name) if isinstance(head, Made) else None
+    return _of_declared(resolver, base, head, name) if known is None else known
+
+
+def _given(resolver: "Resolver", base: Found, head: Made, name: str) -> Found | None:
+    """Return the field as the constructor was given it, if the annotation says too little."""
+    ref = resolver.class_of(base)
+    found = None if ref is None else _declared(resolver, ref, name)
+    if ref is None or found is None:
+        return None
+    attribute, owner = found
+    if resolver.informative(attribute.declared, owner.source.scope):
+        return None
+    return given(resolver, head, ref, name)
 
 
 def _of_declared(resolver: "Resolver", base: Found, head: Instance, name: str) -> Found:

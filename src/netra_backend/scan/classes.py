@@ -96,7 +96,8 @@ def _settings(node: ast.ClassDef) -> list[str]:
         if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef)):
             for decorator in statement.decorator_list:
                 target = decorator.func if isinstance(decorator, ast.Call) else decorator
-                if path_of(target).rpartition(".")[2] in _SERIALIZERS:
+                serializes = path_of(target).rpartition(".")[2] in _SERIALIZERS
+                if serializes and not _only_in_json_mode(decorator):
                     found.append("serializer")
             if statement.name in ("model_dump", "dict"):
                 found.append("serializer")
@@ -105,6 +106,16 @@ def _settings(node: ast.ClassDef) -> list[str]:
         elif isinstance(statement, ast.Assign) and path_of(statement.targets[0]) == "model_config":
             found.extend(_config(statement.value))
     return found
+
+
+def _only_in_json_mode(decorator: ast.expr) -> bool:
+    """Return whether the serializer leaves alone what is dumped for Python."""
+    return isinstance(decorator, ast.Call) and any(
+        word.arg == "when_used"
+        and isinstance(word.value, ast.Constant)
+        and word.value.value in ("json", "json-unless-none")
+        for word in decorator.keywords
+    )
 
 
 def _names_set(body: list[ast.stmt]) -> list[str]:

@@ -2,10 +2,11 @@
 
 from typing import TYPE_CHECKING
 
+from netra_backend.scan.arguments import argument_of
 from netra_backend.scan.commandline import Parsed
-from netra_backend.scan.heads import ClassRef, Found, Open, settled
+from netra_backend.scan.heads import ClassRef, Found, Open, Scope, either, settled, suspended
 from netra_backend.scan.kinds import Kind
-from netra_backend.scan.values import UNKNOWN, Const, Dict, Entry
+from netra_backend.scan.values import UNKNOWN, Argument, Call, Const, Dict, Entry, Instance
 
 if TYPE_CHECKING:
     from netra_backend.scan.resolve import Resolver
@@ -17,6 +18,31 @@ def setting(resolver: "Resolver", ref: ClassRef, name: str) -> bool:
         isinstance(item, ClassRef) and name in item.declared.settings
         for item in resolver.project.bases(ref)
     )
+
+
+class Made(Instance, frozen=True, array_like=True, tag="M"):
+    """A dataclass with what it was made of; lives in the link only."""
+
+    given: tuple[Argument, ...] = ()
+
+
+def made(ref: ClassRef, call: Call, scope: Scope) -> Made:
+    """Return what the call of the dataclass gives."""
+    args = tuple(Argument(a.name, suspended(a.value, scope)) for a in call.args)
+    return Made(ref.name, (), True, call.line, args)
+
+
+def given(resolver: "Resolver", head: Made, ref: ClassRef, name: str) -> Found | None:
+    """Return the field as it was given to the constructor, which others may have changed since."""
+    if resolver.project.method(ref, "__post_init__") is not None:
+        return None
+    names = list(fields(resolver, ref))
+    position = names.index(name) if name in names else -1
+    argument = argument_of(head.given, name, position)
+    if argument is None:
+        return None
+    found = resolver.resolve(argument.value, ref.source.scope)
+    return either([found, (UNKNOWN, found[1])], found[1])
 
 
 def own_dict(resolver: "Resolver", found: Found) -> Found:

@@ -138,6 +138,21 @@ class Settled:
         self.found = found
 
 
+class Suspended:
+    """A value with the scope in which it is to be read, should anybody ask."""
+
+    __slots__ = ("scope", "value")
+
+    def __init__(self, value: Value, scope: Scope) -> None:
+        self.value = value
+        self.scope = scope
+
+
+def suspended(value: Value, scope: Scope) -> Value:
+    """Return the value as one that keeps its own scope."""
+    return Suspended(value, scope)  # type: ignore[return-value]  # lives in the link only
+
+
 def settled(found: "Found") -> Value:
     """Return what was found, as a value that keeps its own scope."""
     return Settled(found)  # type: ignore[return-value]  # lives in the link only

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from netra_backend.scan.arguments import bind_arguments
-from netra_backend.scan.commandline import says_little
+from netra_backend.scan.commandline import Parsed, Parser, says_little
 from netra_backend.scan.declarations import Trait
+from netra_backend.scan.fields import Made, made
 from netra_backend.scan.heads import (
     ClassRef,
     External,
@@ -56,6 +57,8 @@ def _construct(resolver: "Resolver", ref: ClassRef, call: Call, scope: Scope) ->
         return Dict(entries, call.line), scope
     if kind in VAGUE and resolver.project.method(ref, "__new__") is not None:
         return UNKNOWN, scope
+    if kind is Kind.DATACLASS and call.args:
+        return made(ref, call, scope), ref.source.scope
     return Instance(ref.name, (), True, call.line), ref.source.scope
 
 
@@ -82,6 +85,19 @@ def _itself(ref: FunctionRef) -> Value:
     return settled((Instance(head.cls), scope)) if isinstance(head, Instance) else UNKNOWN
 
 
+def _better(resolver: "Resolver", ref: FunctionRef, inner: Scope) -> Found | None:
+    """Return what the function returns, where its code says more of it than the annotation."""
+    declared = ref.function.declared
+    if not isinstance(declared, Instance):
+        return None
+    kind = resolver.kind((declared, ref.source.scope))
+    if kind is not Kind.DATACLASS and not says_little(declared):
+        return None
+    key = ref.name, ref.source.path
+    found = resolver.once(key, 1, lambda: resolver.resolve(ref.function.result, inner))
+    return found if found is not None and isinstance(found[0], (Made, Parser, Parsed)) else None
+
+
 def call_function(
     resolver: "Resolver", ref: FunctionRef, args: Sequence[Argument], scope: Scope
 ) -> Found:
@@ -97,7 +113,10 @@ def call_function(
         return Instance(cls, (function.yields,), True), inner
     if isinstance(function.declared, Instance) and function.declared.cls == "typing.Self":
         value = _itself(ref)
-    elif resolver.informative(function.declared, home) and not says_little(function.declared):
+    elif resolver.informative(function.declared, home):
+        better = None if found & Trait.ASYNC else _better(resolver, ref, inner)
+        if better is not None:
+            return better
         value, inner = function.declared, home
     elif found & Trait.ABSTRACT:
         return UNKNOWN, scope

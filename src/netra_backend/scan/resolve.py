@@ -20,6 +20,7 @@ from netra_backend.scan.heads import (
     Open,
     Scope,
     Settled,
+    Suspended,
     either,
     over,
     settled,
@@ -289,6 +290,7 @@ _STEPS: Mapping[type, Callable[[Resolver, Any, Scope], Found]] = {
     Param: _param,
     Passed: _passed,
     Present: _present,
+    Suspended: lambda resolver, value, _scope: resolver.resolve(value.value, value.scope),
     Settled: lambda _resolver, value, _scope: value.found,
     Union: _union,
 }
