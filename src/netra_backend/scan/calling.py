@@ -98,10 +98,10 @@ def call(frame: Frame, node: ast.Call) -> Value:
 def _shows_changed(frame: Frame, node: ast.Call) -> bool:
     """Return whether the call gives what attributes hold that were assigned here."""
     callee = node.func
-    if isinstance(callee, ast.Attribute) and callee.attr in _DUMPS:
+    name = getattr(callee, "attr", None) or getattr(callee, "id", None)
+    if name in _DUMPS and isinstance(callee, ast.Attribute):
         return frame.has_changed(path_of(callee.value))
-    shows = path_of(callee).rpartition(".")[2] in _OF_ATTRIBUTES and len(node.args) > 0
-    return shows and frame.has_changed(path_of(node.args[0]))
+    return name in _OF_ATTRIBUTES and bool(node.args) and frame.has_changed(path_of(node.args[0]))
 
 
 def _arguments(frame: Frame, node: ast.Call) -> Iterator[Argument]:
