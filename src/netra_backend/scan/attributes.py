@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from netra_backend.scan.commandline import Parsed, field
 from netra_backend.scan.declarations import Attribute, Trait
-from netra_backend.scan.fields import Made, given, own_dict, setting
+from netra_backend.scan.fields import Made, given, given_to_init, own_dict, setting
 from netra_backend.scan.heads import (
     Alternatives,
     ClassRef,
@@ -111,6 +111,9 @@ def _given(resolver: "Resolver", base: Found, head: Made, name: str) -> Found | 
     attribute, owner = found
     if resolver.informative(attribute.declared, owner.source.scope):
         return None
+    own = f"{owner.name}.__init__"
+    if attribute.param:
+        return given_to_init(resolver, head, ref, own, attribute.param)
     return given(resolver, head, ref, name)
 
 

@@ -7,7 +7,7 @@ from netra_backend.scan.declarations import Attribute, Class
 from netra_backend.scan.environment import path_of, weight
 from netra_backend.scan.frame import Frame
 from netra_backend.scan.grounding import ground
-from netra_backend.scan.values import UNKNOWN, Argument, Value, join
+from netra_backend.scan.values import UNKNOWN, Argument, Param, Value, join
 
 _SERIALIZERS = frozenset({"field_serializer", "model_serializer", "serializer", "validator_json"})
 _HEAVIEST = 100
@@ -53,13 +53,14 @@ class ClassBody:
     def assign(
         self, name: str, declared: Value, value: Value, line: int, params: Mapping[str, Value]
     ) -> None:
-        """Note that a method assigns to ``self.name``."""
+        """Note that a method assigns to ``self.name``; `params` are what it is given."""
+        param = value.name if isinstance(value, Param) else ""
         value = ground(value, params)
         if weight(value, _HEAVIEST) > _HEAVIEST:
             value = UNKNOWN
         known = self._attributes.get(name)
         if known is None:
-            self._attributes[name] = Attribute(declared, value, line, inner=True)
+            self._attributes[name] = Attribute(declared, value, line, True, param)
             return
         self._attributes[name] = Attribute(
             declared if known.declared is UNKNOWN else known.declared,

@@ -77,13 +77,15 @@ class Function(Struct, frozen=True, array_like=True):
 class Attribute(Struct, frozen=True, array_like=True):
     """An attribute of a class: what its annotation declares, and what is assigned to it.
 
-    `inner` is whether it is assigned only in methods, to ``self``.
+    `inner` is whether it is assigned only in methods, to ``self``; `param` names the parameter
+    that it is, if one method alone assigns to it.
     """
 
     declared: Value = UNKNOWN
     assigned: Value = UNKNOWN
     line: int = 0
     inner: bool = False
+    param: str = ""
 
 
 class Class(Struct, frozen=True, array_like=True):

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from netra_backend.scan.arguments import argument_of
+from netra_backend.scan.arguments import argument_of, bind_arguments
 from netra_backend.scan.commandline import Parsed
 from netra_backend.scan.heads import ClassRef, Found, Open, Scope, either, settled, suspended
 from netra_backend.scan.kinds import Kind
@@ -34,14 +34,30 @@ def made(ref: ClassRef, call: Call, scope: Scope) -> Made:
 
 def given(resolver: "Resolver", head: Made, ref: ClassRef, name: str) -> Found | None:
     """Return the field as it was given to the constructor, which others may have changed since."""
-    if resolver.project.method(ref, "__post_init__") is not None:
+    if any(resolver.project.method(ref, it) is not None for it in ("__post_init__", "__init__")):
         return None
     names = list(fields(resolver, ref))
     position = names.index(name) if name in names else -1
     argument = argument_of(head.given, name, position)
     if argument is None:
         return None
-    found = resolver.resolve(argument.value, ref.source.scope)
+    return _perhaps(resolver.resolve(argument.value, ref.source.scope))
+
+
+def given_to_init(
+    resolver: "Resolver", head: Made, ref: ClassRef, own: str, name: str
+) -> Found | None:
+    """Return the parameter of the constructor, if it is that of the class with the attribute."""
+    init = resolver.project.method(ref, "__init__")
+    if init is None or init.name != own:
+        return None
+    home = init.source.scope
+    bound = bind_arguments(init.function, head.given, home, home, (head, home))
+    value = bound.get(name)
+    return None if value is None else _perhaps(resolver.resolve(*value))
+
+
+def _perhaps(found: Found) -> Found:
     return either([found, (UNKNOWN, found[1])], found[1])
 
 

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from netra_backend.scan.resolve import Resolver
 
 
+_KEEPING = frozenset({Kind.DATACLASS, Kind.OBJECT})
+"""Kinds of classes that keep what they are made of as it is."""
+
 _MOST_RECURSION = 4
 """``f(f(x))`` is no recursion, and is read from the outside in."""
 
@@ -57,7 +60,7 @@ def _construct(resolver: "Resolver", ref: ClassRef, call: Call, scope: Scope) ->
         return Dict(entries, call.line), scope
     if kind in VAGUE and resolver.project.method(ref, "__new__") is not None:
         return UNKNOWN, scope
-    if kind is Kind.DATACLASS and call.args:
+    if kind in _KEEPING and call.args:
         return made(ref, call, scope), ref.source.scope
     return Instance(ref.name, (), True, call.line), ref.source.scope
 
