@@ -61,6 +61,19 @@ class Job:
         return {"color": self.color.name, "extra": extra}
 
 
+class Box:
+    def __init__(self, thing, other=None):
+        self.thing = thing
+        self.other = other
+
+    def pack(self):
+        return {"thing": self.thing}
+
+
+def texts(pairs):
+    return {key: str(value) for key, value in pairs}
+
+
 def encode(value):
     if isinstance(value, enum.Enum):
         return value.name
@@ -106,6 +119,8 @@ VALUES = (
     "ValueError('no')", "Point(2)", "dataclasses.asdict(Point(2))", "Job().color", "Job().name",
     "Job().since", "Job().shade", "Job().limit", "Job().describe(1)", "Job().describe(Color.RED)",
     "dataclasses.asdict(Visit(datetime.datetime.now()))",
+    "dataclasses.asdict(Visit(datetime.datetime.now()), dict_factory=dict)",
+    "dataclasses.asdict(Visit(datetime.datetime.now()), dict_factory=texts)",
     "Color.RED.name", "Color.RED.value", "str(Color.RED)", "[c for c in Color]",
     "[c.name for c in Color]", "{c.name: 1 for c in Color}", "{c: 1 for c in Color}",
     "list({1, 2})", "sorted([2, 1])", "tuple([Color.RED])", "dict(a=Color.RED)",
@@ -122,7 +137,7 @@ USES = (
     "{{'k': {a}}}.get('z', {b})", "list([{a}])", "list({{'k': {a}}}.values())",
     "[y for _, y in {{'k': {a}}}.items()]", "f'{{{a}}}'", "'%s' % ({a},)",
     "({a}.name if isinstance({a}, enum.Enum) else {a})", "[{a}] + [{b}]",
-    "{{'k': {a}}} | {{'m': {b}}}",
+    "{{'k': {a}}} | {{'m': {b}}}", "Box({a}).pack()", "Box({a}, other={b}).other", "vars(Box({a}))",
 )  # fmt: skip
 """Expressions over two names."""
 
@@ -140,6 +155,14 @@ STATEMENTS = (
     "{t} = []; {t}.append({a}); {t}.extend([{b}])",
     "{t} = [{a}]; {t}[0] = {b}",
     "{t} = [{a}, {b}]; {t}.pop()",
+    "{t} = same({{'a': {a}, 'b': {b}}}); {t}.pop('a')",
+    "{t} = same({{'a': {a}}}); del {t}['a']",
+    "{t} = same({{'a': {a}}}); {t}.update(a={b})",
+    "{t} = same({{'a': {a}}}); {t}.setdefault('c', {b})",
+    "{t} = same({{'a': {a}}}); {t}.clear()",
+    "{t} = Box({a}); {t}.thing = {b}; {t} = {t}.pack()",
+    "{t} = Box({a}); {t}.thing = {b}; {t} = vars({t})",
+    "{t} = Visit(datetime.datetime.now()); {t}.at = {a}; {t}.color = {b}; {t} = {t}.__dict__",
     "{t} = {{'in': {{'a': {a}}}}}; {t}['in']['a'] = {b}",
     "{t} = {{'a': {a}}}; change({t})",
     "{t} = {{'a': {a}}}; keep({t})",
