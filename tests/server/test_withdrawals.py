@@ -1,6 +1,7 @@
 """Withdrawals: what was taken away ends what is open, in every process on the store."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -133,6 +134,30 @@ async def test_a_store_that_fails_for_a_while_delays_it(
         assert (await bob.command("ping"))["type"] == "pong"
         store.failures.clear()
         assert await bob.closed() == 4401
+
+
+async def test_no_fault_of_the_store_ends_the_watch(
+    tmp_path: Path,
+    store: WatchedStore,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A fault that no store should raise: it is told with its traceback, and then all goes on."""
+    monkeypatch.setattr(withdrawals, "EVERY", 0.01)
+
+    def told() -> list[logging.LogRecord]:
+        return [r for r in caplog.records if r.msg == "withdrawals cannot be looked for"]
+
+    async with (
+        pair(tmp_path, store) as (one, other),
+        client(other.socket_url, token("bob", 60)) as bob,
+    ):
+        store.failures["withdrawals"] = OSError("no such device")
+        await until(lambda: len(told()) >= 2)
+        store.failures.clear()
+        await one.app.revoke("bob")
+        assert await bob.closed(5.0) == 4401
+    assert all(record.exc_info and record.exc_info[0] is OSError for record in told())
 
 
 async def test_nothing_is_read_when_nothing_was_withdrawn(
