@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import jwt
 import pytest
@@ -27,6 +28,7 @@ from netra_backend.server.clock import now
 from netra_backend.server.revocations import UnrevokedAuth
 from netra_backend.server.tokens import Tokens
 from netra_backend.server.user import User
+from netra_backend.stores import memory
 from netra_backend.stores.memory import MemoryStore
 from netra_backend.testing.scripted_agent import Gate, ScriptedAgent, answer, endless
 from tests.client import client, run_input
@@ -71,25 +73,28 @@ async def rename_as_reader(server: Live) -> bool:
         return (await bob.patch("/threads/alice,t", json={"title": "x"})).status_code == 403
 
 
+async def follow_foreign(server: Live) -> bool:
+    async with client(server.socket_url, hs256(sub="eve")) as eve:
+        return (await eve.follow("alice,t"))["resume"] == "unknown"
+
+
 async def follow_after_removal(server: Live) -> bool:
-    """Remove the member between the command's check and the first entry."""
+    """Remove the member, in another process, while the prelude is made."""
     async with (
         http(server.url, hs256(sub="alice")) as alice,
         client(server.socket_url, hs256(sub="bob")) as bob,
     ):
-        await alice.post("/agui/echo", json=run_input("t", "r"))
+        await alice.post("/agui/echo", json=run_input("t", "r", "secret"))
         store = server.app._house.store
-        thread = store.thread
+        read = store.read
 
-        async def removed(key: Any) -> Any:
+        async def removed(key: Any, *page: int) -> Any:
             await store.remove_member(key, UserId("bob"))
-            return await thread(key)
+            return await read(key, *page)
 
-        store.thread = removed  # type: ignore[method-assign]
-        await bob.follow("alice,t")
-        for _ in range(50):
-            await bob.command("ping")
-        return bob.events == []
+        store.read = removed  # type: ignore[method-assign]
+        await bob.follow("alice,t", "1-1")
+        return "secret" not in json.dumps(bob.tape)
 
 
 async def stay_after_removal(server: Live) -> bool:
@@ -221,6 +226,17 @@ async def _yes(*_: Any, **__: Any) -> bool:
     return True
 
 
+async def _ask_once(self: follower.ThreadFollower, after: Position | None) -> Any:
+    """Remember what the store said."""
+    if self not in _ASKED:
+        _ASKED[self] = await _ask(self, after)
+    return _ASKED[self]
+
+
+_ask = follower.ThreadFollower.ask
+_ASKED: WeakKeyDictionary[follower.ThreadFollower, Any] = WeakKeyDictionary()
+
+
 async def _owner(*_: Any, **__: Any) -> Role:
     return Role.OWNER
 
@@ -261,7 +277,8 @@ async def _believe(self: Tokens, token: str, *, require_expiry: bool = True) -> 
 CHECKS = {
     "a role is needed": Check(Access, "role", _owner, read_foreign),
     "the role is enough": Check(Access, "check", _nothing, rename_as_reader),
-    "a follower asks again": Check(Sight, "holds", _yes, follow_after_removal),
+    "a role is needed to follow": Check(memory, "role_of", lambda *_: Role.OWNER, follow_foreign),
+    "a follower asks again": Check(follower.ThreadFollower, "ask", _ask_once, follow_after_removal),
     "removal ends what is open": Check(Access, "withdraw", _ignore, stay_after_removal),
     "the last hop": Check(access, "Sight", _SeesAll, misrouted_frame),
     "signatures": Check(Tokens, "_verify", _believe, forged_token),

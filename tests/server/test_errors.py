@@ -261,7 +261,7 @@ async def changed(place: Place) -> list[Said]:
 async def store_failed(place: Place) -> list[Said]:
     disk = StoreFailed("disk full at /secret/path")
     said = []
-    for method in ("thread", "threads", "open_thread", "run", "create_run", "interrupt"):
+    for method in ("backlog", "threads", "open_thread", "run", "create_run", "interrupt"):
         place.store.failures[method] = disk
     said.append(await place.alice.follow("t"))
     said.append(await place.alice.run("t", "r"))
@@ -392,7 +392,7 @@ async def close_internal(tmp_path: Path, direct: bool) -> Closed:
         live({"echo": echo}, tmp_path, store=store, direct=direct) as server,
         connected(server) as socket,
     ):
-        store.failures["thread"] = RuntimeError("a fault at /secret/path")
+        store.failures["backlog"] = RuntimeError("a fault at /secret/path")
         await socket.send(json.dumps({"type": "follow", "request": "r", "thread": "t"}))
         ended = await closed(socket)
         assert "secret" not in json.dumps(ended)
@@ -609,11 +609,11 @@ async def test_the_cause_is_in_the_log_under_the_id_that_the_client_got(
         http(server.url, server.token()) as browser,
         client(server.socket_url, server.token()) as alice,
     ):
-        store.failures["thread"] = StoreFailed("disk full")
+        store.failures["backlog"] = StoreFailed("disk full")
         failed = await alice.follow("t")
         store.failures["threads"] = RuntimeError("a fault")
         broken = (await browser.get("/threads")).json()["error"]
-        store.failures["thread"] = RuntimeError("another fault")
+        store.failures["backlog"] = RuntimeError("another fault")
         with pytest.raises(ConnectionError):
             await alice.follow("t")
         connection = alice.ready["connection"]

@@ -3,19 +3,22 @@
 import asyncio
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from netra_backend.core.events import Entry, event_from_json
 from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, ThreadName, UserId
 from netra_backend.core.ports import NewRun
 from netra_backend.core.positions import Position
-from netra_backend.core.resume import pieces
+from netra_backend.core.resume import Backlog, pieces
 from netra_backend.core.run import Lease
 from netra_backend.errors import CloseCode, StoreFailed
 from netra_backend.server.access import Access
 from netra_backend.server.batch import Batch
-from netra_backend.server.follower import FollowerState, Gone, ThreadFollower
+from netra_backend.server.follower import HELD, FollowerState, Gone, ThreadFollower
 from netra_backend.server.lane import LaneClosed
 from netra_backend.server.metrics import BEHIND, LEAKS
 from netra_backend.stores.memory import MemoryStore
@@ -109,7 +112,7 @@ class Thread:
 class Table:
     """One follower with everything around it."""
 
-    def __init__(self, thread: Thread, patience: float = BOUND) -> None:
+    def __init__(self, thread: Thread, patience: float = BOUND, *, start: bool = True) -> None:
         self.lane = Paper()
         self.failures: list[Exception] = []
         self.deletions = 0
@@ -117,12 +120,13 @@ class Table:
             thread.store,
             self.lane,
             KEY,
-            Position(thread.epoch, 0),
             sight=Access(thread.store).sight(ALICE, KEY, ThreadName(KEY.id)),
             patience=patience,
             failed=self.failures.append,
             gone=self._told,
         )
+        if start:
+            self.follower.start(Position(thread.epoch, 0))
 
     def _told(self, why: Gone) -> None:
         assert why is Gone.DELETED
@@ -146,7 +150,7 @@ async def test_the_backlog_comes_merged_and_then_it_is_live() -> None:
     thread = await Thread.create()
     await thread.append("a", "b", "c")
     table = Table(thread)
-    assert table.follower.state is FollowerState.BEHIND
+    assert table.follower.state is FollowerState.JOINING
     await table.until(FollowerState.LIVE)
     assert table.lane.pieces == [(1, 4)]
 
@@ -156,6 +160,40 @@ async def test_the_backlog_comes_merged_and_then_it_is_live() -> None:
     assert table.lane.pieces == [(1, 4), (5, 5), (6, 6), (7, 7)]
     assert table.lane.text == "abcdef"
     assert repr(table.follower) == f"<ThreadFollower t at {thread.epoch}-7, LIVE>"
+
+
+async def test_what_is_published_while_the_store_is_asked_follows_what_it_said() -> None:
+    """All of it, once: what the answer has already, and what it has not; also when it is much."""
+    for published in (1, HELD, HELD + 2):
+        thread = await Thread.create()
+        await thread.append("a")
+        table = Table(thread, start=False)
+        await table.follower.ask(None)
+        for number in range(published):
+            table.follower.deliver(await thread.append(f" {number}"))
+        asked = await thread.store.backlog(KEY, ALICE, Position(thread.epoch, 0), 2)
+        assert asked is not None
+        table.follower.begin(Position(thread.epoch, 0), asked.entries)
+        assert (table.follower.state is FollowerState.LIVE) == (published <= HELD)
+        await table.until(FollowerState.LIVE)
+
+        assert table.lane.text == "a" + "".join(f" {number}" for number in range(published))
+
+
+async def test_a_withdrawal_while_the_store_is_asked_wins() -> None:
+    class Slow(MemoryStore):
+        async def backlog(self, *asked: Any) -> Backlog | None:
+            found = await super().backlog(*asked)
+            await asyncio.sleep(0)
+            return found
+
+    thread = await Thread.create(Slow())
+    table = Table(thread, start=False)
+    asking = asyncio.ensure_future(table.follower.ask(None))
+    await asyncio.sleep(0)
+    table.follower.end()
+
+    assert await asking is None
 
 
 async def test_what_comes_while_it_reads_is_read_too() -> None:
@@ -250,11 +288,18 @@ async def test_patience_ends_once() -> None:
 
 
 class BrokenLog(MemoryStore):
-    """A log whose reads fail, or have a hole."""
+    """A log that cannot be read, or has a hole."""
 
     def __init__(self, *, hole: bool) -> None:
         super().__init__()
         self._hole = hole
+
+    async def backlog(
+        self, thread: ThreadKey, user: UserId, after: Position | None, limit: int
+    ) -> Backlog | None:
+        found = await super().backlog(thread, user, after, limit)
+        assert found is not None
+        return replace(found, entries=await self.read(thread, 0, limit))
 
     async def read(self, thread: ThreadKey, after: int, limit: int) -> list[Entry]:
         if not self._hole:
@@ -266,8 +311,16 @@ class BrokenLog(MemoryStore):
 
 
 @pytest.mark.parametrize("hole", [True, False])
-async def test_a_log_that_cannot_be_read_ends_it(hole: bool) -> None:
-    table = Table(await Thread.create(BrokenLog(hole=hole)))
+@pytest.mark.parametrize("behind", [True, False])
+async def test_a_log_that_cannot_be_read_ends_it(hole: bool, behind: bool) -> None:
+    thread = await Thread.create(BrokenLog(hole=hole))
+    if behind:
+        thread.store.backlog = partial(MemoryStore.backlog, thread.store)  # type: ignore[method-assign]
+    table = Table(thread)
+    if behind:
+        table.lane.full = True
+        await table.until(FollowerState.BEHIND)
+        await table.lane.change(full=False)
     await table.until(FollowerState.ENDED)
 
     assert [type(failure) for failure in table.failures] == [StoreFailed]
@@ -277,6 +330,8 @@ async def test_a_log_that_cannot_be_read_ends_it(hole: bool) -> None:
 async def test_a_socket_that_is_gone_ends_it_quietly() -> None:
     thread = await Thread.create()
     table = Table(thread)
+    table.lane.full = True
+    await table.until(FollowerState.BEHIND)
     await table.lane.change(closed=True)
     await table.until(FollowerState.ENDED)
 

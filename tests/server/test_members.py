@@ -11,7 +11,11 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
+from netra_backend.core.events import Entry
+from netra_backend.core.ids import ThreadId, ThreadKey, UserId
+from netra_backend.core.roles import Role
 from netra_backend.server.metrics import LEAKS
+from netra_backend.stores.memory import MemoryStore
 from netra_backend.stores.sqlite import SqliteStore
 from netra_backend.testing.scripted_agent import Gate, ScriptedAgent, answer, endless
 from tests.client import Client, client, run_input
@@ -462,3 +466,81 @@ async def test_removal_races_a_follow_and_wins(tmp_path: Path) -> None:
             await there.of_alice.get("/threads")
             assert (await there.bob.command("ping"))["type"] == "pong"
             assert len(there.bob.events) == before
+
+
+class Meanwhile(MemoryStore):
+    """A store in which another process acts while somebody's prelude is made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.act: Callable[[], Awaitable[object]] | None = None
+
+    async def read(self, thread: ThreadKey, after: int, limit: int) -> list[Entry]:
+        act, self.act = self.act, None
+        if act is not None:
+            await act()
+        return await super().read(thread, after, limit)
+
+
+@asynccontextmanager
+async def told_late(tmp_path: Path) -> AsyncIterator[tuple[Live, Meanwhile]]:
+    """Run a server whose thread t, of alice, has a run with a secret and bob as a reader.
+
+    Whoever follows it is told a prelude, and while that is made another process removes bob.
+    """
+    store = Meanwhile()
+    key, bob = ThreadKey(UserId("alice"), ThreadId("t")), UserId("bob")
+    async with (
+        live({"echo": echo}, tmp_path, store=store, replay_entries=1) as server,
+        http(server.url, server.token("alice")) as alice,
+    ):
+        await alice.post("/agui/echo", json=run_input("t", "r", "the secret"))
+        await store.set_member(key, bob, Role.READ, 9)
+        store.act = lambda: store.remove_member(key, bob)
+        yield server, store
+
+
+async def test_no_prelude_for_who_was_removed_while_it_was_made(tmp_path: Path) -> None:
+    async with (
+        told_late(tmp_path) as (server, store),
+        client(server.socket_url, server.token("bob")) as bob,
+    ):
+        answered = await bob.follow(T)
+        assert answered["resume"] == "unknown"
+        assert store.act is None  # it was made
+        assert "secret" not in json.dumps(bob.tape)
+        assert server.app._house.hub.followers == 0
+
+
+async def test_no_stream_for_who_was_removed_while_its_prelude_was_made(tmp_path: Path) -> None:
+    async with (
+        told_late(tmp_path) as (server, store),
+        http(server.url, server.token("bob")) as of_bob,
+    ):
+        told: list[bytes] = []
+        async with of_bob.stream("GET", f"/agui/echo?runId=r&threadId={T}") as stream:
+            with pytest.raises(httpx.RemoteProtocolError):
+                await _take(stream, told)
+        assert (store.act, told) == (None, [])
+
+
+async def _take(stream: httpx.Response, told: list[bytes]) -> None:
+    async for part in stream.aiter_bytes():
+        told += [part]
+
+
+async def test_a_reader_is_told_the_prelude(tmp_path: Path) -> None:
+    """What the two tests before would miss otherwise."""
+    async with (
+        told_late(tmp_path) as (server, store),
+        client(server.socket_url, server.token("bob")) as bob,
+        http(server.url, server.token("bob")) as of_bob,
+    ):
+        store.act = None
+        answered = await bob.follow(T)
+        assert (answered["resume"], "secret" in json.dumps(answered["prelude"])) == (
+            "snapshot",
+            True,
+        )
+        told = await of_bob.get(f"/agui/echo?runId=r&threadId={T}")
+        assert "secret" in told.text

@@ -11,6 +11,7 @@ from netra_backend.core.events import Entry, Event
 from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, UserId
 from netra_backend.core.ports import Answer, Created, Decision, End, NewRun, Store, Thread
 from netra_backend.core.positions import Position
+from netra_backend.core.resume import Backlog
 from netra_backend.core.run import Lease, Run
 from netra_backend.errors import Refused
 from netra_backend.stores.memory import MemoryStore
@@ -50,6 +51,27 @@ class SkipsAnEntry(MemoryStore):
 
     async def read(self, thread: ThreadKey, after: int, limit: int) -> list[Entry]:
         return await super().read(thread, after + 1 if after else 0, limit)
+
+
+class LooksTwice(MemoryStore):
+    """A backlog has the entries of one moment and the head and run of another."""
+
+    async def backlog(
+        self, thread: ThreadKey, user: UserId, after: Position | None, limit: int
+    ) -> Backlog | None:
+        before = await super().backlog(thread, user, after, limit)
+        await asyncio.sleep(0)
+        now = await super().backlog(thread, user, after, limit)
+        return replace(now, entries=before.entries) if before and now else now
+
+
+class ShowsWhoeverAsks(MemoryStore):
+    """A backlog asks for no role."""
+
+    async def backlog(
+        self, thread: ThreadKey, user: UserId, after: Position | None, limit: int
+    ) -> Backlog | None:
+        return await super().backlog(thread, thread.owner, after, limit)
 
 
 class ReusesEpochs(MemoryStore):
@@ -132,6 +154,8 @@ BROKEN: list[type[MemoryStore]] = [
     SwallowsARefusedAppend,
     AppendsOneByOne,
     SkipsAnEntry,
+    LooksTwice,
+    ShowsWhoeverAsks,
     ReusesEpochs,
     CreatesTwice,
     HasTwoWinners,

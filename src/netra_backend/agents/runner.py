@@ -31,8 +31,9 @@ from netra_backend.agents.waiting import LATER, Waiting
 from netra_backend.config import WhenBusy
 from netra_backend.core.fold import Conversation
 from netra_backend.core.ids import MAX_ID_LENGTH, RunId, RunKey, ThreadId, ThreadKey, UserId, new_id
-from netra_backend.core.ports import Bus, Interrupt, Nodes, QueuedRun, Store
+from netra_backend.core.ports import Bus, Interrupt, Nodes, Store
 from netra_backend.core.positions import Position
+from netra_backend.core.queue import QueuedRun
 from netra_backend.core.roles import Role
 from netra_backend.core.run import Lease, Run
 from netra_backend.errors import ErrorCode, Refused

@@ -16,7 +16,8 @@ from netra_backend import jsonlog
 from netra_backend.agents.ingest import wire_json
 from netra_backend.core.events import TERMINAL, Entry
 from netra_backend.core.ids import RunKey, ThreadKey
-from netra_backend.core.ports import QueuedRun, Store
+from netra_backend.core.ports import Store
+from netra_backend.core.queue import QueuedRun
 from netra_backend.core.run import Run
 from netra_backend.errors import ErrorCode, NetraError, Refused
 

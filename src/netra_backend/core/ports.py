@@ -13,6 +13,8 @@ from netra_backend.core.credentials import Revocations, Tickets
 from netra_backend.core.events import Entry, Event
 from netra_backend.core.ids import RunId, RunKey, ThreadKey, UserId
 from netra_backend.core.positions import Position
+from netra_backend.core.queue import Queue
+from netra_backend.core.resume import Backlog
 from netra_backend.core.roles import Role
 from netra_backend.core.run import Lease, Run, RunStatus
 
@@ -89,20 +91,6 @@ class NewRun(Struct, frozen=True):
         return None if self.key.owner == self.thread.owner else self.needs
 
 
-class QueuedRun(Struct, frozen=True):
-    """A run that was accepted and waits until its thread is free: nothing of it is in the log.
-
-    `input` is the client's ``RunAgentInput`` as JSON. `cancelled` says that it shall only end.
-    """
-
-    key: RunKey
-    thread: ThreadKey
-    agent: str
-    input: bytes
-    at: int
-    cancelled: bool = False
-
-
 class Created(Struct, frozen=True):
     """The outcome of `Runs.create_run`: the run, and its lease only if this call created it."""
 
@@ -161,6 +149,18 @@ class Log(Protocol):
 
         No gap: the first has offset ``after + 1``. Empty when there are none, or no such thread.
         A negative `after` or `limit` is a ValueError.
+        """
+        ...
+
+    def backlog(
+        self, thread: ThreadKey, user: UserId, after: Position | None, limit: int
+    ) -> Awaitable[Backlog | None]:
+        """Return all that `user` needs to go on in the thread after a position.
+
+        None if there is no such thread or the user, who may be its owner, has no role in it; the
+        two cost the same. One moment: role, head, newest run and entries are of one state of the
+        store. The entries are what `read` would return from `after` on, or from the first where
+        that is None; none where `after` is of another epoch. A negative `limit` is a ValueError.
         """
         ...
 
@@ -302,36 +302,6 @@ class Runs(Protocol):
 
     def undelivered(self) -> Awaitable[Sequence[Interrupt]]:
         """Return decided interrupts that no run has taken up: a crash fell between the two."""
-        ...
-
-
-class Queue(Protocol):
-    """Runs that wait for their thread, as durable as the log, in the order they were accepted.
-
-    They are deleted with their thread.
-    """
-
-    def enqueue(self, new: QueuedRun, limit: int) -> Awaitable[QueuedRun]:
-        """Keep the run behind those that wait in its thread; return it.
-
-        Idempotent by the thread and the run's name, whoever started it: one that waits already is
-        returned as it is. Raises Refused:
-        ``not_found`` (no such thread), ``too_many`` (`limit` runs wait in the thread),
-        ``run_conflict`` (the key waits in another thread, or the thread has had a run of this
-        name).
-        """
-        ...
-
-    def queued_run(self, key: RunKey) -> Awaitable[QueuedRun | None]:
-        """Return the run if it waits, or None."""
-        ...
-
-    def queued(self, thread: ThreadKey | None = None) -> Awaitable[Sequence[QueuedRun]]:
-        """Return what waits in the thread, or in all threads, the oldest first."""
-        ...
-
-    def cancel_queued(self, key: RunKey) -> Awaitable[bool]:
-        """Note that the run shall only end; False if it does not wait (any more)."""
         ...
 
 

@@ -11,12 +11,26 @@ from ag_ui.core import EventType
 from msgspec import Struct
 
 from netra_backend.core.events import Entry, Event, delta_event, plain_delta
-from netra_backend.core.frames import Resume
+from netra_backend.core.frames import Resume, RunState
 from netra_backend.core.positions import Position
+from netra_backend.core.roles import Role
 from netra_backend.errors import StoreFailed
 
 MAX_MERGED_LENGTH = 65_536
 """Characters of a merged delta: a frame that any client can take."""
+
+
+class Backlog(Struct, frozen=True):
+    """What a store tells a user who goes on in a thread, of one moment.
+
+    `role` is the user's, `head` the position of the newest entry, `run` the newest run, None
+    before the first; `entries` are the next after the position that was asked about.
+    """
+
+    role: Role
+    head: Position
+    run: RunState | None
+    entries: Sequence[Entry]
 
 
 class Piece(Struct, frozen=True):

@@ -7,6 +7,8 @@ see it; nobody can be made the owner of a thread that there is.
 
 from enum import StrEnum
 
+from netra_backend.core.ids import UserId
+
 
 class Role(StrEnum):
     """What a user may do in a thread, the least first. The values are stored and sent."""
@@ -23,6 +25,11 @@ class Role(StrEnum):
     def includes(self, other: "Role") -> bool:
         """Return whether who has this role may do what needs the `other`."""
         return _RANK[self] >= _RANK[other]
+
+
+def role_of(user: UserId, owner: UserId, invited: Role | None) -> Role | None:
+    """Return what `user` may do in a thread of `owner` in which they are `invited`, or not."""
+    return Role.OWNER if user == owner else invited
 
 
 def allows(role: Role | None, needs: Role) -> bool:

@@ -15,7 +15,8 @@ from netra_backend.core.ids import (
     full_name,
     thread_key,
 )
-from netra_backend.core.ports import QueuedRun, Store
+from netra_backend.core.ports import Store
+from netra_backend.core.queue import QueuedRun
 from netra_backend.core.roles import Role
 from netra_backend.core.run import Run
 from netra_backend.errors import ErrorCode, Refused
@@ -138,12 +139,6 @@ class Sight:
         self.withdrawn: Callable[[], None] = _nothing
         self._access = access
         self._opened = thread
-
-    async def holds(self) -> bool:
-        """Return whether the user may see the thread, as the store knows it now."""
-        if self.thread is not None and await self._access.role(self.user, self._opened) is None:
-            self.thread = None
-        return self.thread is not None
 
     def withdraw(self) -> None:
         """The user may see the thread no more."""

@@ -5,6 +5,7 @@ Commands of one connection are carried out one after the other, so each gets its
 
 import logging
 from functools import partial
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Raw
@@ -28,7 +29,6 @@ from netra_backend.core.frames import (
     Limits,
     Ready,
     Resume,
-    RunState,
     ServerFrame,
     Unfollowed,
 )
@@ -40,9 +40,10 @@ from netra_backend.core.ids import (
     parse_thread,
     thread_key,
 )
-from netra_backend.core.ports import Answer, Thread
+from netra_backend.core.ports import Answer
 from netra_backend.core.positions import Position
 from netra_backend.core.prelude import prelude
+from netra_backend.core.resume import Backlog
 from netra_backend.core.roles import Role
 from netra_backend.core.session import (
     CancelRun,
@@ -59,7 +60,7 @@ from netra_backend.core.session import (
     refused,
     unreadable,
 )
-from netra_backend.errors import CloseCode, ErrorCode, FrameError, Refused
+from netra_backend.errors import CloseCode, ErrorCode, FrameError, NetraError, Refused
 from netra_backend.server import metrics
 from netra_backend.server.dialogue import Dialogue
 from netra_backend.server.follower import Gone, ThreadFollower
@@ -68,6 +69,15 @@ from netra_backend.server.lane import Lane
 from netra_backend.server.user import User
 
 log = logging.getLogger(__name__)
+
+
+class _Resumed(NamedTuple):
+    """How a follower goes on: the answer, after which position, with what, and its prelude."""
+
+    answer: Resume
+    after: Position
+    backlog: Backlog
+    prelude: list[Raw] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Connection(Dialogue):
@@ -200,35 +210,46 @@ class Connection(Dialogue):
         )
 
     async def _follow_thread(self, effect: Follow) -> None:
-        key = thread_key(self.user, effect.thread)
         self._end_follower(effect.thread)
-        role = await self._house.access.role(self.user, key)
-        thread = await self._house.store.thread(key) if role is not None else None
-        if thread is None:
+        key, gone = thread_key(self.user, effect.thread), partial(self._thread_gone, effect.thread)
+        follower = self._join(self._lane, key, gone, effect.thread)
+        try:
+            resumed = await self._resume(follower, effect.after)
+        except NetraError:
+            self._leave(follower)
+            raise
+        frame = Followed(request=effect.request, thread=effect.thread, resume=Resume.UNKNOWN)
+        if resumed is None:
+            self._leave(follower)
             self._session.unfollowed(effect.thread)
-            frame = Followed(request=effect.request, thread=effect.thread, resume=Resume.UNKNOWN)
             self._send(frame)
             return
-        limit = self._house.settings.replay_entries
-        answer = resume.answer(effect.after, thread.head, replay_entries=limit)
-        events: list[Raw] | msgspec.UnsetType = msgspec.UNSET
-        if answer in (Resume.SNAPSHOT, Resume.GAP):
-            events, offset = await self._prelude(thread)
-        else:
-            offset = effect.after.offset if effect.after is not None else 0
-        position = Position(thread.head.epoch, offset)
-        last = await self._house.store.last_run(key)
+        answer, after, backlog, events = resumed
         self._send(
-            Followed(
-                request=effect.request,
-                thread=effect.thread,
-                resume=answer,
-                id=str(position),
-                run=None if last is None else RunState(last.key.id, last.status),
-                prelude=events,
-            )
+            replace(frame, resume=answer, id=str(after), run=backlog.run, prelude=events),
         )
-        self._begin_follower(effect.thread, key, position)
+        self._followers[effect.thread] = follower
+        follower.begin(after, backlog.entries)
+
+    async def _resume(self, follower: ThreadFollower, after: Position | None) -> _Resumed | None:
+        """Return how the follower goes on; None where its user has nothing to follow.
+
+        All that is sent was read together with the user's role, and nothing is awaited since. A
+        prelude takes time: so the store is asked again when it is made.
+        """
+        backlog = await follower.ask(after)
+        if backlog is None:
+            return None
+        limit = self._house.settings.replay_entries
+        answer = resume.answer(after, backlog.head, replay_entries=limit)
+        if answer not in (Resume.SNAPSHOT, Resume.GAP):
+            return _Resumed(answer, after or Position(backlog.head.epoch, 0), backlog)
+        events, offset = await self._prelude(follower.thread)
+        position = Position(backlog.head.epoch, offset)
+        backlog = await follower.ask(position)
+        if backlog is None or backlog.head.epoch != position.epoch:
+            return None  # taken away, or deleted, meanwhile
+        return _Resumed(answer, position, backlog, events)
 
     async def _cancel(self, effect: CancelRun) -> None:
         key = await self._house.access.cancels(self.user, effect.run, effect.thread)
@@ -236,9 +257,9 @@ class Connection(Dialogue):
         position = await self._house.runner.cancel(key)
         self._send(Cancelled(request=effect.request, run=effect.run, id=str(position)))
 
-    async def _prelude(self, thread: Thread) -> tuple[list[Raw], int]:
-        conversation, offset = await self._house.runner.conversations.fold(thread.key)
-        return [Raw(event.data) for event in prelude(thread.key.id, conversation)], offset
+    async def _prelude(self, thread: ThreadKey) -> tuple[list[Raw], int]:
+        conversation, offset = await self._house.runner.conversations.fold(thread)
+        return [Raw(event.data) for event in prelude(thread.id, conversation)], offset
 
     async def _decide(self, effect: Decide) -> None:
         answer = Answer(effect.interrupt, effect.status, bytes(effect.payload))
@@ -268,10 +289,6 @@ class Connection(Dialogue):
         self._send(self._ready(effect.request))
 
     # --- followers ---
-
-    def _begin_follower(self, name: ThreadName, thread: ThreadKey, after: Position) -> None:
-        gone = partial(self._thread_gone, name)
-        self._followers[name] = self._follow(self._lane, thread, after, gone, name)
 
     def _end_follower(self, thread: ThreadName) -> None:
         follower = self._followers.pop(thread, None)

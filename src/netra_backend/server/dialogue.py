@@ -187,24 +187,23 @@ class Dialogue(ABC):
             return Refused(ErrorCode.INTERNAL)
         return None
 
-    def _follow(
+    def _join(
         self,
         lane: Lane,
         thread: ThreadKey,
-        after: Position,
         gone: Callable[[Gone], None],
         name: ThreadName | None = None,
     ) -> ThreadFollower:
-        """Serve `lane`, which leads to this socket, with the thread's entries from now on.
+        """Return a follower that keeps what is published in the thread until it begins.
 
-        `name` is what the user calls the thread; without it, the shortest that it could be.
+        `lane` leads to this socket. `name` is what the user calls the thread; without it, the
+        shortest that it could be.
         """
         sight = self._house.access.sight(self.user, thread, name or name_for(self.user, thread))
         follower = ThreadFollower(
             self._house.store,
             lane,
             thread,
-            after,
             sight=sight,
             patience=self._house.settings.behind_seconds,
             failed=self._follower_failed,
@@ -212,6 +211,14 @@ class Dialogue(ABC):
         )
         self._following[follower] = None
         self._house.hub.add(thread, follower)
+        return follower
+
+    def _follow(
+        self, lane: Lane, thread: ThreadKey, after: Position, gone: Callable[[Gone], None]
+    ) -> ThreadFollower:
+        """Serve `lane`, which leads to this socket, with what comes after the position."""
+        follower = self._join(lane, thread, gone)
+        follower.start(after)
         return follower
 
     def _leave(self, follower: ThreadFollower) -> None:

@@ -1,9 +1,11 @@
 """A follower: one connection's interest in one thread, and how far it has got.
 
-The life of a follower is one enum and one assigner. While it is LIVE it takes batches as they
-are published. When its lane is full, or it missed something, it is BEHIND and takes nothing: a
-task reads the log after its last position, deltas merged, until nothing is missing. So it gets
-every entry exactly once, in order, and a slow socket costs its lane's water mark and no more.
+The life of a follower is one enum and one assigner. It begins JOINING: it keeps what is published
+while the store is asked, once, whether its user may see the thread and what of it they miss. While
+it is LIVE it takes batches as they are published. When its lane is full, or it missed something, it
+is BEHIND and takes nothing: a task reads the log after its last position, deltas merged, until
+nothing is missing. So it gets every entry exactly once, in order, and a slow socket costs its
+lane's water mark and no more.
 """
 
 import asyncio
@@ -16,7 +18,7 @@ from netra_backend.core.events import Entry
 from netra_backend.core.ids import ThreadKey
 from netra_backend.core.ports import Store
 from netra_backend.core.positions import Position
-from netra_backend.core.resume import Piece, merge
+from netra_backend.core.resume import Backlog, Piece, merge
 from netra_backend.errors import NetraError
 from netra_backend.server.access import Sight
 from netra_backend.server.batch import Batch
@@ -39,6 +41,7 @@ PORTION = 65_536
 class FollowerState(Enum):
     """What a follower does with a batch that is published."""
 
+    JOINING = "joining"
     BEHIND = "behind"
     LIVE = "live"
     ENDED = "ended"
@@ -53,10 +56,14 @@ class Gone(Enum):
     """The thread is shared with the user no more."""
 
 
+NOWHERE = Position(0, 0)
+"""Where a follower is that has not begun."""
+
 _LIVE = FollowerState.LIVE
 """A global, because looking a member up costs a tenth of a delivery."""
 
 _MOVES = {
+    FollowerState.JOINING: frozenset({FollowerState.BEHIND, FollowerState.ENDED}),
     FollowerState.BEHIND: frozenset({FollowerState.LIVE, FollowerState.ENDED}),
     FollowerState.LIVE: frozenset({FollowerState.BEHIND, FollowerState.ENDED}),
     FollowerState.ENDED: frozenset[FollowerState](),
@@ -64,12 +71,12 @@ _MOVES = {
 
 
 class ThreadFollower:
-    """Serves `lane` with the entries of `thread` after the position `after`. It begins BEHIND.
+    """Serves `lane` with the entries of `thread`, from a position on, to the user of `sight`.
 
-    `sight` says whether its user may see the thread: it is checked before the first entry, and
-    looked at before each. `failed` is called once when it cannot go on: with TimeoutError when the
-    lane stayed full for `patience` seconds of its turn, with NetraError when the log cannot be
-    read. `gone` is called when the thread cannot be followed any more.
+    Add it to the hub, and then either `start` it, or `ask` and `begin`: so nothing between the log
+    and what is published is lost or doubled. `failed` is called once when it cannot go on: with
+    TimeoutError when the lane stayed full for `patience` seconds of its turn, with NetraError when
+    the log cannot be read. `gone` is called when the thread cannot be followed any more.
     """
 
     def __init__(
@@ -77,7 +84,6 @@ class ThreadFollower:
         store: Store,
         lane: Lane,
         thread: ThreadKey,
-        after: Position,
         *,
         sight: Sight,
         patience: float,
@@ -85,7 +91,7 @@ class ThreadFollower:
         gone: Callable[[Gone], None],
     ) -> None:
         self.thread = thread
-        self._position = after
+        self._position = NOWHERE
         self._topic: Topic | None = None
         self._store = store
         self._lane = lane
@@ -97,21 +103,66 @@ class ThreadFollower:
         if sight.shared:
             sight.withdrawn = partial(self._give_up, Gone.DENIED)
         self._held: list[Batch] | None = None
-        self._state = FollowerState.BEHIND
-        self._task = self._catch_up(begin=True)
+        self._state = FollowerState.JOINING
+        self._task: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
         return f"<ThreadFollower {self.thread.id} at {self.position}, {self._state.name}>"
 
     @property
     def position(self) -> Position:
-        """The position of the last entry that was handed to the lane."""
+        """The position of the last entry that was handed to the lane, or after which it began."""
         return self._position if self._topic is None else self._topic.position(self)
 
     @property
     def state(self) -> FollowerState:
         """What it does with a batch now."""
         return self._state
+
+    async def ask(self, after: Position | None) -> Backlog | None:
+        """Return what its user misses after the position; None if they may not see the thread.
+
+        It may be asked again before it begins. What is published from now on is kept.
+        """
+        self._held = []
+        backlog = await self._store.backlog(self.thread, self._sight.user, after, READ_LIMIT)
+        # The hub and the access tell of what has changed since: then this has ended.
+        return backlog if self._state is FollowerState.JOINING else None
+
+    def begin(self, after: Position, entries: Sequence[Entry]) -> None:
+        """Serve the entries, which come next after the position, and then what follows them.
+
+        They are those of the last `ask`. What the lane has no room for is read again later: a
+        client that does not read costs no more for it.
+        """
+        held, self._held = self._held or [], None
+        self._position = after
+        self._assign(FollowerState.BEHIND)
+        try:
+            self._take(entries, held)
+        except NetraError as error:
+            self._fail(error)
+        if self._state is FollowerState.BEHIND:
+            self._task = self._catch_up()
+
+    def start(self, after: Position, first: Callable[[], object] | None = None) -> None:
+        """Ask and begin after the position; `first` is called before the first entry is served."""
+        self._task = asyncio.create_task(self._join(after, first), name=f"join {self.thread.id}")
+
+    async def _join(self, after: Position, first: Callable[[], object] | None) -> None:
+        try:
+            backlog = await self.ask(after)
+        except NetraError as error:
+            self._fail(error)
+            return
+        if backlog is None:
+            self._give_up(Gone.DENIED if self._sight.shared else Gone.DELETED)
+        elif backlog.head.epoch != after.epoch:
+            self._give_up(Gone.DELETED)
+        else:
+            if first is not None:
+                first()
+            self.begin(after, backlog.entries)
 
     def deliver(self, batch: Batch) -> None:
         """Take the batch if it is the next; otherwise serve from the log. Never waits."""
@@ -131,17 +182,23 @@ class ThreadFollower:
 
     def _deliver_late(self, batch: Batch) -> None:
         """Take a batch that is not simply the next one of a follower that keeps up."""
-        if batch.last.epoch != self._position.epoch:
+        if self._state is FollowerState.JOINING:
+            self._hold(batch)
+        elif batch.last.epoch != self._position.epoch:
             self._other_history(batch)
         elif self._state is not FollowerState.LIVE:
-            if self._held is not None and len(self._held) <= HELD:
-                self._held.append(batch)
+            self._hold(batch)
         elif batch.last <= self._position:
             return
         elif batch.first != self._position.offset + 1 or self._lane.full:
             self._fall_behind()
         else:
             self._hand_over(batch)
+
+    def _hold(self, batch: Batch) -> None:
+        """Keep the batch for when the store has answered; too many are read from the log then."""
+        if self._held is not None and len(self._held) <= HELD:
+            self._held.append(batch)
 
     def enlist(self, topic: Topic) -> None:
         """Step into the ranks of the topic, after a last look at whose thread it is.
@@ -180,7 +237,8 @@ class ThreadFollower:
         """Take nothing more. Idempotent."""
         if self._state is not FollowerState.ENDED:
             self._assign(FollowerState.ENDED)
-            self._task.cancel()
+            if self._task is not None:
+                self._task.cancel()
         self._sight.close()
 
     def _other_history(self, batch: Batch) -> None:
@@ -204,13 +262,11 @@ class ThreadFollower:
         self._assign(FollowerState.BEHIND)
         self._task = self._catch_up()
 
-    def _catch_up(self, *, begin: bool = False) -> "asyncio.Task[None]":
-        return asyncio.create_task(self._read_until_live(begin), name=f"catch up {self.thread.id}")
+    def _catch_up(self) -> "asyncio.Task[None]":
+        return asyncio.create_task(self._read_until_live(), name=f"catch up {self.thread.id}")
 
-    async def _read_until_live(self, begin: bool) -> None:
+    async def _read_until_live(self) -> None:
         try:
-            if begin:
-                await self._look()
             while self._state is FollowerState.BEHIND:
                 await self._read_once()
         except LaneClosed:
@@ -218,35 +274,27 @@ class ThreadFollower:
         except (TimeoutError, NetraError) as error:
             self._fail(error)
 
-    async def _look(self) -> None:
-        """See that the user may see the thread, and that it is still the one that was asked for.
-
-        Of what was before this neither the hub nor the access, which know of us now, have told.
-        """
-        if not await self._sight.holds():
-            self._give_up(Gone.DENIED)
-            return
-        thread = await self._store.thread(self.thread)
-        if thread is None or thread.head.epoch != self._position.epoch:
-            self._give_up(Gone.DELETED)
-
     async def _read_once(self) -> None:
-        """Serve one stretch of the log, and what was published meanwhile; LIVE if that is all.
-
-        An entry is in the log before it is published. So with a read that reached the log's end,
-        what it had not is among what was published since it began, or will be published.
-        """
+        """Read and serve one stretch of the log, and what was published meanwhile."""
         async with turn(self._lane, self._patience):
             self._held = []
             try:
                 entries = await self._store.read(self.thread, self._position.offset, READ_LIMIT)
             finally:
                 held, self._held = self._held, None
-            if entries:
-                self._serve(entries)
-            if len(entries) < READ_LIMIT and len(held) <= HELD and self._takes(held):
-                # No await since the read: what is published from here on is delivered.
-                self._assign(FollowerState.LIVE)
+            self._take(entries, held)
+
+    def _take(self, entries: Sequence[Entry], held: Sequence[Batch]) -> None:
+        """Serve what was read, and what was published since that was asked for; LIVE if it is all.
+
+        An entry is in the log before it is published. So with a read that reached the log's end,
+        what it had not is among what was published since it began, or will be published.
+        """
+        if entries:
+            self._serve(entries)
+        if len(entries) < READ_LIMIT and len(held) <= HELD and self._takes(held):
+            # No await since the read: what is published from here on is delivered.
+            self._assign(FollowerState.LIVE)
 
     def _takes(self, held: Sequence[Batch]) -> bool:
         """Hand over what follows; return whether nothing is missing after it."""
@@ -255,7 +303,7 @@ class ThreadFollower:
                 return False
             if batch.last <= self._position:
                 continue
-            if batch.first != self._position.offset + 1:
+            if batch.first != self._position.offset + 1 or batch.last.epoch != self._position.epoch:
                 return False
             self._hand_over(batch)
         return self._state is FollowerState.BEHIND and not self._lane.full

@@ -10,6 +10,7 @@ import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import Self
 
 from starlette.requests import Request
@@ -146,30 +147,33 @@ class RunStream:
         if conversation.run_id != run.key.id:  # it ended meanwhile, and another one began
             run = await self._house.store.run(run.key) or run
             return await self.joined(run) if run.ended is not None else self.whole(run)
-        self._lane.begin(prelude(run.thread.id, conversation), Position(run.started.epoch, offset))
-        return self._answer(run.thread, Position(run.started.epoch, offset))
+        position = Position(run.started.epoch, offset)
+        return self._answer(run.thread, position, prelude(run.thread.id, conversation))
 
     def empty(self) -> Response:
         """Return a stream without events."""
         self._lane.abandon()
         return _EventStream(self._lane.parts(), self._place.pop_all())
 
-    def _answer(self, thread: ThreadKey, after: Position) -> Response:
-        return _EventStream(self._parts(thread, after), self._place.pop_all())
+    def _answer(self, thread: ThreadKey, after: Position, begins: Sequence[Event] = ()) -> Response:
+        return _EventStream(self._parts(thread, after, begins), self._place.pop_all())
 
-    async def _parts(self, thread: ThreadKey, after: Position) -> AsyncIterator[bytes]:
-        """Yield the thread's events after the position, up to a terminal event."""
+    async def _parts(
+        self, thread: ThreadKey, after: Position, begins: Sequence[Event]
+    ) -> AsyncIterator[bytes]:
+        """Yield the prelude, then the thread's events after the position, up to a terminal one."""
         follower = self._follower = ThreadFollower(
             self._house.store,
             self._lane,
             thread,
-            after,
             sight=self._house.access.sight(self.user, thread, name_for(self.user, thread)),
             patience=self._house.settings.behind_seconds,
             failed=self._lane.fail,
             gone=self._gone,
         )
         self._house.hub.add(thread, follower)
+        follower.start(after, partial(self._lane.begin, begins, after))
+        del begins  # it may be long, and the stream too
         try:
             async for part in self._lane.parts():
                 yield part

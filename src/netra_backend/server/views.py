@@ -6,7 +6,8 @@ from msgspec import Raw, Struct
 
 from netra_backend.core.events import Entry
 from netra_backend.core.ids import UserId, name_for
-from netra_backend.core.ports import Interrupt, QueuedRun, Thread
+from netra_backend.core.ports import Interrupt, Thread
+from netra_backend.core.queue import QueuedRun
 from netra_backend.core.roles import Role
 from netra_backend.core.run import Run
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from netra_backend.core.events import Entry, Event
+from netra_backend.core.frames import RunState
 from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, UserId
 from netra_backend.core.ports import (
     Answer,
@@ -17,11 +18,12 @@ from netra_backend.core.ports import (
     Interrupt,
     Member,
     NewRun,
-    QueuedRun,
     Thread,
 )
 from netra_backend.core.positions import Position
-from netra_backend.core.roles import Role, allows
+from netra_backend.core.queue import QueuedRun
+from netra_backend.core.resume import Backlog
+from netra_backend.core.roles import Role, allows, role_of
 from netra_backend.core.run import IllegalMove, Lease, Run, RunStatus, move
 from netra_backend.errors import ErrorCode, LeaseLost, Refused
 from netra_backend.stores.decisions import decided, taken_up
@@ -114,6 +116,23 @@ class MemoryStore:
             raise ValueError("`after` and `limit` are not negative")
         found = self._threads.get(thread)
         return found.entries[after : after + limit] if found is not None else []
+
+    async def backlog(
+        self, thread: ThreadKey, user: UserId, after: Position | None, limit: int
+    ) -> Backlog | None:
+        """Return what the user needs to go on after the position."""
+        if limit < 0:
+            raise ValueError("`limit` is not negative")
+        found = self._threads.get(thread)
+        role = role_of(user, thread.owner, found.members.get(user)) if found is not None else None
+        if found is None or role is None:
+            return None
+        last = self._runs[found.runs[-1]] if found.runs else None
+        run = RunState(last.key.id, last.status) if last is not None else None
+        if after is not None and after.epoch != found.epoch:
+            return Backlog(role, found.head(), run, ())
+        first = after.offset if after is not None else 0
+        return Backlog(role, found.head(), run, found.entries[first : first + limit])
 
     async def open_thread(self, key: ThreadKey, title: str, at: int) -> Thread:
         """Return the thread, created if there was none."""

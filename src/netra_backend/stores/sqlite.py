@@ -20,10 +20,11 @@ from netra_backend.core.ports import (
     Interrupt,
     Member,
     NewRun,
-    QueuedRun,
     Thread,
 )
 from netra_backend.core.positions import Position
+from netra_backend.core.queue import QueuedRun
+from netra_backend.core.resume import Backlog
 from netra_backend.core.roles import Role
 from netra_backend.core.run import Lease, Run
 from netra_backend.stores import sqlite_credentials as credentials
@@ -116,6 +117,16 @@ class SqliteStore:
         if after < 0 or limit < 0:
             raise ValueError("`after` and `limit` are not negative")
         return await self._readers.run(lambda db: queries.read_entries(db, thread, after, limit))
+
+    async def backlog(
+        self, thread: ThreadKey, user: UserId, after: Position | None, limit: int
+    ) -> Backlog | None:
+        """Return what the user needs to go on after the position; see `Log.backlog`."""
+        if limit < 0:
+            raise ValueError("`limit` is not negative")
+        return await self._readers.run(
+            lambda db: queries.find_backlog(db, thread, user, after, limit)
+        )
 
     # --- threads ------------------------------------------------------------------------------
 

@@ -16,9 +16,12 @@ import msgspec
 from ag_ui.core import EventType
 
 from netra_backend.core.events import Entry, Event
+from netra_backend.core.frames import RunState
 from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, UserId
 from netra_backend.core.ports import Interrupt, Thread
 from netra_backend.core.positions import MAX_NUMBER, Position
+from netra_backend.core.resume import Backlog
+from netra_backend.core.roles import Role, role_of
 from netra_backend.core.run import Run, RunStatus
 
 OFFSETS = (1 << 32) - 1
@@ -39,13 +42,11 @@ _INTERRUPT = """SELECT t.owner, t.name, i.name, r.name, r.owner, i.agent, i.ques
     i.status, i.answer, i.resumed_by
     FROM interrupts i JOIN threads t ON t.id = i.thread JOIN runs r ON r.id = i.run"""
 
-# Scalar subqueries, not joins: so SQLite reads both tables in their order and stops at the limit.
-_ENTRIES = f"""WITH t AS MATERIALIZED (
-        SELECT epoch, (id << 32) + ?3 AS first, (id << 32) + {OFFSETS} AS last,
-            coalesce((SELECT max(id) FROM entries WHERE id {_PLACE}), 0) AS placed
-        FROM threads t WHERE owner = ?1 AND name = ?2
-    )
-    SELECT (SELECT epoch FROM t), json_group_array(id & {OFFSETS}),
+_PLACED_HEAD = f"coalesce((SELECT max(id) FROM entries WHERE id {_PLACE}), 0)"
+
+# Of the thread in t, which says where to begin. Scalar subqueries, not joins: so SQLite reads both
+# tables in their order and stops at the limit.
+_ENTRIES_OF_T = f"""(SELECT epoch FROM t), json_group_array(id & {OFFSETS}),
         json_group_array((SELECT name FROM runs WHERE runs.id = run)), json_group_array(at),
         json_group_array(type), json_group_array(length(data)),
         CAST(group_concat(CAST(data AS TEXT), '') AS BLOB)
@@ -55,8 +56,29 @@ _ENTRIES = f"""WITH t AS MATERIALIZED (
         UNION ALL
         SELECT id, run, at, type, data FROM tail
         WHERE id BETWEEN (SELECT max(first, placed + 1) FROM t) AND (SELECT last FROM t)
-        ORDER BY id LIMIT ?4
+        ORDER BY id LIMIT :limit
     )"""
+
+_ENTRIES = f"""WITH t AS MATERIALIZED (
+        SELECT epoch, (id << 32) + :first AS first, (id << 32) + {OFFSETS} AS last,
+            {_PLACED_HEAD} AS placed
+        FROM threads t WHERE owner = :owner AND name = :name
+    )
+    SELECT {_ENTRIES_OF_T}"""
+
+# In another epoch `first` is null, and nothing is between null and anything.
+_BACKLOG = f"""WITH t AS MATERIALIZED (
+        SELECT id, epoch, {HEAD} AS head, m.role,
+            CASE WHEN coalesce(:epoch, epoch) = epoch THEN (id << 32) + :first END AS first,
+            (id << 32) + {OFFSETS} AS last, {_PLACED_HEAD} AS placed
+        FROM threads t LEFT JOIN members m ON m.thread = t.id AND m.user = :user
+        WHERE t.owner = :owner AND t.name = :name AND (:own OR m.role IS NOT NULL)
+    ),
+    r AS MATERIALIZED (
+        SELECT name, status FROM runs WHERE thread = (SELECT id FROM t) ORDER BY id DESC LIMIT 1
+    )
+    SELECT (SELECT role FROM t), (SELECT head FROM t), (SELECT name FROM r), (SELECT status FROM r),
+        {_ENTRIES_OF_T}"""
 
 _PLACED = "(t.updated_at, t.name, t.owner) < (?2, ?3, ?4)"
 
@@ -83,8 +105,43 @@ def read_entries(
     connection: sqlite3.Connection, thread: ThreadKey, after: int, limit: int
 ) -> Sequence[Entry]:
     """Return at most `limit` entries of the thread with offsets greater than `after`."""
-    first = min(after, OFFSETS) + 1
-    row = connection.execute(_ENTRIES, (*thread, first, limit)).fetchone()
+    row = connection.execute(
+        _ENTRIES,
+        {
+            "owner": thread.owner, "name": thread.id, "first": min(after, OFFSETS) + 1,
+            "limit": limit,
+        },
+    ).fetchone()  # fmt: skip
+    return _entries(row)
+
+
+def find_backlog(
+    connection: sqlite3.Connection,
+    thread: ThreadKey,
+    user: UserId,
+    after: Position | None,
+    limit: int,
+) -> Backlog | None:
+    """Return what the user needs to go on after the position, or None: one statement."""
+    own = role_of(user, thread.owner, None) is not None
+    role, head, run, status, *entries = connection.execute(
+        _BACKLOG,
+        {
+            "owner": thread.owner, "name": thread.id, "user": user, "own": own, "limit": limit,
+            "epoch": after.epoch if after is not None else None,
+            "first": min(after.offset, OFFSETS) + 1 if after is not None else 1,
+        },
+    ).fetchone()  # fmt: skip
+    epoch = entries[0]
+    standing = role_of(user, thread.owner, Role(role) if role is not None else None)
+    if epoch is None or standing is None:
+        return None
+    state = RunState(run, status) if run is not None else None
+    return Backlog(standing, Position(epoch, head), state, _entries(entries))
+
+
+def _entries(row: Sequence[Any]) -> Sequence[Entry]:
+    """Return what was selected as `_ENTRIES_OF_T`."""
     epoch, offsets, runs, times, types, lengths, data = row
     if data is None:
         return []

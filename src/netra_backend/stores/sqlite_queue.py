@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from netra_backend.core.ids import RunId, RunKey, ThreadKey
-from netra_backend.core.ports import QueuedRun
+from netra_backend.core.queue import QueuedRun
 from netra_backend.errors import ErrorCode, Refused
 from netra_backend.stores.sqlite_queries import find_run_in
 

@@ -22,6 +22,7 @@ from netra_backend.core.ports import End, Store
 from netra_backend.core.positions import Position
 from netra_backend.core.run import IllegalMove, Lease, RunStatus
 from netra_backend.errors import LeaseLost, Refused
+from netra_backend.testing.backlog_contract import BacklogContract
 from netra_backend.testing.interrupts_contract import InterruptsContract
 from netra_backend.testing.members_contract import MembersContract
 from netra_backend.testing.queue_contract import QueueContract
@@ -45,6 +46,7 @@ from netra_backend.testing.tickets_contract import TicketsContract
 
 
 class LogContract(
+    BacklogContract,
     ThreadsContract,
     MembersContract,
     RunsContract,

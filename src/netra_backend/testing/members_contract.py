@@ -3,7 +3,8 @@
 import msgspec
 
 from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, UserId
-from netra_backend.core.ports import Answer, Created, End, Member, QueuedRun, Store, Thread
+from netra_backend.core.ports import Answer, Created, End, Member, Store, Thread
+from netra_backend.core.queue import QueuedRun
 from netra_backend.core.roles import Role
 from netra_backend.core.run import RunStatus
 from netra_backend.errors import ErrorCode

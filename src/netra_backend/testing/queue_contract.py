@@ -3,7 +3,8 @@
 import asyncio
 
 from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey
-from netra_backend.core.ports import QueuedRun, Store
+from netra_backend.core.ports import Store
+from netra_backend.core.queue import QueuedRun
 from netra_backend.errors import ErrorCode
 from netra_backend.testing.scenario import (
     Contract,
