@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from ag_ui.core import RunAgentInput
 
 from netra_backend.agents.base import Agent
 from netra_backend.agents.execution import Limits
 from netra_backend.agents.policy import Policy
+from netra_backend.agents.run_request import run_request
 from netra_backend.agents.runner import Runner
 from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, UserId
 from netra_backend.core.ports import Store
@@ -41,6 +43,14 @@ class Running:
     store: Store
     bus: LocalBus
     clock: Clock
+
+    async def start(self, user: UserId, given: RunAgentInput, *, agent: str | None = None) -> Any:
+        """Have the user start a run in a thread of their own."""
+        return await self.runner.start(run_request(user, given, agent=agent))
+
+    async def submit(self, user: UserId, given: RunAgentInput) -> Any:
+        """Have the user submit a run in a thread of their own."""
+        return await self.runner.submit(run_request(user, given))
 
     async def chunks(self, thread: str = "t1") -> list[dict[str, Any]]:
         """Return the AG-UI events of a thread."""

@@ -58,7 +58,7 @@ def ask(run: str) -> Any:
 
 
 async def ran(house: Running, run: str) -> None:
-    await house.runner.start(ALICE, ask(run))
+    await house.start(ALICE, ask(run))
     await house.ended(run)
 
 
@@ -144,7 +144,7 @@ async def test_a_subscription_ends_and_a_cancel_is_told() -> None:
         end = house.runner.projection.subscribe(left)
         house.runner.projection.subscribe(stays)
         end()
-        await house.runner.start(ALICE, ask("r1"))
+        await house.start(ALICE, ask("r1"))
         await house.runner.cancel(RunKey(ALICE, RunId("r1")))
         await until(lambda: "on_agent_completed" in stays.names)
     assert left.told == []

@@ -35,7 +35,7 @@ START = TextMessageStartEvent(message_id="m")
 
 
 async def start(house: Running) -> None:
-    await house.runner.start(ALICE, asking("hi", thread_id="t1", run_id="r1"))
+    await house.start(ALICE, asking("hi", thread_id="t1", run_id="r1"))
 
 
 async def the_end(house: Running) -> dict[str, object]:
@@ -214,7 +214,7 @@ async def test_an_agent_that_changes_its_input_changes_nothing_else() -> None:
     async with running(agent) as house:
         await start(house)
         await house.ended("r1")
-        await house.runner.start(ALICE, asking("hi", thread_id="t1", run_id="r2"))
+        await house.start(ALICE, asking("hi", thread_id="t1", run_id="r2"))
         assert (await house.ended("r2")).status is RunStatus.FAILED
         assert (await house.chunks())[-1]["code"] == "illegal_event"
 
@@ -226,7 +226,7 @@ async def test_an_interrupts_id_is_used_once() -> None:
     async with running(agent) as house:
         await start(house)
         assert (await house.ended("r1")).status is RunStatus.AWAITING
-        await house.runner.start(ALICE, asking("hi", thread_id="t1", run_id="r2"))
+        await house.start(ALICE, asking("hi", thread_id="t1", run_id="r2"))
         assert (await house.ended("r2")).status is RunStatus.FAILED
 
 

@@ -24,7 +24,7 @@ T1 = ThreadKey(ALICE, ThreadId("t1"))
 
 
 async def ran(house: Running, run: str = "r1", **fields) -> RunStatus:
-    await house.runner.start(ALICE, asking("hi", thread_id="t1", run_id=run, **fields))
+    await house.start(ALICE, asking("hi", thread_id="t1", run_id=run, **fields))
     return (await house.ended(run)).status
 
 
@@ -137,7 +137,7 @@ async def test_watchers_cancelled_user_and_scope() -> None:
 
     async with running(adapt(agent)) as house:
         for user in (ALICE, UserId("bob")):
-            await house.runner.start(user, asking("hi", thread_id="t1", run_id="r1"))
+            await house.start(user, asking("hi", thread_id="t1", run_id="r1"))
         while len(seen) < 2:  # noqa: ASYNC110 - two agents begin
             await asyncio.sleep(0)
         alice, bob = seen

@@ -8,6 +8,7 @@ from ag_ui.core import Interrupt, RunFinishedEvent, RunFinishedInterruptOutcome
 from netra_backend.core.events import Body, event_from_body
 from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey
 from netra_backend.core.ports import Answer, NewRun
+from netra_backend.core.roles import Role
 from netra_backend.core.run import RunStatus
 from netra_backend.errors import ErrorCode, Refused
 from netra_backend.stores.memory import MemoryStore
@@ -39,32 +40,32 @@ async def test_a_run_starts_once_whoever_asks_how_often() -> None:
     gate = Gate()
     agent = ScriptedAgent(answer("a", gate))
     async with running(agent) as house:
-        asked = [house.runner.start(ALICE, ask("r1")) for _ in range(20)]
+        asked = [house.start(ALICE, ask("r1")) for _ in range(20)]
         accepted = await asyncio.gather(*asked)
         assert sum(one.started for one in accepted) == 1
         assert len({one.run.started for one in accepted}) == 1
         gate.open()
         await house.ended("r1")
-        assert not (await house.runner.start(ALICE, ask("r1"))).started
+        assert not (await house.start(ALICE, ask("r1"))).started
     assert len(agent.inputs) == 1
 
 
 async def test_refusals() -> None:
     async with running(ScriptedAgent(endless())) as house:
-        await house.runner.start(ALICE, ask("r1"))
+        await house.start(ALICE, ask("r1"))
         for asked, agent, code in (
             (ask("r2"), None, ErrorCode.THREAD_BUSY),
             (ask("r1", "t2"), None, ErrorCode.RUN_CONFLICT),
             (ask("r3", "t3"), "nobody", ErrorCode.UNKNOWN_AGENT),
         ):
             with pytest.raises(Refused) as refusal:
-                await house.runner.start(ALICE, asked, agent=agent)
+                await house.start(ALICE, asked, agent=agent)
             assert refusal.value.code is code
         with pytest.raises(Refused):
             await house.runner.cancel(key("nothing"))
         await house.runner.close()
         with pytest.raises(Refused) as refusal:
-            await house.runner.start(ALICE, ask("r4", "t4"))
+            await house.start(ALICE, ask("r4", "t4"))
         assert refusal.value.code is ErrorCode.DRAINING
         assert (await house.ended("r1")).status is RunStatus.INTERRUPTED
 
@@ -73,7 +74,7 @@ async def test_an_agent_gets_the_history() -> None:
     agent = ScriptedAgent(answer("hello"))
     async with running(agent) as house:
         for run in ("r1", "r2"):
-            await house.runner.start(ALICE, ask(run))
+            await house.start(ALICE, ask(run))
             await house.ended(run)
     roles = [message.role for message in agent.inputs[1].messages]
     assert roles == ["user", "assistant", "user"]
@@ -82,7 +83,7 @@ async def test_an_agent_gets_the_history() -> None:
 async def test_one_decision_and_one_run_that_goes_on() -> None:
     agents = asks("q1", "q2")
     async with running(agents) as house:
-        await house.runner.start(ALICE, ask("r1"))
+        await house.start(ALICE, ask("r1"))
         assert (await house.ended("r1")).status is RunStatus.AWAITING
         first = await house.runner.interrupts.decide(T1, Answer("q1", "resolved", b"1"), ALICE)
         assert first.decision.won
@@ -106,7 +107,7 @@ async def test_a_question_of_an_agent_that_is_served_no_more_stays_open() -> Non
     """Nobody could go on with the answer; the agent may be served again."""
     store = MemoryStore()
     async with running(asks("q1"), store=store) as house:
-        await house.runner.start(ALICE, ask("r1"))
+        await house.start(ALICE, ask("r1"))
         await house.ended("r1")
     async with running({"other": ScriptedAgent()}, store=store) as house:
         with pytest.raises(Refused) as refusal:
@@ -121,9 +122,9 @@ async def test_a_question_of_an_agent_that_is_served_no_more_stays_open() -> Non
 async def test_a_decision_outlives_a_crash_before_its_run() -> None:
     store = MemoryStore()
     async with running(asks("q1"), store=store) as house:
-        await house.runner.start(ALICE, ask("r1"))
+        await house.start(ALICE, ask("r1"))
         await house.ended("r1")
-        await store.decide(T1, Answer("q1", "resolved", b"true"), ALICE)
+        await store.decide(T1, Answer("q1", "resolved", b"true"), ALICE, Role.DECIDE)
     later = ScriptedAgent(answer("done"))
     async with running(later, store=store, sweep=True) as house:
         last = await store.last_run(T1)
@@ -158,7 +159,7 @@ async def test_a_run_that_nobody_executes_is_ended_with_what_it_left_open_closed
 async def test_a_clock_that_jumps_ends_no_run_that_is_executed() -> None:
     gate = Gate()
     async with running(ScriptedAgent(answer("a", gate)), lease_ms=30, sweep=True) as house:
-        await house.runner.start(ALICE, ask("r1"))
+        await house.start(ALICE, ask("r1"))
         await gate.reached()
         for jump in (86_400_000, -2 * 86_400_000, 86_400_000):
             house.clock.now += jump
@@ -171,9 +172,9 @@ async def test_a_clock_that_jumps_ends_no_run_that_is_executed() -> None:
 async def test_deleting_a_thread_cancels_what_runs_in_it() -> None:
     agent = ScriptedAgent(endless())
     async with running(agent) as house:
-        await house.runner.start(ALICE, ask("r1"))
+        await house.start(ALICE, ask("r1"))
         assert await house.runner.delete_thread(T1)
         await asyncio.wait_for(agent.stopped(), 5)
         assert await house.store.run(key("r1")) is None
         assert not await house.runner.delete_thread(T1)
-        assert (await house.runner.start(ALICE, ask("r1"))).started
+        assert (await house.start(ALICE, ask("r1"))).started

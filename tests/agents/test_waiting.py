@@ -46,13 +46,13 @@ async def test_runs_wait_their_turn_and_start_once() -> None:
     gate = Gate()
     agent = ScriptedAgent(answer("a", gate))
     async with running(agent, policy=ENQUEUE) as house:
-        await house.runner.start(ALICE, ask("r1"))
+        await house.start(ALICE, ask("r1"))
         for run in ("r2", "r3", "r2"):
-            assert (await house.runner.submit(ALICE, ask(run))).run is None
+            assert (await house.submit(ALICE, ask(run))).run is None
         with pytest.raises(Refused) as refusal:
-            await house.runner.submit(ALICE, ask("r2", "t2"))
+            await house.submit(ALICE, ask("r2", "t2"))
         assert refusal.value.code is ErrorCode.RUN_CONFLICT
-        attached = asyncio.create_task(house.runner.start(ALICE, ask("r3")))
+        attached = asyncio.create_task(house.start(ALICE, ask("r3")))
         gate.open()
         for run in ("r2", "r3"):
             assert (await house.ended(run)).status is RunStatus.FINISHED
@@ -65,18 +65,18 @@ async def test_runs_wait_their_turn_and_start_once() -> None:
 async def test_so_many_wait_and_no_more() -> None:
     async with running(ScriptedAgent(endless()), policy=ENQUEUE) as house:
         for run in ("r1", "r2", "r3", "r4"):
-            await house.runner.submit(ALICE, ask(run))
+            await house.submit(ALICE, ask(run))
         with pytest.raises(Refused) as refusal:
-            await house.runner.submit(ALICE, ask("r5"))
+            await house.submit(ALICE, ask("r5"))
         assert refusal.value.code is ErrorCode.TOO_MANY
 
 
 async def test_a_run_that_waits_is_cancelled_and_still_ends_once() -> None:
     agent = ScriptedAgent(endless())
     async with running(agent, policy=ENQUEUE) as house:
-        await house.runner.start(ALICE, ask("r1"))
+        await house.start(ALICE, ask("r1"))
         for run in ("r2", "r3"):
-            await house.runner.submit(ALICE, ask(run))
+            await house.submit(ALICE, ask(run))
         position = await house.runner.cancel(key("r2"))
         await house.runner.cancel(key("r1"))
         run = await house.ended("r2")
@@ -94,10 +94,10 @@ async def test_a_run_that_waits_is_cancelled_and_still_ends_once() -> None:
 async def test_what_waits_outlives_the_process() -> None:
     store = MemoryStore()
     async with running(ScriptedAgent(endless()), store=store, policy=ENQUEUE) as house:
-        await house.runner.start(ALICE, ask("r1"))
-        waiting = asyncio.create_task(house.runner.start(ALICE, ask("r2")))
+        await house.start(ALICE, ask("r1"))
+        waiting = asyncio.create_task(house.start(ALICE, ask("r2")))
         await until_queued(house)
-        await house.runner.submit(ALICE, ask("r3"))
+        await house.submit(ALICE, ask("r3"))
         await house.runner.cancel(key("r3"))
     with pytest.raises(Refused) as refusal:
         await waiting
@@ -113,8 +113,8 @@ async def test_what_waits_outlives_the_process() -> None:
 async def test_a_run_whose_agent_is_gone_ends_with_the_reason() -> None:
     store = MemoryStore()
     async with running({"old": ScriptedAgent(endless())}, store=store, policy=ENQUEUE) as house:
-        await house.runner.start(ALICE, ask("r1"))
-        await house.runner.submit(ALICE, ask("r2"))
+        await house.start(ALICE, ask("r1"))
+        await house.submit(ALICE, ask("r2"))
     async with running({"new": ScriptedAgent(answer("x"))}, store=store, sweep=True) as house:
         assert (await house.ended("r2")).status is RunStatus.FAILED
         assert (await house.chunks())[-1]["code"] == "unknown_agent"
@@ -122,8 +122,8 @@ async def test_a_run_whose_agent_is_gone_ends_with_the_reason() -> None:
 
 async def test_deleting_the_thread_deletes_what_waits() -> None:
     async with running(ScriptedAgent(endless()), policy=ENQUEUE) as house:
-        await house.runner.start(ALICE, ask("r1"))
-        waiting = asyncio.create_task(house.runner.start(ALICE, ask("r2")))
+        await house.start(ALICE, ask("r1"))
+        waiting = asyncio.create_task(house.start(ALICE, ask("r2")))
         await until_queued(house)
         await house.runner.delete_thread(T1)
         with pytest.raises(Refused) as refusal:
@@ -137,11 +137,11 @@ async def test_a_new_run_takes_the_place_of_the_active_one() -> None:
     agent = ScriptedAgent(endless())
     policy = Policy(LIMITS, when_busy=WhenBusy.INTERRUPT)
     async with running(agent, policy=policy) as house:
-        await house.runner.start(ALICE, ask("r1"))
-        assert (await house.runner.start(ALICE, ask("r2"))).started
+        await house.start(ALICE, ask("r1"))
+        assert (await house.start(ALICE, ask("r2"))).started
         assert (await house.ended("r1")).status is RunStatus.CANCELLED
         many = await asyncio.gather(
-            *(house.runner.start(ALICE, ask(f"m{n}")) for n in range(4)), return_exceptions=True
+            *(house.start(ALICE, ask(f"m{n}")) for n in range(4)), return_exceptions=True
         )
         refused = [one for one in many if isinstance(one, Refused)]
         assert all(one.code is ErrorCode.THREAD_BUSY for one in refused)
@@ -155,7 +155,7 @@ async def test_an_agent_has_so_many_runs_at_once() -> None:
     policy = Policy(LIMITS, concurrent=2)
     async with running(ScriptedAgent(endless()), policy=policy) as house:
         started = await asyncio.gather(
-            *(house.runner.start(ALICE, ask(f"r{n}", f"t{n}")) for n in range(5)),
+            *(house.start(ALICE, ask(f"r{n}", f"t{n}")) for n in range(5)),
             return_exceptions=True,
         )
         refused = [one for one in started if isinstance(one, Refused)]
@@ -165,4 +165,4 @@ async def test_an_agent_has_so_many_runs_at_once() -> None:
         await house.runner.cancel(first.run.key)
         await house.ended(first.run.key.id)
         await until(lambda: house.runner.active == 1)
-        assert (await house.runner.start(ALICE, ask("r9", "t9"))).started
+        assert (await house.start(ALICE, ask("r9", "t9"))).started

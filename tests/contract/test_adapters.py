@@ -32,7 +32,7 @@ async def played(adapter: Adapter, scenario: Scenario, check) -> None:
         running(adapt(thing)) as house,
     ):
         given = asking("How is the weather?", thread_id="t1", run_id="r1")
-        await house.runner.start(ALICE, given)
+        await house.start(ALICE, given)
         await check(house, stage)
         assert illegal(await house.chunks()) == []
 
@@ -50,7 +50,7 @@ async def test_a_plain_answer_and_another_with_the_history(adapter: Adapter) -> 
     async def check(house: Running, _: Stage) -> None:
         assert (await house.ended("r1")).status is RunStatus.FINISHED
         assert text(await house.chunks()) == "Hello world"
-        await house.runner.start(ALICE, asking("Again?", thread_id="t1", run_id="r2"))
+        await house.start(ALICE, asking("Again?", thread_id="t1", run_id="r2"))
         assert (await house.ended("r2")).status is RunStatus.FINISHED
         assert text(await house.chunks()) == "Hello world" * 2
         conversation, _ = await house.runner.conversations.fold((await house.ended("r2")).thread)
@@ -64,7 +64,7 @@ async def test_a_plain_answer_and_another_with_the_history(adapter: Adapter) -> 
 async def test_a_tool_call_twice_in_a_thread(adapter: Adapter) -> None:
     async def check(house: Running, _: Stage) -> None:
         for run in ("r1", "r2"):
-            await house.runner.start(ALICE, asking("And now?", thread_id="t1", run_id=run))
+            await house.start(ALICE, asking("And now?", thread_id="t1", run_id=run))
             assert (await house.ended(run)).status is RunStatus.FINISHED
         chunks = await house.chunks()
         starts = of_type(chunks, "TOOL_CALL_START")

@@ -37,7 +37,7 @@ def key(run: str) -> RunKey:
 
 async def the_thread_works(house: Running) -> None:
     """A further run in the thread starts and finishes."""
-    await house.runner.start(ALICE, given("further"), agent="good")
+    await house.start(ALICE, given("further"), agent="good")
     assert (await house.ended("further")).status is RunStatus.FINISHED
 
 
@@ -56,7 +56,7 @@ async def test_a_cancel_while_the_agent_closes_after_its_own_end(caplog) -> None
             await closed.wait()
 
     async with running({"agent": agent, "good": GOOD}) as house:
-        await house.runner.start(ALICE, given("r1"))
+        await house.start(ALICE, given("r1"))
         await closing.wait()
         position = await house.runner.cancel(key("r1"))
         closed.set()
@@ -79,7 +79,7 @@ async def test_wherever_the_limit_on_events_is_reached_what_is_open_is_closed(li
             await asyncio.sleep(0)
 
     async with running({"agent": agent, "good": GOOD}, events=limit) as house:
-        await house.runner.start(ALICE, given("r1"))
+        await house.start(ALICE, given("r1"))
         assert (await house.ended("r1")).status is RunStatus.FAILED
         types = await house.types()
         assert types.count("TEXT_MESSAGE_START") == types.count("TEXT_MESSAGE_END")
@@ -93,7 +93,7 @@ async def test_a_chunk_begins_what_the_thread_has() -> None:
         yield TextMessageChunkEvent(message_id="r1-user", role="assistant", delta="x")
 
     async with running({"agent": agent, "good": GOOD}) as house:
-        await house.runner.start(ALICE, given("r1"))
+        await house.start(ALICE, given("r1"))
         assert (await house.ended("r1")).status is RunStatus.FAILED
         assert (await house.types())[-2:] == ["TEXT_MESSAGE_END", "RUN_ERROR"]
         await the_thread_works(house)
@@ -114,7 +114,7 @@ async def test_a_second_cancel_does_not_disturb_an_agent_that_stops() -> None:
                 disturbed.append("disturbed")
 
     async with running(agent) as house:
-        await house.runner.start(ALICE, given("r1"))
+        await house.start(ALICE, given("r1"))
         await house.when("r1", lambda _: len(house.store._threads) > 0)
         first = await house.runner.cancel(key("r1"))
         await stopping.wait()
@@ -138,10 +138,10 @@ async def test_a_name_is_used_again_while_its_first_run_still_stops() -> None:
 
     agents = {"stubborn": stubborn, "waits": ScriptedAgent(answer("a", gate, "b"))}
     async with running(agents, lease_ms=30, sweep=True) as house:
-        await house.runner.start(ALICE, given("r1"))
+        await house.start(ALICE, given("r1"))
         await asyncio.sleep(0)
         assert await house.runner.delete_thread(ThreadKey(ALICE, ThreadId("t1")))
-        await house.runner.start(ALICE, given("r1"), agent="waits")
+        await house.start(ALICE, given("r1"), agent="waits")
         await gate.reached()
         stopping.set()
         await until(lambda: all("stubborn" not in str(t) for t in asyncio.all_tasks()))

@@ -35,7 +35,7 @@ from tests.client import client, run_input
 from tests.eventually import until
 from tests.http import http
 from tests.live import Live, live
-from tests.server.agents import echo
+from tests.server.agents import asks, echo
 from tests.server.issuer import SECRET, hs256
 
 pytestmark = pytest.mark.anyio
@@ -47,6 +47,7 @@ EVIL = {"Origin": "http://evil.example"}
 async def place(tmp_path: Path, gate: Gate | None = None) -> AsyncIterator[Live]:
     """Run a server on which alice has a thread, which bob may read."""
     agents = {
+        "asks": asks,
         "echo": echo,
         "endless": ScriptedAgent(endless()),
         "waits": ScriptedAgent(answer("so", gate or Gate())),
@@ -213,6 +214,29 @@ async def run_that_waits_for_a_former_writer(server: Live) -> bool:
         return "forbidden" in json.dumps(ended)
 
 
+async def decide_after_withdrawal(server: Live) -> bool:
+    """Take the role away, in another process, between the command's check and the decision."""
+    thread, bob = ThreadKey(UserId("alice"), ThreadId("t")), UserId("bob")
+    store = server.app._house.store
+    await store.set_member(thread, bob, Role.DECIDE, 9)
+    async with (
+        http(server.url, hs256(sub="alice")) as alice,
+        http(server.url, hs256(sub="bob")) as of_bob,
+    ):
+        await alice.post("/agui/asks", json=run_input("t", "r", "ask q1"))
+        find = store.interrupt
+
+        async def withdrawn(*asked: Any) -> Any:
+            await store.set_member(thread, bob, Role.WRITE, 9)
+            return await find(*asked)
+
+        store.interrupt = withdrawn  # type: ignore[method-assign]
+        answer = {"interrupt": "q1", "status": "resolved", "payload": True}
+        refused = await of_bob.post("/threads/alice,t/interrupts", json=answer)
+        (asked,) = (await alice.get("/threads/t/interrupts")).json()["interrupts"]
+        return refused.status_code == 403 and asked["status"] == "open"
+
+
 class Check(NamedTuple):
     """Where a check is, what it is without, and the attack that it holds off."""
 
@@ -246,10 +270,6 @@ async def _nothing(*_: Any, **__: Any) -> None:
 
 
 def _ignore(*_: Any, **__: Any) -> None:
-    return None
-
-
-async def _allow(*_: Any) -> None:
     return None
 
 
@@ -292,7 +312,10 @@ CHECKS = {
     "the host": Check(app, "check_host", _ignore, rebound_host),
     "administrators": Check(administration, "check_admin", _ignore, administration_by_anyone),
     "who waits may still write": Check(
-        MemoryStore, "_check_role", _allow, run_that_waits_for_a_former_writer
+        MemoryStore, "_check_role", _ignore, run_that_waits_for_a_former_writer
+    ),
+    "who decides may still decide": Check(
+        MemoryStore, "_check_role", _ignore, decide_after_withdrawal
     ),
 }
 

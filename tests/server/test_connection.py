@@ -17,6 +17,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from netra_backend.core.frames import ClientFrame
 from netra_backend.core.ids import ThreadId, ThreadKey, UserId
 from netra_backend.core.ports import Answer
+from netra_backend.core.roles import Role
 from netra_backend.stores.memory import MemoryStore
 from netra_backend.stores.sqlite import SqliteStore
 from netra_backend.testing.scripted_agent import Gate, ScriptedAgent, answer, endless
@@ -712,7 +713,9 @@ async def test_a_decision_made_just_before_a_crash_is_taken_up_after_it(tmp_path
     store = SqliteStore(tmp_path)
     await store.open()
     key = ThreadKey(UserId("alice"), ThreadId("t"))
-    decision = await store.decide(key, Answer("q1", "resolved", b'{"approved":true}'), key.owner)
+    decision = await store.decide(
+        key, Answer("q1", "resolved", b'{"approved":true}'), key.owner, Role.DECIDE
+    )
     await store.close()
     assert decision is not None
     assert decision.won

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from netra_backend.core.ids import RunKey, ThreadKey, UserId
+from netra_backend.core.ids import RunKey, ThreadKey
 from netra_backend.core.ports import Answer, End, Store
 from netra_backend.core.run import RunStatus
 from netra_backend.errors import LeaseLost, StoreFailed
@@ -21,6 +21,7 @@ from netra_backend.testing.log_contract import LogContract
 from netra_backend.testing.scenario import (
     FAR,
     a_thread,
+    decide,
     dense,
     entries,
     event,
@@ -53,7 +54,7 @@ async def test_everything_is_there_after_closing_and_opening(tmp_path: Path) -> 
     lease = await start(store, thread, "r")
     end = End(RunStatus.AWAITING, [question(lease, "q")])
     await store.append([event("a"), event("end")], writer=lease, at=2, end=end)
-    await store.decide(thread, Answer("q", "resolved", b"1"), UserId("u"))
+    await decide(store, thread, Answer("q", "resolved", b"1"), "u")
 
     async def everything() -> list[object]:
         return [
@@ -210,9 +211,7 @@ async def test_a_deleted_thread_cannot_be_found_in_the_files(tmp_path: Path) -> 
     for lease, secret in zip(leases, secrets, strict=True):
         asked = [replace(question(lease, "q"), id=f"q-{secret}")]
         await store.append([event(secret)], writer=lease, at=3, end=End(RunStatus.AWAITING, asked))
-        await store.decide(
-            lease.thread, Answer(f"q-{secret}", "resolved", secret.encode()), UserId("u")
-        )
+        await decide(store, lease.thread, Answer(f"q-{secret}", "resolved", secret.encode()), "u")
     for thread in threads[::3]:
         assert await store.delete_thread(thread)
     await store.probe()  # after a deletion the writer empties the log before it does anything else

@@ -12,6 +12,7 @@ from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, UserId
 from netra_backend.core.ports import Answer, Created, Decision, End, NewRun, Store, Thread
 from netra_backend.core.positions import Position
 from netra_backend.core.resume import Backlog
+from netra_backend.core.roles import Role
 from netra_backend.core.run import Lease, Run
 from netra_backend.errors import Refused
 from netra_backend.stores.memory import MemoryStore
@@ -93,9 +94,21 @@ class CreatesTwice(MemoryStore):
 class HasTwoWinners(MemoryStore):
     """Who decides the same as the winner wins as well."""
 
-    async def decide(self, thread: ThreadKey, answer: Answer, by: UserId) -> Decision | None:
-        decision = await super().decide(thread, answer, by)
+    async def decide(
+        self, thread: ThreadKey, answer: Answer, by: UserId, needs: Role
+    ) -> Decision | None:
+        decision = await super().decide(thread, answer, by, needs)
         return Decision(decision.interrupt, won=True) if decision else None
+
+
+class ForgetsWhoMayDecide(MemoryStore):
+    """The role was looked at when the question was asked."""
+
+    async def decide(
+        self, thread: ThreadKey, answer: Answer, by: UserId, needs: Role
+    ) -> Decision | None:
+        self._check_role = lambda *_: None  # type: ignore[method-assign]
+        return await super().decide(thread, answer, by, needs)
 
 
 class KeepsRunsOfDeletedThreads(MemoryStore):
@@ -131,7 +144,7 @@ class TakesUpInPart(MemoryStore):
             return await super().create_run(new, events)
         except Refused:
             for answer in new.answers:
-                await self.decide(new.thread, answer, new.key.owner)
+                await self.decide(new.thread, answer, new.key.owner, Role.READ)
             raise
 
 
@@ -159,6 +172,7 @@ BROKEN: list[type[MemoryStore]] = [
     ReusesEpochs,
     CreatesTwice,
     HasTwoWinners,
+    ForgetsWhoMayDecide,
     KeepsRunsOfDeletedThreads,
     RepeatsAThreadOnPages,
     TakesUpInPart,

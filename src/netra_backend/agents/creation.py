@@ -9,11 +9,12 @@ from netra_backend import jsonlog
 from netra_backend.agents import run_input
 from netra_backend.agents.callbacks import Projection
 from netra_backend.agents.conversations import Conversations
+from netra_backend.agents.run_request import RunRequest
 from netra_backend.core.events import Entry
 from netra_backend.core.fold import Conversation
-from netra_backend.core.ids import RunKey, ThreadKey, UserId
-from netra_backend.core.ports import Bus, Members, NewRun, Store
-from netra_backend.core.roles import Role, allows
+from netra_backend.core.ids import RunKey, ThreadKey
+from netra_backend.core.ports import Bus, NewRun, Store
+from netra_backend.core.roles import Role
 from netra_backend.core.run import Lease, Run
 from netra_backend.errors import ErrorCode, Refused
 
@@ -73,20 +74,13 @@ class Creation:
         self._lease_ms = lease_ms
         self._now = now
 
-    async def create(
-        self,
-        key: RunKey,
-        thread: ThreadKey,
-        agent: str,
-        given: RunAgentInput,
-        *,
-        resumes: bool = True,
-    ) -> Made:
+    async def create(self, request: RunRequest, agent: str, *, ends: bool = False) -> Made:
         """Create the run, and its thread if it is the user's own, and publish its RUN_STARTED.
 
-        Without `resumes` it takes up no answers and needs no right: it shall only end. Raises
-        Refused as `Runs.create_run` does.
+        One that only `ends` takes up no answers and needs no right. Raises Refused as
+        `Runs.create_run` does.
         """
+        key, thread, given = request.key, request.thread, request.given
         if thread.owner == key.owner:
             await self._store.open_thread(thread, run_input.title(given), self._now())
         conversation, offset = await self._conversations.fold(thread)
@@ -101,8 +95,8 @@ class Creation:
             holder=self._holder,
             at=now,
             expires_at=now + self._lease_ms,
-            answers=run_input.answers(given.resume or ()) if resumes else (),
-            needs=Role.WRITE if resumes else None,
+            answers=() if ends else run_input.answers(given.resume or ()),
+            needs=None if ends else Role.WRITE,
         )
         try:
             created = await self._store.create_run(new, [started])
@@ -128,8 +122,3 @@ class Creation:
         complete = run_input.complete(given, conversation, made.fresh)
         conversation.apply(run_input.run_started(given, made.fresh))
         return complete, conversation
-
-
-async def may(store: Members, user: UserId, thread: ThreadKey, needs: Role = Role.WRITE) -> bool:
-    """Return whether the user may do in the thread what `needs` a role, as the store knows now."""
-    return user == thread.owner or allows(await store.role(thread, user), needs)

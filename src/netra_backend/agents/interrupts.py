@@ -23,6 +23,7 @@ from netra_backend.core.events import Event
 from netra_backend.core.fold import Conversation
 from netra_backend.core.ids import RunId, ThreadKey, UserId
 from netra_backend.core.ports import Answer, Decision, Interrupt, Runs
+from netra_backend.core.roles import Role
 from netra_backend.errors import ErrorCode, Refused
 
 log = logging.getLogger(__name__)
@@ -65,7 +66,8 @@ class Interrupts:
         """Decide an interrupt once; when its run has no other open, start the run that goes on.
 
         `digest` is what the answer is for; without it, it is for what was asked. Raises Refused:
-        not_found, expired, changed, unknown_agent (then it stays open: nobody could go on).
+        not_found, forbidden (without the role decide when it is written down), expired, changed,
+        unknown_agent (then it stays open: nobody could go on).
         """
         told = msgspec.structs.replace(
             answer, payload=run_input.payload(msgspec.json.decode(answer.payload))
@@ -76,7 +78,7 @@ class Interrupts:
         if interrupt.decided_by is None:  # else the loser learns who won, whatever they meant
             self._check_served(interrupt.agent)
             await self._check(interrupt, digest)
-        decision = await self._store.decide(thread, told, by)
+        decision = await self._store.decide(thread, told, by, Role.DECIDE)
         if decision is None:
             raise Refused(ErrorCode.NOT_FOUND)
         if decision.won:

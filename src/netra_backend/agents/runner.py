@@ -6,31 +6,33 @@ which agent runs.
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from ag_ui.core import ResumeEntry, RunAgentInput
+from ag_ui.core import RunAgentInput
 
 from netra_backend import jsonlog
 from netra_backend.agents.base import Agent
 from netra_backend.agents.callbacks import ObservedBus, Projection
 from netra_backend.agents.conversations import Conversations
-from netra_backend.agents.creation import Accepted, Busy, Creation, Queued, may
+from netra_backend.agents.creation import Accepted, Busy, Creation, Queued
 from netra_backend.agents.endings import Endings
 from netra_backend.agents.execution import Execution, Node
 from netra_backend.agents.ingest import Ingest
 from netra_backend.agents.interrupts import Interrupts
 from netra_backend.agents.outbox import Outbox
 from netra_backend.agents.policy import Policy
+from netra_backend.agents.rights import may
 from netra_backend.agents.room import Room
 from netra_backend.agents.run_input import RESUMING
+from netra_backend.agents.run_request import RunRequest, run_request
 from netra_backend.agents.stopping import Stopping
 from netra_backend.agents.sweep import Sweep
 from netra_backend.agents.waiting import LATER, Waiting
 from netra_backend.config import WhenBusy
 from netra_backend.core.fold import Conversation
-from netra_backend.core.ids import MAX_ID_LENGTH, RunId, RunKey, ThreadId, ThreadKey, UserId, new_id
+from netra_backend.core.ids import MAX_ID_LENGTH, RunId, RunKey, ThreadKey, new_id
 from netra_backend.core.ports import Bus, Interrupt, Nodes, Store
 from netra_backend.core.positions import Position
 from netra_backend.core.queue import QueuedRun
@@ -164,47 +166,24 @@ class Runner:
         await asyncio.gather(*(execution.interrupt() for execution in executions))
         self.projection.close()
 
-    async def start(
-        self,
-        user: UserId,
-        given: RunAgentInput,
-        *,
-        agent: str | None = None,
-        thread: ThreadKey | None = None,
-        resumes: bool = False,
-    ) -> Accepted:
-        """Start the run that `given` describes, or attach to the one of this name in the thread.
+    async def start(self, request: RunRequest) -> Accepted:
+        """Start the run that is requested, or attach to the one of this name in the thread.
 
-        `thread` is the user's own that `given` names, unless it is somebody else's that the user
-        may write to; an own one is created if there is none. A run that has to wait for its thread
-        is returned when it has begun. Raises Refused: unknown_agent, thread_busy, too_many,
-        run_conflict, already_decided, expired, changed, draining, not_found.
+        An own thread is created if there is none. A run that has to wait for its thread is
+        returned when it has begun. Raises Refused: unknown_agent, thread_busy, too_many,
+        run_conflict, already_decided, expired, changed, draining, not_found, forbidden.
         """
-        accepted = await self.submit(user, given, agent=agent, thread=thread, resumes=resumes)
+        accepted = await self.submit(request)
         if accepted.run is not None:
             return accepted
         run = await self.waiting.begun(accepted.key)
         return Accepted(run, accepted.started)
 
-    async def submit(
-        self,
-        user: UserId,
-        given: RunAgentInput,
-        *,
-        agent: str | None = None,
-        thread: ThreadKey | None = None,
-        resumes: bool = False,
-    ) -> "Accepted | Queued":
-        """Do as `start`, but do not wait for a run that waits for its thread.
-
-        `resumes` is for the runs that follow from an answer: nobody else may take their names.
-        """
+    async def submit(self, request: RunRequest) -> "Accepted | Queued":
+        """Do as `start`, but do not wait for a run that waits for its thread."""
         if self._closing:
             raise Refused(ErrorCode.DRAINING)
-        key = RunKey(user, RunId(given.run_id))
-        thread = thread or ThreadKey(user, ThreadId(given.thread_id))
-        given = given.model_copy(update={"thread_id": thread.id})
-        return await self._as_starting(key, self._submit(key, thread, given, agent, resumes))
+        return await self._as_starting(request.key, self._submit(request))
 
     async def _as_starting(self, key: RunKey, work: Coroutine[Any, Any, T]) -> T:
         """Do what begins a run: a client that leaves between two steps must not stop it."""
@@ -213,57 +192,42 @@ class Runner:
         starting.add_done_callback(self._starting.pop)
         return await asyncio.shield(starting)
 
-    async def _submit(
-        self,
-        key: RunKey,
-        thread: ThreadKey,
-        given: RunAgentInput,
-        agent: str | None,
-        resumes: bool,
-    ) -> "Accepted | Queued":
-        name = self._name(agent)
+    async def _submit(self, request: RunRequest) -> "Accepted | Queued":
+        key, thread, resume = request.key, request.thread, request.given.resume
+        agent = self._name(request.agent)
         known = await self._store.run(key) or await self._store.queued_run(key)
         if known is not None:
             if known.thread != thread:
                 raise Refused(ErrorCode.RUN_CONFLICT)
             return Accepted(known, started=False) if isinstance(known, Run) else Queued(key, thread)
-        if key.id.startswith(RESUMING) and not resumes:
+        if key.id.startswith(RESUMING) and not request.resumes:
             raise Refused(ErrorCode.BAD_INPUT, f"ids of runs that begin with {RESUMING} are ours")
-        if given.resume:
+        if resume:
             if await self._store.thread(thread) is None:
                 raise Refused(ErrorCode.NOT_FOUND)
-            await self._check_decides(key.owner, thread, given.resume)
-            await self.interrupts.check(thread, given.resume)
-        policy = self._policies[name]
+            await self.interrupts.check(thread, resume)
+        policy = self._policies[agent]
         if policy.when_busy is not WhenBusy.ENQUEUE:
-            return await self._begin_now(key, thread, name, given, policy.when_busy)
+            return await self._begin_now(request, agent, policy.when_busy)
         if not await self._store.queued(thread):
             with suppress(Busy):
-                return await self._begin(key, thread, name, given)
-        queued = await self.waiting.add(key, thread, name, given, policy.queued)
+                return await self._begin(request, agent)
+        queued = await self.waiting.add(request, agent, policy.queued)
         return Queued(queued.key, thread)
 
-    async def _begin_now(
-        self,
-        key: RunKey,
-        thread: ThreadKey,
-        agent: str,
-        given: RunAgentInput,
-        when_busy: WhenBusy,
-    ) -> Accepted:
+    async def _begin_now(self, request: RunRequest, agent: str, when_busy: WhenBusy) -> Accepted:
         """Begin the run, or refuse it; with ``interrupt``, stop what is active in its thread."""
         for _ in range(INTERRUPTS if when_busy is WhenBusy.INTERRUPT else 0):
             with suppress(Busy):
-                return await self._begin(key, thread, agent, given)
-            await self._stopping.stop_in(thread)
-        return await self._begin(key, thread, agent, given)
+                return await self._begin(request, agent)
+            await self._stopping.stop_in(request.thread)
+        return await self._begin(request, agent)
 
-    async def _begin(
-        self, key: RunKey, thread: ThreadKey, agent: str, given: RunAgentInput
-    ) -> Accepted:
+    async def _begin(self, request: RunRequest, agent: str) -> Accepted:
         """Create the run and hand it to its agent. Raises Refused (thread_busy, too_many, ...)."""
+        key, given = request.key, request.given
         with self._room.kept(key.owner, agent):
-            made = await self._creation.create(key, thread, agent, given)
+            made = await self._creation.create(request, agent)
             run, lease = made.run, made.lease
             if lease is None:
                 return Accepted(run, started=False)
@@ -290,18 +254,17 @@ class Runner:
         queued = await self._store.queued_run(key)
         if queued is None:
             raise Refused(ErrorCode.NOT_FOUND)
+        request = RunRequest(key, queued.thread, given, queued.agent)
         refusal: Refused | None = None
         if not queued.cancelled:
             try:
-                await self._check_decides(key.owner, queued.thread, given.resume or ())
                 await self.interrupts.check(queued.thread, given.resume or ())
-                name = self._name(queued.agent)
-                return (await self._begin(key, queued.thread, name, given)).run
+                return (await self._begin(request, self._name(queued.agent))).run
             except Refused as refused:
                 if refused.code in LATER:
                     raise
                 refusal = refused
-        made = await self._creation.create(key, queued.thread, queued.agent, given, resumes=False)
+        made = await self._creation.create(request, queued.agent, ends=True)
         if made.lease is not None:
             self._sweep.unended[key] = (made.run, made.lease)
             if refusal is None:
@@ -311,16 +274,6 @@ class Runner:
                 await self._endings.refused(made.run, made.lease, refusal)
             del self._sweep.unended[key]
         return await self._store.run(key) or made.run
-
-    async def _check_decides(
-        self, user: UserId, thread: ThreadKey, entries: Sequence[ResumeEntry]
-    ) -> None:
-        """Raise Refused (forbidden) if a run would decide what its user may not."""
-        for entry in entries:
-            asked = await self._store.interrupt(thread, entry.interrupt_id)
-            is_open = asked is not None and asked.decided_by is None
-            if is_open and not await may(self._store, user, thread, Role.DECIDE):
-                raise Refused(ErrorCode.FORBIDDEN, "to answer this needs the role decide")
 
     def _execute(
         self, run: Run, lease: Lease, given: RunAgentInput, conversation: Conversation
@@ -388,7 +341,7 @@ class Runner:
     async def _resume(self, interrupt: Interrupt, given: RunAgentInput) -> RunId:
         """Go on in the name of who started the run that asked; of the owner if they may no more."""
         thread = interrupt.thread
-        writes = await may(self._store, interrupt.user, thread)
+        writes = await may(self._store, interrupt.user, thread, Role.WRITE)
         user = interrupt.user if writes else thread.owner
-        accepted = await self.start(user, given, agent=interrupt.agent, thread=thread, resumes=True)
-        return accepted.run.key.id
+        asked = run_request(user, given, agent=interrupt.agent, thread=thread, resumes=True)
+        return (await self.start(asked)).run.key.id

@@ -14,6 +14,7 @@ from ag_ui.core import RunAgentInput
 
 from netra_backend import jsonlog
 from netra_backend.agents.ingest import wire_json
+from netra_backend.agents.run_request import RunRequest
 from netra_backend.core.events import TERMINAL, Entry
 from netra_backend.core.ids import RunKey, ThreadKey
 from netra_backend.core.ports import Store
@@ -43,11 +44,10 @@ class Waiting:
         self._again: set[ThreadKey] = set()
         self._looking: set[asyncio.Task[None]] = set()
 
-    async def add(
-        self, key: RunKey, thread: ThreadKey, agent: str, given: RunAgentInput, limit: int
-    ) -> QueuedRun:
+    async def add(self, request: RunRequest, agent: str, limit: int) -> QueuedRun:
         """Keep the run until its thread is free. Raises Refused (too_many, run_conflict)."""
-        new = QueuedRun(key, thread, agent, wire_json(given), self._now())
+        key, thread = request.key, request.thread
+        new = QueuedRun(key, thread, agent, wire_json(request.given), self._now())
         queued = await self._store.enqueue(new, limit)
         with jsonlog.bind(run=key.id, thread=thread.id):
             log.info("run queued", extra={"agent": agent})

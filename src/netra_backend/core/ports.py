@@ -72,7 +72,8 @@ class Answer(Struct, frozen=True):
 class NewRun(Struct, frozen=True):
     """Everything a store needs to create a run and give its first lease.
 
-    `needs` is the role that its user must have, if the thread is somebody else's.
+    `needs` is the role that its user must have in the thread; with it, an answer that decides an
+    interrupt needs the role `decide`. None for a run that shall only end, which needs no right.
     """
 
     key: RunKey
@@ -84,11 +85,6 @@ class NewRun(Struct, frozen=True):
     expires_at: int
     answers: Sequence[Answer] = ()
     needs: Role | None = None
-
-    @property
-    def needs_as_member(self) -> Role | None:
-        """The role that its user must have; None in an own thread."""
-        return None if self.key.owner == self.thread.owner else self.needs
 
 
 class Created(Struct, frozen=True):
@@ -245,7 +241,7 @@ class Runs(Protocol):
         ``run_conflict`` (the key is used in another thread), ``thread_busy`` (a run in the thread
         has not ended), ``already_decided`` (an answer differs in payload or status from the
         decision made, byte for byte, or the interrupt was taken up by another run), ``forbidden``
-        (the user has not the role that is needed, at the moment of creation). StoreFailed
+        (the user has not the role that `new.needs`, at the moment of creation). StoreFailed
         as in `append`. ValueError without events.
         """
         ...
@@ -292,11 +288,15 @@ class Runs(Protocol):
         """
         ...
 
-    def decide(self, thread: ThreadKey, answer: Answer, by: UserId) -> Awaitable[Decision | None]:
-        """Decide the interrupt if nobody has: one compare-and-set.
+    def decide(
+        self, thread: ThreadKey, answer: Answer, by: UserId, needs: Role
+    ) -> Awaitable[Decision | None]:
+        """Decide the interrupt if nobody has: one compare-and-set, of the decision and the role.
 
         Of any number of concurrent calls exactly one wins; the others get the winner's decision.
-        None if there is no such interrupt.
+        None if there is no such interrupt. Raises Refused (``forbidden``) if `by` has not the
+        role `needs` in the thread at the moment of the decision: one that was withdrawn before
+        loses, however long ago it was asked for.
         """
         ...
 

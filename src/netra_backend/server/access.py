@@ -6,6 +6,7 @@ thread is answered as if there were none of that name, and at the same cost.
 
 from collections.abc import Callable
 
+from netra_backend.agents.rights import role_in
 from netra_backend.core.ids import (
     RunId,
     RunKey,
@@ -39,8 +40,8 @@ class Access:
         return f"<Access, {sum(map(len, self._sights.values()))} sights of shared threads>"
 
     async def role(self, user: UserId, thread: ThreadKey) -> Role | None:
-        """Return what the user is in the thread, or None. Of an own thread nothing is looked up."""
-        return Role.OWNER if thread.owner == user else await self._store.role(thread, user)
+        """Return what the user is in the thread, or None; see `agents.rights`."""
+        return await role_in(self._store, user, thread)
 
     async def check(self, user: UserId, thread: ThreadKey, needs: Role) -> None:
         """Raise Refused (``not_found``, ``forbidden``) unless the user may do what `needs` a role.

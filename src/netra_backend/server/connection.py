@@ -12,6 +12,7 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from netra_backend import jsonlog
+from netra_backend.agents.run_request import run_request
 from netra_backend.core import resume
 from netra_backend.core.codec import (
     MAX_REQUEST_LENGTH,
@@ -197,7 +198,8 @@ class Connection(Dialogue):
         name = parse_thread("input.threadId", given.thread_id)
         parse_id("input.runId", given.run_id)
         key = await self._house.access.thread(self.user, name, Role.WRITE)
-        accepted = await self._house.runner.submit(self.user, given, agent=effect.agent, thread=key)
+        asked = run_request(self.user, given, agent=effect.agent, thread=key)
+        accepted = await self._house.runner.submit(asked)
         run = accepted.run
         self._send(
             Accepted(

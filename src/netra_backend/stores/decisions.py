@@ -1,9 +1,13 @@
-"""What a decision does to an interrupt: the same for every store, whatever it keeps it in."""
+"""Decisions: who may make them, and what they do to an interrupt, the same for every store."""
 
+from collections.abc import Callable, Sequence
+
+from msgspec import Struct
 from msgspec.structs import replace
 
 from netra_backend.core.ids import RunKey, UserId
-from netra_backend.core.ports import Answer, Interrupt
+from netra_backend.core.ports import Answer, Interrupt, NewRun
+from netra_backend.core.roles import Role, allows
 from netra_backend.errors import ErrorCode, Refused
 
 
@@ -25,3 +29,34 @@ def taken_up(interrupt: Interrupt, answer: Answer, run: RunKey) -> Interrupt:
     if interrupt.resumed_by not in {None, run.id}:
         raise Refused(ErrorCode.ALREADY_DECIDED)
     return replace(interrupt, resumed_by=run.id)
+
+
+class Resumption(Struct, frozen=True):
+    """What a new run does to the interrupts that it answers, and the role that it needs."""
+
+    taken: Sequence[Interrupt]
+    needs: Role | None
+
+
+def resumption(new: NewRun, find: Callable[[str], Interrupt | None]) -> Resumption:
+    """Return what `new` takes up, each interrupt as it stands then; `find` has them by their ids.
+
+    To decide one needs the role for that, too. Raises Refused: ``not_found``,
+    ``already_decided``.
+    """
+    taken: dict[str, Interrupt] = {}
+    needs = new.needs
+    for answer in new.answers:
+        interrupt = taken.get(answer.interrupt) or find(answer.interrupt)
+        if interrupt is None:
+            raise Refused(ErrorCode.NOT_FOUND)
+        if interrupt.decided_by is None and needs is not None:
+            needs = Role.DECIDE
+        taken[answer.interrupt] = taken_up(interrupt, answer, new.key)
+    return Resumption(list(taken.values()), needs)
+
+
+def check(role: Role | None, needs: Role | None) -> None:
+    """Raise Refused (``forbidden``) if `role` is not enough for what needs a role."""
+    if needs is not None and not allows(role, needs):
+        raise Refused(ErrorCode.FORBIDDEN, f"this needs the role {needs}")

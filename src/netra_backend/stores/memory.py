@@ -23,10 +23,10 @@ from netra_backend.core.ports import (
 from netra_backend.core.positions import Position
 from netra_backend.core.queue import QueuedRun
 from netra_backend.core.resume import Backlog
-from netra_backend.core.roles import Role, allows, role_of
+from netra_backend.core.roles import Role, role_of
 from netra_backend.core.run import IllegalMove, Lease, Run, RunStatus, move
 from netra_backend.errors import ErrorCode, LeaseLost, Refused
-from netra_backend.stores.decisions import decided, taken_up
+from netra_backend.stores.decisions import check, decided, resumption
 
 
 @dataclass(slots=True)
@@ -217,8 +217,9 @@ class MemoryStore:
             raise Refused(ErrorCode.NOT_FOUND)
         if any(key in self._leases for key in thread.runs):
             raise Refused(ErrorCode.THREAD_BUSY)
-        await self._check_role(new)
-        thread.interrupts.update(_resumed(thread, new))
+        resumed = resumption(new, thread.interrupts.get)
+        self._check_role(thread, new.key.owner, resumed.needs)
+        thread.interrupts.update({interrupt.id: interrupt for interrupt in resumed.taken})
         started = Position(thread.epoch, thread.head().offset + 1)
         run = Run(new.key, new.thread, new.agent, RunStatus.RUNNING, new.correlation, started)
         self._runs[new.key] = run
@@ -229,10 +230,8 @@ class MemoryStore:
         thread.add(events, new.key.id, new.at)
         return Created(run, self._lease(run, new.holder, new.expires_at))
 
-    async def _check_role(self, new: NewRun) -> None:
-        needs = new.needs_as_member
-        if needs is not None and not allows(await self.role(new.thread, new.key.owner), needs):
-            raise Refused(ErrorCode.FORBIDDEN)
+    def _check_role(self, thread: _Thread, user: UserId, needs: Role | None) -> None:
+        check(role_of(user, thread.key.owner, thread.members.get(user)), needs)
 
     def _lease(self, run: Run, holder: str, expires_at: int) -> Lease:
         self._fence += 1
@@ -320,12 +319,15 @@ class MemoryStore:
         left = list(found.interrupts.values()) if found is not None else []
         return left[max(0, len(left) - limit) :]
 
-    async def decide(self, thread: ThreadKey, answer: Answer, by: UserId) -> Decision | None:
-        """Decide the interrupt if nobody has."""
+    async def decide(
+        self, thread: ThreadKey, answer: Answer, by: UserId, needs: Role
+    ) -> Decision | None:
+        """Decide the interrupt if nobody has, and the user may."""
         found = self._threads.get(thread)
         interrupt = found.interrupts.get(answer.interrupt) if found is not None else None
         if found is None or interrupt is None:
             return None
+        self._check_role(found, by, needs)
         if interrupt.decided_by is not None:
             return Decision(interrupt, won=False)
         found.interrupts[interrupt.id] = decided(interrupt, answer, by)
@@ -380,14 +382,3 @@ class MemoryStore:
 def _place(updated_at: int, key: ThreadKey) -> tuple[int, ThreadId, UserId]:
     """Return what threads are listed by, the greatest first."""
     return updated_at, key.id, key.owner
-
-
-def _resumed(thread: _Thread, new: NewRun) -> dict[str, Interrupt]:
-    """Return the interrupts as they stand once the new run has taken up its answers."""
-    resumed: dict[str, Interrupt] = {}
-    for answer in new.answers:
-        interrupt = resumed.get(answer.interrupt) or thread.interrupts.get(answer.interrupt)
-        if interrupt is None:
-            raise Refused(ErrorCode.NOT_FOUND)
-        resumed[answer.interrupt] = taken_up(interrupt, answer, new.key)
-    return resumed

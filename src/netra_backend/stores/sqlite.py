@@ -224,9 +224,11 @@ class SqliteStore:
             raise ValueError("`limit` is not negative")
         return await self._readers.run(lambda db: queries.list_asked(db, thread, limit))
 
-    async def decide(self, thread: ThreadKey, answer: Answer, by: UserId) -> Decision | None:
+    async def decide(
+        self, thread: ThreadKey, answer: Answer, by: UserId, needs: Role
+    ) -> Decision | None:
         """Decide the interrupt if nobody has; see `Runs.decide`."""
-        return await self._writer.submit(lambda ledger: ledger.decide(thread, answer, by))
+        return await self._writer.submit(lambda ledger: ledger.decide(thread, answer, by, needs))
 
     async def undelivered(self) -> Sequence[Interrupt]:
         """Return decided interrupts that no run has taken up."""

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from netra_backend.core.events import Event
@@ -21,9 +22,10 @@ from netra_backend.core.ports import (
     Thread,
 )
 from netra_backend.core.positions import Position
+from netra_backend.core.roles import Role
 from netra_backend.core.run import IllegalMove, Lease, Run, RunStatus, move
 from netra_backend.errors import ErrorCode, LeaseLost, NetraError, Refused
-from netra_backend.stores.decisions import decided, taken_up
+from netra_backend.stores.decisions import decided, resumption
 from netra_backend.stores.sqlite_erasure import erase_thread, prepare_erasure
 from netra_backend.stores.sqlite_members import check_role
 from netra_backend.stores.sqlite_queries import (
@@ -283,8 +285,9 @@ class Ledger:
             thread, epoch, head, busy = self._place(new.thread)
             if busy:
                 raise Refused(ErrorCode.THREAD_BUSY)
-            check_role(self._connection, new)
-            for interrupt in self._resumed(new):
+            resumed = resumption(new, partial(find_interrupt, self._connection, new.thread))
+            check_role(self._connection, new.thread, new.key.owner, resumed.needs)
+            for interrupt in resumed.taken:
                 self._decide(thread, interrupt)
             self._fence += 1
             fence = self._fence
@@ -325,18 +328,6 @@ class Ledger:
             raise Refused(ErrorCode.NOT_FOUND)
         found, epoch, head, busy = row
         return found, epoch, head, bool(busy)
-
-    def _resumed(self, new: NewRun) -> Sequence[Interrupt]:
-        """Return the interrupts as they stand once the new run has taken up its answers."""
-        resumed: dict[str, Interrupt] = {}
-        for answer in new.answers:
-            interrupt = resumed.get(answer.interrupt) or find_interrupt(
-                self._connection, new.thread, answer.interrupt
-            )
-            if interrupt is None:
-                raise Refused(ErrorCode.NOT_FOUND)
-            resumed[answer.interrupt] = taken_up(interrupt, answer, new.key)
-        return list(resumed.values())
 
     def _decide(self, thread: int, interrupt: Interrupt) -> None:
         self._execute(
@@ -384,12 +375,13 @@ class Ledger:
             self._held.pop(key, None)
         return Lease(key, ThreadKey(*thread), holder, fence, expires_at)
 
-    def decide(self, thread: ThreadKey, answer: Answer, by: UserId) -> Decision | None:
-        """Decide the interrupt if nobody has; see `Runs.decide`."""
+    def decide(self, thread: ThreadKey, answer: Answer, by: UserId, needs: Role) -> Decision | None:
+        """Decide the interrupt if nobody has, and the user may; see `Runs.decide`."""
         with self._operation():
             interrupt = find_interrupt(self._connection, thread, answer.interrupt)
             if interrupt is None:
                 return None
+            check_role(self._connection, thread, by, needs)
             if interrupt.decided_by is not None:
                 return Decision(interrupt, won=False)
             interrupt = decided(interrupt, answer, by)

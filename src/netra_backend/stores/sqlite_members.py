@@ -4,9 +4,10 @@ import sqlite3
 from collections.abc import Sequence
 
 from netra_backend.core.ids import ThreadKey, UserId
-from netra_backend.core.ports import Member, NewRun
-from netra_backend.core.roles import Role, allows
+from netra_backend.core.ports import Member
+from netra_backend.core.roles import Role, role_of
 from netra_backend.errors import ErrorCode, Refused
+from netra_backend.stores.decisions import check
 from netra_backend.stores.sqlite_credentials import count_withdrawal
 
 _MEMBERS = """SELECT m.user, m.role FROM members m JOIN threads t ON t.id = m.thread
@@ -55,8 +56,8 @@ def find_role(connection: sqlite3.Connection, thread: ThreadKey, user: UserId) -
     return Role(row[1]) if row is not None else None
 
 
-def check_role(connection: sqlite3.Connection, new: NewRun) -> None:
-    """Raise Refused (forbidden) if the user of a new run has not the role that it needs."""
-    needs = new.needs_as_member
-    if needs is not None and not allows(find_role(connection, new.thread, new.key.owner), needs):
-        raise Refused(ErrorCode.FORBIDDEN)
+def check_role(
+    connection: sqlite3.Connection, thread: ThreadKey, user: UserId, needs: Role | None
+) -> None:
+    """Raise Refused (forbidden) if the user has not the role that is needed, in this moment."""
+    check(role_of(user, thread.owner, find_role(connection, thread, user)), needs)

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from netra_backend.core.ids import RunId, ThreadKey, UserId
+from netra_backend.core.ids import RunId, ThreadKey
 from netra_backend.core.ports import Answer, Decision, End, Store
 from netra_backend.core.run import RunStatus
 from netra_backend.errors import ErrorCode
@@ -10,6 +10,7 @@ from netra_backend.testing.scenario import (
     Contract,
     a_thread,
     ask,
+    decide,
     event,
     expect,
     expect_error,
@@ -30,7 +31,7 @@ class InterruptsContract(Contract):
         thread = (await ask(store, "q")).thread
         outcomes = await asyncio.gather(
             *(
-                store.decide(thread, Answer("q", "resolved", b"%d" % n), UserId(f"user-{n}"))
+                decide(store, thread, Answer("q", "resolved", b"%d" % n), f"user-{n}")
                 for n in range(200)
             )
         )
@@ -47,9 +48,9 @@ class InterruptsContract(Contract):
         lease = await ask(store, "q")
         answer = Answer("q", "resolved", b"1")
         foreign = ThreadKey(a_thread().owner, lease.thread.id)
-        expect(await store.decide(foreign, answer, UserId("x")), None)
+        expect(await decide(store, foreign, answer, "x"), None)
         unknown = Answer("none", "resolved", b"1")
-        expect(await store.decide(lease.thread, unknown, UserId("x")), None)
+        expect(await decide(store, lease.thread, unknown, "x"), None)
         expect(await store.interrupt(foreign, "q"), None)
         expect(await store.interrupt(lease.thread, "q"), question(lease, "q"))
         expect(list(await store.interrupts(lease.thread, RunId("none"))), [])
@@ -62,7 +63,7 @@ class InterruptsContract(Contract):
         thread = lease.thread
         expect(list(await store.undelivered()), [])
         one = Answer("q1", "cancelled", b"null")
-        decision = await store.decide(thread, one, UserId("someone"))
+        decision = await decide(store, thread, one, "someone")
         expect(list(await store.undelivered()), [decision.interrupt])  # type: ignore[union-attr]
         two = Answer("q2", "resolved", b'"yes"')
         await store.create_run(new_run(thread, "goes-on", answers=[one, two]), [event("started")])
@@ -72,7 +73,7 @@ class InterruptsContract(Contract):
         expect((second.decided_by, second.resumed_by), (thread.owner, "goes-on"))
         expect((second.status, second.answer), ("resolved", b'"yes"'))
         expect(third, question(lease, "q3"))
-        late = await store.decide(thread, two, UserId("late"))
+        late = await decide(store, thread, two, "late")
         expect(late, Decision(second, won=False))
 
     @scenario
@@ -81,7 +82,7 @@ class InterruptsContract(Contract):
         lease = await ask(store, "q1", "q2")
         thread = lease.thread
         decided = Answer("q1", "resolved", b"1")
-        await store.decide(thread, decided, UserId("someone"))
+        await decide(store, thread, decided, "someone")
         two = Answer("q2", "resolved", b"2")
 
         async def refused(code: ErrorCode, name: str, *answers: Answer) -> None:
@@ -108,7 +109,7 @@ class InterruptsContract(Contract):
         """The newest interrupts of the thread in the order of asking, decided or not."""
         first = await ask(store, "q1", "q2")
         thread = first.thread
-        await store.decide(thread, Answer("q1", "resolved", b"1"), UserId("someone"))
+        await decide(store, thread, Answer("q1", "resolved", b"1"), "someone")
         second = await start(store, thread, "asks-more")
         end = End(RunStatus.AWAITING, [question(second, "q3")])
         await store.append([event("end")], writer=second, at=9, end=end)
@@ -123,7 +124,7 @@ class InterruptsContract(Contract):
     async def test_a_question_can_be_asked_anew(self, store: Store) -> None:
         """An interrupt with an id that the thread has replaces the old one."""
         lease = await ask(store, "q")
-        await store.decide(lease.thread, Answer("q", "resolved", b"1"), UserId("someone"))
+        await decide(store, lease.thread, Answer("q", "resolved", b"1"), "someone")
         again = await start(store, lease.thread, "asks-again")
         end = End(RunStatus.AWAITING, [question(again, "q")])
         await store.append([event("end")], writer=again, at=9, end=end)

@@ -1,5 +1,7 @@
 """The contract of `core.ports.Members` as tests, and of what members do in a thread."""
 
+import asyncio
+
 import msgspec
 
 from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, UserId
@@ -7,11 +9,12 @@ from netra_backend.core.ports import Answer, Created, End, Member, Store, Thread
 from netra_backend.core.queue import QueuedRun
 from netra_backend.core.roles import Role
 from netra_backend.core.run import RunStatus
-from netra_backend.errors import ErrorCode
+from netra_backend.errors import ErrorCode, Refused
 from netra_backend.testing.scenario import (
     FAR,
     Contract,
     a_thread,
+    ask,
     entries,
     event,
     expect,
@@ -194,4 +197,44 @@ class MembersContract(Contract):
             )
         expect(await store.run(new.key), None)
         await store.set_member(thread, BOB, Role.WRITE, 9)
+        expect((await store.create_run(new, [event("started")])).lease is not None, True)
+
+    @scenario
+    async def test_a_decision_needs_its_role_when_it_is_made(self, store: Store) -> None:
+        """Not when it was asked for: one that was withdrawn since loses, and nothing is decided."""
+        lease = await ask(store, "q")
+        thread, answer = lease.thread, Answer("q", "resolved", b"1")
+        for role in (None, Role.READ, Role.WRITE):
+            if role is not None:
+                await store.set_member(thread, BOB, role, 9)
+            await expect_refusal(
+                ErrorCode.FORBIDDEN, lambda: store.decide(thread, answer, BOB, Role.DECIDE)
+            )
+        await store.set_member(thread, BOB, Role.DECIDE, 9)
+        withdrawn = store.set_member(thread, BOB, Role.WRITE, 9)
+        decided = store.decide(thread, answer, BOB, Role.DECIDE)
+        outcomes = await asyncio.gather(withdrawn, decided, return_exceptions=True)
+        expect([type(outcome) for outcome in outcomes], [bool, Refused])
+        expect(await store.interrupt(thread, "q"), question(lease, "q"))
+        await store.remove_member(thread, BOB)
+        won = await store.decide(thread, answer, thread.owner, Role.DECIDE)
+        expect(won.won if won else None, True)
+        await expect_refusal(  # nor does one learn without it who has decided what
+            ErrorCode.FORBIDDEN, lambda: store.decide(thread, answer, BOB, Role.DECIDE)
+        )
+
+    @scenario
+    async def test_a_run_that_decides_needs_the_role_for_that(self, store: Store) -> None:
+        """To go on with what somebody has decided does not."""
+        lease = await ask(store, "q1", "q2")
+        thread, answers = lease.thread, [Answer(name, "resolved", b"1") for name in ("q1", "q2")]
+        await store.decide(thread, answers[0], thread.owner, Role.DECIDE)
+        await store.set_member(thread, BOB, Role.WRITE, 9)
+        new = msgspec.structs.replace(
+            new_run(thread, "r", user=BOB, answers=answers), needs=Role.WRITE
+        )
+        await expect_refusal(ErrorCode.FORBIDDEN, lambda: store.create_run(new, [event("no")]))
+        expect(await store.run(new.key), None)
+        expect(await store.interrupt(thread, "q2"), question(lease, "q2"))
+        await store.decide(thread, answers[1], thread.owner, Role.DECIDE)
         expect((await store.create_run(new, [event("started")])).lease is not None, True)

@@ -10,7 +10,8 @@ from ag_ui.core import EventType
 
 from netra_backend.core.events import Entry, Event
 from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, UserId, new_id
-from netra_backend.core.ports import Answer, End, Interrupt, NewRun, Store
+from netra_backend.core.ports import Answer, Decision, End, Interrupt, NewRun, Store
+from netra_backend.core.roles import Role
 from netra_backend.core.run import Lease, RunStatus
 from netra_backend.errors import ErrorCode, Refused
 
@@ -118,6 +119,12 @@ def scenario(test: Callable[[C, Store], Awaitable[None]]) -> Callable[[C, Path],
     run.__name__ = test.__name__
     run.__doc__ = test.__doc__
     return run
+
+
+async def decide(store: Store, thread: ThreadKey, answer: Answer, by: str) -> Decision | None:
+    """Have `by`, who is made a member that may, decide."""
+    await store.set_member(thread, UserId(by), Role.DECIDE, 1_000)
+    return await store.decide(thread, answer, UserId(by), Role.DECIDE)
 
 
 async def ask(store: Store, *names: str) -> Lease:

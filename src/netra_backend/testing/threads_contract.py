@@ -2,7 +2,7 @@
 
 import asyncio
 
-from netra_backend.core.ids import ThreadId, ThreadKey, UserId
+from netra_backend.core.ids import ThreadId, ThreadKey
 from netra_backend.core.ports import Answer, End, Store
 from netra_backend.core.positions import Position
 from netra_backend.core.run import RunStatus
@@ -10,6 +10,7 @@ from netra_backend.testing.scenario import (
     Contract,
     a_thread,
     ask,
+    decide,
     entries,
     event,
     expect,
@@ -82,7 +83,7 @@ class ThreadsContract(Contract):
         """Entries, runs, interrupts and the thread are gone; a neighbour stays."""
         lease = await ask(store, "q")
         thread = lease.thread
-        await store.decide(thread, Answer("q", "resolved", b"1"), UserId("someone"))
+        await decide(store, thread, Answer("q", "resolved", b"1"), "someone")
         neighbour = ThreadKey(thread.owner, ThreadId("neighbour"))
         await start(store, neighbour, "r2")
         expect(await store.delete_thread(ThreadKey(a_thread().owner, thread.id)), False)

@@ -42,7 +42,7 @@ async def test_a_message_that_was_not_streamed_is_said_once() -> None:
 
     async with running(adapt(graph(node))) as house:
         for run in ("r1", "r2"):
-            await house.runner.start(ALICE, asking("hi", thread_id="t1", run_id=run))
+            await house.start(ALICE, asking("hi", thread_id="t1", run_id=run))
             await house.ended(run)
         chunks = await house.chunks()
     assert texts(chunks) == ["after 1", "after 3"], "the log brings the history"
@@ -57,7 +57,7 @@ def asks(state: MessagesState) -> dict[str, Any]:
 @pytest.mark.parametrize("keeps", [True, False])
 async def test_an_interrupt_goes_on_if_the_graph_keeps_checkpoints(keeps: bool) -> None:
     async with running(adapt(graph(asks, InMemorySaver() if keeps else None))) as house:
-        await house.runner.start(ALICE, asking("hi", thread_id="t1", run_id="r1"))
+        await house.start(ALICE, asking("hi", thread_id="t1", run_id="r1"))
         assert (await house.ended("r1")).status is RunStatus.AWAITING
         (asked,) = await house.store.asked(T1, 9)
         answer = Answer(asked.id, "resolved", b'"yes"')
@@ -76,7 +76,7 @@ async def test_threads_of_one_name_and_two_users_share_no_checkpoint() -> None:
     async with running(adapt(graph(node, InMemorySaver()))) as house:
         for user, secret in ((ALICE, "hers"), (UserId("bob"), "his")):
             given = asking(secret, thread_id="t1", run_id="r1")
-            await house.runner.start(user, given)
+            await house.start(user, given)
             await house.ended("r1", user)
         entries = await house.store.read(ThreadKey(UserId("bob"), ThreadId("t1")), 0, 99)
     assert "hers" not in str([entry.event.data for entry in entries])

@@ -47,7 +47,7 @@ async def careful(called: list[str]) -> AsyncIterator[Agent[Any]]:
 async def test_an_approval_goes_on_in_another_process(approved: bool) -> None:
     called: list[str] = []
     async with careful(called) as agent, running(OpenAIAgentsAgent(agent)) as house:
-        await house.runner.start(ALICE, asking("weather?", thread_id="t1", run_id="r1"))
+        await house.start(ALICE, asking("weather?", thread_id="t1", run_id="r1"))
         assert (await house.ended("r1")).status is RunStatus.AWAITING
         assert called == []
         store = house.store

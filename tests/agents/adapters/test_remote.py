@@ -86,7 +86,7 @@ async def test_another_netra_keeps_the_threads_of_two_users_apart(tmp_path: Path
         async with running(agent) as house:
             for user, words in ((ALICE, "hers"), (UserId("bob"), "his")):
                 given = asking(words, thread_id="t1", run_id="r1")
-                await house.runner.start(user, given)
+                await house.start(user, given)
                 await house.ended("r1", user)
             chunks = await house.chunks()
     said = [chunk["delta"] for chunk in chunks if chunk["type"] == "TEXT_MESSAGE_CONTENT"]

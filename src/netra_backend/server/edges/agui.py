@@ -9,6 +9,7 @@ from ag_ui.core import RunAgentInput
 from starlette.requests import Request
 from starlette.responses import Response
 
+from netra_backend.agents.run_request import run_request
 from netra_backend.core.codec import decode_input
 from netra_backend.core.ids import RunId, parse_id, parse_thread
 from netra_backend.core.positions import parse_position
@@ -154,7 +155,8 @@ async def stream_run(
             raise Refused(ErrorCode.NOT_FOUND, "there is no such run to continue")
     thread = await house.access.thread(user.id, name, Role.WRITE)
     with RunStream(house, request, user, speak=speak) as stream:
-        run = (await house.runner.start(user.id, given, agent=agent, thread=thread)).run
+        asked = run_request(user.id, given, agent=agent, thread=thread)
+        run = (await house.runner.start(asked)).run
         if text is None:
             return stream.whole(run)
         return await stream.after(run, text, where="Last-Event-ID")

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 from starlette.websockets import WebSocket
 
+from netra_backend.agents.run_request import run_request
 from netra_backend.core.codec import decode_as
 from netra_backend.core.events import body_of
 from netra_backend.core.ids import RunId, parse_id, parse_thread
@@ -100,8 +101,8 @@ class ChatDialogue(EdgeDialogue):
         given = run_input(frame.id, frame.request_id, frame.messages, frame.body)
         name = parse_thread("id", frame.id)
         thread = await self._house.access.thread(self.user, name, Role.WRITE)
-        runner = self._house.runner
-        run = (await runner.start(self.user, given, agent=self._agent, thread=thread)).run
+        request = run_request(self.user, given, agent=self._agent, thread=thread)
+        run = (await self._house.runner.start(request)).run
         first = given.parent_run_id or run.key.id
         self._answer(frame.request_id, run, Turn(first, run.key.id), before(run))
 

@@ -14,6 +14,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
+from netra_backend.agents.run_request import run_request
 from netra_backend.core.codec import decode_as, decode_input
 from netra_backend.core.ids import RunId, name_for, parse_id, parse_thread
 from netra_backend.core.positions import Position
@@ -115,8 +116,8 @@ class TanstackDialogue(EdgeDialogue):
         if run_id not in self._runs and len(self._runs) >= limit:
             raise Refused(ErrorCode.TOO_MANY, f"{limit} runs are followed already")
         thread = await self._house.access.thread(self.user, name, Role.WRITE)
-        runner = self._house.runner
-        run = (await runner.start(self.user, given, agent=self._agent, thread=thread)).run
+        request = run_request(self.user, given, agent=self._agent, thread=thread)
+        run = (await self._house.runner.start(request)).run
         if run_id not in self._runs:
             self._deliver(run, before(run))
 
