@@ -1,4 +1,4 @@
-// The HTTP calls: the list of threads, renaming, deleting. Each fails with a Refusal only.
+// The HTTP calls: threads and their members. Each fails with a Refusal only.
 
 import { Refusal } from "./errors.js";
 
@@ -21,12 +21,29 @@ export class Api {
     return { threads, next };
   }
 
+  async thread(thread) {
+    return await (await this.#call("GET", pathOf(thread))).json();
+  }
+
   async rename(thread, title) {
-    await this.#call("PATCH", `threads/${encodeURIComponent(thread)}`, { title });
+    await this.#call("PATCH", pathOf(thread), { title });
   }
 
   async remove(thread) {
-    await this.#call("DELETE", `threads/${encodeURIComponent(thread)}`);
+    await this.#call("DELETE", pathOf(thread));
+  }
+
+  /** Return the owner and the members: [{user, role}]. */
+  async members(thread) {
+    return (await (await this.#call("GET", `${pathOf(thread)}/members`)).json()).members;
+  }
+
+  async setMember(thread, user, role) {
+    await this.#call("PUT", `${pathOf(thread)}/members/${encodeURIComponent(user)}`, { role });
+  }
+
+  async removeMember(thread, user) {
+    await this.#call("DELETE", `${pathOf(thread)}/members/${encodeURIComponent(user)}`);
   }
 
   /** Return why the server lets this page in or not: "in", "signed out", "shut", "unreachable". */
@@ -59,6 +76,10 @@ export class Api {
     if (!response.ok) throw await refusalOf(response);
     return response;
   }
+}
+
+function pathOf(thread) {
+  return `threads/${encodeURIComponent(thread)}`;
 }
 
 const CODE_OF_STATUS = { 401: "unauthenticated", 403: "forbidden", 404: "not_found", 429: "too_many" };

@@ -10,8 +10,10 @@ import { copy, part, setText } from "./dom.js";
 import { Drawer } from "./drawer.js";
 import { ENDS, Refusal, closeRow } from "./errors.js";
 import { newId } from "./ids.js";
+import { MembersDialog } from "./members.js";
 import { Outbox } from "./outbox.js";
 import { formatPosition } from "./positions.js";
+import { Roles, allowed, barredFrom } from "./roles.js";
 import { Status } from "./status.js";
 import { OpenThread } from "./thread.js";
 import { ThreadList } from "./threads.js";
@@ -79,13 +81,27 @@ const list = new ThreadList(
   {
     onRename: renameThread,
     onDelete: deleteThread,
-    onListed: () => view.changed(),
+    onListed: (threads) => {
+      roles.take(threads);
+      if (open?.loaded && !open.ended && !threads.some(({ id }) => id === open.id)) roles.learn(open.id);
+      view.changed();
+    },
     onProblem: (refusal) => {
       // While the connection is down it says so itself.
       if (connection.state === "live" || refusal.code === "unauthenticated") problem(refusal);
     },
   },
 );
+
+const roles = new Roles(api, () => view.changed());
+const members = new MembersDialog($("members-dialog"), api, {
+  userName: () => user,
+  onLeft: ({ id }) => {
+    if (open?.id === id) newConversation();
+    list.remove(id);
+    list.refresh();
+  },
+});
 
 const view = new ConversationView(
   { log: $("log"), list: $("items"), toBottom: $("to-bottom") },
@@ -110,6 +126,7 @@ const composer = new Composer(
     stop: $("stop"),
     agent: $("agent"),
     agentRow: $("agent-row"),
+    barred: $("barred"),
   },
   sessionStorage,
   { onSend: send, onStop: () => open?.stop() },
@@ -241,11 +258,22 @@ function drawn() {
   $("log").dataset.thread = open?.id ?? "";
   $("log").dataset.position = formatPosition(open?.position ?? null);
   $("log").setAttribute("aria-busy", String(runStatus === "running"));
-  composer.update({ status: runStatus, closed: Boolean(open?.ended) });
+  drawRights(runStatus);
   drawWelcome(items);
   drawWorking(runStatus, items);
   drawTail();
   drawTrouble();
+}
+
+/** Offer what the user may do in the open thread, and say what they may not. */
+function drawRights(runStatus) {
+  const role = open ? roles.of(open.id) : "owner";
+  if (role === null && open.loaded && !open.ended) roles.learn(open.id);
+  const barred = open && !open.ended ? barredFrom(open.id, role) : "";
+  document.body.dataset.may = allowed(role).join(" ");
+  composer.update({ status: runStatus, closed: Boolean(open?.ended) || role === null, barred });
+  // Of a thread that has no entry yet the server may not know.
+  $("share").hidden = !open?.position || Boolean(open.ended) || role === null;
 }
 
 /** Say once why the thread cannot be followed, and no longer than that is so. */
@@ -312,6 +340,7 @@ function announce(text) {
 function problem(refusal) {
   if (refusal.code === "unauthenticated") signedOut(refusal.text);
   else showNotice(refusal.text);
+  if (refusal.code === "forbidden") list.refresh(); // The role is another one by now.
 }
 
 function showNotice(text) {
@@ -339,6 +368,7 @@ function socketUrl() {
 $("new-thread").addEventListener("click", newConversation);
 $("reconnect").addEventListener("click", () => connection.start());
 $("sign-in").addEventListener("click", () => signIn("Sign in to go on."));
+$("share").addEventListener("click", () => members.open({ id: open.id, role: roles.of(open.id) }));
 $("notice-close").addEventListener("click", hideProblem);
 $("copy-tail").addEventListener("click", () => copy($("tail-command").textContent, $("copy-tail")));
 $("skip").addEventListener("click", () => composer.focus());
@@ -357,7 +387,7 @@ document.addEventListener("visibilitychange", () => {
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape" || event.defaultPrevented || document.querySelector("dialog[open]")) return;
   if (drawer.isOpen) drawer.close();
-  else open?.stop();
+  else if (!$("stop").hidden) open?.stop();
 });
 
 connection.start();

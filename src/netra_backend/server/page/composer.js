@@ -1,5 +1,7 @@
 // The composer: the field for a question, what sends it, and what stops the answer.
 
+import { setText } from "./dom.js";
+
 const TALLEST = 240; // Pixels the field grows to before it scrolls.
 const AGENT = "netra.agent";
 
@@ -11,7 +13,7 @@ export class Composer {
   #busy = false;
 
   /**
-   * `nodes` are {form, field, send, stop, agent, agentRow}. Called back are `onSend(text, agent)`
+   * `nodes` are {form, field, send, stop, agent, agentRow, barred}. Called back are `onSend(text, agent)`
    * and `onStop()`; `storage` keeps the drafts.
    */
   constructor(nodes, storage, options) {
@@ -66,15 +68,21 @@ export class Composer {
     return this.#nodes.agentRow.hidden ? null : this.#nodes.agent.value;
   }
 
-  /** Show what is possible: `status` of the run, and whether the thread is `closed`. */
-  update({ status, closed }) {
+  /**
+   * Show what is possible: `status` of the run, whether the thread is `closed`, and the sentence why
+   * this user is `barred` from writing in it, if they are.
+   */
+  update({ status, closed, barred = "" }) {
     const { field, send, stop } = this.#nodes;
+    setText(this.#nodes.barred, barred);
+    this.#nodes.barred.hidden = barred === "";
+    closed ||= barred !== "";
     const running = status === "running" || status === "cancelling";
     // A button that is hidden or disabled under the focus would lose it to the page.
     const pressed = [send, stop].find((button) => button === document.activeElement);
     this.#busy = running || status === "starting" || closed;
     field.disabled = closed;
-    stop.hidden = !running;
+    stop.hidden = !running || barred !== "";
     stop.disabled = status === "cancelling";
     send.hidden = running;
     send.disabled = this.#busy || field.value.trim() === "";

@@ -59,14 +59,14 @@ export function question({ interrupt }, { onDecide, userName }) {
 }
 
 /**
- * Return what was decided and by whom; and that somebody was faster, when that is so. A thread has
- * one user, so an answer that the log has without a name is theirs.
+ * Return what was decided, by whom where that is known, and that somebody was faster, when that is
+ * so. The log has answers without names.
  */
 function told(verdict, { payload, by, won }, user) {
-  const who = by && by !== user ? by : "you";
+  const who = by ? ` by ${by === user ? "you" : by}` : "";
   const late = won === false ? " before your answer came" : "";
   const said = verdict === "answered" ? `: ${shortened(labelOf(payload))}` : ".";
-  return `${VERDICTS[verdict]} by ${who}${late}${said}`;
+  return `${VERDICTS[verdict]}${who}${late}${said}`;
 }
 
 function fieldFor(form) {

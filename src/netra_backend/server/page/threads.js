@@ -1,4 +1,4 @@
-// The list of threads: newest first, by pages, each to open, rename or delete.
+// The list of threads: newest first, by pages, each to open; the own ones also to rename or delete.
 
 import { hashOf } from "./address.js";
 import { made, part, setText } from "./dom.js";
@@ -20,8 +20,8 @@ export class ThreadList {
 
   /**
    * `list` is the <ul>, `more` the button for the next page, `empty` what is shown without
-   * threads. Called back are `onRename(thread)`, `onDelete(thread)`, `onListed()` and
-   * `onProblem(refusal)`.
+   * threads. Called back are `onRename(thread)`, `onDelete(thread)`,
+   * `onListed(threads)` and `onProblem(refusal)`.
    */
   constructor({ list, more, empty }, api, options) {
     this.#api = api;
@@ -79,7 +79,7 @@ export class ThreadList {
     const complete = this.#threads.length === page.threads.length;
     if (before !== null || complete) this.#next = page.next;
     this.#draw();
-    this.#options.onListed();
+    this.#options.onListed(this.#threads);
   }
 
   #draw() {
@@ -96,12 +96,17 @@ export class ThreadList {
     this.#options.empty.hidden = this.#threads.length > 0;
   }
 
-  #rowOf({ id, title, run, updated_at: updated }) {
+  #rowOf({ id, title, run, owner, role, updated_at: updated }) {
     const row = this.#rows.get(id) ?? this.#newRow(id);
     const link = part(row, "link");
     const current = id === this.#current;
     setText(part(row, "title"), title || "Untitled");
-    link.title = `${title}\n${new Date(updated).toLocaleString()}`;
+    const own = role === "owner";
+    const whose = own ? "" : `\nShared by ${owner}`;
+    link.title = `${title}${whose}\n${new Date(updated).toLocaleString()}`;
+    setText(part(row, "owner"), own ? "" : owner);
+    part(row, "owner").hidden = own;
+    part(row, "rename").hidden = part(row, "delete").hidden = !own;
     row.dataset.run = run?.status ?? "none";
     part(row, "working").hidden = !ACTIVE.has(run?.status);
     part(row, "asking").hidden = run?.status !== "awaiting";

@@ -1,0 +1,245 @@
+"""Members: invited, changed and removed by the owner; each sees what they may, and only that."""
+
+from typing import NamedTuple
+
+import pytest
+from ag_ui.core import Interrupt, RunFinishedEvent, RunFinishedInterruptOutcome
+from playwright.async_api import Locator, expect
+
+from tests.e2e.page.browser import Tab
+from tests.e2e.page.conftest import Meet
+from tests.e2e.page.puppets import Puppets
+from tests.e2e.page.test_shape import CONTRAST, FOCUS, Scheme
+
+pytestmark = pytest.mark.anyio
+
+FORBIDDEN = r"status of 4(03|04|22)"
+"""What Chromium itself writes to the console about a refused request."""
+
+
+class Two(NamedTuple):
+    """An owner and somebody else, each with a page, and what the thread is called by the second."""
+
+    owner: Tab
+    guest: Tab
+    name: str
+    thread: str
+
+    @property
+    def dialog(self) -> Locator:
+        return self.owner.page.locator("#members-dialog")
+
+    async def invite(self, role: str) -> None:
+        await self.owner.visitor.send(
+            "PUT", f"/threads/{self.thread}/members/{self.name}", {"role": role}
+        )
+
+
+async def name_of(tab: Tab) -> str:
+    await tab.connection("live")
+    return await tab.page.locator("#user").text_content() or ""
+
+
+async def two(meet: Meet, puppet: Puppets, **shape: object) -> Two:
+    """Return an owner with a conversation about apples, and somebody who is not invited yet."""
+    owner, guest = await (await meet(**shape)).tab(), await (await meet(**shape)).tab()
+    name = await name_of(guest)
+    whose = await name_of(owner)
+    await owner.ask("apples")
+    run = await puppet.next("apples")
+    await run.say("This is about apples.")
+    run.end()
+    await owner.run("finished")
+    thread = await owner.thread()
+    await guest.page.goto(f"{guest.visitor.url}/#thread={whose},{thread}")
+    await expect(guest.page.locator("#notice-text")).to_contain_text("There is no such")
+    return Two(owner, guest, name, thread)
+
+
+async def test_the_owner_invites_changes_and_removes_by_keyboard(
+    meet: Meet, puppet: Puppets
+) -> None:
+    there = await two(meet, puppet)
+    page, dialog = there.owner.page, there.dialog
+    await page.locator("#share").focus()
+    await page.keyboard.press("Enter")
+    user = dialog.locator("[data-part=invite] [data-part=user]")
+    await expect(user).to_be_focused()
+    rows = dialog.locator("[data-part=members] > li")
+    await expect(rows).to_have_count(1)
+    await expect(rows.first).to_contain_text("(you)")
+    await expect(rows.first.locator("button")).to_be_hidden()
+    await page.keyboard.type(f" {there.name} ")
+    await page.keyboard.press("Enter")
+    row = dialog.locator(f"li[data-user='{there.name}']")
+    await expect(row).to_have_attribute("data-role", "read")
+    await expect(dialog.locator("[data-part=told]")).to_have_text(
+        f"{there.name} may read now, and finds the conversation in their list."
+    )
+    await expect(user).to_be_focused()
+    await expect(user).to_have_value("")
+    await there.owner.picture("members")
+
+    await row.locator("select").focus()
+    await page.keyboard.press("ArrowDown")
+    await expect(row).to_have_attribute("data-role", "write")
+    await expect(row.locator("select")).to_be_focused()
+    await page.keyboard.press("Tab")
+    await expect(row.locator("[data-part=remove]")).to_be_focused()
+    assert (await page.evaluate(FOCUS))["seen"]
+    await page.keyboard.press("Enter")
+    await expect(row).to_have_count(0)
+    await expect(user).to_be_focused()
+    await page.keyboard.press("Escape")
+    await expect(dialog).to_be_hidden()
+    await expect(page.locator("#share")).to_be_focused()
+    listed = await there.owner.visitor.get(f"/threads/{there.thread}/members")
+    assert listed is not None
+    assert [member["role"] for member in listed["members"]] == ["owner"]
+
+
+async def test_what_is_refused_is_told_in_the_dialog(meet: Meet, puppet: Puppets) -> None:
+    there = await two(meet, puppet)
+    there.owner.visitor.tolerate(FORBIDDEN)
+    page, dialog = there.owner.page, there.dialog
+    await page.locator("#share").click()
+    user, problem = (
+        dialog.locator("[data-part=invite] [data-part=user]"),
+        dialog.locator(".problem"),
+    )
+    for name, why in (
+        ("a,b", "“a,b” cannot be invited: "),
+        (await name_of(there.owner), "the owner is no member"),
+    ):
+        await user.fill(name)
+        await user.press("Enter")
+        await expect(problem).to_contain_text(why)
+        await expect(user).to_have_value(name)  # to be mended
+        await expect(user).to_be_focused()
+    await there.owner.picture("members-problem")
+    await user.fill(there.name)
+    await user.press("Enter")
+    await expect(problem).to_be_hidden()
+    row = dialog.locator(f"li[data-user='{there.name}']")
+    await expect(row).to_be_visible()
+    await there.owner.visitor.send("DELETE", f"/threads/{there.thread}/members/{there.name}")
+    await row.locator("[data-part=remove]").click()
+    await expect(problem).to_contain_text("is no member any more")
+    await expect(row).to_have_count(0)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_a_reader_reads_and_is_told_why_not_more(
+    meet: Meet, puppet: Puppets, scheme: Scheme
+) -> None:
+    there = await two(meet, puppet, color_scheme=scheme)
+    await there.invite("read")
+    guest, page = there.guest, there.guest.page
+    await page.reload()
+    await expect(guest.of("answer")).to_have_text("This is about apples.")
+    await expect(guest.body).to_have_attribute("data-may", "read")
+    barred = page.locator("#barred")
+    owner = await name_of(there.owner)
+    await expect(barred).to_have_text(
+        f"You may read this conversation, but not write in it. Its owner, {owner}, can change that."
+    )
+    await expect(guest.field).to_be_disabled()
+    await expect(page.locator("#send")).to_be_hidden()
+    row = page.locator("#threads > li").first
+    await expect(row.locator("[data-part=owner]")).to_have_text(owner)
+    await row.hover()
+    for control in ("rename", "delete"):
+        await expect(row.locator(f"[data-part={control}]")).to_be_hidden()
+        await expect(
+            there.owner.page.locator(f"#threads > li [data-part={control}]")
+        ).to_have_attribute("aria-label", f"{control.capitalize()} apples")
+    await there.owner.ask("apples, again")
+    run = await puppet.next("apples, again")
+    await guest.run("running")
+    await expect(page.locator("#stop")).to_be_hidden()
+    await guest.picture(f"reader-{scheme}")
+    await run.say("More of them.")
+    run.end()
+    await expect(guest.of("answer").last).to_have_text("More of them.")
+    await page.locator("#share").click()
+    await expect(page.locator("#members-dialog [data-part=invite]")).to_be_hidden()
+    await guest.picture(f"members-of-a-reader-{scheme}")
+    worst = min(ratio for ratio, _ in await page.evaluate(CONTRAST))
+    assert worst >= 4.5
+
+    await there.invite("write")
+    await page.locator("#members-dialog [data-part=cancel]").click()
+    await page.evaluate("() => dispatchEvent(new Event('focus'))")
+    await expect(guest.field).to_be_enabled()
+    await expect(barred).to_be_hidden()
+    await guest.ask("pears")
+    run = await puppet.next("pears")
+    run.end()
+    await guest.run("finished")
+    await expect(there.owner.of("said").last).to_contain_text("pears")
+
+
+async def test_who_may_not_decide_sees_the_question_only(meet: Meet, puppet: Puppets) -> None:
+    there = await two(meet, puppet)
+    await there.invite("write")
+    await there.guest.page.reload()
+    await there.owner.ask("Ask me")
+    run = await puppet.next("Ask me")
+    asked = Interrupt(id="q", reason="approval", message="Shall I?")
+    await run.play(
+        RunFinishedEvent(
+            thread_id="", run_id="", outcome=RunFinishedInterruptOutcome(interrupts=[asked])
+        )
+    )
+    card = there.guest.of("question")
+    await expect(card.locator("[data-part=text]")).to_have_text("Shall I?")
+    await expect(card.locator("[data-part=barred]")).to_contain_text("You may not answer this.")
+    for control in ("approve", "reject"):
+        await expect(card.locator(f"[data-part={control}]")).to_be_hidden()
+    await there.guest.picture("question-without-buttons")
+    await there.invite("decide")
+    await there.guest.page.evaluate("() => dispatchEvent(new Event('focus'))")
+    await expect(card.locator("[data-part=barred]")).to_be_hidden()
+    await card.locator("[data-part=approve]").click()
+    run = await puppet.next("Ask me")
+    run.end()
+    await expect(card.locator("[data-part=verdict]")).to_have_text("Approved by you.")
+    theirs = there.owner.of("question").locator("[data-part=verdict]")
+    await expect(theirs).to_have_text("Approved.")  # the log does not say by whom
+
+
+async def test_a_member_leaves_and_a_removed_one_is_told(meet: Meet, puppet: Puppets) -> None:
+    there = await two(meet, puppet)
+    page = there.guest.page
+    await there.invite("write")
+    await page.reload()
+    await expect(page.locator("#threads > li")).to_have_count(1)
+    await page.locator("#share").click()
+    await page.locator("#members-dialog [data-part=remove]:not([hidden])").click()
+    await expect(page.locator("#welcome")).to_be_visible()
+    await expect(page.locator("#threads > li")).to_have_count(0)
+    await there.invite("write")
+    await page.go_back()
+    await expect(there.guest.of("answer")).to_have_text("This is about apples.")
+    await there.owner.page.locator("#share").click()
+    await there.dialog.locator("[data-part=remove]:not([hidden])").click()
+    await expect(page.locator("#notice-text")).to_have_text(
+        "You may no longer see this conversation."
+    )
+    await expect(there.guest.field).to_be_disabled()
+
+
+async def test_the_dialog_fits_a_phone(meet: Meet, puppet: Puppets) -> None:
+    there = await two(meet, puppet, viewport={"width": 360, "height": 640})
+    for number, role in enumerate(("read", "write", "decide")):
+        name = f"a-colleague-with-a-long-name-{number}@{'long-' * 8}example.org"
+        await there.owner.visitor.send(
+            "PUT", f"/threads/{there.thread}/members/{name}", {"role": role}
+        )
+    await there.owner.page.locator("#share").click()
+    await expect(there.dialog.locator("[data-part=members] > li")).to_have_count(4)
+    await there.owner.picture("members-phone")
+    width = await there.owner.page.evaluate("() => document.documentElement.scrollWidth")
+    assert width <= 360
+    inside = await there.dialog.evaluate("(node) => node.scrollWidth <= node.clientWidth")
+    assert inside
