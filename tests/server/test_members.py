@@ -524,6 +524,16 @@ async def test_no_stream_for_who_was_removed_while_its_prelude_was_made(tmp_path
         assert (store.act, told) == (None, [])
 
 
+async def test_no_messages_for_who_was_removed_while_they_were_put_together(tmp_path: Path) -> None:
+    async with (
+        told_late(tmp_path) as (server, store),
+        http(server.url, server.token("bob")) as of_bob,
+    ):
+        answered = await of_bob.get(f"/threads/{T}/messages")
+        assert (store.act, code_of(answered)) == (None, "not_found")
+        assert "secret" not in answered.text
+
+
 async def _take(stream: httpx.Response, told: list[bytes]) -> None:
     async for part in stream.aiter_bytes():
         told += [part]

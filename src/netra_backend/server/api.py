@@ -183,6 +183,7 @@ class Api:
         limit = limit_of(request, default=200, most=1_000)
         thread = await self._thread(request, user)
         conversation, offset = await self._house.runner.conversations.fold(thread.key)
+        await self._house.access.check(user.id, thread.key, Role.READ)  # folding takes time
         messages = conversation.messages()
         before = request.query_params.get("before")
         if before is not None:
