@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from netra_backend.core.events import Entry, Event
-from netra_backend.core.ids import ThreadKey
+from netra_backend.core.ids import ThreadKey, UserId
 from netra_backend.core.ports import Created, End, NewRun
 from netra_backend.core.positions import Position
+from netra_backend.core.resume import Backlog
 from netra_backend.core.run import Lease
 from netra_backend.errors import StoreFailed
 from netra_backend.server import follower
@@ -61,6 +63,15 @@ class EarlyStore(DyingStore):
             self._head = Position(self._head.epoch, self._head.offset + 1)
             self._unwritten = [*self._unwritten, Entry(self._head, writer.run.id, at, event)]
         return self._head
+
+    async def backlog(
+        self, thread: ThreadKey, user: UserId, after: Position | None, limit: int
+    ) -> Backlog | None:
+        found = await super().backlog(thread, user, after, limit)
+        if found is None or not self._unwritten:
+            return found
+        entries = await self.read(thread, after.offset if after is not None else 0, limit)
+        return structs.replace(found, head=self._head, entries=entries)
 
     async def read(self, thread: ThreadKey, after: int, limit: int) -> Sequence[Entry]:
         written = await super().read(thread, after, limit)

@@ -1,4 +1,4 @@
-"""What a store promises about runs that wait: the second half of an acceptance.
+"""What a store promises about runs that wait for their thread.
 
 Part of `core.ports.Store`; what is said there of concurrency and times holds here.
 """

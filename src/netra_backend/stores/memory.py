@@ -131,8 +131,8 @@ class MemoryStore:
         run = RunState(last.key.id, last.status) if last is not None else None
         if after is not None and after.epoch != found.epoch:
             return Backlog(role, found.head(), run, ())
-        first = after.offset if after is not None else 0
-        return Backlog(role, found.head(), run, found.entries[first : first + limit])
+        entries = await self.read(thread, after.offset if after is not None else 0, limit)
+        return Backlog(role, found.head(), run, entries)
 
     async def open_thread(self, key: ThreadKey, title: str, at: int) -> Thread:
         """Return the thread, created if there was none."""
