@@ -128,6 +128,29 @@ async def test_stop_cancels_the_run_over_a_socket(tmp_path: Path, folder: Path) 
     assert status == "cancelled"
 
 
+@both
+async def test_a_run_that_somebody_else_stops_ends_in_the_words_of_ag_ui_0(
+    tmp_path: Path, folder: Path, by: str
+) -> None:
+    agent = ScriptedAgent(answer("half ", Gate()))
+    async with (
+        live({"agent": agent}, tmp_path / "data", store=SqliteStore(tmp_path)) as server,
+        node_client(folder, "tanstack", server.url, server.token()) as node,
+        http(server.url, server.token()) as browser,
+    ):
+        asked = node.begin("ask", by=by, thread="t", text="go")
+        await asked.event()
+        run = agent.inputs[0].run_id
+        joined = node.begin("join", by=by, run=run)
+        await joined.event()
+        await browser.post(f"/runs/{run}/cancel")
+        told, tab = await asked.result(), await joined.result()
+
+    assert (told["text"], told["types"][-1]) == ("half ", "RUN_ERROR")
+    assert "cancelled" in told["error"]
+    assert tab["types"][-1] == "RUN_ERROR"
+
+
 async def test_stop_leaves_the_run_to_go_on_over_sse(tmp_path: Path, folder: Path) -> None:
     gate = Gate()
     agent = ScriptedAgent(answer("half ", gate, "whole"))

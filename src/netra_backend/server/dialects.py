@@ -30,7 +30,12 @@ def spoken_on_ws(websocket: WebSocket, house: House) -> Dialect:
 
 
 def _replay(query: QueryParams) -> Replay:
-    return Replay(query.get("runId", ""), query["offset"], query.get("threadId"))
+    return Replay(
+        query.get("runId", ""),
+        query["offset"],
+        query.get("threadId"),
+        query.get("protocolVersion"),
+    )
 
 
 def plain_subprotocol(websocket: WebSocket) -> str | None:

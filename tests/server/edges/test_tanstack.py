@@ -97,13 +97,41 @@ async def test_an_abort_cancels_the_run_and_its_end_comes(tmp_path: Path) -> Non
         await take(socket)
         await socket.send('{"type":"abort","runId":"r"}')
         frames = await until_end(socket)
-        assert frames[-1]["chunk"]["outcome"] == {"type": "cancelled"}
+        assert frames[-1]["chunk"]["code"] == "cancelled"
         # A run that has ended already was told about by its terminal event.
         await socket.send('{"type":"abort","runId":"r"}')
         await socket.send('{"type":"abort","runId":"nothing"}')
         told = await take(socket)
 
     assert (told["type"], told["code"], told["runId"]) == ("RUN_ERROR", "not_found", "nothing")
+
+
+async def test_the_version_that_a_client_says_decides_how_a_cancelled_run_ends(
+    tmp_path: Path,
+) -> None:
+    """Who says none is of AG-UI 0.x, which does not know the outcome."""
+    async with (
+        live({"agent": ScriptedAgent(endless())}, tmp_path, store=MemoryStore()) as server,
+        plain(server) as older,
+        plain(server) as newer,
+        client(server.socket_url, server.token()) as alice,
+    ):
+        await older.send(json.dumps(run_input("t", "r")))
+        await take(older)
+        await newer.send(json.dumps({**run_input("t", "r"), "protocolVersion": "1.0"}))
+        await take(newer)
+        await alice.command("cancel", run="r")
+        ends = [(await until_end(socket))[-1] for socket in (older, newer)]
+        for query in ("", "&protocolVersion=1.0"):
+            async with plain(server, f"?runId=r&offset=-1{query}") as socket:
+                code, frames = await closed(socket)
+                assert code == 1000
+                ends.append(frames[-1])
+
+    for error, finished in (ends[:2], ends[2:]):
+        assert (error["chunk"]["type"], error["chunk"]["code"]) == ("RUN_ERROR", "cancelled")
+        assert finished["chunk"]["outcome"] == {"type": "cancelled"}
+        assert error["id"] == finished["id"], "it is the same entry"
 
 
 async def test_a_replay_goes_on_after_the_offset_and_closes_when_complete(tmp_path: Path) -> None:
@@ -288,7 +316,7 @@ async def test_a_thread_that_is_deleted_ends_its_runs_for_the_client(tmp_path: P
         await socket.send(json.dumps(run_input("t", "r")))
         await take(socket)
         await browser.delete("/threads/t")
-        assert (await until_end(socket))[-1]["chunk"]["outcome"] == {"type": "cancelled"}
+        assert (await until_end(socket))[-1]["chunk"]["code"] == "cancelled"
         await socket.send(json.dumps(run_input("t", "r", "anew")))
         assert (await take(socket))["chunk"]["type"] == "RUN_STARTED"
         gate.open()

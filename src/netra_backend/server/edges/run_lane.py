@@ -4,10 +4,13 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
+import msgspec
+
 from netra_backend.core.events import TERMINAL
 from netra_backend.errors import CloseCode
 from netra_backend.server.batch import Batch
 from netra_backend.server.lane import Lane
+from netra_backend.server.sse import Speak, as_is
 
 
 class EdgeLane(ABC):
@@ -60,13 +63,21 @@ class EdgeLane(ABC):
 
 
 class RunLane(EdgeLane):
-    """Passes event frames on, up to a run's terminal event. It is fed from within the run on."""
+    """Passes event frames on, up to a run's terminal event. It is fed from within the run on.
+
+    `speak` says the terminal event; the others are the same in every version of AG-UI.
+    """
+
+    def __init__(self, lane: Lane, ended: Callable[[], object], *, speak: Speak = as_is) -> None:
+        super().__init__(lane, ended)
+        self._speak = speak
 
     def _pass_on(self, batch: Batch) -> bool:
         for count, piece in enumerate(batch.pieces, start=1):
             if piece.event.type in TERMINAL:
-                whole = count == len(batch.pieces)
-                some = batch.pieces[:count]
+                said = self._speak(piece.event)
+                whole = count == len(batch.pieces) and said is piece.event
+                some = [*batch.pieces[: count - 1], msgspec.structs.replace(piece, event=said)]
                 self._lane.write(batch if whole else Batch(batch.thread, some, batch.name))
                 return True
         self._lane.write(batch)

@@ -4,7 +4,8 @@ In come a RunAgentInput, which starts a run or attaches to it, and ``{"type":"ab
 out go the event frames of these runs and ``{"type":"ping"}``. What is refused is told as a
 RUN_ERROR that is in no log, and so has no envelope and no id. With ``?runId=&offset=`` the socket
 only replays a run from a position (-1: from its start), and closes with 1000 when it is complete,
-or with 1008 where there is nothing to resume. Source: @tanstack/ai-client 0.33.
+or with 1008 where there is nothing to resume. TanStack's client says no version of AG-UI, so it is
+told of a cancelled run as one of 0.x. Source: @tanstack/ai-client 0.33.
 """
 
 import asyncio
@@ -21,13 +22,14 @@ from netra_backend.core.positions import Position
 from netra_backend.core.roles import Role
 from netra_backend.core.run import Run
 from netra_backend.errors import CloseCode, ErrorCode, FrameError, Refused
-from netra_backend.server.edges.agui import FROM_START
+from netra_backend.server.edges.agui import FROM_START, spoken
 from netra_backend.server.edges.edge_dialogue import GONE, EdgeDialogue
 from netra_backend.server.edges.run_lane import RunLane
 from netra_backend.server.follower import Gone, ThreadFollower
 from netra_backend.server.house import House
 from netra_backend.server.lane import Lane
 from netra_backend.server.run_history import before, position_in
+from netra_backend.server.sse import Speak
 from netra_backend.server.user import User
 
 PING = b'{"type":"ping"}'
@@ -36,11 +38,12 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Replay(Struct, frozen=True):
-    """What the query of a socket asks for: a run, after an offset."""
+    """What the query of a socket asks for: a run, after an offset, in a version of AG-UI."""
 
     run: str
     offset: str
     thread: str | None = None
+    version: str | None = None
 
 
 class _Kind(Struct):
@@ -119,7 +122,7 @@ class TanstackDialogue(EdgeDialogue):
         request = run_request(self.user, given, agent=self._agent, thread=thread)
         run = (await self._house.runner.start(request)).run
         if run_id not in self._runs:
-            self._deliver(run, before(run))
+            self._deliver(run, before(run), spoken(given.protocol_version))
 
     async def _begin_replay(self, asked: Replay) -> None:
         """Send what the query asks for, or close."""
@@ -131,7 +134,7 @@ class TanstackDialogue(EdgeDialogue):
         if run.ended is not None and after >= run.ended:
             await self.close(CloseCode.DONE)
         else:
-            self._deliver(run, after)
+            self._deliver(run, after, spoken(asked.version))
 
     async def _found(self, asked: Replay) -> tuple[Run, Position]:
         """Return the run that is asked for, and the position to begin after."""
@@ -144,10 +147,11 @@ class TanstackDialogue(EdgeDialogue):
             return run, before(run)
         return run, await position_in(self._house.store, run, asked.offset, where="offset")
 
-    def _deliver(self, run: Run, after: Position) -> None:
+    def _deliver(self, run: Run, after: Position, speak: Speak) -> None:
         """Send the run's events after the position, up to its terminal event."""
         loop = asyncio.get_running_loop()
-        lane = RunLane(self._lane, lambda: loop.call_soon(self._done, run, CloseCode.DONE))
+        done = partial(loop.call_soon, self._done, run, CloseCode.DONE)
+        lane = RunLane(self._lane, done, speak=speak)
         gone = partial(self._thread_gone, run)
         self._runs[run.key.id] = self._follow(lane, run.thread, after, gone)
 
