@@ -7,7 +7,7 @@ from types import ModuleType
 import pytest
 
 from netra_backend.agents.adapters.remote import RemoteAgent
-from netra_backend.agents.frameworks import FRAMEWORKS, framework_of
+from netra_backend.agents.frameworks import FRAMEWORKS, extra_of, framework_of
 from netra_backend.agents.loading import adapt, load_agent
 from netra_backend.errors import ConfigError
 
@@ -69,6 +69,22 @@ def test_a_module_of_ones_own_that_is_called_agents_is_no_sdk(monkeypatch) -> No
     assert framework_of(thing) is None
 
 
+@pytest.mark.parametrize(
+    ("module", "extra"),
+    [
+        ("pydantic_ai.models", "pydantic-ai"),
+        ("openai", "openai"),
+        ("google.adk", "adk"),
+        ("google.adk.agents", "adk"),
+        ("google.protobuf", None),
+        ("google", None),
+        ("nobody", None),
+    ],
+)
+def test_a_missing_module_is_told_by_its_extra(module: str, extra: str | None) -> None:
+    assert extra_of(module) == extra
+
+
 def test_nothing_is_imported_to_find_out() -> None:
     code = (
         "import sys\n"
@@ -79,6 +95,7 @@ def test_nothing_is_imported_to_find_out() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     libraries = {"pydantic_ai", "langgraph", "agents", "ag2", "agno", "strands", "httpx", "openai"}
+    libraries |= {"google.adk"}
 
     assert not set(done.stdout.split()) & libraries
 

@@ -28,18 +28,22 @@ Playing = Callable[[Stage], AbstractAsyncContextManager[object]]
 
 @dataclass(frozen=True)
 class Adapter:
-    """One way in: how to make its agent, the modules it needs, and what it cannot do, and why."""
+    """One way in: how to make its agent, the modules it needs, and what it cannot do, and why.
+
+    `elsewhere` says who plays it where the modules cannot be installed.
+    """
 
     name: str
     playing: Playing
     needs: tuple[str, ...] = ()
+    elsewhere: str = ""
     cannot: Mapping[Scenario, str] = field(default_factory=dict)
 
     def missing(self, scenario: Scenario) -> str | None:
         """Return why the scenario cannot be played, or None."""
         for module in self.needs:
             if importlib.util.find_spec(module) is None:
-                return f"{self.name}: {module} is not installed"
+                return f"{self.name}: {module} is not installed{self.elsewhere}"
         return self.cannot.get(scenario)
 
 
@@ -258,6 +262,37 @@ async def _strands(stage: Stage) -> AsyncIterator[object]:
 
 
 @asynccontextmanager
+async def _adk(stage: Stage) -> AsyncIterator[object]:
+    from google.adk.agents import LlmAgent
+    from google.adk.models import BaseLlm, LlmResponse
+    from google.genai.types import Content, FunctionCall, Part
+
+    class Model(BaseLlm):
+        """A fake model that streams, and repeats at the end what it has said, as models do."""
+
+        async def generate_content_async(
+            self, llm_request: Any, stream: bool = False
+        ) -> AsyncIterator[Any]:
+            parts = llm_request.contents[-1].parts or []
+            said = []
+            async for part in stage_parts(any(part.function_response for part in parts)):
+                said.append(part)
+                if stream and part.function_call is None:
+                    yield LlmResponse(content=Content(role="model", parts=[part]), partial=True)
+            yield LlmResponse(content=Content(role="model", parts=said), turn_complete=True)
+
+    async def stage_parts(answered: bool) -> AsyncIterator[Any]:
+        async for part in stage.parts(answered):
+            if isinstance(part, Call):
+                call = FunctionCall(id="call_0", name=part.name, args=part.arguments)
+                yield Part(function_call=call)
+            else:
+                yield Part(text=part.text, thought=isinstance(part, Think) or None)
+
+    yield LlmAgent(name="agent", model=Model(model="fake"), tools=_tools(stage))
+
+
+@asynccontextmanager
 async def _remote(stage: Stage) -> AsyncIterator[object]:
     encoder = EventEncoder()
 
@@ -289,7 +324,7 @@ ADAPTERS = (
         "openai",
         _openai,
         ("openai",),
-        {
+        cannot={
             Scenario.TOOL: _NO_TOOLS,
             Scenario.CANCEL_TOOL: _NO_TOOLS,
             Scenario.ODD: _NO_TOOLS,
@@ -301,14 +336,15 @@ ADAPTERS = (
         "agno",
         _agno,
         ("agno", "openai"),
-        {Scenario.REASONING: "its AG-UI interface passes on agno's own reasoning, not the model's"},
+        cannot={Scenario.REASONING: "agno's AG-UI interface passes on its own, not the model's"},
     ),
     Adapter("strands", _strands, ("strands", "ag_ui_strands", "openai")),
+    Adapter("adk", _adk, ("ag_ui_adk",), "; test_own_environment.py plays it at night"),
     Adapter(
         "remote",
         _remote,
         ("httpx",),
-        {Scenario.ODD: "what comes over HTTP is JSON"},
+        cannot={Scenario.ODD: "what comes over HTTP is JSON"},
     ),
 )
 

@@ -12,7 +12,9 @@ import pytest
 from netra_backend.agents.documentation import anchor_of
 from netra_backend.agents.loading import adapt
 from netra_backend.testing.player import asking, play
+from tests.contract.adapters import ADAPTERS
 from tests.contract.completions import completions
+from tests.contract.gemini import gemini
 from tests.contract.stage import Scenario, Stage
 
 pytestmark = pytest.mark.anyio
@@ -69,7 +71,7 @@ for event in asyncio.run(play(adapt(my_module.agent), asking("How is the weather
 """
 
 
-SLOW = ("ag2", "agno", "langgraph", "openai-agents", "strands")
+SLOW = ("adk", "ag2", "agno", "langgraph", "openai-agents", "strands")
 """Frameworks that take seconds to import; their adapters have tests of their own."""
 
 
@@ -87,7 +89,11 @@ async def test_the_example_of_each_framework_runs(name: str, tmp_path: Path) -> 
     assert len(source.splitlines()) <= 40
     (tmp_path / "my_module.py").write_text(source)
     scenario = Scenario.ANSWER if name == "frameworks/openai.md" else Scenario.TOOL
-    async with completions(Stage(scenario)) as url:
+    for adapter in ADAPTERS:
+        if adapter.name == Path(name).stem and (reason := adapter.missing(scenario)):
+            pytest.skip(reason)
+    stage = Stage(scenario)
+    async with completions(stage) as url, gemini(stage) as gemini_url:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-c", PLAYED),
             cwd=tmp_path,
@@ -95,6 +101,8 @@ async def test_the_example_of_each_framework_runs(name: str, tmp_path: Path) -> 
                 **os.environ,
                 "OPENAI_BASE_URL": url,
                 "OPENAI_API_KEY": "none",
+                "GOOGLE_GEMINI_BASE_URL": gemini_url,
+                "GOOGLE_API_KEY": "none",
                 "OPENAI_AGENTS_DISABLE_TRACING": "1",
             },
             stdout=asyncio.subprocess.PIPE,

@@ -64,16 +64,19 @@ FRAMEWORKS = (
     Framework("AG2", ("ag2.agent:Agent",), "ag2:AG2Agent", "ag2"),
     Framework("agno", ("agno.agent:Agent", "agno.team:Team"), "agno:AgnoAgent", "agno"),
     Framework("Strands", ("strands.agent.agent:Agent",), "strands:StrandsAgent", "strands"),
+    Framework("ADK", ("google.adk.agents.base_agent:BaseAgent",), "adk:ADKAgent", "adk"),
 )
 """In the order in which they are asked."""
 
-EXTRA_OF = {
+_EXTRAS = {
     **{
         path.partition(".")[0].partition(":")[0]: framework.extra
         for framework in FRAMEWORKS
         for path in framework.classes
     },
     "openai": "openai",
+    "google": None,  # a name that many packages share
+    "google.adk": "adk",
 }
 """Import names of libraries, and the extra of this package that installs them."""
 
@@ -101,6 +104,12 @@ def adapter(path: str, what: str, extra: str) -> Any:
         raise ConfigError(needs(what, extra)) from error
     except ImportError as error:
         raise ConfigError(f"{what} cannot be run: {error}") from error
+
+
+def extra_of(module: str) -> str | None:
+    """Return the extra of this package that installs `module`, or None."""
+    top, _, rest = module.partition(".")
+    return _EXTRAS.get(f"{top}.{rest.partition('.')[0]}") or _EXTRAS.get(top)
 
 
 def needs(what: str, extra: str) -> str:

@@ -27,9 +27,9 @@ from ag_ui.core import BaseEvent, RunAgentInput
 from netra_backend.agents.base import Agent
 from netra_backend.agents.docs_agent import DocsAgent
 from netra_backend.agents.frameworks import (
-    EXTRA_OF,
     FRAMEWORKS,
     adapter,
+    extra_of,
     framework_of,
     needs,
     wrapped,
@@ -273,7 +273,7 @@ def _import(spec: str, name: str) -> ModuleType:
                 f"{spec}: there is no module {missing!r} in {Path.cwd()} or among the installed "
                 "packages."
             ) from error
-        extra = EXTRA_OF.get(missing.partition(".")[0])
+        extra = extra_of(missing)
         if extra is not None:
             raise ConfigError(needs(spec, extra)) from error
         raise ConfigError(

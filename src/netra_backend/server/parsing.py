@@ -14,6 +14,9 @@ FRAGMENTS = 4_096
 READ_SLICE = 4_096
 """Bytes that are parsed in one turn of the event loop: some hundred of the smallest frames."""
 
+_SIZE_SO_FAR = "current_size" if hasattr(ServerProtocol(), "current_size") else "cur_size"
+"""What the library calls the bytes of a half-read message: the second, before version 16."""
+
 
 class Fragments(list[bytes]):
     """The parts of a message that have come so far."""
@@ -48,7 +51,8 @@ def is_idle(conn: ServerProtocol) -> bool:
     waits: Any = conn.parser
     while (inner := getattr(waits, "gi_yieldfrom", None)) is not None:
         waits = inner
-    return waits.gi_code is StreamReader.at_eof.__code__ and conn.current_size is None
+    half_read = getattr(conn, _SIZE_SO_FAR) is not None
+    return waits.gi_code is StreamReader.at_eof.__code__ and not half_read
 
 
 def is_pong(data: bytes, payload: bytes) -> bool:

@@ -1,0 +1,122 @@
+"""ADK: agents of Google's Agent Development Kit, as they are (extra ``adk``).
+
+AG-UI's own package for ADK translates. It keeps sessions; here each run has a translator and a
+session of its own, seeded with the conversation from the log, unless sessions are given.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from contextvars import copy_context
+from typing import Any, cast
+
+from ag_ui.core import (
+    BaseEvent,
+    EventType,
+    ReasoningMessageContentEvent,
+    ReasoningMessageStartEvent,
+    ReasoningStartEvent,
+    RunAgentInput,
+    ToolCallResultEvent,
+)
+from ag_ui_adk import ADKAgent as Translator
+from google.adk.agents import BaseAgent
+from google.adk.sessions import BaseSessionService, InMemorySessionService
+
+from netra_backend.agents.foreign import translated
+from netra_backend.agents.run_context import CURRENT, scope_of
+
+
+class ADKAgent:
+    """An agent that runs `agent`, an ADK one.
+
+    `sessions` keep what ADK knows of a thread, under the thread's scope: with them, a tool that
+    waits for a person's confirmation asks the user, and the answer finds the session.
+    """
+
+    def __init__(self, agent: BaseAgent, sessions: BaseSessionService | None = None) -> None:
+        self._agent = agent
+        self._sessions = sessions
+
+    async def __call__(self, input: RunAgentInput) -> AsyncIterator[BaseEvent]:
+        """Run the agent on the conversation; closing the iterator stops it.
+
+        Raises AgentError for whatever it raises.
+        """
+        run = CURRENT.get()
+        translator = Translator(
+            adk_agent=self._agent,
+            app_name=self._agent.name,
+            user_id=run.user if run is not None else "user",
+            session_service=self._sessions or InMemorySessionService(),
+            use_thread_id_as_session_id=True,
+            emit_interrupt_outcome=self._sessions is not None,
+        )
+        given = input.model_copy(update={"thread_id": scope_of(input)})
+        thoughts = _Thoughts()
+        async with aclosing(_stoppable(translator, given)) as events:
+            async for event in translated("the agent", input, events):
+                for part in thoughts.take(event):
+                    yield part
+
+
+class _Thoughts:
+    """Leaves out the thoughts that come twice.
+
+    ADK repeats an answer as a whole when it is complete. The translator passes the thoughts on
+    again, as one more block, unless the answer was nothing but thoughts.
+    """
+
+    def __init__(self) -> None:
+        self._told = ""
+        self._held: list[BaseEvent] = []
+        self._repeats = False
+
+    def take(self, event: BaseEvent) -> list[BaseEvent]:
+        """Return what is to be passed on now; the start of a block waits for its first words."""
+        if self._repeats:
+            self._repeats = event.type is not EventType.REASONING_END
+            return []
+        if isinstance(event, ReasoningStartEvent | ReasoningMessageStartEvent):
+            self._held.append(event)
+            return []
+        if isinstance(event, ReasoningMessageContentEvent):
+            if self._held and event.delta == self._told:
+                self._held, self._told, self._repeats = [], "", True
+                return []
+            self._told += event.delta
+        elif isinstance(event, ToolCallResultEvent):
+            self._told = ""  # the model answers anew
+        held, self._held = self._held, []
+        return [*held, event]
+
+
+async def _stoppable(translator: Translator, given: RunAgentInput) -> AsyncGenerator[BaseEvent]:
+    """Yield the run's events; whoever stops early stops the agent.
+
+    The translator's stream forgets what it executes when it is cancelled or closed, and lets it go
+    on. So each event is waited for in a task of its own, and the execution is stopped first. All
+    tasks share one context: the translator resets in the last what it has set in the first.
+    """
+    stream = cast(AsyncGenerator[Any], translator.run(given))
+    context, loop = copy_context(), asyncio.get_running_loop()
+
+    async def step() -> Any:
+        return await anext(stream, None)
+
+    async def end() -> None:
+        await translator.close()
+        coming.cancel()
+        await asyncio.gather(coming, return_exceptions=True)
+        await stream.aclose()
+
+    try:
+        while True:
+            coming = loop.create_task(step(), context=context)
+            await asyncio.wait({coming})
+            event = coming.result()
+            if event is None:
+                return
+            yield event
+    finally:
+        await loop.create_task(end(), context=context)
