@@ -17,6 +17,7 @@ from ag_ui.core import (
     ReasoningMessageStartEvent,
     ReasoningStartEvent,
     RunAgentInput,
+    StateSnapshotEvent,
     ToolCallResultEvent,
 )
 from ag_ui_adk import ADKAgent as Translator
@@ -56,6 +57,10 @@ class ADKAgent:
         thoughts = _Thoughts()
         async with aclosing(_stoppable(translator, given)) as events:
             async for event in translated("the agent", input, events):
+                if isinstance(event, StateSnapshotEvent):
+                    event = _without_bookkeeping(event)  # noqa: PLW2901
+                    if event.snapshot == (input.state or {}):
+                        continue
                 for part in thoughts.take(event):
                     yield part
 
@@ -89,6 +94,17 @@ class _Thoughts:
             self._told = ""  # the model answers anew
         held, self._held = self._held, []
         return [*held, event]
+
+
+def _without_bookkeeping(event: StateSnapshotEvent) -> StateSnapshotEvent:
+    """Return the state without what the translator keeps in it for itself."""
+    state = event.snapshot or {}
+    own = {
+        name: value
+        for name, value in state.items()
+        if not name.startswith("_ag_ui_") and name != "pending_tool_calls"
+    }
+    return event.model_copy(update={"snapshot": own})
 
 
 async def _stoppable(translator: Translator, given: RunAgentInput) -> AsyncGenerator[BaseEvent]:
