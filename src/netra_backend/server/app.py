@@ -291,7 +291,7 @@ def create_app(
         *AdministrationApi(house, withdrawals).endpoints(),
         *Health(house).endpoints(),
     )
-    return NetraApp(house, withdrawals, _routes(house, endpoints))
+    return NetraApp(house, withdrawals, _routes(house, endpoints, agentcore))
 
 
 def _cross_origin(allowed: tuple[str, ...]) -> list[Middleware]:
@@ -319,7 +319,7 @@ def _adapted(agents: Mapping[str, object] | None) -> dict[str, Agent]:
     return {name: adapt(thing) for name, thing in agents.items()}
 
 
-def _routes(house: House, endpoints: tuple[Endpoint, ...]) -> list[BaseRoute]:
+def _routes(house: House, endpoints: tuple[Endpoint, ...], container: bool) -> list[BaseRoute]:
     @cache
     def document() -> bytes:
         return msgspec.json.encode(openapi(endpoints, version("netra-backend")))
@@ -327,10 +327,9 @@ def _routes(house: House, endpoints: tuple[Endpoint, ...]) -> list[BaseRoute]:
     async def describe(request: Request) -> Response:
         return Response(document(), media_type="application/json")
 
+    on_ws = partial(spoken_on_ws, house=house, container=container)
     return [
-        StarletteWebSocketRoute(
-            "/ws", WebSocketRoute(house, partial(spoken_on_ws, house=house)).connect
-        ),
+        StarletteWebSocketRoute("/ws", WebSocketRoute(house, on_ws).connect),
         StarletteWebSocketRoute(
             "/ai-sdk/{agent}", WebSocketRoute(house, partial(spoken_on_ai_sdk, house=house)).connect
         ),

@@ -8,19 +8,25 @@ from starlette.websockets import WebSocket
 from netra_backend.core.frames import PLAIN_SUBPROTOCOL, SUBPROTOCOL, TOKEN_SUBPROTOCOL
 from netra_backend.errors import ErrorCode, Refused
 from netra_backend.server.connection import Connection
+from netra_backend.server.edges.agentcore_socket import AgentCoreDialogue, bearer_subprotocol
 from netra_backend.server.edges.tanstack import Replay, TanstackDialogue
 from netra_backend.server.house import House
 from netra_backend.server.websocket import Dialect
 
 
-def spoken_on_ws(websocket: WebSocket, house: House) -> Dialect:
+def spoken_on_ws(websocket: WebSocket, house: House, *, container: bool = False) -> Dialect:
     """Return ``netra.v1`` for who offers it, TanStack's dialect for who offers none.
 
-    Raises Refused for who offers only others, or names an agent that there is not.
+    In a `container` of AgentCore who offers none gets AgentCore's, unless the query names a run,
+    as TanStack's client always does. Raises Refused for who offers only others, or names an agent
+    that there is not.
     """
     if SUBPROTOCOL in websocket.scope["subprotocols"]:
         return Dialect(Connection, SUBPROTOCOL)
     query = websocket.query_params
+    if container and "runId" not in query:
+        bearer = bearer_subprotocol(websocket)
+        return Dialect(AgentCoreDialogue, bearer or plain_subprotocol(websocket))
     begin = partial(
         TanstackDialogue,
         agent=known_agent(house, query.get("agent")),

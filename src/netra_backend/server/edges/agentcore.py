@@ -1,8 +1,8 @@
 """Amazon Bedrock AgentCore: what its runtime asks of a container, ``netra serve --agentcore``.
 
 ``POST /invocations`` is a run of the first agent as server-sent events, ``GET /ping`` says whether
-the session is busy; ``/ws`` is the one there is. Source: the HTTP and the AG-UI protocol contracts
-in the AgentCore developer guide, September 2026.
+the session is busy; ``/ws`` is in `agentcore_socket`. Source: the HTTP and the AG-UI protocol
+contracts in the AgentCore developer guide, September 2026.
 """
 
 from enum import StrEnum
@@ -87,7 +87,7 @@ class AgentCoreEdge:
         )
 
     async def invoke(self, request: Request, user: User) -> Response:
-        given = self._given(await read_body(request, self._house.settings))
+        given = read_invocation(await read_body(request, self._house.settings))
         speak = spoken(given.protocol_version)
         return await stream_run(self._house, request, user, given, agent=None, speak=speak)
 
@@ -97,15 +97,15 @@ class AgentCoreEdge:
         await self._house.store.probe()
         return answer(Ping(Busy.YES if self._house.runner.active else Busy.NO))
 
-    @staticmethod
-    def _given(body: bytes) -> RunAgentInput:
-        """Return the input of the run. Raises FrameError."""
-        prompt = decode_as(body, _Prompt).prompt
-        if prompt is not None:
-            message = {"id": new_id("msg"), "role": "user", "content": prompt}
-            said = {"threadId": THREAD, "runId": new_id("run"), "messages": [message]}
-            body = msgspec.json.encode(said)
-        given = decode_input(body, where="$")
-        parse_thread("threadId", given.thread_id)
-        parse_id("runId", given.run_id)
-        return given
+
+def read_invocation(body: bytes) -> RunAgentInput:
+    """Return the input of the run that is asked for. Raises FrameError."""
+    prompt = decode_as(body, _Prompt).prompt
+    if prompt is not None:
+        message = {"id": new_id("msg"), "role": "user", "content": prompt}
+        said = {"threadId": THREAD, "runId": new_id("run"), "messages": [message]}
+        body = msgspec.json.encode(said)
+    given = decode_input(body, where="$")
+    parse_thread("threadId", given.thread_id)
+    parse_id("runId", given.run_id)
+    return given
