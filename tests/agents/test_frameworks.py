@@ -55,7 +55,7 @@ def test_an_object_of_each_is_told_and_a_missing_extra_is_one_sentence() -> None
     done = subprocess.run(command, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == [
+    assert [line.partition(" (")[0] for line in done.stdout.splitlines()] == [
         f"an agent of {framework.name}: this needs an extra: "
         f"pip install 'netra-backend[{framework.extra}]'"
         for framework in FRAMEWORKS
@@ -116,7 +116,18 @@ def test_an_address_is_an_agent(spec: str, name: str) -> None:
     assert isinstance(adapt(spec.removeprefix("support=")), RemoteAgent)
 
 
-@pytest.mark.parametrize("spec", ["https://", "http://[half/x", "http://host:none/x"])
+@pytest.mark.parametrize(
+    "spec", ["https://", "http://[half/x", "http://host:none/x", "htp://host/x"]
+)
 def test_an_address_that_is_none(spec: str) -> None:
-    with pytest.raises(ConfigError, match=r"^http"):
+    with pytest.raises(ConfigError, match=r"^ht"):
         load_agent(spec)
+
+
+def test_what_is_missing_beside_the_library_is_named(monkeypatch) -> None:
+    """An extra that is installed, but not whole: its sentence alone would send one in circles."""
+    monkeypatch.setitem(sys.modules, "httpx", None)
+    monkeypatch.delitem(sys.modules, "netra_backend.agents.adapters.remote", raising=False)
+
+    with pytest.raises(ConfigError, match=r"\[remote\]' \(.*httpx.*\)$"):
+        adapt("https://agents.example/agui")

@@ -21,7 +21,7 @@ READERS = ("test_connection.py", "test_direct_lane.py", "test_intake.py", "test_
 
 def passed(*arguments: str) -> int:
     """Return how many tests pass there; fail with what pytest says if one does not."""
-    command = [str(python_with("adk")), "-m", "pytest", "-q", *arguments]
+    command = [str(python_with("adk,remote,test")), "-m", "pytest", "-q", *arguments]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +16,7 @@ from netra_backend.testing.player import asking, play
 from tests.contract.adapters import ADAPTERS
 from tests.contract.completions import completions
 from tests.contract.gemini import gemini
+from tests.contract.own_environment import python_with
 from tests.contract.stage import Scenario, Stage
 
 pytestmark = pytest.mark.anyio
@@ -120,6 +122,36 @@ async def test_the_example_of_each_framework_runs(name: str, tmp_path: Path) -> 
     else:
         assert re.search("TOOL_CALL_RESULT .*sunny in Oslo", said), said
         assert "sunny." in said
+
+
+ADAPTED = """
+from netra_backend.agents.loading import load_agent
+
+print(load_agent("my_module:agent"))
+"""
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(1_200)
+@pytest.mark.parametrize("name", FRAMEWORKS)
+def test_the_command_of_each_page_installs_what_its_example_needs(
+    name: str, tmp_path: Path
+) -> None:
+    """In an environment with nothing else: what the tests install would hide what is missing."""
+    page = (DOCS / name).read_text(encoding="utf-8")
+    (extras,) = re.findall(r"pip install --editable '\.\[(.*)\]'", page)
+    (source,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "my_module.py").write_text(source)
+    keys = {"OPENAI_API_KEY": "none", "GOOGLE_API_KEY": "none", "PYTHONPATH": ""}
+    done = subprocess.run(
+        [str(python_with(extras)), "-c", ADAPTED],
+        cwd=tmp_path,
+        env={**os.environ, **keys},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -101,7 +101,8 @@ def adapter(path: str, what: str, extra: str) -> Any:
     try:
         return getattr(importlib.import_module(f"{ADAPTERS}.{name}"), attribute)
     except ModuleNotFoundError as error:
-        raise ConfigError(needs(what, extra)) from error
+        known = extra_of(error.name or "") == extra
+        raise ConfigError(needs(what, extra) + ("" if known else f" ({error})")) from error
     except ImportError as error:
         raise ConfigError(f"{what} cannot be run: {error}") from error
 

@@ -102,6 +102,8 @@ def _load(spec: str, source: str) -> tuple[str, Agent]:
             f"{spec!r} names no agent: write `docs`, `openai:MODEL`, `https://HOST/PATH`, or "
             "`module:attribute` such as `my_module:agent`."
         )
+    if rest.startswith("//"):
+        raise ConfigError(f"{spec}: an address begins with http:// or https://.")
     if kind == "openai":
         return rest.replace("/", "-"), cast(
             Agent, adapter("openai:OpenAIAgent", spec, "openai")(rest)
