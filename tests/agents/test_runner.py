@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from ag_ui.core import Interrupt, RunFinishedEvent, RunFinishedInterruptOutcome
 
+from netra_backend.agents.callbacks import Happening
 from netra_backend.core.events import Body, event_from_body
 from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey
 from netra_backend.core.ports import Answer, NewRun
@@ -138,7 +139,9 @@ async def test_a_decision_outlives_a_crash_before_its_run() -> None:
 async def test_a_run_that_nobody_executes_is_ended_with_what_it_left_open_closed() -> None:
     """Another process began it and died: its lease runs out, and the sweep ends it once."""
     store = MemoryStore()
+    told: list[Happening] = []
     async with running(ScriptedAgent(answer("x")), store=store, lease_ms=30, sweep=True) as house:
+        house.runner.projection.observe(told.append)
         await store.open_thread(T1, "title", 1)
         started = event_from_body(Body(type="RUN_STARTED", thread_id="t1", run_id="r1"))  # type: ignore[arg-type]
         message = Body(type="TEXT_MESSAGE_START", message_id="m")  # type: ignore[arg-type]
@@ -154,6 +157,9 @@ async def test_a_run_that_nobody_executes_is_ended_with_what_it_left_open_closed
             "RUN_ERROR",
         ]
         assert (await house.chunks())[-1]["code"] == "interrupted"
+    (happening,) = told
+    assert (happening.kind, happening.status) == ("agent_completed", "interrupted")
+    assert happening.seconds == (house.clock.now - new.at) / 1000
 
 
 async def test_a_clock_that_jumps_ends_no_run_that_is_executed() -> None:

@@ -10,9 +10,11 @@ They are a projection of the log, never events of their own on the wire:
 `on_agent_completed`    RUN_FINISHED or RUN_ERROR
 ======================  ===============================================================
 
-Each is made when its event is in the log, for the runs of this process. A subscriber is any object
-that has some of these methods, plain or async, with one argument. It has a thread and a bounded
-queue of its own: one that raises is logged, one that hangs misses what its queue cannot hold.
+Each is made when its event is in the log, in the process that has written it, once or, where that
+process is killed, not at all: a run that another process then ends has its `on_agent_completed`
+there. A subscriber is any object that has some of these methods, plain or async, with one argument.
+It has a thread and a bounded queue of its own: one that raises is logged, one that hangs misses
+what its queue cannot hold.
 """
 
 import asyncio
@@ -75,11 +77,11 @@ class Happening(Struct, frozen=True):
 class _Seen:
     """What one run has done so far."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, began: int) -> None:
         self.agent = run.agent
         self.user = run.key.owner
         self.correlation = run.correlation
-        self.began = 0
+        self.began = began
         self.reasons = False
         self.tools: dict[str, str] = {}
         self.executing: dict[str, int] = {}
@@ -127,9 +129,12 @@ class Projection:
         for subscriber in self._subscribers:
             subscriber.close()
 
-    def begin(self, run: Run) -> None:
-        """Learn which agent executes the run, before its entries come."""
-        self._runs.setdefault((run.thread, run.key.id), _Seen(run))
+    def begin(self, run: Run, *, began: int = 0) -> None:
+        """Learn which agent executes the run, before its entries come.
+
+        `began` is when, in milliseconds since 1970, if another process was told so.
+        """
+        self._runs.setdefault((run.thread, run.key.id), _Seen(run, began))
 
     def see(self, thread: ThreadKey, entries: Sequence[Entry]) -> None:
         """Take what was appended to the thread."""

@@ -59,7 +59,9 @@ class Endings:
         await self._end(run, lease, RunStatus.CANCELLED, terminal)
 
     async def _end(self, run: Run, lease: Lease, status: RunStatus, terminal: Event) -> bool:
-        self._projection.begin(run)  # known, unless another process began it
+        first = await self._store.read(run.thread, run.started.offset - 1, 1)
+        # Known already, unless another process began it.
+        self._projection.begin(run, began=first[0].at if first else 0)
         events = [*await self._closers(run), terminal]
         outbox = Outbox(self._store, self._bus, lease, now=self._now, window=0)
         with suppress(LeaseLost):  # ended by another holder, or deleted with its thread
