@@ -8,7 +8,6 @@ Source: the AG-UI contract in the AgentCore developer guide, and `AGUIApp` of be
 """
 
 import asyncio
-from collections.abc import Callable
 
 import msgspec
 from starlette.websockets import WebSocket
@@ -26,7 +25,6 @@ from netra_backend.server.follower import Gone
 from netra_backend.server.house import House
 from netra_backend.server.lane import Lane
 from netra_backend.server.run_history import before
-from netra_backend.server.sse import Speak
 from netra_backend.server.user import User
 
 BEARER_SUBPROTOCOL = "base64UrlBearerAuthorization"
@@ -79,10 +77,6 @@ class EventLane(EdgeLane):
     """
 
     joins = True
-
-    def __init__(self, lane: Lane, ended: Callable[[], object], *, speak: Speak) -> None:
-        super().__init__(lane, ended)
-        self._speak = speak
 
     def _pass_on(self, batch: Batch) -> bool:
         for piece in batch.pieces:

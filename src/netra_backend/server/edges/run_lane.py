@@ -16,14 +16,17 @@ from netra_backend.server.sse import Speak, as_is
 class EdgeLane(ABC):
     """A lane that leads into a socket's lane, until all was passed on; then it calls `ended`.
 
+    `speak` is how events are said to a client that does not know all of AG-UI 1.0.
+
     Deltas are not joined: the clients of the edges know entries by their ids or by their number,
     not by positions that they can compare.
     """
 
     joins = False
 
-    def __init__(self, lane: Lane, ended: Callable[[], object]) -> None:
+    def __init__(self, lane: Lane, ended: Callable[[], object], *, speak: Speak = as_is) -> None:
         self._lane = lane
+        self._speak = speak
         self._ended = ended
         self._complete = False
 
@@ -65,12 +68,8 @@ class EdgeLane(ABC):
 class RunLane(EdgeLane):
     """Passes event frames on, up to a run's terminal event. It is fed from within the run on.
 
-    `speak` says the terminal event; the others are the same in every version of AG-UI.
+    Only the terminal event differs between the versions of AG-UI that are spoken here.
     """
-
-    def __init__(self, lane: Lane, ended: Callable[[], object], *, speak: Speak = as_is) -> None:
-        super().__init__(lane, ended)
-        self._speak = speak
 
     def _pass_on(self, batch: Batch) -> bool:
         for count, piece in enumerate(batch.pieces, start=1):
