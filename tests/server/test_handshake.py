@@ -62,6 +62,25 @@ async def test_what_is_no_http_is_refused_in_words(before: bytes) -> None:
         writer.close()
 
 
+@pytest.mark.parametrize(
+    ("request_", "answer"),
+    [
+        (b"GET / HTTP/1.1\r\n\r\n", b"not none."),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", b"not 2."),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", b"hello"),
+        (b"GET / HTTP/1.0\r\n\r\n", b"hello"),
+    ],
+)
+async def test_a_request_names_one_host(request_: bytes, answer: bytes) -> None:
+    async with serving(APP, Protocol, http=HttpProtocol) as port, asyncio.timeout(BOUND):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(request_)
+        got = await reader.read()
+        assert got.startswith(b"HTTP/1.1 200 " if answer == b"hello" else b"HTTP/1.1 400 ")
+        assert got.endswith(answer)
+        writer.close()
+
+
 async def test_trailers_are_no_headers_and_are_bounded() -> None:
     """RFC 9110 section 6.5.1: what comes after a body says nothing of its request."""
     seen: list[bytes] = []

@@ -60,6 +60,20 @@ def test_the_library_is_of_the_same_opinion(fields: Fields) -> None:
         assert f"Sec-WebSocket-Accept: {accept}\r\n".encode() in answer
 
 
+@pytest.mark.parametrize(
+    ("hosts", "words"),
+    [([], b"missing Host header"), ([b"a", b"b"], b"invalid Host header: a, b")],
+)
+@pytest.mark.parametrize("deflate", [False, True])
+def test_exactly_one_host_is_named(hosts: list[bytes], words: bytes, deflate: bool) -> None:
+    """RFC 9112 section 3.2; the library does not mind."""
+    with pytest.raises(NoOpening) as refused:
+        opening("/ws", changed(b"host", *hosts), deflate=deflate)
+    assert refused.value.answer.startswith(b"HTTP/1.1 400 ")
+    assert words in refused.value.answer
+    assert opening("/ws", changed(b"host", b""), deflate=deflate).head.startswith(b"HTTP/1.1 101 ")
+
+
 @pytest.mark.parametrize("value", [b"Upgrade, \x01", b"Upgrade\n"])
 def test_what_no_header_may_contain_is_refused(value: bytes) -> None:
     with pytest.raises(NoOpening) as refused:

@@ -146,9 +146,9 @@ async def test_what_comes_before_the_answer_is_kept_and_first_words_leave_with_i
     seen: list[Protocol] = []
     begin = Protocol.begin
 
-    def noting(self: Protocol, path: str, fields: Any) -> None:
+    def noting(self: Protocol, path: str, fields: Any, early: bytes = b"") -> None:
         seen.append(self)
-        begin(self, path, fields)
+        begin(self, path, fields, early)
 
     monkeypatch.setattr(Protocol, "begin", noting)
     decided.append(asyncio.Event())
@@ -166,6 +166,37 @@ async def test_what_comes_before_the_answer_is_kept_and_first_words_leave_with_i
         assert await reader.readexactly(9) == b"\x81\x07welcome"
         assert await reader.readexactly(7) == b"\x81\x05early"
         assert await reader.readexactly(4) == b"\x88\x02\x03\xe8"
+        writer.close()
+
+
+async def test_frames_in_the_segment_of_the_handshake_are_received() -> None:
+    """RFC 6455 section 4.1 has a client wait for the answer; who does not loses nothing."""
+    frames = b"".join(Frame(Opcode.TEXT, b"%d" % n).serialize(mask=True) for n in range(3))
+    async with serving(APP, Protocol, http=HttpProtocol) as port, asyncio.timeout(BOUND):
+        for cut in (0, 3, len(frames)):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(UPGRADE % b"/echo" + frames[:cut])
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(frames[cut:])
+            assert await reader.readexactly(9) == b"\x81\x010\x81\x011\x81\x012"
+            writer.close()
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (UPGRADE % b"/refusing", b"403"),
+        ((UPGRADE % b"/echo").replace(b"Host: localhost\r\n", b""), b"400"),
+    ],
+    ids=["by the application", "by the protocol"],
+)
+async def test_frames_behind_a_refused_handshake_disturb_nothing(
+    head: bytes, status: bytes
+) -> None:
+    async with serving(APP, Protocol, http=HttpProtocol) as port, asyncio.timeout(BOUND):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(head + Frame(Opcode.TEXT, b"early").serialize(mask=True))
+        assert (await reader.read()).startswith(b"HTTP/1.1 %b " % status)
         writer.close()
 
 

@@ -15,7 +15,9 @@ from ag_ui.core import (
 )
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
+from websockets.frames import Frame, Opcode
 
+from netra_backend.server.handshake import HttpProtocol
 from netra_backend.stores.memory import MemoryStore
 from netra_backend.testing.scripted_agent import Gate, ScriptedAgent, answer
 from tests.client import BOUND, client, run_input
@@ -70,6 +72,27 @@ async def test_a_client_need_not_wait_for_ready_and_may_send_bytes(
 
     assert [frame["type"] for frame in got] == ["ready", "pong", "pong"]
     assert [frame.get("request") for frame in got] == [None, "bytes", "text"]
+
+
+async def test_a_ping_in_the_segment_of_the_handshake_gets_its_pong(tmp_path: Path) -> None:
+    head = (
+        "GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        "Sec-WebSocket-Protocol: netra.v1\r\n"
+        f"Authorization: Bearer {token(tmp_path, 'alice')}\r\n\r\n"
+    )
+    ping = Frame(Opcode.TEXT, b'{"type":"ping","request":"early"}').serialize(mask=True)
+    options = {"http": HttpProtocol}
+    async with (
+        live({"hello": hello}, tmp_path, store=MemoryStore(), uvicorn=options) as server,
+        asyncio.timeout(BOUND),
+    ):
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(head.encode() + ping)
+        assert b" 101 " in await reader.readuntil(b"\r\n\r\n")
+        got = await reader.readuntil(b"early")
+        assert got.index(b'"ready"') < got.index(b'"pong"')
+        writer.close()
 
 
 @both_lanes

@@ -9,7 +9,7 @@ import asyncio
 import logging
 from typing import Any, Protocol
 
-from httptools import HttpRequestParser
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
@@ -53,6 +53,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     timeout_keep_alive_task = None  # this and `logger` as uvicorn's __init__ has them, which may
     logger = logging.getLogger("uvicorn.error")  # not have run yet
+    _fault = "Invalid HTTP request received."
 
     def __init__(
         self,
@@ -157,9 +158,17 @@ class HttpProtocol(HttpToolsProtocol):
             and self._get_upgrade() == b"websocket"
         )
         if self._is_opening:
-            return
+            return  # `Protocol` looks at the rest
+        self._check_host()
         self._begin_request()
         super().on_headers_complete()
+
+    def _check_host(self) -> None:
+        """Raise ValueError unless there is exactly one Host (RFC 9112 section 3.2)."""
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        if hosts != 1 and self.parser.get_http_version() == "1.1":
+            self._fault = f"A request has one Host header, not {hosts or 'none'}."
+            raise ValueError(self._fault)
 
     def _is_answering(self) -> bool:
         """Return whether an earlier request of this connection is still being answered."""
@@ -174,9 +183,22 @@ class HttpProtocol(HttpToolsProtocol):
         self.headers += fields
 
     def data_received(self, data: bytes) -> None:
-        """Take what came; refuse a head that does not end, and read no further."""
+        """Take what came; refuse a head that does not end, and read no further.
+
+        What has come behind a handshake are the first frames of an impatient client. uvicorn
+        drops them.
+        """
         self._unread += 0 if self._in_head else len(data)
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except HttpParserUpgrade as upgrade:
+            self._upgrade(data[upgrade.args[0] :])
+            return
+        except HttpParserError:
+            self.logger.warning(self._fault)
+            self.send_400_response(self._fault)
+            return
         if not self._in_head and self._unread > self._most:
             self.transport.abort()
         elif self._in_head and self in self._late and not self.transport.is_closing():
@@ -204,26 +226,26 @@ class HttpProtocol(HttpToolsProtocol):
     def _should_upgrade(self) -> bool:
         return self._is_opening
 
-    def _unsupported_upgrade_warning(self) -> None:
-        self._make_whole()
-        super()._unsupported_upgrade_warning()
-
-    def handle_websocket_upgrade(self) -> None:
+    def _upgrade(self, rest: bytes) -> None:
         """Hand the socket over; to our protocol class without spelling the request out again.
 
         Nothing of this object is left to the garbage collector: its parser knows it.
         """
         kind: Any = self.ws_protocol_class
+        if not self._is_opening:
+            self._make_whole()
+            self._unsupported_upgrade_warning()
+            return
         if hasattr(kind, "begin"):
             self.connections.discard(self)
             protocol = kind(*self._given)
             protocol.connection_made(self.transport)
             self.transport.set_protocol(protocol)
-            protocol.begin(self.url.decode("ascii"), self.headers)
+            protocol.begin(self.url.decode("ascii"), self.headers, rest)
         else:
             self._begin_request()
             self.scope["method"] = self.parser.get_method().decode("ascii")
-            super().handle_websocket_upgrade()
+            self.handle_websocket_upgrade()
         self.parser = self.scope = self.headers = None  # type: ignore[assignment]
 
     def cut_off(self) -> None:

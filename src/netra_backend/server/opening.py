@@ -19,7 +19,7 @@ Fields = list[tuple[bytes, bytes]]
 """Header fields as a parser of HTTP hands them over, their names in small letters."""
 
 _ASKED = frozenset(
-    {b"connection", b"origin", b"upgrade", b"sec-websocket-key", b"sec-websocket-version"}
+    {b"connection", b"host", b"origin", b"upgrade", b"sec-websocket-key", b"sec-websocket-version"}
 )  # fmt: skip
 _USUAL = frozenset({b"upgrade", b"keep-alive, upgrade"})
 """What clients send as Connection."""
@@ -54,6 +54,7 @@ def opening(path: str, fields: Fields, *, deflate: bool) -> Opening:
     conn.debug = False  # it would log the head, and with it tokens
     try:
         headers = Headers((n.decode("latin-1"), v.decode("latin-1")) for n, v in fields)
+        _check_host(headers)
     except InvalidHeader as error:
         response = conn.reject(400, f"Failed to open a WebSocket connection: {error}.\n")
     else:
@@ -88,7 +89,8 @@ def _key(fields: Fields) -> bytes | None:
     key = asked.get(b"sec-websocket-key", b"")
     try:
         valid = (
-            asked[b"connection"].lower() in _USUAL
+            b"host" in asked
+            and asked[b"connection"].lower() in _USUAL
             and asked[b"upgrade"].lower() == b"websocket"
             and asked[b"sec-websocket-version"] == b"13"
             and len(binascii.a2b_base64(key, strict_mode=True)) == 16
@@ -96,6 +98,13 @@ def _key(fields: Fields) -> bytes | None:
     except (KeyError, binascii.Error):
         return None
     return key if valid else None
+
+
+def _check_host(headers: Headers) -> None:
+    """Raise InvalidHeader unless there is exactly one Host (RFC 9112 section 3.2)."""
+    hosts = headers.get_all("Host")
+    if len(hosts) != 1:
+        raise InvalidHeader("Host", ", ".join(hosts) or None)
 
 
 _DEFLATE = ServerPerMessageDeflateFactory(

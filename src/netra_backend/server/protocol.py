@@ -92,14 +92,19 @@ class Protocol(asyncio.Protocol):
                 ]
                 self.begin(request.path, fields)
 
-    def begin(self, path: str, fields: Fields) -> None:
-        """Begin with a request that is parsed already; `path` may have a query."""
+    def begin(self, path: str, fields: Fields, early: bytes = b"") -> None:
+        """Begin with a request that is parsed already, and what has come behind it.
+
+        `path` may have a query.
+        """
         try:
             deflate = self._config.ws_per_message_deflate
             self._opening = opening(path, fields, deflate=deflate)
         except NoOpening as refusal:
             self._answer(refusal.answer)
             return
+        if early:
+            self.data_received(early)
         self._late.add(self)
         self._scope = self._scope_of(path, fields)
         self._messages.append({"type": "websocket.connect"})
