@@ -41,7 +41,12 @@ T = TypeVar("T")
 THREADS = ("t1", "t2")
 PEOPLE = (("ann", "alice"), ("abe", "alice"), ("amy", "alice"), ("bob", "bob"))
 HOW = ("on", "on", "on", "anew", "from", "wrong")
-SIZES = ((hub, "SLICE", 1), (follower, "READ_LIMIT", 3), (follower, "PORTION", 1_000))
+SIZES = (
+    (hub, "SLICE", 1e-9),
+    (hub, "STEP", 1),
+    (follower, "READ_LIMIT", 3),
+    (follower, "PORTION", 1_000),
+)
 """What is so large that a small test would never reach it, and a smaller size for each."""
 BOUND = 60.0
 

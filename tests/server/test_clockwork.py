@@ -98,10 +98,11 @@ async def test_a_member_may_come_again_and_others_may_go_while_it_is_served() ->
     assert served == ["a"] * 3
 
 
-async def test_many_who_are_due_together_are_served_in_portions(
+async def test_many_who_are_due_together_are_served_in_slices(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(clockwork, "PORTION", 10)
+    monkeypatch.setattr(clockwork, "SLICE", 1e-9)
+    monkeypatch.setattr(clockwork, "STEP", 10)
     per_turn: list[int] = [0]
     sweep: Sweep[int] = Sweep(asyncio.get_running_loop(), 0.001, lambda _: count())
 

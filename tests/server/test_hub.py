@@ -8,8 +8,9 @@ import pytest
 from netra_backend.core.events import Entry, event_from_json
 from netra_backend.core.ids import RunId, ThreadId, ThreadKey, UserId
 from netra_backend.core.positions import Position
+from netra_backend.server import hub as hubs
 from netra_backend.server.batch import Batch
-from netra_backend.server.hub import SLICE, Hub
+from netra_backend.server.hub import STEP, Hub
 from netra_backend.server.topic import Topic
 from netra_backend.stores.local_bus import LocalBus
 
@@ -86,16 +87,19 @@ async def test_all_followers_share_one_batch() -> None:
     assert len({id(follower.batches[0]) for follower in followers}) == 1
 
 
-async def test_many_followers_are_served_in_slices_and_in_order() -> None:
+async def test_many_followers_are_served_in_slices_and_in_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """While a slice waits, more is published, and followers come and go."""
+    monkeypatch.setattr(hubs, "SLICE", 1e-9)
     bus = LocalBus()
     hub = Hub(bus)
     hub.open()
-    followers = [Notebook() for _ in range(2 * SLICE + 1)]
+    followers = [Notebook() for _ in range(2 * STEP + 1)]
     for follower in followers:
         hub.add(ALICE, follower)
     bus.publish(ALICE, [entry(1)])
-    assert [len(follower.batches) for follower in followers].count(1) == SLICE
+    assert [len(follower.batches) for follower in followers].count(1) == STEP
     bus.publish(ALICE, [entry(2)])
     late = Notebook()
     hub.add(ALICE, late)

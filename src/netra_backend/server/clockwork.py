@@ -2,11 +2,13 @@
 
 A timer of its own costs a connection about a kilobyte, and ten thousand of them that fire together
 keep the event loop busy without a breath. So there is one timer for each kind of deadline, and it
-serves those who are due in portions.
+serves those who are due in slices.
 """
 
 import asyncio
 from collections.abc import Callable, Hashable
+from itertools import islice
+from time import perf_counter
 from typing import Any, Generic, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -14,8 +16,14 @@ from uvicorn.server import ServerState
 
 from netra_backend.server.metrics import PONG_SECONDS
 
-PORTION = 500
-"""Members of a sweep that are served in one turn of the event loop, before it breathes."""
+SLICE = 0.003
+"""Seconds that one kind of work for many sockets takes in a turn of the event loop.
+
+Time and not a number of sockets: a write takes 6 us on a calm machine and 80 on a busy one.
+"""
+
+STEP = 25
+"""Sockets that are served between two looks at the clock."""
 
 GRAIN = 1 / 40
 """The part of its period by which a sweep may be late, so that many members share a turn."""
@@ -93,14 +101,16 @@ class Sweep(Generic[M]):
         return None if due is None else self._loop.time() - due + self._period
 
     def _serve(self) -> None:
-        """Serve a portion of those that are due, then wait for the next."""
+        """Serve those that are due for one slice, then wait for the next."""
         self._timer = None
-        now = self._loop.time()
-        late = [m for m, _ in zip(self._due, range(PORTION), strict=False) if self._due[m] <= now]
-        for member in late:
-            del self._due[member]
-        for member in late:
-            self._act(member)
+        now, until = self._loop.time(), perf_counter() + SLICE
+        while late := [m for m, due in islice(self._due.items(), STEP) if due <= now]:
+            for member in late:
+                del self._due[member]
+            for member in late:
+                self._act(member)
+            if perf_counter() >= until:
+                break
         if self._due:
             first = next(iter(self._due.values()))
             wait = 0.0 if first <= now else max(first - now, self._period * GRAIN)

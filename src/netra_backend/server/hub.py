@@ -7,16 +7,15 @@ served from the log later (``server/follower``).
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from time import perf_counter
 
 from netra_backend.core.events import Entry
 from netra_backend.core.ids import ThreadKey
 from netra_backend.core.ports import Bus
 from netra_backend.core.resume import pieces
 from netra_backend.server.batch import Batch
+from netra_backend.server.clockwork import SLICE, STEP
 from netra_backend.server.topic import Follower, Topic
-
-SLICE = 250
-"""Followers of all threads that are served in one turn of the event loop, before it breathes."""
 
 
 class Hub:
@@ -27,7 +26,8 @@ class Hub:
         self._topics: dict[ThreadKey, Topic] = {}
         self._waiting: deque[Topic] = deque()
         self._number = 0
-        self._allowed = SLICE
+        self._left = SLICE
+        """Seconds that followers may be served for in this turn of the event loop."""
         self._turning = False
         self._unsubscribe: Callable[[], None] = lambda: None
 
@@ -85,17 +85,21 @@ class Hub:
                 self._deliver()
 
     def _deliver(self) -> None:
-        """Serve as many followers as this turn allows; come back in the next while some are left.
+        """Serve followers as long as this turn allows; come back in the next while some are left.
 
         A follower that joins meanwhile finds the batch in the log: it was appended before.
         """
-        while self._waiting and self._allowed > 0:
+        now = perf_counter()
+        until = now + self._left
+        while self._waiting and now < until:
             topic = self._waiting.popleft()
             topic.turn = self._number
-            self._allowed -= topic.serve(self._allowed)
+            topic.serve(STEP)
             if topic.is_waiting:
                 self._waiting.append(topic)
-        if self._allowed < SLICE and not self._turning:
+            now = perf_counter()
+        self._left = until - now
+        if not self._turning:
             self._turning = True
             asyncio.get_running_loop().call_soon(self._turn)
 
@@ -103,5 +107,6 @@ class Hub:
         """Go on in a new turn of the event loop."""
         self._turning = False
         self._number += 1
-        self._allowed = SLICE
-        self._deliver()
+        self._left = SLICE
+        if self._waiting:
+            self._deliver()
