@@ -5,6 +5,7 @@ pace comes in ``forwardedProps``, see `Pace`.
 """
 
 import asyncio
+import sys
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator
@@ -27,8 +28,8 @@ class Pace(Struct):
 
     The first comes after a part of the period that differs from run to run. A delta has `size`
     characters, at least those of its mark. With a `burst` greater than 1 each is so many events
-    that cannot be joined. With `watch` it measures for so many seconds instead, and its mark is as
-    old as the event loop's largest gap was. The run waits for the gate `waits_for`, if any, and
+    that cannot be joined. With `watch` it measures the event loop's gaps for so many seconds
+    instead, and writes what it saw to stderr. The run waits for the gate `waits_for`, if any, and
     opens the gate `opens`: so that many runs are started first and stream together then.
     """
 
@@ -65,8 +66,8 @@ async def stream(given: RunAgentInput) -> AsyncIterator[BaseEvent]:
         for _ in range(pace.burst):
             yield CustomEvent(name="burst", value=_marked(0, pace.size))
     if pace.watch:
-        gap = await _largest_gap(pace.watch)
-        yield TextMessageContentEvent(message_id=id, delta=_marked(gap, pace.size))
+        gap, cpu = await _largest_gap(pace.watch)
+        print(f"largest gap of {given.run_id}: {gap} ns, CPU {cpu} ns", file=sys.stderr, flush=True)
     yield TextMessageEndEvent(message_id=id)
 
 
@@ -75,15 +76,19 @@ def _marked(age: int, size: int) -> str:
     return f"@{time.monotonic_ns() - age}@".ljust(size, "x")
 
 
-async def _largest_gap(seconds: float) -> int:
-    """Return the longest time in nanoseconds in which the event loop did not come back."""
-    last = time.monotonic_ns()
-    end, largest = last + int(seconds * 1e9), 0
+async def _largest_gap(seconds: float) -> tuple[int, int]:
+    """Return the longest time in which the event loop did not come back, and the most CPU time.
+
+    Both are nanoseconds, and need not be of the same gap.
+    """
+    last, worked = time.monotonic_ns(), time.thread_time_ns()
+    end, gap, cpu = last + int(seconds * 1e9), 0, 0
     while last < end:
         await asyncio.sleep(0.001)
-        now = time.monotonic_ns()
-        largest, last = max(largest, now - last - 1_000_000), now
-    return largest
+        now, used = time.monotonic_ns(), time.thread_time_ns()
+        gap, cpu = max(gap, now - last - 1_000_000), max(cpu, used - worked)
+        last, worked = now, used
+    return gap, cpu
 
 
 def run_input(thread: str, run: str, pace: Pace) -> dict[str, object]:

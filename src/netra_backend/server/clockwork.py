@@ -16,7 +16,7 @@ from uvicorn.server import ServerState
 
 from netra_backend.server.metrics import PONG_SECONDS
 
-SLICE = 0.003
+SLICE = 0.002
 """Seconds that one kind of work for many sockets takes in a turn of the event loop.
 
 Time and not a number of sockets: a write takes 6 us on a calm machine and 80 on a busy one.
