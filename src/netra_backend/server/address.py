@@ -24,11 +24,17 @@ def address_of(request: HTTPConnection, proxies: int) -> str:
     IPv6 addresses stand for their network of 64 bits. Where there is no believable entry, the
     address of the peer counts, and an empty one where the server knows none (a Unix socket).
     """
-    peer = request.client.host if request.client is not None else ""
+    peer = client_host(request)
     given = forwarded_for(request) if proxies else []
     if proxies and len(given) >= proxies:
         return _network(given[-proxies]) or _network(peer) or peer
     return _network(peer) or peer
+
+
+def client_host(request: HTTPConnection) -> str:
+    """Return the address of the peer, empty where the server knows none."""
+    client: tuple[str, int] | None = request.scope.get("client")
+    return client[0] if client else ""
 
 
 def forwarded_for(request: HTTPConnection) -> list[str]:

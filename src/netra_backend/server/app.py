@@ -175,7 +175,8 @@ class NetraApp:
                 "the application was opened in another event loop; enter its lifespan around all "
                 "that you ask of it, as `with TestClient(app) as client:` does"
             )
-        await asyncio.shield(self._opening)
+        if not self._opening.done():
+            await asyncio.shield(self._opening)
 
     async def revoke(self, user: str) -> None:
         """Refuse what was issued to the user until now, and close what they have open with it.

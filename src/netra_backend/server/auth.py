@@ -23,7 +23,7 @@ from netra_backend.config import AuthMode, Settings
 from netra_backend.core.frames import TOKEN_SUBPROTOCOL
 from netra_backend.core.ids import UserId, parse_id
 from netra_backend.errors import ConfigError, ErrorCode, FrameError, Refused
-from netra_backend.server.address import forwarded_for
+from netra_backend.server.address import client_host, forwarded_for
 from netra_backend.server.jwks import KeySet
 from netra_backend.server.keys import Key, public_key, secret_key
 from netra_backend.server.origin import host_name, is_loopback
@@ -143,7 +143,7 @@ class DevAuth:
 
     @staticmethod
     def _check_local(request: HTTPConnection) -> None:
-        client = request.client.host if request.client else ""
+        client = client_host(request)
         host = host_name(request.headers.get("host", ""))
         # A proxy on this machine does not make its clients local.
         if not all(map(is_loopback, (client, host, *forwarded_for(request)))):

@@ -183,7 +183,9 @@ T = TypeVar("T")
 
 def shared(server: ServerState, key: object, make: Callable[[], T]) -> T:
     """Return the one thing that all sockets of `server` have under `key`, made when first asked."""
-    things = _of_servers.setdefault(server, {})
+    things = _of_servers.get(server)
+    if things is None:
+        things = _of_servers[server] = {}
     if key not in things:
         things[key] = make()
     return things[key]  # type: ignore[return-value]

@@ -1,5 +1,6 @@
 """Where a request comes from and which name it asks for: pages of strangers get nothing."""
 
+import functools
 import ipaddress
 from urllib.parse import SplitResult, urlsplit
 
@@ -29,16 +30,30 @@ def check_host(request: HTTPConnection, allowed: tuple[str, ...]) -> None:
     An allowed name without a port allows every port. A page that has made its own name resolve to
     this server (DNS rebinding) is of the same origin as far as `check_origin` can see.
     """
+    if not allowed:
+        return
     host = request.headers.get("host", "")
-    if allowed and host.lower() not in allowed and host_name(host) not in allowed:
+    if host.lower() not in allowed and host_name(host) not in allowed:
         raise Refused(ErrorCode.FORBIDDEN, "the server does not answer to this Host")
 
 
 def host_name(host: str) -> str:
     """Return the name or address in a Host header, in small letters; empty if there is none."""
+    return _host_name(host) if len(host) <= MAX_HOST else _parsed(host)
+
+
+@functools.lru_cache(maxsize=1_024)
+def _host_name(host: str) -> str:
+    return _parsed(host)
+
+
+def _parsed(host: str) -> str:
     parts = split(f"//{host}")
     return (parts.hostname or "") if parts is not None else ""
 
+
+MAX_HOST = 261
+"""Characters of a host that is remembered: a name (RFC 1035 section 2.3.4) and a port."""
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from uvicorn.config import Config
-from uvicorn.protocols.utils import ClientDisconnected, get_local_addr, get_remote_addr, is_ssl
+from uvicorn.protocols.utils import ClientDisconnected, is_ssl
 from uvicorn.server import ServerState
 from websockets.datastructures import Headers
 from websockets.frames import Opcode
@@ -30,8 +30,6 @@ log = logging.getLogger(__name__)
 
 EXTENSION = "netra.lane"
 """The key in ``scope["extensions"]`` under which `Protocol` offers its ``lane``."""
-
-_LINE_BREAK = frozenset(b"\r\n")
 
 
 class Protocol(asyncio.Protocol):
@@ -108,9 +106,7 @@ class Protocol(asyncio.Protocol):
         self._late.add(self)
         self._scope = self._scope_of(path, fields)
         self._messages.append({"type": "websocket.connect"})
-        task = self._loop.create_task(self._run())
-        self._server.tasks.add(task)
-        task.add_done_callback(self._server.tasks.discard)
+        self._server.tasks.add(self._loop.create_task(self._run()))
 
     def _scope_of(self, path: str, fields: Fields) -> dict[str, Any]:
         root = self._config.root_path
@@ -121,8 +117,8 @@ class Protocol(asyncio.Protocol):
             "asgi": {"version": self._config.asgi_version, "spec_version": "2.4"},
             "http_version": "1.1",
             "scheme": "wss" if is_ssl(transport) else "ws",
-            "server": get_local_addr(transport),
-            "client": get_remote_addr(transport),
+            "server": _address(transport.get_extra_info("sockname")),
+            "client": _address(transport.get_extra_info("peername")),
             "root_path": root,
             "path": root + (unquote(path) if "%" in path else path),
             "raw_path": (root + path).encode("ascii"),
@@ -146,6 +142,7 @@ class Protocol(asyncio.Protocol):
         finally:
             # Leave nothing to the garbage collector: the scope and this object know each other.
             self._scope = None
+            self._server.tasks.discard(asyncio.current_task())
         if not self._is_decided:
             self._refuse(500, Headers(), b"")
         elif self._lane is not None and not self._is_lost:
@@ -208,9 +205,10 @@ class Protocol(asyncio.Protocol):
         chosen = message.get("subprotocol")
         if chosen:
             fields.append((b"sec-websocket-protocol", chosen.encode("ascii")))
-        lines = [b"%b: %b\r\n" % field for field in fields]
-        if any(not _LINE_BREAK.isdisjoint(line[:-2]) for line in lines):
+        given = b"".join([part for field in fields for part in field])
+        if b"\n" in given or b"\r" in given:
             raise RuntimeError("a header of the answer has a line break")
+        lines = [b"%b: %b\r\n" % field for field in fields]
         self._decide()
         self._lane = DirectLane(
             self._transport,
@@ -300,3 +298,13 @@ class Protocol(asyncio.Protocol):
                 text = message.get("text")
                 payload = message["bytes"] if text is None else text.encode()
                 listener.received(payload, is_text=text is not None)
+
+
+def _address(found: Any) -> tuple[str, int | None] | None:
+    """Return a socket's name as ASGI has it: host and port, or the path of a Unix socket.
+
+    uvicorn's functions ask a socket of Python's, which uvloop makes anew for each question.
+    """
+    if isinstance(found, tuple):
+        return found[0], found[1]
+    return (found, None) if found and isinstance(found, str) else None

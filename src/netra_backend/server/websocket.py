@@ -71,7 +71,8 @@ class WebSocketRoute:
             return
         log.info("connected", extra=_info(websocket))
         if isinstance(lane, DirectLane):
-            attendant = Attendant(dialogue, lane, self._pool, websocket.client, copy_context())
+            client = websocket.scope.get("client")
+            attendant = Attendant(dialogue, lane, self._pool, client, copy_context())
             lane.listen(attendant)
             await _guarded(dialogue.open(), websocket, dialogue)
             return  # from here on the lane calls; nothing of this call is kept
@@ -141,7 +142,7 @@ async def _deny(websocket: WebSocket, refusal: Refused) -> None:
 def _info(websocket: WebSocket) -> dict[str, object]:
     """Return what a log line says about a socket; the log writes states by their names."""
     return {
-        "client": websocket.client,
+        "client": websocket.scope.get("client"),  # no object of its own: a log line is cheaper so
         "client_state": websocket.client_state,
         "application_state": websocket.application_state,
     }
