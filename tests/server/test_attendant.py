@@ -1,6 +1,7 @@
 """The attendant: commands one after the other, one end, and no task in between."""
 
 import asyncio
+from collections.abc import Callable
 from contextvars import copy_context
 from typing import Any
 
@@ -48,6 +49,9 @@ class Desk:
 
     def hold(self, held: bool) -> None:
         self.held.append(held)
+
+    def begin(self, act: Callable[[], None]) -> None:
+        act()
 
     def say(self, *payloads: bytes) -> None:
         for payload in payloads:

@@ -1,6 +1,7 @@
 """The clockwork: one timer for many, nobody early, nobody forgotten, and a breath in between."""
 
 import asyncio
+from itertools import pairwise
 
 import pytest
 from uvicorn.server import ServerState
@@ -20,6 +21,28 @@ async def test_a_turn_has_a_number_of_its_own() -> None:
     await asyncio.sleep(0)
 
     assert turns.mark() != first
+
+
+async def test_who_begins_at_the_same_moment_is_served_in_portions_and_in_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(clockwork, "STEP", 10)
+    turns = Turns(asyncio.get_running_loop())
+    begun: list[int] = []
+    counts = [0]
+    for number in range(35):
+        turns.begin(lambda number=number: begun.append(number))  # type: ignore[misc]
+    async with asyncio.timeout(BOUND):
+        while len(begun) < 35:
+            counts.append(len(begun))
+            await asyncio.sleep(0)
+    counts.append(len(begun))
+
+    assert begun == list(range(35))
+    assert counts[1] == 10
+    assert max(after - before for before, after in pairwise(counts)) <= 10
+    turns.begin(lambda: begun.append(-1))
+    assert begun[-1] == -1
 
 
 async def test_each_member_is_served_once_in_the_order_of_their_coming() -> None:

@@ -5,7 +5,7 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
-from netra_backend.server.parsing import is_idle, is_pong, is_utf8
+from netra_backend.server.parsing import is_idle, is_pong, is_utf8, whole_text
 
 WHOLE = Frame(Opcode.TEXT, b"hello").serialize(mask=True)
 LONG = Frame(Opcode.TEXT, b"x" * 200).serialize(mask=True)
@@ -58,3 +58,25 @@ def test_a_pong_is_told_from_everything_else() -> None:
         b"",
     ]
     assert not any(is_pong(other, payload) for other in others)
+
+
+def test_a_whole_text_is_told_from_everything_else() -> None:
+    for text in (b"", b"x", "ä💐".encode(), b"x" * 125, b"x" * 126, b"y" * 65_535):
+        assert whole_text(Frame(Opcode.TEXT, text).serialize(mask=True), 65_535) == text
+    others = [
+        Frame(Opcode.TEXT, b"hello").serialize(mask=False),
+        Frame(Opcode.TEXT, b"hello", fin=False).serialize(mask=True),
+        bytes([0xC1]) + WHOLE[1:],  # compressed
+        Frame(Opcode.BINARY, b"hello").serialize(mask=True),
+        Frame(Opcode.PING, b"hello").serialize(mask=True),
+        Frame(Opcode.TEXT, b"\xff").serialize(mask=True),
+        Frame(Opcode.TEXT, b"x" * 65_536).serialize(mask=True),
+        WHOLE[:-1],
+        WHOLE * 2,
+        b"\x81\xfe\x00\x05" + WHOLE[2:],  # a length that is longer than it need be
+        b"\x81",
+        b"",
+    ]
+    assert [whole_text(other, None) for other in others] == [None] * len(others)
+    assert whole_text(LONG, 200) == b"x" * 200
+    assert whole_text(LONG, 199) is None

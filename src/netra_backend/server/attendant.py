@@ -26,6 +26,7 @@ class Attendant:
     """
 
     __slots__ = (
+        "_busy",
         "_client",
         "_context",
         "_dialogue",
@@ -47,6 +48,7 @@ class Attendant:
         self._context = context
         self._messages: deque[bytes] | None = None
         self._task: asyncio.Task[None] | None = None
+        self._busy = False
         self._lost = False
         self._ended = False
 
@@ -65,10 +67,13 @@ class Attendant:
         """Nobody comes after it."""
 
     def _begin(self) -> None:
-        if self._task is None and not self._ended:
+        if not self._busy and not self._ended:
+            self._busy = True
             self._lane.hold(True)
-            loop = asyncio.get_running_loop()
-            self._task = loop.create_task(self._work(), context=self._context)
+            self._lane.begin(self._start)
+
+    def _start(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._work(), context=self._context)
 
     async def _work(self) -> None:
         """Do what there is to do: the border around one connection."""
@@ -83,6 +88,7 @@ class Attendant:
             self._lost = True
         finally:
             self._messages = self._task = None
+            self._busy = False
         if self._lost:
             await self._end()
         else:

@@ -6,6 +6,7 @@ serves those who are due in slices.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Hashable
 from itertools import islice
 from time import perf_counter
@@ -37,12 +38,14 @@ class Turns:
     `number` differs in any two turns in which `mark` was called.
     """
 
-    __slots__ = ("_at_end", "_loop", "_marked", "number")
+    __slots__ = ("_at_end", "_begun", "_loop", "_marked", "_waiting", "number")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._marked = False
         self._at_end: list[Callable[[], None]] = []
+        self._begun = 0
+        self._waiting: deque[Callable[[], None]] = deque()
         self.number = 0
 
     def mark(self) -> int:
@@ -56,12 +59,29 @@ class Turns:
         """Call `act` at the end of this turn, which is marked."""
         self._at_end.append(act)
 
+    def begin(self, act: Callable[[], None]) -> None:
+        """Call `act` now, or in a turn to come if `STEP` others have begun in this one.
+
+        So many clients who want something at the same moment are not all served in one turn.
+        """
+        self.mark()
+        if self._begun < STEP and not self._waiting:
+            self._begun += 1
+            act()
+        else:
+            self._waiting.append(act)
+
     def _end(self) -> None:
         self._marked = False
         self.number += 1
         acts, self._at_end = self._at_end, []
         for act in acts:
             act()
+        self._begun = min(STEP, len(self._waiting))
+        for _ in range(self._begun):
+            self._waiting.popleft()()
+        if self._waiting:
+            self.mark()
 
 
 class Sweep(Generic[M]):

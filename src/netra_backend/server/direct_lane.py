@@ -127,6 +127,10 @@ class DirectLane(Intake):
             self._room = Room()
         return self._room
 
+    def begin(self, act: Callable[[], None]) -> None:
+        """Call `act` soon, with those of other sockets who want to begin something."""
+        self._turns.begin(act)
+
     def lend(self, wanted: Callable[[], None]) -> int:
         """Return the descriptor, to write whole frames on until `wanted` is called; -1 if not now.
 

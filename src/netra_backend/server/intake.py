@@ -91,12 +91,16 @@ class Intake(asyncio.Protocol, ABC):
     def data_received(self, data: bytes) -> None:
         """Parse a slice; the rest in turns to come, so that many small frames delay nobody.
 
-        Most of what comes from most peers are pongs, which need no parser.
+        Most of what comes from most peers are pongs, then commands, which need no parser.
         """
-        pinged = self._pinged if self._conn is None and not self._unread else None
-        if pinged is not None and parsing.is_pong(data, pinged):
-            self._answered()
-            return
+        if self._conn is None and not self._unread and self._open:
+            if self._pinged is not None and parsing.is_pong(data, self._pinged):
+                self._answered()
+                return
+            text = parsing.whole_text(data, self._max_size)
+            if text is not None:
+                self._listener.received(text, is_text=True)
+                return
         conn = self._parser()
         data = self._unread + data
         self._unread = data[parsing.READ_SLICE :]

@@ -5,6 +5,7 @@ from typing import Any
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 from websockets.streams import StreamReader
+from websockets.utils import apply_mask
 
 from netra_backend.errors import CLOSES, CloseCode
 
@@ -62,6 +63,26 @@ def is_pong(data: bytes, payload: bytes) -> bool:
         and data[:2] == b"\x8a\x84"  # final, opcode 10; masked, of 4 bytes
         and int.from_bytes(data[2:6]) ^ int.from_bytes(data[6:]) == int.from_bytes(payload)
     )
+
+
+def whole_text(data: bytes, max_size: int | None) -> bytes | None:
+    """Return the payload if `data` is one small text message and nothing else, as commands are.
+
+    None for all that takes more than a look, faults among it: the parser knows what to say then.
+    """
+    if len(data) < 6 or data[0] != 0x81:  # final, text, nothing transformed
+        return None
+    size, begin = data[1] - 0x80, 6  # masked
+    if size == 126:
+        size, begin = int.from_bytes(data[2:4]), 8
+        if size < 126:
+            return None
+    elif not 0 <= size < 126:
+        return None
+    if len(data) != begin + size or (max_size is not None and size > max_size):
+        return None
+    payload = apply_mask(data[begin:], data[begin - 4 : begin])
+    return payload if is_utf8(payload) else None
 
 
 def is_utf8(payload: bytes) -> bool:
