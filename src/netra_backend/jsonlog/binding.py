@@ -24,13 +24,15 @@ _PROCESS = new_correlation()
 
 
 class Bound:
-    """The fields of one binding with those around it, and how they were last written."""
+    """The fields of one binding with those around it, and how they were last written.
 
-    __slots__ = ("fields", "names", "told")
+    Nobody changes `fields`. A connection keeps its binding: the less it is made of, the better.
+    """
+
+    __slots__ = ("fields", "told")
 
     def __init__(self, fields: dict[str, object]) -> None:
-        self.fields: Mapping[str, object] = MappingProxyType(fields)
-        self.names = frozenset(fields)
+        self.fields = fields
         self.told: tuple[object, str | None] = (None, None)
         """For whom they were written, and the text; it is kept as long as they are bound."""
 
@@ -89,7 +91,7 @@ def carry(call: Callable[P, T]) -> Callable[P, T]:
 
 def bound() -> Mapping[str, object]:
     """Return the bound fields, the correlation among them if it is bound."""
-    return _bound.get().fields
+    return MappingProxyType(_bound.get().fields)
 
 
 def correlation() -> object:

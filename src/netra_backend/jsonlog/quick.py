@@ -154,10 +154,13 @@ class Quick:
         """Return what stands on every line of a binding; None if it may change meanwhile."""
         bound.told = (self, None)
         given = {"correlation": binding.correlation(), **bound.fields}
-        if len(given) > MAX_FIELDS or not all(map(_is_constant, given.values())):
+        if len(given) > MAX_FIELDS:
             return None
-        if not all(name == "correlation" or self._is_usual(name) for name in given):
-            return None
+        for name, value in given.items():
+            if id(type(value)) not in SCALARS and not _is_constant(value):
+                return None
+            if name != "correlation" and not self._is_usual(name):
+                return None
         correlation = given["correlation"]
         if type(correlation) is not str or len(correlation) > NAME_LIMITS.text:
             given["correlation"] = jsonable(correlation, NAME_LIMITS)
@@ -170,7 +173,7 @@ class Quick:
 
     def _body(self, given: dict[str, Any], bound: binding.Bound) -> str | None:
         """Return the rest of a line with the fields of a call; None if one is unusual."""
-        if len(given) > MAX_FIELDS or (bound.names and not bound.names.isdisjoint(given)):
+        if len(given) > MAX_FIELDS or not bound.fields.keys().isdisjoint(given):
             return None
         if not self._names.issuperset(given) and not all(map(self._is_usual, given)):
             return None
@@ -320,7 +323,5 @@ def _class_of(module: str, name: str) -> Any:
 
 
 def _is_constant(value: object) -> bool:
-    """Return whether a value is always written the same."""
-    if id(type(value)) in SCALARS:
-        return True
+    """Return whether a value that is no scalar is always written the same."""
     return is_kind(value, enum.Enum) or class_name(type(value)) == "uuid.UUID"
