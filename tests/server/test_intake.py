@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from websockets.frames import Frame, Opcode
 
-from netra_backend.server import parsing
+from netra_backend.server import intake, parsing
 from netra_backend.server.direct_lane import DirectLane
 from netra_backend.server.lane import Protocol
 from tests.client import BOUND
@@ -60,7 +60,8 @@ async def test_a_silent_connection_keeps_no_parser() -> None:
 
 
 async def test_many_small_frames_are_parsed_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One turn of the event loop never parses more than a slice, and all come in order."""
+    """One turn of the event loop never parses longer than a slice, and all come in order."""
+    monkeypatch.setattr(intake, "SLICE", 1e-9)
     frames = [Frame(Opcode.TEXT, str(n).encode()).serialize(mask=True) for n in range(2_000)]
     async with ends(Protocol) as (lane, _):
         assert isinstance(lane, DirectLane)

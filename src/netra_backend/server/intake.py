@@ -7,6 +7,7 @@ read. While the peer does not take what we write, or the listener is busy, nothi
 import asyncio
 from abc import ABC, abstractmethod
 from random import getrandbits
+from time import perf_counter
 
 from uvicorn.server import ServerState
 from websockets.extensions import Extension
@@ -18,7 +19,7 @@ from websockets.server import ServerProtocol
 from netra_backend.errors import CloseCode
 from netra_backend.server import parsing
 from netra_backend.server.batch import websocket_frame
-from netra_backend.server.clockwork import Pings, shared
+from netra_backend.server.clockwork import SLICE, Pings, shared
 from netra_backend.server.listener import Listener
 
 Ping = tuple[float | None, float | None]
@@ -89,7 +90,7 @@ class Intake(asyncio.Protocol, ABC):
         self._regulate()
 
     def data_received(self, data: bytes) -> None:
-        """Parse a slice; the rest in turns to come, so that many small frames delay nobody.
+        """Parse for a slice of time; the rest in turns to come, so that many frames delay nobody.
 
         Most of what comes from most peers are pongs, then commands, which need no parser.
         """
@@ -101,11 +102,15 @@ class Intake(asyncio.Protocol, ABC):
             if text is not None:
                 self._listener.received(text, is_text=True)
                 return
-        conn = self._parser()
-        data = self._unread + data
-        self._unread = data[parsing.READ_SLICE :]
-        conn.receive_data(data[: parsing.READ_SLICE])
-        self._take(conn)
+        conn, data, at = self._parser(), self._unread + data, 0
+        until = perf_counter() + SLICE
+        while at < len(data):
+            conn.receive_data(data[at : at + parsing.READ_SLICE])
+            at += parsing.READ_SLICE
+            self._take(conn)
+            if not self._is_ready() or perf_counter() >= until:
+                break
+        self._unread = data[at:]
         self._put_away(conn)
         if self._unread:
             self._regulate()
@@ -114,7 +119,7 @@ class Intake(asyncio.Protocol, ABC):
         """Read while our own writes are taken and the listener is ready, else do not."""
         if self._transport.is_closing():
             return
-        ready = not (self._open and (self._held or self.full))
+        ready = self._is_ready()
         if ready and self._unread:
             self._loop.call_soon(self._read_on)
         reading = ready and not self._unread
@@ -122,9 +127,13 @@ class Intake(asyncio.Protocol, ABC):
             self._reading = reading
             self._transport.resume_reading() if reading else self._transport.pause_reading()
 
+    def _is_ready(self) -> bool:
+        """Return whether what comes next can be taken; of a closed lane it always is."""
+        return not (self._open and (self._held or self.full))
+
     def _read_on(self) -> None:
         """Go on with what was received in earlier turns."""
-        if self._unread and not (self._open and (self._held or self.full)):
+        if self._unread and self._is_ready():
             data, self._unread = self._unread, b""
             self.data_received(data)
             self._regulate()

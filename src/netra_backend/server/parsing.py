@@ -12,8 +12,8 @@ from netra_backend.errors import CLOSES, CloseCode
 FRAGMENTS = 4_096
 """Fragments that one message may have."""
 
-READ_SLICE = 4_096
-"""Bytes that are parsed in one turn of the event loop: some hundred of the smallest frames."""
+READ_SLICE = 1_024
+"""Bytes that are parsed between two looks at the clock: up to 170 frames, some milliseconds."""
 
 _SIZE_SO_FAR = "current_size" if hasattr(ServerProtocol(), "current_size") else "cur_size"
 """What the library calls the bytes of a half-read message: the second, before version 16."""
