@@ -106,6 +106,20 @@ async def test_trailers_are_no_headers_and_are_bounded() -> None:
         writer.close()
 
 
+async def test_what_comes_behind_another_upgrade_is_bounded() -> None:
+    head = UPGRADE.replace(b"Upgrade: websocket", b"Upgrade: h2c").replace(b"/hesitant", b"/")
+    async with serving(APP, Protocol, http=HttpProtocol) as port, asyncio.timeout(BOUND):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(head)
+        assert b"200 OK" in await reader.readuntil(b"hello")
+        with contextlib.suppress(ConnectionError):
+            for _ in range(100):
+                writer.write(b"X" * 10_000)
+                await writer.drain()
+        assert await gone(reader)
+        writer.close()
+
+
 @pytest.mark.parametrize("start", [b"POST /hesitant HTTP/1.1", b"GET /hesitant HTTP/1.0"])
 async def test_only_a_get_of_http_1_1_opens_a_socket(start: bytes) -> None:
     async with serving(APP, Protocol, http=HttpProtocol) as port, asyncio.timeout(BOUND):

@@ -1,5 +1,4 @@
-"""The collector: when Python looks for cycles of dead objects, so that the event loop never waits
-long for it.
+"""The collector: when Python looks for cycles of dead objects, so that nobody waits long for it.
 
 A server holds very many small, long-lived objects, and the loop stands still while they are looked
 at: about half a microsecond for each. With Python's own thresholds that also took a fifth of the
@@ -14,7 +13,7 @@ from collections.abc import Callable
 YOUNG = 10_000
 """New objects after which they are looked at: some milliseconds."""
 ROUNDS = 5
-"""Times that happens until those that survived are looked at again, then with all older ones."""
+"""After so many times those that have survived once are looked at as well."""
 NEVER = 1 << 30
 GROWN = 2_000_000
 """Objects that must have survived until all are looked at, once the server has little to do."""
@@ -27,7 +26,7 @@ IDLE = 0.1
 
 
 def calm() -> None:
-    """Never look at what start-up has made, and at all else only when `collect_in_peace` says."""
+    """Look at few objects at a time, and at what start-up has made never again."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG, ROUNDS, NEVER)

@@ -196,8 +196,11 @@ class HttpProtocol(HttpToolsProtocol):
         try:
             self.parser.feed_data(data)
         except HttpParserUpgrade as upgrade:
-            self._upgrade(data[upgrade.args[0] :])
-            return
+            if self._is_opening:
+                self._upgrade(data[upgrade.args[0] :])
+                return
+            self._make_whole()
+            self._unsupported_upgrade_warning()
         except HttpParserError:
             self.logger.warning(self._fault)
             self.send_400_response(self._fault)
@@ -235,10 +238,6 @@ class HttpProtocol(HttpToolsProtocol):
         Nothing of this object is left to the garbage collector: its parser knows it.
         """
         kind: Any = self.ws_protocol_class
-        if not self._is_opening:
-            self._make_whole()
-            self._unsupported_upgrade_warning()
-            return
         if hasattr(kind, "begin"):
             self.connections.discard(self)
             protocol = kind(*self._given)
