@@ -25,7 +25,7 @@ SOCKETIO_PATH = "/socket.io/?EIO=4&transport=websocket"
 SOCKETIO_CONNECT = "40"
 """What a client of Socket.IO says after the first packet to be connected."""
 MANY = 100_000
-"""Connections that one user may have here: all of a question's are the same user's."""
+"""Connections and runs that one user may have here: all of a question's are the same user's."""
 
 
 class Server(NamedTuple):
@@ -48,7 +48,12 @@ def netra(bench: Workbench, *arguments: str, **variables: str) -> Iterator[Serve
     their defaults.
     """
     data_dir = bench.file("data")
-    set_here = {"NETRA_AUTH": "dev", "NETRA_CONNECTIONS_PER_USER": str(MANY), **variables}
+    set_here = {
+        "NETRA_AUTH": "dev",
+        "NETRA_CONNECTIONS_PER_USER": str(MANY),
+        "NETRA_RUNS_PER_USER": str(MANY),
+        **variables,
+    }
     kept = {key: value for key, value in os.environ.items() if not key.startswith("NETRA_")}
     command = [
         str(Path(sys.executable).with_name("netra")),
