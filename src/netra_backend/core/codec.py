@@ -109,14 +109,10 @@ def event_frame(thread: ThreadName, piece: Piece) -> bytes:
     A name has no character that JSON would escape (`core.ids`), so the frame is joined, not
     encoded: the event's own bytes were made when it was appended.
     """
-    first, last = piece.first, piece.last
-    start = f'"from":"{Position(last.epoch, first)}",' if first != last.offset else ""
-    return b'{"id":"%b",%b"thread":"%b","chunk":%b}' % (
-        str(last).encode(),
-        start.encode(),
-        thread.encode(),
-        piece.event.data,
-    )
+    epoch, offset = piece.last
+    start = f'"from":"{Position(epoch, piece.first)}",' if piece.first != offset else ""
+    head = f'{{"id":"{epoch}-{offset}",{start}"thread":"{thread}","chunk":'
+    return b"%b%b}" % (head.encode(), piece.event.data)
 
 
 def _check(data: bytes) -> None:

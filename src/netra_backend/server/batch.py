@@ -1,7 +1,7 @@
 """A batch: consecutive events of one thread on their way to followers, encoded once for all."""
 
 from collections.abc import Sequence
-from struct import pack
+from struct import Struct
 
 from netra_backend.core.codec import event_frame
 from netra_backend.core.ids import ThreadKey, ThreadName, full_name
@@ -9,6 +9,9 @@ from netra_backend.core.resume import Piece
 
 TEXT = 1
 """The opcode of a text frame."""
+
+_medium = Struct("!BBH").pack
+_large = Struct("!BBQ").pack
 
 
 class Batch:
@@ -29,9 +32,17 @@ class Batch:
         """The offset of the first entry."""
         self.last = pieces[-1].last
         """The position of the last entry."""
-        self.frames = [event_frame(self.name, piece) for piece in pieces]
+        self.frames = (
+            [event_frame(self.name, pieces[0])]
+            if len(pieces) == 1
+            else [event_frame(self.name, piece) for piece in pieces]
+        )
         """The event frames as JSON, one a piece."""
-        self.prepared = b"".join([websocket_frame(frame) for frame in self.frames])
+        self.prepared = (
+            websocket_frame(self.frames[0])
+            if len(pieces) == 1
+            else b"".join([websocket_frame(frame) for frame in self.frames])
+        )
         """All event frames as WebSocket frames, joined: one write for a socket."""
         self._texts: list[str] | None = None
         self._addressed: Batch | None = None
@@ -57,5 +68,5 @@ def websocket_frame(payload: bytes, opcode: int = TEXT) -> bytes:
     if size < 126:
         return b"%c%c%b" % (head, size, payload)
     if size < 65_536:
-        return b"%c\x7e%b%b" % (head, pack("!H", size), payload)
-    return b"%c\x7f%b%b" % (head, pack("!Q", size), payload)
+        return _medium(head, 126, size) + payload
+    return _large(head, 127, size) + payload

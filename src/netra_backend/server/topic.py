@@ -97,6 +97,18 @@ class Topic:
             follower.fall_out()
         self._alone.pop(follower, None)
 
+    @property
+    def is_simple(self) -> bool:
+        """Whether a batch can be handed to all at once: they are few, and nothing waits."""
+        alone = len(self._alone) <= FEW and not self._places
+        return alone and not self._salvo and not self._batches
+
+    def hand(self, batch: Batch) -> None:
+        """Deliver `batch` to all, of a topic that is simple."""
+        for follower in self._alone:
+            follower.deliver(batch)
+        self.last = batch.last
+
     def publish(self, batch: Batch) -> None:
         """Deliver `batch` when it is served, in one salvo with what else there is then."""
         self._batches.append(batch)
