@@ -32,8 +32,8 @@ from ag_ui.core import (
     ToolCallStartEvent,
 )
 
-from netra_backend.agents.ingest import MAX_EVENT_BYTES, Ingest, Item, wire_json
-from netra_backend.core.events import Body, event_from_body
+from netra_backend.agents.ingest import MAX_EVENT_BYTES, Delta, Ingest, Item, Whole, wire_json
+from netra_backend.core.events import Body, Event, delta_event, event_from_body
 from netra_backend.core.fold import Conversation
 from netra_backend.errors import EventError
 
@@ -52,8 +52,16 @@ def taken(ingest: Ingest, *events: object) -> list[Item]:
     return [item for event in events for item in ingest.take(event)]
 
 
+def entered(items: list[Item]) -> list[Event]:
+    """Return the events as which the items enter the log, if none is joined with the next."""
+    return [
+        delta_event(item.type, item.id, item.text) if isinstance(item, Delta) else item.event
+        for item in items
+    ]
+
+
 def wire(items: list[Item]) -> list[dict[str, Any]]:
-    return [json.loads(item.event.data) for item in items]
+    return [json.loads(event.data) for event in entered(items)]
 
 
 START = TextMessageStartEvent(message_id="m", role="assistant")
@@ -62,11 +70,11 @@ START = TextMessageStartEvent(message_id="m", role="assistant")
 def test_an_event_enters_with_its_wire_names_and_nothing_unset() -> None:
     items = taken(fresh(), START, TextMessageContentEvent(message_id="m", delta="ä💐\n"))
 
-    assert [item.event.data for item in items] == [
+    assert [event.data for event in entered(items)] == [
         b'{"type":"TEXT_MESSAGE_START","messageId":"m","role":"assistant"}',
         '{"type":"TEXT_MESSAGE_CONTENT","messageId":"m","delta":"ä💐\\n"}'.encode(),
     ]
-    assert [item.subject for item in items] == [None, "m"]
+    assert [type(item) for item in items] == [Whole, Delta]
 
 
 def test_what_says_nothing_to_a_reader_is_dropped() -> None:
@@ -130,9 +138,9 @@ def test_chunks_are_written_out() -> None:
         TextMessageChunkEvent(delta="two"),
         ToolCallChunkEvent(tool_call_id="c", tool_call_name="look", delta="{}"),
     )
-    items += ingest.close()
+    closed = ingest.close()
 
-    assert [item.event.type.value for item in items] == [
+    assert [event.type.value for event in [*entered(items), *closed]] == [
         "TEXT_MESSAGE_START",
         "TEXT_MESSAGE_CONTENT",
         "TEXT_MESSAGE_CONTENT",
@@ -158,7 +166,7 @@ def test_what_is_left_open_is_closed_inside_out() -> None:
         START,
         ToolCallStartEvent(tool_call_id="c", tool_call_name="look"),
     )
-    closed = [item.event.type.value for item in ingest.close()]
+    closed = [event.type.value for event in ingest.close()]
 
     assert sorted(closed) == [
         "REASONING_END",
@@ -193,9 +201,8 @@ def test_the_hot_path_writes_what_the_other_one_writes(kind: type[BaseEvent], de
         assert short == []
         return
     assert wire(long) == [{**wire(short)[0], "timestamp": 5}]
-    assert [item.subject for item in long] == [None]
-    assert short[0].subject == "m"
-    short[0].event.data.decode()
+    assert [type(item) for item in [*long, *short]] == [Whole, Delta]
+    entered(short)[0].data.decode()
 
 
 def test_a_delta_that_carries_more_stands_alone() -> None:
@@ -203,16 +210,16 @@ def test_a_delta_that_carries_more_stands_alone() -> None:
     taken(ingest, START)
     for extra in ({"timestamp": 1}, {"metadata": {"a": 1}}, {"unknown": True}):
         (item,) = taken(ingest, TextMessageContentEvent(message_id="m", delta="x", **extra))
-        assert item.subject is None
+        assert isinstance(item, Whole)
         assert extra.items() <= wire([item])[0].items()
 
 
 def test_arguments_of_a_tool_call_may_be_joined() -> None:
     ingest = fresh()
     taken(ingest, ToolCallStartEvent(tool_call_id="c", tool_call_name="look"))
-    (item,) = taken(ingest, ToolCallArgsEvent(tool_call_id="c", delta='{"a"'))
+    items = taken(ingest, ToolCallArgsEvent(tool_call_id="c", delta='{"a"'))
 
-    assert (item.subject, item.body.delta) == ("c", '{"a"')
+    assert items == [Delta(EventType.TOOL_CALL_ARGS, "c", '{"a"')]
 
 
 # --- values of the agent's own -----------------------------------------------------------------
@@ -326,6 +333,7 @@ def test_activities_are_patched_once_they_are_there() -> None:
 def test_the_end_of_the_run_is_an_item_like_any_other() -> None:
     (item,) = taken(fresh(), RunFinishedEvent(thread_id="t", run_id="r"))
 
+    assert isinstance(item, Whole)
     assert item.event.type is EventType.RUN_FINISHED
 
 

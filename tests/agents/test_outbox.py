@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Sequence
 import pytest
 from ag_ui.core import EventType
 
-from netra_backend.agents.ingest import Item
+from netra_backend.agents.ingest import Delta
 from netra_backend.agents.outbox import MAX_WAITING, MAX_WAITING_LENGTH, Outbox
+from netra_backend.agents.wheel import Act
 from netra_backend.core.events import Body, Entry, Event, event_from_body
 from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, UserId
 from netra_backend.core.ports import End
@@ -63,15 +64,12 @@ class GatedLog:
         return [body.get("delta") or body["type"] for body in bodies]
 
 
-def delta(text: str, message: str = "m") -> Item:
-    kind = EventType.TEXT_MESSAGE_CONTENT
-    body = Body(type=kind, message_id=message, delta=text)
-    return Item(body, message)
+def delta(text: str, message: str = "m") -> Delta:
+    return Delta(EventType.TEXT_MESSAGE_CONTENT, message, text)
 
 
-def other(kind: EventType = EventType.TEXT_MESSAGE_END) -> Item:
-    body = Body(type=kind, message_id="m")
-    return Item(body, made=event_from_body(body))
+def other(kind: EventType = EventType.TEXT_MESSAGE_END) -> Event:
+    return event_from_body(Body(type=kind, message_id="m"))
 
 
 def outbox(log: GatedLog, bus: LocalBus, window: float = 0.0) -> Outbox:
@@ -121,6 +119,38 @@ async def test_the_first_delta_goes_at_once_and_the_next_after_the_window() -> N
     assert log.texts(2) == ["d", "TEXT_MESSAGE_END"], "another event takes the delta along"
 
 
+class HandTurned:
+    """A wheel that the test turns."""
+
+    def __init__(self) -> None:
+        self.waits: list[tuple[float, Act]] = []
+
+    def wait(self, until: float, act: Act) -> int:
+        self.waits.append((until, act))
+        return len(self.waits)
+
+
+async def test_a_window_begins_where_the_one_before_was_due_to_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A loop that is a little late each time would else make all windows of a message longer."""
+    wheel = HandTurned()
+    monkeypatch.setattr("netra_backend.agents.outbox.wheel_of", lambda loop: wheel)
+    log = GatedLog()
+    box = outbox(log, LocalBus(), window=100.0)
+    box.put(delta("a"))
+    await log.finish(0)
+    box.put(delta("b"))
+    due, act = wheel.waits[0]
+    act(7, due)
+    assert len(log.appends) == 1, "it does not wait in that slot"
+    act(1, due)
+    assert log.texts(1) == ["b"]
+    await log.finish(1)
+    box.put(delta("c"))
+    assert wheel.waits[1][0] == due + 100.0
+
+
 async def test_events_of_one_turn_of_the_loop_go_together() -> None:
     log = GatedLog()
     box = outbox(log, LocalBus())
@@ -162,7 +192,7 @@ async def test_the_end_takes_what_waits_along_and_nothing_comes_after() -> None:
     box.put(delta("a"))
     box.put(delta("b"))
     end = End(RunStatus.FINISHED)
-    ending = asyncio.create_task(box.finish([other(EventType.RUN_FINISHED).event], end))
+    ending = asyncio.create_task(box.finish([other(EventType.RUN_FINISHED)], end))
     await asyncio.sleep(0)
     box.put(delta("late"))
     await log.finish(0)

@@ -17,14 +17,23 @@ async def test_waits_of_a_slot_end_in_one_turn_and_none_is_early(
     loop = asyncio.get_running_loop()
     wheel = wheel_of(loop)
     assert wheel_of(loop) is wheel
-    ended: list[tuple[str, float, int]] = []
+    ended: list[tuple[str, float, int, float]] = []
     done = loop.create_future()
     start = (loop.time() // 0.05 + 2) * 0.05
     for name, until in (("b", start + 0.011), ("c", start + 0.049), ("a", start - 0.001)):
-        wheel.wait(until, lambda slot, name=name: ended.append((name, loop.time(), slot)))
-    last = wheel.wait(start + 0.06, done.set_result)
+        wheel.wait(until, lambda slot, due, name=name: ended.append((name, loop.time(), slot, due)))
+    last = wheel.wait(start + 0.06, lambda slot, due: done.set_result(slot))
 
     assert await asyncio.wait_for(done, 60) == last
-    assert [name for name, _, _ in ended] == ["a", "b", "c"]
+    assert [name for name, *_ in ended] == ["a", "b", "c"]
     assert ended[1][2] == ended[2][2] == last - 1
     assert ended[1][1] >= start + 0.049 - 0.002  # timers may be a millisecond early
+    assert all(due >= slot * 0.05 for _, _, slot, due in ended)
+
+
+async def test_a_time_on_the_edge_of_a_slot_is_in_it() -> None:
+    """A float is not: 40 ms after a slot would else be 45 ms."""
+    wheel = wheel_of(asyncio.get_running_loop())
+    for first in range(1_000_000, 1_001_000):
+        due = first * wheels.SLOT + 0.040
+        assert wheel.wait(due, lambda slot, due: None) == first + 8

@@ -17,7 +17,7 @@ from netra_backend import jsonlog
 from netra_backend.agents import terminals
 from netra_backend.agents.base import Agent
 from netra_backend.agents.conversations import Conversations
-from netra_backend.agents.ingest import Ingest, Item
+from netra_backend.agents.ingest import Delta, Ingest, Whole
 from netra_backend.agents.interrupts import bind
 from netra_backend.agents.outbox import Outbox
 from netra_backend.agents.run_context import (
@@ -175,17 +175,23 @@ class Execution:
             await _close(stream, self._node.limits.grace)
 
     async def _take_from(self, stream: AsyncIterator[BaseEvent]) -> None:
+        take, put = self._ingest.take, self._outbox.put
         async for yielded in stream:
             if self._ending is not None:
                 break  # the agent did not stop when it was told to; what it says is late
-            self._say_rest(yielded)
-            for item in self._ingest.take(_readdressed(yielded, self._given)):
-                if item.body.type in TERMINAL:
+            if self._said:
+                self._say_rest(yielded)
+            for item in take(_readdressed(yielded, self._given)):
+                if isinstance(item, Delta):
+                    put(item)
+                elif item.body.type in TERMINAL:
                     await self._finish(item)
                     return
-                self._outbox.put(item)
-                self._check_length()
-            await self._outbox.room()
+                else:
+                    put(item.event)
+            self._check_length()
+            if not self._outbox.has_room:
+                await self._outbox.room()
         self._say_rest(None)
 
     def _say(self, event: BaseEvent, urgent: bool) -> None:
@@ -207,7 +213,7 @@ class Execution:
         said, self._said = self._said, []
         for event in said:
             for item in self._ingest.take(event):
-                self._outbox.put(item)
+                self._outbox.put(item if isinstance(item, Delta) else item.event)
         self._check_length()
 
     async def _find_question(self, id: str) -> dict[str, object] | None:
@@ -217,16 +223,17 @@ class Execution:
     async def _ask(self, asked: Unanswered) -> None:
         """End the run with the question of `RunContext.ask`."""
         self._say_rest(None)
-        for item in self._ingest.close():
-            self._outbox.put(item)
+        for event in self._closers():
+            self._outbox.put(event)
         for item in self._ingest.take(question_event(self._given, asked)):
-            await self._finish(item)
+            if isinstance(item, Whole):
+                await self._finish(item)
 
     def _check_length(self) -> None:
         if self._outbox.appended > self._node.limits.events:
             raise EventError(f"the run has more than {self._node.limits.events} events")
 
-    async def _finish(self, terminal: Item | None) -> None:
+    async def _finish(self, terminal: Whole | None) -> None:
         """End the run as the agent ended it."""
         if terminal is None:
             body = Body(
@@ -302,7 +309,7 @@ class Execution:
             log.error("the agent does not stop", extra={"run": self.run.key.id})
 
     def _closers(self) -> list[Event]:
-        return [item.event for item in self._ingest.close()]
+        return self._ingest.close()
 
     async def _end(
         self, status: RunStatus, events: Sequence[Event], interrupts: Sequence[Interrupt] = ()

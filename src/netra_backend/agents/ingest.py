@@ -27,7 +27,6 @@ from netra_backend.core.events import (
     Body,
     Event,
     body_of,
-    delta_event,
     event_from_body,
     event_from_json,
     plain_delta,
@@ -50,30 +49,32 @@ PROGRESS = "netra.progress"
 RESERVED = "netra."
 """How the names of our own ``CUSTOM`` events begin, which clients believe to be ours."""
 
-_PLAIN = {
-    TextMessageContentEvent: "message_id",
-    ToolCallArgsEvent: "tool_call_id",
-    ReasoningMessageContentEvent: "message_id",
+_PLAIN: dict[type, tuple[EventType, str]] = {
+    TextMessageContentEvent: (EventType.TEXT_MESSAGE_CONTENT, "message_id"),
+    ToolCallArgsEvent: (EventType.TOOL_CALL_ARGS, "tool_call_id"),
+    ReasoningMessageContentEvent: (EventType.REASONING_MESSAGE_CONTENT, "message_id"),
 }
 
 
-class Item(Struct, frozen=True):
-    """A legal event on its way into the log; a plain delta may still be joined with the next.
+class Delta(Struct, frozen=True, gc=False):
+    """A plain delta on its way into the log: `text` for the message or tool call `id`.
 
-    `subject` is what the delta adds to, None for an event that must stay as it is. `made` is the
-    event; of a plain delta it is made only when it leaves, joined or alone.
+    It may still be joined with the next, so its event is made only when it leaves.
     """
 
-    body: Body
-    subject: str | None = None
-    made: Event | None = None
+    type: EventType
+    id: str
+    text: str
 
-    @property
-    def event(self) -> Event:
-        """The event as it enters the log."""
-        if self.made is not None:
-            return self.made
-        return delta_event(self.body.type, self.subject or "", self.body.delta)
+
+class Whole(Struct, frozen=True):
+    """A legal event on its way into the log, which it enters as it is, and what it says."""
+
+    event: Event
+    body: Body
+
+
+Item = Delta | Whole
 
 
 class Ingest:
@@ -101,14 +102,16 @@ class Ingest:
         Of several each is checked when it is asked for, after the one before is in the log.
         Raises EventError, naming the event and the rule, if it is illegal here.
         """
+        if self._expander.idle and (plain := _plain(item)) is not None:
+            self._constructs.extend(plain.type, plain.id)
+            # An empty one, sent to keep something alive, says nothing.
+            return (plain,) if plain.text else ()
         if not isinstance(item, BaseEvent):
             raise EventError(
                 f"the agent yielded {type(item).__qualname__}; it must yield AG-UI events"
             )
         if item.type in (EventType.RAW, EventType.RUN_STARTED):
-            return []
-        if self._expander.idle and (plain := _plain(item)) is not None:
-            return self._take_delta(plain)
+            return ()
         event = event_from_json(_valid(item))
         body = body_of(event)
         name = body.name or ""
@@ -121,21 +124,19 @@ class Ingest:
             for part in self._expander.expand(body)
         )
 
-    def _take_delta(self, plain: Item) -> list[Item]:
-        """Return a plain delta; an empty one, sent to keep something alive, says nothing."""
-        self._constructs.extend(plain.body)
-        return [plain] if plain.body.delta else []
-
-    def close(self) -> list[Item]:
+    def close(self) -> list[Event]:
         """Return what closes everything that the agent left open."""
-        return [self._accept(event, body_of(event)) for event in self._constructs.closers()]
+        closers = self._constructs.closers()
+        for event in closers:
+            self._accept(event, body_of(event))
+        return closers
 
     def _accept(self, event: Event, body: Body) -> Item:
         self._constructs.accept(_bounded(event), body)
         if body.type not in TERMINAL:
             self._follow_state(body)
         plain = plain_delta(event)
-        return Item(body, plain[0] if plain else None, event)
+        return Whole(event, body) if plain is None else Delta(body.type, *plain)
 
     def _follow_state(self, body: Body) -> None:
         """Keep what patches apply to; a patch that does not apply is illegal."""
@@ -184,23 +185,21 @@ def wire_json(model: Model) -> bytes:
     return jsonlog.dumps(_fields(model), limits=jsonlog.WIRE_LIMITS).encode()
 
 
-def _plain(item: BaseEvent) -> Item | None:
+def _plain(item: Any) -> Delta | None:
     """Return a delta that carries nothing else and is surely not too big: the hot path."""
-    id_field = _PLAIN.get(type(item))
-    if id_field is None or item.model_extra:
+    known = _PLAIN.get(type(item))
+    if known is None or item.__pydantic_extra__:
         return None
+    kind, id_field = known
     get = item.__dict__.get
     if not (get("timestamp") is get("metadata") is get("subagent_run_id") is None):
         return None
-    subject, delta = get(id_field), get("delta")
-    if type(subject) is not str or type(delta) is not str or not subject.isascii():
+    id, delta = get(id_field), get("delta")
+    if type(id) is not str or type(delta) is not str or not id.isascii():
         return None
     if len(delta) > MAX_PLAIN_LENGTH or not (delta.isascii() or _is_encodable(delta)):
         return None
-    kind = item.type
-    if kind is EventType.TOOL_CALL_ARGS:
-        return Item(Body(type=kind, tool_call_id=subject, delta=delta), subject)
-    return Item(Body(type=kind, message_id=subject, delta=delta), subject)
+    return Delta(kind, id, delta)
 
 
 def _is_encodable(text: str) -> bool:

@@ -1,17 +1,18 @@
 """The outbox: a run's events on their way into the log, in order, one append at a time.
 
 Neighbouring deltas of one message are joined while they wait. The first delta of a message goes
-at once, later ones at most every window (40 ms by default, rounded up to a slot of the wheel); any
-other event takes everything before it along, at the end of the turn of the loop in which it came.
-What was appended is published on the bus, in order.
+at once, later ones once in a window (40 ms by default, the first rounded up to a slot of the
+wheel); any other event takes everything before it along, at the end of the turn of the loop in
+which it came. What was appended is published on the bus, in order.
 """
 
 import asyncio
 from collections.abc import Callable, Sequence
 
 from ag_ui.core import EventType
+from msgspec import Struct
 
-from netra_backend.agents.ingest import Item
+from netra_backend.agents.ingest import Delta
 from netra_backend.agents.wheel import wheel_of
 from netra_backend.core.events import Entry, Event, delta_event
 from netra_backend.core.ports import Bus, End, Log
@@ -63,30 +64,30 @@ class Outbox:
         self.appended = 0
         """Events that are in the log."""
 
-    def put(self, item: Item) -> None:
+    def put(self, item: Delta | Event) -> None:
         """Take the next event. Raises the error of an append that failed."""
         if self._error is not None:
             raise self._error
         if self._sealed:
             return
-        if item.subject is None:
-            event = item.event
-            self._length += len(event.data)
-            self._waiting.append(event)
+        if isinstance(item, Event):
+            self._length += len(item.data)
+            self._waiting.append(item)
             self._push_soon()
             return
-        subject = (item.body.type, item.subject)
-        self._length += len(item.body.delta)
-        last = self._waiting[-1] if self._waiting else None
-        if type(last) is _Joined and last.subject == subject:
-            last.deltas.append(item.body.delta)
-            return
-        self._waiting.append(_Joined(subject, item))
+        subject = (item.type, item.id)
+        self._length += len(item.text)
+        if self._waiting:
+            last = self._waiting[-1]
+            if isinstance(last, _Joined) and last.subject == subject:
+                last.texts.append(item.text)
+                return
+        self._waiting.append(_Joined(subject, [item.text]))
         self._pace(subject)
 
     async def room(self) -> None:
         """Return when there is room for more. Raises the error of an append that failed."""
-        while self._full() and self._error is None and not self._sealed:
+        while not self.has_room and self._error is None and not self._sealed:
             await self._next_idle()
         if self._error is not None:
             raise self._error
@@ -94,7 +95,7 @@ class Outbox:
     @property
     def has_room(self) -> bool:
         """Whether `room` would return at once."""
-        return not self._full()
+        return len(self._waiting) < MAX_WAITING and self._length < MAX_WAITING_LENGTH
 
     async def settled(self) -> None:
         """Return when all that was put is in the log. Raises the error of a failed append."""
@@ -125,9 +126,6 @@ class Outbox:
         self._publish(batch, position, at)
         return position
 
-    def _full(self) -> bool:
-        return len(self._waiting) >= MAX_WAITING or self._length >= MAX_WAITING_LENGTH
-
     def _pace(self, subject: Subject) -> None:
         """Send now if the message's last delta is a window ago, else when it will be."""
         due = self._sent_at.get(subject, 0.0) + self._window
@@ -136,9 +134,9 @@ class Outbox:
         elif self._slot is None and self._appending is None:
             self._slot = self._wheel.wait(due, self._waited)
 
-    def _waited(self, slot: int) -> None:
+    def _waited(self, slot: int, due: float) -> None:
         if slot == self._slot:
-            self._push()
+            self._push(due)
 
     def _push_soon(self) -> None:
         """Append what there is at the end of this turn: the agent may say more in it."""
@@ -151,15 +149,18 @@ class Outbox:
         if not self._sealed:
             self._push()
 
-    def _push(self) -> None:
+    def _push(self, sent_at: float | None = None) -> None:
         """Append what waits, unless an append is under way: that one's end comes back here."""
         self._slot = None
         if self._appending is not None or not self._waiting:
             return
-        self._batch = batch = self._take_waiting()
+        self._batch = batch = self._take_waiting(sent_at)
         self._at = at = self._now()
-        self._appending = asyncio.ensure_future(self._log.append(batch, writer=self._lease, at=at))
-        self._appending.add_done_callback(self._done)
+        appending = self._log.append(batch, writer=self._lease, at=at)
+        if not isinstance(appending, asyncio.Future):
+            appending = asyncio.ensure_future(appending)
+        self._appending = appending
+        appending.add_done_callback(self._done)
 
     def _done(self, done: asyncio.Future[Position]) -> None:
         self._appending = None
@@ -181,33 +182,37 @@ class Outbox:
         if not self._waiting or self._sealed:
             return
         first = self._waiting[0]
-        if len(self._waiting) == 1 and type(first) is _Joined:
+        if len(self._waiting) == 1 and isinstance(first, _Joined):
             self._pace(first.subject)
         else:
             self._push()
 
-    def _take_waiting(self) -> list[Event]:
+    def _take_waiting(self, sent_at: float | None = None) -> list[Event]:
         waiting, self._waiting, self._length = self._waiting, [], 0
-        sent_at = self._loop.time()
+        if sent_at is None:
+            sent_at = self._loop.time()
         if len(self._sent_at) > MAX_PACED:
             self._sent_at = {s: t for s, t in self._sent_at.items() if t + self._window > sent_at}
         batch: list[Event] = []
-        for event in waiting:
-            if type(event) is _Joined:
-                self._sent_at[event.subject] = sent_at
-                batch.append(event.to_event())
+        for one in waiting:
+            if isinstance(one, _Joined):
+                self._sent_at[one.subject] = sent_at
+                batch.append(delta_event(*one.subject, "".join(one.texts)))
             else:
-                batch.append(event)  # type: ignore[arg-type]
+                batch.append(one)
         return batch
 
     def _publish(self, batch: Sequence[Event], last: Position, at: int) -> None:
-        self.appended += len(batch)
-        first = last.offset - len(batch) + 1
-        run = self._lease.run.id
-        entries = [
-            Entry(Position(last.epoch, first + index), run, at, event)
-            for index, event in enumerate(batch)
-        ]
+        count, run = len(batch), self._lease.run.id
+        self.appended += count
+        if count == 1:
+            entries = [Entry(last, run, at, batch[0])]
+        else:
+            before = last.offset - count
+            entries = [
+                Entry(Position(last.epoch, offset), run, at, event)
+                for offset, event in enumerate(batch, before + 1)
+            ]
         self._bus.publish(self._lease.thread, entries)
 
     async def _next_idle(self) -> None:
@@ -216,17 +221,8 @@ class Outbox:
         await asyncio.shield(self._idle)
 
 
-class _Joined:
+class _Joined(Struct):
     """A delta that waits, with those that came after it."""
 
-    __slots__ = ("_first", "deltas", "subject")
-
-    def __init__(self, subject: Subject, item: Item) -> None:
-        self.subject = subject
-        self._first = item
-        self.deltas: list[str] = [item.body.delta]
-
-    def to_event(self) -> Event:
-        if len(self.deltas) == 1:
-            return self._first.event
-        return delta_event(*self.subject, "".join(self.deltas))
+    subject: Subject
+    texts: list[str]

@@ -13,19 +13,28 @@ SLOT = 0.005
 """Seconds by which a wait may be longer than it was asked for."""
 
 
+ROUNDING = 1e-6
+"""The part of a slot by which a float may be past its end, and still mean it."""
+
+
+Act = Callable[[int, float], None]
+"""Gets the number of the slot, and when it was due: who counts the next wait from there loses
+nothing to a loop that is late. Of a slot later than it was that is a slot before now."""
+
+
 class Wheel:
     """Ends waits of one event loop, those of a slot in one turn."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._slots: dict[int, list[Callable[[int], None]]] = {}
+        self._slots: dict[int, list[Act]] = {}
 
-    def wait(self, until: float, act: Callable[[int], None]) -> int:
-        """Call `act` with the number of a slot at the loop's time `until` or soon after; return it.
+    def wait(self, until: float, act: Act) -> int:
+        """Call `act` at the loop's time `until` or soon after; return the number of its slot.
 
         There is no cancelling: `act` sees by the number whether it is still waited for.
         """
-        slot = ceil(until / SLOT)
+        slot = ceil(until / SLOT - ROUNDING)
         acts = self._slots.get(slot)
         if acts is None:
             acts = self._slots[slot] = []
@@ -34,8 +43,9 @@ class Wheel:
         return slot
 
     def _end(self, slot: int) -> None:
+        due = max(slot * SLOT, self._loop.time() - SLOT)
         for act in self._slots.pop(slot):
-            act(slot)
+            act(slot, due)
 
 
 _wheels: WeakKeyDictionary[asyncio.AbstractEventLoop, Wheel] = WeakKeyDictionary()

@@ -16,7 +16,14 @@ import msgspec
 from ag_ui.core import EventType
 
 from netra_backend.core.chunks import CHUNKS
-from netra_backend.core.events import TERMINAL, Body, Event, event_from_body
+from netra_backend.core.events import (
+    TERMINAL,
+    Body,
+    Event,
+    body_of,
+    delta_event,
+    event_from_body,
+)
 from netra_backend.errors import EventError
 
 
@@ -117,11 +124,11 @@ class Constructs:
             self._terminate(body)
         self._begun = True
 
-    def extend(self, body: Body) -> None:
-        """Take a delta as `accept` does, which needs its event for nothing."""
-        if self._ended:
-            raise EventError(f"{_name(body)} after the run's terminal event")
-        self._extend(_EXTENDS[body.type], body)
+    def extend(self, kind: EventType, id: str) -> None:
+        """Take a plain delta of the message or tool call `id`, as `accept` does: the hot path."""
+        if self._ended or (_EXTENDS[kind], id) not in self._open:
+            event = delta_event(kind, id, "")
+            self.accept(event, body_of(event))  # raises, and says what is wrong
         self._begun = True
 
     def is_open(self, kind: Kind, id: str) -> bool:

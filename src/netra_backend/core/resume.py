@@ -33,7 +33,7 @@ class Backlog(Struct, frozen=True):
     entries: Sequence[Entry]
 
 
-class Piece(Struct, frozen=True):
+class Piece(Struct, frozen=True, gc=False):
     """An event that stands for the entries from offset `first` to `last`, both included."""
 
     first: int
