@@ -12,6 +12,7 @@ import asyncio
 import msgspec
 from starlette.websockets import WebSocket
 
+from netra_backend.agents.run_request import run_request
 from netra_backend.core.events import TERMINAL
 from netra_backend.core.ids import parse_thread
 from netra_backend.core.roles import Role
@@ -47,7 +48,8 @@ class AgentCoreDialogue(EdgeDialogue):
         given = read_invocation(data)
         name = parse_thread("threadId", given.thread_id)
         thread = await self._house.access.thread(self.user, name, Role.WRITE)
-        run = (await self._house.runner.start(self.user, given, agent=None, thread=thread)).run
+        request = run_request(self.user, given, thread=thread)
+        run = (await self._house.runner.start(request)).run
         loop = asyncio.get_running_loop()
 
         def ended() -> None:
