@@ -9,12 +9,16 @@ from typing import Any
 import pytest
 from ag_ui.core import BaseEvent, RunAgentInput, RunFinishedEvent, RunStartedEvent
 from ag_ui_validate.pytest_plugin import assert_valid_agui
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from netra_backend import jsonlog
 
 # `make nightly` loads it: where a test does not say itself how many examples it needs.
 settings.register_profile("nightly", max_examples=10_000, deadline=None)
+# How long a case takes is no fault of it: other work may be in the way.
+settings.register_profile("day", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+if settings.get_current_profile_name() == "default":
+    settings.load_profile("day")
 
 HERE = Path(__file__).parent
 LONG = ("faults", "e2e", "contract", "cli", "docs")
