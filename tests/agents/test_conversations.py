@@ -69,19 +69,30 @@ def chat(deltas: int, *, epoch: int = 1, word: str = "word ") -> list[Entry]:
     ]
 
 
-@settings(max_examples=60, deadline=None)
-@given(logs(), st.data())
+@st.composite
+def histories(draw: st.DrawFn) -> tuple[list[Entry], list[tuple[int, int | None]]]:
+    """Return a log, the lengths at which it is looked at, and up to which offset."""
+    log = draw(logs())
+    lengths = sorted(draw(st.lists(st.integers(1, len(log)), max_size=4)))
+    return log, [(length, draw(st.none() | st.integers(0, length))) for length in lengths]
+
+
+@settings(max_examples=60)
+@given(histories(), st.integers(1, 10), st.integers(1, 10), st.integers(0, 20_000))
 async def test_whatever_is_kept_the_fold_is_that_of_the_log(
-    log: list[Entry], data: st.DataObject
+    history: tuple[list[Entry], list[tuple[int, int | None]]],
+    kept_after: int,
+    read_limit: int,
+    budget: int,
 ) -> None:
+    log, looks = history
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(conversations, "KEPT_AFTER", data.draw(st.integers(1, 10)))
-        patch.setattr(conversations, "READ_LIMIT", data.draw(st.integers(1, 10)))
+        patch.setattr(conversations, "KEPT_AFTER", kept_after)
+        patch.setattr(conversations, "READ_LIMIT", read_limit)
         store = Logs()
-        folded = Conversations(store, budget=data.draw(st.integers(0, 20_000)))
-        for length in sorted(data.draw(st.lists(st.integers(1, len(log)), max_size=4))):
+        folded = Conversations(store, budget=budget)
+        for length, upto in looks:
             store.entries[key()] = log[:length]
-            upto = data.draw(st.none() | st.integers(0, length))
             conversation, offset = await folded.fold(key(), upto)
             assert offset == (length if upto is None else upto)
             assert everything(conversation) == whole(log[:offset])
