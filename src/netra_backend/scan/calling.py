@@ -15,7 +15,6 @@ from netra_backend.scan.values import (
     NONE,
     STR,
     UNKNOWN,
-    Altered,
     Argument,
     Attr,
     Call,
@@ -151,8 +150,8 @@ def _mutate(frame: Frame, callee: ast.Attribute, args: tuple[Argument, ...]) -> 
     old = frame.names.get(path) if path else None
     if callee.attr == "add_argument" and isinstance(old, FROM_ELSEWHERE):
         if told(args):
-            replace(frame.names, old, Altered(old, "add_argument", told(args)))
-        return None
+            replace(frame.names, old, altered(old, "add_argument", told(args)))
+        return UNKNOWN
     if callee.attr in OF_DICTS and isinstance(old, FROM_ELSEWHERE):
         replace(frame.names, old, altered(old, callee.attr, args))
     if not isinstance(old, (Dict, Seq, Passed)):

@@ -1,5 +1,6 @@
 """What the methods of lists, dicts and sets do to the containers we know item by item."""
 
+from netra_backend.scan.environment import weight
 from netra_backend.scan.values import (
     NONE,
     UNKNOWN,
@@ -42,7 +43,7 @@ OF_DICTS = frozenset({"clear", "pop", "setdefault", "update"})
 
 FROM_ELSEWHERE = (Altered, Awaited, Call, Item)
 
-_MOST_ALTERED = 12
+_HEAVIEST = 200
 _LONGEST = 200
 """Containers of more items come from generated code; what they hold is given up."""
 
@@ -58,11 +59,9 @@ def mutate(
 
 
 def altered(old: Value, method: str, args: tuple[Argument, ...]) -> Value:
-    """Return what somebody else gave us after a method of dicts; unknown after very many."""
-    depth, base = 0, old
-    while isinstance(base, Altered):
-        depth, base = depth + 1, base.base
-    return Altered(old, method, args) if depth < _MOST_ALTERED else UNKNOWN
+    """Return what somebody else gave us after the method, unknown when that is too much to keep."""
+    value = Altered(old, method, args)
+    return value if weight(value, _HEAVIEST) <= _HEAVIEST else UNKNOWN
 
 
 def receiver(base: Value) -> Entry:

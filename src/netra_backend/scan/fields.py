@@ -21,13 +21,13 @@ def setting(resolver: "Resolver", ref: ClassRef, name: str) -> bool:
 
 
 class Made(Instance, frozen=True, array_like=True, tag="M"):
-    """A dataclass with what it was made of; lives in the link only."""
+    """An instance with what it was made of; lives in the link only."""
 
     given: tuple[Argument, ...] = ()
 
 
 def made(ref: ClassRef, call: Call, scope: Scope) -> Made:
-    """Return what the call of the dataclass gives."""
+    """Return what the call of the class gives."""
     args = tuple(Argument(a.name, suspended(a.value, scope)) for a in call.args)
     return Made(ref.name, (), True, call.line, args)
 

@@ -110,7 +110,7 @@ class Argument(Struct, frozen=True, array_like=True):
 
 
 class Altered(Struct, frozen=True, array_like=True, tag="m"):
-    """The value after a method of dicts was called on it, should it turn out to be one."""
+    """The value after a method was called on it that changes dicts, or argparse's parsers."""
 
     base: "Value"
     method: str
