@@ -205,7 +205,9 @@ async def test_who_may_not_decide_sees_the_question_only(meet: Meet, puppet: Pup
     run.end()
     await expect(card.locator("[data-part=verdict]")).to_have_text("Approved by you.")
     theirs = there.owner.of("question").locator("[data-part=verdict]")
-    await expect(theirs).to_have_text("Approved.")  # the log does not say by whom
+    await expect(theirs).to_have_text(f"Approved by {there.name}.")
+    await there.owner.page.reload()
+    await expect(theirs).to_have_text(f"Approved by {there.name}.")
 
 
 async def test_a_member_leaves_and_a_removed_one_is_told(meet: Meet, puppet: Puppets) -> None:

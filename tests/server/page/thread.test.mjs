@@ -12,7 +12,7 @@ class Storage {
   removeItem = (key) => void this.#items.delete(key);
 }
 
-function opened({ isNew = false, outbox = new Outbox(new Storage()), live = true } = {}) {
+function opened({ isNew = false, outbox = new Outbox(new Storage()), live = true, interrupts = async () => [] } = {}) {
   const page = scripted();
   if (live) page.live();
   const told = { accepted: 0, ended: [], problems: [] };
@@ -20,6 +20,7 @@ function opened({ isNew = false, outbox = new Outbox(new Storage()), live = true
     connection: page.connection,
     outbox,
     isNew,
+    interrupts,
     onChange: () => {},
     onAccepted: () => (told.accepted += 1),
     onRunEnded: (status) => told.ended.push(status),
@@ -195,4 +196,23 @@ test("a thread that was deleted under it ends", () => {
   assert.equal(world.thread.ended.reason, "deleted");
   world.thread.ready();
   assert.deepEqual(world.kinds(), ["follow"], "only the one from before");
+});
+
+test("who answered is asked of the server, once, because the log does not say it", async () => {
+  let calls = 0;
+  const interrupts = async () => (calls++, [{ id: "q", by: "bob" }, { id: "other", by: null }]);
+  const world = opened({ isNew: true, interrupts });
+  await asked(world);
+  const question = { type: "interrupt", interrupts: [{ id: "q", reason: "approval" }] };
+  const input = { resume: [{ interruptId: "q", status: "resolved", payload: true }] };
+  world.page.socket.says(
+    finished("1-2", question),
+    { id: "1-3", thread: "t", chunk: { type: "RUN_STARTED", threadId: "t", runId: "y", input } },
+    finished("1-4"),
+    { id: "1-5", thread: "t", chunk: { type: "RUN_STARTED", threadId: "t", runId: "z" } },
+  );
+  await settled();
+  const { answer } = world.thread.conversation.item("question:q");
+  assert.deepEqual(answer, { status: "resolved", payload: true, by: "bob" });
+  assert.equal(calls, 1);
 });

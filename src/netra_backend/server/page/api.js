@@ -38,6 +38,11 @@ export class Api {
     return (await (await this.#call("GET", `${pathOf(thread)}/members`)).json()).members;
   }
 
+  /** Return the newest questions of the thread's runs: [{id, by}]; `by` is null while one is open. */
+  async interrupts(thread) {
+    return (await (await this.#call("GET", `${pathOf(thread)}/interrupts?limit=1000`)).json()).interrupts;
+  }
+
   async setMember(thread, user, role) {
     await this.#call("PUT", `${pathOf(thread)}/members/${encodeURIComponent(user)}`, { role });
   }

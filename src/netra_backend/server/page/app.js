@@ -208,6 +208,7 @@ function openThread(id, isNew = false) {
     connection,
     outbox,
     isNew,
+    interrupts: (id) => api.interrupts(id),
     onChange: () => view.changed(),
     onAccepted: () => list.refresh(),
     onRunEnded: ifShown(runEnded),

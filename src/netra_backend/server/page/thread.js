@@ -4,6 +4,8 @@ import { Follower } from "./follower.js";
 import { Conversation } from "./fold.js";
 import { newId } from "./ids.js";
 
+const ANSWERING = new Set(["RUN_STARTED", "CUSTOM"]); // The events that can tell of answers.
+
 export class OpenThread {
   #connection;
   #outbox;
@@ -15,6 +17,8 @@ export class OpenThread {
   #stopping = null;
   #inFlight = new Map(); // Message ids by the run that was sent for them.
   #refused = new Map(); // The commands that were not taken, by message id.
+  #sought = new Set(); // The questions whose deciders were asked for.
+  #seeking = false;
 
   conversation = new Conversation();
   /** Why the thread cannot be followed, or null: {reason, refusal}. */
@@ -26,6 +30,7 @@ export class OpenThread {
    * `isNew` says that this page has just made the id. Called back are `onChange()` whenever
    * something may look different, `onAccepted()` when a run was taken, `onRunEnded(status)`, and
    * `onProblem(refusal)` when a command was refused that has no place in the conversation.
+   * `interrupts(id)` asks the server for the thread's questions, [{id, by}].
    */
   constructor(id, { connection, outbox, isNew = false, ...options }) {
     this.id = id;
@@ -36,7 +41,10 @@ export class OpenThread {
     this.#unborn = isNew || kept.length > 0;
     this.#follower = new Follower(id, {
       ask: (command, answered) => connection.ask(command, answered),
-      onReset: () => this.conversation.reset(),
+      onReset: () => {
+        this.conversation.reset();
+        this.#sought.clear();
+      },
       onEvent: (event) => this.#apply(event),
       onMoved: (followed) => this.#moved(followed),
       onDelayed: (refusal) => this.#delayed(refusal),
@@ -213,8 +221,26 @@ export class OpenThread {
   #apply(event) {
     const before = this.conversation.active;
     this.conversation.apply(event);
+    if (ANSWERING.has(event.type)) this.#seekDeciders();
     const run = this.conversation.run;
     if (before && !this.conversation.active) this.#options.onRunEnded(run.status);
+  }
+
+  /** The log has answers without names: ask who gave them, once for what there is. */
+  async #seekDeciders() {
+    const nameless = this.conversation.items.filter(({ kind, interrupt, answer }) => {
+      return kind === "question" && answer && !answer.by && !this.#sought.has(interrupt.id);
+    });
+    if (nameless.length === 0 || this.#seeking) return;
+    this.#seeking = true;
+    for (const { interrupt } of nameless) this.#sought.add(interrupt.id);
+    const asked = await this.#options.interrupts(this.id).catch(() => []); // Then it is told without.
+    this.#seeking = false;
+    for (const { id, by } of asked) {
+      if (by && this.#sought.has(id)) this.conversation.answered(id, { by });
+    }
+    this.#options.onChange();
+    this.#seekDeciders();
   }
 
   #moved(followed) {
