@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from netra_backend.scan.finding import Edit, Finding
 from netra_backend.scan.fix import apply_fixes, diff
 from netra_backend.scan.lines import split_lines
+from tests.night import NIGHTLY
 from tests.scan.findings import finding
 
 
@@ -64,22 +65,24 @@ def test_an_edit_outside_the_source_is_left(edit: Edit) -> None:
     assert len(fixed.left) == 1
 
 
-@settings(deadline=None)
-@given(st.data())
-def test_any_set_of_edits_leaves_a_source_that_parses(data: st.DataObject) -> None:
-    source = "x = {'a': [b, c],\n     'd': (e)}  # é\nprint(x)\n"
-    lines = split_lines(source)
-    places = st.integers(0, len(lines) - 1).flatmap(
-        lambda at: st.tuples(st.just(at + 1), st.integers(0, len(lines[at])))
-    )
-    edits = st.builds(
-        lambda start, end, text: Edit(*min(start, end), *max(start, end), text),
-        places,
-        places,
-        st.sampled_from([".name", "", ")", "(", "\n", "str("]),
-    )
-    found = data.draw(st.lists(edits.map(lambda edit: finding(edit.line, edits=(edit,)))))
-    fixed = apply_fixes(source, found)
+SOURCE = "x = {'a': [b, c],\n     'd': (e)}  # é\nprint(x)\n"
+LINES = split_lines(SOURCE)
+PLACES = st.integers(0, len(LINES) - 1).flatmap(
+    lambda at: st.tuples(st.just(at + 1), st.integers(0, len(LINES[at])))
+)
+EDITS = st.builds(
+    lambda start, end, text: Edit(*min(start, end), *max(start, end), text),
+    PLACES,
+    PLACES,
+    st.sampled_from([".name", "", ")", "(", "\n", "str("]),
+)
+
+
+@settings(max_examples=2_000 if NIGHTLY else 100)
+@given(st.lists(EDITS))
+def test_any_set_of_edits_leaves_a_source_that_parses(edits: list[Edit]) -> None:
+    found = [finding(edit.line, edits=(edit,)) for edit in edits]
+    fixed = apply_fixes(SOURCE, found)
     ast.parse(fixed.source)
     assert len(fixed.done) + len(fixed.left) == len(found)
 
