@@ -107,3 +107,22 @@ async def test_a_peer_that_answers_pings_stays_and_one_that_does_not_is_closed()
         await until(lambda: notes.ends)
 
     assert notes.ends == [(4408, "too slow, resume")]
+
+
+async def test_a_peer_whose_answer_we_do_not_read_is_asked_again() -> None:
+    """As while its command waits behind those of ten thousand others."""
+    async with ends(Protocol, ws_ping_interval=0.05, ws_ping_timeout=0.1) as (lane, socket):
+        assert isinstance(lane, DirectLane)
+        lane.listen(notes := Notes())
+        lane.hold(True)
+        asked: set[bytes | None] = set()
+        async with asyncio.timeout(BOUND):
+            while len(asked) < 4:
+                asked.add(lane._pinged)
+                await asyncio.sleep(0.005)
+        assert notes.ends == []
+        lane.hold(False)
+        await until(lambda: lane._pinged is None)
+        await socket.send("still here")
+        await until(lambda: notes.messages)
+        assert notes.ends == []

@@ -229,7 +229,13 @@ class DirectLane(Intake):
         self._leave()
 
     def unanswered(self) -> None:
-        """Close with 4408: a peer that does not answer a ping does not read."""
+        """Close with 4408: a peer that does not answer a ping does not read.
+
+        Not while it is us who do not read: its answer may lie in the system. It is asked again.
+        """
+        if (self._held or self._unread) and not self.full:
+            self._pings.keep(self)
+            return
         self.close_with(CloseCode.TOO_SLOW, CLOSES[CloseCode.TOO_SLOW].reason)
 
     def abandon(self) -> None:
