@@ -308,9 +308,9 @@ async def test_the_route_logs_states_by_their_names_from_the_handshake_to_the_en
             assert (await alice.command("auth", token=server.token()))["type"] == "ready"
             assert (await alice.command("auth", token="x.y.z"))["code"] == "unauthenticated"
             assert (await alice.command("sing"))["code"] == "bad_frame"
-            store.failures["thread"] = StoreFailed("disk full")
+            store.failures["backlog"] = StoreFailed("disk full")
             assert (await alice.follow("t"))["code"] == "store_failed"
-            store.failures["thread"] = RuntimeError(values)
+            store.failures["backlog"] = RuntimeError(values)
             with pytest.raises(ConnectionError):
                 await alice.follow("t")
             assert alice.socket.close_code == 1011
