@@ -10,6 +10,7 @@ from types import ModuleType
 
 import pytest
 
+from netra_backend import jsonlog
 from netra_backend.agents.documentation import anchor_of
 from netra_backend.agents.loading import adapt
 from netra_backend.testing.player import asking, play
@@ -46,7 +47,10 @@ def test_each_block_of_python_runs(source: str, monkeypatch, tmp_path: Path) -> 
     mine.agent.__annotations__ = {"return": "AsyncIterator"}
     monkeypatch.setitem(sys.modules, "my_module", mine)
     monkeypatch.chdir(tmp_path)
-    exec(compile(source, "page", "exec"), {"__name__": "page"})  # noqa: S102 - our own page
+    try:
+        exec(compile(source, "page", "exec"), {"__name__": "page"})  # noqa: S102 - our own page
+    finally:
+        jsonlog.unconfigure()  # a page has the log configured
 
 
 @pytest.mark.parametrize(
