@@ -45,8 +45,15 @@ def dead() -> Iterator[None]:
     gc.collect()
 
 
-async def collecting(patch: pytest.MonkeyPatch, *, grown: int, overgrown: int, load: float) -> bool:
-    """Return whether the cycles are found within some periods."""
+async def collecting(
+    patch: pytest.MonkeyPatch, *, grown: int, overgrown: int, load: float, swollen: int = 0
+) -> bool:
+    """Return whether the cycles are found within some periods.
+
+    The process grows by so many bytes with every look.
+    """
+    sizes = count(1 << 20, swollen or 1)
+    patch.setattr(collector, "_resident", lambda: next(sizes))
     patch.setattr(collector, "PERIOD", 0.001)
     patch.setattr(collector, "GROWN", grown)
     patch.setattr(collector, "OVERGROWN", overgrown)
@@ -80,6 +87,19 @@ async def test_all_is_looked_at_in_peace(
 ) -> None:
     got = await collecting(monkeypatch, grown=grown, overgrown=overgrown, load=load)
     assert got == found
+
+
+async def test_a_process_that_grows_is_looked_at_however_busy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    step = collector.AT_LEAST + 1
+    assert await collecting(monkeypatch, grown=MUCH, overgrown=MUCH, load=1.0, swollen=step)
+
+
+def test_its_memory_is_that_of_the_process() -> None:
+    before = collector._resident()
+    kept = bytearray(b"x" * (32 << 20))
+    assert collector._resident() - before > len(kept) // 2
 
 
 def test_what_start_up_made_is_never_looked_at() -> None:

@@ -24,6 +24,7 @@ class Desk:
         self.done: list[str] = []
         self.held: list[bool] = []
         self.gate = asyncio.Event()
+        self.is_open = True
         self.pool = Pool(limit=1, per_user=1)
         self.pool.admit(self, "::1", 1)  # type: ignore[arg-type]
         self.attendant = Attendant(self, self, self.pool, ("::1", 1), copy_context())  # type: ignore[arg-type]
@@ -39,6 +40,7 @@ class Desk:
 
     async def fail(self) -> None:
         self.done.append("fail")
+        self.is_open = False
         self.attendant.lost(1011, "internal error")
 
     async def lost(self) -> None:
@@ -77,9 +79,9 @@ async def test_commands_are_carried_out_one_after_the_other() -> None:
     assert len(desk.pool) == 1
 
 
-async def test_the_end_comes_once_and_after_the_command() -> None:
+async def test_the_end_comes_once_and_after_all_that_was_said_before() -> None:
     desk = Desk()
-    desk.say(b"a", b"never")
+    desk.say(b"a", b"gone", b"b")
     await until(lambda: desk.done)
     desk.attendant.lost(1001, "")
     assert "lost" not in desk.done
@@ -90,14 +92,14 @@ async def test_the_end_comes_once_and_after_the_command() -> None:
     await asyncio.sleep(0)
     await asyncio.sleep(0)
 
-    assert desk.done == ["begin a", "end a", "lost"]
+    assert desk.done == ["begin a", "end a", "begin gone", "begin b", "end b", "lost"]
 
 
 @pytest.mark.parametrize(("command", "then"), [(b"fault", ["fail", "lost"]), (b"gone", ["lost"])])
 async def test_a_fault_and_a_closed_lane_end_it(command: bytes, then: list[str]) -> None:
     desk: Any = Desk()
     desk.gate.set()
-    desk.say(command)
+    desk.say(command, *([b"never"] if command == b"fault" else []))
     await until(lambda: desk.done[-1:] == ["lost"])
 
     assert desk.done[1:] == then

@@ -69,6 +69,7 @@ async def test_what_is_no_http_is_refused_in_words(before: bytes) -> None:
         (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", b"not 2."),
         (b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", b"hello"),
         (b"GET / HTTP/1.0\r\n\r\n", b"hello"),
+        (b"GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n", b"not 2."),
     ],
 )
 async def test_a_request_names_one_host(request_: bytes, answer: bytes) -> None:
@@ -134,6 +135,19 @@ async def test_a_second_head_that_does_not_end_is_cut_off(monkeypatch: pytest.Mo
     async with serving(APP, Protocol, http=HttpProtocol) as port, asyncio.timeout(BOUND):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(GET + GET[:10])
+        assert await gone(reader)
+        writer.close()
+
+
+async def test_empty_lines_before_a_head_keep_no_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(handshake, "SECONDS", 0.2)
+    async with serving(APP, Protocol, http=HttpProtocol) as port, asyncio.timeout(BOUND):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(GET)
+        await reader.readuntil(b"hello")
+        writer.write(b"\r\n")
         assert await gone(reader)
         writer.close()
 

@@ -79,6 +79,45 @@ async def test_many_small_frames_are_parsed_in_slices(monkeypatch: pytest.Monkey
     assert [int(payload) for payload, _ in notes.messages] == list(range(2_000))
 
 
+async def test_a_turn_goes_on_with_one_slice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "SLICE", 1e-9)
+    slices: list[int] = []
+    async with ends(Protocol) as (lane, _):
+        assert isinstance(lane, DirectLane)
+        lane.listen(notes := Notes())
+        take = lane.data_received
+        monkeypatch.setattr(
+            DirectLane, "data_received", lambda _, data: (slices.append(1), take(data))
+        )
+        lane.data_received(Frame(Opcode.TEXT, b"x").serialize(mask=True) * 2_000)
+        while len(notes.messages) < 2_000:
+            slices.clear()
+            await asyncio.sleep(0)
+            assert len(slices) <= 1
+
+
+@pytest.mark.parametrize(
+    ("last", "code"),
+    [
+        (Frame(Opcode.CLOSE, b"\x03\xe8").serialize(mask=True), 1000),
+        (b"\xf1\x80\x00\x00\x00\x00", 1002),  # reserved bits
+        (Frame(Opcode.TEXT, b"\xff").serialize(mask=True), 1007),
+    ],
+    ids=["close", "no frame", "no UTF-8"],
+)
+async def test_what_comes_with_the_end_is_told_and_nothing_behind_it(
+    last: bytes, code: int
+) -> None:
+    texts = [Frame(Opcode.TEXT, text).serialize(mask=True) for text in (b"one", b"two", b"late")]
+    async with ends(Protocol) as (lane, socket):
+        assert isinstance(lane, DirectLane)
+        lane.listen(notes := Notes())
+        socket.transport.write(b"".join([*texts[:2], last, texts[2]]))
+        await until(lambda: notes.ends)
+        assert notes.messages == [(b"one", True), (b"two", True)]
+        assert notes.ends[0][0] == code
+
+
 async def test_what_came_before_a_listener_is_handed_to_it() -> None:
     async with ends(Protocol) as (lane, socket):
         assert isinstance(lane, DirectLane)

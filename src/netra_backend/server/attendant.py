@@ -59,7 +59,7 @@ class Attendant:
         self._begin()
 
     def lost(self, code: int, reason: str) -> None:
-        """End the connection; a command that is being carried out is finished before."""
+        """End the connection; what came before is carried out first."""
         self._lost = True
         self._begin()
 
@@ -78,10 +78,8 @@ class Attendant:
     async def _work(self) -> None:
         """Do what there is to do: the border around one connection."""
         try:
-            while self._messages and not self._lost:
-                await self._dialogue.receive(self._messages.popleft())
-        except LaneClosed:
-            self._lost = True
+            while self._messages and self._dialogue.is_open:
+                await self._carry_out(self._messages.popleft())
         except Exception:
             log.exception("connection failed", extra=self._info())
             await self._dialogue.fail()
@@ -93,6 +91,13 @@ class Attendant:
             await self._end()
         else:
             self._lane.hold(False)
+
+    async def _carry_out(self, message: bytes) -> None:
+        """Carry out a command, also one that a client sent before it went: nobody hears of it."""
+        try:
+            await self._dialogue.receive(message)
+        except LaneClosed:
+            self._lost = True
 
     async def _end(self) -> None:
         self._ended = True

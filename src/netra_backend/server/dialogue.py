@@ -62,6 +62,11 @@ class Dialogue(ABC):
         return self._following
 
     @property
+    def is_open(self) -> bool:
+        """Whether we have not begun to close it."""
+        return self._closed is None and self._closing is None
+
+    @property
     def silent_since(self) -> float | None:
         """When its client last said something, on the loop's clock; None while it is at work."""
         return None if self._at_work else self._heard
@@ -123,6 +128,7 @@ class Dialogue(ABC):
         """
         metrics.REFUSALS.labels(ErrorCode.TOO_FAST.value).inc()
         self._tell(data, Refused(ErrorCode.TOO_FAST))
+        await self._room()  # who is gone is not waited for
         await asyncio.sleep(wait)
 
     async def drain(self, retry_after_ms: int) -> None:

@@ -167,9 +167,9 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def _check_host(self) -> None:
-        """Raise ValueError unless there is exactly one Host (RFC 9112 section 3.2)."""
+        """Raise ValueError unless there is one Host; HTTP/1.0 needs none (RFC 9112 section 3.2)."""
         hosts = sum(name == b"host" for name, _ in self.headers)
-        if hosts != 1 and self.parser.get_http_version() == "1.1":
+        if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
             self._fault = f"A request has one Host header, not {hosts or 'none'}."
             raise ValueError(self._fault)
 
@@ -192,7 +192,7 @@ class HttpProtocol(HttpToolsProtocol):
         drops them.
         """
         self._unread += 0 if self._in_head else len(data)
-        self._unset_keepalive_if_required()
+        self._stop_idling()
         try:
             self.parser.feed_data(data)
         except HttpParserUpgrade as upgrade:
@@ -211,6 +211,16 @@ class HttpProtocol(HttpToolsProtocol):
             self._received += len(data)
             if self._received > self._most:
                 self._refuse()
+
+    def _stop_idling(self) -> None:
+        """Have the next head come in time, which may begin with empty lines.
+
+        uvicorn would wait for it for ever once there was a byte of it.
+        """
+        was_idle = self.timeout_keep_alive_task is not None
+        self._unset_keepalive_if_required()
+        if was_idle and self not in self._late:
+            self._late.add(self)
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what the parser could not read, or a head that was too long for us."""

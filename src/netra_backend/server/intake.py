@@ -135,8 +135,9 @@ class Intake(asyncio.Protocol, ABC):
         """Go on with what was received in earlier turns."""
         if self._unread and self._is_ready():
             data, self._unread = self._unread, b""
-            self.data_received(data)
-            self._regulate()
+            self.data_received(data)  # which goes on with the rest itself
+            if not self._unread:
+                self._regulate()
 
     def _parser(self) -> ServerProtocol:
         if self._conn is None:
@@ -157,7 +158,8 @@ class Intake(asyncio.Protocol, ABC):
                     if frame.data == self._pinged:
                         self._answered()
                 case Frame(opcode=Opcode.TEXT | Opcode.BINARY | Opcode.CONT) if self._open:
-                    self._add(conn, frame)
+                    if not self._add(conn, frame):
+                        break
         answers = conn.data_to_send()
         if conn.eof_sent:
             self._farewell(conn, answers)
@@ -168,27 +170,32 @@ class Intake(asyncio.Protocol, ABC):
         elif answers:
             self._write(b"".join(answers))
 
-    def _add(self, conn: ServerProtocol, frame: Frame) -> None:
-        """Take a frame, and tell of its message when that is whole."""
+    def _add(self, conn: ServerProtocol, frame: Frame) -> bool:
+        """Take a frame, and tell of its message when that is whole; return whether all is well.
+
+        What came before a close frame, or before what the library refused, is told as well.
+        """
         fragments, data = self._fragments, bytes(frame.data)
         if fragments is None and frame.fin:
-            self._tell(conn, data, is_text=frame.opcode is Opcode.TEXT)
-            return
+            return self._tell(conn, data, is_text=frame.opcode is Opcode.TEXT)
         if fragments is None:
             fragments = self._fragments = parsing.Fragments(is_text=frame.opcode is Opcode.TEXT)
         fragments.append(data)
         if frame.fin:
             self._fragments = None
-            self._tell(conn, b"".join(fragments), is_text=fragments.is_text)
-        elif len(fragments) > parsing.FRAGMENTS:
+            return self._tell(conn, b"".join(fragments), is_text=fragments.is_text)
+        if len(fragments) > parsing.FRAGMENTS:
             self._fragments = None
             conn.fail(CloseCode.TOO_BIG, "too many fragments")
+            return False
+        return True
 
-    def _tell(self, conn: ServerProtocol, payload: bytes, *, is_text: bool) -> None:
+    def _tell(self, conn: ServerProtocol, payload: bytes, *, is_text: bool) -> bool:
         if is_text and not parsing.is_utf8(payload):
             conn.fail(FrameCode.INVALID_DATA, "not UTF-8")
-        elif not conn.eof_sent:
-            self._listener.received(payload, is_text=is_text)
+            return False
+        self._listener.received(payload, is_text=is_text)
+        return True
 
     def _forget(self) -> None:
         """Read nothing more: the socket is gone."""

@@ -125,7 +125,7 @@ async def test_a_run_that_is_refused_and_a_second_one_on_a_socket(tmp_path: Path
         await second.send(json.dumps(run_input("t", "r2")))
         assert await heard_error(second) == ("thread_busy", 1000)
         await first.send(json.dumps(run_input("t", "r3")))
-        assert (await heard_error(first))[1] == 4400
+        assert (await heard_error(first))[1] == 4400  # and the run's events end before
         assert (await one.get("/runs/r")).json()["status"] == "running"
 
 

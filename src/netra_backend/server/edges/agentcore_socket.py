@@ -66,6 +66,8 @@ class AgentCoreDialogue(EdgeDialogue):
 
     def _refuse(self, refusal: Refused | FrameError) -> None:
         """Say why, as the last event, and close: a client of one run has nothing else to ask."""
+        for follower in list(self.following):
+            self._leave(follower)
         told = {"type": "RUN_ERROR", "message": refusal.message, "code": refusal.code}
         self._lane.send(encoded(_encode(told)))
         unreadable = isinstance(refusal, FrameError)
