@@ -50,7 +50,7 @@ def resumption(new: NewRun, find: Callable[[str], Interrupt | None]) -> Resumpti
         interrupt = taken.get(answer.interrupt) or find(answer.interrupt)
         if interrupt is None:
             raise Refused(ErrorCode.NOT_FOUND)
-        if interrupt.decided_by is None and needs is not None:
+        if interrupt.decided_by is None and needs is not None and not needs.includes(Role.DECIDE):
             needs = Role.DECIDE
         taken[answer.interrupt] = taken_up(interrupt, answer, new.key)
     return Resumption(list(taken.values()), needs)

@@ -235,6 +235,12 @@ class MembersContract(Contract):
         )
         await expect_refusal(ErrorCode.FORBIDDEN, lambda: store.create_run(new, [event("no")]))
         expect(await store.run(new.key), None)
+        await store.set_member(thread, BOB, Role.DECIDE, 9)
+        of_owners = msgspec.structs.replace(new, needs=Role.OWNER)  # a higher one stays needed
+        await expect_refusal(
+            ErrorCode.FORBIDDEN, lambda: store.create_run(of_owners, [event("no")])
+        )
+        await store.set_member(thread, BOB, Role.WRITE, 9)
         expect(await store.interrupt(thread, "q2"), question(lease, "q2"))
         await store.decide(thread, answers[1], thread.owner, Role.DECIDE)
         expect((await store.create_run(new, [event("started")])).lease is not None, True)
