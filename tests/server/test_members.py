@@ -13,6 +13,8 @@ from websockets.asyncio.client import connect
 
 from netra_backend.core.events import Entry
 from netra_backend.core.ids import ThreadId, ThreadKey, UserId
+from netra_backend.core.positions import Position
+from netra_backend.core.resume import Backlog
 from netra_backend.core.roles import Role
 from netra_backend.server.metrics import LEAKS
 from netra_backend.stores.memory import MemoryStore
@@ -482,13 +484,27 @@ class Meanwhile(MemoryStore):
         return await super().read(thread, after, limit)
 
 
+class BeforeBacklog(Meanwhile):
+    """One that acts before a backlog, too, is read: each of which is of one moment."""
+
+    async def backlog(
+        self, thread: ThreadKey, user: UserId, after: Position | None, limit: int
+    ) -> Backlog | None:
+        act, self.act = self.act, None
+        if act is not None:
+            await act()
+        return await super().backlog(thread, user, after, limit)
+
+
 @asynccontextmanager
-async def told_late(tmp_path: Path) -> AsyncIterator[tuple[Live, Meanwhile]]:
+async def told_late(
+    tmp_path: Path, make: Callable[[], Meanwhile] = Meanwhile
+) -> AsyncIterator[tuple[Live, Meanwhile]]:
     """Run a server whose thread t, of alice, has a run with a secret and bob as a reader.
 
     Whoever follows it is told a prelude, and while that is made another process removes bob.
     """
-    store = Meanwhile()
+    store = make()
     key, bob = ThreadKey(UserId("alice"), ThreadId("t")), UserId("bob")
     async with (
         live({"echo": echo}, tmp_path, store=store, replay_entries=1) as server,
@@ -530,6 +546,16 @@ async def test_no_messages_for_who_was_removed_while_they_were_put_together(tmp_
         http(server.url, server.token("bob")) as of_bob,
     ):
         answered = await of_bob.get(f"/threads/{T}/messages")
+        assert (store.act, code_of(answered)) == (None, "not_found")
+        assert "secret" not in answered.text
+
+
+async def test_no_events_for_who_was_removed_while_they_were_read(tmp_path: Path) -> None:
+    async with (
+        told_late(tmp_path, BeforeBacklog) as (server, store),
+        http(server.url, server.token("bob")) as of_bob,
+    ):
+        answered = await of_bob.get(f"/threads/{T}/events")
         assert (store.act, code_of(answered)) == (None, "not_found")
         assert "secret" not in answered.text
 

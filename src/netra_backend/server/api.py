@@ -202,18 +202,20 @@ class Api:
 
     async def list_events(self, request: Request, user: User) -> Response:
         limit = limit_of(request, default=500, most=1_000)
-        thread = await self._thread(request, user)
+        thread = thread_key(user.id, thread_of(request))
         text = request.query_params.get("after")
-        after = parse_position(text) if text is not None else Position(thread.head.epoch, 0)
-        if after.epoch != thread.head.epoch:
+        after = parse_position(text) if text is not None else None
+        backlog = await self._house.store.backlog(thread, user.id, after, limit + 1)
+        if backlog is None:
+            raise Refused(ErrorCode.NOT_FOUND)
+        if after is not None and after.epoch != backlog.head.epoch:
             raise FrameError(
                 "after is not in this thread's history",
                 code=ErrorCode.BAD_INPUT,
                 where="$.after",
             )
-        entries = await self._house.store.read(thread.key, after.offset, limit + 1)
-        page = entries[:limit]
-        following = str(page[-1].position) if len(entries) > limit else None
+        page = backlog.entries[:limit]
+        following = str(page[-1].position) if len(backlog.entries) > limit else None
         return answer(EventPage([event_view(entry) for entry in page], following))
 
     async def read_run(self, request: Request, user: User) -> Response:
