@@ -178,6 +178,16 @@ async def test_what_is_published_while_the_store_is_asked_follows_what_it_said()
         assert table.lane.text == "a" + "".join(f" {number}" for number in range(published))
 
 
+async def test_it_watches_from_when_the_store_has_let_it_in_until_it_ends() -> None:
+    thread = await Thread.create()
+    table = Table(thread)
+    assert not table.follower.watches
+    await table.until(FollowerState.LIVE)
+    assert table.follower.watches
+    table.follower.end()
+    assert not table.follower.watches
+
+
 async def test_a_withdrawal_while_the_store_is_asked_wins() -> None:
     class Slow(MemoryStore):
         async def backlog(self, *asked: Any) -> Backlog | None:
@@ -288,27 +298,27 @@ async def test_patience_ends_once() -> None:
 class BrokenLog(MemoryStore):
     """A log that cannot be read, or has a hole, once it was read so many times."""
 
-    def __init__(self, *, hole: bool, reads: int) -> None:
+    def __init__(self, error: Exception | None, *, reads: int) -> None:
         super().__init__()
-        self._hole = hole
+        self._error = error
         self._reads = reads
 
     async def read(self, thread: ThreadKey, after: int, limit: int) -> list[Entry]:
         self._reads -= 1
         if self._reads >= 0:
             return await super().read(thread, after, limit)
-        if not self._hole:
-            raise StoreFailed("the disk is gone")
+        if self._error is not None:
+            raise self._error
         found = await self.thread(thread)
         assert found is not None
         epoch = found.head.epoch
         return [Entry(Position(epoch, n), RUN.id, 0, event("x")) for n in (1, 2, 4)]
 
 
-@pytest.mark.parametrize("hole", [True, False])
+@pytest.mark.parametrize("error", [None, StoreFailed("the disk is gone"), ValueError("a fault")])
 @pytest.mark.parametrize("behind", [True, False])
-async def test_a_log_that_cannot_be_read_ends_it(hole: bool, behind: bool) -> None:
-    thread = await Thread.create(BrokenLog(hole=hole, reads=int(behind)))
+async def test_a_log_that_cannot_be_read_ends_it(error: Exception | None, behind: bool) -> None:
+    thread = await Thread.create(BrokenLog(error, reads=int(behind)))
     table = Table(thread)
     if behind:
         table.lane.full = True
@@ -316,7 +326,7 @@ async def test_a_log_that_cannot_be_read_ends_it(hole: bool, behind: bool) -> No
         await table.lane.change(full=False)
     await table.until(FollowerState.ENDED)
 
-    assert [type(failure) for failure in table.failures] == [StoreFailed]
+    assert [type(failure) for failure in table.failures] == [type(error or StoreFailed(""))]
     assert table.lane.pieces == []
 
 

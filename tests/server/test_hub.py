@@ -31,6 +31,7 @@ class Notebook:
     def __init__(self) -> None:
         self.batches: list[Batch] = []
         self.deleted = 0
+        self.watches = True
 
     @property
     def offsets(self) -> list[int]:
@@ -128,6 +129,20 @@ async def test_who_is_removed_hears_nothing_more() -> None:
 
     assert (gone.offsets, there.offsets) == ([], [1])
     assert repr(hub) == "<Hub 0 threads, 0 followers>"
+
+
+async def test_who_is_not_let_in_yet_hears_but_does_not_watch() -> None:
+    bus = LocalBus()
+    hub = Hub(bus)
+    hub.open()
+    inside, asking = Notebook(), Notebook()
+    asking.watches = False
+    for notebook in (inside, asking):
+        hub.add(ALICE, notebook)
+    bus.publish(ALICE, [entry(1)])
+
+    assert asking.offsets == [1]
+    assert (hub.watchers(ALICE), hub.watchers(BOB), hub.followers) == (1, 0, 2)
 
 
 async def test_a_deletion_is_told_to_all_followers_of_the_thread() -> None:

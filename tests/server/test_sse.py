@@ -24,6 +24,7 @@ from tests.conftest import Lines
 from tests.http import SseEvent, http, sse_events, sse_stream
 from tests.live import Live, live
 from tests.server.agents import echo
+from tests.watched_store import WatchedStore
 
 pytestmark = pytest.mark.anyio
 
@@ -243,6 +244,29 @@ async def test_the_end_of_the_server_ends_the_stream_with_the_run(tmp_path: Path
         last = [event async for event in events][-1]
 
     assert (last.chunk["type"], last.chunk["code"]) == ("RUN_ERROR", "interrupted")
+
+
+async def test_whatever_a_store_raises_breaks_the_stream_off_and_is_logged(
+    tmp_path: Path, log_lines: Lines
+) -> None:
+    store = WatchedStore(MemoryStore())
+    async with (
+        live({"agent": echo}, tmp_path, store=store) as server,
+        http(server.url, server.token()) as browser,
+    ):
+        assert (await post(browser)).status_code == 200
+        store.failures["backlog"] = ValueError("a fault")
+        seen: list[SseEvent] = []
+        async with browser.stream("POST", "/agui/agent", json=run_input("t", "r")) as stream:
+            correlation = stream.headers["x-correlation-id"]
+            await broken_off(sse_stream(stream), seen)
+        await empty(server)
+        assert not server.app._house.hub.followers
+
+    assert seen == []
+    (line,) = [line for line in log_lines() if line["message"] == "the log cannot be read"]
+    assert line["correlation"] == correlation
+    assert "a fault" in str(line["exception"])
 
 
 async def test_a_run_that_a_client_names_badly_starts_nothing(tmp_path: Path) -> None:

@@ -53,6 +53,7 @@ class Peer:
     at: Position = BEGIN
     topic: Topic | None = None
     willing: bool = True
+    watches: bool = True
     owed: bytes = b""
     alone: int = 0
     missed: int = 0

@@ -10,9 +10,10 @@ lane's water mark and no more.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from enum import Enum
 from functools import partial
+from typing import Any
 
 from netra_backend.core.events import Entry
 from netra_backend.core.ids import ThreadKey
@@ -62,6 +63,8 @@ NOWHERE = Position(0, 0)
 _LIVE = FollowerState.LIVE
 """A global, because looking a member up costs a tenth of a delivery."""
 
+_WATCHING = frozenset({FollowerState.BEHIND, FollowerState.LIVE})
+
 _MOVES = {
     FollowerState.JOINING: frozenset({FollowerState.BEHIND, FollowerState.ENDED}),
     FollowerState.BEHIND: frozenset({FollowerState.LIVE, FollowerState.ENDED}),
@@ -75,8 +78,8 @@ class ThreadFollower:
 
     Add it to the hub, and then either `start` it, or `ask` and `begin`: so nothing between the log
     and what is published is lost or doubled. `failed` is called once when it cannot go on: with
-    TimeoutError when the lane stayed full for `patience` seconds of its turn, with NetraError when
-    the log cannot be read. `gone` is called when the thread cannot be followed any more.
+    TimeoutError when the lane stayed full for `patience` seconds of its turn, otherwise with what
+    was raised when the log was read. `gone` is called when the thread cannot be followed any more.
     """
 
     def __init__(
@@ -119,6 +122,11 @@ class ThreadFollower:
         """What it does with a batch now."""
         return self._state
 
+    @property
+    def watches(self) -> bool:
+        """Whether its user may see the thread, as the store has said, and it has not ended."""
+        return self._state in _WATCHING
+
     async def ask(self, after: Position | None) -> Backlog | None:
         """Return what its user misses after the position; None if they may not see the thread.
 
@@ -147,14 +155,10 @@ class ThreadFollower:
 
     def start(self, after: Position, first: Callable[[], object] | None = None) -> None:
         """Ask and begin after the position; `first` is called before the first entry is served."""
-        self._task = asyncio.create_task(self._join(after, first), name=f"join {self.thread.id}")
+        self._task = self._work(self._join(after, first), "join")
 
     async def _join(self, after: Position, first: Callable[[], object] | None) -> None:
-        try:
-            backlog = await self.ask(after)
-        except NetraError as error:
-            self._fail(error)
-            return
+        backlog = await self.ask(after)
         if backlog is None:
             self._give_up(Gone.DENIED if self._sight.shared else Gone.DELETED)
         elif backlog.head.epoch != after.epoch:
@@ -263,16 +267,26 @@ class ThreadFollower:
         self._task = self._catch_up()
 
     def _catch_up(self) -> "asyncio.Task[None]":
-        return asyncio.create_task(self._read_until_live(), name=f"catch up {self.thread.id}")
+        return self._work(self._read_until_live(), "catch up")
+
+    def _work(self, work: Coroutine[Any, Any, None], name: str) -> "asyncio.Task[None]":
+        """Do the work in a task, and pass on whatever it raises to whose connection this is."""
+        task = asyncio.create_task(work, name=f"{name} {self.thread.id}")
+        task.add_done_callback(self._worked)
+        return task
+
+    def _worked(self, task: "asyncio.Task[None]") -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is None or self._state is FollowerState.ENDED:
+            return
+        if isinstance(error, LaneClosed):
+            self._assign(FollowerState.ENDED)
+        elif isinstance(error, Exception):
+            self._fail(error)
 
     async def _read_until_live(self) -> None:
-        try:
-            while self._state is FollowerState.BEHIND:
-                await self._read_once()
-        except LaneClosed:
-            self._assign(FollowerState.ENDED)
-        except (TimeoutError, NetraError) as error:
-            self._fail(error)
+        while self._state is FollowerState.BEHIND:
+            await self._read_once()
 
     async def _read_once(self) -> None:
         """Read and serve one stretch of the log, and what was published meanwhile."""

@@ -40,9 +40,9 @@ class Hub:
         return sum(map(len, self._topics.values()))
 
     def watchers(self, thread: ThreadKey) -> int:
-        """Return how many followers the thread has."""
+        """Return how many followers watch the thread: who only asks to be let in does not."""
         topic = self._topics.get(thread)
-        return 0 if topic is None else len(topic)
+        return 0 if topic is None else topic.watchers
 
     def add(self, thread: ThreadKey, follower: Follower) -> None:
         """Deliver to `follower` everything that is published from now on."""

@@ -22,6 +22,11 @@ FEW = 8
 class Follower(Protocol):
     """What a topic asks of a follower. No call may wait, raise, or add or remove followers."""
 
+    @property
+    def watches(self) -> bool:
+        """Whether it is known that its user may see the thread, and it has not ended."""
+        ...
+
     def deliver(self, batch: Batch) -> None:
         """Take the batch, or note that it was missed."""
         ...
@@ -76,6 +81,11 @@ class Topic:
 
     def __iter__(self) -> Iterator[Follower]:
         return iter([*self._alone, *self._places])
+
+    @property
+    def watchers(self) -> int:
+        """How many followers watch; who stands in the ranks does."""
+        return len(self._places) + sum(follower.watches for follower in self._alone)
 
     @property
     def ranked(self) -> int:

@@ -18,9 +18,12 @@ from netra_backend.stores.memory import MemoryStore
 from netra_backend.stores.sqlite import SqliteStore
 from netra_backend.testing.scripted_agent import Gate, ScriptedAgent, answer, endless
 from tests.client import BOUND, client, offset, read_log, run_input
+from tests.conftest import Lines
+from tests.eventually import until
 from tests.http import http
 from tests.live import Live, live
 from tests.server.agents import echo
+from tests.watched_store import WatchedStore
 
 pytestmark = pytest.mark.anyio
 
@@ -85,6 +88,24 @@ async def test_runs_are_started_and_their_event_frames_are_those_of_netra_v1(
     single = [frame for frame in alice.events if "from" not in frame]
     assert single
     assert all(frame in (*first, *second) for frame in single)
+
+
+async def test_whatever_a_store_raises_while_it_follows_closes_the_socket_and_is_logged(
+    tmp_path: Path, log_lines: Lines
+) -> None:
+    store = WatchedStore(MemoryStore())
+    async with (
+        live({"agent": echo}, tmp_path, store=store) as server,
+        plain(server) as socket,
+    ):
+        store.failures["backlog"] = ValueError("a fault")
+        await socket.send(json.dumps(run_input("t", "r")))
+        assert await closed(socket) == (1011, [])
+        await until(lambda: not server.app._house.hub.followers)
+
+    (line,) = [line for line in log_lines() if line["message"] == "the log cannot be read"]
+    assert line["correlation"]
+    assert "a fault" in str(line["exception"])
 
 
 async def test_an_abort_cancels_the_run_and_its_end_comes(tmp_path: Path) -> None:
