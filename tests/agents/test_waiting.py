@@ -1,23 +1,34 @@
 """Runs for a busy thread: refused, queued or in its place, and what becomes of those that wait."""
 
 import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import NamedTuple
 
 import pytest
+from ag_ui.core import ResumeEntry
 
 from netra_backend.agents.execution import Limits
 from netra_backend.agents.policy import Policy
+from netra_backend.agents.run_request import run_request
 from netra_backend.config import WhenBusy
-from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey
+from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, UserId
+from netra_backend.core.ports import Answer, Interrupt, Store
+from netra_backend.core.roles import Role
 from netra_backend.core.run import RunStatus
 from netra_backend.errors import ErrorCode, Refused
 from netra_backend.stores.memory import MemoryStore
+from netra_backend.stores.sqlite import SqliteStore
 from netra_backend.testing import Gate, ScriptedAgent, asking
 from netra_backend.testing.scripted_agent import answer, endless
 from tests.agents.running import ALICE, Running, running
 from tests.eventually import until
+from tests.server.agents import asks
 
 pytestmark = pytest.mark.anyio
 
+BOB = UserId("bob")
 T1 = ThreadKey(ALICE, ThreadId("t1"))
 LIMITS = Limits(timeout=60.0, events=1_000, grace=1.0)
 ENQUEUE = Policy(LIMITS, when_busy=WhenBusy.ENQUEUE, queued=3)
@@ -166,3 +177,155 @@ async def test_an_agent_has_so_many_runs_at_once() -> None:
         await house.ended(first.run.key.id)
         await until(lambda: house.runner.active == 1)
         assert (await house.start(ALICE, ask("r9", "t9"))).started
+
+
+# --- a decision whose run waits --------------------------------------------------------------
+
+
+both_stores = pytest.mark.parametrize(
+    "make_store", [lambda _: MemoryStore(), SqliteStore], ids=["memory", "sqlite"]
+)
+MakeStore = Callable[[Path], Store]
+
+
+class Decision(NamedTuple):
+    """A house in which the run `run`, that goes on with the answer of q1, waits for r1."""
+
+    house: Running
+    run: RunId
+    gate: Gate
+
+    async def left(self) -> tuple[Interrupt, list[Interrupt]]:
+        """Return the question, and what no run has taken up."""
+        asked = await self.house.store.interrupt(T1, "q1")
+        assert asked is not None
+        return asked, list(await self.house.store.undelivered())
+
+
+@asynccontextmanager
+async def decided(store: Store) -> AsyncIterator[Decision]:
+    """Let bob's run in alice's thread ask, and alice decide while a run of hers is active."""
+    gate = Gate()
+    agents = {"asks": asks, "slow": ScriptedAgent(answer("a", gate))}
+    async with running(agents, store=store, policy=ENQUEUE) as house:
+        await store.open_thread(T1, "", 0)
+        await store.set_member(T1, BOB, Role.WRITE, 9)
+        question = asking("ask q1", thread_id="t1", run_id="rb")
+        await house.runner.start(run_request(BOB, question, thread=T1, agent="asks"))
+        await house.ended("rb", BOB)
+        await house.start(ALICE, ask("r1"), agent="slow")
+        made = await house.runner.interrupts.decide(T1, Answer("q1", "resolved", b"true"), ALICE)
+        assert made.run is not None
+        assert [queued.key for queued in await store.queued()] == [RunKey(BOB, made.run)]
+        yield Decision(house, made.run, gate)
+
+
+@pytest.mark.parametrize("owner", [ALICE, BOB])
+@both_stores
+async def test_a_decision_goes_on_as_the_owner_if_the_asker_may_write_no_more(
+    tmp_path: Path, make_store: MakeStore, owner: UserId
+) -> None:
+    store = make_store(tmp_path)
+    await store.open()
+    async with decided(store) as there:
+        begun = asyncio.create_task(there.house.runner.waiting.begun(T1, there.run))
+        await asyncio.sleep(0)
+        if owner == ALICE:
+            await store.remove_member(T1, BOB)
+        there.gate.open()
+        assert (await begun).key == RunKey(owner, there.run)
+        assert (await there.house.ended(there.run, owner)).status is RunStatus.FINISHED
+        asked, undelivered = await there.left()
+        assert (asked.resumed_by, undelivered) == (there.run, [])
+        assert list(await store.queued()) == []
+    await store.close()
+
+
+@both_stores
+async def test_a_cancelled_run_takes_the_decision_that_it_was_to_go_on_with(
+    tmp_path: Path, make_store: MakeStore
+) -> None:
+    store = make_store(tmp_path)
+    await store.open()
+    async with decided(store) as there:
+        await there.house.runner.cancel(RunKey(BOB, there.run))
+        await store.remove_member(T1, BOB)
+        there.gate.open()
+        assert (await there.house.ended(there.run, BOB)).status is RunStatus.CANCELLED
+        asked, undelivered = await there.left()
+        assert (asked.resumed_by, undelivered) == (there.run, [])
+    await store.close()
+
+
+async def test_a_decision_whose_agent_is_gone_in_its_turn_is_taken_up_all_the_same() -> None:
+    store = MemoryStore()
+    async with decided(store) as there:
+        pass
+    async with running({"new": ScriptedAgent(answer("x"))}, store=store, sweep=True) as house:
+        assert (await house.ended(there.run, BOB)).status is RunStatus.FAILED
+        assert (await house.chunks())[-1]["code"] == "unknown_agent"
+        assert list(await store.undelivered()) == []
+
+
+async def test_a_decision_that_waits_holds_up_nobody() -> None:
+    """The sweep, which renews the leases, tries to deliver it each time."""
+    async with decided(MemoryStore()) as there:
+        asked, undelivered = await there.left()
+        assert undelivered == [asked]
+        await asyncio.wait_for(there.house.runner.interrupts.deliver(asked), 10)
+        await there.house.store.remove_member(T1, BOB)
+        await asyncio.wait_for(there.house.runner.interrupts.deliver(asked), 10)
+        assert len(await there.house.store.queued()) == 1
+
+
+@pytest.mark.parametrize("meanwhile", [True, False])
+async def test_a_cancelled_run_answers_nothing_that_it_would_have_answered(meanwhile: bool) -> None:
+    """Nor does it keep an answer that somebody else gave from the run that goes on with it."""
+    gate = Gate()
+    agents = {"asks": asks, "slow": ScriptedAgent(answer("a", gate))}
+    async with running(agents, policy=ENQUEUE) as house:
+        await house.start(ALICE, asking("ask q1", thread_id="t1", run_id="asked"), agent="asks")
+        await house.ended("asked")
+        await house.start(ALICE, ask("r1"), agent="slow")
+        entry = ResumeEntry(interrupt_id="q1", status="resolved", payload=True)
+        await house.submit(ALICE, ask("mine").model_copy(update={"resume": [entry]}))
+        await house.runner.cancel(key("mine"))
+        told = Answer("q1", "resolved", b"true")
+        if meanwhile:
+            goes_on = (await house.runner.interrupts.decide(T1, told, ALICE)).run
+        gate.open()
+        assert (await house.ended("mine")).status is RunStatus.CANCELLED
+        if not meanwhile:
+            goes_on = (await house.runner.interrupts.decide(T1, told, ALICE)).run
+        assert goes_on is not None
+        assert (await house.ended(goes_on)).status is RunStatus.FINISHED
+
+
+# --- what a member says who was removed ------------------------------------------------------
+
+
+@pytest.mark.parametrize("cancelled", [True, False])
+@pytest.mark.parametrize("removed", [True, False])
+async def test_what_a_removed_member_said_does_not_enter_the_conversation(
+    cancelled: bool, removed: bool
+) -> None:
+    gate = Gate()
+    async with running(ScriptedAgent(answer("a", gate)), policy=ENQUEUE) as house:
+        await house.start(ALICE, ask("r1"))
+        await house.store.set_member(T1, BOB, Role.WRITE, 9)
+        said = asking("from bob", thread_id="t1", run_id="rb").model_copy(
+            update={"state": {"by": "bob"}}
+        )
+        await house.runner.submit(run_request(BOB, said, thread=T1))
+        if cancelled:
+            await house.runner.cancel(RunKey(BOB, RunId("rb")))
+        if removed:
+            await house.store.remove_member(T1, BOB)
+        gate.open()
+        status = (await house.ended("rb", BOB)).status
+        conversation, _ = await house.runner.conversations.fold(T1)
+    if not cancelled:
+        assert status is (RunStatus.FAILED if removed else RunStatus.FINISHED)
+    said_all = [message.get("content") for message in conversation.messages()]
+    assert ("from bob" in said_all) is not removed
+    assert (conversation.state == {"by": "bob"}) is not removed

@@ -77,8 +77,8 @@ class Creation:
     async def create(self, request: RunRequest, agent: str, *, ends: bool = False) -> Made:
         """Create the run, and its thread if it is the user's own, and publish its RUN_STARTED.
 
-        One that only `ends` takes up no answers and needs no right. Raises Refused as
-        `Runs.create_run` does.
+        One that only `ends` needs no right, and takes up no answers but those that it was to go
+        on with. Raises Refused as `Runs.create_run` does.
         """
         key, thread, given = request.key, request.thread, request.given
         if thread.owner == key.owner:
@@ -87,6 +87,7 @@ class Creation:
         fresh = run_input.news(given, conversation)
         now = self._now()
         started = run_input.run_started(given, fresh)
+        takes = request.resumes or not ends
         new = NewRun(
             key=key,
             thread=thread,
@@ -95,8 +96,9 @@ class Creation:
             holder=self._holder,
             at=now,
             expires_at=now + self._lease_ms,
-            answers=() if ends else run_input.answers(given.resume or ()),
+            answers=run_input.answers(given.resume or ()) if takes else (),
             needs=None if ends else Role.WRITE,
+            ends=ends,
         )
         try:
             created = await self._store.create_run(new, [started])

@@ -29,14 +29,17 @@ from netra_backend.errors import ErrorCode, Refused
 log = logging.getLogger(__name__)
 
 Resume = Callable[[Interrupt, RunAgentInput], Awaitable[RunId]]
-"""Starts the run that goes on with the answers to an interrupt's run."""
+"""Starts, or queues, the run that goes on with the answers to an interrupt's run."""
 
 Served = Callable[[str], object]
 """Raises Refused (unknown_agent) if there is no agent of this name."""
 
 
 class Decided(Struct, frozen=True):
-    """The answer to `Interrupts.decide`: the decision, and the run that takes it up, if any yet."""
+    """The answer to `Interrupts.decide`: the decision, and the run that takes it up, if any yet.
+
+    That run may still wait for its thread.
+    """
 
     decision: Decision
     run: RunId | None

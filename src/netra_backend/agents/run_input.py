@@ -71,6 +71,11 @@ def run_started(given: RunAgentInput, fresh: Sequence[object]) -> Event:
     return Event(EventType.RUN_STARTED, msgspec.json.encode(body))
 
 
+def unsaid(given: RunAgentInput) -> RunAgentInput:
+    """Return the input without all that its user says in it."""
+    return given.model_copy(update={"messages": [], "state": None, "resume": None})
+
+
 def complete(
     given: RunAgentInput, conversation: Conversation, fresh: Sequence[object]
 ) -> RunAgentInput:

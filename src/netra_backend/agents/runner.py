@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from ag_ui.core import RunAgentInput
+from msgspec.structs import replace
 
 from netra_backend import jsonlog
 from netra_backend.agents.base import Agent
@@ -25,7 +26,7 @@ from netra_backend.agents.outbox import Outbox
 from netra_backend.agents.policy import Policy
 from netra_backend.agents.rights import may
 from netra_backend.agents.room import Room
-from netra_backend.agents.run_input import RESUMING
+from netra_backend.agents.run_input import RESUMING, unsaid
 from netra_backend.agents.run_request import RunRequest, run_request
 from netra_backend.agents.stopping import Stopping
 from netra_backend.agents.sweep import Sweep
@@ -176,7 +177,7 @@ class Runner:
         accepted = await self.submit(request)
         if accepted.run is not None:
             return accepted
-        run = await self.waiting.begun(accepted.key)
+        run = await self.waiting.begun(accepted.thread, accepted.key.id)
         return Accepted(run, accepted.started)
 
     async def submit(self, request: RunRequest) -> "Accepted | Queued":
@@ -254,17 +255,35 @@ class Runner:
         queued = await self._store.queued_run(key)
         if queued is None:
             raise Refused(ErrorCode.NOT_FOUND)
-        request = RunRequest(key, queued.thread, given, queued.agent)
+        resumes = key.id.startswith(RESUMING)
+        request = RunRequest(key, queued.thread, given, queued.agent, resumes)
         refusal: Refused | None = None
         if not queued.cancelled:
             try:
                 await self.interrupts.check(queued.thread, given.resume or ())
-                return (await self._begin(request, self._name(queued.agent))).run
+                return (await self._begin_waited(request, self._name(queued.agent))).run
             except Refused as refused:
                 if refused.code in LATER:
                     raise
                 refusal = refused
-        made = await self._creation.create(request, queued.agent, ends=True)
+        return await self._end_waited(request, queued.agent, refusal)
+
+    async def _begin_waited(self, request: RunRequest, agent: str) -> Accepted:
+        """Begin a run that has waited; see `_resume` for in whose name one that resumes goes on."""
+        try:
+            return await self._begin(request, agent)
+        except Refused as refusal:
+            if refusal.code is not ErrorCode.FORBIDDEN or not request.resumes:
+                raise
+        key = RunKey(request.thread.owner, request.key.id)
+        return await self._as_starting(key, self._begin(replace(request, key=key), agent))
+
+    async def _end_waited(self, request: RunRequest, agent: str, refusal: Refused | None) -> Run:
+        """End a run that has waited, because it was cancelled or for the refusal."""
+        key = request.key
+        if not request.resumes and not await self._may_be_heard(request, refusal):
+            request = replace(request, given=unsaid(request.given))
+        made = await self._creation.create(request, agent, ends=True)
         if made.lease is not None:
             self._sweep.unended[key] = (made.run, made.lease)
             if refusal is None:
@@ -274,6 +293,12 @@ class Runner:
                 await self._endings.refused(made.run, made.lease, refusal)
             del self._sweep.unended[key]
         return await self._store.run(key) or made.run
+
+    async def _may_be_heard(self, request: RunRequest, refusal: Refused | None) -> bool:
+        """Return whether what the user says may still enter the conversation."""
+        if refusal is not None and refusal.code is ErrorCode.FORBIDDEN:
+            return False
+        return await may(self._store, request.key.owner, request.thread, Role.WRITE)
 
     def _execute(
         self, run: Run, lease: Lease, given: RunAgentInput, conversation: Conversation
@@ -344,4 +369,5 @@ class Runner:
         writes = await may(self._store, interrupt.user, thread, Role.WRITE)
         user = interrupt.user if writes else thread.owner
         asked = run_request(user, given, agent=interrupt.agent, thread=thread, resumes=True)
-        return (await self.start(asked)).run.key.id
+        await self.submit(asked)  # if it has to wait, the sweep must not wait with it
+        return asked.key.id

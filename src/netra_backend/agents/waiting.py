@@ -16,7 +16,7 @@ from netra_backend import jsonlog
 from netra_backend.agents.ingest import wire_json
 from netra_backend.agents.run_request import RunRequest
 from netra_backend.core.events import TERMINAL, Entry
-from netra_backend.core.ids import RunKey, ThreadKey
+from netra_backend.core.ids import RunId, ThreadKey
 from netra_backend.core.ports import Store
 from netra_backend.core.queue import QueuedRun
 from netra_backend.core.run import Run
@@ -38,7 +38,8 @@ class Waiting:
         self._store = store
         self._begin = begin
         self._now = now
-        self._begun: dict[RunKey, asyncio.Future[Run]] = {}
+        # By thread and name: a run may begin in another user's name than it was queued in.
+        self._begun: dict[tuple[ThreadKey, RunId], asyncio.Future[Run]] = {}
         self._threads: set[ThreadKey] = set()
         self._serving: dict[ThreadKey, asyncio.Task[None]] = {}
         self._again: set[ThreadKey] = set()
@@ -49,19 +50,23 @@ class Waiting:
         key, thread = request.key, request.thread
         new = QueuedRun(key, thread, agent, wire_json(request.given), self._now())
         queued = await self._store.enqueue(new, limit)
-        with jsonlog.bind(run=key.id, thread=thread.id):
-            log.info("run queued", extra={"agent": agent})
+        if queued == new:
+            with jsonlog.bind(run=key.id, thread=thread.id):
+                log.info("run queued", extra={"agent": agent})
         self._threads.add(thread)
         self.serve(thread)  # it may have become free in the meantime
         return queued
 
-    async def begun(self, key: RunKey) -> Run:
+    async def begun(self, thread: ThreadKey, id: RunId) -> Run:
         """Return the run once it has begun. Raises Refused (not_found, draining)."""
-        waiting = self._begun.setdefault(key, asyncio.get_running_loop().create_future())
-        if await self._store.queued_run(key) is None and not waiting.done():
-            run = await self._store.run(key)
-            self._tell(key, run if run is not None else Refused(ErrorCode.NOT_FOUND))
+        waiting = self._begun.setdefault((thread, id), asyncio.get_running_loop().create_future())
+        if not await self._waits(thread, id) and not waiting.done():
+            run = await self._store.run_in(thread, id)
+            self._tell(thread, id, run if run is not None else Refused(ErrorCode.NOT_FOUND))
         return await asyncio.shield(waiting)
+
+    async def _waits(self, thread: ThreadKey, id: RunId) -> bool:
+        return any(queued.key.id == id for queued in await self._store.queued(thread))
 
     async def look(self) -> None:
         """Serve every thread in which something waits: after a start, and now and then."""
@@ -91,8 +96,8 @@ class Waiting:
         if not entries and self._begun:
             self._look_soon(self._forget_quietly(thread), f"end of {thread.id}")
         runs = {entry.run for entry in entries} if self._begun else frozenset()
-        for key in [key for key in self._begun if key.id in runs]:
-            self._look_soon(self._look_after(key), f"begin of {key.id}")
+        for id in [id for place, id in self._begun if place == thread and id in runs]:
+            self._look_soon(self._look_after(thread, id), f"begin of {id}")
 
     def _look_soon(self, work: Coroutine[object, object, None], name: str) -> None:
         task = asyncio.create_task(work, name=name)
@@ -103,12 +108,12 @@ class Waiting:
         with suppress(NetraError):
             await self.forget(thread)
 
-    async def _look_after(self, key: RunKey) -> None:
+    async def _look_after(self, thread: ThreadKey, id: RunId) -> None:
         """Tell those who wait for a run that another node may have begun."""
         with suppress(NetraError):  # they are told when somebody looks again
-            run = await self._store.run(key)
+            run = await self._store.run_in(thread, id)
             if run is not None:
-                self._tell(key, run)
+                self._tell(thread, id, run)
 
     def hold(self, thread: ThreadKey) -> None:
         """Begin nothing more in the thread, until `look` or `add` finds that something waits."""
@@ -116,17 +121,17 @@ class Waiting:
 
     async def forget(self, thread: ThreadKey) -> None:
         """The thread was deleted with all that waits in it."""
-        for key in list(self._begun):
-            if await self._store.queued_run(key) is None and await self._store.run(key) is None:
-                self._tell(key, Refused(ErrorCode.NOT_FOUND))
+        for id in [id for place, id in self._begun if place == thread]:
+            if not await self._waits(thread, id) and await self._store.run_in(thread, id) is None:
+                self._tell(thread, id, Refused(ErrorCode.NOT_FOUND))
 
     async def close(self) -> None:
         """Begin nothing more; what waits is kept for the next process."""
         self._threads.clear()
         if self._serving:
             await asyncio.wait(self._serving.values())
-        for key in list(self._begun):
-            self._tell(key, Refused(ErrorCode.DRAINING))
+        for thread, id in list(self._begun):
+            self._tell(thread, id, Refused(ErrorCode.DRAINING))
 
     def _served(self, thread: ThreadKey) -> None:
         del self._serving[thread]
@@ -158,11 +163,11 @@ class Waiting:
                 if refusal.code in LATER:
                     return None
                 raise
-        self._tell(queued.key, run)
+        self._tell(queued.thread, queued.key.id, run)
         return run
 
-    def _tell(self, key: RunKey, outcome: Run | Refused) -> None:
-        waiting = self._begun.pop(key, None)
+    def _tell(self, thread: ThreadKey, id: RunId, outcome: Run | Refused) -> None:
+        waiting = self._begun.pop((thread, id), None)
         if waiting is None or waiting.done():
             return
         if isinstance(outcome, Run):

@@ -73,7 +73,10 @@ class NewRun(Struct, frozen=True):
     """Everything a store needs to create a run and give its first lease.
 
     `needs` is the role that its user must have in the thread; with it, an answer that decides an
-    interrupt needs the role `decide`. None for a run that shall only end, which needs no right.
+    interrupt needs the role `decide`. None for a run that needs no right.
+
+    `ends` says that it shall only end: it decides nothing. Of its answers it takes up those that
+    are the decision made and that no run has taken up; none of the others refuses it.
     """
 
     key: RunKey
@@ -85,6 +88,7 @@ class NewRun(Struct, frozen=True):
     expires_at: int
     answers: Sequence[Answer] = ()
     needs: Role | None = None
+    ends: bool = False
 
 
 class Created(Struct, frozen=True):

@@ -48,12 +48,21 @@ def resumption(new: NewRun, find: Callable[[str], Interrupt | None]) -> Resumpti
     needs = new.needs
     for answer in new.answers:
         interrupt = taken.get(answer.interrupt) or find(answer.interrupt)
+        if new.ends and not _waits(interrupt, answer):
+            continue
         if interrupt is None:
             raise Refused(ErrorCode.NOT_FOUND)
         if interrupt.decided_by is None and needs is not None and not needs.includes(Role.DECIDE):
             needs = Role.DECIDE
         taken[answer.interrupt] = taken_up(interrupt, answer, new.key)
     return Resumption(list(taken.values()), needs)
+
+
+def _waits(interrupt: Interrupt | None, answer: Answer) -> bool:
+    """Return whether the interrupt was decided so, and no run has gone on with it."""
+    if interrupt is None or interrupt.decided_by is None or interrupt.resumed_by is not None:
+        return False
+    return (interrupt.status, interrupt.answer) == (answer.status, answer.payload)
 
 
 def check(role: Role | None, needs: Role | None) -> None:

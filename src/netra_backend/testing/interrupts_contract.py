@@ -2,6 +2,8 @@
 
 import asyncio
 
+from msgspec.structs import replace
+
 from netra_backend.core.ids import RunId, ThreadKey
 from netra_backend.core.ports import Answer, Decision, End, Store
 from netra_backend.core.run import RunStatus
@@ -75,6 +77,35 @@ class InterruptsContract(Contract):
         expect(third, question(lease, "q3"))
         late = await decide(store, thread, two, "late")
         expect(late, Decision(second, won=False))
+
+    @scenario
+    async def test_a_run_that_only_ends_takes_up_what_was_decided(self, store: Store) -> None:
+        """It decides nothing, and no answer that does not fit refuses it."""
+        lease = await ask(store, "decided", "open", "other", "taken")
+        thread = lease.thread
+
+        def given(name: str, payload: bytes = b"1") -> Answer:
+            return Answer(name, "resolved", payload)
+
+        for name in ("decided", "other", "taken"):
+            await decide(store, thread, given(name), "alice")
+        takes = new_run(thread, "takes", answers=[given("taken")])
+        before = await store.create_run(takes, [event("started")])
+        await store.append([event("end")], writer=before.lease, at=2, end=End(RunStatus.FINISHED))  # type: ignore[arg-type]
+        answers = [
+            given("decided"),
+            given("open"),
+            given("other", b"2"),
+            given("taken"),
+            given("no"),
+        ]
+        ends = replace(new_run(thread, "ends", answers=answers), ends=True)
+        expect((await store.create_run(ends, [event("started")])).lease is not None, True)
+        left = {asked.id: asked for asked in await store.interrupts(thread, lease.run.id)}
+        by = {name: asked.resumed_by for name, asked in left.items()}
+        expect(by, {"decided": "ends", "open": None, "other": None, "taken": "takes"})
+        expect(left["open"], question(lease, "open"))
+        expect([asked.id for asked in await store.undelivered()], ["other"])
 
     @scenario
     async def test_answers_that_do_not_fit_refuse_the_run(self, store: Store) -> None:
