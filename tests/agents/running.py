@@ -72,8 +72,8 @@ class Running:
         try:
             async with asyncio.timeout(BOUND):
                 while not wanted(await self.types(thread)):
-                    changed.clear()
                     await changed.wait()
+                    changed.clear()  # before the next look: none may be missed during one
         finally:
             stop()
 
@@ -87,8 +87,8 @@ class Running:
                     found = await self.store.run(RunKey(user, RunId(run)))
                     if found is not None and wanted(found):
                         return found
-                    changed.clear()
                     await changed.wait()
+                    changed.clear()
         finally:
             stop()
 
