@@ -7,7 +7,7 @@ import pytest
 from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, ThreadName, UserId
 from netra_backend.core.queue import QueuedRun
 from netra_backend.core.roles import Role
-from netra_backend.errors import ErrorCode, Refused
+from netra_backend.errors import ErrorCode, Refused, StoreFailed
 from netra_backend.server.access import Access
 from netra_backend.stores.memory import MemoryStore
 from netra_backend.testing.scenario import event, new_run
@@ -103,6 +103,60 @@ async def test_a_run_that_waits_is_found_alike(access: Access, store: WatchedSto
     with pytest.raises(Refused) as refused:
         await access.run(BOB, RunId("q"), Role.WRITE)
     assert refused.value.code is ErrorCode.FORBIDDEN
+
+
+async def executing(store: WatchedStore) -> Access:
+    """Return the access where a run of bob's is executed in alice's thread, and one of her own
+    in another; no run can be read from the store any more."""
+    other = ThreadKey(ALICE, ThreadId("other"))
+    await store.open_thread(other, "t", 1)
+    news = (new_run(THREAD, "bobs", user=BOB), new_run(other, "hers"))
+    runs = [(await store.create_run(new, [event("x")])).run for new in news]
+    down = StoreFailed("disk full")
+    store.failures.update(run=down, run_in=down, queued=down, queued_run=down)
+    return Access(store, lambda: runs)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("id", "name", "starter"),
+    [
+        ("bobs", "t", BOB),
+        ("bobs", FULL, BOB),
+        ("bobs", None, None),
+        ("hers", None, ALICE),
+        ("hers", "other", ALICE),
+        ("hers", "t", None),
+    ],
+)
+async def test_what_is_executed_here_is_cancelled_while_the_store_fails(
+    store: WatchedStore, id: str, name: ThreadName | None, starter: UserId | None
+) -> None:
+    """Hers by its name, and everybody's in her thread by the thread's."""
+    access = await executing(store)
+    try:
+        assert await access.cancels(ALICE, RunId(id), name) == RunKey(starter or ALICE, RunId(id))
+        found = True
+    except StoreFailed:
+        found = False
+    assert found == (starter is not None)
+
+
+@pytest.mark.parametrize("name", [None, FULL])
+@pytest.mark.parametrize(
+    ("role", "code"), [(None, "not_found"), (Role.READ, "forbidden"), (Role.WRITE, None)]
+)
+async def test_what_is_executed_here_is_cancelled_by_who_may_write(
+    store: WatchedStore, role: Role | None, code: str | None, name: ThreadName | None
+) -> None:
+    access = await executing(store)
+    if role is not None:
+        await store.set_member(THREAD, BOB, role, 9)
+    told = None
+    try:
+        assert await access.cancels(BOB, RunId("bobs"), name) == RunKey(BOB, RunId("bobs"))
+    except Refused as refused:
+        told = refused.code.value
+    assert told == code
 
 
 async def test_a_sight_holds_as_long_as_the_role(access: Access, store: WatchedStore) -> None:

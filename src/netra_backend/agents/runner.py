@@ -77,7 +77,7 @@ class Runner:
         self._holder = new_id("node")
         self._executions: dict[RunKey, Execution] = {}
         self._starting: dict[asyncio.Task[Any], RunKey] = {}
-        self._room = Room(self._runs, policies)
+        self._room = Room(self.executed, policies)
         self._sweeper: asyncio.Task[None] | None = None
         self._closing = False
         self._watchers = watchers
@@ -127,13 +127,9 @@ class Runner:
         """Whether it starts no runs any more."""
         return self._closing
 
-    def _runs(self) -> Iterable[Run]:
+    def executed(self) -> Iterable[Run]:
+        """Return the runs that are executed here."""
         return (execution.run for execution in self._executions.values())
-
-    def executed(self, key: RunKey) -> Run | None:
-        """Return the run if it is executed here, or None."""
-        execution = self._executions.get(key)
-        return execution.run if execution is not None else None
 
     def share(self, nodes: Nodes) -> None:
         """Execute runs beside other nodes that have the same store and bus, from now on."""

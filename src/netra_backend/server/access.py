@@ -4,7 +4,7 @@ A user names an own thread by its id, and somebody else's as ``OWNER,ID``. Whoev
 thread is answered as if there were none of that name, and at the same cost.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from netra_backend.agents.rights import role_in
 from netra_backend.core.ids import (
@@ -26,12 +26,10 @@ from netra_backend.errors import ErrorCode, Refused
 class Access:
     """The rights of all users, and the sights that are open on threads of others.
 
-    `executed` returns a run that is executed here: so one can be cancelled while the store fails.
+    `executed` returns the runs that are executed here: they can be cancelled while the store fails.
     """
 
-    def __init__(
-        self, store: Store, executed: Callable[[RunKey], Run | None] = lambda _: None
-    ) -> None:
+    def __init__(self, store: Store, executed: Callable[[], Iterable[Run]] = lambda: ()) -> None:
         self._store = store
         self._executed = executed
         self._sights: dict[tuple[ThreadKey, UserId], set[Sight]] = {}
@@ -87,10 +85,11 @@ class Access:
         Raises Refused as `check` does.
         """
         own = RunKey(user, id)
-        executed = self._executed(own) if thread is None else None
-        if executed is not None:
-            await self.check(user, executed.thread, Role.WRITE)
-            return own
+        within = thread_key(user, thread) if thread is not None else None
+        for run in self._executed():
+            if run.key == own if within is None else (run.thread, run.key.id) == (within, id):
+                await self.check(user, run.thread, Role.WRITE)
+                return run.key
         found = await self.run(user, id, Role.WRITE, thread)
         return found.key if found is not None else own
 

@@ -211,7 +211,7 @@ async def test_the_stop_button_stops(tab: Tab, puppet: Puppets) -> None:
     await tab.run("cancelled")
     await run.gone()
     await expect(tab.ending).to_have_attribute("data-status", "cancelled")
-    await expect(tab.ending).to_contain_text("You stopped this answer.")
+    await expect(tab.ending).to_contain_text("This answer was stopped.")
     events = await tab.shows_the_log()
     assert events[-1]["outcome"] == {"type": "cancelled"}
 

@@ -63,7 +63,7 @@ export function closeRow(code) {
 
 /** How a run ended otherwise than well: by its status. */
 export const ENDS = {
-  cancelled: { title: "Stopped", text: "You stopped this answer." },
+  cancelled: { title: "Stopped", text: "This answer was stopped." },
   interrupted: {
     title: "Interrupted",
     text: "The server was stopped while the agent was working. What came before is kept; ask again to go on.",

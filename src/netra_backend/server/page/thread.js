@@ -158,7 +158,7 @@ export class OpenThread {
     if (!active || this.#stopping === run.id) return;
     this.#stopping = run.id;
     this.#options.onChange();
-    if (await this.#ask({ type: "cancel", run: run.id })) this.conversation.cancelling(run.id);
+    if (await this.#ask({ type: "cancel", thread: this.id, run: run.id })) this.conversation.cancelling(run.id);
     this.#stopping = null;
     this.#options.onChange();
   }
