@@ -3,6 +3,7 @@ import { test } from "node:test";
 
 import { problemOf } from "../../../src/netra_backend/server/page/members.js";
 import { Roles, allowed, barredFrom, ownerOf } from "../../../src/netra_backend/server/page/roles.js";
+import { settled } from "./scripted.mjs";
 
 test("each role may what those before it may", () => {
   assert.deepEqual(allowed("read"), ["read"]);
@@ -42,10 +43,31 @@ test("of somebody else's thread nothing is believed before the server has said i
   assert.equal(roles.of("alice,t"), "read");
 });
 
-test("a thread that the server does not show has no role", async () => {
-  const roles = new Roles({ thread: () => Promise.reject(new Error("404")) }, assert.fail);
-  await roles.learn("alice,t");
-  assert.equal(roles.of("alice,t"), null);
+test("what the server fails to tell is asked for again, each time later", async () => {
+  let answer = () => Promise.reject(new Error("429"));
+  let asked = 0;
+  const api = { thread: () => (asked++, answer()) };
+  const waits = [];
+  const wait = (ms) => new Promise((resolve) => waits.push({ ms, resolve }));
+  const roles = new Roles(api, draw, wait);
+  function draw() {
+    if (roles.of("alice,t") === null) roles.learn("alice,t"); // As the page does.
+  }
+  for (let failures = 1; failures <= 8; failures++) {
+    for (let draws = 0; draws < 60; draws++) {
+      draw();
+      await null;
+    }
+    assert.deepEqual([asked, waits.length], [failures, failures], "one request, however often it is drawn");
+    if (failures < 8) waits.at(-1).resolve();
+    await settled();
+  }
+  assert.ok(waits[0].ms >= 200 && waits[0].ms <= 400, `${waits[0].ms}`);
+  assert.ok(waits[7].ms >= 7_500 && waits[7].ms <= 15_000, `${waits[7].ms}`);
+  answer = async () => ({ role: "read" });
+  waits[7].resolve();
+  await settled();
+  assert.deepEqual([asked, roles.of("alice,t")], [9, "read"]);
 });
 
 test("each refusal of an invitation is told in a sentence that names who", () => {

@@ -1,6 +1,8 @@
 // Roles: what the user of this page may do in a thread. The server decides; the page only does not
 // offer what it would refuse.
 
+import { backoff } from "./backoff.js";
+
 const ROLES = ["read", "write", "decide", "owner"]; // Each may what those before it may.
 
 /** The roles that a member can be given. */
@@ -25,14 +27,20 @@ export function barredFrom(id, role) {
 
 export class Roles {
   #api;
-  #onLearned;
+  #onChange;
+  #wait;
   #known = new Map(); // By the thread's id.
-  #asking = new Set();
+  #failures = new Map(); // How often in a row it could not be learned, by the thread's id.
+  #asking = new Set(); // Also those that could not be learned just before.
 
-  /** `onLearned()` is called when the role in a thread that was asked for is known. */
-  constructor(api, onLearned) {
+  /**
+   * `onChange()` is called when the role in a thread that was asked for is known, or may be asked
+   * for again; `wait(ms)` resolves after so many milliseconds.
+   */
+  constructor(api, onChange, wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms))) {
     this.#api = api;
-    this.#onLearned = onLearned;
+    this.#onChange = onChange;
+    this.#wait = wait;
   }
 
   /** Return the role in the thread; null while it is not known. What has no owner in its name is our own. */
@@ -40,22 +48,29 @@ export class Roles {
     return this.#known.get(id) ?? (ownerOf(id) === null ? "owner" : null);
   }
 
-  /** Take in what the list of threads says. */
+  /** Take in what the server has just listed. */
   take(threads) {
-    for (const { id, role } of threads) this.#known.set(id, role);
+    for (const { id, role } of threads) this.#learned(id, role);
   }
 
-  /** Ask the server for the role in somebody else's thread. */
+  /** Ask the server for the role in somebody else's thread, unless it is asked or has just failed to tell. */
   async learn(id) {
     if (ownerOf(id) === null || this.#asking.has(id)) return;
     this.#asking.add(id);
     try {
-      this.#known.set(id, (await this.#api.thread(id)).role);
+      this.#learned(id, (await this.#api.thread(id)).role);
     } catch {
-      return; // It cannot be followed any more either, and that is told; or the next list brings it.
-    } finally {
-      this.#asking.delete(id);
+      // If it cannot be followed any more either, that is told. Else it is asked for again, but not at once.
+      const failures = this.#failures.get(id) ?? 0;
+      this.#failures.set(id, failures + 1);
+      await this.#wait(backoff(failures, Math.random()));
     }
-    this.#onLearned();
+    this.#asking.delete(id);
+    this.#onChange();
+  }
+
+  #learned(id, role) {
+    this.#known.set(id, role);
+    this.#failures.delete(id);
   }
 }

@@ -20,8 +20,8 @@ export class ThreadList {
 
   /**
    * `list` is the <ul>, `more` the button for the next page, `empty` what is shown without
-   * threads. Called back are `onRename(thread)`, `onDelete(thread)`,
-   * `onListed(threads)` and `onProblem(refusal)`.
+   * threads. Called back are `onRename(thread)`, `onDelete(thread)`, `onListed(threads)` with
+   * what the server has just said, and `onProblem(refusal)`.
    */
   constructor({ list, more, empty }, api, options) {
     this.#api = api;
@@ -79,7 +79,7 @@ export class ThreadList {
     const complete = this.#threads.length === page.threads.length;
     if (before !== null || complete) this.#next = page.next;
     this.#draw();
-    this.#options.onListed(this.#threads);
+    this.#options.onListed(page.threads);
   }
 
   #draw() {

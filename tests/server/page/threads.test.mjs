@@ -1,0 +1,41 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { ThreadList } from "../../../src/netra_backend/server/page/threads.js";
+
+/** A node that bears whatever is done to it, and keeps what listens to it as a method. */
+function node() {
+  const parts = {};
+  return {
+    dataset: {},
+    children: [],
+    querySelector: (name) => (parts[name] ??= node()),
+    addEventListener(type, act) {
+      this[type] = act;
+    },
+    insertBefore() {},
+    setAttribute() {},
+    removeAttribute() {},
+    remove() {},
+    cloneNode: node,
+  };
+}
+
+globalThis.document = { getElementById: () => ({ content: { firstElementChild: node() } }) };
+
+test("the list hands on what it was just told, and no row of an older page", async () => {
+  const own = (n) => ({ id: `o${n}`, role: "owner", updated_at: 1_000 - n });
+  const pages = [
+    { threads: [own(0), own(1)], next: 9 },
+    { threads: [{ id: "alice,t", role: "read", updated_at: 1 }], next: null },
+    { threads: [own(0), own(1)], next: 9 },
+  ];
+  const [more, listed] = [node(), []];
+  const list = new ThreadList({ list: node(), more, empty: node() }, { threads: async () => pages.shift() }, {
+    onListed: (threads) => listed.push(threads.map(({ id }) => id)),
+  });
+  await list.refresh();
+  await more.click();
+  await list.refresh();
+  assert.deepEqual(listed, [["o0", "o1"], ["alice,t"], ["o0", "o1"]]);
+});
