@@ -1,10 +1,13 @@
 """Members: invited, changed and removed by the owner; each sees what they may, and only that."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 import pytest
 from ag_ui.core import Interrupt, RunFinishedEvent, RunFinishedInterruptOutcome
-from playwright.async_api import Locator, expect
+from playwright.async_api import Locator, Page, Route, expect
 
 from tests.e2e.page.browser import Tab
 from tests.e2e.page.conftest import Meet
@@ -107,6 +110,7 @@ async def test_what_is_refused_is_told_in_the_dialog(meet: Meet, puppet: Puppets
         dialog.locator("[data-part=invite] [data-part=user]"),
         dialog.locator(".problem"),
     )
+    await expect(dialog.locator("[data-part=members] > li")).to_have_count(1)
     for name, why in (
         ("a,b", "“a,b” cannot be invited: "),
         (await name_of(there.owner), "the owner is no member"),
@@ -229,6 +233,151 @@ async def test_a_member_leaves_and_a_removed_one_is_told(meet: Meet, puppet: Pup
         "You may no longer see this conversation."
     )
     await expect(there.guest.field).to_be_disabled()
+
+
+async def test_who_is_removed_is_told_though_the_dialog_was_open(
+    meet: Meet, puppet: Puppets
+) -> None:
+    there = await two(meet, puppet)
+    page = there.guest.page
+    await there.invite("read")
+    await page.reload()
+    await page.locator("#share").click()
+    dialog = page.locator("#members-dialog")
+    await expect(dialog.locator("[data-part=members] > li")).to_have_count(2)
+    await there.owner.visitor.send("DELETE", f"/threads/{there.thread}/members/{there.name}")
+    await expect(dialog).to_be_hidden()
+    await expect(page.locator("#notice-text")).to_have_text(
+        "You may no longer see this conversation."
+    )
+
+
+async def test_everybody_who_may_write_stops_what_anybody_asked(
+    meet: Meet, puppet: Puppets
+) -> None:
+    there = await two(meet, puppet)
+    await there.invite("write")
+    await there.guest.page.reload()
+    await expect(there.guest.field).to_be_enabled()
+    for asks, stops in ((there.owner, there.guest), (there.guest, there.owner)):
+        question = f"for {await name_of(stops)} to stop"
+        await asks.ask(question)
+        run = await puppet.next(question)
+        await run.say("Once upon a time")
+        await stops.run("running")
+        await stops.page.locator("#stop").click()
+        for tab in (asks, stops):
+            await tab.run("cancelled")
+            await expect(tab.ending).to_contain_text("This answer was stopped.")
+            await expect(tab.page.locator("#notice")).to_be_hidden()
+
+
+@asynccontextmanager
+async def held(page: Page, path: str, method: str) -> AsyncIterator[None]:
+    """Hold back such requests of the page, and in the end wait until one has been answered."""
+    released = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        if route.request.method == method:
+            await released.wait()
+        await route.continue_()
+
+    await page.route(path, hold)
+    async with page.expect_response(path) as answered:
+        yield
+        released.set()
+    await (await answered.value).finished()
+    await page.evaluate("() => new Promise(requestAnimationFrame)")
+
+
+async def another(tab: Tab, puppet: Puppets) -> str:
+    """Begin another conversation, and return what it is called."""
+    await tab.page.locator("#new-thread").click()
+    await tab.ask("pears")
+    run = await puppet.next("pears")
+    await run.say("This is about pears.")
+    run.end()
+    await tab.run("finished")
+    return await tab.thread()
+
+
+async def turn_to(tab: Tab, thread: str) -> None:
+    await tab.page.locator(f"#threads > li[data-thread='{thread}'] [data-part=link]").click()
+    await expect(tab.log).to_have_attribute("data-thread", thread)
+    await expect(tab.page.locator("#share")).to_be_visible()
+
+
+async def test_a_late_answer_is_not_shown_in_the_dialog_of_another_thread(
+    meet: Meet, puppet: Puppets
+) -> None:
+    there = await two(meet, puppet)
+    owner, page, dialog = there.owner, there.owner.page, there.dialog
+    await there.invite("read")
+    second = await another(owner, puppet)
+    await turn_to(owner, there.thread)
+    rows = dialog.locator("[data-part=members] > li")
+    async with held(page, f"**/threads/{there.thread}/members", "GET"):
+        await page.locator("#share").click()
+        await dialog.locator("[data-part=cancel]").click()
+        await turn_to(owner, second)
+        await page.locator("#share").click()
+        await expect(rows).to_have_count(1)
+    await expect(dialog).not_to_have_attribute("data-busy", "")
+    await expect(rows).to_have_count(1)
+    await dialog.locator("[data-part=user]").fill(there.name)
+    await dialog.locator("[data-part=submit]").click()
+    await expect(rows).to_have_count(2)
+    listed = await owner.visitor.get(f"/threads/{second}/members")
+    assert listed is not None
+    assert [member["user"] for member in listed["members"]] == [await name_of(owner), there.name]
+
+
+async def test_who_leaves_one_thread_and_turns_to_another_stays_in_that(
+    meet: Meet, puppet: Puppets
+) -> None:
+    there = await two(meet, puppet)
+    guest, page = there.guest, there.guest.page
+    shared = f"{await name_of(there.owner)},{there.thread}"
+    await there.invite("write")
+    own = await another(guest, puppet)
+    await page.reload()
+    await turn_to(guest, shared)
+    dialog = page.locator("#members-dialog")
+    async with held(page, "**/members/*", "DELETE"):
+        await page.locator("#share").click()
+        await dialog.locator("[data-part=remove]:not([hidden])").click()
+        await dialog.locator("[data-part=cancel]").click()
+        await turn_to(guest, own)
+        await page.locator("#share").click()
+    await expect(page.locator(f"#threads > li[data-thread='{shared}']")).to_have_count(0)
+    await expect(page.locator(f"#threads > li[data-thread='{own}']")).to_have_count(1)
+    await expect(dialog).to_be_visible()
+    assert await guest.thread() == own
+
+
+async def test_nothing_can_be_clicked_while_the_dialog_waits_for_the_server(
+    meet: Meet, puppet: Puppets
+) -> None:
+    there = await two(meet, puppet)
+    page, dialog = there.owner.page, there.dialog
+    await there.invite("read")
+    await there.owner.visitor.send(
+        "PUT", f"/threads/{there.thread}/members/carol", {"role": "read"}
+    )
+    await page.locator("#share").click()
+    rows = dialog.locator("[data-part=members] > li")
+    await expect(rows).to_have_count(3)
+    controls = dialog.locator("select:visible, button:visible")
+    await expect(controls).to_have_count(7)  # two, a select and a button of each member, and Done
+    async with held(page, "**/members/*", "DELETE"):
+        await dialog.locator(f"li[data-user='{there.name}'] [data-part=remove]").click()
+        await expect(dialog.locator(":is(select, button):disabled:visible")).to_have_count(6)
+        await expect(dialog.locator("[data-part=cancel]")).to_be_enabled()
+        await there.owner.picture("members-busy")
+    await expect(rows).to_have_count(2)
+    await dialog.locator("li[data-user='carol'] [data-part=remove]").click()
+    await expect(rows).to_have_count(1)
+    await expect(dialog.locator(":is(select, button):disabled")).to_have_count(0)
 
 
 async def test_the_dialog_fits_a_phone(meet: Meet, puppet: Puppets) -> None:

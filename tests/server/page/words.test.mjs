@@ -10,6 +10,7 @@ import { Outbox } from "../../../src/netra_backend/server/page/outbox.js";
 import { pretty, preview } from "../../../src/netra_backend/server/page/pretty.js";
 import { formOf, labelOf, payloadOf, verdictOf } from "../../../src/netra_backend/server/page/reply.js";
 import { wordsFor } from "../../../src/netra_backend/server/page/status.js";
+import { tailCommand } from "../../../src/netra_backend/server/page/tail.js";
 import { merged } from "../../../src/netra_backend/server/page/threads.js";
 import { Token, base64url, isToken } from "../../../src/netra_backend/server/page/token.js";
 
@@ -23,6 +24,11 @@ test("ids are what a server takes, and new", () => {
   const ids = Array.from({ length: 100 }, newId);
   for (const id of ids) assert.match(id, /^[0-9a-f]{24}$/);
   assert.equal(new Set(ids).size, 100);
+});
+
+test("the command that follows a thread is words of a shell, whatever the names", () => {
+  assert.equal(tailCommand("a,t", "ann", new URL("http://h:1/below/")), "netra tail 'a,t' --user ann --url http://h:1/below");
+  assert.equal(tailCommand("t", "it's $me", new URL("http://h/")), String.raw`netra tail t --user 'it'\''s $me' --url http://h`);
 });
 
 test("a token travels as base64url without padding", () => {

@@ -15,6 +15,7 @@ import { Outbox } from "./outbox.js";
 import { formatPosition } from "./positions.js";
 import { Roles, allowed, barredFrom } from "./roles.js";
 import { Status } from "./status.js";
+import { tailCommand } from "./tail.js";
 import { OpenThread } from "./thread.js";
 import { ThreadList } from "./threads.js";
 import { Token, isToken } from "./token.js";
@@ -275,6 +276,7 @@ function drawRights(runStatus) {
   composer.update({ status: runStatus, closed: Boolean(open?.ended) || role === null, barred });
   // Of a thread that has no entry yet the server may not know.
   $("share").hidden = !open?.position || Boolean(open.ended) || role === null;
+  members.keep(open && !open.ended ? open.id : null);
 }
 
 /** Say once why the thread cannot be followed, and no longer than that is so. */
@@ -325,8 +327,7 @@ function drawTail() {
   // There is nothing to follow before the log has an entry.
   $("tail").hidden = !open?.position || user === null || Boolean(open.ended);
   if ($("tail").hidden) return;
-  const whose = `${shellWord(open.id)} --user ${shellWord(user)}`;
-  setText($("tail-command"), `netra tail ${whose} --url ${ROOT.href.replace(/\/$/, "")}`);
+  setText($("tail-command"), tailCommand(open.id, user, ROOT));
   setText($("position"), formatPosition(open.position));
 }
 
@@ -351,11 +352,6 @@ function showNotice(text) {
 
 function hideProblem() {
   $("notice").hidden = true;
-}
-
-/** Return `text` as one word of a shell command. */
-function shellWord(text) {
-  return /^[A-Za-z0-9_.:~@+=-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
 function socketUrl() {

@@ -8,8 +8,7 @@ export class MembersDialog {
   #dialog;
   #api;
   #options;
-  #thread = null; // {id, role} of the thread that is shown.
-  #busy = false;
+  #thread = null; // {id, role} of the thread that is shown: another object each time it is opened.
 
   /** `userName()` is whose page it is; `onLeft(thread)` is called when they have left a thread. */
   constructor(dialog, api, options) {
@@ -27,7 +26,7 @@ export class MembersDialog {
   /** Show the members of `thread`: {id, role}. */
   async open(thread) {
     if (this.#dialog.open) return;
-    this.#thread = thread;
+    this.#thread = { ...thread };
     const owns = thread.role === "owner";
     part(this.#dialog, "invite").hidden = !owns;
     part(this.#dialog, "user").value = "";
@@ -35,59 +34,82 @@ export class MembersDialog {
     this.#tell("");
     this.#dialog.showModal();
     part(this.#dialog, owns ? "user" : "cancel").focus();
-    await this.#act(async () => {}, "");
+    await this.#act(this.#thread, async () => {}, "");
+  }
+
+  /** Close the dialog unless it shows the thread called `id`. */
+  keep(id) {
+    if (this.#dialog.open && this.#thread.id !== id) this.#dialog.close();
   }
 
   async #invite() {
+    const thread = this.#thread;
     const field = part(this.#dialog, "user");
     const user = field.value.trim();
     const role = part(this.#dialog, "role").value;
     if (user === "") return;
-    const invited = await this.#act(() => this.#api.setMember(this.#thread.id, user, role), told(user, role), user);
+    const invited = await this.#act(thread, () => this.#api.setMember(thread.id, user, role), told(user, role), user);
+    if (!this.#shows(thread)) return;
     if (invited) field.value = "";
     field.focus();
   }
 
   async #change(user, role) {
-    await this.#act(() => this.#api.setMember(this.#thread.id, user, role), told(user, role), user);
-    this.#row(user)?.querySelector("select")?.focus();
+    const thread = this.#thread;
+    await this.#act(thread, () => this.#api.setMember(thread.id, user, role), told(user, role), user);
+    if (this.#shows(thread)) this.#row(user)?.querySelector("select").focus();
   }
 
   async #remove(user) {
+    const thread = this.#thread;
     const leaves = user === this.#options.userName();
     const removed = await this.#act(
-      () => this.#api.removeMember(this.#thread.id, user),
+      thread,
+      () => this.#api.removeMember(thread.id, user),
       `${user} does not see this conversation any more.`,
       user,
       leaves,
     );
-    if (!removed) return this.#row(user)?.querySelector("button")?.focus();
-    if (!leaves) return part(this.#dialog, "user").focus(); // The button is gone with its row.
-    this.#dialog.close();
-    this.#options.onLeft(this.#thread);
+    if (removed && leaves) return this.#left(thread);
+    if (!this.#shows(thread)) return;
+    if (!removed) this.#row(user)?.querySelector("button").focus();
+    else part(this.#dialog, "user").focus(); // The button is gone with its row.
   }
 
-  /** Carry out `call`, tell `success` or why not, and show who is a member now, unless this is the `last`. */
-  async #act(call, success, user = "", last = false) {
-    if (this.#busy) return false;
-    this.#busy = true;
-    this.#dialog.toggleAttribute("data-busy", true);
-    const { id } = this.#thread;
-    let problem = "";
-    try {
-      await call();
-    } catch (refusal) {
-      problem = problemOf(refusal, user);
+  #left(thread) {
+    if (this.#shows(thread)) this.#dialog.close();
+    this.#options.onLeft(thread);
+  }
+
+  /** Whether the dialog is still open for `thread`, as it was when an action began. */
+  #shows(thread) {
+    return this.#dialog.open && this.#thread === thread;
+  }
+
+  /**
+   * Carry out `call`, tell `success` or why not, and show who is a member now, unless this is the
+   * `last`. Return whether all succeeded. Nothing is shown once the dialog does not show `thread`.
+   */
+  async #act(thread, call, success, user = "", last = false) {
+    this.#setBusy(true);
+    let problem = await problemWith(call, user);
+    if (problem || !last) {
+      const unlisted = await problemWith(() => this.#list(thread), user);
+      problem ||= unlisted;
     }
-    try {
-      if (!last || problem) this.#show(await this.#api.members(id));
-    } catch (refusal) {
-      problem ||= problemOf(refusal, user);
+    if (this.#shows(thread)) {
+      this.#setBusy(false);
+      this.#tell(problem ? "" : success, problem);
     }
-    this.#busy = false;
-    this.#dialog.toggleAttribute("data-busy", false);
-    this.#tell(problem ? "" : success, problem);
     return problem === "";
+  }
+
+  /** While the server is asked one thing, nothing else can be done here but close the dialog. */
+  #setBusy(busy) {
+    this.#dialog.toggleAttribute("data-busy", busy);
+    for (const control of this.#dialog.querySelectorAll("select, button")) {
+      control.disabled = busy && control !== part(this.#dialog, "cancel");
+    }
   }
 
   #tell(success, problem = "") {
@@ -95,7 +117,10 @@ export class MembersDialog {
     setText(part(this.#dialog, "problem"), problem);
   }
 
-  #show(members) {
+  async #list(thread) {
+    if (!this.#shows(thread)) return;
+    const members = await this.#api.members(thread.id);
+    if (!this.#shows(thread)) return;
     part(this.#dialog, "members").replaceChildren(...members.map((member) => this.#newRow(member)));
   }
 
@@ -126,6 +151,16 @@ export class MembersDialog {
     remove.setAttribute("aria-label", own ? "Leave this conversation" : `Remove ${user}`);
     remove.addEventListener("click", () => this.#remove(user));
     return row;
+  }
+}
+
+/** Carry out `call`, which concerns `user`; return what to tell of its failure, or "". */
+async function problemWith(call, user) {
+  try {
+    await call();
+    return "";
+  } catch (refusal) {
+    return problemOf(refusal, user);
   }
 }
 
