@@ -131,7 +131,7 @@ async def test_all_are_told_when_the_server_stops_and_go_on_where_they_were(
         tmp_path / "data",
         (write_busy_agent(tmp_path),),
         cwd=tmp_path,
-        # On a busy machine the first client waits for the last for longer than proxies have patience.
+        # On a busy machine the first client waits longer for the last than proxies have patience.
         environment={"NETRA_PING_SECONDS": "2"},
     )
     names = [("alice", f"t{n}") for n in range(4)]
