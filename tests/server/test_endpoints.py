@@ -295,6 +295,7 @@ async def faults_of(admin: httpx.AsyncClient, store: WatchedStore) -> None:
 
 
 TOUCHED = (
+    "backlog",
     "probe",
     "thread",
     "threads",
