@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -37,29 +38,37 @@ UPGRADE = (
 )
 
 
+Peer = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+@contextlib.asynccontextmanager
+async def peer(app: Starlette = APP) -> AsyncIterator[Peer]:
+    """Serve `app`, and return a connection to it."""
+    async with serving(app, Protocol, http=HttpProtocol) as port, asyncio.timeout(BOUND):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        yield reader, writer
+        writer.close()
+
+
 async def test_requests_in_time_are_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(handshake, "SECONDS", BOUND)
-    async with serving(APP, Protocol, http=HttpProtocol) as port, asyncio.timeout(BOUND):
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    async with peer() as (reader, writer):
         for _ in range(3):
             writer.write(GET[:10])
             await asyncio.sleep(0)
             writer.write(GET[10:])
             assert b"200 OK" in await reader.readuntil(b"hello")
-        writer.close()
 
 
 @pytest.mark.parametrize("before", [b"", GET])
 async def test_what_is_no_http_is_refused_in_words(before: bytes) -> None:
-    async with serving(APP, Protocol, http=HttpProtocol) as port, asyncio.timeout(BOUND):
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    async with peer() as (reader, writer):
         writer.write(before)
         if before:
             await reader.readuntil(b"hello")
         writer.write(b"\x16\x03\x01\x02\x00\x01 no HTTP at all\r\n\r\n")
         assert (await reader.readline()).startswith(b"HTTP/1.1 400 ")
         assert b"Invalid HTTP request received." in await reader.read()
-        writer.close()
 
 
 @pytest.mark.parametrize(
@@ -73,13 +82,11 @@ async def test_what_is_no_http_is_refused_in_words(before: bytes) -> None:
     ],
 )
 async def test_a_request_names_one_host(request_: bytes, answer: bytes) -> None:
-    async with serving(APP, Protocol, http=HttpProtocol) as port, asyncio.timeout(BOUND):
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    async with peer() as (reader, writer):
         writer.write(request_)
         got = await reader.read()
         assert got.startswith(b"HTTP/1.1 200 " if answer == b"hello" else b"HTTP/1.1 400 ")
         assert got.endswith(answer)
-        writer.close()
 
 
 async def test_trailers_are_no_headers_and_are_bounded() -> None:
@@ -93,8 +100,7 @@ async def test_trailers_are_no_headers_and_are_bounded() -> None:
 
     app = Starlette(routes=[Route("/", tell, methods=["POST"])])
     head = b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
-    async with serving(app, Protocol, http=HttpProtocol) as port, asyncio.timeout(BOUND):
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    async with peer(app) as (reader, writer):
         writer.write(head + b"1\r\nx\r\n0\r\nX-Said: later\r\n\r\n")
         assert b"200 OK" in await reader.readuntil(b"hello")
         assert seen == [b"-"]
@@ -104,13 +110,11 @@ async def test_trailers_are_no_headers_and_are_bounded() -> None:
                 writer.write(b"X-Said: " + b"a" * 10_000 + b"\r\n")
                 await writer.drain()
         assert await gone(reader)
-        writer.close()
 
 
 async def test_what_comes_behind_another_upgrade_is_bounded() -> None:
     head = UPGRADE.replace(b"Upgrade: websocket", b"Upgrade: h2c").replace(b"/hesitant", b"/")
-    async with serving(APP, Protocol, http=HttpProtocol) as port, asyncio.timeout(BOUND):
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    async with peer() as (reader, writer):
         writer.write(head)
         assert b"200 OK" in await reader.readuntil(b"hello")
         with contextlib.suppress(ConnectionError):
@@ -118,49 +122,40 @@ async def test_what_comes_behind_another_upgrade_is_bounded() -> None:
                 writer.write(b"X" * 10_000)
                 await writer.drain()
         assert await gone(reader)
-        writer.close()
 
 
 @pytest.mark.parametrize("start", [b"POST /hesitant HTTP/1.1", b"GET /hesitant HTTP/1.0"])
 async def test_only_a_get_of_http_1_1_opens_a_socket(start: bytes) -> None:
-    async with serving(APP, Protocol, http=HttpProtocol) as port, asyncio.timeout(BOUND):
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    async with peer() as (reader, writer):
         writer.write(UPGRADE.replace(b"GET /hesitant HTTP/1.1", start))
         assert not (await reader.readline()).startswith(b"HTTP/1.1 101")
-        writer.close()
 
 
 async def test_a_second_head_that_does_not_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(handshake, "SECONDS", 0.2)
-    async with serving(APP, Protocol, http=HttpProtocol) as port, asyncio.timeout(BOUND):
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    async with peer() as (reader, writer):
         writer.write(GET + GET[:10])
         assert await gone(reader)
-        writer.close()
 
 
 async def test_empty_lines_before_a_head_keep_no_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(handshake, "SECONDS", 0.2)
-    async with serving(APP, Protocol, http=HttpProtocol) as port, asyncio.timeout(BOUND):
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    async with peer() as (reader, writer):
         writer.write(GET)
         await reader.readuntil(b"hello")
         writer.write(b"\r\n")
         assert await gone(reader)
-        writer.close()
 
 
 async def test_an_application_that_does_not_decide_is_cut_off(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(handshake, "SECONDS", 0.2)
-    async with serving(APP, Protocol, http=HttpProtocol) as port, asyncio.timeout(BOUND):
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    async with peer() as (reader, writer):
         writer.write(UPGRADE)
         assert await gone(reader)
-        writer.close()
 
 
 async def gone(reader: asyncio.StreamReader) -> bool:

@@ -223,7 +223,7 @@ class Execution:
     async def _ask(self, asked: Unanswered) -> None:
         """End the run with the question of `RunContext.ask`."""
         self._say_rest(None)
-        for event in self._closers():
+        for event in self._ingest.close():
             self._outbox.put(event)
         for item in self._ingest.take(question_event(self._given, asked)):
             if isinstance(item, Whole):
@@ -242,7 +242,7 @@ class Execution:
                 run_id=self._given.run_id,
                 outcome={"type": "success"},
             )
-            await self._end(RunStatus.FINISHED, [*self._closers(), event_from_body(body)])
+            await self._end(RunStatus.FINISHED, [*self._ingest.close(), event_from_body(body)])
         elif terminal.body.type is EventType.RUN_ERROR:
             await self._end(RunStatus.FAILED, [terminal.event])
         else:
@@ -280,7 +280,7 @@ class Execution:
     async def _fail(self, code: str, cause: str) -> None:
         """End the run as failed; the user learns the correlation id, not the exception's text."""
         terminal = terminals.failed(self.run, code, cause)
-        await self._end(RunStatus.FAILED, [*self._closers(), terminal])
+        await self._end(RunStatus.FAILED, [*self._ingest.close(), terminal])
 
     def _time_out(self) -> None:
         self._stopper = asyncio.create_task(self._stop_quietly(RunStatus.TIMED_OUT))
@@ -297,7 +297,9 @@ class Execution:
         ending = self._ending
         if ending is None:
             self._outbox.seal()
-            ending = self._end_once(status, [*self._closers(), terminals.stopped(self.run, status)])
+            ending = self._end_once(
+                status, [*self._ingest.close(), terminals.stopped(self.run, status)]
+            )
             self.task.cancel()  # once: a second time would disturb it while it stops
         self._reaper = self._reaper or asyncio.create_task(self._reap())
         return await asyncio.shield(ending)
@@ -307,9 +309,6 @@ class Execution:
         _, still = await asyncio.wait({self.task}, timeout=self._node.limits.grace)
         if still:
             log.error("the agent does not stop", extra={"run": self.run.key.id})
-
-    def _closers(self) -> list[Event]:
-        return self._ingest.close()
 
     async def _end(
         self, status: RunStatus, events: Sequence[Event], interrupts: Sequence[Interrupt] = ()

@@ -205,14 +205,10 @@ class Outbox:
     def _publish(self, batch: Sequence[Event], last: Position, at: int) -> None:
         count, run = len(batch), self._lease.run.id
         self.appended += count
-        if count == 1:
-            entries = [Entry(last, run, at, batch[0])]
-        else:
-            before = last.offset - count
-            entries = [
-                Entry(Position(last.epoch, offset), run, at, event)
-                for offset, event in enumerate(batch, before + 1)
-            ]
+        entries = [
+            Entry(Position(last.epoch, offset), run, at, event)
+            for offset, event in enumerate(batch, last.offset - count + 1)
+        ]
         self._bus.publish(self._lease.thread, entries)
 
     async def _next_idle(self) -> None:

@@ -60,13 +60,13 @@ class Waiting:
     async def begun(self, thread: ThreadKey, id: RunId) -> Run:
         """Return the run once it has begun. Raises Refused (not_found, draining)."""
         waiting = self._begun.setdefault((thread, id), asyncio.get_running_loop().create_future())
-        if not await self._waits(thread, id) and not waiting.done():
+        if id not in await self._waiting_in(thread) and not waiting.done():
             run = await self._store.run_in(thread, id)
             self._tell(thread, id, run if run is not None else Refused(ErrorCode.NOT_FOUND))
         return await asyncio.shield(waiting)
 
-    async def _waits(self, thread: ThreadKey, id: RunId) -> bool:
-        return any(queued.key.id == id for queued in await self._store.queued(thread))
+    async def _waiting_in(self, thread: ThreadKey) -> set[RunId]:
+        return {queued.key.id for queued in await self._store.queued(thread)}
 
     async def look(self) -> None:
         """Serve every thread in which something waits: after a start, and now and then."""
@@ -121,8 +121,9 @@ class Waiting:
 
     async def forget(self, thread: ThreadKey) -> None:
         """The thread was deleted with all that waits in it."""
-        for id in [id for place, id in self._begun if place == thread]:
-            if not await self._waits(thread, id) and await self._store.run_in(thread, id) is None:
+        asked = {id for place, id in self._begun if place == thread}
+        for id in asked - await self._waiting_in(thread) if asked else ():
+            if await self._store.run_in(thread, id) is None:
                 self._tell(thread, id, Refused(ErrorCode.NOT_FOUND))
 
     async def close(self) -> None:

@@ -32,17 +32,9 @@ class Batch:
         """The offset of the first entry."""
         self.last = pieces[-1].last
         """The position of the last entry."""
-        self.frames = (
-            [event_frame(self.name, pieces[0])]
-            if len(pieces) == 1
-            else [event_frame(self.name, piece) for piece in pieces]
-        )
+        self.frames = [event_frame(self.name, piece) for piece in pieces]
         """The event frames as JSON, one a piece."""
-        self.prepared = (
-            websocket_frame(self.frames[0])
-            if len(pieces) == 1
-            else b"".join([websocket_frame(frame) for frame in self.frames])
-        )
+        self.prepared = b"".join([websocket_frame(frame) for frame in self.frames])
         """All event frames as WebSocket frames, joined: one write for a socket."""
         self._texts: list[str] | None = None
         self._addressed: Batch | None = None

@@ -12,15 +12,13 @@ import asyncio
 import msgspec
 from starlette.websockets import WebSocket
 
-from netra_backend.agents.run_request import run_request
 from netra_backend.core.events import TERMINAL
 from netra_backend.core.ids import parse_thread
-from netra_backend.core.roles import Role
 from netra_backend.errors import CloseCode, ErrorCode, FrameError, Refused
 from netra_backend.server.batch import Batch
 from netra_backend.server.edges.agentcore import read_invocation
 from netra_backend.server.edges.agui import spoken
-from netra_backend.server.edges.edge_dialogue import GONE, EdgeDialogue
+from netra_backend.server.edges.edge_dialogue import GONE, EdgeDialogue, run_error
 from netra_backend.server.edges.run_lane import EdgeLane
 from netra_backend.server.follower import Gone
 from netra_backend.server.house import House
@@ -47,9 +45,7 @@ class AgentCoreDialogue(EdgeDialogue):
         self._asked = True
         given = read_invocation(data)
         name = parse_thread("threadId", given.thread_id)
-        thread = await self._house.access.thread(self.user, name, Role.WRITE)
-        request = run_request(self.user, given, thread=thread)
-        run = (await self._house.runner.start(request)).run
+        run = await self._start(given, name)
         loop = asyncio.get_running_loop()
 
         def ended() -> None:
@@ -68,8 +64,7 @@ class AgentCoreDialogue(EdgeDialogue):
         """Say why, as the last event, and close: a client of one run has nothing else to ask."""
         for follower in list(self.following):
             self._leave(follower)
-        told = {"type": "RUN_ERROR", "message": refusal.message, "code": refusal.code}
-        self._lane.send(encoded(_encode(told)))
+        self._lane.send(encoded(_encode(run_error(refusal))))
         unreadable = isinstance(refusal, FrameError)
         self.dismiss(CloseCode.BAD_FRAME if unreadable else CloseCode.DONE)
 

@@ -15,7 +15,6 @@ import msgspec
 from msgspec import Struct
 from starlette.websockets import WebSocket
 
-from netra_backend.agents.run_request import run_request
 from netra_backend.core.codec import decode_as
 from netra_backend.core.events import body_of
 from netra_backend.core.ids import RunId, parse_id, parse_thread
@@ -100,9 +99,7 @@ class ChatDialogue(EdgeDialogue):
         self._check_request(frame.request_id)
         given = run_input(frame.id, frame.request_id, frame.messages, frame.body)
         name = parse_thread("id", frame.id)
-        thread = await self._house.access.thread(self.user, name, Role.WRITE)
-        request = run_request(self.user, given, agent=self._agent, thread=thread)
-        run = (await self._house.runner.start(request)).run
+        run = await self._start(given, name, agent=self._agent)
         first = given.parent_run_id or run.key.id
         self._answer(frame.request_id, run, Turn(first, run.key.id), before(run))
 

@@ -3,7 +3,13 @@
 import logging
 from abc import abstractmethod
 
-from netra_backend.errors import CloseCode, FrameError
+from ag_ui.core import RunAgentInput
+
+from netra_backend.agents.run_request import run_request
+from netra_backend.core.ids import ThreadName
+from netra_backend.core.roles import Role
+from netra_backend.core.run import Run
+from netra_backend.errors import CloseCode, FrameError, Refused
 from netra_backend.server import metrics
 from netra_backend.server.dialogue import Dialogue
 from netra_backend.server.follower import Gone
@@ -18,6 +24,11 @@ GONE = {
     Gone.DENIED: "the thread is shared with you no more",
 }
 """What a client is told when a thread is gone while it is followed."""
+
+
+def run_error(refusal: Refused | FrameError) -> dict[str, str]:
+    """Return a refusal as a RUN_ERROR that is in no log."""
+    return {"type": "RUN_ERROR", "message": refusal.message, "code": refusal.code}
 
 
 class EdgeDialogue(Dialogue):
@@ -43,3 +54,14 @@ class EdgeDialogue(Dialogue):
             self._bad_frames += 1
             if self._bad_frames >= self._house.settings.bad_frames:
                 await self.close(CloseCode.BAD_FRAME)
+
+    async def _start(
+        self, given: RunAgentInput, name: ThreadName, *, agent: str | None = None
+    ) -> Run:
+        """Start the run in the thread that its user calls so, or attach to it.
+
+        Raises Refused as `Access.check` and `Runner.start` do.
+        """
+        thread = await self._house.access.thread(self.user, name, Role.WRITE)
+        request = run_request(self.user, given, agent=agent, thread=thread)
+        return (await self._house.runner.start(request)).run

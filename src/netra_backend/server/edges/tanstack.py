@@ -15,7 +15,6 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from netra_backend.agents.run_request import run_request
 from netra_backend.core.codec import decode_as, decode_input
 from netra_backend.core.ids import RunId, name_for, parse_id, parse_thread
 from netra_backend.core.positions import Position
@@ -23,7 +22,7 @@ from netra_backend.core.roles import Role
 from netra_backend.core.run import Run
 from netra_backend.errors import CloseCode, ErrorCode, FrameError, Refused
 from netra_backend.server.edges.agui import FROM_START, spoken
-from netra_backend.server.edges.edge_dialogue import GONE, EdgeDialogue
+from netra_backend.server.edges.edge_dialogue import GONE, EdgeDialogue, run_error
 from netra_backend.server.edges.run_lane import RunLane
 from netra_backend.server.follower import Gone, ThreadFollower
 from netra_backend.server.house import House
@@ -118,9 +117,7 @@ class TanstackDialogue(EdgeDialogue):
         limit = self._house.settings.followed_threads
         if run_id not in self._runs and len(self._runs) >= limit:
             raise Refused(ErrorCode.TOO_MANY, f"{limit} runs are followed already")
-        thread = await self._house.access.thread(self.user, name, Role.WRITE)
-        request = run_request(self.user, given, agent=self._agent, thread=thread)
-        run = (await self._house.runner.start(request)).run
+        run = await self._start(given, name, agent=self._agent)
         if run_id not in self._runs:
             self._deliver(run, before(run), spoken(given.protocol_version))
 
@@ -176,8 +173,7 @@ class TanstackDialogue(EdgeDialogue):
         self._say(refusal, named)
 
     def _say(self, refusal: Refused | FrameError, named: _Named) -> None:
-        told = {"type": "RUN_ERROR", "message": refusal.message, "code": refusal.code}
-        self._lane.send(_encode({**told, **msgspec.to_builtins(named)}))
+        self._lane.send(_encode({**run_error(refusal), **msgspec.to_builtins(named)}))
 
     def _beat(self) -> None:
         """Send a ping: a client behind a proxy sees that the socket lives."""
