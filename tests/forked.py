@@ -15,7 +15,7 @@ from netra_backend.cli import main
 
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(
-    ["tests.forked", "netra_backend.cli.serve", "netra_backend.server.app"]
+    ["tests.forked", "netra_backend.cli.server", "netra_backend.server.app"]
 )
 
 

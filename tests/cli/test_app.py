@@ -31,6 +31,7 @@ def test_an_error_of_ours_is_one_line(netra: Netra) -> None:
     [
         ("scan", "typer rich click starlette uvicorn pydantic jwt ag_ui asyncio sqlite3"),
         ("token", "uvicorn websockets"),
+        ("serve", "uvicorn starlette websockets ag_ui netra_backend.agents"),
     ],
 )
 def test_a_command_loads_only_what_it_needs(command: str, absent: str) -> None:

@@ -2,14 +2,16 @@
 
 import functools
 import ipaddress
+from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
-
-from starlette.requests import HTTPConnection
 
 from netra_backend.errors import ErrorCode, Refused
 
+if TYPE_CHECKING:  # the command line asks for `is_loopback` before it loads a server
+    from starlette.requests import HTTPConnection
 
-def check_origin(request: HTTPConnection, allowed: tuple[str, ...]) -> None:
+
+def check_origin(request: "HTTPConnection", allowed: tuple[str, ...]) -> None:
     """Raise Refused (``forbidden``) if a page of another origin sends the request.
 
     Browsers send Origin with every WebSocket handshake and every unsafe request; what sends none
@@ -24,7 +26,7 @@ def check_origin(request: HTTPConnection, allowed: tuple[str, ...]) -> None:
         raise Refused(ErrorCode.FORBIDDEN, "requests from this origin are not allowed")
 
 
-def check_host(request: HTTPConnection, allowed: tuple[str, ...]) -> None:
+def check_host(request: "HTTPConnection", allowed: tuple[str, ...]) -> None:
     """Raise Refused (``forbidden``) if the Host header is none of `allowed`; empty allows all.
 
     An allowed name without a port allows every port. A page that has made its own name resolve to

@@ -1,0 +1,265 @@
+"""``netra serve`` as a process, from its first line to its end."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from netra_backend.cli.listening import listen
+from netra_backend.cli.server import Server
+from netra_backend.config import Settings
+from netra_backend.core.ports import Thread
+from netra_backend.server.app import create_app
+from netra_backend.stores.sqlite import SqliteStore
+from tests.cli.conftest import Netra
+from tests.client import BOUND, client
+from tests.http import http
+from tests.live import ServerProcess, token
+
+ECHO = Path(__file__).parents[2] / "examples" / "echo_agent.py"
+
+
+@pytest.mark.anyio
+async def test_it_serves_an_agent_of_the_users_own(tmp_path: Path) -> None:
+    (tmp_path / "my_module.py").write_text(ECHO.read_text(encoding="utf-8"), encoding="utf-8")
+    server = ServerProcess(tmp_path / "data", ("my_module:agent",), cwd=tmp_path)
+    server.start()
+    try:
+        await server.wait_ready()
+        async with client(server.socket_url, server.token()) as alice:
+            assert alice.ready["agents"] == ["agent"]
+            await alice.run("t1", "r1", "one two")
+            await alice.follow("t1")
+            await alice.until("RUN_FINISHED")
+            said = "".join(f["chunk"].get("delta", "") for f in alice.events)
+            assert said == "one two "
+        assert f"Netra is at {server.url}" in server.log_file.read_text()
+        async with httpx.AsyncClient() as browser:
+            page = await browser.get(server.url)
+        assert page.status_code == 200
+        assert "netra_dev=" in page.headers["set-cookie"]
+    finally:
+        assert server.stop(signal.SIGTERM) == 0
+
+
+@pytest.mark.anyio
+async def test_a_second_server_on_the_same_data_says_who_has_it(
+    netra: Netra, tmp_path: Path
+) -> None:
+    server = ServerProcess(tmp_path / "data")
+    server.start()
+    try:
+        await server.wait_ready()
+        assert server.process is not None
+        done = await asyncio.to_thread(
+            netra, "serve", "--port", "0", "--data-dir", str(server.data_dir)
+        )
+        assert done.returncode == 2
+        assert str(server.data_dir) in done.stderr
+        assert str(server.process.pid) in done.stderr
+        done = await asyncio.to_thread(netra, "serve", "--port", str(server.port))
+        assert done.returncode == 2
+        assert f"cannot listen on 127.0.0.1 port {server.port}" in done.stderr
+    finally:
+        server.stop()
+
+
+@pytest.mark.anyio
+async def test_restored_data_has_new_epochs(tmp_path: Path) -> None:
+    """A client that saw what the backup has not is told so, instead of waiting in silence."""
+    server = ServerProcess(tmp_path / "data")
+    server.start()
+    await server.wait_ready()
+    async with client(server.socket_url, server.token()) as alice:
+        accepted = await alice.run("t1", "r1", "hello")
+    server.stop()
+    server.arguments = ("--restored",)
+    server.start()
+    try:
+        await server.wait_ready()
+        async with client(server.socket_url, server.token()) as alice:
+            followed = await alice.follow("t1", accepted["id"])
+            assert followed["resume"] == "gap"
+            assert followed["prelude"][0]["type"] == "RUN_STARTED"
+    finally:
+        server.stop()
+
+
+def test_it_takes_a_free_port_and_stops_at_sigint(tmp_path: Path) -> None:
+    """Port 0 is a free port, which the printed address names; Ctrl+C ends it in peace."""
+    import subprocess
+
+    netra = Path(sys.executable).with_name("netra")
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("NETRA_")}
+    process = subprocess.Popen(
+        [str(netra), "serve", "--port", "0", "--data-dir", str(tmp_path / "data")],
+        env=clean,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    try:
+        line = next(line for line in process.stderr if "Netra is at" in line)
+        port = int(line.split(":")[2].split()[0])
+        with socket.create_connection(("127.0.0.1", port), timeout=5):
+            pass
+    finally:
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+        process.stderr.close()
+    assert process.wait(20) in (0, 130)
+    assert "Traceback" not in rest
+
+
+def test_what_it_sends_does_not_wait_for_acknowledgements() -> None:
+    """Small frames would, on loops that do not set TCP_NODELAY on sockets they are given."""
+    with listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
+
+
+class _HeldStore(SqliteStore):
+    """A store that lists no threads before it is told to."""
+
+    def __init__(self, data_dir: Path) -> None:
+        super().__init__(data_dir)
+        self.asked, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def threads(self, *args: Any) -> list[Thread]:
+        self.asked.set()
+        await self.go_on.wait()
+        return await super().threads(*args)
+
+
+class _Unsignalled(Server):
+    """The server of ``netra serve``, which leaves the signals to the test run."""
+
+    def capture_signals(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+
+@pytest.mark.anyio
+async def test_a_request_that_was_let_in_is_answered_although_the_server_stops(
+    tmp_path: Path,
+) -> None:
+    """The page asks for its threads when it sees its run end, which a stop makes it do."""
+    store = _HeldStore(tmp_path)
+    settings = Settings(data_dir=tmp_path)
+    server = _Unsignalled(create_app(None, settings=settings, store=store), settings)
+    with listen("127.0.0.1", 0) as listener:
+        port = listener.getsockname()[1]
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        idle, unused = await asyncio.open_connection("127.0.0.1", port)
+        async with (
+            client(f"ws://127.0.0.1:{port}/ws", token(tmp_path, "alice")) as alice,
+            http(f"http://127.0.0.1:{port}", token(tmp_path, "alice")) as browser,
+        ):
+            asking = asyncio.create_task(browser.get("/threads"))
+            await asyncio.wait_for(store.asked.wait(), BOUND)
+            server.should_exit = True
+            assert await alice.closed() == 1012
+            assert await asyncio.wait_for(idle.read(), BOUND) == b""
+            store.go_on.set()
+            assert (await asyncio.wait_for(asking, BOUND)).status_code == 200
+        await asyncio.wait_for(serving, BOUND)
+        unused.close()
+
+
+STUBBORN = """
+import asyncio
+from ag_ui.core import TextMessageStartEvent
+
+async def agent(input):
+    yield TextMessageStartEvent(message_id="m")
+    while True:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            pass
+"""
+
+
+@pytest.mark.anyio
+async def test_an_agent_that_never_stops_does_not_keep_the_process(tmp_path: Path) -> None:
+    """Clients see the end of the run, `draining` and 1012; the process ends all the same."""
+    (tmp_path / "stubborn.py").write_text(STUBBORN, encoding="utf-8")
+    grace = {"NETRA_GRACE_SECONDS": "0.5"}
+    server = ServerProcess(tmp_path / "data", ("stubborn:agent",), cwd=tmp_path, environment=grace)
+    server.start()
+    await server.wait_ready()
+    async with client(server.socket_url, server.token()) as alice:
+        await alice.run("t1", "r1")
+        await alice.follow("t1")
+        await alice.until("TEXT_MESSAGE_START")
+        stopping = asyncio.create_task(asyncio.to_thread(server.stop, signal.SIGTERM))
+        assert (await alice.until("RUN_ERROR"))["chunk"]["code"] == "interrupted"
+        await alice.notice("draining")
+        assert await alice.closed() == 1012
+        assert await asyncio.wait_for(stopping, 15) == 0
+
+
+SLOW = """
+import asyncio
+from netra_backend.agents.base import Text
+
+async def agent(input):
+    text = Text()
+    for event in text.start():
+        yield event
+    await asyncio.sleep(float(input.messages[-1].content))
+    for event in [*text.add("done"), *text.end()]:
+        yield event
+"""
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("finish", "signals", "end"),
+    [("60", 1, "RUN_FINISHED"), ("0.2", 1, "RUN_ERROR"), ("60", 2, "RUN_ERROR")],
+    ids=["finished", "interrupted", "hurried"],
+)
+async def test_a_run_may_finish_before_the_server_stops(
+    tmp_path: Path, finish: str, signals: int, end: str
+) -> None:
+    """A run that takes too long, or for which nobody waits any more, is interrupted."""
+    (tmp_path / "slow.py").write_text(SLOW, encoding="utf-8")
+    server = ServerProcess(
+        tmp_path / "data",
+        ("slow:agent",),
+        cwd=tmp_path,
+        environment={"NETRA_FINISH_SECONDS": finish, "NETRA_GRACE_SECONDS": "0.5"},
+    )
+    server.start()
+    await server.wait_ready()
+    async with client(server.socket_url, server.token()) as alice:
+        await alice.run("t1", "r1", "1" if end == "RUN_FINISHED" else "3600")
+        await alice.follow("t1")
+        await alice.until("TEXT_MESSAGE_START")
+        process = server.process
+        assert process is not None
+        for number in range(signals):
+            process.send_signal(signal.SIGTERM)
+            if number == 0:
+                while (await alice.run("t2", "r2")).get("code") != "draining":  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+        await alice.until(end)
+        await alice.notice("draining")
+        assert await alice.closed() == 1012
+        assert await asyncio.to_thread(process.wait, 15) == 0
+
+
+def test_a_data_directory_that_cannot_be_used_is_named(netra: Netra, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for directory in (tmp_path / "file", tmp_path / "file" / "below"):
+        done = netra("serve", "--port", "0", "--data-dir", str(directory))
+        assert done.returncode == 2
+        assert str(directory) in done.stderr
+        assert "Traceback" not in done.stderr
