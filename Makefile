@@ -50,10 +50,10 @@ lint: $(VENV)/.test
 	$(BIN)/lint-imports
 	$(BIN)/netra scan src
 
-test: lint
+test: $(VENV)/.test
 	$(BIN)/python -m pytest $(BY_FILE)
 
-nightly: lint
+nightly: $(VENV)/.test
 	$(BIN)/python -m pytest $(BY_FILE) -m nightly
 	$(BIN)/python -m pytest tests/faults tests/jsonlog tests/scan tests/security -n 2 --dist loadgroup --hypothesis-profile=nightly --timeout=1800
 

@@ -41,3 +41,7 @@ def test_the_pauses_are_those_of_the_log(
 
 def test_a_speed_of_nothing_is_refused(netra: Netra) -> None:
     assert netra("replay", "t1", "--speed", "0").returncode == 2
+
+
+def test_a_name_that_is_no_id_is_refused(netra: Netra) -> None:
+    assert "thread is 'no id'" in netra("replay", "no id", "--token", "t").stderr
