@@ -63,8 +63,13 @@ class Proxy(Reachable, ABC):
                 await asyncio.sleep(0.02)
 
     async def reload(self) -> None:
-        """Have it read its configuration again; return when it has."""
+        """Have it read its configuration again; return when it has.
+
+        haproxy's master executes itself anew when its worker serves already, and until it has done
+        so, it ignores the signal.
+        """
         assert self.process is not None
+        await until(lambda: self._catches(self.reloads))
         before = self._workers()
         self.process.send_signal(self.reloads)
         await until(lambda: self._workers() - before)
@@ -92,6 +97,13 @@ class Proxy(Reachable, ABC):
     def _workers(self) -> set[int]:
         assert self.process is not None
         return {child.pid for child in psutil.Process(self.process.pid).children()}
+
+    def _catches(self, number: signal.Signals) -> bool:
+        """Return whether the process has a function for the signal: proc_pid_status(5), SigCgt."""
+        assert self.process is not None
+        status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8")
+        (caught,) = re.findall(r"^SigCgt:\s*(\w+)$", status, re.MULTILINE)
+        return bool(int(caught, 16) >> (number - 1) & 1)
 
     async def _accepts(self) -> bool:
         try:
