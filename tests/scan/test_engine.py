@@ -214,3 +214,42 @@ def write(a: A):
 @pytest.mark.parametrize("source", [RECURSIVE, SEVERAL, REPLACED])
 def test_what_is_converted_on_the_way_is_silent(source: str) -> None:
     assert codes(f"import dataclasses, json\n{source}") == []
+
+
+DECLARED = """\
+import enum, json
+from typing import NamedTuple, TypedDict
+
+class State(enum.Enum):
+    OPEN = 1
+
+class Row(NamedTuple):
+    name: str
+    state: State
+
+class Message(TypedDict):
+    row: Row
+    reply: "Message"
+    again: "Message"
+
+class Names(dict):
+    state: State
+"""
+
+
+@pytest.mark.parametrize(
+    ("given", "severity", "path"),
+    [
+        ("Row", Severity.ERROR, "[1]"),
+        ("Message", Severity.WARNING, "row[1]"),
+        ("list[Message]", Severity.WARNING, "[].row[1]"),
+        ("Names", None, ""),
+    ],
+)
+def test_what_a_class_declares_is_in_its_tuples_and_dicts(
+    given: str, severity: Severity | None, path: str
+) -> None:
+    source = f"{DECLARED}\ndef send(it: {given}) -> str:\n    return json.dumps(it)\n"
+    found = link([summarise("a.py", "a", source)], Options())
+    first = [(one.severity, one.value_path) for one in found[:1]]
+    assert first == ([(severity, path)] if severity else [])

@@ -7,6 +7,7 @@ from msgspec import Struct, structs
 from netra_backend.scan.declarations import Trait
 from netra_backend.scan.dumping import Dumped
 from netra_backend.scan.encoders import Encoder
+from netra_backend.scan.fields import fields
 from netra_backend.scan.finding import Severity
 from netra_backend.scan.heads import (
     Alternatives,
@@ -34,7 +35,12 @@ from netra_backend.scan.values import (
     Value,
 )
 
+_WITH_FIELDS = frozenset({"typing.NamedTuple", "typing.TypedDict", "typing_extensions.TypedDict"})
+"""What is declared in a class with such a base is what is in its instances."""
+
 _DEEPEST = 12
+_DEEPEST_FIELDS = 3
+"""Typed dicts hold each other in many fields."""
 _MOST_PROBLEMS = 10
 
 
@@ -84,6 +90,7 @@ class Judge:
         self._resolver = resolver
         self._encoder = encoder
         self._converted = converted
+        self._within: list[str] = []
         self.open = False
 
     def problems(self, value: Value, scope: Scope, at: int) -> list[Problem]:
@@ -171,7 +178,10 @@ class Judge:
         self, found: Found, head: Instance, kind: Kind, place: Leaf, depth: int
     ) -> Iterator[Problem]:
         """A list or dict of which we know what is in it, if anything is."""
-        if not head.args or depth > _DEEPEST // 2:
+        if depth > _DEEPEST // 2:
+            return
+        if not head.args:
+            yield from self._declared(found, kind, place, depth)
             return
         scope = found[1]
         item = Leaf(f"{place.path}[]", 0, place.scope, Severity.WARNING, place.line)
@@ -180,6 +190,24 @@ class Judge:
         if kind is Kind.MAPPING and len(head.args) == 2:
             key = self._resolver.resolve(head.args[0], scope)
             yield from self._key(key, place.maybe())
+
+    def _declared(self, found: Found, kind: Kind, place: Leaf, depth: int) -> Iterator[Problem]:
+        """The fields of a typed dict, which may be absent, or of a named tuple."""
+        ref = self._resolver.class_of(found)
+        if ref is None or depth > _DEEPEST_FIELDS or not self._has_fields(ref):
+            return
+        if ref.name in self._within:
+            return
+        self._within.append(ref.name)
+        for index, (name, field) in enumerate(fields(self._resolver, ref).items()):
+            at = f"[{index}]" if kind is Kind.ARRAY else step(Const(name))
+            reach = place.severity if kind is Kind.ARRAY else Severity.WARNING
+            inner = Leaf(f"{place.path}{at}", 0, place.scope, reach, place.line)
+            yield from self._value(field, inner, depth + 1)
+        self._within.pop()
+
+    def _has_fields(self, ref: ClassRef) -> bool:
+        return not self._resolver.project.ancestors(ref.name).isdisjoint(_WITH_FIELDS)
 
     def _dict(self, head: Dict, scope: Scope, place: Leaf, depth: int) -> Iterator[Problem]:
         entries = self._flattened(head, scope, 0)
