@@ -82,6 +82,7 @@ UNMIRRORED |= {
         "grounding",
         "heads",
         "imports",
+        "inheritance",
         "invocation",
         "items",
         "judge",

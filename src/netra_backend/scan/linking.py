@@ -13,7 +13,7 @@ from netra_backend.scan.arguments import argument_of, bind_arguments
 from netra_backend.scan.calling import LOG_METHODS
 from netra_backend.scan.conversion import Conversions
 from netra_backend.scan.declarations import Function, ParamKind, Site, Trait
-from netra_backend.scan.finding import Finding
+from netra_backend.scan.finding import Finding, Severity
 from netra_backend.scan.heads import (
     Alternatives,
     ClassRef,
@@ -24,6 +24,7 @@ from netra_backend.scan.heads import (
     Scope,
     SiteScope,
 )
+from netra_backend.scan.inheritance import Heirs
 from netra_backend.scan.judge import Judge, Problem, function_line, weakened
 from netra_backend.scan.logcalls import Formatter, lost
 from netra_backend.scan.modules import with_json
@@ -35,7 +36,7 @@ from netra_backend.scan.resolve import Resolver
 from netra_backend.scan.sinking import encoder_of
 from netra_backend.scan.sinks import ENCODERS, SINKS, Sink
 from netra_backend.scan.telling import tell
-from netra_backend.scan.values import Argument
+from netra_backend.scan.values import Argument, Global
 
 LONGEST_CHAIN = 6
 """How many functions may lie between a value and its sink."""
@@ -65,6 +66,21 @@ class Verdict(Struct, frozen=True):
     open: bool = False
 
 
+class Judged(Struct, frozen=True):
+    """A call that hands `args` to `target`; `sole` is whether it can be nothing else."""
+
+    target: Wrapper | Sink
+    args: Sequence[Argument]
+    problems: tuple[Problem, ...]
+    open: bool
+    sole: bool
+
+    @property
+    def known(self) -> frozenset[tuple[str, str, str]]:
+        """What is said of the target already, whoever calls it."""
+        return self.target.known if isinstance(self.target, Wrapper) else frozenset()
+
+
 _CLEAN = Verdict()
 _NO_ENCODER = frozenset({LogEncoder.AUTO, LogEncoder.NONE, LogEncoder.TOTAL})
 
@@ -86,6 +102,7 @@ class Linker:
                 label, encoder, own.argument or "", None if own.argument else 0
             )
         self._conversions = Conversions(self._resolver)
+        self._heirs = Heirs(self._project, files.sources)
         self._callers: dict[str, list[Source]] = {}
         for source in files.sources:
             for name in source.calls():
@@ -143,34 +160,62 @@ class Linker:
                 yield source, site
 
     def _judge(self, source: Source, site: Site, wrapper: Wrapper | None) -> Iterator[Finding]:
-        self._resolver.restart()
         scope = SiteScope(source, site.function)
+        said: set[tuple[str, str, str]] = set()
+        matters = not isinstance(site.func, Global)
+        for judged in self._judged(site, wrapper, scope):
+            matters = True
+            target, problems = judged.target, judged.problems
+            known = frozenset(map(_identity, problems))
+            said |= known
+            if isinstance(target, Sink):
+                self._notice_formatter(scope.function, target, judged.args, scope)
+            if judged.open and scope.function is not None:
+                self._follow(source, site, scope.function, target, known)
+            if source.reported:
+                for problem in problems:
+                    if _identity(problem) in judged.known:
+                        continue
+                    finding = _tell(_repairable(problem, scope), site, source.path, target)
+                    if isinstance(target, Sink) and judged.sole:
+                        finding = self._conversions.offered(finding, source, site, target, scope)
+                    yield finding
+        if source.reported and matters:
+            yield from self._judge_heirs(source, site, wrapper, said)
+
+    def _judge_heirs(
+        self,
+        source: Source,
+        site: Site,
+        wrapper: Wrapper | None,
+        said: set[tuple[str, str, str]],
+    ) -> Iterator[Finding]:
+        """Judge the call as the classes that inherit the method see it: for some values of self."""
+        for heir, scope in self._heirs.scopes(source, site):
+            for judged in self._judged(site, wrapper, scope):
+                said |= judged.known
+                for found in judged.problems:
+                    home = heir.source.path, heir.declared.line
+                    origins = (*found.origins, home)
+                    problem = structs.replace(weakened(found), at=0, origins=origins)
+                    if _identity(problem) in said or problem.severity is Severity.NOTE:
+                        continue
+                    said.add(_identity(problem))
+                    yield _tell(problem, site, source.path, judged.target, _last(heir.name))
+
+    def _judged(self, site: Site, wrapper: Wrapper | None, scope: Scope) -> Iterator[Judged]:
+        """Yield what the call may hand a value to, and what comes of it."""
+        self._resolver.restart()
         heads = _options(self._resolver.resolve(site.func, scope))
         for found in heads:
             target, args, receiver = self._target(found, site.args, wrapper)
             if target is None:
                 continue
             verdict = self._verdict(target, args, scope, receiver)
-            if isinstance(target, Sink):
-                self._notice_formatter(scope.function, target, args, scope)
             problems = verdict.problems
             if len(heads) > 1:
                 problems = tuple(map(weakened, problems))
-            known = frozenset((p.path, p.kind.name, p.name) for p in problems)
-            if isinstance(target, Wrapper):
-                problems = tuple(
-                    p for p in problems if (p.path, p.kind.name, p.name) not in target.known
-                )
-            if verdict.open and scope.function is not None:
-                self._follow(source, site, scope.function, target, known)
-            if source.reported:
-                through = _through(target)
-                label = (target if isinstance(target, Sink) else target.sink).label
-                for problem in problems:
-                    finding = tell(_repairable(problem, scope), site, source.path, label, through)
-                    if isinstance(target, Sink) and len(heads) == 1:
-                        finding = self._conversions.offered(finding, source, site, target, scope)
-                    yield finding
+            yield Judged(target, args, problems, verdict.open, len(heads) == 1)
 
     def _target(
         self, found: Found, args: Sequence[Argument], wrapper: Wrapper | None
@@ -275,8 +320,23 @@ def _called_as(wrapper: Wrapper) -> str:
     return with_json(name) if passes_on else name
 
 
+def _identity(problem: Problem) -> tuple[str, str, str]:
+    return problem.path, problem.kind.name, problem.name
+
+
+def _tell(
+    problem: Problem, site: Site, path: str, target: Sink | Wrapper, heir: str = ""
+) -> Finding:
+    label = (target if isinstance(target, Sink) else target.sink).label
+    return tell(problem, site, path, label, _through(target), heir=heir)
+
+
 def _through(target: Sink | Wrapper) -> str:
-    return "" if isinstance(target, Sink) else target.name.rpartition(".")[2]
+    return "" if isinstance(target, Sink) else _last(target.name)
+
+
+def _last(name: str) -> str:
+    return name.rpartition(".")[2]
 
 
 def _options(found: Found) -> Sequence[Found]:

@@ -27,6 +27,7 @@ from netra_backend.scan.values import (
     Entry,
     Global,
     Instance,
+    Item,
     Param,
     Passed,
     Seq,
@@ -266,6 +267,17 @@ def grouped(sites: list[Site], limit: int = 300) -> dict[str, list[Site]]:
             if any(argument.name in ("json", "**") for argument in site.args):
                 groups.setdefault(with_json(name), []).append(site)
     return groups
+
+
+def by_base(module: Module) -> dict[str, tuple[str, ...]]:
+    """Return the names of the classes by the last name of what they inherit from."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name, declared in module.classes.items():
+        for base in declared.bases:
+            last = last_name(base.base if isinstance(base, Item) else base)
+            if last:
+                found[last] = (*found.get(last, ()), name)
+    return found
 
 
 def with_json(name: str) -> str:

@@ -69,6 +69,14 @@ class Source:
         """Return the last names of what is called."""
         return iter(self._summary.calls)
 
+    def bases(self) -> Iterator[str]:
+        """Return the last names of what its classes inherit from."""
+        return iter(self._summary.derived)
+
+    def derived(self, base: str) -> tuple[str, ...]:
+        """Return its classes that inherit from what is named so."""
+        return self._summary.derived.get(base, ())
+
 
 class Files:
     """The files, by the names of their modules; stubs stand in for libraries that are absent."""

@@ -8,7 +8,8 @@ class Summary(Struct, frozen=True):
 
     `skipped` is None, or says in one line why the file is not part of the scan. `imports` are
     the modules it names: whoever has the environment's files can summarise these too. `body` is
-    an encoded `Module`, `calls` its calls by the last name of what is called, each encoded.
+    an encoded `Module`, `calls` its calls by the last name of what is called, each encoded;
+    `derived` are the names of its classes by the last name of what they inherit from.
     """
 
     path: str
@@ -17,3 +18,4 @@ class Summary(Struct, frozen=True):
     imports: tuple[str, ...] = ()
     body: bytes = b""
     calls: dict[str, bytes] = {}
+    derived: dict[str, tuple[str, ...]] = {}

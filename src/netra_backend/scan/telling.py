@@ -16,12 +16,18 @@ _INTERNAL = frozenset({"CoroutineType", "GeneratorType", "AsyncGeneratorType", "
 
 
 def tell(
-    problem: Problem, site: Site, path: str, label: str, through: str, rule: Rule | None = None
+    problem: Problem,
+    site: Site,
+    path: str,
+    label: str,
+    through: str,
+    rule: Rule | None = None,
+    heir: str = "",
 ) -> Finding:
     """Return the finding for a problem of the call `site` in the file `path`.
 
-    `label` is what the value reaches, `through` the function that takes it there. The rule is
-    the one for the kind of the value, unless it is given.
+    `label` is what the value reaches, `through` the function that takes it there, `heir` the
+    class that ``self`` is then. The rule is the one for the kind of the value, unless it is given.
     """
     place = unpack(abs(site.at)) if site.at else Place(site.line, 0, site.line, 0)
     rule = rule or rule_of(problem)
@@ -33,7 +39,7 @@ def tell(
         place.end_line,
         rule.code,
         problem.severity,
-        _message(rule, problem, label, through, _said(origin, path)),
+        _message(rule, problem, label, through, _where(heir) + _said(origin, path)),
         problem.path.removeprefix("."),
         origin,
         repair(rule, problem, path),
@@ -57,6 +63,10 @@ def rule_of(problem: Problem) -> Rule:
     return _DUMP if problem.dump_at else _BY_KIND[problem.kind]
 
 
+def _where(heir: str) -> str:
+    return f" when self is a {heir}" if heir else ""
+
+
 def _said(origin: Origin | None, path: str) -> str:
     if origin is None:
         return ""
@@ -64,7 +74,7 @@ def _said(origin: Origin | None, path: str) -> str:
     return f" (value from {where})"
 
 
-def _message(rule: Rule, problem: Problem, label: str, through: str, origin: str) -> str:
+def _message(rule: Rule, problem: Problem, label: str, through: str, ending: str) -> str:
     noun = rule.noun.format(kind=problem.kind.value)
     telling = problem.name.lower() not in noun.lower().split() and problem.name not in _INTERNAL
     name = f" {problem.name}" if telling else ""
@@ -75,7 +85,7 @@ def _message(rule: Rule, problem: Problem, label: str, through: str, origin: str
     else:
         place = f' as "{path}"' if path else ""
     via = f" through {through}()" if through else ""
-    return f"{noun}{name} {reaches} {label}{via}{place}{origin}"
+    return f"{noun}{name} {reaches} {label}{via}{place}{ending}"
 
 
 def repair(rule: Rule, problem: Problem, path: str) -> Fix | None:
