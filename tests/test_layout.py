@@ -74,6 +74,7 @@ UNMIRRORED |= {
         "containers",
         "conversion",
         "declarations",
+        "decorating",
         "dumping",
         "environment",
         "expressions",

@@ -165,7 +165,7 @@ def _note(frame: Frame, node: ast.Call, func: Value, args: tuple[Argument, ...],
     """Note the call, unless nothing that it is given can matter or a failure is caught."""
     if frame.guarded or func is UNKNOWN or all(is_harmless(argument.value) for argument in args):
         return
-    site = Site(frame.function, func, args, node.lineno, at, frame.conditional)
+    site = Site(frame.function, func, args, node.lineno, at, frame.conditional, frame.required)
     frame.file.sites.append(site)
 
 

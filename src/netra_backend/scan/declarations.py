@@ -60,7 +60,8 @@ class Function(Struct, frozen=True, array_like=True):
     """A function: what it takes, what it returns, and what it may change.
 
     `declared` is the annotation of the result, `result` what its returns say, `yields` what a
-    generator gives. `changes` are the parameters that it may change or keep.
+    generator gives. `changes` are the parameters that it may change or keep. `decorators` are
+    those that make it `DECORATED`, a call without its arguments.
     """
 
     params: tuple[Parameter, ...]
@@ -72,6 +73,7 @@ class Function(Struct, frozen=True, array_like=True):
     owner: str = ""
     line: int = 0
     handled: Handled = Handled()
+    decorators: tuple[Value, ...] = ()
 
 
 class Attribute(Struct, frozen=True, array_like=True):
@@ -104,7 +106,8 @@ class Site(Struct, frozen=True, array_like=True):
     """A call that may hand a value to a sink.
 
     `function` is the qualified name of where it stands, empty at module level. `conditional`
-    is whether the function may return without it. `log` is whether it looks like a log call.
+    is whether the function may return without it. `required` are the parameters that must be
+    true, or false, for it to be reached.
     """
 
     function: str
@@ -113,6 +116,7 @@ class Site(Struct, frozen=True, array_like=True):
     line: int
     at: int
     conditional: bool = False
+    required: tuple[tuple[str, bool], ...] = ()
 
 
 class Module(Struct, frozen=True, array_like=True):

@@ -69,7 +69,8 @@ class Frame:
 
     `outer` gives the names of the scopes around it. `guarded` counts the blocks we are in that
     catch what a sink raises; `conditional` is whether the function may have returned by now, or
-    may not come here. `prefix` stands before the names of what is defined here. `exits` are the
+    may not come here, `required` the parameters that are true, or false, where we are. `prefix`
+    stands before the names of what is defined here. `exits` are the
     names at each ``break`` and ``continue`` of the loops.
     """
 
@@ -94,6 +95,7 @@ class Frame:
         "prefix",
         "rebound_globals",
         "receiver",
+        "required",
         "results",
         "stored_by",
         "yields",
@@ -125,6 +127,7 @@ class Frame:
         self.assigned_to_self: list[tuple[str, Value, Value, int]] = []
         self.guarded = 0
         self.conditional = False
+        self.required: tuple[tuple[str, bool], ...] = ()
 
     def value(self, node: ast.expr) -> Value:
         """Return the value of the expression; every call inside it is noted."""

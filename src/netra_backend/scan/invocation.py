@@ -101,6 +101,15 @@ def _better(resolver: "Resolver", ref: FunctionRef, inner: Scope) -> Found | Non
     return found if found is not None and isinstance(found[0], (Made, Parser, Parsed)) else None
 
 
+def _returns_its_own(resolver: "Resolver", ref: FunctionRef) -> bool:
+    """Return whether callers get what the function returns, for all that decorates it."""
+    found = ref.function.traits
+    if not found & Trait.DECORATED:
+        return True
+    handing = resolver.decorators.of(ref.function, ref.source)
+    return handing.result and bool(found & Trait.ASYNC or not handing.awaits)
+
+
 def call_function(
     resolver: "Resolver", ref: FunctionRef, args: Sequence[Argument], scope: Scope
 ) -> Found:
@@ -108,7 +117,7 @@ def call_function(
     function, home = ref.function, ref.source.scope
     found = function.traits
     recursive = scope.function is function  # what converts its own parts is best left alone
-    if recursive or found & (Trait.DECORATED | Trait.OVERLOAD):
+    if recursive or found & Trait.OVERLOAD or not _returns_its_own(resolver, ref):
         return UNKNOWN, scope
     inner = Scope(ref.source, function, bind_arguments(function, args, scope, home, ref.receiver))
     if found & Trait.GENERATOR:

@@ -201,6 +201,16 @@ def _from_keys(_resolver: "Resolver", _callee: Callee, call: Call, scope: Scope)
     return Dict((entry,), call.line), scope
 
 
+_SET_OPERATIONS = (
+    "union",
+    "intersection",
+    "difference",
+    "symmetric_difference",
+    "__or__",
+    "__and__",
+    "__sub__",
+)
+
 RESULTS: Mapping[str, Result] = {
     "builtins.list": _sequence("list"),
     "builtins.tuple": _sequence("tuple"),
@@ -232,7 +242,7 @@ RESULTS: Mapping[str, Result] = {
     "builtins.list.copy": _itself,
     "builtins.list.pop": _popped,
     "builtins.set.copy": _itself,
-    **{f"builtins.set.{name}": _fewer for name in ("union", "intersection", "difference")},
+    **{f"builtins.set.{name}": _fewer for name in _SET_OPERATIONS},
     "collections.deque": _filled("collections.deque"),
     "collections.Counter": _counter,
     "copy.copy": _same,

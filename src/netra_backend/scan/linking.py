@@ -36,7 +36,7 @@ from netra_backend.scan.resolve import Resolver
 from netra_backend.scan.sinking import encoder_of
 from netra_backend.scan.sinks import ENCODERS, SINKS, Sink
 from netra_backend.scan.telling import tell
-from netra_backend.scan.values import Argument, Global
+from netra_backend.scan.values import Argument, Const, Global, Param
 
 LONGEST_CHAIN = 6
 """How many functions may lie between a value and its sink."""
@@ -115,6 +115,7 @@ class Linker:
             self._declared_formatter = Formatter(encoder)
         self._formatters: dict[str, Formatter] = {}
         self._wrappers: deque[Wrapper] = deque()
+        self._decorated: list[tuple[Source, Site, Wrapper]] = []
         self._seen: set[tuple[str, str, int, str]] = set()
 
     def findings(self) -> Iterator[Finding]:
@@ -126,7 +127,8 @@ class Linker:
             wrapper = self._wrappers.popleft()
             for source, site in self._sites(_called_as(wrapper)):
                 yield from self._judge(source, site, wrapper)
-
+        for source, site, wrapper in self._decorated:
+            yield from self._judge_decorator(source, site, wrapper)
         yield from self._log_calls()
 
     def _log_calls(self) -> Iterator[Finding]:
@@ -203,6 +205,15 @@ class Linker:
                     said.add(_identity(problem))
                     yield _tell(problem, site, source.path, judged.target, _last(heir.name))
 
+    def _judge_decorator(self, source: Source, site: Site, wrapper: Wrapper) -> Iterator[Finding]:
+        """Judge what a decorator hands to one of the functions that it decorates."""
+        self._resolver.restart()
+        scope = SiteScope(source, site.function)
+        for problem in self._verdict(wrapper, site.args, scope, None).problems:
+            if source.reported and _identity(problem) not in wrapper.known:
+                weak = weakened(_repairable(problem, scope))
+                yield _tell(weak, site, source.path, wrapper)
+
     def _judged(self, site: Site, wrapper: Wrapper | None, scope: Scope) -> Iterator[Judged]:
         """Yield what the call may hand a value to, and what comes of it."""
         self._resolver.restart()
@@ -250,6 +261,8 @@ class Linker:
         home = target.source.scope
         bound = bind_arguments(target.function, args, scope, home, receiver)
         inner = Scope(target.source, target.function, bound)
+        if not self._reached(target.site, inner):
+            return _CLEAN
         heads = _options(self._resolver.resolve(target.site.func, inner))
         wrapper = target.inner if isinstance(target.inner, Wrapper) else None
         for found in heads:
@@ -261,6 +274,14 @@ class Linker:
                 return Verdict(tuple(map(weakened, verdict.problems)), verdict.open)
             return verdict
         return _CLEAN
+
+    def _reached(self, site: Site, scope: Scope) -> bool:
+        """Return whether what the caller passes may lead to the call."""
+        for name, truth in site.required:
+            head = self._resolver.resolve(Param(name), scope)[0]
+            if isinstance(head, Const) and bool(head.value) is not truth:
+                return False
+        return True
 
     def _verdict_of_sink(self, sink: Sink, args: Sequence[Argument], scope: Scope) -> Verdict:
         argument = argument_of(args, sink.argument or "\0", sink.position)
@@ -281,7 +302,7 @@ class Linker:
     ) -> None:
         """Note the function as a wrapper, so that its callers are judged."""
         length = 1 if isinstance(target, Sink) else target.length + 1
-        if length > LONGEST_CHAIN or function.traits & (Trait.DECORATED | Trait.OVERLOAD):
+        if length > LONGEST_CHAIN or function.traits & Trait.OVERLOAD:
             return
         sink = target if isinstance(target, Sink) else target.sink
         key = (source.path, site.function, site.line, sink.label)
@@ -291,7 +312,13 @@ class Linker:
         name = f"{source.module}.{site.function}"
         if name in self._sinks:
             return
-        self._wrappers.append(Wrapper(name, source, function, site, target, known, length))
+        handing = self._resolver.decorators.of(function, source)
+        if not handing.sure:
+            site = structs.replace(site, conditional=True)
+        wrapper = Wrapper(name, source, function, site, target, known, length)
+        if handing.arguments:
+            self._wrappers.append(wrapper)
+        self._decorated.extend((home, call, wrapper) for home, call in handing.calls)
 
 
 def _repairable(problem: Problem, scope: Scope) -> Problem:

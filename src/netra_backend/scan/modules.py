@@ -15,13 +15,21 @@ from netra_backend.scan.expressions import EXPRESSIONS
 from netra_backend.scan.frame import File, Frame, Nested
 from netra_backend.scan.grounding import ground
 from netra_backend.scan.places import Lines
-from netra_backend.scan.signatures import Definition, annotated, handled, parameters, traits
+from netra_backend.scan.signatures import (
+    Definition,
+    annotated,
+    decorators,
+    handled,
+    parameters,
+    traits,
+)
 from netra_backend.scan.statements import run
 from netra_backend.scan.values import (
     NONE,
     UNKNOWN,
     Attr,
     Call,
+    Captured,
     Const,
     Dict,
     Entry,
@@ -103,8 +111,7 @@ class Reader:
             return value
         return Global(f"{self.file.module}.{name}")
 
-    @staticmethod
-    def _closure(frame: Frame, outer: Lookup, params: dict[str, Value]) -> Lookup:
+    def _closure(self, frame: Frame, outer: Lookup, params: dict[str, Value]) -> Lookup:
         """What a name stands for inside a nested function: containers may have changed by then."""
 
         def look(name: str) -> Value:
@@ -113,6 +120,8 @@ class Reader:
                 return outer(name)
             if isinstance(value, (Passed, Union)):
                 return UNKNOWN
+            if isinstance(value, Param) and self._may_be_called(params.get(name, UNKNOWN)):
+                return Captured(name)
             value = ground(value, params)
             if isinstance(value, Dict):
                 return Dict(tuple(map(weaken, value.entries)), value.line)
@@ -121,6 +130,15 @@ class Reader:
             return value
 
         return look
+
+    def _may_be_called(self, declared: Value) -> bool:
+        """Return whether the annotation is one of functions, or says nothing."""
+        if not isinstance(declared, Instance):
+            return declared is UNKNOWN
+        module, _, name = declared.cls.rpartition(".")
+        meant = self._top.names.get(name) if module == self.file.module else None
+        variable = isinstance(meant, Call) and last_name(meant.func) == "TypeVar"
+        return name == "Callable" or variable
 
     # --- definitions ---------------------------------------------------------------------
 
@@ -193,6 +211,7 @@ class Reader:
             owner,
             node.lineno,
             handled(frame, node),
+            decorators(item.scope, node) if found & Trait.DECORATED else (),
         )
 
     # --- the module's own names ----------------------------------------------------------
@@ -292,6 +311,8 @@ def last_name(func: Value) -> str:
     """Return the last name of what is called; of a ``partial``, that of its function."""
     if isinstance(func, Global):
         return func.name.rpartition(".")[2]
+    if isinstance(func, Captured):
+        return func.name
     if isinstance(func, Attr):
         return func.name
     if isinstance(func, Union):

@@ -204,6 +204,18 @@ class Project:
             return name if isinstance(found, External) else ""
         return ""
 
+    def function_named(self, name: str, near: Source) -> FunctionRef | None:
+        """Return the function, through the names that it was imported by."""
+        source = near
+        for _ in range(8):
+            found = self.find(name, source)
+            if isinstance(found, FunctionRef):
+                return found
+            if not isinstance(found, tuple) or not isinstance(found[0], Global):
+                return None
+            name, source = found[0].name, found[1].source
+        return None
+
     def alias(self, name: str, near: Source) -> tuple[Value, Scope] | None:
         """Return what an instance of a type alias is, None if the name is no alias of a union."""
         key = near.path, name

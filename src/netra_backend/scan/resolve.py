@@ -11,6 +11,7 @@ from netra_backend.scan.attributes import attribute
 from netra_backend.scan.commandline import says_little, with_argument
 from netra_backend.scan.containers import mutate
 from netra_backend.scan.declarations import Trait
+from netra_backend.scan.decorating import Decorators
 from netra_backend.scan.heads import (
     OPEN,
     ClassRef,
@@ -37,6 +38,7 @@ from netra_backend.scan.values import (
     Attr,
     Awaited,
     Call,
+    Captured,
     Const,
     Dict,
     Each,
@@ -68,6 +70,7 @@ class Resolver:
     def __init__(self, project: Project, safe: Collection[str] = ()) -> None:
         self.project = project
         self.safe = frozenset(safe)
+        self.decorators = Decorators(project)
         self._depth = 0
         self._steps = 0
         self._within: dict[tuple[str, str], int] = {}
@@ -282,6 +285,7 @@ _STEPS: Mapping[type, Callable[[Resolver, Any, Scope], Found]] = {
     Attr: _attr,
     Awaited: _awaited,
     Call: _call,
+    Captured: lambda _resolver, _value, scope: (UNKNOWN, scope),
     Each: _each,
     Entered: _entered,
     Global: _global,

@@ -6,7 +6,7 @@ from netra_backend.scan import annotations
 from netra_backend.scan.declarations import Handled, Parameter, ParamKind, Trait
 from netra_backend.scan.environment import path_of
 from netra_backend.scan.frame import Frame
-from netra_backend.scan.values import UNKNOWN, Const, Global, Instance, Value, union
+from netra_backend.scan.values import UNKNOWN, Call, Const, Global, Instance, Value, union
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -49,6 +49,18 @@ def traits(node: Definition, owner: str) -> int:
     if node.name in ("__new__", "__init_subclass__", "__class_getitem__"):
         found |= Trait.CLASS
     return found
+
+
+def decorators(frame: Frame, node: Definition) -> tuple[Value, ...]:
+    """Return the decorators that may do anything; `frame` is the scope of the definition."""
+    found: list[Value] = []
+    for decorator in node.decorator_list:
+        called = isinstance(decorator, ast.Call)
+        target = decorator.func if isinstance(decorator, ast.Call) else decorator
+        if path_of(target).rpartition(".")[2] not in _DECORATORS:
+            value = frame.value(target) if path_of(target) else UNKNOWN
+            found.append(Call(value) if called else value)
+    return tuple(found)
 
 
 def parameters(frame: Frame, node: Definition, owner: str, found: int) -> tuple[Parameter, ...]:

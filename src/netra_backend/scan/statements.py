@@ -23,6 +23,7 @@ from netra_backend.scan.values import (
     Entry,
     Global,
     Instance,
+    Param,
     Seq,
     Value,
     union,
@@ -177,12 +178,24 @@ def _if(frame: Frame, node: ast.If) -> bool:
         return run(frame, node.body)
     frame.value(node.test)
     positive, negative = narrowed(frame, node.test)
-    start = frame.names
-    ends = [
-        _branch(frame, positive, node.body, start),
-        _branch(frame, negative, node.orelse, start),
-    ]
+    start, required = frame.names, frame.required
+    name, truth = _flag(frame, node.test)
+    ends = []
+    for known, body, taken in ((positive, node.body, truth), (negative, node.orelse, not truth)):
+        if name:
+            frame.required = (*required, (name, taken))
+        ends.append(_branch(frame, known, body, start))
+    frame.required = required
     return _meet(frame, ends)
+
+
+def _flag(frame: Frame, test: ast.expr) -> tuple[str, bool]:
+    """Return the parameter that is tested, and whether it is true then; else an empty name."""
+    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        name, truth = _flag(frame, test.operand)
+        return name, not truth
+    value = frame.names.get(test.id) if isinstance(test, ast.Name) else None
+    return (value.name, True) if isinstance(value, Param) else ("", True)
 
 
 def _for(frame: Frame, node: ast.For | ast.AsyncFor) -> bool:

@@ -47,6 +47,12 @@ class Param(Struct, frozen=True, array_like=True, tag="p", gc=False):
     line: int = 0
 
 
+class Captured(Struct, frozen=True, array_like=True, tag="u", gc=False):
+    """What the function around was given by this name, most likely to be called here."""
+
+    name: str
+
+
 class Attr(Struct, frozen=True, array_like=True, tag="a"):
     """An attribute."""
 
@@ -173,6 +179,7 @@ Value = (
     | Instance
     | Global
     | Param
+    | Captured
     | Attr
     | Item
     | Each
@@ -210,7 +217,7 @@ BOOL = plain("bool")
 def is_harmless(value: Value) -> bool:
     """Return whether no encoder can refuse the value, or nobody can know: it need not be kept."""
     kind = type(value)
-    if kind is Const or kind is Unknown:
+    if kind is Const or kind is Unknown or kind is Captured:
         return True
     if isinstance(value, Instance):
         return value.cls in _PLAIN
