@@ -75,6 +75,7 @@ UNMIRRORED |= {
         "conversion",
         "declarations",
         "decorating",
+        "deferring",
         "dumping",
         "environment",
         "expressions",

@@ -3,9 +3,12 @@
 import ast
 from collections.abc import Iterator, Mapping
 
+from msgspec import structs
+
 from netra_backend.scan.commandline import told
 from netra_backend.scan.containers import FROM_ELSEWHERE, MUTATORS, OF_DICTS, altered, mutate
 from netra_backend.scan.declarations import Site
+from netra_backend.scan.deferring import deferred
 from netra_backend.scan.environment import path_of, replace
 from netra_backend.scan.frame import Frame, member
 from netra_backend.scan.values import (
@@ -167,6 +170,9 @@ def _note(frame: Frame, node: ast.Call, func: Value, args: tuple[Argument, ...],
         return
     site = Site(frame.function, func, args, node.lineno, at, frame.conditional, frame.required)
     frame.file.sites.append(site)
+    told = deferred(func, args)
+    if told is not None:
+        frame.file.sites.append(structs.replace(site, func=told[0], args=told[1], at=-at))
 
 
 def _hand_over(frame: Frame, node: ast.Call, func: Value) -> None:

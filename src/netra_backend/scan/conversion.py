@@ -25,7 +25,7 @@ class Conversions:
         self, finding: Finding, source: Source, site: Site, sink: Sink, scope: Scope
     ) -> Finding:
         """Return the finding with ``default=`` as its fix, if that takes the value."""
-        if finding.fix is not None or finding.severity is not Severity.ERROR or not site.at:
+        if finding.fix is not None or finding.severity is not Severity.ERROR or site.at <= 0:
             return finding
         if any(a.name in sink.encoder.converters for a in site.args) or sink.openers:
             return finding

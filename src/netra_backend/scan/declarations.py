@@ -105,9 +105,9 @@ class Class(Struct, frozen=True, array_like=True):
 class Site(Struct, frozen=True, array_like=True):
     """A call that may hand a value to a sink.
 
-    `function` is the qualified name of where it stands, empty at module level. `conditional`
-    is whether the function may return without it. `required` are the parameters that must be
-    true, or false, for it to be reached.
+    `function` is the qualified name of where it stands, empty at module level. `at` is negative
+    if no argument can be added. `conditional` is whether the function may return without it,
+    `required` are the parameters that must be true, or false, for it to be reached.
     """
 
     function: str
