@@ -6,17 +6,22 @@ from collections.abc import Awaitable, Sequence
 
 import pytest
 from ag_ui.core import EventType
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from netra_backend.agents.ingest import Delta
 from netra_backend.agents.outbox import MAX_WAITING, MAX_WAITING_LENGTH, Outbox
 from netra_backend.agents.wheel import Act
-from netra_backend.core.events import Body, Entry, Event, event_from_body
+from netra_backend.core.events import Body, Entry, Event, event_from_body, plain_delta
+from netra_backend.core.fold import Conversation
 from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, UserId
 from netra_backend.core.ports import End
 from netra_backend.core.positions import Position
 from netra_backend.core.run import Lease, RunStatus
 from netra_backend.errors import StoreFailed
 from netra_backend.stores.local_bus import LocalBus
+from tests.core.test_prelude import everything
+from tests.strategies import JsonObject, logs
 
 pytestmark = pytest.mark.anyio
 
@@ -56,6 +61,13 @@ class GatedLog:
         events, future, _ = self.appends[index]
         self.length += len(events)
         future.set_result(Position(1, self.length))
+        await asyncio.sleep(0)
+
+    async def finish_all(self) -> None:
+        """Let every append that is under way succeed."""
+        for index, (_, future, _) in enumerate(self.appends):
+            if not future.done():
+                await self.finish(index)
         await asyncio.sleep(0)
 
     def texts(self, index: int) -> list[str]:
@@ -130,13 +142,18 @@ class HandTurned:
         return len(self.waits)
 
 
+def turned(monkeypatch: pytest.MonkeyPatch) -> HandTurned:
+    """Give the next outbox a wheel that the test turns."""
+    wheel = HandTurned()
+    monkeypatch.setattr("netra_backend.agents.outbox.wheel_of", lambda *_: wheel)
+    return wheel
+
+
 async def test_a_window_begins_where_the_one_before_was_due_to_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A loop that is a little late each time would else make all windows of a message longer."""
-    wheel = HandTurned()
-    monkeypatch.setattr("netra_backend.agents.outbox.wheel_of", lambda loop: wheel)
-    log = GatedLog()
+    log, wheel = GatedLog(), turned(monkeypatch)
     box = outbox(log, LocalBus(), window=100.0)
     box.put(delta("a"))
     await log.finish(0)
@@ -217,3 +234,119 @@ async def test_a_failed_append_is_the_agents_error_ever_after() -> None:
     with pytest.raises(StoreFailed):
         await box.finish([], None)
     assert len(log.appends) == 1
+
+
+async def test_deltas_of_two_messages_wait_for_one_window_and_are_joined_by_message(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    log, wheel = GatedLog(), turned(monkeypatch)
+    box = outbox(log, LocalBus(), window=100.0)
+    box.put(delta("a"))
+    box.put(delta("x", "n"))
+    await log.finish(0)
+    assert log.texts(1) == ["x"], "the first of each message goes at once"
+    for text in ("b", "c", "d"):
+        box.put(delta(text))
+        box.put(delta(text.upper(), "n"))
+    await log.finish(1)
+    assert len(log.appends) == 2, "then both wait"
+    ((due, act),) = wheel.waits
+    act(1, due)
+    assert log.texts(2) == ["bcd", "BCD"]
+    await log.finish(2)
+    box.put(delta("E", "n"))
+    box.put(delta("e"))
+    assert [until for until, _ in wheel.waits[1:]] == [due + 100.0], "they have one window now"
+
+
+async def test_a_message_that_paused_waits_for_the_window_of_the_one_that_streams(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    log, wheel = GatedLog(), turned(monkeypatch)
+    box = outbox(log, LocalBus(), window=100.0)
+    box.put(delta("a", "n"))
+    await log.finish(0)
+    box.put(delta("a"))
+    await log.finish(1)
+    box.put(delta("b"))
+    ((due, act),) = wheel.waits
+    act(1, due + 1000.0)
+    await log.finish(2)
+    box.put(delta("b", "n"))
+    box.put(delta("c"))
+    assert len(log.appends) == 3, "it shares the window, though it was silent for longer"
+    due, act = wheel.waits[1]
+    act(2, due)
+    assert log.texts(3) == ["b", "c"]
+
+
+async def test_no_delta_passes_an_event_that_is_none() -> None:
+    log = GatedLog()
+    box = outbox(log, LocalBus())
+    box.put(delta("a"))
+    for text in ("b", "c"):
+        box.put(delta(text))
+        box.put(delta(text, "n"))
+    box.put(other())
+    box.put(delta("d", "n"))
+    box.put(delta("d", "o"))
+    box.put(delta("e", "n"))
+    await log.finish(0)
+    assert log.texts(1) == ["bc", "bc", "TEXT_MESSAGE_END", "de", "d"]
+
+
+async def test_a_text_and_a_reasoning_of_one_id_are_one_message_and_keep_their_order() -> None:
+    log = GatedLog()
+    box = outbox(log, LocalBus())
+    box.put(delta("a"))
+    for text in ("b", "c"):
+        box.put(Delta(EventType.REASONING_MESSAGE_CONTENT, "m", text.upper()))
+        box.put(delta(text))
+    await log.finish(0)
+    assert log.texts(1) == ["B", "b", "C", "c"]
+
+
+async def test_who_waits_for_room_does_not_wait_for_a_window() -> None:
+    log = GatedLog()
+    box = outbox(log, LocalBus(), window=100.0)
+    box.put(delta("a"))
+    await log.finish(0)
+    box.put(delta("x" * MAX_WAITING_LENGTH))
+    waiting = asyncio.create_task(box.room())
+    await log.appended(2)
+    await log.finish(1)
+    await asyncio.wait_for(waiting, 5)
+
+
+@settings(max_examples=100, deadline=None)
+@given(logs(), st.lists(st.booleans(), max_size=20))
+def test_what_is_joined_out_of_turn_folds_to_the_same(log: list[Entry], done: list[bool]) -> None:
+    """At every event that is no delta, and at the end; whenever the appends end."""
+    events = [entry.event for entry in log]
+    batches = asyncio.run(appended(events, done))
+    assert states(batches) == states(events)
+
+
+async def appended(events: list[Event], done: list[bool]) -> list[Event]:
+    """Return what the log has when an agent has yielded `events`."""
+    log = GatedLog()
+    box = outbox(log, LocalBus(), window=100.0)
+    for index, event in enumerate(events):
+        plain = plain_delta(event)
+        box.put(event if plain is None else Delta(event.type, *plain))
+        if done and done[index % len(done)]:
+            await log.finish_all()
+    settled = asyncio.create_task(box.settled())
+    while not settled.done():
+        await log.finish_all()
+    return [event for batch, _, _ in log.appends for event in batch]
+
+
+def states(events: list[Event]) -> list[JsonObject]:
+    """Return all that the fold says at each event that is no plain delta, and at the end."""
+    conversation, said = Conversation(), []
+    for event in events:
+        if plain_delta(event) is None:
+            said.append(everything(conversation))
+        conversation.apply(event)
+    return [*said, everything(conversation)]

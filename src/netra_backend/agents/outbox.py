@@ -1,9 +1,16 @@
 """The outbox: a run's events on their way into the log, in order, one append at a time.
 
-Neighbouring deltas of one message are joined while they wait. The first delta of a message goes
-at once, later ones once in a window (40 ms by default, the first rounded up to a slot of the
-wheel); any other event takes everything before it along, at the end of the turn of the loop in
-which it came. What was appended is published on the bus, in order.
+Deltas of one message are joined while they wait. The first delta of a message goes at once, later
+ones once in a window (40 ms by default, the first rounded up to a slot of the wheel), which
+messages that stream side by side share; any other event goes at the end of the turn of the loop in
+which it came. Whatever goes takes along what waits before it. What was appended is published on the
+bus, in order.
+
+The order that is kept: an event that is no plain delta has before it in the log what the agent
+yielded before it, and nothing else; and the text of each message is in its order. Between two such
+events, deltas of different messages have no order, because no fold can tell it: each is joined to
+the first that waits of its message, in that one's place. A text and a reasoning message of one id
+are one message to the fold, so there, what came in between ends the joining.
 """
 
 import asyncio
@@ -26,8 +33,9 @@ MAX_WAITING = 256
 MAX_WAITING_LENGTH = 1_048_576
 """Characters of deltas, and bytes of other events, that may wait before the agent has to."""
 
-MAX_PACED = 64
-"""Messages whose last delta's time is kept; beyond it, those are forgotten that may send anyway."""
+MAX_PACED = 4_096
+"""Messages of which it is known that they have begun; beyond it all are forgotten, and the next
+delta of each goes at once."""
 
 Subject = tuple[EventType, str]
 
@@ -49,8 +57,13 @@ class Outbox:
         self._window = window
         self._loop = asyncio.get_running_loop()
         self._waiting: list[Event | _Joined] = []
+        self._joining: dict[str, _Joined] = {}
+        """By id, what waits after the last event that is no delta, and may still get longer."""
         self._length = 0
-        self._sent_at: dict[Subject, float] = {}
+        self._begun: set[Subject] = set()
+        """The messages whose first delta has gone."""
+        self._window_end = 0.0
+        """When the next deltas may go."""
         self._appending: asyncio.Future[Position] | None = None
         self._batch: Sequence[Event] = ()
         self._at = 0
@@ -72,22 +85,26 @@ class Outbox:
             return
         if isinstance(item, Event):
             self._length += len(item.data)
+            self._joining.clear()
             self._waiting.append(item)
             self._push_soon()
             return
-        subject = (item.type, item.id)
         self._length += len(item.text)
-        if self._waiting:
-            last = self._waiting[-1]
-            if isinstance(last, _Joined) and last.subject == subject:
-                last.texts.append(item.text)
-                return
-        self._waiting.append(_Joined(subject, [item.text]))
-        self._pace(subject)
+        subject, joined = (item.type, item.id), self._joining.get(item.id)
+        if joined is not None and joined.subject == subject:
+            joined.texts.append(item.text)
+            return
+        self._joining[item.id] = joined = _Joined(subject, [item.text])
+        self._waiting.append(joined)
+        self._pace()
 
     async def room(self) -> None:
-        """Return when there is room for more. Raises the error of an append that failed."""
+        """Return when there is room for more. Raises the error of an append that failed.
+
+        What waits goes at once: who is too fast would else wait for a window, too.
+        """
         while not self.has_room and self._error is None and not self._sealed:
+            self._push()
             await self._next_idle()
         if self._error is not None:
             raise self._error
@@ -126,13 +143,12 @@ class Outbox:
         self._publish(batch, position, at)
         return position
 
-    def _pace(self, subject: Subject) -> None:
-        """Send now if the message's last delta is a window ago, else when it will be."""
-        due = self._sent_at.get(subject, 0.0) + self._window
-        if due <= self._loop.time():
+    def _pace(self) -> None:
+        """Send the newest delta now if its message begins or the window has ended, else then."""
+        if self._begins(self._waiting[-1]) or self._window_end <= self._loop.time():
             self._push()
         elif self._slot is None and self._appending is None:
-            self._slot = self._wheel.wait(due, self._waited)
+            self._slot = self._wheel.wait(self._window_end, self._waited)
 
     def _waited(self, slot: int, due: float) -> None:
         if slot == self._slot:
@@ -181,25 +197,30 @@ class Outbox:
         """Go on with what has come in the meantime."""
         if not self._waiting or self._sealed:
             return
-        first = self._waiting[0]
-        if len(self._waiting) == 1 and isinstance(first, _Joined):
-            self._pace(first.subject)
-        else:
+        if any(map(self._begins, self._waiting)):
             self._push()
+        else:
+            self._pace()
+
+    def _begins(self, waiting: "Event | _Joined") -> bool:
+        """Return whether it need not wait for the end of a window."""
+        return isinstance(waiting, Event) or waiting.subject not in self._begun
 
     def _take_waiting(self, sent_at: float | None = None) -> list[Event]:
         waiting, self._waiting, self._length = self._waiting, [], 0
+        self._joining.clear()
         if sent_at is None:
             sent_at = self._loop.time()
-        if len(self._sent_at) > MAX_PACED:
-            self._sent_at = {s: t for s, t in self._sent_at.items() if t + self._window > sent_at}
+        if len(self._begun) > MAX_PACED:
+            self._begun.clear()
         batch: list[Event] = []
         for one in waiting:
-            if isinstance(one, _Joined):
-                self._sent_at[one.subject] = sent_at
-                batch.append(delta_event(*one.subject, "".join(one.texts)))
-            else:
+            if isinstance(one, Event):
                 batch.append(one)
+                continue
+            self._begun.add(one.subject)
+            self._window_end = sent_at + self._window
+            batch.append(delta_event(*one.subject, "".join(one.texts)))
         return batch
 
     def _publish(self, batch: Sequence[Event], last: Position, at: int) -> None:
@@ -218,7 +239,7 @@ class Outbox:
 
 
 class _Joined(Struct):
-    """A delta that waits, with those that came after it."""
+    """A delta that waits, with those of its message that came after it."""
 
     subject: Subject
     texts: list[str]
