@@ -278,6 +278,16 @@ def test_an_event_over_the_limit_is_refused() -> None:
             taken(ingest, event)
 
 
+def test_a_small_delta_of_a_message_with_an_endless_id_is_refused() -> None:
+    id = "x" * (MAX_EVENT_BYTES - 1000)
+    ingest = fresh()
+    taken(ingest, START, TextMessageStartEvent(message_id=id, role="assistant"))
+    delta = TextMessageContentEvent(message_id=id, delta="\0" * 1000)
+
+    with pytest.raises(EventError, match=r"has \d+ bytes; the limit is"):
+        taken(ingest, delta)
+
+
 # --- state and activities ------------------------------------------------------------------------
 
 

@@ -9,14 +9,15 @@ from ag_ui.core import EventType
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netra_backend.agents.ingest import Delta
+from netra_backend.agents.ingest import MAX_EVENT_BYTES, Delta
 from netra_backend.agents.outbox import MAX_WAITING, MAX_WAITING_LENGTH, Outbox
 from netra_backend.agents.wheel import Act
-from netra_backend.core.events import Body, Entry, Event, event_from_body, plain_delta
+from netra_backend.core.events import DELTAS, Body, Entry, Event, event_from_body, plain_delta
 from netra_backend.core.fold import Conversation
 from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, UserId
 from netra_backend.core.ports import End
 from netra_backend.core.positions import Position
+from netra_backend.core.resume import MAX_MERGED_LENGTH
 from netra_backend.core.run import Lease, RunStatus
 from netra_backend.errors import StoreFailed
 from netra_backend.stores.local_bus import LocalBus
@@ -304,6 +305,21 @@ async def test_a_text_and_a_reasoning_of_one_id_are_one_message_and_keep_their_o
         box.put(delta(text))
     await log.finish(0)
     assert log.texts(1) == ["B", "b", "C", "c"]
+
+
+@pytest.mark.parametrize("kind", sorted(DELTAS))
+@pytest.mark.parametrize("id", ["m", "i" * MAX_MERGED_LENGTH])
+async def test_what_is_joined_is_no_event_that_is_too_big(kind: EventType, id: str) -> None:
+    log = GatedLog()
+    box = outbox(log, LocalBus())
+    texts = [chr(1 + n % 8) * 30_000 for n in range(34)]  # JSON writes six bytes for each of them
+    for text in texts:
+        box.put(Delta(kind, id, text))
+    await log.finish(0)
+    events = log.appends[1][0]
+    assert len(events) == (17 if id == "m" else 33)
+    assert max(len(event.data) for event in events) < MAX_EVENT_BYTES // 8
+    assert "".join(log.texts(1)) == "".join(texts[1:])
 
 
 async def test_who_waits_for_room_does_not_wait_for_a_window() -> None:

@@ -38,7 +38,8 @@ MAX_EVENT_BYTES = 4_194_304
 """Bytes of one event. A larger result belongs in a file that the event links to."""
 
 MAX_PLAIN_LENGTH = MAX_EVENT_BYTES // 8
-"""Characters of a delta that is no event of more than `MAX_EVENT_BYTES`, however JSON spells it."""
+"""Characters of a delta with its id that are surely no event of more than `MAX_EVENT_BYTES`: JSON
+spells some of them with six bytes."""
 
 MAX_MODELS = 32
 """AG-UI models inside each other: more than the schema has, so that a cycle ends."""
@@ -197,7 +198,7 @@ def _plain(item: Any) -> Delta | None:
     id, delta = get(id_field), get("delta")
     if type(id) is not str or type(delta) is not str or not id.isascii():
         return None
-    if len(delta) > MAX_PLAIN_LENGTH or not (delta.isascii() or _is_encodable(delta)):
+    if len(id) + len(delta) > MAX_PLAIN_LENGTH or not (delta.isascii() or _is_encodable(delta)):
         return None
     return Delta(kind, id, delta)
 

@@ -9,8 +9,9 @@ bus, in order.
 The order that is kept: an event that is no plain delta has before it in the log what the agent
 yielded before it, and nothing else; and the text of each message is in its order. Between two such
 events, deltas of different messages have no order, because no fold can tell it: each is joined to
-the first that waits of its message, in that one's place. A text and a reasoning message of one id
-are one message to the fold, so there, what came in between ends the joining.
+the first that waits of its message, in that one's place, unless that would become longer than what
+any client takes. A text and a reasoning message of one id are one message to the fold, so there,
+what came in between ends the joining.
 """
 
 import asyncio
@@ -24,6 +25,7 @@ from netra_backend.agents.wheel import wheel_of
 from netra_backend.core.events import Entry, Event, delta_event
 from netra_backend.core.ports import Bus, End, Log
 from netra_backend.core.positions import Position
+from netra_backend.core.resume import MAX_MERGED_LENGTH
 from netra_backend.core.run import Lease
 from netra_backend.errors import StoreFailed
 
@@ -91,10 +93,10 @@ class Outbox:
             return
         self._length += len(item.text)
         subject, joined = (item.type, item.id), self._joining.get(item.id)
-        if joined is not None and joined.subject == subject:
-            joined.texts.append(item.text)
+        if joined is not None and joined.subject == subject and joined.has_room(item.text):
+            joined.add(item.text)
             return
-        self._joining[item.id] = joined = _Joined(subject, [item.text])
+        self._joining[item.id] = joined = _Joined(subject, [item.text], len(item.text))
         self._waiting.append(joined)
         self._pace()
 
@@ -243,3 +245,13 @@ class _Joined(Struct):
 
     subject: Subject
     texts: list[str]
+    length: int
+
+    def has_room(self, text: str) -> bool:
+        """Return whether it stays a frame for any client with `text`, however JSON spells it."""
+        return len(self.subject[1]) + self.length + len(text) <= MAX_MERGED_LENGTH
+
+    def add(self, text: str) -> None:
+        """Join `text` to it."""
+        self.texts.append(text)
+        self.length += len(text)
