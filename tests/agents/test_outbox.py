@@ -204,6 +204,28 @@ async def test_an_agent_that_is_too_fast_has_to_wait() -> None:
     await asyncio.wait_for(waiting, 5)
 
 
+async def test_a_sealed_outbox_appends_nothing_before_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever lost the lease seals it, and writes no end."""
+    log, wheel = GatedLog(), turned(monkeypatch)
+    box = outbox(log, LocalBus(), window=100.0)
+    box.put(delta("a"))
+    await log.finish(0)
+    box.put(delta("b"))
+    box.seal()
+    ((due, act),) = wheel.waits
+    act(1, due)
+    await asyncio.wait_for(box.settled(), 5)
+    await asyncio.wait_for(box.room(), 5)
+    assert len(log.appends) == 1
+    ending = asyncio.create_task(box.finish([other()], None))
+    await log.appended(2)
+    assert log.texts(1) == ["b", "TEXT_MESSAGE_END"]
+    await log.finish(1)
+    await ending
+
+
 async def test_the_end_takes_what_waits_along_and_nothing_comes_after() -> None:
     log = GatedLog()
     box = outbox(log, LocalBus())

@@ -105,7 +105,7 @@ class Outbox:
 
         What waits goes at once: who is too fast would else wait for a window, too.
         """
-        while not self.has_room and self._error is None and not self._sealed:
+        while self._appends and not self.has_room:
             self._push()
             await self._next_idle()
         if self._error is not None:
@@ -116,9 +116,16 @@ class Outbox:
         """Whether `room` would return at once."""
         return len(self._waiting) < MAX_WAITING and self._length < MAX_WAITING_LENGTH
 
+    @property
+    def _appends(self) -> bool:
+        return self._error is None and not self._sealed
+
     async def settled(self) -> None:
-        """Return when all that was put is in the log. Raises the error of a failed append."""
-        while (self._waiting or self._appending is not None) and self._error is None:
+        """Return when all that was put is in the log. Raises the error of a failed append.
+
+        What a sealed one still has is not waited for: it goes with the end.
+        """
+        while self._appends and (self._waiting or self._appending is not None):
             self._push()
             await self._next_idle()
         if self._error is not None:
@@ -164,13 +171,15 @@ class Outbox:
 
     def _push_now(self) -> None:
         self._pushing = False
-        if not self._sealed:
-            self._push()
+        self._push()
 
     def _push(self, sent_at: float | None = None) -> None:
-        """Append what waits, unless an append is under way: that one's end comes back here."""
+        """Append what waits, unless an append is under way: that one's end comes back here.
+
+        Once it is sealed, only `finish` appends.
+        """
         self._slot = None
-        if self._appending is not None or not self._waiting:
+        if self._appending is not None or not self._waiting or self._sealed:
             return
         self._batch = batch = self._take_waiting(sent_at)
         self._at = at = self._now()
@@ -197,7 +206,7 @@ class Outbox:
 
     def _continue(self) -> None:
         """Go on with what has come in the meantime."""
-        if not self._waiting or self._sealed:
+        if not self._waiting:
             return
         if any(map(self._begins, self._waiting)):
             self._push()
