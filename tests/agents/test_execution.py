@@ -1,8 +1,11 @@
 """An execution: whatever the agent does, the run has exactly one terminal event, and it is last."""
 
 import asyncio
+import gc
 import logging
-from collections.abc import AsyncIterator
+import weakref
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -20,6 +23,8 @@ from ag_ui.core import (
     ToolCallResultEvent,
 )
 
+from netra_backend.agents.loading import adapt
+from netra_backend.agents.run_context import RunContext
 from netra_backend.core.ids import RunId, RunKey
 from netra_backend.core.run import RunStatus
 from netra_backend.errors import StoreFailed
@@ -27,6 +32,7 @@ from netra_backend.stores.memory import MemoryStore
 from netra_backend.testing import Gate, ScriptedAgent, asking
 from netra_backend.testing.scripted_agent import Script, answer, endless, events, failure, tool_call
 from tests.agents.running import ALICE, Running, running
+from tests.eventually import until
 
 pytestmark = pytest.mark.anyio
 
@@ -249,3 +255,76 @@ async def test_a_run_whose_append_failed_ends_as_soon_as_the_store_works() -> No
         assert end["code"] == "store_failed"
         assert (await house.ended("r1")).status is RunStatus.FAILED
         assert (await house.ended("r1")).correlation in end["message"]
+
+
+async def says(run: RunContext) -> None:
+    run.progress("a step")
+    await run.save({"a": 1})
+
+
+async def asks(run: RunContext) -> None:
+    await run.ask("Why?")
+
+
+async def fails(run: RunContext) -> None:
+    raise ValueError("a secret")
+
+
+async def hangs(run: RunContext) -> None:
+    await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("then", [says, asks, fails, hangs])
+async def test_a_run_that_has_ended_is_freed_without_the_garbage_collector(
+    then: Callable[[RunContext], Awaitable[None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its input may be the whole of a long thread, and the collector comes when it likes."""
+    logger = logging.getLogger("netra_backend.agents.execution")
+    monkeypatch.setattr(logger, "disabled", True)  # pytest would keep the traceback
+    seen: list[weakref.ref[object]] = []
+
+    async def agent(input: RunAgentInput, run: RunContext) -> AsyncIterator[BaseEvent]:
+        seen.extend((weakref.ref(input), weakref.ref(run)))
+        yield START
+        await then(run)
+
+    async with running(adapt(agent)) as house:
+        await start(house)
+        await house.until(lambda types: len(types) > 1)
+        with no_collector():
+            if then is hangs:
+                await house.runner.cancel(R1)
+            await house.ended("r1")
+            await until(lambda: house.runner.active == 0)
+            await until(lambda: not any(ref() for ref in seen), 10)
+    assert len(seen) == 2
+
+
+async def test_a_run_context_that_outlives_its_run_says_nothing_more() -> None:
+    kept: list[RunContext] = []
+
+    async def agent(input: RunAgentInput, run: RunContext) -> AsyncIterator[BaseEvent]:
+        kept.append(run)
+        yield START
+
+    async with running(adapt(agent)) as house:
+        await start(house)
+        await house.ended("r1")
+        await until(lambda: house.runner.active == 0)
+        (run,) = kept
+        run.progress("late")
+        await run.save({"late": True})
+        assert run.cancelled
+        assert run.watchers == 0
+        assert await run.question("q") is None
+        await the_end(house)
+
+
+@contextmanager
+def no_collector() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

@@ -1,5 +1,7 @@
 """The fold: what AG-UI's own client would show, rule by rule."""
 
+import gc
+import weakref
 from typing import Any
 
 import msgspec
@@ -456,3 +458,15 @@ def test_whatever_input_a_client_may_send_can_be_folded(messages: list[Any], sta
         again.apply(event)
     assert again.messages() == conversation.messages()
     assert again.state == conversation.state
+
+
+def test_a_conversation_is_freed_without_the_garbage_collector() -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        conversation = fold(*run(*text("m", "a")))
+        gone = weakref.ref(conversation)
+        del conversation
+        assert gone() is None
+    finally:
+        gc.enable()

@@ -125,6 +125,7 @@ class Execution:
             try:
                 await self._consume()
             finally:
+                self._context.close()  # it may live on in the agent, and shall not keep all this
                 self._deadline.cancel()
                 if self._ending is not None:
                     await asyncio.wait({self._ending})

@@ -151,6 +151,14 @@ class RunContext:
             )
         )
 
+    def close(self) -> None:
+        """Let go of the run, which has ended: for who executes it. Nothing is said after it."""
+        self._say = _unsaid
+        self._room = _at_once
+        self._question = _unknown
+        self._watchers = lambda: 0
+        self._cancelled = lambda: True
+
     def _key(self, message: str, schema: dict[str, Any] | None, reason: str) -> str:
         named = jsonlog.dumps([message, schema, reason])
         count = self._times[named] = self._times.get(named, 0) + 1
@@ -178,6 +186,18 @@ class RunContext:
             self._say(event, urgent)
         else:
             self._loop.call_soon_threadsafe(self._say, event, urgent)
+
+
+def _unsaid(event: BaseEvent, urgent: bool) -> None:
+    """Leave out what is said when the run has ended."""
+
+
+async def _at_once() -> None:
+    """Nothing waits for a run that has ended."""
+
+
+async def _unknown(id: str) -> None:
+    """A run that has ended looks nothing up."""
 
 
 def question_event(input: RunAgentInput, asked: Unanswered) -> RunFinishedEvent:

@@ -30,25 +30,6 @@ class Conversation:
 
     def __init__(self) -> None:
         self._messages = Messages()
-        self._apply: dict[EventType, Callable[[Body], None]] = {
-            EventType.TEXT_MESSAGE_START: self._message_start,
-            EventType.TEXT_MESSAGE_CONTENT: self._message_content,
-            EventType.TEXT_MESSAGE_END: self._message_end,
-            EventType.REASONING_MESSAGE_START: self._message_start,
-            EventType.REASONING_MESSAGE_CONTENT: self._message_content,
-            EventType.REASONING_MESSAGE_END: self._message_end,
-            EventType.REASONING_ENCRYPTED_VALUE: self._encrypted_value,
-            EventType.TOOL_CALL_START: self._call_start,
-            EventType.TOOL_CALL_ARGS: self._call_args,
-            EventType.TOOL_CALL_END: self._call_end,
-            EventType.TOOL_CALL_RESULT: self._call_result,
-            EventType.STATE_SNAPSHOT: self._state_snapshot,
-            EventType.STATE_DELTA: self._state_delta,
-            EventType.MESSAGES_SNAPSHOT: self._messages_snapshot,
-            EventType.ACTIVITY_SNAPSHOT: self._activity_snapshot,
-            EventType.ACTIVITY_DELTA: self._activity_delta,
-            EventType.CUSTOM: self._custom,
-        }
         self.state: Any = UNSET
         """The shared state, or UNSET if no run has set one."""
         self.run_id: str | None = None
@@ -68,9 +49,9 @@ class Conversation:
         elif self.run_id is None:
             raise EventError(f"{body.type.value} before any RUN_STARTED")
         self.constructs.accept(event, body)
-        rule = self._apply.get(body.type)
+        rule = _RULES.get(body.type)
         if rule is not None:
-            rule(body)
+            rule(self, body)
         elif body.type in TERMINAL:
             self.terminal = event
 
@@ -207,6 +188,29 @@ class Conversation:
         if body.name == RUNS:
             with suppress(ValidationError):
                 self.marks = Marks.from_value(body.value)
+
+
+_RULES: dict[EventType, Callable[[Conversation, Body], None]] = {
+    EventType.TEXT_MESSAGE_START: Conversation._message_start,
+    EventType.TEXT_MESSAGE_CONTENT: Conversation._message_content,
+    EventType.TEXT_MESSAGE_END: Conversation._message_end,
+    EventType.REASONING_MESSAGE_START: Conversation._message_start,
+    EventType.REASONING_MESSAGE_CONTENT: Conversation._message_content,
+    EventType.REASONING_MESSAGE_END: Conversation._message_end,
+    EventType.REASONING_ENCRYPTED_VALUE: Conversation._encrypted_value,
+    EventType.TOOL_CALL_START: Conversation._call_start,
+    EventType.TOOL_CALL_ARGS: Conversation._call_args,
+    EventType.TOOL_CALL_END: Conversation._call_end,
+    EventType.TOOL_CALL_RESULT: Conversation._call_result,
+    EventType.STATE_SNAPSHOT: Conversation._state_snapshot,
+    EventType.STATE_DELTA: Conversation._state_delta,
+    EventType.MESSAGES_SNAPSHOT: Conversation._messages_snapshot,
+    EventType.ACTIVITY_SNAPSHOT: Conversation._activity_snapshot,
+    EventType.ACTIVITY_DELTA: Conversation._activity_delta,
+    EventType.CUSTOM: Conversation._custom,
+}
+"""What each type of event does to a conversation; not kept by it, which would then refer to itself.
+"""
 
 
 def patched(document: Any, patch: Any) -> Any:
