@@ -329,3 +329,29 @@ async def test_what_a_removed_member_said_does_not_enter_the_conversation(
     said_all = [message.get("content") for message in conversation.messages()]
     assert ("from bob" in said_all) is not removed
     assert (conversation.state == {"by": "bob"}) is not removed
+
+
+@both_stores
+async def test_answers_to_questions_of_one_name_go_on_in_runs_of_two_names(
+    tmp_path: Path, make_store: MakeStore
+) -> None:
+    """Two users' runs may have one name, and both go on as the owner of the threads."""
+    store = make_store(tmp_path)
+    await store.open()
+    async with running({"asks": asks}, store=store) as house:
+        await store.open_thread(T1, "", 0)
+        await store.set_member(T1, BOB, Role.WRITE, 9)
+        bobs = asking("ask q1", thread_id="t1", run_id="r")
+        await house.runner.start(run_request(BOB, bobs, thread=T1))
+        await house.ended("r", BOB)
+        await store.remove_member(T1, BOB)
+        await house.start(ALICE, asking("ask q1", thread_id="t2", run_id="r"))
+        await house.ended("r", ALICE)
+        for thread in (T1, ThreadKey(ALICE, ThreadId("t2"))):
+            made = await house.runner.interrupts.decide(
+                thread, Answer("q1", "resolved", b"true"), ALICE
+            )
+            assert made.run is not None
+            assert (await house.ended(made.run, ALICE)).thread == thread
+        assert list(await store.undelivered()) == []
+    await store.close()

@@ -102,7 +102,9 @@ def payload(value: object) -> bytes:
 def resuming_input(questions: Sequence[Interrupt]) -> RunAgentInput:
     """Return the input of the run that goes on with the answers to `questions`, at least one.
 
-    Its id follows from the questions, so that it starts once whoever tries.
+    Its id follows from the questions, which are answered once: whoever tries, again after a crash
+    or on another node, starts the same run. Thread and user are part of it because the run may
+    go on in the owner's name, and theirs may have asked under the same names elsewhere.
     """
     first = questions[0]
     return RunAgentInput(
@@ -122,8 +124,10 @@ def _resume_entry(question: Interrupt) -> ResumeEntry:
 
 
 def _resuming_id(questions: Sequence[Interrupt]) -> str:
-    named = "\n".join([questions[0].run, *(question.id for question in questions)])
-    return f"{RESUMING}{hashlib.sha256(named.encode()).hexdigest()[:24]}"
+    first = questions[0]
+    ids = [question.id for question in questions]
+    named = msgspec.json.encode([*first.thread, first.user, first.run, ids])
+    return f"{RESUMING}{hashlib.sha256(named).hexdigest()[:24]}"
 
 
 def title(given: RunAgentInput) -> str:
