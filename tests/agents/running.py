@@ -4,13 +4,15 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import msgspec
 from ag_ui.core import RunAgentInput
 
 from netra_backend.agents.base import Agent
-from netra_backend.agents.execution import Limits
+from netra_backend.agents.execution import Execution, Limits
+from netra_backend.agents.executions import Executions
 from netra_backend.agents.policy import Policy
 from netra_backend.agents.run_request import run_request
 from netra_backend.agents.runner import Runner
@@ -91,6 +93,19 @@ class Running:
                     changed.clear()
         finally:
             stop()
+
+
+def executed(run: Run) -> Execution:
+    """Return an execution of the run that does nothing."""
+    return cast(Execution, SimpleNamespace(run=run))
+
+
+def executing(*runs: Run) -> Executions:
+    """Return the executions of runs, which do nothing."""
+    executions = Executions()
+    for run in runs:
+        executions.add(executed(run))
+    return executions
 
 
 @asynccontextmanager

@@ -17,6 +17,7 @@ from netra_backend.core.run import RunStatus
 from netra_backend.errors import ErrorCode, Refused
 from netra_backend.stores.memory import MemoryStore
 from netra_backend.testing.scenario import a_thread, event, start
+from tests.agents.running import executing
 
 pytestmark = pytest.mark.anyio
 
@@ -42,7 +43,7 @@ async def never(*_: Any) -> Any:
 
 
 def stopping(store: MemoryStore, node: OtherNode | None) -> Stopping:
-    made = Stopping(store, Waiting(store, begin=never, now=lambda: 1), {}, {})
+    made = Stopping(store, Waiting(store, begin=never, now=lambda: 1), executing(), {})
     made.nodes = node
     return made
 
@@ -83,5 +84,6 @@ async def test_what_is_starting_here_is_waited_for() -> None:
     lease = await start(store, a_thread(), "r")
     task = asyncio.create_task(asyncio.sleep(0.01))
     waiting = Waiting(store, begin=never, now=lambda: 1)
-    assert await Stopping(store, waiting, {}, {task: lease.run}).cancel_here(lease.run) is None
+    made = Stopping(store, waiting, executing(), {task: lease.run})
+    assert await made.cancel_here(lease.run) is None
     assert task.done()

@@ -11,6 +11,7 @@ from netra_backend.errors import ErrorCode, Refused, StoreFailed
 from netra_backend.server.access import Access
 from netra_backend.stores.memory import MemoryStore
 from netra_backend.testing.scenario import event, new_run
+from tests.agents.running import executing
 from tests.watched_store import WatchedStore
 
 pytestmark = pytest.mark.anyio
@@ -30,7 +31,7 @@ async def store() -> WatchedStore:
 
 @pytest.fixture
 def access(store: WatchedStore) -> Access:
-    return Access(store)  # type: ignore[arg-type]
+    return Access(store, executing())  # type: ignore[arg-type]
 
 
 async def refusal(access: Access, needs: Role, name: str = FULL) -> str | None:
@@ -105,7 +106,7 @@ async def test_a_run_that_waits_is_found_alike(access: Access, store: WatchedSto
     assert refused.value.code is ErrorCode.FORBIDDEN
 
 
-async def executing(store: WatchedStore) -> Access:
+async def at_work(store: WatchedStore) -> Access:
     """Return the access where a run of bob's is executed in alice's thread, and one of her own
     in another; no run can be read from the store any more."""
     other = ThreadKey(ALICE, ThreadId("other"))
@@ -114,7 +115,7 @@ async def executing(store: WatchedStore) -> Access:
     runs = [(await store.create_run(new, [event("x")])).run for new in news]
     down = StoreFailed("disk full")
     store.failures.update(run=down, run_in=down, queued=down, queued_run=down)
-    return Access(store, lambda: runs)  # type: ignore[arg-type]
+    return Access(store, executing(*runs))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -132,7 +133,7 @@ async def test_what_is_executed_here_is_cancelled_while_the_store_fails(
     store: WatchedStore, id: str, name: ThreadName | None, starter: UserId | None
 ) -> None:
     """Hers by its name, and everybody's in her thread by the thread's."""
-    access = await executing(store)
+    access = await at_work(store)
     try:
         assert await access.cancels(ALICE, RunId(id), name) == RunKey(starter or ALICE, RunId(id))
         found = True
@@ -148,7 +149,7 @@ async def test_what_is_executed_here_is_cancelled_while_the_store_fails(
 async def test_what_is_executed_here_is_cancelled_by_who_may_write(
     store: WatchedStore, role: Role | None, code: str | None, name: ThreadName | None
 ) -> None:
-    access = await executing(store)
+    access = await at_work(store)
     if role is not None:
         await store.set_member(THREAD, BOB, role, 9)
     told = None

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from netra_backend.agents.executions import Executions
 from netra_backend.core.events import Entry, event_from_json
 from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, ThreadName, UserId
 from netra_backend.core.ports import NewRun
@@ -118,7 +119,7 @@ class Table:
             thread.store,
             self.lane,
             KEY,
-            sight=Access(thread.store).sight(ALICE, KEY, ThreadName(KEY.id)),
+            sight=Access(thread.store, Executions()).sight(ALICE, KEY, ThreadName(KEY.id)),
             patience=patience,
             failed=self.failures.append,
             gone=self._told,

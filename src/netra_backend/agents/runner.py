@@ -6,7 +6,7 @@ which agent runs.
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -20,6 +20,7 @@ from netra_backend.agents.conversations import Conversations
 from netra_backend.agents.creation import Accepted, Busy, Creation, Queued
 from netra_backend.agents.endings import Endings
 from netra_backend.agents.execution import Execution, Node
+from netra_backend.agents.executions import Executions
 from netra_backend.agents.ingest import Ingest
 from netra_backend.agents.interrupts import Interrupts
 from netra_backend.agents.outbox import Outbox
@@ -75,9 +76,10 @@ class Runner:
         self._window = window
         self._now = now
         self._holder = new_id("node")
-        self._executions: dict[RunKey, Execution] = {}
+        self.executions = Executions()
+        """The runs that are executed here."""
         self._starting: dict[asyncio.Task[Any], RunKey] = {}
-        self._room = Room(self.executed, policies)
+        self._room = Room(self.executions, policies)
         self._sweeper: asyncio.Task[None] | None = None
         self._closing = False
         self._watchers = watchers
@@ -90,7 +92,7 @@ class Runner:
         self.waiting = Waiting(store, begin=self._begin_queued, now=now)
         """The runs that wait for their thread."""
         self._unsubscribe: Callable[[], None] = lambda: None
-        self._stopping = Stopping(store, self.waiting, self._executions, self._starting)
+        self._stopping = Stopping(store, self.waiting, self.executions, self._starting)
         self._creation = Creation(
             store,
             bus,
@@ -107,7 +109,7 @@ class Runner:
             holder=self._holder,
             lease_ms=lease_ms,
             now=now,
-            executions=self._executions,
+            executions=self.executions,
             starting=self._starting.values,
             freed=self.waiting.serve,
         )
@@ -120,16 +122,12 @@ class Runner:
     @property
     def active(self) -> int:
         """How many runs are being executed here."""
-        return len(self._executions)
+        return len(self.executions)
 
     @property
     def closing(self) -> bool:
         """Whether it starts no runs any more."""
         return self._closing
-
-    def executed(self) -> Iterable[Run]:
-        """Return the runs that are executed here."""
-        return (execution.run for execution in self._executions.values())
 
     def share(self, nodes: Nodes) -> None:
         """Execute runs beside other nodes that have the same store and bus, from now on."""
@@ -145,7 +143,7 @@ class Runner:
     async def finish(self) -> None:
         """Start no more runs, and return when those that are executed have ended."""
         self._closing = True
-        while tasks := {execution.task for execution in self._executions.values()}:
+        while tasks := {execution.task for execution in self.executions.values()}:
             await asyncio.wait(tasks)
             await asyncio.sleep(0)  # let them be forgotten
 
@@ -159,7 +157,7 @@ class Runner:
         await self.waiting.close()
         if self._starting:
             await asyncio.wait(self._starting)
-        executions = list(self._executions.values())
+        executions = list(self.executions.values())
         await asyncio.gather(*(execution.interrupt() for execution in executions))
         self.projection.close()
 
@@ -311,7 +309,7 @@ class Runner:
             ingest=Ingest(conversation),
             outbox=outbox,
         )
-        self._executions[run.key] = execution
+        self.executions.add(execution)
         execution.task.add_done_callback(lambda _: self._forget(execution))
 
     async def cancel(self, key: RunKey) -> Position:
@@ -330,8 +328,7 @@ class Runner:
 
     def _forget(self, execution: Execution) -> None:
         """Forget an execution; its thread may be deleted, and its run's name in use again."""
-        if self._executions.get(execution.run.key) is execution:
-            del self._executions[execution.run.key]
+        self.executions.discard(execution)
         if execution.unwritten:
             self._sweep.unended[execution.run.key] = (execution.run, execution.lease)
         self.waiting.serve_all()

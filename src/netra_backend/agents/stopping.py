@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from netra_backend.agents.execution import Execution
+from netra_backend.agents.executions import Executions
 from netra_backend.agents.waiting import Waiting
 from netra_backend.core.ids import RunKey, ThreadKey
 from netra_backend.core.ports import Nodes, Store
@@ -21,7 +21,7 @@ class Stopping:
         self,
         store: Store,
         waiting: Waiting,
-        executions: Mapping[RunKey, Execution],
+        executions: Executions,
         starting: Mapping[asyncio.Task[Any], RunKey],
     ) -> None:
         self.nodes: Nodes | None = None
@@ -76,7 +76,7 @@ class Stopping:
 
     async def stop_in(self, thread: ThreadKey) -> None:
         """Cancel what is executed in the thread, here and elsewhere."""
-        for execution in [e for e in self._executions.values() if e.run.thread == thread]:
+        for execution in self._executions.in_thread(thread):
             with suppress(LeaseLost):  # another deletion was faster
                 await execution.cancel()
         if self.nodes is not None:

@@ -4,8 +4,9 @@ A user names an own thread by its id, and somebody else's as ``OWNER,ID``. Whoev
 thread is answered as if there were none of that name, and at the same cost.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
+from netra_backend.agents.executions import Executions
 from netra_backend.agents.rights import role_in
 from netra_backend.core.ids import (
     RunId,
@@ -26,12 +27,12 @@ from netra_backend.errors import ErrorCode, Refused
 class Access:
     """The rights of all users, and the sights that are open on threads of others.
 
-    `executed` returns the runs that are executed here: they can be cancelled while the store fails.
+    `executions` are the runs that are executed here: they can be cancelled while the store fails.
     """
 
-    def __init__(self, store: Store, executed: Callable[[], Iterable[Run]] = lambda: ()) -> None:
+    def __init__(self, store: Store, executions: Executions) -> None:
         self._store = store
-        self._executed = executed
+        self._executions = executions
         self._sights: dict[tuple[ThreadKey, UserId], set[Sight]] = {}
 
     def __repr__(self) -> str:
@@ -85,11 +86,13 @@ class Access:
         Raises Refused as `check` does.
         """
         own = RunKey(user, id)
-        within = thread_key(user, thread) if thread is not None else None
-        for run in self._executed():
-            if run.key == own if within is None else (run.thread, run.key.id) == (within, id):
-                await self.check(user, run.thread, Role.WRITE)
-                return run.key
+        if thread is None:
+            executed = self._executions.get(own)
+        else:
+            executed = self._executions.named(thread_key(user, thread), id)
+        if executed is not None:
+            await self.check(user, executed.run.thread, Role.WRITE)
+            return executed.run.key
         found = await self.run(user, id, Role.WRITE, thread)
         return found.key if found is not None else own
 

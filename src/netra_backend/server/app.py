@@ -279,7 +279,7 @@ def create_app(
     runner.projection.observe(metrics.count)
     for target in callbacks:
         runner.projection.subscribe(target)
-    house = House(settings, auth, store, Access(store, runner.executed), runner, hub, pool)
+    house = House(settings, auth, store, Access(store, runner.executions), runner, hub, pool)
     withdrawals = Withdrawals(store, auth, house.access, pool)
     endpoints = (
         *tickets.endpoints(),
