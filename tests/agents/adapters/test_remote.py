@@ -1,16 +1,28 @@
 """AG-UI endpoints of other servers: their limits, their faults, and another Netra."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import ipaddress
+import re
+import ssl
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from netra_backend.agents.adapters import remote
 from netra_backend.agents.adapters.remote import RemoteAgent
 from netra_backend.core.ids import UserId
 from netra_backend.errors import AgentError
@@ -70,6 +82,109 @@ async def test_what_is_wrong_there_is_said(answer, said: str) -> None:
 async def test_nobody_there() -> None:
     with pytest.raises(AgentError, match="ConnectError"):
         await play(RemoteAgent("http://127.0.0.1:9/a"), asking("hi"))
+
+
+@dataclass
+class Authority:
+    """A certificate that signs itself, for 127.0.0.1: its file, and a server that shows it."""
+
+    file: Path
+    server: ssl.SSLContext
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "netra test")])
+    now = datetime.now(UTC)
+    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    file, secret = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    secret.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(file, secret)
+    return Authority(file, server)
+
+
+@asynccontextmanager
+async def encrypted(authority: Authority) -> AsyncIterator[str]:
+    """Run an endpoint with TLS."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        (length,) = re.findall(rb"content-length: (\d+)", head.lower())
+        await reader.readexactly(int(length))
+        body = f"{STARTED}{FINISHED}"
+        kind = "Content-Type: text/event-stream\r\nConnection: close"
+        writer.write(f"HTTP/1.1 200 OK\r\n{kind}\r\n\r\n{body}".encode())
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=authority.server)
+    async with server:
+        yield f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/a"
+
+
+@pytest.fixture
+def readings(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[threading.Thread]]:
+    """The threads in which the certificates were read."""
+    threads: list[threading.Thread] = []
+    read = httpx.create_ssl_context
+
+    def noted(**options: Any) -> ssl.SSLContext:
+        if not options:
+            threads.append(threading.current_thread())
+        return read(**options)
+
+    monkeypatch.setattr(httpx, "create_ssl_context", noted)
+    remote._certificates.cache_clear()
+    yield threads
+    remote._certificates.cache_clear()
+
+
+async def test_the_certificates_are_read_once_and_not_in_the_event_loop(
+    authority: Authority, readings: list[threading.Thread], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
+    async with encrypted(authority) as url:
+        agents = [RemoteAgent(url) for _ in range(8)]
+        assert readings == []
+        runs = await asyncio.gather(*(play(agent, asking("hi")) for agent in agents))
+    assert [len(events) for events in runs] == [2] * 8
+    assert len(readings) == 1
+    assert readings[0] is not threading.current_thread()
+
+
+async def test_an_endpoint_that_shows_a_strange_certificate_is_not_trusted(
+    authority: Authority, readings: list[threading.Thread], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    async with encrypted(authority) as url:
+        with pytest.raises(AgentError, match="certificate verify failed"):
+            await play(RemoteAgent(url), asking("hi"))
+
+
+async def test_certificates_that_cannot_be_read_fail_the_run_that_needs_them(
+    readings: list[threading.Thread], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", __file__)
+    with pytest.raises(AgentError, match="the certificates cannot be read"):
+        await play(RemoteAgent("https://127.0.0.1:9/a"), asking("hi"))
+    async with endpoint(stream(STARTED, FINISHED)) as url:
+        assert len(await play(RemoteAgent(url), asking("hi"))) == 2
 
 
 async def test_lines_may_be_cut_anywhere_and_have_carriage_returns() -> None:

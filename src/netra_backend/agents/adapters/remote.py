@@ -6,9 +6,13 @@ as thread id, so that threads of one name which belong to two users stay two.
 Source: AG-UI 1.0 transports; WHATWG HTML section 9.2.
 """
 
+import asyncio
 import hashlib
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
+from functools import cache
+from threading import Lock
 
 import httpx
 from ag_ui.core import BaseEvent, Event, RunAgentInput, RunFinishedEvent
@@ -45,8 +49,6 @@ class RemoteAgent:
         self._url = url
         self._headers = dict(headers or {})
         self._timeout = httpx.Timeout(silence, connect=connect)
-        # Reading the certificates stops the event loop for some 40 ms, so not in each run.
-        self._tls = httpx.create_ssl_context()
         self._max_event_bytes = max_event_bytes
 
     async def __call__(self, input: RunAgentInput) -> AsyncIterator[BaseEvent]:
@@ -65,9 +67,10 @@ class RemoteAgent:
             raise AgentError(f"{self._url}: the stream broke off before RUN_FINISHED")
 
     async def _events(self, input: RunAgentInput) -> AsyncGenerator[BaseEvent]:
+        tls = await _tls(self._url)
         try:
             async with (
-                httpx.AsyncClient(timeout=self._timeout, verify=self._tls) as client,
+                httpx.AsyncClient(timeout=self._timeout, verify=tls) as client,
                 client.stream(
                     "POST",
                     self._url,
@@ -120,6 +123,34 @@ class RemoteAgent:
         if size > self._max_event_bytes:
             limit = self._max_event_bytes
             raise AgentError(f"{self._url}: an event has more than {limit} bytes")
+
+
+async def _tls(url: str) -> ssl.SSLContext:
+    """Return whom to trust at `url`: nobody where no certificate is shown.
+
+    Raises AgentError if the certificates cannot be read.
+    """
+    if url.startswith("http://"):
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        # Reading them takes some 40 to 200 ms: once, and without the event loop.
+        return await asyncio.to_thread(_trusted)
+    except OSError as error:
+        raise AgentError(f"{url}: the certificates cannot be read: {error}") from error
+
+
+_reading = Lock()
+
+
+def _trusted() -> ssl.SSLContext:
+    with _reading:
+        return _certificates()
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    """Return the certificates of this process: of ``SSL_CERT_FILE``, else those of httpx."""
+    return httpx.create_ssl_context()
 
 
 def _given(input: RunAgentInput) -> RunAgentInput:
