@@ -1,9 +1,8 @@
 """What can be loaded as an agent, and what is said about everything else."""
 
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from functools import partial, wraps
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,24 +35,6 @@ class Team:
 
 number = 5
 """
-
-
-@pytest.fixture
-def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, str], None]]:
-    """Return what writes a module into the current directory; forgets the module afterwards."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    before = set(sys.modules)
-
-    def write(name: str, source: str) -> None:
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(source)
-
-    yield write
-    for name in set(sys.modules) - before:
-        if name.startswith("my_"):
-            del sys.modules[name]
 
 
 def refusal(spec: str) -> str:
@@ -117,54 +98,6 @@ def test_what_names_nothing(spec: str) -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["my_module.py", "./my_module.py", "my/../my_module", "my-module"])
-def test_a_file_is_no_module_name(name: str) -> None:
-    text = refusal(f"{name}:agent")
-
-    assert text.startswith(f"{name}:agent: {name!r} is no module name; write ")
-
-
-def test_a_path_is_turned_into_a_module_name() -> None:
-    assert "write my_package.my_module:ATTRIBUTE" in refusal("./my_package/my_module.py:agent")
-
-
-@pytest.mark.parametrize("spec", ["my_absent:agent", "my_absent.sub:agent", "json.my_absent:agent"])
-def test_no_such_module(module, spec: str) -> None:
-    text = refusal(spec)
-
-    assert text.startswith(f"{spec}: there is no module 'my_absent'") or "json.my_absent" in text
-    assert str(Path.cwd()) in text
-
-
-def test_a_module_that_imports_something_missing(module) -> None:
-    module("my_module.py", "import my_absent_dependency\n")
-
-    assert refusal("my_module:agent") == (
-        "my_module:agent: 'my_module' was found, but not what it imports: "
-        "No module named 'my_absent_dependency'"
-    )
-
-
-def test_a_module_that_imports_a_missing_name(module) -> None:
-    module("my_module.py", "from json import dumbs\n")
-
-    assert "'my_module' was found, but not what it imports: cannot import name 'dumbs'" in refusal(
-        "my_module:agent"
-    )
-
-
-@pytest.mark.parametrize(
-    ("library", "extra"), [("pydantic_ai", "pydantic-ai"), ("openai", "openai")]
-)
-def test_a_module_that_needs_an_extra(module, monkeypatch, library: str, extra: str) -> None:
-    monkeypatch.setitem(sys.modules, library, None)  # as if it were not installed
-    module("my_module.py", f"import {library}\n")
-
-    assert refusal("my_module:agent") == (
-        f"my_module:agent: this needs an extra: pip install 'netra-backend[{extra}]'"
-    )
-
-
 def test_openai_without_the_extra(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "openai", None)
     monkeypatch.delitem(sys.modules, "netra_backend.agents.adapters.openai")
@@ -172,13 +105,6 @@ def test_openai_without_the_extra(monkeypatch) -> None:
     assert refusal("openai:gpt-5") == (
         "openai:gpt-5: this needs an extra: pip install 'netra-backend[openai]'"
     )
-
-
-def test_what_a_module_raises_goes_through(module) -> None:
-    module("my_module.py", "1 / 0\n")
-
-    with pytest.raises(ZeroDivisionError):
-        load_agent("my_module:agent")
 
 
 def test_a_missing_attribute_with_close_names(module) -> None:

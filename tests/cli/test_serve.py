@@ -1,5 +1,7 @@
 """What ``netra serve`` refuses before it has loaded a server."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.cli.conftest import Netra
@@ -26,3 +28,18 @@ def test_what_cannot_be_is_refused_in_words(
     assert done.returncode == 2
     assert said.lower() in done.stderr.lower()
     assert "Traceback" not in done.stderr
+
+
+def test_a_module_that_raises_is_told_in_one_sentence_and_the_users_own_frames(
+    netra: Netra, tmp_path: Path
+) -> None:
+    file = tmp_path / "broken_module.py"
+    file.write_text("import os\n\nKEY = os.environ['NO_SUCH_KEY']\n")
+    done = netra("serve", "--port", str(free_port()), "broken_module:agent")
+    assert done.returncode == 2
+    said = done.stderr.splitlines()
+    assert said[0] == (
+        "netra: broken_module:agent: 'broken_module' cannot be imported: "
+        f"{file}, line 3: KeyError: 'NO_SUCH_KEY'"
+    )
+    assert [line for line in said if "File" in line] == [f'  File "{file}", line 3, in <module>']

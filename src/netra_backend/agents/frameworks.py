@@ -6,6 +6,7 @@ out. The adapter is imported when its object has been found; what is missing the
 
 import importlib
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -111,6 +112,19 @@ def extra_of(module: str) -> str | None:
     """Return the extra of this package that installs `module`, or None."""
     top, _, rest = module.partition(".")
     return _EXTRAS.get(f"{top}.{rest.partition('.')[0]}") or _EXTRAS.get(top)
+
+
+def missing_extra(error: ImportError, asked: Sequence[str]) -> str | None:
+    """Return the extra that installs what an import did not find, or None.
+
+    `asked` is what its statement named. A library that is there and lacks a name is not missing,
+    but one that shares its first name with others, as google's do, may be.
+    """
+    missing = error.name or ""
+    deeper = [name for name in asked if name.startswith(f"{missing}.")]
+    if isinstance(error, ModuleNotFoundError):
+        return next(filter(None, map(extra_of, [missing, *deeper])), None)
+    return next(filter(None, map(_EXTRAS.get, deeper)), None)
 
 
 def needs(what: str, extra: str) -> str:

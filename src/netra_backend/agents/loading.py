@@ -12,12 +12,9 @@ the model (with ``/`` as ``-``), the host, or the last part of the attribute.
 """
 
 import difflib
-import importlib
 import inspect
-import sys
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Sequence
 from functools import partial
-from pathlib import Path
 from types import ModuleType
 from typing import Any, cast, get_origin, get_type_hints
 from urllib.parse import urlsplit
@@ -26,14 +23,8 @@ from ag_ui.core import BaseEvent, RunAgentInput
 
 from netra_backend.agents.base import Agent
 from netra_backend.agents.docs_agent import DocsAgent
-from netra_backend.agents.frameworks import (
-    FRAMEWORKS,
-    adapter,
-    extra_of,
-    framework_of,
-    needs,
-    wrapped,
-)
+from netra_backend.agents.frameworks import FRAMEWORKS, adapter, framework_of, wrapped
+from netra_backend.agents.importing import user_module
 from netra_backend.agents.run_context import RunContext, current_run
 from netra_backend.core.ids import parse_id
 from netra_backend.errors import ConfigError, FrameError
@@ -71,8 +62,7 @@ def load_agent(spec: str) -> tuple[str, Agent]:
     """Return the name and the agent that `spec` stands for, see the table above.
 
     A module is looked for in the current directory first. Raises ConfigError that names the
-    spec, what was found and what is accepted. What the module itself raises while it is imported,
-    other than for a missing module, goes through: its traceback points at the line.
+    spec, what was found and what is accepted, or what the module raised and where.
     """
     given, equals, source = _split(spec)
     name, agent = _load(spec, source)
@@ -108,7 +98,7 @@ def _load(spec: str, source: str) -> tuple[str, Agent]:
         return rest.replace("/", "-"), cast(
             Agent, adapter("openai:OpenAIAgent", spec, "openai")(rest)
         )
-    found = _attribute(spec, _user_module(spec, kind), rest)
+    found = _attribute(spec, user_module(spec, kind), rest)
     try:
         return rest.rpartition(".")[2], adapt(found)
     except ConfigError as error:
@@ -253,34 +243,6 @@ def _described(thing: object) -> str:
     if inspect.isgeneratorfunction(thing):
         return f"the generator function {name}"
     return f"the function {name}"
-
-
-def _user_module(spec: str, name: str) -> ModuleType:
-    if not all(part.isidentifier() for part in name.split(".")) or name.endswith(".py"):
-        guess = name.removesuffix(".py").strip("./").replace("/", ".").replace("\\", ".")
-        raise ConfigError(f"{spec}: {name!r} is no module name; write {guess}:ATTRIBUTE.")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    return _import(spec, name)
-
-
-def _import(spec: str, name: str) -> ModuleType:
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        missing = error.name or ""
-        if isinstance(error, ModuleNotFoundError) and f"{name}.".startswith(f"{missing}."):
-            raise ConfigError(
-                f"{spec}: there is no module {missing!r} in {Path.cwd()} or among the installed "
-                "packages."
-            ) from error
-        extra = extra_of(missing)
-        if extra is not None:
-            raise ConfigError(needs(spec, extra)) from error
-        raise ConfigError(
-            f"{spec}: {name!r} was found, but not what it imports: {error}"
-        ) from error
 
 
 def _attribute(spec: str, module: ModuleType, path: str) -> object:
