@@ -1,11 +1,13 @@
 """Listening: addresses are shared by those who agree to it, and by nobody else."""
 
 import socket
+import sys
 
 import pytest
 
 from netra_backend.cli.listening import listen, reserve, shown
 from netra_backend.errors import ConfigError
+from tests.live import free_port
 
 
 def test_who_shares_an_address_shares_its_connections_and_the_reserve_gets_none() -> None:
@@ -32,6 +34,26 @@ def test_who_shares_an_address_shares_its_connections_and_the_reserve_gets_none(
             assert min(accepted) > 0
             with pytest.raises(ConfigError, match=f"port {port}"):
                 listen("127.0.0.1", port)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="shared ports are meant for Linux")
+def test_an_address_is_reserved_once_before_and_while_somebody_listens_there() -> None:
+    port = free_port()
+    with reserve("127.0.0.1", port):
+        for _ in range(2):
+            for take in (listen, reserve):
+                with pytest.raises(ConfigError, match=f"127.0.0.1 port {port}"):
+                    take("127.0.0.1", port)
+            with (
+                listen("127.0.0.1", port, shared=True) as one,
+                socket.create_connection(("127.0.0.1", port)),
+            ):
+                one.accept()[0].close()  # leaves the port in TIME_WAIT
+                for take in (listen, reserve):
+                    with pytest.raises(ConfigError, match=f"127.0.0.1 port {port}"):
+                        take("127.0.0.1", port)
+    with reserve("127.0.0.1", port), listen("127.0.0.1", port, shared=True):
+        pass
 
 
 def test_an_address_that_is_taken_is_named() -> None:

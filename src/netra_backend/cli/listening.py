@@ -1,6 +1,7 @@
 """Listening: the socket on which a server accepts."""
 
 import socket
+import sys
 
 from netra_backend.errors import ConfigError
 
@@ -24,12 +25,22 @@ def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
 
 
 def reserve(host: str, port: int) -> socket.socket:
-    """Return a socket that has the address, for `shared` ones to listen there. Raises as above."""
+    """Return a socket that has the address, for `shared` ones to listen there. Raises as above.
+
+    Nobody else can reserve it, or listen there alone.
+    """
     reserved = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     try:
         reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         reserved.bind((host, port))
+        if port and sys.platform == "linux":
+            # Linux looks for others with the address only when one listens. Shut down, the socket
+            # gets no connection, and keeps a port that was asked for.
+            reserved.listen(1)
+            reserved.shutdown(socket.SHUT_RD)
+        # After the bind: others could share an address with a socket that was ready to before.
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     except OSError as error:
         reserved.close()
         raise ConfigError(f"cannot listen on {host} port {port}: {error.strerror}") from error
