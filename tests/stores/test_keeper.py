@@ -100,6 +100,29 @@ async def test_a_worker_that_takes_nothing_is_cut_off(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.anyio
+async def test_a_worker_is_silent_only_while_it_waits_for_nothing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    workers = Workers()
+    begins, works, waits, hangs = [await workers.worker() for _ in range(4)]
+    for worker in (works, waits, hangs):
+        await worker.probe()
+    lines = list(workers.keeper._lines)
+    never: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    lines[2].calls.add(never)
+    for _ in range(keeper.SILENT + 1):
+        for line in lines:
+            line._look_after()
+        await works.probe()
+    await until(lambda: workers.lost == [4])
+    assert list(workers.keeper._lines) == lines[:3]
+    assert "a worker says nothing; its line is cut" in caplog.text
+    lines[2].calls.clear()
+    for worker in (begins, works, waits):
+        await worker.close()
+
+
+@pytest.mark.anyio
 async def test_a_worker_that_is_slow_gets_the_last_of_each_thread(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -31,7 +31,11 @@ MIN_LIFE = 5.0
 """Seconds after which a worker that ends is started again at once; an earlier one waits."""
 
 PAUSE = 1.0
-"""Seconds before a worker is started again that did not live long."""
+"""Seconds before a worker is started again that did not live long; twice as many after each that
+did not come to serve."""
+
+TRIES = 6
+"""Workers that may end in one place before they serve, one after the other, before all stop."""
 
 
 def inherited(line: int) -> RemoteStore:
@@ -95,6 +99,7 @@ class Workers:
     async def _keep_one(self, port: int) -> None:
         """Keep one worker running, until all are to stop."""
         has_begun = False
+        failed = 0
         while not self._stopping.is_set():
             began = time.monotonic()
             try:
@@ -104,19 +109,19 @@ class Workers:
                     self._stop()
                     raise
                 log.exception("a worker cannot be started")
-                await self._pause()
-                continue
+                code, has_joined = 1, False
             has_begun = has_begun or has_joined
+            failed = 0 if has_joined else failed + 1
             if self._stopping.is_set():
                 return
-            if not has_begun:
-                log.error("a worker cannot begin", extra={"exit_code": code})
+            if not has_begun or failed == TRIES:
+                log.error("a worker cannot begin", extra={"exit_code": code, "tries": failed})
                 self._failure = code if code > 0 else 1
                 self._stop()
                 return
             log.error("a worker has ended and is started again", extra={"exit_code": code})
-            if time.monotonic() - began < MIN_LIFE:
-                await self._pause()
+            if failed or time.monotonic() - began < MIN_LIFE:
+                await self._pause(PAUSE * 2 ** max(0, failed - 1))
 
     async def _run_one(self, port: int) -> tuple[int, bool]:
         """Run a worker to its end; return its exit code, and whether it came to serve."""
@@ -133,14 +138,14 @@ class Workers:
         if self._stopping.is_set():
             with suppress(ProcessLookupError):
                 process.terminate()
-        line = await self._keeper.serve(ours)
+        line = await self._keeper.serve(ours, hangs=process.kill)
         code = await process.wait()
         del self._running[process.pid]
         return code, line.has_called
 
-    async def _pause(self) -> None:
+    async def _pause(self, seconds: float) -> None:
         try:
-            async with asyncio.timeout(PAUSE):
+            async with asyncio.timeout(seconds):
                 await self._stopping.wait()
         except TimeoutError:
             pass

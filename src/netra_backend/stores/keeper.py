@@ -9,7 +9,7 @@ import asyncio
 import itertools
 import logging
 import socket
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from netra_backend.core.ids import RunKey, ThreadKey
@@ -38,6 +38,13 @@ MAX_UNSENT = 64 << 20
 STUCK = 30.0
 """Seconds after which a worker that takes none of them does not run any more."""
 
+LOOK = 3.0
+"""Seconds between two looks at who has said something; a worker asks something each second."""
+
+SILENT = 10
+"""Looks in a row at which a worker has said nothing, after which it does not run any more. They are
+counted, and not seconds: when the whole machine has slept, it was not the worker."""
+
 STOP_SECONDS = 5.0
 """How long the others have to say whether they execute a run."""
 
@@ -53,10 +60,12 @@ class Keeper:
         self._asked: dict[int, tuple[WorkerLine, int, set[WorkerLine]]] = {}
         self._ending: set[asyncio.Task[None]] = set()
 
-    async def serve(self, end: socket.socket) -> "WorkerLine":
-        """Serve the worker whose line has its end here."""
+    async def serve(
+        self, end: socket.socket, *, hangs: Callable[[], object] = lambda: None
+    ) -> "WorkerLine":
+        """Serve the worker whose line has its end here; `hangs` is called when it does not run."""
         loop = asyncio.get_running_loop()
-        _, line = await loop.create_connection(lambda: WorkerLine(self), sock=end)
+        _, line = await loop.create_connection(lambda: WorkerLine(self, hangs), sock=end)
         return line
 
     async def joined(self, count: int, given_up: asyncio.Event) -> bool:
@@ -149,9 +158,10 @@ class Keeper:
 class WorkerLine(Line):
     """The keeper's end of the line to one worker."""
 
-    def __init__(self, keeper: Keeper) -> None:
+    def __init__(self, keeper: Keeper, hangs: Callable[[], object]) -> None:
         super().__init__()
         self._keeper = keeper
+        self._hangs = hangs
         self.calls: set[asyncio.Future[None]] = set()
         self.has_called = False
         """Whether the worker is there: its first call is that of its first sweep."""
@@ -161,14 +171,30 @@ class WorkerLine(Line):
         """Where its runs have ended, None for a deletion, as long as it has not said so."""
         self._missed: dict[ThreadKey, Published] = {}
         self._stuck: asyncio.TimerHandle | None = None
+        self._silent = 0
+        self._look: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=MAX_UNSENT)
         self._keeper._joined(self)
+        self._look_soon()
+
+    def _look_soon(self) -> None:
+        self._look = asyncio.get_running_loop().call_later(LOOK, self._look_after)
+
+    def _look_after(self) -> None:
+        """Give up a worker that has come to serve, waits for no answer, and says nothing."""
+        self._silent = self._silent + 1 if self.has_called and not self.calls else 0
+        if self._silent > SILENT:
+            self._give_up("a worker says nothing; its line is cut")
+        else:
+            self._look_soon()
 
     def pause_writing(self) -> None:
-        self._stuck = asyncio.get_running_loop().call_later(STUCK, self._give_up)
+        self._stuck = asyncio.get_running_loop().call_later(
+            STUCK, self._give_up, "a worker takes nothing; its line is cut"
+        )
 
     def resume_writing(self) -> None:
         if self._stuck is not None:
@@ -185,16 +211,19 @@ class WorkerLine(Line):
         else:
             self._missed[message.thread] = message
 
-    def _give_up(self) -> None:
-        log.error("a worker takes nothing; its line is cut")
+    def _give_up(self, why: str) -> None:
+        log.error(why)
         self.cut()
+        self._hangs()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._stuck is not None:
-            self._stuck.cancel()
+        for timer in (self._stuck, self._look):
+            if timer is not None:
+                timer.cancel()
         self._keeper._left(self)
 
     def received(self, message: Message) -> None:
+        self._silent = 0
         match message:
             case Call():
                 self._call(message)
