@@ -4,8 +4,9 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from itertools import count
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import httpx
 import pytest
@@ -13,6 +14,7 @@ from websockets.asyncio.client import connect
 
 from netra_backend.core.events import Entry
 from netra_backend.core.ids import ThreadId, ThreadKey, UserId
+from netra_backend.core.ports import Store
 from netra_backend.core.positions import Position
 from netra_backend.core.resume import Backlog
 from netra_backend.core.roles import Role
@@ -25,6 +27,7 @@ from tests.eventually import until
 from tests.http import http, sse_events, sse_stream
 from tests.live import Live, live
 from tests.server.agents import asks, echo
+from tests.watched_store import BACKGROUND, WatchedStore
 
 pytestmark = pytest.mark.anyio
 
@@ -558,6 +561,68 @@ async def test_no_events_for_who_was_removed_while_they_were_read(tmp_path: Path
         answered = await of_bob.get(f"/threads/{T}/events")
         assert (store.act, code_of(answered)) == (None, "not_found")
         assert "secret" not in answered.text
+
+
+class Removes(WatchedStore):
+    """A store that removes bob just before one of the calls of a request."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        super().__init__(store)
+        self.before: int | None = None
+        """Calls to let through before that; None for all of them."""
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        watched = super().__getattr__(name)
+
+        async def removing(*args: Any, **options: Any) -> Any:
+            if self.before is not None and name not in BACKGROUND:
+                if self.before == 0:
+                    key = ThreadKey(UserId("alice"), ThreadId("t"))
+                    await self._store.remove_member(key, UserId("bob"))
+                self.before -= 1
+            return await watched(*args, **options)
+
+        return removing
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/threads",
+        f"/threads/{T}",
+        f"/threads/{T}/members",
+        f"/threads/{T}/messages",
+        f"/threads/{T}/events",
+        f"/threads/{T}/interrupts",
+        f"/runs/r?thread={T}",
+    ],
+)
+async def test_nothing_for_who_was_removed_before_any_step_of_an_answer(
+    tmp_path: Path, path: str
+) -> None:
+    store = Removes(MemoryStore())
+    key, bob = ThreadKey(UserId("alice"), ThreadId("t")), UserId("bob")
+    async with (
+        live({"asks": asks}, tmp_path, store=cast(Store, store)) as server,
+        http(server.url, server.token("alice")) as alice,
+        http(server.url, server.token("bob")) as of_bob,
+    ):
+        await alice.post("/agui/asks", json=run_input("t", "r", "the secret"))
+        await store.set_member(key, bob, Role.READ, 9)
+        whole = await of_bob.get(path)
+        for step in count():
+            await store.set_member(key, bob, Role.READ, 9)
+            store.before = step
+            answered = await of_bob.get(path)
+            was_reached, store.before = store.before < 0, None
+            if not was_reached:  # the answer has no more steps
+                break
+            if path == "/threads":
+                assert T not in answered.text
+            else:
+                assert code_of(answered) == "not_found", step
+        assert step > 0
+        assert (answered.status_code, answered.text) == (200, whole.text)
 
 
 async def _take(stream: httpx.Response, told: list[bytes]) -> None:

@@ -73,6 +73,7 @@ class Access:
             if found is None:
                 waiting = await self._store.queued(key)
                 found = next((queued for queued in waiting if queued.key.id == id), None)
+            await self.check(user, key, needs)  # or withdrawn meanwhile
             return found
         own = RunKey(user, id)
         found = await self._store.run(own) or await self._store.queued_run(own)

@@ -139,11 +139,8 @@ class Api:
         limit = limit_of(request, default=30, most=100)
         before = _cursor(request.query_params.get("before"), user)
         threads = await self._house.store.threads(user.id, limit + 1, before)
-        shown: list[ThreadView] = []
-        for thread in threads[:limit]:
-            role = await self._house.access.role(user.id, thread.key)
-            if role is not None:  # else it was shared until a moment ago
-                shown.append(await self._view(thread, user, role))
+        views = [await self._seen(thread, user) for thread in threads[:limit]]
+        shown = [view for view in views if view is not None]
         more = len(threads) > limit
         last = threads[limit - 1] if more else None
         following = f"{last.updated_at}-{full_name(last.key)}" if last is not None else None
@@ -155,14 +152,10 @@ class Api:
         id = parse_id("id", new.id) if new.id is not None else new_id("thread")
         key = ThreadKey(user.id, ThreadId(id))
         thread = await self._house.store.open_thread(key, self._title(new.title), now())
-        return answer(await self._view(thread, user, Role.OWNER), 201)
+        return answer(await self._view(thread, user), 201)
 
     async def read_thread(self, request: Request, user: User) -> Response:
-        thread = await self._thread(request, user)
-        role = await self._house.access.role(user.id, thread.key)
-        if role is None:
-            raise Refused(ErrorCode.NOT_FOUND)
-        return answer(await self._view(thread, user, role))
+        return answer(await self._view(await self._thread(request, user), user))
 
     async def rename_thread(self, request: Request, user: User) -> Response:
         body = await read_body(request, self._house.settings)
@@ -171,7 +164,7 @@ class Api:
         key = await self._house.access.thread(user.id, thread_of(request), Role.OWNER)
         if not await self._house.store.rename_thread(key, title):
             raise Refused(ErrorCode.NOT_FOUND)
-        return answer(await self._view(await self._thread(request, user), user, Role.OWNER))
+        return answer(await self._view(await self._thread(request, user), user))
 
     async def delete_thread(self, request: Request, user: User) -> Response:
         key = await self._house.access.thread(user.id, thread_of(request), Role.OWNER)
@@ -242,8 +235,17 @@ class Api:
             raise Refused(ErrorCode.NOT_FOUND)
         return thread
 
-    async def _view(self, thread: Thread, user: User, role: Role) -> ThreadView:
-        return thread_view(thread, await self._house.store.last_run(thread.key), user.id, role)
+    async def _view(self, thread: Thread, user: User) -> ThreadView:
+        view = await self._seen(thread, user)
+        if view is None:
+            raise Refused(ErrorCode.NOT_FOUND)
+        return view
+
+    async def _seen(self, thread: Thread, user: User) -> ThreadView | None:
+        """Return what the user sees of the thread; None if it is shared with them no more."""
+        run = await self._house.store.last_run(thread.key)
+        role = await self._house.access.role(user.id, thread.key)  # last: all before is theirs
+        return None if role is None else thread_view(thread, run, user.id, role)
 
 
 def thread_of(request: Request) -> ThreadName:

@@ -71,6 +71,7 @@ class InterruptsApi:
         if await self._house.store.thread(thread) is None:
             raise Refused(ErrorCode.NOT_FOUND)
         asked = await self._house.store.asked(thread, limit)
+        await self._house.access.check(user.id, thread, Role.READ)  # or removed meanwhile
         views = [interrupt_view(one, expired=expired(one, now())) for one in asked]
         return answer(InterruptList([v for v in views if wanted in (None, v.status)]))
 
