@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -21,6 +21,7 @@ from netra_backend.core.ports import Store
 from netra_backend.server.app import NetraApp, create_app
 from netra_backend.server.auth import DevAuth, Hook, dev_key
 from netra_backend.server.lane import Protocol
+from netra_backend.stores.remote import RemoteStore
 from tests.forked import Forked
 
 BOUND = 60.0
@@ -133,16 +134,23 @@ async def live(
     send_buffer: int | None = None,
     authenticate: Hook | None = None,
     agentcore: bool = False,
+    nodes: RemoteStore | None = None,
     uvicorn: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> AsyncIterator[Live]:
     """Run a server in this event loop; `direct` chooses our lane or ASGI's ``send``.
 
-    `uvicorn` are options of its `Config`.
+    `uvicorn` are options of its `Config`. With `nodes` it is one of the workers of a keeper.
     """
     served = Settings(data_dir=data_dir, **settings)
     app = create_app(
-        agents, settings=served, store=store, authenticate=authenticate, agentcore=agentcore
+        agents,
+        settings=served,
+        store=store if nodes is None else cast(Store, nodes),
+        bus=None if nodes is None else nodes.bus,
+        nodes=nodes,
+        authenticate=authenticate,
+        agentcore=agentcore,
     )
     pings = {"ws_ping_interval": served.ping_seconds, "ws_ping_timeout": served.ping_seconds}
     ws = Protocol if direct else "websockets-sansio"

@@ -21,6 +21,7 @@ UNMIRRORED = {
     "agents/sweep.py": "tests/agents/test_runner.py and tests/faults, through the runner",
     "core/__init__.py": "a docstring",
     "core/credentials.py": "contracts: tests/stores proves them for every store",
+    "core/nodes.py": "contracts: tests/stores/test_keeper.py and test_seats.py prove them",
     "core/ports.py": "contracts: tests/stores proves them for every store",
     "core/queue.py": "contracts: tests/stores proves them for every store",
     "jsonlog/forms.py": "tests/jsonlog/test_safe.py, through jsonable",

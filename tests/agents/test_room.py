@@ -8,8 +8,11 @@ from netra_backend.agents.room import Room
 from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, UserId
 from netra_backend.core.positions import Position
 from netra_backend.core.run import Run, RunStatus
-from netra_backend.errors import ErrorCode, Refused
-from tests.agents.running import executing
+from netra_backend.errors import ErrorCode, Refused, StoreFailed
+from tests.agents.running import executed, executing
+from tests.stores.workers import Workers, settled
+
+pytestmark = pytest.mark.anyio
 
 ALICE, BOB = UserId("alice"), UserId("bob")
 LIMITS = Limits(60.0, 100, 1.0)
@@ -21,34 +24,71 @@ def run(user: UserId, agent: str) -> Run:
     return Run(key, thread, agent, RunStatus.RUNNING, "c", Position(1, 1))
 
 
-def refused(room: Room, user: UserId, agent: str) -> str | None:
+async def refused(room: Room, user: UserId, agent: str) -> str | None:
     try:
-        with room.kept(user, agent):
+        async with room.kept(RunKey(user, RunId("new")), agent):
             return None
     except Refused as refusal:
         return refusal.message if refusal.code is ErrorCode.TOO_MANY else refusal.code
 
 
-def test_a_user_and_an_agent_have_room_of_their_own() -> None:
+async def test_a_user_and_an_agent_have_room_of_their_own() -> None:
     executions = executing(run(ALICE, "a"), run(ALICE, "b"), run(BOB, "a"))
     room = Room(
         executions,
         {"a": Policy(LIMITS, concurrent=2, per_user=2), "b": Policy(LIMITS, per_user=2)},
     )
-    assert refused(room, ALICE, "b") == "you have 2 runs already"
-    assert refused(room, BOB, "b") is None
-    assert refused(room, BOB, "a") == "the agent has 2 runs already"
+    assert await refused(room, ALICE, "b") == "you have 2 runs already"
+    assert await refused(room, BOB, "b") is None
+    assert await refused(room, BOB, "a") == "the agent has 2 runs already"
     executions.discard(next(iter(executions.values())))
-    assert refused(room, BOB, "a") is None
+    assert await refused(room, BOB, "a") is None
 
 
-def test_what_begins_counts_until_it_is_executed_or_not() -> None:
+async def test_what_begins_counts_until_it_is_executed_or_not() -> None:
     room = Room(executing(), {"a": Policy(LIMITS, concurrent=2, per_user=1)})
-    with room.kept(ALICE, "a"):
-        assert refused(room, ALICE, "a") == "you have 1 runs already"
-        with room.kept(BOB, "a"):
-            assert refused(room, UserId("carol"), "a") == "the agent has 2 runs already"
-    with pytest.raises(RuntimeError), room.kept(ALICE, "a"):
-        raise RuntimeError("the store is gone")
-    assert refused(room, ALICE, "a") is None
+    key = RunKey(ALICE, RunId("r"))
+    async with room.kept(key, "a"):
+        assert await refused(room, ALICE, "a") == "you have 1 runs already"
+        async with room.kept(RunKey(BOB, RunId("r")), "a"):
+            assert await refused(room, UserId("carol"), "a") == "the agent has 2 runs already"
+    with pytest.raises(RuntimeError):
+        async with room.kept(key, "a"):
+            raise RuntimeError("the store is gone")
+    assert await refused(room, ALICE, "a") is None
     assert room._beginning == {}
+
+
+async def test_runs_count_among_all_nodes_as_long_as_they_are_executed() -> None:
+    workers = Workers()
+    one, two = [await workers.worker() for _ in range(2)]
+    policies = {"a": Policy(LIMITS, concurrent=3, per_user=1), "b": Policy(LIMITS)}
+    key, executions = RunKey(ALICE, RunId("of a")), executing()
+    here, there = Room(executions, policies), Room(executing(), policies)
+    here.nodes, there.nodes = one, two
+    seats = workers.keeper.seats
+
+    async with here.kept(key, "a"):
+        assert await refused(there, ALICE, "a") == "you have 1 runs already"
+        assert await refused(there, BOB, "a") is None
+        execution = executed(run(ALICE, "a"))
+        executions.add(execution)
+        async with here.kept(key, "b"):
+            pass  # it was asked for twice: nothing is taken twice, nothing given early
+    assert await refused(there, ALICE, "a") == "you have 1 runs already"
+    executions.discard(execution)
+    here.leave(key)
+    here.leave(key)
+    await settled()
+    assert len(seats) == 0
+    assert await refused(there, ALICE, "a") is None
+
+    async with here.kept(key, "a"):
+        one._line._transport.abort()  # a node that dies has no runs
+        await settled()
+        assert await refused(there, ALICE, "a") is None
+    await settled()
+    assert len(seats) == 0
+    with pytest.raises(StoreFailed):
+        await refused(here, ALICE, "a")
+    await two.close()

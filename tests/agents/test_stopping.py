@@ -11,7 +11,8 @@ import pytest
 from netra_backend.agents.stopping import Stopping
 from netra_backend.agents.waiting import Waiting
 from netra_backend.core.ids import RunKey
-from netra_backend.core.ports import Cancel, End
+from netra_backend.core.nodes import Cancel
+from netra_backend.core.ports import End
 from netra_backend.core.positions import Position
 from netra_backend.core.run import RunStatus
 from netra_backend.errors import ErrorCode, Refused

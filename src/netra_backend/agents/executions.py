@@ -61,11 +61,11 @@ class Executions(Mapping[RunKey, Execution]):
         self._by_thread.setdefault(run.thread, {})[run.key.id] = execution
         self._counts.update(_counted(run))
 
-    def discard(self, execution: Execution) -> None:
-        """Forget one that has stopped. Idempotent."""
+    def discard(self, execution: Execution) -> bool:
+        """Forget one that has stopped; return whether it was there."""
         run = execution.run
         if self._by_key.get(run.key) is not execution:
-            return
+            return False
         del self._by_key[run.key]
         of_thread = self._by_thread[run.thread]
         del of_thread[run.key.id]
@@ -75,6 +75,7 @@ class Executions(Mapping[RunKey, Execution]):
             self._counts[counted] -= 1
             if not self._counts[counted]:
                 del self._counts[counted]
+        return True
 
 
 def _counted(run: Run) -> tuple[tuple[str, str], ...]:

@@ -35,7 +35,8 @@ from netra_backend.agents.waiting import LATER, Waiting
 from netra_backend.config import WhenBusy
 from netra_backend.core.fold import Conversation
 from netra_backend.core.ids import MAX_ID_LENGTH, RunId, RunKey, ThreadKey, new_id
-from netra_backend.core.ports import Bus, Interrupt, Nodes, Store
+from netra_backend.core.nodes import Nodes
+from netra_backend.core.ports import Bus, Interrupt, Store
 from netra_backend.core.positions import Position
 from netra_backend.core.queue import QueuedRun
 from netra_backend.core.roles import Role
@@ -131,7 +132,7 @@ class Runner:
 
     def share(self, nodes: Nodes) -> None:
         """Execute runs beside other nodes that have the same store and bus, from now on."""
-        self._stopping.nodes = nodes
+        self._stopping.nodes = self._room.nodes = nodes
         nodes.join(self._stopping.cancel_here)
         self._unsubscribe = self._bus.subscribe(self.waiting.hear)
 
@@ -221,7 +222,7 @@ class Runner:
     async def _begin(self, request: RunRequest, agent: str) -> Accepted:
         """Create the run and hand it to its agent. Raises Refused (thread_busy, too_many, ...)."""
         key, given = request.key, request.given
-        with self._room.kept(key.owner, agent):
+        async with self._room.kept(key, agent):
             made = await self._creation.create(request, agent)
             run, lease = made.run, made.lease
             if lease is None:
@@ -328,7 +329,8 @@ class Runner:
 
     def _forget(self, execution: Execution) -> None:
         """Forget an execution; its thread may be deleted, and its run's name in use again."""
-        self.executions.discard(execution)
+        if self.executions.discard(execution):
+            self._room.leave(execution.run.key)
         if execution.unwritten:
             self._sweep.unended[execution.run.key] = (execution.run, execution.lease)
         self.waiting.serve_all()

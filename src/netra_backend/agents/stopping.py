@@ -8,7 +8,8 @@ from typing import Any
 from netra_backend.agents.executions import Executions
 from netra_backend.agents.waiting import Waiting
 from netra_backend.core.ids import RunKey, ThreadKey
-from netra_backend.core.ports import Nodes, Store
+from netra_backend.core.nodes import Nodes
+from netra_backend.core.ports import Store
 from netra_backend.core.positions import Position
 from netra_backend.core.run import ENDED
 from netra_backend.errors import ErrorCode, LeaseLost, Refused

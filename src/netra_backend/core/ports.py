@@ -325,25 +325,6 @@ class Store(Log, Threads, Members, Runs, Queue, Tickets, Revocations, Protocol):
         ...
 
 
-Cancel = Callable[[RunKey], Awaitable[Position | None]]
-"""Cancels a run that is executed here, and returns where it ended; None if it is not."""
-
-
-class Nodes(Protocol):
-    """The other nodes that share the store, each of which executes runs of its own."""
-
-    def join(self, cancel: Cancel) -> None:
-        """Let the others ask for runs that are executed here."""
-        ...
-
-    def cancel(self, run: RunKey) -> Awaitable[Position | None]:
-        """Cancel the run where it is executed; return where it ended, None if nobody executes it.
-
-        It is not found on a node that dies meanwhile: then its lease is over.
-        """
-        ...
-
-
 Listener = Callable[[ThreadKey, Sequence[Entry]], Any]
 
 

@@ -32,7 +32,8 @@ from netra_backend.agents.policy import policies
 from netra_backend.agents.runner import Runner
 from netra_backend.config import Settings, load_settings
 from netra_backend.core.ids import UserId
-from netra_backend.core.ports import Bus, Nodes, Store
+from netra_backend.core.nodes import Nodes
+from netra_backend.core.ports import Bus, Store
 from netra_backend.errors import ConfigError, ErrorCode, NetraError, Refused
 from netra_backend.server import metrics
 from netra_backend.server.access import Access
@@ -55,6 +56,7 @@ from netra_backend.server.members import MembersApi
 from netra_backend.server.origin import check_host, check_origin
 from netra_backend.server.pool import Pool
 from netra_backend.server.revocations import UnrevokedAuth
+from netra_backend.server.seating import Seating
 from netra_backend.server.site import HEADERS, Site
 from netra_backend.server.sse import StreamBroken
 from netra_backend.server.tickets import TicketAuth
@@ -279,7 +281,8 @@ def create_app(
     runner.projection.observe(metrics.count)
     for target in callbacks:
         runner.projection.subscribe(target)
-    house = House(settings, auth, store, Access(store, runner.executions), runner, hub, pool)
+    access, seating = Access(store, runner.executions), Seating(settings, pool, nodes)
+    house = House(settings, auth, store, access, runner, hub, pool, seating)
     withdrawals = Withdrawals(store, auth, house.access, pool)
     endpoints = (
         *tickets.endpoints(),

@@ -9,6 +9,7 @@ from netra_backend.server.access import Access
 from netra_backend.server.hub import Hub
 from netra_backend.server.pool import Pool
 from netra_backend.server.revocations import UnrevokedAuth
+from netra_backend.server.seating import Seating
 
 
 class House(Struct, frozen=True):
@@ -21,3 +22,4 @@ class House(Struct, frozen=True):
     runner: Runner
     hub: Hub
     pool: Pool
+    seating: Seating

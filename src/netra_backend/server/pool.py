@@ -5,7 +5,7 @@ what to close. There is no lock: nothing can be re-entered, and a dead socket al
 its own task removes it in a ``finally``.
 """
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Protocol, TypeVar
 
 from msgspec import Struct
@@ -105,6 +105,8 @@ class Pool:
         self._of_user: dict[UserId, dict[Member, None]] = {}
         self._of_address: dict[str, dict[Member, None]] = {}
         self._told = (0, 0)
+        self.left: Callable[[UserId, str], None] = lambda user, address: None
+        """Called when a member counts no more, with its user and its address."""
 
     def __repr__(self) -> str:
         return (
@@ -131,13 +133,19 @@ class Pool:
         admission = self._decide(member, address)
         if admission.refused is None:
             if admission.instead is not None:
-                self._leave_count(admission.instead)
-                self._leaving.add(admission.instead)
+                self._retire(admission.instead)
             self._members[member] = Place(address, now)
             self._of_user.setdefault(member.user, {})[member] = None
             self._of_address.setdefault(address, {})[member] = None
             self._tell()
         return admission
+
+    def retire(self, user: UserId) -> Member | None:
+        """Count the user's most silent member no more, and return it: it has to be dismissed."""
+        member = _most_silent(self._of_user.get(user, ()))
+        if member is not None:
+            self._retire(member)
+        return member
 
     def remove(self, member: Member) -> None:
         """Count it no more. Idempotent."""
@@ -163,18 +171,24 @@ class Pool:
             return self._turn_away(CloseCode.TOO_MANY, "address")
         if len(theirs) - freed >= self._per_user:
             return self._turn_away(CloseCode.TOO_MANY, "user")
-        if instead is not None:
-            TURNED_AWAY.labels("replaced").inc()
         return Admission(instead=instead)
 
     def _turn_away(self, code: CloseCode, limit: str) -> Admission:
         TURNED_AWAY.labels(limit).inc()
         return Admission(code)
 
+    def _retire(self, member: Member) -> None:
+        """Let another connection have the member's place, while it is being dismissed."""
+        TURNED_AWAY.labels("replaced").inc()
+        self._leave_count(member)
+        self._leaving.add(member)
+
     def _leave_count(self, member: Member) -> None:
         """Take the member out of what is limited for its user and its address."""
+        address = self._members[member].address
         _drop(self._of_user, member.user, member)
-        _drop(self._of_address, self._members[member].address, member)
+        _drop(self._of_address, address, member)
+        self.left(member.user, address)
 
     def _tell(self) -> None:
         CONNECTIONS.set(len(self._members))

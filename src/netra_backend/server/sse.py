@@ -29,6 +29,7 @@ from netra_backend.server.clock import now
 from netra_backend.server.follower import Gone, ThreadFollower
 from netra_backend.server.house import House
 from netra_backend.server.lane import LaneClosed
+from netra_backend.server.pool import Admission
 from netra_backend.server.run_history import before, position_in
 from netra_backend.server.user import User, at_expiry
 
@@ -61,35 +62,51 @@ class RunStream:
     """One answer that streams a run, up to its terminal event: a member of the pool.
 
     Admitted before the run starts: a run whose client is then refused would be lost on it. Use it
-    as a context manager: it leaves the pool at the end of the block or, where the block made an
-    answer, when the client has gone.
+    as a context manager, which raises Refused where there is no room: it leaves the pool at the end
+    of the block or, where the block made an answer, when the client has gone.
     """
 
     state = "OPEN"
     silent_since = None
 
     def __init__(self, house: House, request: Request, user: User, *, speak: Speak = as_is) -> None:
-        """Enter the pool. Raises Refused."""
         self.id = new_id("conn")
         self._house = house
         self._user = user
+        self._address = address_of(request, house.settings.trusted_proxies)
         self._follower: ThreadFollower | None = None
         self._lane = SseLane(high_water=house.settings.write_high_water, speak=speak)
-        if house.authenticator.is_revoked(user):
+        self._place = ExitStack()
+
+    async def __aenter__(self) -> Self:
+        house, user = self._house, self._user
+        full = await house.seating.take(user.id, self._address)
+        with ExitStack() as seat:
+            if full is None:
+                seat.callback(house.seating.give, user.id, self._address)
+            self._enter(full)
+            seat.pop_all()  # from here on it is the pool's
+        self._place.callback(house.pool.remove, self)
+        expiry = at_expiry(user, lambda: self._lane.break_off("the credential has expired"))
+        if expiry is not None:
+            self._place.callback(expiry.cancel)
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        self._place.close()
+
+    def _enter(self, full: CloseCode | None) -> None:
+        """Enter the pool, unless all nodes together are `full`. Raises Refused."""
+        house = self._house
+        if house.authenticator.is_revoked(self._user):
             raise Refused(ErrorCode.UNAUTHENTICATED)  # while the request was read
-        address = address_of(request, house.settings.trusted_proxies)
-        admission = house.pool.admit(self, address, now())
+        admission = Admission(full) if full else house.pool.admit(self, self._address, now())
         code = admission.refused
         if code is not None:
             log.warning("stream refused", extra={"code": int(code), "pool": repr(house.pool)})
             raise _REFUSALS[code]
         if admission.instead is not None:
             admission.instead.dismiss(CloseCode.REPLACED)
-        self._place = ExitStack()
-        self._place.callback(house.pool.remove, self)
-        expiry = at_expiry(user, lambda: self._lane.break_off("the credential has expired"))
-        if expiry is not None:
-            self._place.callback(expiry.cancel)
 
     @property
     def user(self) -> UserId:
@@ -118,12 +135,6 @@ class RunStream:
     async def drain(self, retry_after_ms: int) -> None:
         """Break off, because the server restarts."""
         self._lane.break_off("the server restarts")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._place.close()
 
     def whole(self, run: Run) -> Response:
         """Return the run from its first event on."""

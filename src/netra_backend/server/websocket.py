@@ -7,6 +7,7 @@ which a browser can read: an HTTP answer to a handshake it cannot.
 
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from contextvars import copy_context
 
 from msgspec import Struct
@@ -52,18 +53,27 @@ class WebSocketRoute:
         except Refused as refusal:
             await _deny(websocket, refusal)
             return
-        await websocket.accept(subprotocol=dialect.subprotocol)
-        lane = lane_for(
-            websocket.scope,
-            websocket.send,
-            high_water=self._house.settings.write_high_water,
-        )
-        dialogue = dialect.begin(new_id("conn"), user, lane, self._house)
-        with jsonlog.bind(connection=dialogue.id, user=user.id):
-            await self._serve(websocket, dialogue, lane)
+        address = address_of(websocket, self._house.settings.trusted_proxies)
+        full = await self._house.seating.take(user.id, address)
+        with ExitStack() as seat:
+            if full is None:
+                seat.callback(self._house.seating.give, user.id, address)
+            await websocket.accept(subprotocol=dialect.subprotocol)
+            lane = lane_for(
+                websocket.scope,
+                websocket.send,
+                high_water=self._house.settings.write_high_water,
+            )
+            dialogue = dialect.begin(new_id("conn"), user, lane, self._house)
+            with jsonlog.bind(connection=dialogue.id, user=user.id):
+                code = full or self._enter(dialogue, address)
+                if code is None:
+                    seat.pop_all()  # from here on it is the pool's
+                await self._serve(websocket, dialogue, lane, code)
 
-    async def _serve(self, websocket: WebSocket, dialogue: Dialogue, lane: Lane) -> None:
-        code = self._enter(websocket, dialogue)
+    async def _serve(
+        self, websocket: WebSocket, dialogue: Dialogue, lane: Lane, code: CloseCode | None
+    ) -> None:
         if code is not None:
             log.warning("connection refused", extra={"code": int(code), "pool": repr(self._pool)})
             await websocket.close(int(code), CLOSES[code].reason)
@@ -83,11 +93,10 @@ class WebSocketRoute:
             await dialogue.lost()
             log.info("disconnected", extra=_info(websocket))
 
-    def _enter(self, websocket: WebSocket, dialogue: Dialogue) -> CloseCode | None:
+    def _enter(self, dialogue: Dialogue, address: str) -> CloseCode | None:
         """Take the dialogue into the pool; return the code to close it with if that cannot be."""
         if self._house.authenticator.is_revoked(dialogue.credential):
             return CloseCode.UNAUTHENTICATED  # while the handshake was accepted
-        address = address_of(websocket, self._house.settings.trusted_proxies)
         admission = self._pool.admit(dialogue, address, now())
         if admission.instead is not None:
             admission.instead.dismiss(CloseCode.REPLACED)

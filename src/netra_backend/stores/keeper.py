@@ -12,6 +12,9 @@ import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from netra_backend.core.ids import RunKey, ThreadKey
 from netra_backend.core.ports import Created, Store
 from netra_backend.core.positions import Position
@@ -20,15 +23,21 @@ from netra_backend.errors import NetraError
 from netra_backend.stores.procedures import (
     PROCEDURES,
     Call,
+    Give,
     Line,
+    MadeRoom,
+    MakeRoom,
     Message,
     Published,
     Returned,
     Stop,
     Stopped,
+    Take,
+    Taken,
     raised,
     result,
 )
+from netra_backend.stores.seats import Seats
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +55,15 @@ SILENT = 10
 counted, and not seconds: when the whole machine has slept, it was not the worker."""
 
 STOP_SECONDS = 5.0
-"""How long the others have to say whether they execute a run."""
+"""How long the others have to say whether they execute a run, or give a seat."""
+
+
+class _Asked(Struct, frozen=True):
+    """A question of one worker to others, and what it is answered with if nobody can."""
+
+    by: "WorkerLine"
+    others: "set[WorkerLine]"
+    nothing: Stopped | MadeRoom
 
 
 class Keeper:
@@ -57,7 +74,9 @@ class Keeper:
         self._lines: dict[WorkerLine, None] = {}
         self._called = asyncio.Event()
         self._numbers = itertools.count()
-        self._asked: dict[int, tuple[WorkerLine, int, set[WorkerLine]]] = {}
+        self._asked: dict[int, _Asked] = {}
+        self.seats: Seats[WorkerLine] = Seats()
+        """The seats that workers have taken."""
         self._ending: set[asyncio.Task[None]] = set()
 
     async def serve(
@@ -94,8 +113,9 @@ class Keeper:
     def _left(self, line: "WorkerLine") -> None:
         """Expire the worker's leases, when all it had asked for is done."""
         self._lines.pop(line, None)
-        for number in [n for n, (_, _, others) in self._asked.items() if line in others]:
-            self._stopped(line, Stopped(number, None))
+        self.seats.leave(line)
+        for number in [n for n, asked in self._asked.items() if line in asked.others]:
+            self._answered(line, number)
         task = asyncio.get_running_loop().create_task(self._expire(line))
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
@@ -119,40 +139,46 @@ class Keeper:
             elif entries := await self.store.read(thread, position.offset - 1, 1):
                 self._publish(line, Published(thread, entries))
 
-    def _publish(self, by: "WorkerLine", message: Published) -> None:
-        for line in list(self._lines):
-            if line is not by:
-                line.publish(message)
+    def _others(self, than: "WorkerLine") -> "set[WorkerLine]":
+        return {line for line in self._lines if line is not than}
 
-    def _stop(self, by: "WorkerLine", message: Stop) -> None:
-        """Ask all other workers."""
-        others = {line for line in self._lines if line is not by}
+    def _publish(self, by: "WorkerLine", message: Published) -> None:
+        for line in self._others(by):
+            line.publish(message)
+
+    def _ask(self, by: "WorkerLine", question: Stop | MakeRoom, others: "set[WorkerLine]") -> None:
+        """Ask other workers; who hangs has lost its run with its lease, and gives no seat."""
+        nothing: Stopped | MadeRoom = (
+            Stopped(question.number, None)
+            if isinstance(question, Stop)
+            else MadeRoom(question.number, False)
+        )
         if not others:
-            by.say(Stopped(message.number, None))
+            by.say(nothing)
             return
         number = next(self._numbers)
-        self._asked[number] = (by, message.number, others)
+        self._asked[number] = _Asked(by, others, nothing)
         for line in others:
-            line.say(Stop(number, message.run))
+            line.say(replace(question, number=number))
         asyncio.get_running_loop().call_later(STOP_SECONDS, self._stop_asking, number)
 
     def _stop_asking(self, number: int) -> None:
-        """Answer for those that do not: a worker that hangs loses its run with its lease."""
         asked = self._asked.pop(number, None)
         if asked is not None:
-            asker, theirs, _ = asked
-            asker.say(Stopped(theirs, None))
+            asked.by.say(asked.nothing)
 
-    def _stopped(self, by: "WorkerLine", message: Stopped) -> None:
-        """Pass on the first position, or None when nobody has one."""
-        asked = self._asked.get(message.number)
+    def _answered(
+        self, by: "WorkerLine", number: int, found: Stopped | MadeRoom | None = None
+    ) -> None:
+        """Pass on the first answer that is one, or that nobody has one."""
+        asked = self._asked.get(number)
         if asked is None:
             return
-        asker, number, others = asked
-        others.discard(by)
-        if message.position is not None or not others:
-            del self._asked[message.number]
-            asker.say(Stopped(number, message.position))
+        asked.others.discard(by)
+        if found is not None or not asked.others:
+            del self._asked[number]
+            answer = asked.nothing if found is None else found
+            asked.by.say(replace(answer, number=asked.nothing.number))
 
 
 class WorkerLine(Line):
@@ -231,9 +257,20 @@ class WorkerLine(Line):
                 self._has_published(message)
                 self._keeper._publish(self, message)
             case Stop():
-                self._keeper._stop(self, message)
+                self._keeper._ask(self, message, self._keeper._others(self))
             case Stopped():
-                self._keeper._stopped(self, message)
+                found = message if message.position is not None else None
+                self._keeper._answered(self, message.number, found)
+            case Take():
+                full = self._keeper.seats.take(self, message.seats)
+                self.say(Taken(message.number, full))
+            case Give():
+                self._keeper.seats.give(self, message.seats)
+            case MakeRoom():
+                holder = self._keeper.seats.most(message.seat, but=self)
+                self._keeper._ask(self, message, set() if holder is None else {holder})
+            case MadeRoom():
+                self._keeper._answered(self, message.number, message if message.made else None)
 
     def _call(self, call: Call) -> None:
         """Begin the call at once, so that calls are applied in the order in which they came."""

@@ -14,6 +14,7 @@ from msgspec import Raw, Struct, msgpack
 
 from netra_backend.core.events import Entry
 from netra_backend.core.ids import RunKey, ThreadKey
+from netra_backend.core.nodes import Seat
 from netra_backend.core.ports import Store
 from netra_backend.core.positions import Position
 from netra_backend.core.run import IllegalMove
@@ -71,7 +72,44 @@ class Stopped(Struct, tag=True, array_like=True):
     position: Position | None
 
 
-Message = Call | Returned | Raised | Published | Stop | Stopped
+class Take(Struct, tag=True, array_like=True):
+    """Take these seats; see `core.nodes`."""
+
+    number: int
+    seats: Sequence[Seat]
+
+
+class Taken(Struct, tag=True, array_like=True):
+    """The answer to `Take`: of which there are none left, so that none were taken."""
+
+    number: int
+    full: Sequence[Seat]
+
+
+class Give(Struct, tag=True, array_like=True):
+    """Seats that are free again."""
+
+    seats: Sequence[Seat]
+
+
+class MakeRoom(Struct, tag=True, array_like=True):
+    """Give such a seat; sent on by the keeper to the worker that has most of them."""
+
+    number: int
+    seat: Seat
+
+
+class MadeRoom(Struct, tag=True, array_like=True):
+    """The answer to `MakeRoom`: whether one was given."""
+
+    number: int
+    made: bool
+
+
+Message = (
+    Call | Returned | Raised | Published | Stop | Stopped
+    | Take | Taken | Give | MakeRoom | MadeRoom
+)  # fmt: skip
 
 _messages = msgpack.Decoder(Message)
 _encode = msgpack.Encoder().encode

@@ -13,14 +13,18 @@ from typing import Any
 
 from netra_backend.core.events import Entry
 from netra_backend.core.ids import RunKey, ThreadKey
-from netra_backend.core.ports import Cancel, Listener
+from netra_backend.core.nodes import Cancel, MakeRoom, Seat
+from netra_backend.core.ports import Listener
 from netra_backend.core.positions import Position
 from netra_backend.errors import NetraError, StoreFailed
+from netra_backend.stores import procedures
 from netra_backend.stores.local_bus import LocalBus
 from netra_backend.stores.procedures import (
     PROCEDURES,
     Call,
+    Give,
     Line,
+    MadeRoom,
     Message,
     Procedure,
     Published,
@@ -28,6 +32,8 @@ from netra_backend.stores.procedures import (
     Returned,
     Stop,
     Stopped,
+    Take,
+    Taken,
     error_of,
 )
 
@@ -42,6 +48,8 @@ class RemoteStore:
         self.bus = RemoteBus(self)
         """The bus of all workers."""
         self._cancel: Cancel | None = None
+        self._make_room: MakeRoom = lambda seat: False
+        self._taking: dict[int, Sequence[Seat]] = {}
         self._socket = line
         self._lost = lost
         self._line: _KeeperLine | None = None
@@ -86,6 +94,28 @@ class RemoteStore:
         self._say(Stop(self._number, run))
         return await future  # type: ignore[no-any-return]
 
+    async def take(self, seats: Sequence[Seat]) -> Sequence[Seat]:
+        """Take seats among all workers; see `Nodes.take`."""
+        future = self._future(None)
+        if not future.done():
+            self._taking[self._number] = seats
+        self._say(Take(self._number, seats))
+        return await future  # type: ignore[no-any-return]
+
+    def give(self, seats: Sequence[Seat]) -> None:
+        """Give seats back."""
+        self._say(Give(seats))
+
+    def let_make_room(self, make_room: MakeRoom) -> None:
+        """Let other workers ask for a seat that is taken here; see `Nodes.let_make_room`."""
+        self._make_room = make_room
+
+    async def make_room(self, seat: Seat) -> bool:
+        """Ask for a seat that is taken on another worker; see `Nodes.make_room`."""
+        future = self._future(None)
+        self._say(procedures.MakeRoom(self._number, seat))
+        return await future  # type: ignore[no-any-return]
+
     def _call(
         self, procedure: Procedure, args: tuple[Any, ...], named: dict[str, Any]
     ) -> asyncio.Future[Any]:
@@ -120,19 +150,29 @@ class RemoteStore:
                 task = asyncio.ensure_future(self._stop(message))
                 self._stopping.add(task)
                 task.add_done_callback(self._stopping.discard)
-            case Returned() | Raised() | Stopped():
+            case procedures.MakeRoom():
+                self._say(MadeRoom(message.number, self._make_room(message.seat)))
+            case Returned() | Raised() | Stopped() | Taken() | MadeRoom():
                 self._settle(message)
 
-    def _settle(self, message: Returned | Raised | Stopped) -> None:
+    def _settle(self, message: Returned | Raised | Stopped | Taken | MadeRoom) -> None:
         future, procedure = self._awaited.pop(message.number)
+        seats = self._taking.pop(message.number, ())
         if future.done():  # its caller waits no more
+            if isinstance(message, Taken) and not message.full:
+                self.give(seats)
             return
-        if isinstance(message, Raised):
-            future.set_exception(error_of(message))
-        elif isinstance(message, Stopped):
-            future.set_result(message.position)
-        elif procedure is not None:
-            future.set_result(procedure.result.decode(message.result))
+        match message:
+            case Raised():
+                future.set_exception(error_of(message))
+            case Stopped():
+                future.set_result(message.position)
+            case Taken():
+                future.set_result(message.full)
+            case MadeRoom():
+                future.set_result(message.made)
+            case Returned() if procedure is not None:
+                future.set_result(procedure.result.decode(message.result))
 
     async def _stop(self, message: Stop) -> None:
         position = None
@@ -145,6 +185,7 @@ class RemoteStore:
         """The keeper is gone: nothing that waits will be answered."""
         was_open, self._line = self._line is not None, None
         awaited, self._awaited = self._awaited, {}
+        self._taking.clear()
         for future, _ in awaited.values():
             if not future.done():
                 future.set_exception(StoreFailed("the process that keeps the store is gone"))

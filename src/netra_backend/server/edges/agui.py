@@ -100,7 +100,7 @@ class AguiEdge:
 
     async def join_run(self, request: Request, user: User) -> Response:
         speak = spoken(request.query_params.get("protocolVersion"))
-        with RunStream(self._house, request, user, speak=speak) as stream:
+        async with RunStream(self._house, request, user, speak=speak) as stream:
             run = await self._run(request, user)
             text = request.headers.get("last-event-id")
             if text is not None:  # a stream that broke off goes on, wherever it had begun
@@ -154,7 +154,7 @@ async def stream_run(
         if await house.access.run(user.id, RunId(given.run_id), Role.READ, name) is None:
             raise Refused(ErrorCode.NOT_FOUND, "there is no such run to continue")
     thread = await house.access.thread(user.id, name, Role.WRITE)
-    with RunStream(house, request, user, speak=speak) as stream:
+    async with RunStream(house, request, user, speak=speak) as stream:
         asked = run_request(user.id, given, agent=agent, thread=thread)
         run = (await house.runner.start(asked)).run
         if text is None:

@@ -142,7 +142,7 @@ class CopilotKitEdge:
         given = await read_input(request, self._house)
         name = parse_thread("threadId", given.thread_id)
         thread = await self._house.access.thread(user.id, name, Role.READ)
-        with RunStream(self._house, request, user, speak=as_finished) as stream:
+        async with RunStream(self._house, request, user, speak=as_finished) as stream:
             run = await self._house.store.last_run(thread)
             return stream.empty() if run is None else await stream.joined(run)
 

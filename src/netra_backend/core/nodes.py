@@ -1,0 +1,59 @@
+"""Nodes: what processes that share a store do for each other."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from netra_backend.core.ids import RunKey
+from netra_backend.core.positions import Position
+
+Cancel = Callable[[RunKey], Awaitable[Position | None]]
+"""Cancels a run that is executed here, and returns where it ended; None if it is not."""
+
+
+class Seat(Struct, frozen=True, array_like=True):
+    """One of `limit` places of a `kind`, for `of`: a user, say, of whom there may be so much."""
+
+    kind: str
+    of: str
+    limit: int
+
+
+MakeRoom = Callable[[Seat], bool]
+"""Gives such a seat that is taken here, and returns whether there was one to give."""
+
+
+class Nodes(Protocol):
+    """The other nodes that share the store, each of which executes runs of its own."""
+
+    def join(self, cancel: Cancel) -> None:
+        """Let the others ask for runs that are executed here."""
+        ...
+
+    def cancel(self, run: RunKey) -> Awaitable[Position | None]:
+        """Cancel the run where it is executed; return where it ended, None if nobody executes it.
+
+        It is not found on a node that dies meanwhile: then its lease is over.
+        """
+        ...
+
+    def take(self, seats: Sequence[Seat]) -> Awaitable[Sequence[Seat]]:
+        """Take all of the seats, or none; return those of which all nodes have none left.
+
+        What was taken is given back by `give`, by the end of this node, and when nobody waits for
+        the answer any more. Raises StoreFailed where nobody can tell.
+        """
+        ...
+
+    def give(self, seats: Sequence[Seat]) -> None:
+        """Give seats back that were taken here."""
+        ...
+
+    def let_make_room(self, make_room: MakeRoom) -> None:
+        """Let the others ask for a seat that is taken here."""
+        ...
+
+    def make_room(self, seat: Seat) -> Awaitable[bool]:
+        """Ask the node that has most of such seats to give one; return whether it did."""
+        ...
