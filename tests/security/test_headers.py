@@ -1,5 +1,6 @@
 """Headers: every answer has those that the documentation lists, whatever it answers."""
 
+import json
 import re
 from pathlib import Path
 
@@ -63,12 +64,16 @@ async def test_every_answer_has_them(tmp_path: Path) -> None:
             assert "server" not in answered.headers or answered.headers["server"] == "uvicorn"
 
 
-async def test_a_refused_handshake_has_them_too(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("path", "status"), [("/ws", 401), ("/no/such/path", 404)])
+async def test_a_refused_handshake_has_them_too(tmp_path: Path, path: str, status: int) -> None:
     async with live({"echo": echo}, tmp_path, store=MemoryStore()) as server:
         with pytest.raises(InvalidStatus) as refused:
-            await connect(server.socket_url, subprotocols=["netra.v1"])
+            await connect(server.socket_url.removesuffix("/ws") + path, subprotocols=["netra.v1"])
+    answered = refused.value.response
+    assert answered.status_code == status
+    assert json.loads(answered.body)["error"]["correlation"] == answered.headers["x-correlation-id"]
     for name, value in documented().items():
-        assert refused.value.response.headers[name] == value
+        assert answered.headers[name] == value
 
 
 async def test_the_cookie_is_for_this_site_and_not_for_scripts(tmp_path: Path) -> None:

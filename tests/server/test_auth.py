@@ -287,3 +287,15 @@ async def test_a_hook_that_returns_something_else_lets_nobody_in(
         http(server.url, None) as browser,
     ):
         assert (await browser.get("/threads")).status_code == 500
+
+
+async def test_two_headers_are_no_credential(tmp_path: Path) -> None:
+    """A proxy may have looked at the one of which we take the other."""
+    async with (
+        live(AGENTS, tmp_path, store=MemoryStore()) as server,
+        http(server.url, None) as browser,
+    ):
+        token = f"Bearer {server.token()}"
+        headers = [("Authorization", token), ("Authorization", token)]
+        assert (await browser.get("/threads", headers=headers[:1])).status_code == 200
+        assert (await browser.get("/threads", headers=headers)).status_code == 401

@@ -31,6 +31,7 @@ NO_API = {
     "/openapi.json": "the document itself",
     "/ws": "a WebSocket: docs/protocol.md",
     "/ai-sdk/{agent}": "a WebSocket: docs/protocol.md",
+    "/{path:path}": "no WebSocket: the answer to a handshake for one",
 }
 """Routes that OpenAPI does not describe, and what they are."""
 

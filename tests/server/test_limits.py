@@ -13,6 +13,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from netra_backend.config import Settings
+from netra_backend.server import endpoints
 from netra_backend.server.handshake import HttpProtocol
 from netra_backend.stores.memory import MemoryStore
 from netra_backend.testing.scripted_agent import ScriptedAgent, endless
@@ -69,6 +70,30 @@ async def test_frame_bytes(tmp_path: Path, direct: bool) -> None:
         assert (await browser.post("/threads", content=b"{}".ljust(500))).status_code == 201
         refused = await browser.post("/threads", content=b"{}".ljust(501))
         assert (refused.status_code, refused.json()["error"]["code"]) == (413, "too_big")
+
+
+async def test_a_body_that_says_how_long_it_is_is_not_waited_for(tmp_path: Path) -> None:
+    async with place(tmp_path, frame_bytes=500) as (server, _, _):
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(post(server, b"Content-Length: 501"))
+        assert await reader.readline() == b"HTTP/1.1 413 Request Entity Too Large\r\n"
+        writer.close()
+
+
+async def test_a_body_comes_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endpoints, "BODY_SECONDS", 0.05)
+    async with place(tmp_path) as (server, _, _):
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(post(server, b"Content-Length: 2") + b"{")
+        assert (await reader.readline()).startswith(b"HTTP/1.1 422 ")
+        assert b"the body was not whole" in await reader.readuntil(b"}}")
+        writer.close()
+
+
+def post(server: Live, *fields: bytes) -> bytes:
+    token = b"Authorization: Bearer " + server.token().encode()
+    host = f"Host: 127.0.0.1:{server.port}".encode()
+    return b"\r\n".join([b"POST /threads HTTP/1.1", host, token, *fields, b"\r\n"])
 
 
 @BOTH

@@ -81,6 +81,26 @@ def test_what_no_header_may_contain_is_refused(value: bytes) -> None:
     assert refused.value.answer.startswith(b"HTTP/1.1 400 ")
 
 
+@pytest.mark.parametrize("deflate", [False, True])
+@pytest.mark.parametrize(
+    "field",
+    [
+        (b"content-length", b"5"),
+        (b"content-length", b"00"),
+        (b"transfer-encoding", b"chunked"),
+        (b"transfer-encoding", b""),
+    ],
+)
+def test_a_handshake_has_no_body(field: tuple[bytes, bytes], deflate: bool) -> None:
+    """What a proxy took for a body would be frames to us."""
+    with pytest.raises(NoOpening) as refused:
+        opening("/ws", [*VALID, field], deflate=deflate)
+    assert refused.value.answer.startswith(b"HTTP/1.1 400 ")
+    assert field[0] in refused.value.answer.lower()
+    head, _ = opening("/ws", [*VALID, (b"content-length", b"0")], deflate=deflate)
+    assert head.startswith(b"HTTP/1.1 101 ")
+
+
 def test_compression_is_agreed_on_where_it_is_configured() -> None:
     fields = [*VALID, (b"sec-websocket-extensions", b"permessage-deflate")]
     head, extensions = opening("/ws", fields, deflate=True)

@@ -60,7 +60,7 @@ from netra_backend.server.seating import Seating
 from netra_backend.server.site import HEADERS, Site
 from netra_backend.server.sse import StreamBroken
 from netra_backend.server.tickets import TicketAuth
-from netra_backend.server.websocket import WebSocketRoute
+from netra_backend.server.websocket import WebSocketRoute, refuse_unknown
 from netra_backend.server.withdrawals import Withdrawals
 from netra_backend.stores.local_bus import LocalBus
 from netra_backend.stores.sqlite import SqliteStore
@@ -340,6 +340,7 @@ def _routes(house: House, endpoints: tuple[Endpoint, ...], container: bool) -> l
         *(_route(house, endpoint) for endpoint in endpoints),
         Route("/openapi.json", describe),
         *Site(house.authenticator).routes(),
+        StarletteWebSocketRoute("/{path:path}", refuse_unknown),
     ]
 
 

@@ -254,10 +254,13 @@ def _kept_key(path: Path) -> str:
 def presented_token(request: HTTPConnection) -> str | None:
     """Return the token in the Authorization header or the subprotocols, or None.
 
-    Raises Refused for a header of another scheme, or a subprotocol that is not base64url.
+    Raises Refused for two headers, of which a proxy may have looked at the other, for one of
+    another scheme, and for a subprotocol that is not base64url.
     """
-    header = request.headers.get("authorization")
-    if header is not None:
+    given = request.headers.getlist("authorization")
+    if len(given) > 1:
+        raise Refused(ErrorCode.UNAUTHENTICATED, "there is more than one Authorization header")
+    for header in given:
         scheme, _, token = header.partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             raise Refused(ErrorCode.UNAUTHENTICATED, "the Authorization header must be: Bearer …")

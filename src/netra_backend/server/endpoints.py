@@ -1,5 +1,6 @@
 """Endpoints: the HTTP API as one table, from which the routes and OpenAPI are made."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
@@ -12,6 +13,9 @@ from netra_backend.config import Settings
 from netra_backend.errors import ERRORS, ErrorCode, FrameError, Refused
 from netra_backend.server.auth import COOKIE
 from netra_backend.server.views import ErrorView
+
+BODY_SECONDS = 60.0
+"""How long the body of a request may take."""
 
 T = TypeVar("T")
 Call = Callable[..., Awaitable[Response]]
@@ -51,19 +55,37 @@ def answer(value: Struct, status: int = 200) -> Response:
 
 
 async def read_body(request: Request, settings: Settings) -> bytes:
-    """Return the request's body. Raises Refused (``too_big``) before it is all in memory."""
-    parts: list[bytes] = []
-    size = 0
+    """Return the request's body. Raises Refused (``too_big``) before it is all in memory.
+
+    One that does not come in time is a FrameError: such a request holds a connection, and counts
+    nowhere else.
+    """
+    declared = request.headers.get("content-length", "")
+    _check_size(int(declared) if declared.isascii() and declared.isdigit() else 0, settings)
     try:
-        async for part in request.stream():
-            size += len(part)
-            if size > settings.frame_bytes:
-                limit = settings.frame_bytes
-                raise Refused(ErrorCode.TOO_BIG, f"the body is longer than {limit} bytes")
-            parts.append(part)
+        async with asyncio.timeout(BODY_SECONDS):
+            return await _whole_body(request, settings)
+    except TimeoutError as error:
+        text = f"the body was not whole after {BODY_SECONDS:.0f} seconds"
+        raise FrameError(text, code=ErrorCode.BAD_INPUT) from error
     except ClientDisconnect as error:
         raise FrameError("the body broke off", code=ErrorCode.BAD_INPUT) from error
+
+
+async def _whole_body(request: Request, settings: Settings) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        _check_size(size, settings)
+        parts.append(part)
     return b"".join(parts)
+
+
+def _check_size(size: int, settings: Settings) -> None:
+    if size > settings.frame_bytes:
+        limit = settings.frame_bytes
+        raise Refused(ErrorCode.TOO_BIG, f"the body is longer than {limit} bytes")
 
 
 def decode_body(data: bytes, shape: type[T]) -> T:

@@ -21,6 +21,8 @@ Fields = list[tuple[bytes, bytes]]
 _ASKED = frozenset(
     {b"connection", b"host", b"origin", b"upgrade", b"sec-websocket-key", b"sec-websocket-version"}
 )  # fmt: skip
+_BODY = frozenset({b"content-length", b"transfer-encoding"})
+"""What says that there is a body: a proxy would take for one what we take for frames."""
 _USUAL = frozenset({b"upgrade", b"keep-alive, upgrade"})
 """What clients send as Connection."""
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -55,6 +57,7 @@ def opening(path: str, fields: Fields, *, deflate: bool) -> Opening:
     try:
         headers = Headers((n.decode("latin-1"), v.decode("latin-1")) for n, v in fields)
         _check_host(headers)
+        _check_body(headers)
     except InvalidHeader as error:
         response = conn.reject(400, f"Failed to open a WebSocket connection: {error}.\n")
     else:
@@ -82,6 +85,8 @@ def _key(fields: Fields) -> bytes | None:
     """Return the client's key if the request is valid beyond doubt, else None."""
     asked: dict[bytes, bytes] = {}
     for name, value in fields:
+        if name in _BODY:
+            return None
         if name in _ASKED:
             if name in asked:
                 return None
@@ -105,6 +110,14 @@ def _check_host(headers: Headers) -> None:
     hosts = headers.get_all("Host")
     if len(hosts) != 1:
         raise InvalidHeader("Host", ", ".join(hosts) or None)
+
+
+def _check_body(headers: Headers) -> None:
+    """Raise InvalidHeader if there is a body: RFC 6455 knows none."""
+    for name in ("Transfer-Encoding", "Content-Length"):
+        for value in headers.get_all(name):
+            if (name, value) != ("Content-Length", "0"):  # some clients say that there is none
+                raise InvalidHeader(name, value)
 
 
 _DEFLATE = ServerPerMessageDeflateFactory(

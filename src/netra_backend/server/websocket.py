@@ -16,7 +16,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from netra_backend import jsonlog
 from netra_backend.core.ids import new_id
-from netra_backend.errors import CLOSES, ERRORS, CloseCode, Refused
+from netra_backend.errors import CLOSES, ERRORS, CloseCode, ErrorCode, Refused
 from netra_backend.server.address import address_of
 from netra_backend.server.attendant import Attendant
 from netra_backend.server.clock import now
@@ -107,6 +107,11 @@ class WebSocketRoute:
         check_host(websocket, self._house.settings.allowed_hosts)
         check_origin(websocket, self._house.settings.allowed_origins)
         return await self._house.authenticator.user(websocket)
+
+
+async def refuse_unknown(websocket: WebSocket) -> None:
+    """Answer a handshake for a path where there is no socket."""
+    await _deny(websocket, Refused(ErrorCode.NOT_FOUND))
 
 
 async def _guarded(work: Awaitable[None], websocket: WebSocket, dialogue: Dialogue) -> None:
