@@ -44,6 +44,7 @@ class ErrorCode(StrEnum):
 
     BAD_FRAME = "bad_frame"
     BAD_INPUT = "bad_input"
+    BAD_REQUEST = "bad_request"
     UNAUTHENTICATED = "unauthenticated"
     FORBIDDEN = "forbidden"
     NOT_FOUND = "not_found"
@@ -79,6 +80,9 @@ ERRORS: dict[ErrorCode, ErrorRow] = {
     ),
     ErrorCode.BAD_INPUT: ErrorRow(
         422, Fault.CLIENT, Retry.NEVER, "A field of the command has a value it cannot have."
+    ),
+    ErrorCode.BAD_REQUEST: ErrorRow(
+        400, Fault.CLIENT, Retry.NEVER, "What came is no request that HTTP or WebSocket allows."
     ),
     ErrorCode.UNAUTHENTICATED: ErrorRow(
         401, Fault.CLIENT, Retry.AFTER_LOGIN, "No valid credential came with the request."

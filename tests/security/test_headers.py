@@ -1,5 +1,7 @@
 """Headers: every answer has those that the documentation lists, whatever it answers."""
 
+import asyncio
+import email
 import json
 import re
 from pathlib import Path
@@ -8,7 +10,8 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from netra_backend.errors import StoreFailed
+from netra_backend.errors import ERRORS, ErrorCode, StoreFailed
+from netra_backend.server.handshake import HttpProtocol
 from netra_backend.stores.memory import MemoryStore
 from tests.http import http
 from tests.live import live
@@ -74,6 +77,42 @@ async def test_a_refused_handshake_has_them_too(tmp_path: Path, path: str, statu
     assert json.loads(answered.body)["error"]["correlation"] == answered.headers["x-correlation-id"]
     for name, value in documented().items():
         assert answered.headers[name] == value
+
+
+HOST = b"Host: 127.0.0.1\r\n"
+UPGRADE = b"GET /ws HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "code"),
+    [
+        (b"\x16\x03\x01 no HTTP\r\n\r\n", 400, "bad_request"),
+        (b"GET / HTTP/1.1\r\n\r\n", 400, "bad_request"),
+        (b"GET / HTTP/1.1\r\n" + HOST + b"X: " + b"x" * 99_999 + b"\r\n\r\n", 431, "head_too_big"),
+        (UPGRADE + HOST + b"Sec-WebSocket-Version: 13\r\n\r\n", 400, "bad_request"),
+        (UPGRADE + HOST + b"Content-Length: 3\r\n\r\nabc", 400, "bad_request"),
+    ],
+    ids=["no HTTP", "no host", "head", "no key", "body"],
+)
+async def test_what_no_application_sees_is_answered_alike(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, sent: bytes, status: int, code: str
+) -> None:
+    caplog.set_level("INFO")
+    options = {"http": HttpProtocol}
+    async with live({"echo": echo}, tmp_path, store=MemoryStore(), uvicorn=options) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(sent)
+        head = email.message_from_bytes((await reader.readuntil(b"\r\n\r\n")).split(b"\r\n", 1)[1])
+        body = json.loads(await reader.readexactly(int(head["content-length"])))
+        writer.close()
+    error = body["error"]
+    assert (error["code"], error["retry"]) == (code, False)
+    assert error["correlation"] == head["x-correlation-id"]
+    for name, value in documented().items():
+        assert head.get_all(name) == [value]
+    (told,) = [r for r in caplog.records if getattr(r, "code", None) == code]
+    assert vars(told)["client"][0] == "127.0.0.1"
+    assert (vars(told)["why"], ERRORS[ErrorCode(code)].status) == (error["message"], status)
 
 
 async def test_the_cookie_is_for_this_site_and_not_for_scripts(tmp_path: Path) -> None:

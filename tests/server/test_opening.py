@@ -48,16 +48,17 @@ def test_the_example_of_the_rfc_is_accepted() -> None:
 def test_the_library_is_of_the_same_opinion(fields: Fields) -> None:
     request = Request("/ws", Headers((n.decode(), v.decode()) for n, v in fields))
     expected = ServerProtocol().accept(request)
-    try:
-        head, _ = opening("/ws", fields, deflate=False)
-    except NoOpening as refusal:
-        answer = refusal.answer
+    if expected.status_code != 101:
+        with pytest.raises(NoOpening) as refused:
+            opening("/ws", fields, deflate=False)
+        assert refused.value.status == expected.status_code
+        assert refused.value.why == bytes(expected.body or b"").decode().strip()
+        assert dict(refused.value.fields).get("Upgrade") == expected.headers.get("Upgrade")
     else:
-        answer = head
-    assert answer.startswith(f"HTTP/1.1 {expected.status_code} ".encode())
-    if expected.status_code == 101:
+        head, _ = opening("/ws", fields, deflate=False)
         accept = expected.headers["Sec-WebSocket-Accept"]
-        assert f"Sec-WebSocket-Accept: {accept}\r\n".encode() in answer
+        assert head.startswith(b"HTTP/1.1 101 ")
+        assert f"Sec-WebSocket-Accept: {accept}\r\n".encode() in head
 
 
 @pytest.mark.parametrize(
@@ -69,8 +70,8 @@ def test_exactly_one_host_is_named(hosts: list[bytes], words: bytes, deflate: bo
     """RFC 9112 section 3.2; the library does not mind."""
     with pytest.raises(NoOpening) as refused:
         opening("/ws", changed(b"host", *hosts), deflate=deflate)
-    assert refused.value.answer.startswith(b"HTTP/1.1 400 ")
-    assert words in refused.value.answer
+    assert refused.value.status == 400
+    assert words in refused.value.why.encode()
     assert opening("/ws", changed(b"host", b""), deflate=deflate).head.startswith(b"HTTP/1.1 101 ")
 
 
@@ -78,7 +79,7 @@ def test_exactly_one_host_is_named(hosts: list[bytes], words: bytes, deflate: bo
 def test_what_no_header_may_contain_is_refused(value: bytes) -> None:
     with pytest.raises(NoOpening) as refused:
         opening("/ws", changed(b"connection", value), deflate=False)
-    assert refused.value.answer.startswith(b"HTTP/1.1 400 ")
+    assert refused.value.status == 400
 
 
 @pytest.mark.parametrize("deflate", [False, True])
@@ -93,10 +94,9 @@ def test_what_no_header_may_contain_is_refused(value: bytes) -> None:
 )
 def test_a_handshake_has_no_body(field: tuple[bytes, bytes], deflate: bool) -> None:
     """What a proxy took for a body would be frames to us."""
-    with pytest.raises(NoOpening) as refused:
+    with pytest.raises(NoOpening, match=r"(?i)" + field[0].decode()) as refused:
         opening("/ws", [*VALID, field], deflate=deflate)
-    assert refused.value.answer.startswith(b"HTTP/1.1 400 ")
-    assert field[0] in refused.value.answer.lower()
+    assert refused.value.status == 400
     head, _ = opening("/ws", [*VALID, (b"content-length", b"0")], deflate=deflate)
     assert head.startswith(b"HTTP/1.1 101 ")
 

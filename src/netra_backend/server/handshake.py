@@ -14,11 +14,9 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from netra_backend import jsonlog
 from netra_backend.errors import ERRORS, ErrorCode
 from netra_backend.server.clockwork import Sweep, shared
-from netra_backend.server.errors import error_body
-from netra_backend.server.metrics import REFUSALS
+from netra_backend.server.refusal import refusal
 
 SECONDS = 10.0
 """How long a request's head may take, and as long again the answer to a WebSocket handshake."""
@@ -202,7 +200,6 @@ class HttpProtocol(HttpToolsProtocol):
             self._make_whole()
             self._unsupported_upgrade_warning()
         except HttpParserError:
-            self.logger.warning(self._fault)
             self.send_400_response(self._fault)
             return
         if not self._in_head and self._unread > self._most:
@@ -210,7 +207,7 @@ class HttpProtocol(HttpToolsProtocol):
         elif self._in_head and self in self._late and not self.transport.is_closing():
             self._received += len(data)
             if self._received > self._most:
-                self._refuse()
+                self._refuse_head()
 
     def _stop_idling(self) -> None:
         """Have the next head come in time, which may begin with empty lines.
@@ -225,18 +222,21 @@ class HttpProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """Refuse what the parser could not read, or a head that was too long for us."""
         if self._head_bytes > self._most:
-            self._refuse()
+            self._refuse_head()
         else:
-            self._make_whole()
-            super().send_400_response(msg)
+            self._refuse(ErrorCode.BAD_REQUEST, msg)
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         self._running = cycle
         super()._start_asgi_task(cycle, app)
 
-    def _refuse(self) -> None:
-        REFUSALS.labels(ErrorCode.HEAD_TOO_BIG.value).inc()
-        self.transport.write(_too_big())
+    def _refuse_head(self) -> None:
+        code = ErrorCode.HEAD_TOO_BIG
+        self._refuse(code, ERRORS[code].meaning)
+
+    def _refuse(self, code: ErrorCode, message: str) -> None:
+        client = self.transport.get_extra_info("peername")
+        self.transport.write(refusal(code, message, client=client))
         self.transport.close()
 
     def _should_upgrade(self) -> bool:
@@ -263,17 +263,3 @@ class HttpProtocol(HttpToolsProtocol):
     def cut_off(self) -> None:
         """End the connection at once."""
         self.transport.abort()
-
-
-def _too_big() -> bytes:
-    """Return the answer to a head that is too long, as HTTP has it on the wire."""
-    code = ErrorCode.HEAD_TOO_BIG
-    with jsonlog.bind(correlation=jsonlog.new_correlation()):
-        correlation = str(jsonlog.correlation())
-        body = jsonlog.dumps(error_body(code, ERRORS[code].meaning)).encode()
-    head = (
-        f"HTTP/1.1 {ERRORS[code].status} Request Header Fields Too Large\r\n"
-        "content-type: application/json\r\nconnection: close\r\n"
-        f"content-length: {len(body)}\r\nx-correlation-id: {correlation}\r\n\r\n"
-    )
-    return head.encode() + body

@@ -39,11 +39,13 @@ class Opening(NamedTuple):
 
 
 class NoOpening(Exception):
-    """The request opens no WebSocket; `answer` says why, as the bytes to write."""
+    """The request opens no WebSocket: why, with which status and fields that is to be answered."""
 
-    def __init__(self, answer: bytes) -> None:
-        super().__init__(answer)
-        self.answer = answer
+    def __init__(self, why: str, status: int, fields: list[tuple[str, str]]) -> None:
+        super().__init__(why)
+        self.why = why
+        self.status = status
+        self.fields = fields
 
 
 def opening(path: str, fields: Fields, *, deflate: bool) -> Opening:
@@ -59,12 +61,14 @@ def opening(path: str, fields: Fields, *, deflate: bool) -> Opening:
         _check_host(headers)
         _check_body(headers)
     except InvalidHeader as error:
-        response = conn.reject(400, f"Failed to open a WebSocket connection: {error}.\n")
-    else:
-        response = conn.accept(Request(path, headers))
+        raise NoOpening(f"Failed to open a WebSocket connection: {error}.", 400, []) from error
+    response = conn.accept(Request(path, headers))
     if response.status_code != 101:
-        conn.send_response(response)
-        raise NoOpening(b"".join(conn.data_to_send()))
+        upgrade = response.headers.get("Upgrade")
+        fields_of = [("Upgrade", upgrade)] if upgrade is not None else []
+        raise NoOpening(
+            bytes(response.body or b"").decode().strip(), response.status_code, fields_of
+        )
     head = _HEAD + _ACCEPT % response.headers["Sec-WebSocket-Accept"].encode()
     chosen = response.headers.get("Sec-WebSocket-Extensions")
     if chosen is not None:

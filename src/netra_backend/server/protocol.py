@@ -20,11 +20,12 @@ from websockets.frames import Opcode
 from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 
-from netra_backend.errors import CloseCode
+from netra_backend.errors import ERRORS, CloseCode, ErrorCode
 from netra_backend.server.direct_lane import DirectLane
 from netra_backend.server.handshake import handshakes
 from netra_backend.server.listener import LaneClosed, Listener
 from netra_backend.server.opening import Fields, NoOpening, Opening, opening, subprotocols
+from netra_backend.server.refusal import refusal
 
 log = logging.getLogger(__name__)
 
@@ -98,8 +99,13 @@ class Protocol(asyncio.Protocol):
         try:
             deflate = self._config.ws_per_message_deflate
             self._opening = opening(path, fields, deflate=deflate)
-        except NoOpening as refusal:
-            self._answer(refusal.answer)
+        except NoOpening as no:
+            client = _address(self._transport.get_extra_info("peername"))
+            self._answer(
+                refusal(
+                    ErrorCode.BAD_REQUEST, no.why, client=client, status=no.status, fields=no.fields
+                )
+            )
             return
         if early:
             self.data_received(early)
@@ -162,7 +168,10 @@ class Protocol(asyncio.Protocol):
     def shutdown(self) -> None:
         """End because the server stops: uvicorn's word for it."""
         if not self._is_decided:
-            self._refuse(500, Headers(), b"")
+            self._decide()
+            code = ErrorCode.DRAINING
+            client = _address(self._transport.get_extra_info("peername"))
+            self._answer(refusal(code, ERRORS[code].meaning, client=client))
 
     # --- the answer ---------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ export const AFTER_LOGIN = "after login";
 export const ERRORS = {
   bad_frame: { retry: NEVER, text: "The server could not read what this page sent. Reload the page." },
   bad_input: { retry: NEVER, text: "The server did not accept this." },
+  bad_request: { retry: NEVER, text: "The server could not read the request." },
   unauthenticated: { retry: AFTER_LOGIN, text: "You are not signed in, or your sign-in has expired." },
   forbidden: { retry: NEVER, text: "You may not do this." },
   bad_method: { retry: NEVER, text: "The server does not do this with what was asked for." },
