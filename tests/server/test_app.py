@@ -1,6 +1,7 @@
 """The application as a whole: put together, mounted, opened once, drained and closed."""
 
 import asyncio
+import itertools
 import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -16,8 +17,10 @@ from starlette.testclient import TestClient
 
 from netra_backend.config import Settings
 from netra_backend.core.frames import Limits
+from netra_backend.core.ids import UserId
 from netra_backend.errors import ConfigError, StoreFailed
 from netra_backend.server.app import NetraApp, create_app
+from netra_backend.server.clockwork import STEP
 from netra_backend.server.lane import Protocol
 from netra_backend.stores.memory import MemoryStore
 from netra_backend.stores.sqlite import SqliteStore
@@ -27,6 +30,7 @@ from tests.http import http, sse_events
 from tests.live import Live, live, serving, token
 from tests.prefixed import PREFIX, WAYS, below
 from tests.server.agents import echo
+from tests.server.test_pool import One
 from tests.watched_store import WatchedStore
 
 pytestmark = pytest.mark.anyio
@@ -360,3 +364,24 @@ async def test_each_client_is_told_a_time_of_its_own_to_come_back(tmp_path: Path
         told = [(await each.notice("draining"))["retry_after_ms"] for each in clients]
         assert sorted(told) == [1_000, 1_250, 1_500, 1_750, 2_000]
         assert [await each.closed() for each in clients] == [1012] * 5
+
+
+async def test_of_very_many_clients_some_are_told_in_each_turn(tmp_path: Path) -> None:
+    app = netra(tmp_path)
+    told: list[int] = []
+
+    class Leaving(One):
+        async def drain(self, retry_after_ms: int) -> None:
+            told.append(retry_after_ms)
+
+    for _ in range(4 * STEP):
+        app.pool.admit(Leaving(UserId("alice")), "192.0.2.1", 1)
+    counts = [0]
+    draining = asyncio.create_task(app.drain(0))
+    while not draining.done():
+        await asyncio.sleep(0)
+        counts.append(len(told))
+    steps = [after - before for before, after in itertools.pairwise(counts)]
+    assert (max(steps), len(told), len(set(told))) == (STEP, 4 * STEP, 4 * STEP)
+    for member in app.pool:
+        app.pool.remove(member)

@@ -158,6 +158,26 @@ async def test_a_deletion_is_told_to_all_followers_of_the_thread() -> None:
     assert (alices.deleted, bobs.deleted) == (1, 0)
 
 
+async def test_of_very_many_followers_some_are_told_of_a_deletion_in_each_turn() -> None:
+    bus = LocalBus()
+    hub = Hub(bus)
+    hub.open()
+    notebooks = [Notebook() for _ in range(3 * STEP + 1)]
+    for notebook in notebooks[:-1]:
+        hub.add(ALICE, notebook)
+    hub.add(BOB, notebooks[-1])
+    told: list[int] = []
+    bus.publish(ALICE, [])
+    bus.publish(BOB, [])
+    while sum(told) < len(notebooks):
+        told.append(sum(n.deleted for n in notebooks) - sum(told))
+        await asyncio.sleep(0)
+
+    assert told == [STEP, STEP, STEP, 1]
+    await settled()
+    assert {notebook.deleted for notebook in notebooks} == {1}
+
+
 async def test_a_closed_hub_hears_nothing() -> None:
     bus = LocalBus()
     hub = Hub(bus)

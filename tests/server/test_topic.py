@@ -114,6 +114,26 @@ def say(topic: Topic, *offsets: int, allowed: int = 1_000) -> None:
     topic.serve(allowed)
 
 
+def test_what_a_peer_takes_nothing_of_is_bounded_whatever_is_published() -> None:
+    topic, peers = ranked()
+    long = "x" * (topics.SALVO // 3)
+    size = len(batch(2, text=long).prepared)
+    for offset in range(2, 42):
+        topic.publish(batch(offset, text=long))
+    while topic.is_waiting:
+        topic.serve(1_000)
+        for peer in peers:
+            assert len(peer.owed) < topics.SALVO + size
+            peer.willing = not peer.owed  # who is owed something is full, and gets no more
+            if peer.owed:
+                topic.remove(peer)
+        for peer in peers[1:]:
+            peer.got()
+    # The first has read nothing: what was owed to it is no more than one salvo.
+    assert peers[0].owed
+    assert topic.last == Position(1, 41)
+
+
 def test_many_stand_in_ranks_and_get_each_salvo_with_one_write(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

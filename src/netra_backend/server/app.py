@@ -41,6 +41,7 @@ from netra_backend.server.administration import AdministrationApi
 from netra_backend.server.api import Api
 from netra_backend.server.auth import Hook, authenticator, kept_key
 from netra_backend.server.clock import now
+from netra_backend.server.clockwork import STEP
 from netra_backend.server.dialects import spoken_on_ws
 from netra_backend.server.edges.agentcore import AgentCoreEdge
 from netra_backend.server.edges.agui import AguiEdge
@@ -203,12 +204,13 @@ class NetraApp:
         others behind it, as many a second as `Settings.reconnects_per_second` says.
         """
         gap = 1_000 / self._house.settings.reconnects_per_second
-        await asyncio.gather(
-            *(
-                member.drain(retry_after_ms + round(place * gap))
-                for place, member in enumerate(self.pool)
-            )
-        )
+        drains: list[asyncio.Future[None]] = []
+        for place, member in enumerate(self.pool):
+            drain = member.drain(retry_after_ms + round(place * gap))
+            drains.append(asyncio.ensure_future(drain))
+            if len(drains) % STEP == 0:
+                await asyncio.sleep(0)  # let the loop breathe: there may be very many
+        await asyncio.gather(*drains)
 
     async def close(self) -> None:
         """End every run as interrupted, and close the store; serve nothing more. Idempotent."""

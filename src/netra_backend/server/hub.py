@@ -29,6 +29,8 @@ class Hub:
         self._left = SLICE
         """Seconds that followers may be served for in this turn of the event loop."""
         self._turning = False
+        self._deleted: deque[Follower] = deque()
+        """Those whose thread was deleted, and who have not been told."""
         self._unsubscribe: Callable[[], None] = lambda: None
 
     def __repr__(self) -> str:
@@ -73,8 +75,10 @@ class Hub:
         if topic is None:
             return
         if not entries:
-            for follower in topic:
-                follower.thread_deleted()
+            was_telling = bool(self._deleted)
+            self._deleted.extend(topic)
+            if not was_telling:
+                self._tell_deleted()
             return
         batch = Batch(thread, pieces(entries))
         if topic.is_simple and self._left > 0:
@@ -91,6 +95,13 @@ class Hub:
             # What ranks get in one turn leaves as one write; a lane alone sees to that itself.
             if len(self._waiting) == 1 and not (topic.ranked and topic.turn == self._number):
                 self._deliver()
+
+    def _tell_deleted(self) -> None:
+        """Tell some that their thread was deleted, and the others in turns to come."""
+        for _ in range(min(STEP, len(self._deleted))):
+            self._deleted.popleft().thread_deleted()
+        if self._deleted:
+            asyncio.get_running_loop().call_soon(self._tell_deleted)
 
     def _deliver(self) -> None:
         """Serve followers as long as this turn allows; come back in the next while some are left.

@@ -18,6 +18,10 @@ from netra_backend.server.batch import Batch
 FEW = 8
 """Followers up to which a thread has no ranks: forming them costs more than it saves."""
 
+SALVO = 65_536
+"""Bytes from which on a salvo is long enough. What a socket does not take of one, we keep for it,
+whatever its water mark: so it is as much, and one batch."""
+
 
 class Follower(Protocol):
     """What a topic asks of a follower. No call may wait, raise, or add or remove followers."""
@@ -172,8 +176,9 @@ class Topic:
         return bool(self._salvo) and self._next <= place < self._upto
 
     def _begin(self) -> None:
-        """Make one salvo of what was published."""
-        batches, self._batches = self._batches, []
+        """Make one salvo of what was published, and leave what is too much for the next."""
+        batches = self._batches[: _enough(self._batches)]
+        del self._batches[: len(batches)]
         if not self._is_dense(batches):
             for follower in list(self._places):
                 follower.fall_out()
@@ -218,3 +223,13 @@ class Topic:
                     member.owe(data[sent:])
         self._next = end
         return end - start
+
+
+def _enough(batches: list[Batch]) -> int:
+    """Return how many of the batches make a salvo: one, or as many as have `SALVO` bytes."""
+    size = 0
+    for number, batch in enumerate(batches, 1):
+        size += len(batch.prepared)
+        if size >= SALVO:
+            return number
+    return len(batches)
