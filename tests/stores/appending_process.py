@@ -50,6 +50,7 @@ async def _append(store: SqliteStore, thread: ThreadKey) -> None:
 
 async def _main(directory: Path) -> None:
     sqlite_tail.LENGTH = 200  # so that it is killed while entries move, too
+    sqlite_tail.LOOSE = 50
     store = SqliteStore(directory)
     await store.open()
     await asyncio.gather(*(_append(store, thread) for thread in THREADS))

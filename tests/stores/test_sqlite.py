@@ -323,7 +323,7 @@ async def test_damage_found_later_fails_what_meets_it(tmp_path: Path) -> None:
     await store.open()
     thread, well = a_thread(), a_thread()
     lease = await start(store, thread, "r")
-    await store.append([event("x" * 500)] * 1000, writer=lease, at=2)
+    await store.append([event("x" * 500)] * 2000, writer=lease, at=2)
     await start(store, well, "r")
     await store.close()
     database = tmp_path / "netra.db"

@@ -12,6 +12,9 @@ from netra_backend.stores.sqlite_files import open_writer
 from netra_backend.stores.sqlite_schema import MIGRATIONS, migrate
 from netra_backend.testing.scenario import a_thread, entries, event, start
 
+WITHOUT_TAIL_INDEX = 5
+"""The version before the tail got an index that is a table of its own."""
+
 NEXT = "ALTER TABLE threads ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0;"
 
 
@@ -72,6 +75,38 @@ def test_a_step_that_fails_is_undone_and_named(connection: sqlite3.Connection, f
     assert "pinned" not in columns
     migrate(connection, file, (*MIGRATIONS, "CREATE TABLE kept (x);", NEXT))
     assert version(connection) == first + 2
+
+
+@pytest.mark.anyio
+async def test_entries_that_were_on_the_move_are_read_once(
+    tmp_path: Path, connection: sqlite3.Connection, file: Path
+) -> None:
+    """Before the tail's index was a table of its own, a move left copies in the tail."""
+    migrate(connection, file, MIGRATIONS[:WITHOUT_TAIL_INDEX])
+    thread, data = a_thread(), event("x").data
+    connection.execute(
+        "INSERT INTO threads VALUES (1, ?, ?, '', 0, 0, 7)", (thread.owner, thread.id)
+    )
+    connection.execute(
+        "INSERT INTO runs VALUES (1, ?, 'r', 1, 'a', 'finished', 'c', 1, 4, NULL, 0, NULL)",
+        (thread.owner,),
+    )
+    for table, offsets in (("entries (id", (1, 2)), ("tail (seq, id", (2, 3, 4))):
+        for offset in offsets:
+            seq = () if table.startswith("entries") else (offset + 100,)
+            connection.execute(
+                f"INSERT INTO {table}, run, at, type, data)"  # noqa: S608
+                f" VALUES ({'?, ' * len(seq)}?, 1, 0, 'CUSTOM', ?)",
+                (*seq, 1 << 32 | offset, data),
+            )
+    connection.close()
+    store = SqliteStore(tmp_path)
+    await store.open()
+    found = await store.thread(thread)
+    assert found is not None
+    assert found.head.offset == 4
+    assert [entry.position.offset for entry in await entries(store, thread)] == [1, 2, 3, 4]
+    await store.close()
 
 
 @pytest.mark.anyio

@@ -28,6 +28,7 @@ LATE = 2**70
 def moves_often(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a move begin with every twentieth entry and take several commits."""
     monkeypatch.setattr(sqlite_tail, "LENGTH", 20)
+    monkeypatch.setattr(sqlite_tail, "LOOSE", 7)
     monkeypatch.setattr(sqlite_tail, "_SLICE", 3)
 
 
@@ -86,6 +87,32 @@ async def test_a_commit_moves_a_slice_and_no_more(
     copied = [(n, 20) for n in (3, 6, 9, 12, 15, 18, 20)]
     deleted = [(20, n) for n in (17, 14, 11, 8, 5, 2, 0)]
     assert lengths == [*copied, *deleted, (20, 0), (20, 0)]
+    await store.close()
+
+
+@pytest.mark.anyio
+async def test_the_index_follows_in_steps_and_ends_with_the_tail(
+    tmp_path: Path, counted: sqlite3.Connection
+) -> None:
+    def indexed() -> int:
+        query = "SELECT value FROM counters WHERE name = 'indexed'"
+        return int(counted.execute(query).fetchone()[0])
+
+    store = SqliteStore(tmp_path)
+    await store.open()
+    lease = await start(store, a_thread(), "r")
+    steps = []
+    for _ in range(16):
+        await store.append([event("x")], writer=lease, at=2)
+        steps.append((count(counted, "tail"), count(counted, "tail_index"), indexed()))
+    assert steps == [(n, n // 7 * 7, n // 7 * 7) for n in range(2, 18)]
+    for _ in range(3):
+        await store.append([event("x")], writer=lease, at=2)
+    while count(counted, "tail"):
+        await store.probe()
+    assert (count(counted, "tail_index"), indexed()) == (0, 0), "the next entry is number 1"
+    await store.append([event("x")], writer=lease, at=2)
+    dense(await entries(store, lease.thread))
     await store.close()
 
 

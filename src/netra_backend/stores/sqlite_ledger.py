@@ -83,12 +83,12 @@ class Ledger:
 
     def commit(self) -> None:
         """Make everything since the last commit durable, or raise sqlite3.Error."""
-        move_is_due = self._tail.is_due
-        if move_is_due or not self._tail.fits(self._entries):
+        tidies = self._tail.is_due(self._entries)
+        if tidies or not self._tail.fits(self._entries):
             self._begin()
         self._write_entries()  # outside a transaction, one statement is one transaction
-        if move_is_due:
-            self._tail.move()
+        if tidies:
+            self._tail.tidy()
         if self._connection.in_transaction:
             self._execute("COMMIT")
 
@@ -204,7 +204,8 @@ class Ledger:
     def _add(self, held: _Held, events: Sequence[Event], at: int) -> None:
         base, run = held.thread << 32, held.run
         for offset, event in enumerate(events, held.head + 1):
-            self._entries += (base | offset, run, at, event.type._value_, event.data)
+            data = bytearray(event.data)
+            self._entries += (base | offset, run, at, event.type._value_, data)
         held.head += len(events)
 
     def _leave(self, held: _Held, interrupt: Interrupt) -> None:

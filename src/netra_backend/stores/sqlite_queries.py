@@ -23,13 +23,15 @@ from netra_backend.core.positions import MAX_NUMBER, Position
 from netra_backend.core.resume import Backlog
 from netra_backend.core.roles import Role, role_of
 from netra_backend.core.run import Run, RunStatus
+from netra_backend.stores.sqlite_tail import INDEXED
 
 OFFSETS = (1 << 32) - 1
 """The part of an entry's id that is its offset, and the largest offset."""
 
 _PLACE = f"BETWEEN t.id << 32 AND (t.id << 32) + {OFFSETS}"
 
-HEAD = f"""(SELECT coalesce((SELECT max(id) FROM tail WHERE id {_PLACE}),
+HEAD = f"""(SELECT coalesce((SELECT max(id) FROM tail WHERE seq > {INDEXED} AND id {_PLACE}),
+    (SELECT max(id) FROM tail_index WHERE id {_PLACE}),
     (SELECT max(id) FROM entries WHERE id {_PLACE}), 0) & {OFFSETS})"""
 """SQL for the offset of the newest entry of thread ``t``."""
 
@@ -42,26 +44,26 @@ _INTERRUPT = """SELECT t.owner, t.name, i.name, r.name, r.owner, i.agent, i.ques
     i.status, i.answer, i.resumed_by
     FROM interrupts i JOIN threads t ON t.id = i.thread JOIN runs r ON r.id = i.run"""
 
-_PLACED_HEAD = f"coalesce((SELECT max(id) FROM entries WHERE id {_PLACE}), 0)"
+_SPAN = "BETWEEN (SELECT first FROM t) AND (SELECT last FROM t)"
 
-# Of the thread in t, which says where to begin. Scalar subqueries, not joins: so SQLite reads both
+# Of the thread in t, which says where to begin. Scalar subqueries, not joins: so SQLite reads the
 # tables in their order and stops at the limit.
 _ENTRIES_OF_T = f"""(SELECT epoch FROM t), json_group_array(id & {OFFSETS}),
         json_group_array((SELECT name FROM runs WHERE runs.id = run)), json_group_array(at),
         json_group_array(type), json_group_array(length(data)),
         CAST(group_concat(CAST(data AS TEXT), '') AS BLOB)
     FROM (
-        SELECT id, run, at, type, data FROM entries
-        WHERE id BETWEEN (SELECT first FROM t) AND (SELECT last FROM t)
+        SELECT id, run, at, type, data FROM entries WHERE id {_SPAN}
         UNION ALL
-        SELECT id, run, at, type, data FROM tail
-        WHERE id BETWEEN (SELECT max(first, placed + 1) FROM t) AND (SELECT last FROM t)
+        SELECT i.id, run, at, type, data FROM tail_index i CROSS JOIN tail USING (seq)
+        WHERE i.id {_SPAN}
+        UNION ALL
+        SELECT id, run, at, type, data FROM tail WHERE seq > {INDEXED} AND id {_SPAN}
         ORDER BY id LIMIT :limit
     )"""
 
 _ENTRIES = f"""WITH t AS MATERIALIZED (
-        SELECT epoch, (id << 32) + :first AS first, (id << 32) + {OFFSETS} AS last,
-            {_PLACED_HEAD} AS placed
+        SELECT epoch, (id << 32) + :first AS first, (id << 32) + {OFFSETS} AS last
         FROM threads t WHERE owner = :owner AND name = :name
     )
     SELECT {_ENTRIES_OF_T}"""
@@ -70,7 +72,7 @@ _ENTRIES = f"""WITH t AS MATERIALIZED (
 _BACKLOG = f"""WITH t AS MATERIALIZED (
         SELECT id, epoch, {HEAD} AS head, m.role,
             CASE WHEN coalesce(:epoch, epoch) = epoch THEN (id << 32) + :first END AS first,
-            (id << 32) + {OFFSETS} AS last, {_PLACED_HEAD} AS placed
+            (id << 32) + {OFFSETS} AS last
         FROM threads t LEFT JOIN members m ON m.thread = t.id AND m.user = :user
         WHERE t.owner = :owner AND t.name = :name AND (:own OR m.role IS NOT NULL)
     ),

@@ -134,6 +134,25 @@ MIGRATIONS = (
     ) WITHOUT ROWID;
     INSERT INTO counters VALUES ('withdrawal', 0);
     """,
+    """
+    -- The tail's index does not follow each commit any more: see sqlite_tail.
+    ALTER TABLE tail RENAME TO old_tail;
+    CREATE TABLE tail (
+        seq INTEGER PRIMARY KEY,
+        id INTEGER NOT NULL,
+        run INTEGER NOT NULL,
+        at INTEGER NOT NULL,
+        type TEXT NOT NULL,
+        data BLOB NOT NULL
+    );
+    INSERT INTO tail SELECT * FROM old_tail;
+    DROP TABLE old_tail;
+    CREATE TABLE tail_index (id INTEGER PRIMARY KEY, seq INTEGER NOT NULL);
+    -- What a move had copied already is in its place, and only waits to be deleted.
+    INSERT INTO tail_index SELECT id, seq FROM tail
+        WHERE NOT EXISTS (SELECT 1 FROM entries WHERE entries.id = tail.id);
+    INSERT INTO counters SELECT 'indexed', coalesce(max(seq), 0) FROM tail;
+    """,
 )
 
 
