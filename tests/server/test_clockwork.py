@@ -7,20 +7,33 @@ import pytest
 from uvicorn.server import ServerState
 
 from netra_backend.server import clockwork
-from netra_backend.server.clockwork import Pings, Sweep, Turns, shared
+from netra_backend.server.clockwork import TOGETHER, Pings, Sweep, Turns, shared
 from tests.client import BOUND
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_turn_has_a_number_of_its_own() -> None:
+async def test_what_one_turn_wants_done_is_done_at_its_end_in_order() -> None:
     turns = Turns(asyncio.get_running_loop())
-    first = turns.mark()
-    assert turns.mark() == first == turns.number
+    done: list[str] = []
+    turns.at_end(lambda: done.append("a"))
+    turns.at_end(lambda: turns.at_end(lambda: done.append("of the next")))
+    turns.at_end(lambda: done.append("b"))
+    assert done == []
     await asyncio.sleep(0)
+    assert done == ["a", "b"]
     await asyncio.sleep(0)
+    assert done == ["a", "b", "of the next"]
 
-    assert turns.mark() != first
+
+async def test_a_turn_does_not_let_more_wait_than_go_together() -> None:
+    turns = Turns(asyncio.get_running_loop())
+    done: list[int] = []
+    for number in range(2 * TOGETHER + 1):
+        turns.at_end(lambda number=number: done.append(number))
+    assert done == [*range(2 * TOGETHER)]
+    await asyncio.sleep(0)
+    assert done == [*range(2 * TOGETHER + 1)]
 
 
 async def test_who_begins_at_the_same_moment_is_served_in_portions_and_in_order(

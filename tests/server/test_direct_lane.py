@@ -1,4 +1,4 @@
-"""The direct lane: what goes to the system at once, what is joined, and what little is kept."""
+"""The direct lane: what is joined, what goes to the system when, and what little is kept."""
 
 import asyncio
 import json
@@ -29,20 +29,25 @@ def writes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return sizes
 
 
-async def test_the_first_write_of_a_turn_goes_at_once_and_the_others_are_joined(
-    writes: list[int],
-) -> None:
+async def test_what_a_turn_has_for_a_socket_is_one_write_at_its_end(writes: list[int]) -> None:
     async with ends(Protocol) as (lane, socket):
         writes.clear()
         for number in range(1, 9):
             lane.write(batch(number))
-        assert len(writes) == 1
+        assert writes == []
         assert lane.buffered > 0
+        await asyncio.sleep(0)
+        assert len(writes) == 1
+        assert lane.buffered == 0
         assert [frame["id"] for frame in await received(socket, 8)] == [
             f"1-{n}" for n in range(1, 9)
         ]
+
+
+async def test_what_is_much_does_not_wait_for_the_end_of_the_turn(writes: list[int]) -> None:
+    async with ends(Protocol) as (lane, socket):
         writes.clear()
-        lane.write(batch(9))
+        lane.write(batch(9, text="x" * 9_000))
         assert len(writes) == 1
         assert lane.buffered == 0
         assert (await received(socket, 1))[0]["id"] == "1-9"
@@ -50,6 +55,19 @@ async def test_the_first_write_of_a_turn_goes_at_once_and_the_others_are_joined(
             lane.write(batch(number, text="x" * (9_000 if number % 50 == 0 else 1)))
             assert lane.buffered < 20_000
         assert [f["id"] for f in await received(socket, 290)] == [f"1-{n}" for n in range(10, 300)]
+
+
+async def test_a_lent_descriptor_is_written_on_after_what_waited(writes: list[int]) -> None:
+    async with ends(Protocol) as (lane, socket):
+        assert isinstance(lane, DirectLane)
+        lane.write(batch(1))
+        descriptor = lane.lend(lambda: None)
+        os.write(descriptor, batch(2).prepared)
+        writes.clear()
+        lane.write(batch(3))
+        assert len(writes) == 1, "who it is lent to may write on it in this turn"
+        os.write(descriptor, batch(4).prepared)
+        assert [f["id"] for f in await received(socket, 4)] == [f"1-{n}" for n in range(1, 5)]
 
 
 async def test_what_waits_for_the_end_of_the_turn_comes_before_the_close_frame() -> None:
@@ -66,8 +84,10 @@ async def test_what_the_system_does_not_take_goes_through_the_transport(
     taken: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write = os.write
+    tried: list[int] = []
 
     def short(descriptor: int, data: bytes) -> int:
+        tried.append(len(data))
         if taken == 0:
             raise BlockingIOError
         return write(descriptor, data[:taken])
@@ -77,8 +97,10 @@ async def test_what_the_system_does_not_take_goes_through_the_transport(
             patch.setattr(direct_lane.os, "write", short)
             lane.write(batch(1))
             lane.write(batch(2))
+            await asyncio.sleep(0)
         frames = await received(socket, 2)
 
+    assert len(tried) == 1
     assert [frame["id"] for frame in frames] == ["1-1", "1-2"]
 
 

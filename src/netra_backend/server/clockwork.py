@@ -29,59 +29,62 @@ STEP = 25
 GRAIN = 1 / 40
 """The part of its period by which a sweep may be late, so that many members share a turn."""
 
+TOGETHER = 64
+"""Sockets that are written to in one go at most: the first of them waits for the last."""
+
 M = TypeVar("M", bound=Hashable)
 
 
 class Turns:
-    """Counts the turns of the event loop in which lanes write, so that each knows its first write.
+    """Turns of the event loop, in which many want something done: in one go, or not all at once."""
 
-    `number` differs in any two turns in which `mark` was called.
-    """
-
-    __slots__ = ("_at_end", "_begun", "_loop", "_marked", "_waiting", "number")
+    __slots__ = ("_acts", "_begun", "_ending", "_loop", "_waiting")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._marked = False
-        self._at_end: list[Callable[[], None]] = []
+        self._ending = False
+        self._acts: list[Callable[[], None]] = []
         self._begun = 0
         self._waiting: deque[Callable[[], None]] = deque()
-        self.number = 0
-
-    def mark(self) -> int:
-        """Return the number of this turn, in which something is being written."""
-        if not self._marked:
-            self._marked = True
-            self._loop.call_soon(self._end)
-        return self.number
 
     def at_end(self, act: Callable[[], None]) -> None:
-        """Call `act` at the end of this turn, which is marked."""
-        self._at_end.append(act)
+        """Call `act` at the end of this turn, or as soon as `TOGETHER` wait for it."""
+        self._acts.append(act)
+        if len(self._acts) == TOGETHER:
+            self._act()
+        else:
+            self._end_soon()
 
     def begin(self, act: Callable[[], None]) -> None:
         """Call `act` now, or in a turn to come if `STEP` others have begun in this one.
 
         So many clients who want something at the same moment are not all served in one turn.
         """
-        self.mark()
+        self._end_soon()
         if self._begun < STEP and not self._waiting:
             self._begun += 1
             act()
         else:
             self._waiting.append(act)
 
+    def _end_soon(self) -> None:
+        if not self._ending:
+            self._ending = True
+            self._loop.call_soon(self._end)
+
     def _end(self) -> None:
-        self._marked = False
-        self.number += 1
-        acts, self._at_end = self._at_end, []
-        for act in acts:
-            act()
+        self._ending = False
+        self._act()
         self._begun = min(STEP, len(self._waiting))
         for _ in range(self._begun):
             self._waiting.popleft()()
         if self._waiting:
-            self.mark()
+            self._end_soon()
+
+    def _act(self) -> None:
+        acts, self._acts = self._acts, []
+        for act in acts:
+            act()
 
 
 class Sweep(Generic[M]):

@@ -41,7 +41,7 @@ class DirectLane(Intake):
     """
 
     __slots__ = (
-        "_borrower", "_descriptor", "_joined", "_lost", "_room", "_server", "_turn", "_turns",
+        "_borrower", "_descriptor", "_joined", "_lost", "_room", "_server", "_turns",
     )  # fmt: skip
 
     joins = True
@@ -71,7 +71,6 @@ class DirectLane(Intake):
         self._descriptor = -1 if extensions else descriptor_of(transport)
         self._borrower: Callable[[], None] | None = None
         self._turns = shared(server, Turns, lambda: Turns(self._loop))
-        self._turn = -1
         self._joined: list[bytes] | None = None
         self._room: Room | None = None
         self._lost = False
@@ -79,7 +78,6 @@ class DirectLane(Intake):
         transport.set_protocol(self)
         if self._open:
             self._pings.keep(self)
-            self._turn = self._turns.mark()
             self._write(greeting)
         self._regulate()
 
@@ -137,10 +135,10 @@ class DirectLane(Intake):
         It is lent to one at a time, and while nothing is unsent. What the system does not take of
         a write is for `owe`.
         """
+        self._flush()
         if (
             self._descriptor < 0
             or self._borrower is not None
-            or self._joined is not None
             or self._transport.get_write_buffer_size()
             or self._transport.is_closing()
         ):
@@ -160,21 +158,22 @@ class DirectLane(Intake):
         self._transport.write(rest)
 
     def _write(self, data: bytes) -> None:
-        """Write at once what is the first of a turn, or large; join what else there is in it."""
+        """Write at the end of the turn, joined, what one turn has for this socket; a lot at once.
+
+        So the writes of all sockets follow each other. Between two of them, else, both Python
+        and the system find that the other has taken the processor's caches.
+        """
         if not self._open or self._transport.is_closing():
             return
-        if self._turn != self._turns.number or len(data) > JOIN_BYTES:
-            self._turn = self._turns.mark()
-            self._flush()
+        if self._joined is not None:
+            self._joined.append(data)
+            if len(data) > JOIN_BYTES or len(self._joined) == JOIN_FRAMES:
+                self._flush()
+        elif len(data) > JOIN_BYTES or self._borrower is not None:
             self._put(data)
-        elif self._joined is None:
-            self.take_back()
+        else:
             self._joined = [data]
             self._turns.at_end(self._flush)
-        else:
-            self._joined.append(data)
-            if len(self._joined) == JOIN_FRAMES:
-                self._flush()
 
     def _flush(self) -> None:
         joined, self._joined = self._joined, None
