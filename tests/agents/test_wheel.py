@@ -4,19 +4,16 @@ import asyncio
 
 import pytest
 
-from netra_backend.agents import wheel as wheels
-from netra_backend.agents.wheel import wheel_of
+from netra_backend.agents.wheel import SLOTS, wheel_of
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_waits_of_a_slot_end_in_one_turn_and_none_is_early(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(wheels, "SLOT", 0.05)
+async def test_waits_of_a_slot_end_in_one_turn_and_none_is_early() -> None:
     loop = asyncio.get_running_loop()
-    wheel = wheel_of(loop)
-    assert wheel_of(loop) is wheel
+    wheel = wheel_of(loop, 0.05 * SLOTS)
+    assert wheel_of(loop, 0.05 * SLOTS) is wheel
+    assert wheel_of(loop, 0.04) is not wheel
     ended: list[tuple[str, float, int, float]] = []
     done = loop.create_future()
     start = (loop.time() // 0.05 + 2) * 0.05
@@ -32,8 +29,9 @@ async def test_waits_of_a_slot_end_in_one_turn_and_none_is_early(
 
 
 async def test_a_time_on_the_edge_of_a_slot_is_in_it() -> None:
-    """A float is not: 40 ms after a slot would else be 45 ms."""
-    wheel = wheel_of(asyncio.get_running_loop())
+    """A float is not: a window after a slot would else be a slot longer."""
+    window = 0.040
+    wheel = wheel_of(asyncio.get_running_loop(), window)
     for first in range(1_000_000, 1_001_000):
-        due = first * wheels.SLOT + 0.040
-        assert wheel.wait(due, lambda slot, due: None) == first + 8
+        due = first * (window / SLOTS) + window
+        assert wheel.wait(due, lambda slot, due: None) == first + SLOTS

@@ -69,7 +69,7 @@ class Outbox:
         self._appending: asyncio.Future[Position] | None = None
         self._batch: Sequence[Event] = ()
         self._at = 0
-        self._wheel = wheel_of(self._loop)
+        self._wheel = wheel_of(self._loop, window)
         self._pushing = False
         self._slot: int | None = None
         """Where in the wheel it waits for the end of its window."""
