@@ -112,6 +112,39 @@ async def test_many_followers_are_served_in_slices_and_in_order(
     assert late.offsets == [2, 3]
 
 
+async def test_a_busy_loop_serves_more_in_each_of_its_few_turns(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = 0.0
+    monkeypatch.setattr(hubs, "perf_counter", lambda: clock)
+
+    class Slow(Notebook):
+        def deliver(self, batch: Batch) -> None:
+            nonlocal clock
+            super().deliver(batch)
+            clock += 0.9 * hubs.SLICE / STEP
+
+    def others() -> None:
+        nonlocal clock
+        clock += 8 * hubs.SLICE
+
+    hub = Hub(LocalBus())
+    followers = [Slow() for _ in range(20 * STEP)]
+    for follower in followers:
+        hub.add(ALICE, follower)
+
+    def served() -> int:
+        return sum(len(follower.batches) for follower in followers)
+
+    asyncio.get_running_loop().call_soon(others)
+    hub._published(ALICE, [entry(1)])
+    assert served() == 2 * STEP, "a slice, and the step that it ends in"
+    await asyncio.sleep(0)
+    assert served() == (2 + 5) * STEP, "half of the time that others took"
+    await asyncio.sleep(0)
+    assert served() == (2 + 5 + 2) * STEP, "a slice again"
+
+
 async def test_who_is_removed_hears_nothing_more() -> None:
     bus = LocalBus()
     hub = Hub(bus)
