@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from netra_backend.core.events import Event
-from netra_backend.core.ids import ThreadKey
+from netra_backend.core.ids import ThreadId, ThreadKey, UserId
 from netra_backend.core.ports import Store
 from netra_backend.core.run import Lease
 from netra_backend.errors import StoreFailed
@@ -19,6 +19,8 @@ from netra_backend.stores.sqlite import SqliteStore
 from netra_backend.stores.sqlite_files import open_reader
 from netra_backend.testing.log_contract import LogContract
 from netra_backend.testing.scenario import a_thread, dense, entries, event, start
+
+OWNER = UserId("u")
 
 LATE = 2**70
 """A time that SQLite cannot keep: an append at it makes the commit fail."""
@@ -117,6 +119,25 @@ async def test_the_index_follows_in_steps_and_ends_with_the_tail(
 
 
 @pytest.mark.anyio
+async def test_the_index_follows_a_few_writes_that_are_small(
+    tmp_path: Path, counted: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is not in it is looked through by each reader: it must not be much for long."""
+    monkeypatch.setattr(sqlite_tail, "LOOSE", 1000)
+    monkeypatch.setattr(sqlite_tail, "STEP", 3)
+    store = SqliteStore(tmp_path)
+    await store.open()
+    lease = await start(store, a_thread(), "r")
+    steps = []
+    for _ in range(8):
+        await store.append([event("x")], writer=lease, at=2)
+        steps.append((count(counted, "tail"), count(counted, "tail_index")))
+    assert steps == [(2, 0), (3, 0), (4, 4), (5, 4), (6, 4), (7, 4), (8, 8), (9, 8)]
+    dense(await entries(store, lease.thread))
+    await store.close()
+
+
+@pytest.mark.anyio
 async def test_deleting_empties_the_tail(tmp_path: Path, counted: sqlite3.Connection) -> None:
     store = SqliteStore(tmp_path)
     await store.open()
@@ -149,13 +170,18 @@ class History:
             await self._random.choice(actions)()
         for lease in self._leases:
             await self._check(lease.thread, 0, 10_000)
+        page = await self._store.threads(OWNER, limit=1000)
+        heads = {thread.key: thread.head.offset for thread in page}
+        assert heads == {lease.thread: len(self._logs[lease.thread]) for lease in self._leases}
 
     def _events(self) -> list[Event]:
         self._number += 1
         return [event(f"{self._number} {n}") for n in range(self._random.randint(1, 9))]
 
     async def _create(self) -> None:
-        lease = await start(self._store, a_thread(), "r")
+        self._number += 1
+        thread = ThreadKey(OWNER, ThreadId(f"t{self._number}"))
+        lease = await start(self._store, thread, f"r{self._number}")
         self._leases.append(lease)
         self._logs[lease.thread].append(event("started"))
 

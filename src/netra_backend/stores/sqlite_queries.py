@@ -30,9 +30,13 @@ OFFSETS = (1 << 32) - 1
 
 _PLACE = f"BETWEEN t.id << 32 AND (t.id << 32) + {OFFSETS}"
 
-HEAD = f"""(SELECT coalesce((SELECT max(id) FROM tail WHERE seq > {INDEXED} AND id {_PLACE}),
-    (SELECT max(id) FROM tail_index WHERE id {_PLACE}),
-    (SELECT max(id) FROM entries WHERE id {_PLACE}), 0) & {OFFSETS})"""
+
+def _head_after(loose: str) -> str:
+    return f"""(SELECT coalesce({loose}, (SELECT max(id) FROM tail_index WHERE id {_PLACE}),
+        (SELECT max(id) FROM entries WHERE id {_PLACE}), 0) & {OFFSETS})"""
+
+
+HEAD = _head_after(f"(SELECT max(id) FROM tail WHERE seq > {INDEXED} AND id {_PLACE})")
 """SQL for the offset of the newest entry of thread ``t``."""
 
 _THREAD = f"SELECT owner, name, title, created_at, updated_at, epoch, {HEAD} FROM threads t"
@@ -84,15 +88,22 @@ _BACKLOG = f"""WITH t AS MATERIALIZED (
 
 _PLACED = "(t.updated_at, t.name, t.owner) < (?2, ?3, ?4)"
 
-# Two lists that are merged, so that SQLite takes the own threads in the order of their index.
-_PAGE = f"""SELECT
-        json_group_array(json_array(owner, name, title, created_at, updated_at, epoch, head))
-    FROM (SELECT t.*, {HEAD} AS head FROM (
+# Two lists that are merged, so that SQLite takes the own threads in the order of their index. What
+# is loose is looked through once for all of them.
+_PAGE = f"""WITH page AS MATERIALIZED (
         SELECT t.* FROM threads t WHERE t.owner = ?1 AND {_PLACED}
         UNION ALL
         SELECT t.* FROM members m JOIN threads t ON t.id = m.thread
         WHERE m.user = ?1 AND t.owner <> ?1 AND {_PLACED}
-        ORDER BY updated_at DESC, name DESC, owner DESC LIMIT ?5) t)"""
+        ORDER BY updated_at DESC, name DESC, owner DESC LIMIT ?5
+    ),
+    loose AS MATERIALIZED (
+        SELECT id >> 32 AS thread, max(id) AS last FROM tail
+        WHERE seq > {INDEXED} AND id >> 32 IN (SELECT id FROM page) GROUP BY thread
+    )
+    SELECT json_group_array(json_array(owner, name, title, created_at, updated_at, epoch, head))
+    FROM (SELECT t.*, {_head_after("(SELECT last FROM loose WHERE thread = t.id)")} AS head
+        FROM page t)"""
 
 _numbers = msgspec.json.Decoder(list[int]).decode
 _names = msgspec.json.Decoder(list[RunId]).decode
