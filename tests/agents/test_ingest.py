@@ -1,6 +1,7 @@
 """Ingest: from what an agent yields to events that may enter the log."""
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
@@ -31,7 +32,11 @@ from ag_ui.core import (
     ToolCallResultEvent,
     ToolCallStartEvent,
 )
+from hypothesis import example, given
+from hypothesis import strategies as st
 
+from netra_backend import jsonlog
+from netra_backend.agents import ingest as ingest_module
 from netra_backend.agents.ingest import MAX_EVENT_BYTES, Delta, Ingest, Item, Whole, wire_json
 from netra_backend.core.events import Body, Event, delta_event, event_from_body
 from netra_backend.core.fold import Conversation
@@ -351,3 +356,32 @@ def test_writing_a_model_never_raises() -> None:
     broken = StateSnapshotEvent.model_construct(snapshot={"rude": Rude(), 1: Colour.RED})
 
     assert json.loads(wire_json(broken))["snapshot"]["1"] == "RED"
+
+
+class Shouting(str):
+    """A text whose characters are not those that it says."""
+
+    __slots__ = ()
+
+    def isascii(self) -> bool:
+        return True
+
+
+@given(
+    text=st.text(st.characters(max_codepoint=0x7F)) | st.text(),
+    name=st.text(max_size=5),
+    wrap=st.sampled_from([str, Shouting, lambda text: [text], Colour]),
+)
+@example(text="\x00\x1f\x7f", name="n", wrap=str)
+@example(text="\x85\u2028\ud800", name="n", wrap=Shouting)
+@example(text="x" * (MAX_EVENT_BYTES + 1), name="n", wrap=str)
+def test_plain_events_are_written_as_all_others_are(
+    text: str, name: str, wrap: Callable[[str], object]
+) -> None:
+    """The quick way for texts gives the bytes of the long one, also with fields we do not know."""
+    value = Colour.RED if wrap is Colour else wrap(text)
+    more: dict[str, Any] = {f"our {name}": text}
+    event = CustomEvent.model_construct(name=name, value=value, **more)
+    slow = jsonlog.dumps(ingest_module._fields(event), limits=jsonlog.WIRE_LIMITS).encode()
+
+    assert wire_json(event) == slow

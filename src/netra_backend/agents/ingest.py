@@ -6,8 +6,11 @@ custom values takes the form that `jsonlog.jsonable` gives it.
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
+from itertools import chain
 from typing import Any
 
+import msgspec
 from ag_ui.core import (
     BaseEvent,
     EventType,
@@ -55,6 +58,10 @@ _PLAIN: dict[type, tuple[EventType, str]] = {
     ToolCallArgsEvent: (EventType.TOOL_CALL_ARGS, "tool_call_id"),
     ReasoningMessageContentEvent: (EventType.REASONING_MESSAGE_CONTENT, "message_id"),
 }
+
+
+_TEXTS = frozenset({str, EventType})
+_encode = msgspec.json.Encoder().encode
 
 
 class Delta(Struct, frozen=True, gc=False):
@@ -183,7 +190,20 @@ def wire_json(model: Model) -> bytes:
 
     Never raises.
     """
-    return jsonlog.dumps(_fields(model), limits=jsonlog.WIRE_LIMITS).encode()
+    fields = _fields(model)
+    return _plain_json(fields) or jsonlog.dumps(fields, limits=jsonlog.WIRE_LIMITS).encode()
+
+
+def _plain_json(fields: dict[str, Any]) -> bytes | None:
+    """Return what `jsonlog.dumps` makes of the fields, in a tenth of its time, if all are plain.
+
+    Plain are texts of ASCII that are surely not too long: most events have nothing else.
+    """
+    for part in chain(fields, fields.values()):
+        if type(part) not in _TEXTS or not part.isascii() or len(part) > MAX_PLAIN_LENGTH:
+            return None
+    data = _encode(fields)
+    return None if b"\x7f" in data else data
 
 
 def _plain(item: Any) -> Delta | None:
@@ -222,14 +242,23 @@ def _fields(value: Any, depth: int = 0) -> Any:
     if not isinstance(value, Model) or depth > MAX_MODELS:
         return value
     shown: dict[str, Any] = {}
-    for name, info in type(value).model_fields.items():
+    for name, wire_name, required in _wire_names(type(value)):
         field = getattr(value, name, None)
-        if name == "raw_event" or (field is None and not info.is_required()):
-            continue
-        shown[info.alias or name] = _fields(field, depth + 1)
+        if field is not None or required:
+            shown[wire_name] = field if type(field) is str else _fields(field, depth + 1)
     for name, field in (value.model_extra or {}).items():
         shown[name] = _fields(field, depth + 1)
     return shown
+
+
+@lru_cache(maxsize=256)
+def _wire_names(model: type[Model]) -> list[tuple[str, str, bool]]:
+    """Return of each field of the model its name, its name on the wire, and if it is required."""
+    return [
+        (name, info.alias or name, info.is_required())
+        for name, info in model.model_fields.items()
+        if name != "raw_event"
+    ]
 
 
 def _document(value: Any) -> Document:
