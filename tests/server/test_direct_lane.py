@@ -3,11 +3,13 @@
 import asyncio
 import json
 import os
+import random
 
 import pytest
 
 from netra_backend.errors import CloseCode
 from netra_backend.server import direct_lane
+from netra_backend.server.batch import Batch
 from netra_backend.server.direct_lane import DirectLane
 from netra_backend.server.lane import Protocol
 from tests.server.test_lane import batch, closed, ends, received
@@ -131,3 +133,70 @@ async def test_a_foreign_message_of_the_application_is_refused() -> None:
         assert isinstance(lane, DirectLane)
         with pytest.raises(RuntimeError, match=r"websocket\.accept"):
             await lane._listener.send({"type": "websocket.accept"})  # type: ignore[attr-defined]
+
+
+class Mix:
+    """Writes batches to a lane in one way and another; `written` is how many."""
+
+    def __init__(self, lane: DirectLane, chance: random.Random) -> None:
+        self._lane = lane
+        self._chance = chance
+        self._system = os.write
+        self._lent = -1
+        self.written = 0
+
+    def take(self, descriptor: int, data: bytes) -> int:
+        """Take a part of the data, or nothing, as a system does whose buffer is full."""
+        taken = self._chance.choice([0, 1, len(data) // 2, len(data), len(data)])
+        if not taken:
+            raise BlockingIOError
+        return self._system(descriptor, data[:taken])
+
+    def write(self) -> None:
+        self._lane.write(self._next())
+
+    def write_lent(self) -> None:
+        """Write on the descriptor, if the lane lends it."""
+        if self._lent < 0:
+            self._lent = self._lane.lend(self._wanted)
+        if self._lent < 0:
+            return
+        data = self._next().prepared
+        try:
+            sent = self.take(self._lent, data)
+        except BlockingIOError:
+            sent = 0
+        if sent < len(data):
+            self._lane.owe(data[sent:])
+
+    def _wanted(self) -> None:
+        self._lent = -1
+
+    def _next(self) -> Batch:
+        self.written += 1
+        return batch(self.written, text="x" * self._chance.choice([1, 1, 1, 300, 5_000]))
+
+
+@pytest.mark.parametrize("seed", range(10))
+async def test_whatever_is_mixed_leaves_whole_and_in_order(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Frames, pings, a lent descriptor and a close, on a system that takes what it likes."""
+    chance = random.Random(seed)
+    async with ends(Protocol) as (lane, socket):
+        assert isinstance(lane, DirectLane)
+        mix = Mix(lane, chance)
+        acts = [*[mix.write] * 3, *[mix.write_lent] * 2, lane.ping, None, None]
+        with monkeypatch.context() as patch:
+            patch.setattr(direct_lane.os, "write", mix.take)
+            for _ in range(400):
+                act = chance.choice(acts)
+                if act is None:
+                    await asyncio.sleep(0)
+                else:
+                    act()
+            mix.write()
+            lane.close_with(CloseCode.DONE, "")
+        frames = await received(socket, mix.written)
+        assert [frame["id"] for frame in frames] == [f"1-{n}" for n in range(1, mix.written + 1)]
+        assert await closed(socket) == (CloseCode.DONE, "")
