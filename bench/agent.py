@@ -30,7 +30,8 @@ class Pace(Struct):
     characters, at least those of its mark. With a `burst` greater than 1 each is so many events
     that cannot be joined. With `watch` it measures the event loop's gaps for so many seconds
     instead, and writes what it saw to stderr. The run waits for the gate `waits_for`, if any, and
-    opens the gate `opens`: so that many runs are started first and stream together then.
+    opens the gate `opens`: so that many runs are started first and stream together then. It rests
+    for `rest` seconds before its deltas and behind them, so that one can measure these alone.
     """
 
     events: int = 0
@@ -40,6 +41,7 @@ class Pace(Struct):
     watch: float = 0.0
     waits_for: str = ""
     opens: str = ""
+    rest: float = 0.0
 
 
 _gates: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
@@ -54,6 +56,7 @@ async def stream(given: RunAgentInput) -> AsyncIterator[BaseEvent]:
         _gates[pace.opens].set()
     if pace.waits_for:
         await _gates[pace.waits_for].wait()
+    await asyncio.sleep(pace.rest)
     due = time.monotonic() + pace.period * crc32(given.run_id.encode()) / 2**32
     for _ in range(pace.events):
         now = time.monotonic()
@@ -68,6 +71,7 @@ async def stream(given: RunAgentInput) -> AsyncIterator[BaseEvent]:
     if pace.watch:
         gap, cpu = await _largest_gap(pace.watch)
         print(f"largest gap of {given.run_id}: {gap} ns, CPU {cpu} ns", file=sys.stderr, flush=True)
+    await asyncio.sleep(pace.rest)
     yield TextMessageEndEvent(message_id=id)
 
 

@@ -1,13 +1,14 @@
 """Fan-out: what it costs to deliver one frame of a thread to each of 1,000 sockets."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import Generic, TypeVar
 
 import msgspec
 
 from bench import server
 from bench.agent import Pace, run_input
-from bench.client import Client, Report
+from bench.client import Client
 from bench.server import PEERS, Server
 from bench.table import Row, row
 from bench.workbench import Workbench
@@ -21,8 +22,30 @@ PERIOD = 0.03
 """Seconds between two: enough for a frame to reach all sockets before the next."""
 DELTA_SIZE = 86
 """Characters, so that a frame has about the 210 bytes of the baseline's."""
+REST = 2.0
+"""Seconds between a run's begin and its deltas, and between these and its end."""
 ROUND_SECONDS = 120.0
 THREAD = "fan-out"
+
+
+T = TypeVar("T")
+
+
+class Delivery(msgspec.Struct, Generic[T]):
+    """Frames that came, their bytes, and how a process was before and after."""
+
+    frames: int
+    bytes: int
+    before: T
+    after: T
+
+
+class _Cost(msgspec.Struct):
+    """What a round of Netra cost: a frame in microseconds and bytes, and a burst in writes."""
+
+    us: float
+    size: float
+    writes: float
 
 
 class _Fan(msgspec.Struct):
@@ -43,10 +66,10 @@ def ask_for(bench: Workbench, *, burst: int) -> Iterator[Row]:
     """Answer in microseconds per delivery, and as ratios of the figures of the same round.
 
     Deltas are not coalesced here, so that each is a frame of its own. The time is all that the
-    server's process used from before the round to after it: for Netra agent, log and delivery.
+    server's process used from before the first delta to after the last: agent, log and delivery.
     """
     costs: dict[str, list[float]] = {}
-    sizes: list[float] = []
+    ours: list[_Cost] = []
     with ExitStack() as stack:
         netra = stack.enter_context(server.netra(bench, NETRA_COALESCE_MS="0"))
         followers = stack.enter_context(Client(bench, netra, SOCKETS))
@@ -62,9 +85,8 @@ def ask_for(bench: Workbench, *, burst: int) -> Iterator[Row]:
                 continue
             others[name] = peer, stack.enter_context(Client(bench, peer, SOCKETS))
         for number in range(ROUNDS):
-            cost, size = _deliver(netra, followers, f"run-{number}", burst)
-            costs.setdefault("Netra", []).append(cost)
-            sizes.append(size)
+            ours.append(_deliver(netra, followers, f"run-{number}", burst))
+            costs.setdefault("Netra", []).append(ours[-1].us)
             for name, (there, sockets) in others.items():
                 costs.setdefault(name, []).append(_send(there, sockets, burst))
     for name, figures in costs.items():
@@ -72,7 +94,8 @@ def ask_for(bench: Workbench, *, burst: int) -> Iterator[Row]:
     for name, figures in list(costs.items())[1:]:
         ratios = [a / b for a, b in zip(costs["Netra"], figures, strict=True)]
         yield row(f"Netra / {name}", "", ratios)
-    yield row("Netra's frames", "bytes", sizes, digits=0)
+    yield row("Netra's frames", "bytes", [cost.size for cost in ours], digits=0)
+    yield row(f"Netra's writes to a socket for {burst}", "", [cost.writes for cost in ours])
 
 
 def follow(followers: Client) -> None:
@@ -83,21 +106,35 @@ def follow(followers: Client) -> None:
     followers.settle()
 
 
-def _deliver(netra: Server, followers: Client, run: str, burst: int) -> tuple[float, float]:
-    """Return microseconds per delivery of one run, and bytes of its frames."""
-    before = netra.process.cpu_us
-    report = deliver(followers, run, burst=burst)
-    return (netra.process.cpu_us - before) / report.frames, report.bytes / report.frames
+def _deliver(netra: Server, followers: Client, run: str, burst: int) -> _Cost:
+    """Return what the deliveries of one run cost."""
+    process = netra.process
+    done = deliver(followers, run, burst=burst, look=lambda: (process.cpu_us, process.writes))
+    cpu_us, writes = (b - a for a, b in zip(done.before, done.after, strict=True))
+    return _Cost(
+        us=cpu_us / done.frames,
+        size=done.bytes / done.frames,
+        writes=writes / (SOCKETS * (FRAMES // burst)),
+    )
 
 
-def deliver(followers: Client, run: str, *, burst: int) -> Report:
-    """Return what one run brought to all sockets."""
+def deliver(followers: Client, run: str, *, burst: int, look: Callable[[], T]) -> Delivery[T]:
+    """Return what the deltas of one run brought to all sockets, and what `look` said around them.
+
+    The frames of the run's begin and end are not among them. There is one of these for some
+    deltas only, but each is a write of its own, as dear as that of a whole burst.
+    """
     followers.reset()
     events = FRAMES // burst
-    pace = Pace(events=events, period=PERIOD, size=DELTA_SIZE, burst=burst)
+    pace = Pace(events=events, period=PERIOD, size=DELTA_SIZE, burst=burst, rest=REST)
     followers.send(_run(run, pace), to=0)
-    followers.await_marks(events * burst * SOCKETS, ROUND_SECONDS)
-    return followers.settle()
+    followers.await_frames(1 + 2 * SOCKETS, ROUND_SECONDS)  # accepted; run and message begin
+    begun, before = followers.report(), look()
+    report = followers.await_marks(events * burst * SOCKETS, ROUND_SECONDS)
+    after = look()
+    followers.await_frames(report.frames + 2 * SOCKETS, ROUND_SECONDS)
+    assert begun.marks == 0, "the deltas came before all had seen the run begin"
+    return Delivery(report.frames - begun.frames, report.bytes - begun.bytes, before, after)
 
 
 def _send(there: Server, sockets: Client, burst: int) -> float:
@@ -106,6 +143,7 @@ def _send(there: Server, sockets: Client, burst: int) -> float:
     before = there.process.cpu_us
     there.process.write_line(f"fan {FRAMES // burst} {PERIOD * 1e6:.0f} {burst}")
     fan = msgspec.json.decode(there.process.read_line(ROUND_SECONDS), type=_Fan)
+    sockets.await_frames(fan.deliveries, ROUND_SECONDS)
     received = sockets.settle().frames
     assert received == fan.deliveries, f"{received} frames of {fan}"
     return (there.process.cpu_us - before) / fan.deliveries

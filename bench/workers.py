@@ -31,11 +31,10 @@ def ask(bench: Workbench) -> Iterator[Row]:
             sides.append((name, there, sockets))
         for number in range(ROUNDS):
             for name, there, sockets in sides:
-                before = there.process.cpu_of_all()
-                frames = fan_out.deliver(sockets, f"run-{number}", burst=1).frames
-                after = there.process.cpu_of_all()
-                used = sorted(after[pid] - before.get(pid, 0.0) for pid in after)
-                costs[name].append(used[-1] / frames)
+                run, look = f"run-{number}", there.process.cpu_of_all
+                done = fan_out.deliver(sockets, run, burst=1, look=look)
+                used = sorted(done.after[pid] - done.before.get(pid, 0.0) for pid in done.after)
+                costs[name].append(used[-1] / done.frames)
                 if len(used) > 1:
                     shares.append(used[-2] / used[-1])
     for name, figures in costs.items():
