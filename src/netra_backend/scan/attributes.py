@@ -94,6 +94,8 @@ def _plain_data(resolver: "Resolver", attribute: Attribute, owner: ClassRef) -> 
 
 
 def _of_instance(resolver: "Resolver", base: Found, head: Instance, name: str) -> Found:
+    if head.cls == resolver.watched:
+        resolver.read.add(name)
     if name == "__dict__":
         return own_dict(resolver, base)
     if isinstance(head, Parsed):

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from netra_backend.scan.resolve import Resolver
 
 
+EVERYTHING = "*"
+"""What is read of an instance of which all fields are."""
+
+
 def setting(resolver: "Resolver", ref: ClassRef, name: str) -> bool:
     """Return whether the class or one that it inherits from has this setting."""
     return any(
@@ -84,6 +88,8 @@ def own_dict(resolver: "Resolver", found: Found) -> Found:
 
 def fields(resolver: "Resolver", ref: ClassRef) -> dict[str, Found]:
     """Return the annotated fields of a dataclass, model or the like, inherited ones first."""
+    if ref.name == resolver.watched:
+        resolver.read.add(EVERYTHING)
     result: dict[str, Found] = {}
     for item in reversed(list(resolver.project.bases(ref))):
         if not isinstance(item, ClassRef):

@@ -1,15 +1,15 @@
 """The classes that inherit a method: what it reads of ``self`` is theirs too."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 
 from netra_backend.scan.declarations import Function, Site, Trait
-from netra_backend.scan.environment import children
+from netra_backend.scan.fields import EVERYTHING
 from netra_backend.scan.heads import ClassRef, Scope, settled
 from netra_backend.scan.project import Project, Source
-from netra_backend.scan.values import Instance, Param, Value
+from netra_backend.scan.values import Instance
 
-MOST = 64
+MOST = 32
 """Heirs that are asked for one call: of a base of hundreds, the first are much like the rest."""
 
 
@@ -21,32 +21,48 @@ class Heirs:
         self._sources = sources
         self._by_base: dict[str, list[Source]] = {}
 
-    def scopes(self, source: Source, site: Site) -> Iterator[tuple[ClassRef, Scope]]:
-        """Yield each heir of the method in which the call stands, and what the method is when
-        ``self`` is one; none if the call has nothing to do with ``self``."""
-        read = set(_params(site))
-        function = source.function(site.function) if read else None
+    def scopes(
+        self, source: Source, site: Site, read: Set[str]
+    ) -> Iterator[tuple[ClassRef, Scope]]:
+        """Yield each heir of the method in which the call stands that has anything of its own of
+        what is `read` of ``self``, and what the method is when ``self`` is that heir."""
+        function = source.function(site.function)
         receiver = "" if function is None else _receiver(function)
-        if function is None or receiver not in read:
+        if function is None or not receiver:
             return
         for heir in self._of(source, function.owner, site.function.rpartition(".")[2]):
+            if not self._differs(heir, function.owner, read):
+                continue
             home = heir.source.scope
             itself = settled((Instance(heir.name), home)), home
             yield heir, Scope(source, function, {receiver: itself})
 
     def _of(self, source: Source, owner: str, method: str) -> Iterator[ClassRef]:
         """Yield the classes below `owner` whose instances have this very method."""
-        pending = deque([owner])
-        seen = {owner}
-        while pending and len(seen) <= MOST:
+        pending, seen = deque([owner]), {owner}
+        while pending:
             for heir in self._below(pending.popleft()):
                 found = self._project.method(heir, method)
-                if heir.name in seen or found is None or found.name != f"{owner}.{method}":
+                own = found is not None and found.name == f"{owner}.{method}"
+                if found is None or not own or found.source is not source or heir.name in seen:
                     continue
-                if found.source is source:
-                    seen.add(heir.name)
-                    pending.append(heir.name)
-                    yield heir
+                if len(seen) > MOST:
+                    return
+                seen.add(heir.name)
+                pending.append(heir.name)
+                yield heir
+
+    def _differs(self, heir: ClassRef, owner: str, read: Set[str]) -> bool:
+        """Return whether the heir, or a class between, declares anything of what is read."""
+        above = self._project.ancestors(owner)
+        own = [
+            it.declared
+            for it in self._project.bases(heir)
+            if isinstance(it, ClassRef) and it.name not in above
+        ]
+        if EVERYTHING in read and any(it.attributes for it in own):
+            return True
+        return any(read & {*it.attributes, *it.methods} for it in own)
 
     def _below(self, base: str) -> Iterator[ClassRef]:
         """Yield the classes that name the class as their base."""
@@ -66,13 +82,3 @@ def _receiver(function: Function) -> str:
     """Return what the method calls its instance, empty if it has none."""
     bound = function.traits & Trait.METHOD and not function.traits & Trait.CLASS
     return function.params[0].name if bound and function.params else ""
-
-
-def _params(site: Site) -> Iterator[str]:
-    """Yield the parameters that the call has anything to do with."""
-    pending: list[Value] = [site.func, *(argument.value for argument in site.args)]
-    while pending:
-        value = pending.pop()
-        if isinstance(value, Param):
-            yield value.name
-        pending.extend(children(value))

@@ -36,7 +36,7 @@ from netra_backend.scan.resolve import Resolver
 from netra_backend.scan.sinking import encoder_of
 from netra_backend.scan.sinks import ENCODERS, SINKS, Sink
 from netra_backend.scan.telling import tell
-from netra_backend.scan.values import Argument, Const, Global, Param
+from netra_backend.scan.values import Argument, Const, Param
 
 LONGEST_CHAIN = 6
 """How many functions may lie between a value and its sink."""
@@ -164,9 +164,8 @@ class Linker:
     def _judge(self, source: Source, site: Site, wrapper: Wrapper | None) -> Iterator[Finding]:
         scope = SiteScope(source, site.function)
         said: set[tuple[str, str, str]] = set()
-        matters = not isinstance(site.func, Global)
-        for judged in self._judged(site, wrapper, scope):
-            matters = True
+        owner = f"{source.module}.{site.function.rpartition('.')[0]}"
+        for judged in self._judged(site, wrapper, scope, owner):
             target, problems = judged.target, judged.problems
             known = frozenset(map(_identity, problems))
             said |= known
@@ -182,7 +181,7 @@ class Linker:
                     if isinstance(target, Sink) and judged.sole:
                         finding = self._conversions.offered(finding, source, site, target, scope)
                     yield finding
-        if source.reported and matters:
+        if source.reported and self._resolver.read:
             yield from self._judge_heirs(source, site, wrapper, said)
 
     def _judge_heirs(
@@ -193,7 +192,7 @@ class Linker:
         said: set[tuple[str, str, str]],
     ) -> Iterator[Finding]:
         """Judge the call as the classes that inherit the method see it: for some values of self."""
-        for heir, scope in self._heirs.scopes(source, site):
+        for heir, scope in self._heirs.scopes(source, site, frozenset(self._resolver.read)):
             for judged in self._judged(site, wrapper, scope):
                 said |= judged.known
                 for found in judged.problems:
@@ -214,9 +213,11 @@ class Linker:
                 weak = weakened(_repairable(problem, scope))
                 yield _tell(weak, site, source.path, wrapper)
 
-    def _judged(self, site: Site, wrapper: Wrapper | None, scope: Scope) -> Iterator[Judged]:
+    def _judged(
+        self, site: Site, wrapper: Wrapper | None, scope: Scope, watched: str = ""
+    ) -> Iterator[Judged]:
         """Yield what the call may hand a value to, and what comes of it."""
-        self._resolver.restart()
+        self._resolver.restart(watched)
         heads = _options(self._resolver.resolve(site.func, scope))
         for found in heads:
             target, args, receiver = self._target(found, site.args, wrapper)

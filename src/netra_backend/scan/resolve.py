@@ -72,14 +72,16 @@ class Resolver:
         self.safe = frozenset(safe)
         self.decorators = Decorators(project)
         self._depth = 0
-        self._steps = 0
         self._within: dict[tuple[str, str], int] = {}
+        self.restart()
         self.asked_callers = False
         """Whether a container was taken as its annotation says, though callers know it better."""
 
-    def restart(self) -> None:
-        """Count steps from 0 again."""
+    def restart(self, watched: str = "") -> None:
+        """Count steps from 0 again, and note from now on what is `read` of instances of a class."""
         self._steps = 0
+        self.watched = watched
+        self.read: set[str] = set()
 
     def resolve(self, value: Value, scope: Scope) -> Found:
         """Return what the value is."""
