@@ -29,7 +29,7 @@ def test_an_error_of_ours_is_one_line(netra: Netra) -> None:
 @pytest.mark.parametrize(
     ("command", "absent"),
     [
-        ("scan", "typer rich click starlette uvicorn pydantic jwt ag_ui asyncio sqlite3"),
+        ("scan", "typer rich click starlette uvicorn pydantic jwt ag_ui asyncio sqlite3 inspect"),
         ("token", "uvicorn websockets"),
         ("serve", "uvicorn starlette websockets ag_ui netra_backend.agents"),
     ],
