@@ -4,14 +4,20 @@ import asyncio
 import json
 import os
 import random
+from pathlib import Path
 
 import pytest
 
 from netra_backend.errors import CloseCode
 from netra_backend.server import direct_lane
 from netra_backend.server.batch import Batch
+from netra_backend.server.clockwork import STEP, Turns
 from netra_backend.server.direct_lane import DirectLane
 from netra_backend.server.lane import Protocol
+from netra_backend.stores.memory import MemoryStore
+from tests.eventually import until
+from tests.live import live
+from tests.server.agents import echo
 from tests.server.test_lane import batch, closed, ends, received
 
 pytestmark = pytest.mark.anyio
@@ -200,3 +206,44 @@ async def test_whatever_is_mixed_leaves_whole_and_in_order(
         frames = await received(socket, mix.written)
         assert [frame["id"] for frame in frames] == [f"1-{n}" for n in range(1, mix.written + 1)]
         assert await closed(socket) == (CloseCode.DONE, "")
+
+
+UPGRADE = (
+    "GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    "Sec-WebSocket-Protocol: netra.v1\r\nAuthorization: Bearer %s\r\n\r\n"
+)
+CLOSE = b"\x88\x82\0\0\0\0\x03\xe8"
+
+
+async def test_when_very_many_say_goodbye_some_are_answered_in_each_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns = [0]
+    part, end = DirectLane._part, Turns._end
+
+    def noting(lane: DirectLane, answer: bytes) -> None:
+        turns[-1] += 1
+        part(lane, answer)
+
+    def ending(shared: Turns) -> None:
+        turns.append(0)
+        end(shared)
+
+    monkeypatch.setattr(DirectLane, "_part", noting)
+    monkeypatch.setattr(Turns, "_end", ending)
+    async with live({"echo": echo}, tmp_path, store=MemoryStore()) as server:
+        peers = []
+        for _ in range(4 * STEP):
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write((UPGRADE % server.token()).encode())
+            await reader.readuntil(b"\r\n\r\n")
+            peers.append((reader, writer))
+        for _, writer in peers:
+            writer.write(CLOSE)  # at once: the server has had no turn in between
+        for reader, writer in peers:
+            assert (await reader.read()).endswith(b"\x88\x02\x03\xe8")
+            writer.close()
+        await until(lambda: len(server.app.pool) == 0)
+    assert sum(turns) == 4 * STEP
+    assert max(turns) <= STEP

@@ -8,6 +8,7 @@ import asyncio
 import os
 from asyncio import Transport
 from collections.abc import Callable
+from functools import partial
 
 from uvicorn.server import ServerState
 from websockets.extensions import Extension
@@ -263,12 +264,17 @@ class DirectLane(Intake):
     def _farewell(self, conn: ServerProtocol, answers: list[bytes]) -> None:
         """End: the peer has closed, or broken the protocol, or answered our close frame."""
         close = conn.close_rcvd or conn.close_sent
-        self._write(b"".join(answers))
         self._shut()
-        self._leave()
+        self._turns.begin(partial(self._part, b"".join(answers)))
         self._tell_lost(
             close.code if close else FrameCode.ABNORMAL_CLOSURE, close.reason if close else ""
         )
+
+    def _part(self, answer: bytes) -> None:
+        """Send the last word, in one's turn: very many peers may go at the same moment."""
+        if not self._transport.is_closing():
+            self._transport.write(answer)
+            self._leave()
 
     def _leave(self) -> None:
         """Close the transport; who does not take what is unsent is cut off."""
