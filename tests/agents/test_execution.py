@@ -32,6 +32,7 @@ from netra_backend.stores.memory import MemoryStore
 from netra_backend.testing import Gate, ScriptedAgent, asking
 from netra_backend.testing.scripted_agent import Script, answer, endless, events, failure, tool_call
 from tests.agents.running import ALICE, Running, running
+from tests.conftest import Lines
 from tests.eventually import until
 
 pytestmark = pytest.mark.anyio
@@ -173,18 +174,38 @@ async def test_an_agent_that_will_not_stop_does_not_hold_up_the_end() -> None:
         stubborn.set()
 
 
-async def test_an_agent_that_raises_cancelled_itself_has_failed() -> None:
+async def raises_cancelled() -> None:
+    raise asyncio.CancelledError
+
+
+async def cancels_its_task() -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+    await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("cancels", [raises_cancelled, cancels_its_task])
+async def test_an_agent_that_cancels_itself_has_failed(
+    cancels: Callable[[], Awaitable[None]], log_lines: Lines
+) -> None:
     async def agent(given: RunAgentInput) -> AsyncIterator[BaseEvent]:
         yield START
-        raise asyncio.CancelledError
+        await cancels()
 
     async with running(agent) as house:
         await start(house)
-        assert (await the_end(house))["code"] == "agent_failed"
+        end = await the_end(house)
+        assert end["code"] == "agent_failed"
+        (told,) = [line for line in log_lines() if line["message"] == "the agent cancelled itself"]
+        assert told["correlation"] in str(end["message"])
+        assert told["exception"]["type"].endswith("CancelledError")
 
 
 @pytest.mark.parametrize(
-    "error", [SystemExit(3), BaseExceptionGroup("many", [KeyboardInterrupt()])]
+    "error",
+    [SystemExit(3), GeneratorExit(), BaseExceptionGroup("many", [KeyboardInterrupt()])],
+    ids=lambda error: type(error).__name__,
 )
 async def test_a_tool_that_exits_ends_its_run_and_not_the_server(error: BaseException) -> None:
     async def agent(given: RunAgentInput) -> AsyncIterator[BaseEvent]:

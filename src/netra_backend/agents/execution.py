@@ -78,6 +78,7 @@ class Execution:
         self._ingest = ingest
         self._outbox = outbox
         self._ending: asyncio.Future[Position] | None = None
+        self._lost = False
         self.unwritten = False
         """Whether the store failed when the end was to be written."""
         loop = asyncio.get_running_loop()
@@ -114,6 +115,7 @@ class Execution:
 
     def lose(self) -> None:
         """Stop without writing: another holder has the lease and will end the run."""
+        self._lost = True
         self._outbox.seal()
         self._deadline.cancel()
         log.warning("lease lost", extra={"run": self.run.key.id})
@@ -144,9 +146,11 @@ class Execution:
         try:
             await self._take_all()
         except asyncio.CancelledError:
-            if self._ending is None and asyncio.current_task().cancelling() == 0:  # type: ignore[union-attr]
-                await self._fail("agent_failed", "the agent raised CancelledError")
-            # Stopped from outside: who stopped it writes the end, and awaits this task.
+            # Who stopped it writes the end, and awaits this task; if nobody did, the agent has
+            # raised this, or cancelled the task it runs in.
+            if self._ending is None and not self._lost:
+                log.exception("the agent cancelled itself")
+                await self._fail("agent_failed", "the agent cancelled itself")
         except EventError:
             log.exception("the agent broke the protocol")
             await self._fail("illegal_event", "the agent broke the protocol")
@@ -155,15 +159,21 @@ class Execution:
         except StoreError:
             log.exception("the log refused an event")
             await self._fail("store_failed", "the log refused an event")
-        except GeneratorExit:
-            raise
         except BaseException:
+            if not self._is_running():
+                raise  # GeneratorExit: what is left of a loop that was closed is thrown away
             # Also SystemExit: a tool that calls sys.exit() must not end the server.
             log.exception("the agent failed")
             await self._fail("agent_failed", "the agent failed")
         else:
             if self._ending is None:
                 await self._finish(None)
+
+    def _is_running(self) -> bool:
+        try:
+            return asyncio.current_task() is self.task
+        except RuntimeError:  # no loop runs
+            return False
 
     async def _take_all(self) -> None:
         """Move the agent's events to the outbox; its own terminal event ends the run at once."""
