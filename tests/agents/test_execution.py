@@ -12,6 +12,7 @@ import pytest
 from ag_ui.core import (
     BaseEvent,
     Interrupt,
+    RawEvent,
     RunAgentInput,
     RunErrorEvent,
     RunFinishedEvent,
@@ -151,6 +152,35 @@ async def test_an_agent_that_says_too_much_is_stopped() -> None:
     async with running(ScriptedAgent(endless()), events=50) as house:
         await start(house)
         assert (await the_end(house))["code"] == "illegal_event"
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        TextMessageContentEvent.model_construct(message_id="m", delta=""),
+        TextMessageContentEvent(message_id="m", delta="x"),
+        RawEvent(event={}),
+    ],
+    ids=["nothing", "text", "raw"],
+)
+async def test_an_agent_that_never_waits_stops_nobody_and_can_be_cancelled(
+    event: BaseEvent,
+) -> None:
+    yielded = 0
+
+    async def agent(given: RunAgentInput) -> AsyncIterator[BaseEvent]:
+        nonlocal yielded
+        yield START
+        while yielded < 100_000:
+            yielded += 1
+            yield event
+
+    async with running(agent) as house:
+        await start(house)
+        await house.until(lambda types: len(types) > 1)
+        await house.runner.cancel(R1)
+        assert (await the_end(house))["outcome"] == {"type": "cancelled"}
+        assert yielded < 10_000
 
 
 async def test_an_agent_that_will_not_stop_does_not_hold_up_the_end() -> None:

@@ -38,6 +38,11 @@ from netra_backend.errors import EventError, LeaseLost, StoreError
 log = logging.getLogger(__name__)
 
 
+BREATH = 32
+"""Events that an agent may yield in one turn of the event loop: one that never waits is no reason
+for all others to."""
+
+
 class Limits(msgspec.Struct, frozen=True):
     """What one run may use: seconds in all, events, and seconds to stop when it is told to."""
 
@@ -186,7 +191,7 @@ class Execution:
             await _close(stream, self._node.limits.grace)
 
     async def _take_from(self, stream: AsyncIterator[BaseEvent]) -> None:
-        take, put = self._ingest.take, self._outbox.put
+        take, put, taken = self._ingest.take, self._outbox.put, 0
         async for yielded in stream:
             if self._ending is not None:
                 break  # the agent did not stop when it was told to; what it says is late
@@ -201,8 +206,11 @@ class Execution:
                 else:
                     put(item.event)
             self._check_length()
+            taken += 1
             if not self._outbox.has_room:
                 await self._outbox.room()
+            elif taken % BREATH == 0:
+                await asyncio.sleep(0)
         self._say_rest(None)
 
     def _say(self, event: BaseEvent, urgent: bool) -> None:
