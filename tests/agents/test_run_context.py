@@ -1,8 +1,10 @@
 """RunContext: what an agent that was written for Netra may ask of its run."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from ag_ui.core import BaseEvent, RunAgentInput, TextMessageChunkEvent
@@ -14,6 +16,7 @@ from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, UserId
 from netra_backend.core.ports import Answer
 from netra_backend.core.run import RunStatus
 from netra_backend.errors import AgentError
+from netra_backend.stores.sqlite import SqliteStore
 from netra_backend.testing import Gate, asking
 from tests.agents.running import ALICE, Running, running
 from tests.legality import illegal
@@ -59,6 +62,64 @@ async def test_two_questions_one_after_the_other_and_each_answer_once() -> None:
     assert last.status is RunStatus.FINISHED
     assert said(chunks) == ["Ann True 7"]
     assert illegal(chunks) == []
+
+
+async def in_a_group(run: RunContext) -> tuple[object, object]:
+    async with asyncio.TaskGroup() as group:
+        name = group.create_task(run.ask("What is your name?"))
+        sure = group.create_task(run.ask("Are you sure?"))
+    return name.result(), sure.result()
+
+
+async def gathered(run: RunContext) -> tuple[object, object]:
+    name, sure = await asyncio.gather(run.ask("What is your name?"), run.ask("Are you sure?"))
+    return name, sure
+
+
+@pytest.mark.parametrize(("at_once", "runs"), [(in_a_group, 2), (gathered, 3)])
+async def test_questions_that_are_asked_at_once(tmp_path: Path, at_once, runs: int) -> None:
+    """A group asks all of them in one run, what stops at the first asks the others later."""
+    answers = {"What is your name?": b'"Ann"', "Are you sure?": b"true"}
+
+    async def agent(input: RunAgentInput, run: RunContext) -> AsyncIterator[BaseEvent]:
+        name, sure = await at_once(run)
+        async for event in speak(f"{name} {sure}"):
+            yield event
+
+    store = SqliteStore(tmp_path)
+    await store.open()
+    async with running(adapt(agent), store=store) as house:
+        assert await ran(house) is RunStatus.AWAITING
+        for _ in range(runs - 1):
+            last = None
+            for asked in await house.store.asked(T1, 9):
+                if asked.decided_by is None:
+                    said_yes = answers[json.loads(asked.question)["message"]]
+                    decided = await house.runner.interrupts.decide(
+                        T1, Answer(asked.id, "resolved", said_yes), ALICE
+                    )
+                    last = decided.run or last
+            assert last is not None
+            await house.ended(last)
+        chunks = await house.chunks()
+    await store.close()
+    assert said(chunks) == ["Ann True"]
+    assert [chunk["type"] for chunk in chunks].count("RUN_STARTED") == runs
+    assert illegal(chunks) == []
+
+
+async def test_a_question_beside_an_error_is_not_asked() -> None:
+    async def fails() -> None:
+        raise ValueError("a secret")
+
+    async def agent(input: RunAgentInput, run: RunContext) -> AsyncIterator[BaseEvent]:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(run.ask("Why?"))
+            group.create_task(fails())
+        yield TextMessageChunkEvent(message_id="m")
+
+    async with running(adapt(agent)) as house:
+        assert await ran(house) is RunStatus.FAILED
 
 
 async def test_a_question_that_is_declined_is_answered_with_none() -> None:

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 
 import msgspec
 from ag_ui.core import BaseEvent, EventType, RunAgentInput
+from ag_ui.core import Interrupt as AguiInterrupt
 
 from netra_backend import jsonlog
 from netra_backend.agents import terminals
@@ -25,6 +26,7 @@ from netra_backend.agents.run_context import (
     RunContext,
     Unanswered,
     question_event,
+    questions_of,
     scope,
 )
 from netra_backend.core.chunks import CHUNKS
@@ -185,8 +187,11 @@ class Execution:
         stream = self._agent(self._given)
         try:
             await self._take_from(stream)
-        except Unanswered as asked:
-            await self._ask(asked)
+        except (Unanswered, BaseExceptionGroup) as error:
+            questions = questions_of(error)
+            if not questions:
+                raise
+            await self._ask(questions)
         finally:
             await _close(stream, self._node.limits.grace)
 
@@ -239,12 +244,12 @@ class Execution:
         interrupt = await self._node.runs.interrupt(self.run.thread, id)
         return None if interrupt is None else msgspec.json.decode(interrupt.question)
 
-    async def _ask(self, asked: Unanswered) -> None:
-        """End the run with the question of `RunContext.ask`."""
+    async def _ask(self, questions: list[AguiInterrupt]) -> None:
+        """End the run with the questions of `RunContext.ask`."""
         self._say_rest(None)
         for event in self._ingest.close():
             self._outbox.put(event)
-        for item in self._ingest.take(question_event(self._given, asked)):
+        for item in self._ingest.take(question_event(self._given, questions)):
             if isinstance(item, Whole):
                 await self._finish(item)
 

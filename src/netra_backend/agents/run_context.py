@@ -132,7 +132,8 @@ class RunContext:
         The first time nobody has answered: the run ends with the outcome ``interrupt``. When the
         answer comes, a new run calls the agent from its beginning, and then `ask` returns. So what
         stands before it happens again, and must not do harm twice. An answer counts only for the
-        same question: same text, schema, reason, and how often it was asked before.
+        same question: same text, schema, reason, and how often it was asked before. Questions
+        that are asked at once in an ``asyncio.TaskGroup`` are put together.
         """
         key = self._key(message, schema, reason)
         answers = await self._given()
@@ -167,14 +168,15 @@ class RunContext:
     async def _given(self) -> dict[str, Any]:
         """Return the answers so far, by question: a question carries those given before it."""
         if self._answers is None:
-            self._answers = {}
+            answers: dict[str, Any] = {}
             for entry in self.input.resume or ():
                 asked = await self.question(entry.interrupt_id)
                 own = ((asked or {}).get("metadata") or {}).get("netra") or {}
-                self._answers.update(own.get("answers") or {})
+                answers.update(own.get("answers") or {})
                 if "key" in own:
                     declined = entry.status == "cancelled"
-                    self._answers[own["key"]] = None if declined else entry.payload
+                    answers[own["key"]] = None if declined else entry.payload
+            self._answers = answers  # whole: somebody else may ask at the same time
         return self._answers
 
     def _send(self, event: BaseEvent, *, urgent: bool) -> None:
@@ -200,9 +202,22 @@ async def _unknown(id: str) -> None:
     """A run that has ended looks nothing up."""
 
 
-def question_event(input: RunAgentInput, asked: Unanswered) -> RunFinishedEvent:
-    """Return what ends the run with the question."""
-    outcome = RunFinishedInterruptOutcome(interrupts=[asked.question])
+def questions_of(error: BaseException) -> list[Interrupt]:
+    """Return the questions that `error` is about; none if it is about anything else, too.
+
+    A group is what a TaskGroup raises in which several were asked at once.
+    """
+    if isinstance(error, Unanswered):
+        return [error.question]
+    if not isinstance(error, BaseExceptionGroup):
+        return []
+    parts = [questions_of(part) for part in error.exceptions]
+    return [question for part in parts for question in part] if all(parts) else []
+
+
+def question_event(input: RunAgentInput, questions: list[Interrupt]) -> RunFinishedEvent:
+    """Return what ends the run with the questions."""
+    outcome = RunFinishedInterruptOutcome(interrupts=questions)
     return RunFinishedEvent(thread_id=input.thread_id, run_id=input.run_id, outcome=outcome)
 
 

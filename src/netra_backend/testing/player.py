@@ -12,7 +12,13 @@ from ag_ui.core import BaseEvent, EventType, RunAgentInput, UserMessage
 
 from netra_backend.agents.base import Agent
 from netra_backend.agents.ingest import Ingest
-from netra_backend.agents.run_context import CURRENT, RunContext, Unanswered, question_event
+from netra_backend.agents.run_context import (
+    CURRENT,
+    RunContext,
+    Unanswered,
+    question_event,
+    questions_of,
+)
 from netra_backend.core.events import Body, event_from_body
 from netra_backend.core.fold import Conversation
 from netra_backend.core.ids import UserId, new_id
@@ -53,8 +59,11 @@ async def play(agent: Agent, input: RunAgentInput) -> list[BaseEvent]:
     try:
         async for event in stream:
             say(event)
-    except Unanswered as asked:
-        say(question_event(input, asked))
+    except (Unanswered, BaseExceptionGroup) as error:
+        questions = questions_of(error)
+        if not questions:
+            raise
+        say(question_event(input, questions))
     finally:
         close = getattr(stream, "aclose", None)
         if close is not None:
