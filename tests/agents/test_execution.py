@@ -26,7 +26,7 @@ from ag_ui.core import (
 
 from netra_backend.agents.loading import adapt
 from netra_backend.agents.run_context import RunContext
-from netra_backend.core.ids import RunId, RunKey
+from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey
 from netra_backend.core.run import RunStatus
 from netra_backend.errors import StoreFailed
 from netra_backend.stores.memory import MemoryStore
@@ -285,6 +285,17 @@ async def test_an_interrupts_id_is_used_once() -> None:
         assert (await house.ended("r1")).status is RunStatus.AWAITING
         await house.start(ALICE, asking("hi", thread_id="t1", run_id="r2"))
         assert (await house.ended("r2")).status is RunStatus.FAILED
+
+
+@pytest.mark.parametrize("ids", [("q", "q"), ("",), ("a", "b", "a")])
+async def test_each_question_has_an_id_of_its_own(ids: tuple[str, ...]) -> None:
+    asked = [Interrupt(id=id, reason="approval") for id in ids]
+    outcome = RunFinishedInterruptOutcome(interrupts=asked)
+    ends = RunFinishedEvent(thread_id="t", run_id="r", outcome=outcome)
+    async with running(ScriptedAgent(events(ends))) as house:
+        await start(house)
+        assert (await the_end(house))["code"] == "illegal_event"
+        assert list(await house.store.asked(ThreadKey(ALICE, ThreadId("t1")), 9)) == []
 
 
 async def test_a_run_whose_append_failed_ends_as_soon_as_the_store_works() -> None:

@@ -11,6 +11,7 @@ from ag_ui.core import BaseEvent, RunAgentInput, TextMessageChunkEvent
 
 from netra_backend.agents.base import Text
 from netra_backend.agents.loading import adapt
+from netra_backend.agents.outbox import MAX_WAITING
 from netra_backend.agents.run_context import RunContext, current_run
 from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, UserId
 from netra_backend.core.ports import Answer
@@ -120,6 +121,25 @@ async def test_a_question_beside_an_error_is_not_asked() -> None:
 
     async with running(adapt(agent)) as house:
         assert await ran(house) is RunStatus.FAILED
+
+
+async def test_progress_in_the_middle_of_a_message_is_left_out_when_there_is_too_much() -> None:
+    """It waits for the message's end, and nothing else would bound it."""
+
+    async def agent(input: RunAgentInput, run: RunContext) -> AsyncIterator[BaseEvent]:
+        yield TextMessageChunkEvent(message_id="m", role="assistant", delta="a")
+        for step in range(3 * MAX_WAITING):
+            run.progress("a step", done=step)
+        await run.save({"saved": True})
+        yield TextMessageChunkEvent(message_id="m", delta="b")
+
+    async with running(adapt(agent)) as house:
+        assert await ran(house) is RunStatus.FINISHED
+        chunks = await house.chunks()
+    types = [chunk["type"] for chunk in chunks]
+    assert types.count("CUSTOM") == MAX_WAITING
+    assert types.count("STATE_SNAPSHOT") == 1
+    assert "".join(said(chunks)) == "ab"
 
 
 async def test_a_question_that_is_declined_is_answered_with_none() -> None:

@@ -7,6 +7,7 @@ exception is a lost lease: then somebody else writes it.
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractContextManager
 
@@ -20,7 +21,7 @@ from netra_backend.agents.base import Agent
 from netra_backend.agents.conversations import Conversations
 from netra_backend.agents.ingest import Delta, Ingest, Whole
 from netra_backend.agents.interrupts import bind
-from netra_backend.agents.outbox import Outbox
+from netra_backend.agents.outbox import MAX_WAITING, Outbox
 from netra_backend.agents.run_context import (
     CURRENT,
     RunContext,
@@ -222,9 +223,10 @@ class Execution:
         """Take what the agent says through its `RunContext`, between what it yields.
 
         In the middle of a message that comes in chunks it waits: it would end the message there.
-        What is not `urgent` is left out when the log is behind.
+        What is not `urgent` is left out when the log is behind, or too much waits here.
         """
-        if self._ending is not None or not (urgent or self._outbox.has_room):
+        has_room = self._outbox.has_room and len(self._said) < MAX_WAITING
+        if self._ending is not None or not (urgent or has_room):
             return
         self._said.append(event)
         if self._ingest.idle:
@@ -286,7 +288,13 @@ class Execution:
             await self._end(status, [event], questions)
 
     async def _check_new(self, questions: Sequence[Interrupt]) -> None:
-        """Raise EventError if an id was used: an old answer would decide the new question."""
+        """Raise EventError if an id was used: an old answer would decide the new question.
+
+        Nor may two of them have one, or one have none: an answer could not say which it is for.
+        """
+        for id, count in Counter(question.id for question in questions).items():
+            if not id or count > 1:
+                raise EventError(f"interrupt {id!r}: each needs an id of its own")
         for question in questions:
             if await self._node.runs.interrupt(self.run.thread, question.id) is not None:
                 raise EventError(f"interrupt {question.id!r} was used before in the thread")
