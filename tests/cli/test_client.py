@@ -1,5 +1,6 @@
 """What the commands share: the address of a server, its refusals, and how an event looks."""
 
+import io
 import json
 from pathlib import Path
 
@@ -54,3 +55,55 @@ def test_an_event_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert text.split()[:2] == ["1-42", "TEXT_MESSAGE_CONTENT"]
     assert "[red]a\\nb\\u001b[2J" in text
     assert json.loads(as_json) == {"id": "1-42", "chunk": chunk}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "你好 café",
+        "שלום مرحبا",
+        "نمی‌خواهم",  # with a joiner that is part of the spelling
+        "क्‍ष 👩‍💻 🇳🇴",
+    ],
+)
+def test_text_of_any_script_is_readable(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    show(Console(highlight=False), "1-1", {"type": "CUSTOM", "value": [text]}, as_json=False)
+    assert f'value=["{text}"]' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("char", "escaped"),
+    [
+        ("\x1b", r"\u001b"),
+        ("\x7f", r"\u007f"),
+        ("\x9b", r"\u009b"),  # the start of a control sequence in one character
+        ("\u202e", r"\u202e"),  # turns the direction of what follows
+        ("\u2066", r"\u2066"),
+        ("\u200f", r"\u200f"),
+        ("\u2028", r"\u2028"),
+        ("\ufeff", r"\ufeff"),
+        ("\ud800", r"\ud800"),
+        ("\ue000", r"\ue000"),
+        ("\uffff", r"\uffff"),
+        ("\U000e0041", r"\udb40\udc41"),  # an unseen tag
+    ],
+)
+def test_what_steers_a_terminal_is_escaped(
+    char: str, escaped: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chunk = {"type": "CUSTOM", f"k{char}": char}
+    show(Console(highlight=False), "1-1", chunk, as_json=False)
+    out = capsys.readouterr().out
+    assert f'k{escaped}="{escaped}"' in out
+    assert char not in out
+    show(Console(), "1-1", chunk, as_json=True)
+    out = capsys.readouterr().out
+    assert char not in out
+    assert json.loads(out)["chunk"] == chunk
+
+
+def test_a_terminal_of_another_encoding_gets_escapes() -> None:
+    file = io.TextIOWrapper(io.BytesIO(), encoding="latin-1")
+    show(Console(file=file), "1-1", {"type": "CUSTOM", "value": "你 café"}, as_json=False)
+    file.seek(0)
+    assert 'value="\\u4f60 café"' in file.read()

@@ -1,6 +1,7 @@
 """What the commands that talk to a server share: its address and a credential for it."""
 
 import json
+import unicodedata
 from http.client import HTTPException
 from pathlib import Path
 from typing import Annotated, Any
@@ -29,6 +30,13 @@ _COLOURS = {
     "TOOL": "yellow",
     "STEP": "cyan",
 }
+
+_UNSEEN = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
+"""Control and format characters, among them those that turn the direction of a text (Unicode's
+UAX 9), what is not assigned or private, surrogates, and the separators of lines and paragraphs."""
+
+_JOINERS = "\u200c\u200d"
+"""Format characters that Persian, Hindi and emoji are written with."""
 
 
 class Server(Struct, frozen=True):
@@ -77,15 +85,45 @@ def reach(url: str, user: str, token: str | None, data_dir: Path | None) -> Serv
 def show(console: Console, position: str, chunk: dict[str, Any], *, as_json: bool) -> None:
     """Print one event with its position on one line."""
     if as_json:
-        typer.echo(json.dumps({"id": position, "chunk": chunk}, ensure_ascii=False))
+        told = json.dumps({"id": position, "chunk": chunk}, ensure_ascii=False)
+        typer.echo(_readable(told, console.encoding))
         return
     kind = str(chunk.get("type"))
     style = _COLOURS.get(kind.split("_", maxsplit=1)[0], "white")
-    rest = {key: value for key, value in chunk.items() if key != "type"}
+    fields = " ".join(
+        f"{key}={json.dumps(value, ensure_ascii=False)}"
+        for key, value in chunk.items()
+        if key != "type"
+    )
     line = Text(f"{position:>16}  ", style="dim")
-    line.append(f"{kind:<26}", style=style)
-    line.append(" ".join(f"{key}={json.dumps(value)}" for key, value in rest.items()))
+    line.append(_readable(f"{kind:<26}", console.encoding), style=style)
+    line.append(_readable(fields, console.encoding))
     console.print(line, soft_wrap=True)
+
+
+def _readable(text: str, encoding: str) -> str:
+    """Return `text` in its own script, but escaped as in JSON what is no part of a word.
+
+    That is what a terminal of this `encoding` cannot show, or takes as an order to it.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(char if _is_seen(char, encoding) else _escaped(char) for char in text)
+
+
+def _is_seen(char: str, encoding: str) -> bool:
+    if unicodedata.category(char) in _UNSEEN and char not in _JOINERS:
+        return False
+    try:
+        char.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _escaped(char: str) -> str:
+    """Return the JSON escape of `char`: of one beyond 16 bits two."""
+    return json.dumps(char)[1:-1] if char != "\x7f" else r"\u007f"
 
 
 def said(body: bytes, status: int) -> str:
