@@ -126,6 +126,15 @@ async def test_it_says_when_only_some_words_were_found(agent) -> None:
     assert scattered.startswith("No section has all of your words. Closest is [")
 
 
+async def test_it_says_when_a_word_is_in_an_example_only(root: Path) -> None:
+    (root / "stores.md").write_text("# Stores\n\nThe log.\n\n```python\nredis.publish()\n```\n")
+    agent = DocsAgent(root, pause=0)
+
+    assert text(await play(agent, asking("Can I use redis?"))).startswith(
+        "The documentation has “redis” in an example only, [Stores](docs/stores):"
+    )
+
+
 @pytest.mark.parametrize("question", ["", "hello!", "🦊", "\x00", '"', "how do I?"])
 async def test_without_a_word_to_search_for_it_offers_examples(
     agent, assert_legal, question: str

@@ -1,5 +1,6 @@
 """The documentation's sections and the index of them."""
 
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from netra_backend.agents.docs_index import (
     MAX_QUERY_WORDS,
     PASSAGE_CHARACTERS,
     STOP_WORDS,
+    WHOLE_CHARACTERS,
     DocsIndex,
     index_of,
     words_of,
@@ -145,12 +147,12 @@ def test_what_was_indexed_is_found_by_its_own_words(word: str) -> None:
 
 
 def test_prose_comes_before_a_bare_table() -> None:
-    table = section("Reference", "Zebra", "| field | type |\n|---|---|\n| `zebra` | string |")
+    table = section("Reference", "Fields", "| field | type |\n|---|---|\n| `animal` | a zebra |")
     prose = section("Guide", "Animals", "It is long, but it tells what a zebra is.\n\n```\nx\n```")
     with closing(DocsIndex([table, prose])) as index:
         found = index.search("zebra")
 
-    assert [hit.url for hit in found.hits] == ["docs/guide#animals", "docs/reference#zebra"]
+    assert [hit.url for hit in found.hits] == ["docs/guide#animals", "docs/reference#fields"]
 
 
 def test_a_short_section_is_its_own_passage() -> None:
@@ -169,6 +171,14 @@ def test_a_passage_of_a_long_section_begins_at_the_block_with_the_words() -> Non
     assert hit.passage == passage
 
 
+def test_a_passage_does_not_end_with_what_leads_to_more() -> None:
+    body = "One.\n\nTwo, as in:\n\n" + "x" * WHOLE_CHARACTERS
+    with closing(DocsIndex([section("Page", "Page", body)])) as index:
+        (hit,) = index.search("page").hits
+
+    assert hit.passage == "One."
+
+
 def test_a_passage_of_a_long_table_has_its_head_and_the_rows_that_match() -> None:
     rows = "\n".join(f"| 44{number:02} | reason number {number} |" for number in range(99))
     body = f"| code | reason |\n|---|---|\n{rows}"
@@ -177,6 +187,80 @@ def test_a_passage_of_a_long_table_has_its_head_and_the_rows_that_match() -> Non
         (hit,) = index.search("4408").hits
 
     assert hit.passage == "| code | reason |\n|---|---|\n| 4408 | reason number 8 |"
+
+
+QUESTIONS = {
+    "What is Netra?": "docs/readme",
+    "what error codes are there?": "docs/protocol#error-codes",
+    "what close codes are there?": "docs/protocol#close-codes",
+    "which settings are there?": "docs/operations#settings",
+    "what limits are there?": "docs/protocol#limits",
+    "what commands are there?": "docs/protocol#commands",
+    "can I use redis?": "docs/operations#what-the-log-survives",
+    "What survives a kill -9?": "docs/operations#what-the-log-survives",
+    "How do I serve my own agent?": "docs/agents#serve-your-own-agent",
+    "how do I mount it in fastapi?": "docs/agents#mount-it-in-fastapi-or-starlette",
+    "how do I ask the user for approval?": "docs/agents#ask-the-user",
+    "How do I cancel a run?": "docs/protocol#cancel",
+    "how do I test an agent?": "docs/agents#test-an-agent",
+    "how do I sign in with jwt?": "docs/operations#authentication",
+    "how do I deploy behind nginx?": "docs/operations#behind-a-proxy",
+    "how do I run several workers?": "docs/operations#more-than-one-core",
+    "how do I make a backup?": "docs/operations#backup-and-restore",
+    "which metrics are there?": "docs/operations#health-and-metrics",
+    "what is a thread?": "docs/protocol#words",
+    "what is when_busy?": "docs/operations#settings",
+    "what does 4408 mean?": "docs/protocol#close-codes",
+    "What does JS001 mean?": "docs/rules/JS001",
+    "how do I scan my code?": "docs/scan",
+    "how do I ignore a finding?": "docs/scan#silence-one-finding",
+    "how do I use langgraph?": "docs/frameworks/langgraph",
+    "how does CopilotKit connect?": "docs/clients/copilotkit",
+    "how do I invite a member?": "docs/tutorial#share-it",
+    "how do I follow a thread in the terminal?": "docs/tutorial#watch-it-from-the-terminal",
+    "is it secure?": "docs/security",
+}
+
+
+@pytest.fixture(scope="module")
+def own() -> Iterator[DocsIndex]:
+    with closing(index_of(documentation_root())) as made:
+        yield made
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_a_question_about_netra_leads_to_the_section_that_answers_it(
+    own: DocsIndex, question: str
+) -> None:
+    found = own.search(question)
+
+    assert found.hits[0].url == QUESTIONS[question]
+    assert not found.example
+
+
+@pytest.mark.parametrize(
+    ("question", "rows"),
+    [
+        ("what error codes are there?", ("`bad_frame`", "`internal`")),
+        ("what close codes are there?", ("| 1000 |", "| 4429 |")),
+        ("which settings are there?", ("`data_dir`", "| … |")),
+        ("what is when_busy?", ("`when_busy`",)),
+    ],
+)
+def test_a_question_for_a_table_gets_its_rows(
+    own: DocsIndex, question: str, rows: tuple[str, ...]
+) -> None:
+    passage = own.search(question).hits[0].passage
+
+    assert all(row in passage for row in rows)
+    assert len(passage) <= WHOLE_CHARACTERS
+
+
+def test_what_only_an_example_has_is_said_to_be_no_more(own: DocsIndex) -> None:
+    found = own.search("What is the weather in Oslo?")
+
+    assert found.words == ("weather", "oslo")
+    assert found.example
 
 
 def test_the_projects_own_documentation_is_indexed() -> None:

@@ -188,6 +188,8 @@ def _reply(found: Found) -> str:
 
 def _opening(found: Found) -> str:
     """Return how well the hits match, up to the link to the best one."""
+    if found.example:
+        return f"The documentation has {_listed(found.words, 'and')} in an example only,"
     if found.complete:
         return "From"
     if found.missing:

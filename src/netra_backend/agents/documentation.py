@@ -39,6 +39,11 @@ class Section:
         """The headings above the text, the page's first."""
         return self.heading if self.heading == self.page else f"{self.page} / {self.heading}"
 
+    @property
+    def is_aside(self) -> bool:
+        """Whether the page is one of many of a kind, full of examples: a rule of the scanner."""
+        return self.url.startswith("docs/rules/")
+
 
 def documentation_root() -> Path:
     """Return the folder with the pages: in the installed package, else beside the source.
