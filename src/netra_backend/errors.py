@@ -45,6 +45,7 @@ class ErrorCode(StrEnum):
     BAD_FRAME = "bad_frame"
     BAD_INPUT = "bad_input"
     BAD_REQUEST = "bad_request"
+    BAD_ANSWER = "bad_answer"
     UNAUTHENTICATED = "unauthenticated"
     FORBIDDEN = "forbidden"
     NOT_FOUND = "not_found"
@@ -83,6 +84,9 @@ ERRORS: dict[ErrorCode, ErrorRow] = {
     ),
     ErrorCode.BAD_REQUEST: ErrorRow(
         400, Fault.CLIENT, Retry.NEVER, "What came is no request that HTTP or WebSocket allows."
+    ),
+    ErrorCode.BAD_ANSWER: ErrorRow(
+        422, Fault.CLIENT, Retry.NEVER, "The answer is not what the question asks for."
     ),
     ErrorCode.UNAUTHENTICATED: ErrorRow(
         401, Fault.CLIENT, Retry.AFTER_LOGIN, "No valid credential came with the request."
@@ -266,11 +270,15 @@ class EventError(NetraError):
 
 
 class Refused(NetraError):
-    """A command was understood and is not carried out; ``code`` says why, see ``ERRORS``."""
+    """A command was understood and is not carried out; ``code`` says why, see ``ERRORS``.
 
-    def __init__(self, code: ErrorCode, message: str = "") -> None:
+    ``where`` is the path of the part of it that is to blame, if it is one part.
+    """
+
+    def __init__(self, code: ErrorCode, message: str = "", *, where: str | None = None) -> None:
         super().__init__(message or ERRORS[code].meaning)
         self.code = code
+        self.where = where
         self.message = message or ERRORS[code].meaning
 
 

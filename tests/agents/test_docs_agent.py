@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from ag_ui.core import BaseEvent, EventType, ResumeEntry, TextPart, UserMessage
 
-from netra_backend.agents.docs_agent import APPROVAL, EXAMPLES, DocsAgent
+from netra_backend.agents.answers import APPROVAL
+from netra_backend.agents.docs_agent import EXAMPLES, DocsAgent
 from netra_backend.errors import ConfigError
 from netra_backend.testing.player import asking, play
 

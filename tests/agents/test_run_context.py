@@ -6,9 +6,11 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 import pytest
 from ag_ui.core import BaseEvent, RunAgentInput, TextMessageChunkEvent
 
+from netra_backend.agents.answers import APPROVAL
 from netra_backend.agents.base import Text
 from netra_backend.agents.loading import adapt
 from netra_backend.agents.outbox import MAX_WAITING
@@ -140,6 +142,32 @@ async def test_progress_in_the_middle_of_a_message_is_left_out_when_there_is_too
     assert types.count("CUSTOM") == MAX_WAITING
     assert types.count("STATE_SNAPSHOT") == 1
     assert "".join(said(chunks)) == "ab"
+
+
+@pytest.mark.parametrize(
+    ("reason", "schema"), [("question", None), ("approval", APPROVAL), ("budget", None)]
+)
+async def test_what_is_asked_without_a_schema_is_free_unless_it_is_an_approval(
+    reason: str, schema: dict | None
+) -> None:
+    async def agent(input: RunAgentInput, run: RunContext) -> AsyncIterator[BaseEvent]:
+        async for event in speak(repr(await run.ask("Well?", reason=reason))):
+            yield event
+
+    async with running(adapt(agent)) as house:
+        await ran(house)
+        (asked,) = await house.store.asked(T1, 9)
+    assert msgspec.json.decode(asked.question).get("responseSchema") == schema
+
+
+async def test_a_schema_that_is_none_fails_the_run_and_asks_nobody() -> None:
+    async def agent(input: RunAgentInput, run: RunContext) -> AsyncIterator[BaseEvent]:
+        await run.ask("How many?", schema={"type": "whole number"})
+        yield Text().start()[0]
+
+    async with running(adapt(agent)) as house:
+        assert await ran(house) is RunStatus.FAILED
+        assert await house.store.asked(T1, 9) == []
 
 
 async def test_a_question_that_is_declined_is_answered_with_none() -> None:

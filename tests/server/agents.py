@@ -40,6 +40,14 @@ async def asks(given: RunAgentInput) -> AsyncIterator[BaseEvent]:
         yield event
 
 
+async def asks_for_a_number(given: RunAgentInput) -> AsyncIterator[BaseEvent]:
+    """Ask a question whose answer is a number from 1 on."""
+    schema = {"type": "integer", "minimum": 1}
+    asked = Interrupt(id="number", reason="input_required", response_schema=schema)
+    outcome = RunFinishedInterruptOutcome(interrupts=[asked])
+    yield RunFinishedEvent(thread_id=given.thread_id, run_id=given.run_id, outcome=outcome)
+
+
 async def asks_too_late(given: RunAgentInput) -> AsyncIterator[BaseEvent]:
     """Ask a question whose time is over."""
     asked = Interrupt(id="late", reason="approval", expires_at="2026-01-01T00:00:00Z")

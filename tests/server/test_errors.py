@@ -24,7 +24,7 @@ from tests.client import BOUND, Client, client, run_input
 from tests.conftest import Lines
 from tests.http import http
 from tests.live import Live, live
-from tests.server.agents import asks, asks_too_late, echo
+from tests.server.agents import asks, asks_for_a_number, asks_too_late, echo
 from tests.watched_store import WatchedStore
 
 pytestmark = pytest.mark.anyio
@@ -49,6 +49,7 @@ async def strict_place(tmp_path: Path) -> AsyncIterator[Place]:
         "echo": echo,
         "asks": asks,
         "late": asks_too_late,
+        "number": asks_for_a_number,
         "waits": ScriptedAgent(answer(gate)),
     }
     async with (
@@ -247,6 +248,17 @@ async def expired(place: Place) -> list[Said]:
     ]
 
 
+async def bad_answer(place: Place) -> list[Said]:
+    await place.alice.run("t", "r1", agent="number")
+    await place.alice.follow("t")
+    await place.alice.until("RUN_FINISHED")
+    wrong = {"interrupt": "number", "payload": 0}
+    return [
+        await place.alice.command("decide", thread="t", **wrong),
+        body(await place.browser.post("/threads/t/interrupts", json=wrong)),
+    ]
+
+
 async def changed(place: Place) -> list[Said]:
     await place.alice.run("t", "r1", "ask q1", agent="asks")
     await place.alice.follow("t")
@@ -298,6 +310,7 @@ async def overloaded(place: Place) -> list[Said]:
 PROVOKED: dict[ErrorCode, Provoke] = {
     ErrorCode.BAD_FRAME: bad_frame,
     ErrorCode.BAD_INPUT: bad_input,
+    ErrorCode.BAD_ANSWER: bad_answer,
     ErrorCode.UNAUTHENTICATED: unauthenticated,
     ErrorCode.FORBIDDEN: forbidden,
     ErrorCode.NOT_FOUND: not_found,

@@ -205,3 +205,49 @@ async def test_a_call_that_was_changed_since_is_not_approved(tmp_path: Path) -> 
     assert (refused.status_code, refused.json()["error"]["code"]) == (409, "changed")
     assert again.json()["error"]["code"] == "changed"
     assert careful.ran == []
+
+
+async def test_an_answer_that_is_not_what_was_asked_for_is_refused_everywhere(
+    tmp_path: Path,
+) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"count": {"type": "integer", "minimum": 1}},
+        "required": ["count"],
+    }
+    asked = Interrupt(id="q1", reason="input_required", response_schema=schema)
+    ran: list[Any] = []
+
+    async def orders(given: RunAgentInput) -> AsyncIterator[BaseEvent]:
+        ran.extend(entry.payload for entry in given.resume or ())
+        if not given.resume:
+            yield ending(given, asked)
+
+    resume = [{"interruptId": "q1", "status": "resolved", "payload": {"count": 0}}]
+    async with (
+        live({"orders": orders}, tmp_path, store=SqliteStore(tmp_path)) as server,
+        client(server.socket_url, server.token()) as socket,
+        http(server.url, server.token()) as browser,
+    ):
+        await socket.run("t", "r", "two")
+        await socket.follow("t")
+        await socket.until("RUN_FINISHED")
+        by_socket = await socket.command("decide", thread="t", interrupt="q1", payload={})
+        again = {**run_input("t", "r2", ""), "messages": [], "resume": resume}
+        by_run = await socket.command("run", thread="t", input=again)
+        body = {"interrupt": "q1", "payload": {"count": "two"}}
+        by_http = await browser.post("/threads/t/interrupts", json=body)
+        by_sse = await browser.post("/agui/orders", json=again)
+        (open_still,) = (await browser.get("/threads/t/interrupts")).json()["interrupts"]
+        right = await socket.command("decide", thread="t", interrupt="q1", payload={"count": 2})
+        await socket.until_frame(
+            lambda f: f["chunk"]["type"] == "RUN_FINISHED" and f["chunk"]["runId"] != "r"
+        )
+
+    assert (by_socket["code"], by_socket["where"]) == ("bad_answer", "$.payload.count")
+    assert (by_run["code"], by_run["where"]) == ("bad_answer", "$.input.resume[0].payload.count")
+    assert (by_http.status_code, by_http.json()["error"]["where"]) == (422, "$.payload.count")
+    assert by_sse.json()["error"]["code"] == "bad_answer"
+    assert open_still["status"] == "open"
+    assert right["won"]
+    assert ran == [{"count": 2}]

@@ -21,17 +21,11 @@ from ag_ui.core import (
 )
 
 from netra_backend import jsonlog
+from netra_backend.agents.answers import APPROVAL
 from netra_backend.agents.base import Reasoning, Text, ToolCall, question_of
 from netra_backend.agents.docs_index import Found, Hit, index_of, words_of
 from netra_backend.agents.documentation import documentation_root
 from netra_backend.core.ids import new_id
-
-APPROVAL = {
-    "type": "object",
-    "properties": {"approved": {"type": "boolean"}},
-    "required": ["approved"],
-}
-"""The JSON Schema of the answer to the agent's question."""
 
 EXAMPLES = (
     "How do I serve my own agent?",

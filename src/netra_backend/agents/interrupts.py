@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from netra_backend import jsonlog
 from netra_backend.agents import run_input
+from netra_backend.agents.answers import check_answer
 from netra_backend.agents.conversations import Conversations
 from netra_backend.core.events import Event
 from netra_backend.core.fold import Conversation
@@ -70,17 +71,17 @@ class Interrupts:
 
         `digest` is what the answer is for; without it, it is for what was asked. Raises Refused:
         not_found, forbidden (without the role decide when it is written down), expired, changed,
-        unknown_agent (then it stays open: nobody could go on).
+        bad_answer and unknown_agent (then it stays open, to be answered otherwise or later).
         """
-        told = msgspec.structs.replace(
-            answer, payload=run_input.payload(msgspec.json.decode(answer.payload))
-        )
+        payload = msgspec.json.decode(answer.payload)
+        told = msgspec.structs.replace(answer, payload=run_input.payload(payload))
         interrupt = await self._store.interrupt(thread, answer.interrupt)
         if interrupt is None:
             raise Refused(ErrorCode.NOT_FOUND)
         if interrupt.decided_by is None:  # else the loser learns who won, whatever they meant
             self._check_served(interrupt.agent)
             await self._check(interrupt, digest)
+            _check_payload(interrupt, answer.status, payload, "$.payload")
         decision = await self._store.decide(thread, told, by, Role.DECIDE)
         if decision is None:
             raise Refused(ErrorCode.NOT_FOUND)
@@ -92,14 +93,16 @@ class Interrupts:
         return Decided(decision, run)
 
     async def check(self, thread: ThreadKey, entries: Sequence[ResumeEntry]) -> None:
-        """Raise Refused (expired, changed) if a run may not take up these answers.
+        """Raise Refused (expired, changed, bad_answer) if a run may not take up these answers.
 
         An interrupt that is not there is left to the store, which refuses it.
         """
-        for entry in entries:
+        for number, entry in enumerate(entries):
             interrupt = await self._store.interrupt(thread, entry.interrupt_id)
             if interrupt is not None:
                 await self._check(interrupt, None)
+                where = f"$.input.resume[{number}].payload"
+                _check_payload(interrupt, entry.status, entry.payload, where)
 
     async def deliver(self, interrupt: Interrupt) -> None:
         """Start the run for an answer that was decided just before a crash."""
@@ -130,6 +133,12 @@ class Interrupts:
         except Refused as refusal:
             log.warning("a decision waits: %s", refusal.message, extra={"interrupt": interrupt.id})
             return None
+
+
+def _check_payload(interrupt: Interrupt, status: str, payload: object, where: str) -> None:
+    """Raise Refused (bad_answer) if an open interrupt is not to be resolved with this payload."""
+    if interrupt.decided_by is None and status == "resolved":
+        check_answer(msgspec.json.decode(interrupt.question), payload, where)
 
 
 def expired(interrupt: Interrupt, now: int) -> bool:

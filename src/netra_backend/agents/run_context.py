@@ -23,6 +23,7 @@ from ag_ui.core import (
 from pydantic import TypeAdapter, ValidationError
 
 from netra_backend import jsonlog
+from netra_backend.agents.answers import APPROVAL, check_schema
 from netra_backend.agents.ingest import PROGRESS
 from netra_backend.core.ids import ThreadKey, UserId, new_id
 from netra_backend.errors import AgentError
@@ -134,7 +135,15 @@ class RunContext:
         stands before it happens again, and must not do harm twice. An answer counts only for the
         same question: same text, schema, reason, and how often it was asked before. Questions
         that are asked at once in an ``asyncio.TaskGroup`` are put together.
+
+        `schema` is the JSON Schema of the answer: the page makes its form of it, and the server
+        takes nothing else. Without it any text is an answer, but with the reason ``approval`` it
+        is ``{"approved": true}`` or ``{"approved": false}``. Raises AgentError if it is no schema.
         """
+        if schema is None and reason == "approval":
+            schema = APPROVAL
+        if schema is not None:
+            check_schema(schema)
         key = self._key(message, schema, reason)
         answers = await self._given()
         if key in answers:

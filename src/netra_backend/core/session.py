@@ -256,6 +256,7 @@ def refused(refusal: Refused, request: str | None) -> ErrorFrame:
         message=refusal.message,
         retry=ERRORS[refusal.code].retry is not Retry.NEVER,
         request=request,
+        where=refusal.where,
     )
 
 

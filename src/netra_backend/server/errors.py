@@ -54,9 +54,7 @@ def error_response(error: Exception) -> JSONResponse:
 
 
 def _told(error: Exception) -> tuple[ErrorCode, str, str | None]:
-    if isinstance(error, Refused):
-        return error.code, error.message, None
-    if isinstance(error, FrameError):
+    if isinstance(error, Refused | FrameError):
         return error.code, error.message, error.where
     code = ErrorCode.STORE_FAILED if isinstance(error, NetraError) else ErrorCode.INTERNAL
     return code, ERRORS[code].meaning, None

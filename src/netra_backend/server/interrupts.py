@@ -51,6 +51,7 @@ class InterruptsApi:
                 errors=(
                     ErrorCode.NOT_FOUND,
                     ErrorCode.BAD_INPUT,
+                    ErrorCode.BAD_ANSWER,
                     ErrorCode.EXPIRED,
                     ErrorCode.CHANGED,
                     ErrorCode.TOO_BIG,

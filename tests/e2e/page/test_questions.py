@@ -1,6 +1,7 @@
 """Questions of the agent: approved, rejected and answered once, whoever looks on."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -84,13 +85,20 @@ async def test_the_loser_of_a_race_learns_what_was_decided(
         assert await winner.shows_the_log() == await loser.shows_the_log()
 
 
-FORMS: list[tuple[str, dict[str, Any], str, Any, str]] = [
-    ("text", {"type": "string"}, "Ada", "Ada", "answered"),
-    ("choice", {"enum": ["red", "green", 3]}, "1", "green", "answered"),
-    ("choice", {"type": "boolean"}, "1", False, "answered"),
-    ("json", {"type": "object", "properties": {"n": {"type": "integer"}}}, '{"n": 7}', {"n": 7},
-     "answered"),
-]  # fmt: skip
+FORMS: list[tuple[str, dict[str, Any] | None, str, Any]] = [
+    ("text", None, "Ada", "Ada"),
+    ("text", {"type": "string"}, "Ada", "Ada"),
+    ("number", {"type": "integer"}, "7", 7),
+    ("choice", {"enum": ["red", "green", 3]}, "1", "green"),
+    ("json", {"type": "array"}, "[7]", [7]),
+]
+
+
+def _asks(id: str, schema: dict[str, Any] | None, reason: str = "input") -> RunFinishedEvent:
+    """Return what ends a run with a question."""
+    asked = Interrupt(id=id, reason=reason, message="Which?", response_schema=schema)
+    outcome = RunFinishedInterruptOutcome(interrupts=[asked])
+    return RunFinishedEvent(thread_id="", run_id="", outcome=outcome)
 
 
 async def test_a_question_is_answered_in_the_form_that_its_schema_asks_for(
@@ -98,40 +106,133 @@ async def test_a_question_is_answered_in_the_form_that_its_schema_asks_for(
 ) -> None:
     await tab.ask("Ask me")
     run = await puppet.next("Ask me")
-    for number, (form, schema, typed, payload, verdict) in enumerate(FORMS):
-        asked = Interrupt(id=f"q{number}", reason="input", message="Which?", response_schema=schema)
-        await run.play(
-            RunFinishedEvent(
-                thread_id="", run_id="", outcome=RunFinishedInterruptOutcome(interrupts=[asked])
-            )
-        )
+    for number, (form, schema, typed, payload) in enumerate(FORMS):
+        await run.play(_asks(f"q{number}", schema))
         card = tab.of("question").last
         await expect(card).to_have_attribute("data-interrupt", f"q{number}")
         await expect(card).to_have_attribute("data-form", form)
-        field = card.locator(".reply")
+        field, wrong = card.locator(".reply"), card.locator("[data-part=wrong]")
+        await expect(field).to_have_value("[]" if form == "json" else "")
+        if form == "json":
+            await field.fill("{")
+        await card.locator("[data-part=submit]").click()
+        await expect(wrong).to_contain_text("not JSON" if form == "json" else re.compile(r".+"))
+        await expect(field).to_be_focused()
         if form == "choice":
             await field.select_option(typed)
         else:
-            await field.fill("{" if form == "json" else "")
-            if form == "json":
-                await card.locator("[data-part=submit]").click()
-                await expect(card.locator("[data-part=problem]")).to_contain_text("not JSON")
-                await tab.picture("question-json")
             await field.fill(typed)
         await card.locator("[data-part=submit]").click()
         run = await puppet.next("Ask me")
         assert run.resume == [payload]
-        await expect(card).to_have_attribute("data-verdict", verdict)
-    asked = Interrupt(id="last", reason="input", message="More?", response_schema=FORMS[0][1])
-    await run.play(
-        RunFinishedEvent(
-            thread_id="", run_id="", outcome=RunFinishedInterruptOutcome(interrupts=[asked])
-        )
-    )
+        await expect(card).to_have_attribute("data-verdict", "answered")
+    await run.play(_asks("last", {"type": "string"}))
     await tab.page.locator("[data-interrupt=last] [data-part=decline]").click()
     run = await puppet.next("Ask me")
     await run.say(json.dumps(run.resume))
     run.end()
     await tab.run("finished")
     await expect(tab.of("question").last).to_have_attribute("data-verdict", "declined")
+    await tab.shows_the_log()
+
+
+async def test_enter_answers_a_question_for_a_text_and_begins_no_line(
+    tab: Tab, puppet: Puppets
+) -> None:
+    await tab.ask("Name")
+    run = await puppet.next("Name")
+    await run.play(_asks("name", None))
+    field = tab.of("question").locator(".reply")
+    await field.press_sequentially("Ada")
+    await field.press("Shift+Enter")
+    await field.press_sequentially("Lovelace")
+    await field.press("Enter")
+    run = await puppet.next("Name")
+    assert run.resume == ["Ada\nLovelace"]
+    run.end()
+    await tab.run("finished")
+
+
+@pytest.mark.parametrize(("button", "payload"), [("approve", True), ("reject", False)])
+async def test_a_yes_or_no_is_one_of_two_buttons_and_never_a_click_on_answer(
+    tab: Tab, puppet: Puppets, button: str, payload: bool
+) -> None:
+    await tab.ask("Sure")
+    run = await puppet.next("Sure")
+    await run.play(_asks("sure", {"type": "boolean", "default": True}))
+    card = tab.of("question")
+    await expect(card).to_have_attribute("data-form", "yesno")
+    await expect(card.get_by_role("button")).to_have_text(["Yes", "No"])
+    await card.locator(f"[data-part={button}]").click()
+    run = await puppet.next("Sure")
+    assert run.resume == [payload]
+    run.end()
+    await tab.run("finished")
+    said = "Answered by you: Yes" if payload else "Answered by you: No"
+    await expect(card.locator("[data-part=verdict]")).to_have_text(said)
+
+
+ORDER = {
+    "type": "object",
+    "title": "Order",
+    "required": ["name", "size", "agree"],
+    "properties": {
+        "name": {"type": "string", "title": "Your name", "description": "As on the passport."},
+        "size": {"$ref": "#/$defs/Size"},
+        "count": {"type": "integer", "title": "Count", "minimum": 1, "multipleOf": 2, "default": 2},
+        "agree": {"type": "boolean", "title": "Agree to the terms", "default": True},
+        "when": {"type": "string", "title": "When", "format": "date"},
+        "parts": {"type": "array", "title": "Parts", "items": {"type": "string"}},
+    },
+    "$defs": {"Size": {"enum": ["S", "M"], "title": "Size"}},
+}
+
+
+async def test_an_object_is_asked_for_field_by_field_and_checked_by_the_server(
+    tab: Tab, puppet: Puppets
+) -> None:
+    await tab.ask("Order")
+    run = await puppet.next("Order")
+    await run.play(_asks("order", ORDER))
+    card = tab.of("question")
+    await expect(card).to_have_attribute("data-form", "fields")
+    name, count = card.get_by_label("Your name"), card.get_by_label("Count (optional)")
+    agree, parts = card.get_by_label("Agree to the terms"), card.get_by_label("Parts (optional)")
+    await expect(name).to_have_accessible_description("As on the passport.")
+    await expect(count).to_have_value("2")
+    await expect(agree).to_have_value("")  # though the default is a yes
+    await card.locator("[data-part=submit]").click()
+    await expect(name).to_be_focused()
+    for wrong in (name, card.get_by_label("Size"), agree):
+        await expect(wrong).to_have_attribute("aria-invalid", "true")
+    await expect(count).to_have_attribute("aria-invalid", "false")
+    await name.fill("Ada")
+    await card.get_by_label("Size").select_option(label="M")
+    await agree.select_option(label="Yes")
+    await count.fill("3")
+    await parts.fill('["lid"]')
+    await card.get_by_label("When").fill("2026-12-24")
+    await tab.picture("question-fields")
+    await name.press("Enter")
+    # This is what only the server looks at; the question stays open.
+    await expect(card.locator("[data-name=count] [data-part=wrong]")).to_contain_text("multiple of")
+    await expect(count).to_be_focused()
+    await expect(name).to_be_enabled()
+    await tab.picture("question-refused")
+    await count.fill("4")
+    await count.press("Enter")
+    run = await puppet.next("Order")
+    assert run.resume == [
+        {
+            "name": "Ada",
+            "size": "M",
+            "count": 4,
+            "agree": True,
+            "when": "2026-12-24",
+            "parts": ["lid"],
+        }
+    ]
+    run.end()
+    await tab.run("finished")
+    await expect(card.locator("[data-part=verdict]")).to_contain_text("name: Ada, size: M")
     await tab.shows_the_log()

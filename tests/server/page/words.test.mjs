@@ -5,10 +5,11 @@ import { test } from "node:test";
 
 import { hashOf, threadOf } from "../../../src/netra_backend/server/page/address.js";
 import { Refusal, closeRow } from "../../../src/netra_backend/server/page/errors.js";
+import { fieldAt, formOf, labelOf } from "../../../src/netra_backend/server/page/form.js";
 import { newId } from "../../../src/netra_backend/server/page/ids.js";
 import { Outbox } from "../../../src/netra_backend/server/page/outbox.js";
 import { pretty, preview } from "../../../src/netra_backend/server/page/pretty.js";
-import { formOf, labelOf, payloadOf, verdictOf } from "../../../src/netra_backend/server/page/reply.js";
+import { payloadOf, verdictOf } from "../../../src/netra_backend/server/page/reply.js";
 import { wordsFor } from "../../../src/netra_backend/server/page/status.js";
 import { tailCommand } from "../../../src/netra_backend/server/page/tail.js";
 import { merged } from "../../../src/netra_backend/server/page/threads.js";
@@ -76,25 +77,104 @@ test("arguments are told in one short line", () => {
   assert.equal(preview("x".repeat(500)).length, 80);
 });
 
-test("the schema of a question decides its form", () => {
-  const approvals = [undefined, null, {}, { type: "object", properties: { approved: { type: "boolean" } }, required: ["approved"] }];
-  for (const schema of approvals) assert.equal(formOf(schema).kind, "approval");
-  assert.deepEqual(formOf({ enum: ["a", 2] }), { kind: "choice", options: ["a", 2] });
-  assert.deepEqual(formOf({ type: "boolean" }), { kind: "choice", options: [true, false] });
-  assert.equal(formOf({ type: "string" }).kind, "text");
-  const needsMore = { type: "object", properties: { approved: { type: "boolean" }, why: { type: "string" } }, required: ["approved", "why"] };
-  assert.deepEqual(formOf(needsMore), { kind: "json", example: JSON.stringify({ approved: false, why: "" }, null, 2) });
-  const itself = { type: "object", properties: {} };
-  itself.properties.again = itself;
-  assert.equal(formOf(itself).kind, "json", "a schema without end has an example with one");
+const asks = (responseSchema, about = {}) => formOf({ reason: "question", responseSchema, ...about });
+const ORDER = {
+  type: "object",
+  required: ["name", "size", "agree"],
+  properties: {
+    name: { type: "string", title: "Your name", description: "As on the passport", default: "Ada" },
+    size: { $ref: "#/$defs/Size" },
+    count: { type: "integer", minimum: 1 },
+    price: { anyOf: [{ type: "number" }, { type: "null" }], default: null },
+    agree: { type: "boolean", default: true },
+    gift: { type: "boolean", default: false },
+    when: { type: "string", format: "date" },
+    parts: { type: "array", items: { type: "string" } },
+  },
+  $defs: { Size: { enum: ["S", "M"], title: "Size" } },
+};
+
+test("without a schema the reason decides: an approval has buttons, a question a field", () => {
+  for (const schema of [undefined, null, {}]) {
+    assert.equal(asks(schema).fields[0].kind, "text");
+    assert.equal(asks(schema, { reason: "input_required" }).fields[0].kind, "text");
+    for (const reason of ["approval", "confirmation", "tool_call"]) assert.equal(asks(schema, { reason }).kind, "approval");
+    assert.equal(asks(schema, { toolCallId: "c" }).kind, "approval");
+  }
 });
 
-test("a form's text becomes the payload, or a problem in words", () => {
-  assert.deepEqual(payloadOf({ kind: "text" }, "x"), { payload: "x" });
-  assert.deepEqual(payloadOf({ kind: "choice", options: ["a", false] }, "1"), { payload: false });
-  assert.deepEqual(payloadOf({ kind: "json" }, "[1]"), { payload: [1] });
-  assert.match(payloadOf({ kind: "json" }, "[1").problem, /^This is not JSON/);
+test("the schema of a question decides its form", () => {
+  const approval = { type: "object", properties: { approved: { type: "boolean" } }, required: ["approved"] };
+  assert.equal(asks(approval).kind, "approval");
+  assert.equal(asks({ type: "boolean" }).kind, "yesno");
+  assert.equal(asks({ type: "boolean", default: true }).kind, "yesno");
+  const kindOf = (schema) => [asks(schema).kind, asks(schema).fields[0].kind];
+  assert.deepEqual(kindOf({ enum: ["a", 2] }), ["value", "choice"]);
+  assert.deepEqual(kindOf({ type: "string" }), ["value", "text"]);
+  assert.deepEqual(kindOf({ type: ["integer", "null"] }), ["value", "number"]);
+  assert.deepEqual(kindOf({ type: "array" }), ["value", "json"]);
+  assert.deepEqual(kindOf({ type: "object" }), ["value", "json"]);
+  const itself = { type: "object", properties: {} };
+  itself.properties.again = itself;
+  assert.equal(asks(itself).fields[0].kind, "json", "a schema without end has an example with one");
+  const round = { $ref: "#/$defs/a", $defs: { a: { $ref: "#/$defs/a" } } };
+  assert.equal(asks(round).fields[0].kind, "json", "a reference to itself leads nowhere");
+  for (const odd of [true, 7, "x", { properties: { a: null } }, { $ref: "http://elsewhere/" }, { oneOf: [null] }]) asks(odd);
+});
+
+test("a flat object has a field for each property, with what the schema says of it", () => {
+  const { kind, fields } = asks(ORDER);
+  assert.equal(kind, "fields");
+  const said = fields.map(({ name, kind, title, required, initial }) => [name, kind, title, required, initial]);
+  assert.deepEqual(said, [
+    ["name", "text", "Your name", true, "Ada"],
+    ["size", "choice", "Size", true, ""],
+    ["count", "number", "count", false, ""],
+    ["price", "number", "price", false, ""],
+    ["agree", "choice", "agree", true, ""],
+    ["gift", "choice", "gift", false, "1"],
+    ["when", "text", "when", false, ""],
+    ["parts", "json", "parts", false, ""],
+  ]);
+  assert.equal(fields[0].hint, "As on the passport");
+  assert.equal(fields[6].type, "date");
+});
+
+test("a choice has the titles of its options", () => {
+  const [field] = asks({ oneOf: [{ const: "s", title: "Small" }, { const: true }] }).fields;
+  assert.deepEqual(field.options.map(({ label }) => label), ["Small", "Yes"]);
+});
+
+test("what is in the fields becomes the payload, or problems in words", () => {
+  const texts = ["Ann", "1", "2", "", "0", "", "", '["x"]'];
+  const payload = { name: "Ann", size: "M", count: 2, agree: true, parts: ["x"] };
+  assert.deepEqual(payloadOf(asks(ORDER), texts), { payload });
+  const { problems } = payloadOf(asks(ORDER), [" ", "", "0", "1,5", "", "", "", "["]);
+  assert.deepEqual([...problems.keys()], ["name", "size", "count", "price", "agree", "parts"]);
+  assert.match(problems.get("count"), /at least 1/);
+  assert.match(problems.get("price"), /not a number/);
+  assert.match(problems.get("parts"), /not JSON/);
+  assert.deepEqual(payloadOf(asks({ type: "string" }), ["x"]), { payload: "x" });
+  assert.deepEqual(payloadOf(asks({ enum: ["a", false] }), ["1"]), { payload: false });
+  assert.deepEqual(payloadOf(asks({ type: "array" }), ["[1]"]), { payload: [1] });
+  assert.deepEqual(payloadOf(asks({ type: ["integer", "null"] }), [""]), { payload: null });
+  assert.deepEqual(payloadOf(asks({ type: "integer" }), ["1e3"]), { payload: 1000 });
+  for (const wrong of ["", "1.5", "0x10", "Infinity", "1e999", "one"]) {
+    assert.equal(payloadOf(asks({ type: "integer" }), [wrong]).payload, undefined, wrong);
+  }
   assert.deepEqual([labelOf(true), labelOf(false), labelOf("a"), labelOf({ b: 1 })], ["Yes", "No", "a", '{"b":1}']);
+});
+
+test("a property whose name is that of something else is only a property", () => {
+  const form = asks(JSON.parse('{"type":"object","properties":{"__proto__":{"type":"string"},"a b":{"type":"string"}}}'));
+  assert.equal(JSON.stringify(payloadOf(form, ["x", "y"]).payload), '{"__proto__":"x","a b":"y"}');
+});
+
+test("a refusal is shown at the field that it is about", () => {
+  const form = asks({ properties: { size: {}, "a b": { type: "string" } } });
+  assert.equal(fieldAt(form, "$.payload.size[1].x"), "size");
+  assert.equal(fieldAt(form, '$.payload["a b"]'), "a b");
+  for (const none of ["$.payload", "$.payload.other", "$.thread", null]) assert.equal(fieldAt(form, none), null);
 });
 
 test("an answer is told by what it says", () => {

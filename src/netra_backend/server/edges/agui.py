@@ -33,6 +33,7 @@ RUN_ERRORS = (
     ErrorCode.THREAD_BUSY,
     ErrorCode.RUN_CONFLICT,
     ErrorCode.ALREADY_DECIDED,
+    ErrorCode.BAD_ANSWER,
     ErrorCode.EXPIRED,
     ErrorCode.CHANGED,
     ErrorCode.TOO_BIG,

@@ -111,7 +111,7 @@ const view = new ConversationView(
     onTakeBack: (message) => composer.put(open?.takeBack(message) ?? ""),
     onDecide: async (interrupt, payload, outcome) => {
       const decided = await open?.decide(interrupt, payload, outcome);
-      if (decided) composer.focus();
+      if (decided === true) composer.focus();
       return decided;
     },
     userName: () => user,

@@ -11,6 +11,7 @@ export const ERRORS = {
   bad_frame: { retry: NEVER, text: "The server could not read what this page sent. Reload the page." },
   bad_input: { retry: NEVER, text: "The server did not accept this." },
   bad_request: { retry: NEVER, text: "The server could not read the request." },
+  bad_answer: { retry: NEVER, text: "This is not what was asked for." },
   unauthenticated: { retry: AFTER_LOGIN, text: "You are not signed in, or your sign-in has expired." },
   forbidden: { retry: NEVER, text: "You may not do this." },
   bad_method: { retry: NEVER, text: "The server does not do this with what was asked for." },
@@ -75,12 +76,16 @@ export const ENDS = {
 
 /** A command or an HTTP request was not carried out. */
 export class Refusal extends Error {
-  /** `message` is the server's own sentence, `correlation` the id its log knows this under. */
-  constructor({ code, message = "", correlation = null, retry = undefined }) {
+  /**
+   * `message` is the server's own sentence, `where` the path of what was wrong in what was sent,
+   * `correlation` the id its log knows this under.
+   */
+  constructor({ code, message = "", where = null, correlation = null, retry = undefined }) {
     super(message || code);
     this.name = "Refusal";
     this.code = code;
     this.detail = message;
+    this.where = where;
     this.correlation = correlation;
     this.retry = typeof retry === "boolean" ? retry : rowOf(code).retry !== NEVER;
   }
@@ -97,7 +102,7 @@ export class Refusal extends Error {
   }
 }
 
-const DETAILED = new Set(["bad_frame", "bad_input", "too_many", "too_big", "forbidden"]);
+const DETAILED = new Set(["bad_frame", "bad_input", "bad_answer", "too_many", "too_big", "forbidden"]);
 const SERVER_FAULTS = new Set(["store_failed", "internal"]);
 const UNKNOWN_ERROR = { retry: LATER, text: "The server refused this." };
 

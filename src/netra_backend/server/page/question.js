@@ -1,8 +1,10 @@
 // A question of the agent: an approval, or a form for what its schema asks, and then the answer.
 
 import { made, part, setText } from "./dom.js";
-import { shortened } from "./pretty.js";
-import { formOf, labelOf, payloadOf, verdictOf } from "./reply.js";
+import { Fields } from "./fields.js";
+import { fieldAt, formOf, labelOf } from "./form.js";
+import { preview, shortened } from "./pretty.js";
+import { payloadOf, verdictOf } from "./reply.js";
 
 const VERDICTS = {
   approved: "Approved",
@@ -10,23 +12,40 @@ const VERDICTS = {
   answered: "Answered",
   declined: "Declined",
 };
+const BUTTONS = {
+  approval: { approve: ["Approve", { approved: true }], reject: ["Reject", { approved: false }] },
+  yesno: { approve: ["Yes", true], reject: ["No", false] },
+};
 
-/** `onDecide(interrupt, payload, status)` resolves to whether it is decided. */
+/**
+ * `onDecide(interrupt, payload, status)` resolves to true when it is decided, to a Refusal if the
+ * answer is not what was asked for, else to false.
+ */
 export function question({ interrupt }, { onDecide, userName }) {
   const node = made("question");
-  const form = formOf(interrupt.responseSchema);
-  const field = fieldFor(form);
+  const form = formOf(interrupt);
+  const buttons = BUTTONS[form.kind];
+  const text = interrupt.message || `The agent asks: ${interrupt.reason}`;
+  const fields = new Fields(form.fields, text);
   node.dataset.interrupt = interrupt.id;
-  node.dataset.form = form.kind;
-  setText(part(node, "text"), interrupt.message || `The agent asks: ${interrupt.reason}`);
-  part(node, "approval").hidden = form.kind !== "approval";
-  part(node, "form").hidden = form.kind === "approval";
-  field?.setAttribute("aria-label", part(node, "text").textContent);
-  if (field) part(node, "field").prepend(field);
+  node.dataset.form = form.kind === "value" ? form.fields[0].kind : form.kind;
+  setText(part(node, "text"), text);
+  part(node, "approval").hidden = !buttons;
+  part(node, "form").hidden = Boolean(buttons);
+  part(node, "fields").append(...fields.nodes);
 
   async function decide(payload, status = "resolved") {
     busy(true);
-    if (!(await onDecide(interrupt.id, payload, status))) busy(false);
+    setText(part(node, "problem"), "");
+    const decided = await onDecide(interrupt.id, payload, status);
+    if (decided === true) return;
+    busy(false);
+    if (decided) refused(decided);
+  }
+  function refused(refusal) {
+    const name = fieldAt(form, refusal.where);
+    const only = form.kind === "value" ? null : undefined;
+    if (!fields.tell(new Map([[name ?? only, refusal.text]]))) setText(part(node, "problem"), refusal.text);
   }
   function busy(on) {
     node.toggleAttribute("data-busy", on);
@@ -36,12 +55,14 @@ export function question({ interrupt }, { onDecide, userName }) {
   }
   function submit(event) {
     event.preventDefault();
-    const { payload, problem } = payloadOf(form, field.value);
-    setText(part(node, "problem"), problem ?? "");
-    if (!problem) decide(payload);
+    const { payload, problems } = payloadOf(form, fields.texts);
+    fields.tell(problems ?? new Map());
+    if (!problems) decide(payload);
   }
-  part(node, "approve").addEventListener("click", () => decide({ approved: true }));
-  part(node, "reject").addEventListener("click", () => decide({ approved: false }));
+  for (const [name, [label, payload]] of Object.entries(buttons ?? {})) {
+    setText(part(node, name), label);
+    part(node, name).addEventListener("click", () => decide(payload));
+  }
   part(node, "decline").addEventListener("click", () => decide(null, "cancelled"));
   part(node, "form").addEventListener("submit", submit);
 
@@ -65,21 +86,11 @@ export function question({ interrupt }, { onDecide, userName }) {
 function told(verdict, { payload, by, won }, user) {
   const who = by ? ` by ${by === user ? "you" : by}` : "";
   const late = won === false ? " before your answer came" : "";
-  const said = verdict === "answered" ? `: ${shortened(labelOf(payload))}` : ".";
+  const said = verdict === "answered" ? `: ${summary(payload)}` : ".";
   return `${VERDICTS[verdict]}${who}${late}${said}`;
 }
 
-function fieldFor(form) {
-  if (form.kind === "approval") return null;
-  const field = document.createElement(form.kind === "choice" ? "select" : "textarea");
-  if (form.kind === "choice") {
-    field.append(...form.options.map((option, at) => new Option(labelOf(option), String(at))));
-  } else {
-    field.rows = form.kind === "json" ? 6 : 2;
-    field.value = form.example ?? "";
-    field.spellcheck = form.kind === "text";
-  }
-  field.className = "reply";
-  field.dir = "auto";
-  return field;
+function summary(payload) {
+  const isObject = payload !== null && typeof payload === "object";
+  return isObject ? preview(JSON.stringify(payload)) : shortened(labelOf(payload));
 }

@@ -1,37 +1,22 @@
-// The reply to an agent's question: which form its JSON Schema asks for, and what the form means.
+// The reply to an agent's question: what the fields of its form stand for, and how it is told.
 
 /**
- * Return the form for `schema`: {kind: "approval"}, {kind: "text"}, {kind: "choice", options}
- * or {kind: "json", example} for everything else.
+ * Return the payload that the `texts` in the fields of a form stand for: {payload}, or {problems}:
+ * in words, by the name of the field.
  */
-export function formOf(schema) {
-  if (!schema || Object.keys(schema).length === 0 || asksForApproval(schema)) {
-    return { kind: "approval" };
-  }
-  if (Array.isArray(schema.enum) && schema.enum.length > 0) {
-    return { kind: "choice", options: schema.enum };
-  }
-  if (schema.type === "boolean") return { kind: "choice", options: [true, false] };
-  if (schema.type === "string") return { kind: "text" };
-  return { kind: "json", example: JSON.stringify(exampleOf(schema), null, 2) };
-}
-
-/** Return the payload that `text` in the form stands for: {payload}, or {problem} in words. */
-export function payloadOf(form, text) {
-  if (form.kind === "text") return { payload: text };
-  if (form.kind === "choice") return { payload: form.options[Number(text)] };
-  try {
-    return { payload: JSON.parse(text) };
-  } catch (error) {
-    return { problem: `This is not JSON: ${error.message}` };
-  }
-}
-
-/** Return what to call an option of a choice. */
-export function labelOf(option) {
-  if (option === true) return "Yes";
-  if (option === false) return "No";
-  return typeof option === "string" ? option : String(JSON.stringify(option));
+export function payloadOf({ kind, fields }, texts) {
+  const problems = new Map();
+  const values = [];
+  fields.forEach((field, at) => {
+    try {
+      const value = valueOf(field, texts[at]);
+      if (value !== undefined) values.push([field.name, value]);
+    } catch (problem) {
+      problems.set(field.name, problem.message);
+    }
+  });
+  if (problems.size > 0) return { problems };
+  return { payload: kind === "value" ? values[0][1] : Object.fromEntries(values) };
 }
 
 /** Return how an answer is told: "approved", "rejected", "answered" or "declined". */
@@ -42,20 +27,42 @@ export function verdictOf({ status, payload }) {
   return "answered";
 }
 
-function asksForApproval(schema) {
-  const required = schema.required ?? [];
-  return (
-    schema.properties?.approved?.type === "boolean" && required.every((name) => name === "approved")
-  );
+/** Return the value that `text` in a field stands for; undefined to leave it out. Throws a problem. */
+function valueOf(field, text) {
+  const { kind, required, nullable } = field;
+  const said = kind === "text" ? text : text.trim();
+  const optional = !required || nullable;
+  if (said === "" && optional) return required ? null : undefined;
+  if (kind === "text") return textIn(field, said);
+  if (kind === "number") return numberIn(field, said);
+  if (kind === "choice") return choiceIn(field, said);
+  if (said === "") throw new Error("This is needed.");
+  try {
+    return JSON.parse(said);
+  } catch (error) {
+    throw new Error(`This is not JSON: ${error.message}`);
+  }
 }
 
-function exampleOf(schema, depth = 0) {
-  if (schema?.default !== undefined) return schema.default;
-  if (Array.isArray(schema?.enum)) return schema.enum[0];
-  if (schema?.type === "array") return [];
-  if (schema?.type === "number" || schema?.type === "integer") return 0;
-  if (schema?.type === "boolean") return false;
-  if (schema?.type === "string") return "";
-  const properties = depth < 4 ? Object.entries(schema?.properties ?? {}) : [];
-  return Object.fromEntries(properties.map(([name, inner]) => [name, exampleOf(inner, depth + 1)]));
+function textIn({ least }, text) {
+  if (text.trim() === "") throw new Error("This is needed.");
+  if ([...text].length < least) throw new Error(`This needs at least ${least} characters.`);
+  return text;
+}
+
+function numberIn({ whole, minimum, maximum }, text) {
+  if (text === "") throw new Error("This is needed.");
+  const value = Number(text);
+  if (!/^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i.test(text) || !Number.isFinite(value)) {
+    throw new Error("This is not a number.");
+  }
+  if (whole && !Number.isInteger(value)) throw new Error("This must be a whole number.");
+  if (value < minimum) throw new Error(`This must be at least ${minimum}.`);
+  if (value > maximum) throw new Error(`This must be at most ${maximum}.`);
+  return value;
+}
+
+function choiceIn({ options }, at) {
+  if (at === "") throw new Error("Choose one.");
+  return options[Number(at)].value;
 }

@@ -1,5 +1,6 @@
 // The thread that is open: its conversation, its follower, and what a person can do in it.
 
+import { Refusal } from "./errors.js";
 import { Follower } from "./follower.js";
 import { Conversation } from "./fold.js";
 import { newId } from "./ids.js";
@@ -163,11 +164,14 @@ export class OpenThread {
     this.#options.onChange();
   }
 
-  /** Answer a question of the agent; return whether it is decided now, by whomever. */
+  /**
+   * Answer a question of the agent; return whether it is decided now, by whomever, or the Refusal
+   * of an answer that is not what was asked for.
+   */
   async decide(interrupt, payload, status = "resolved") {
     const command = { type: "decide", thread: this.id, interrupt, payload, status };
-    const decided = await this.#ask(command);
-    if (!decided) return false;
+    const decided = await this.#ask(command, "bad_answer");
+    if (!decided || decided instanceof Refusal) return decided ?? false;
     const { by, won } = decided;
     this.conversation.answered(interrupt, {
       status: decided.status,
@@ -208,11 +212,15 @@ export class OpenThread {
     if (possible && this.#follower.state !== "following") this.#follower.follow();
   }
 
-  /** Send a command; return its answer, or null after telling why there is none. */
-  async #ask(command) {
+  /**
+   * Send a command; return its answer, or null after telling why there is none. A refusal with the
+   * code `expected` is returned.
+   */
+  async #ask(command, expected = null) {
     try {
       return await this.#connection.request(command);
     } catch (refusal) {
+      if (refusal.code === expected) return refusal;
       this.#options.onProblem(refusal);
       return null;
     }

@@ -1,0 +1,86 @@
+"""Answers: whether what a person answers is what the question asks for.
+
+A question says that by a JSON Schema (``responseSchema``; draft 2020-12, or the one that it names
+in ``$schema``), formats included. Without one it takes any JSON value. A schema comes from an
+agent, a value from anybody: nothing is fetched for a ``$ref``, and a pattern that goes back and
+forth without end counts as not matched.
+"""
+
+from typing import Any
+
+import jsonschema_rs
+
+from netra_backend import jsonlog
+from netra_backend.errors import AgentError, ErrorCode, Refused
+
+APPROVAL: dict[str, Any] = {
+    "type": "object",
+    "properties": {"approved": {"type": "boolean"}},
+    "required": ["approved"],
+}
+"""The JSON Schema of the answer to a question for an approval: yes or no."""
+
+MAX_BACKTRACKS = 100_000
+"""Steps that a regular expression of a schema may go back before it counts as not matched."""
+
+_VALUE = "the value"
+"""What a refusal calls the value: of its text, which may be long or secret, it says nothing."""
+
+
+def check_schema(schema: dict[str, Any]) -> None:
+    """Raise AgentError, naming what is wrong and where, if `schema` is no JSON Schema."""
+    try:
+        _validator(schema)
+    except jsonschema_rs.ValidationError as error:
+        where = _path("$", error.instance_path)
+        raise AgentError(f"the schema of the question is none: {where}: {error.message}") from error
+
+
+def check_answer(question: dict[str, Any], payload: object, where: str) -> None:
+    """Raise Refused (bad_answer) if `payload` is not what `question`, an AG-UI interrupt, asks for.
+
+    `where` is the path of the payload in what was sent; the refusal names the one of its part that
+    is wrong. A schema that is none asks for nothing: AG-UI carries it as it is.
+    """
+    schema = question.get("responseSchema")
+    if not isinstance(schema, dict):
+        return
+    try:
+        validator = _validator(schema)
+    except jsonschema_rs.ValidationError:
+        return
+    for error in validator.iter_errors(payload):
+        raise Refused(ErrorCode.BAD_ANSWER, _told(error), where=_place(where, error))
+
+
+def _validator(schema: dict[str, Any]) -> jsonschema_rs.Validator:
+    return jsonschema_rs.validator_for(
+        schema,
+        validate_formats=True,
+        offline=True,
+        mask=_VALUE,
+        pattern_options=jsonschema_rs.FancyRegexOptions(backtrack_limit=MAX_BACKTRACKS),
+    )
+
+
+def _told(error: jsonschema_rs.ValidationError) -> str:
+    if isinstance(error.kind, jsonschema_rs.ValidationErrorKind.Required):
+        return "the value is missing"
+    return error.message
+
+
+def _place(where: str, error: jsonschema_rs.ValidationError) -> str:
+    """Return the path of what is wrong; of a property that is missing, the path it would have."""
+    kind = error.kind
+    missing = (
+        [kind.property] if isinstance(kind, jsonschema_rs.ValidationErrorKind.Required) else []
+    )
+    return _path(where, [*error.instance_path, *missing])
+
+
+def _path(where: str, steps: list[str | int]) -> str:
+    """Return the path from `where` on, such as ``$.payload.sizes[2]``."""
+    for step in steps:
+        plain = isinstance(step, str) and step.isidentifier()
+        where += f".{step}" if plain else f"[{jsonlog.dumps(step)}]"
+    return where
