@@ -382,7 +382,8 @@ class Writer:
 
     def _custom(self, a: int, b: int, text: str, value: Any) -> None:
         self._end_chunk()
-        self._emit("CUSTOM", name="app.note", value=value, **self._about(b))
+        name = "netra.progress" if a % 2 else "app.note"
+        self._emit("CUSTOM", name=name, value=value, **self._about(b))
 
     # --- chunks ---
 

@@ -33,6 +33,7 @@ def everything(conversation: Conversation) -> JsonObject:
         "state": conversation.state,
         "run": conversation.run_id,
         "terminal": conversation.terminal,
+        "progress": conversation.progress,
         "marks": conversation.marks.event(),
         "used": conversation.used_ids(),
         "open": conversation.constructs.openers(),
@@ -96,6 +97,7 @@ def test_what_a_prelude_says() -> None:
         {"type": "TOOL_CALL_START", **tool},
         {"type": "TOOL_CALL_ARGS", "toolCallId": "c", "delta": '{"q"'},
         {"type": "STATE_SNAPSHOT", "snapshot": None},
+        {"type": "CUSTOM", "name": "netra.progress", "value": {"text": "Looking"}},
     ]
     message = {"id": "m", "role": "assistant", "content": "Hel", "toolCalls": [call]}
     told = joined(fold(wire(fields) for fields in events))
@@ -111,6 +113,7 @@ def test_what_a_prelude_says() -> None:
         {"type": "STEP_STARTED", "stepName": "look"},
         {"type": "TEXT_MESSAGE_START", "messageId": "m"},
         {"type": "TOOL_CALL_START", **tool},
+        {"type": "CUSTOM", "name": "netra.progress", "value": {"text": "Looking"}},
     ]
 
 

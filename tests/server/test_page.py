@@ -302,6 +302,7 @@ def _conversation() -> list[Event]:
         *_call("c6", "{}"),
         _finished("r9", type="success"),
         *_run("r10", "last", {"type": "STEP_STARTED", "stepName": "last"}, *_call("c7", "{}")),
+        {"type": "CUSTOM", "name": "netra.progress", "value": {"text": "Nearly", "done": 1}},
     ]
     return _events(entries(wires))
 

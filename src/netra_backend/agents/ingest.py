@@ -26,6 +26,7 @@ from netra_backend import jsonlog
 from netra_backend.agents.documents import Document
 from netra_backend.core.chunks import CHUNKS, Expander
 from netra_backend.core.events import (
+    PROGRESS,
     TERMINAL,
     Body,
     Event,
@@ -46,9 +47,6 @@ spells some of them with six bytes."""
 
 MAX_MODELS = 32
 """AG-UI models inside each other: more than the schema has, so that a cycle ends."""
-
-PROGRESS = "netra.progress"
-"""The CUSTOM event that says how far a run is; an agent may send it, see `RunContext.progress`."""
 
 RESERVED = "netra."
 """How the names of our own ``CUSTOM`` events begin, which clients believe to be ours."""

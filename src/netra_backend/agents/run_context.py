@@ -24,7 +24,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from netra_backend import jsonlog
 from netra_backend.agents.answers import APPROVAL, check_schema
-from netra_backend.agents.ingest import PROGRESS
+from netra_backend.core.events import PROGRESS
 from netra_backend.core.ids import ThreadKey, UserId, new_id
 from netra_backend.errors import AgentError
 

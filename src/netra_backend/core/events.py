@@ -28,6 +28,9 @@ DELTAS = frozenset(
 TERMINAL = frozenset({EventType.RUN_FINISHED, EventType.RUN_ERROR})
 """The events that end a run: exactly one per run."""
 
+PROGRESS = "netra.progress"
+"""The CUSTOM event that says how far a run is; an agent may send it, see `RunContext.progress`."""
+
 
 class Event(Struct, frozen=True, gc=False):
     """One AG-UI event: its type, and its JSON as every follower receives it."""

@@ -19,10 +19,13 @@ from ag_ui.core import EventType
 from msgspec import UNSET, ValidationError
 
 from netra_backend.core.constructs import Constructs, Used
-from netra_backend.core.events import TERMINAL, Body, Event, body_of
+from netra_backend.core.events import PROGRESS, TERMINAL, Body, Event, body_of
 from netra_backend.core.marks import RUNS, Marks
 from netra_backend.core.messages import JsonObject, Message, Messages
 from netra_backend.errors import EventError
+
+_MOVES_ON = TERMINAL | {EventType.RUN_STARTED, EventType.STEP_STARTED, EventType.STEP_FINISHED}
+"""The events after which what was said of the progress is over."""
 
 
 class Conversation:
@@ -36,6 +39,8 @@ class Conversation:
         """The newest run."""
         self.terminal: Event | None = None
         """The terminal event of the newest run, once it has come."""
+        self.progress: Event | None = None
+        """How far the newest run says it is, until a step begins or ends, or the run does."""
         self.marks = Marks()
         """What the runs before the newest left besides messages; and the answers it took up."""
         self.constructs = Constructs()
@@ -49,6 +54,7 @@ class Conversation:
         elif self.run_id is None:
             raise EventError(f"{body.type.value} before any RUN_STARTED")
         self.constructs.accept(event, body)
+        self._follow_progress(event, body)
         rule = _RULES.get(body.type)
         if rule is not None:
             rule(self, body)
@@ -75,6 +81,12 @@ class Conversation:
         """Return the ids of the tool calls that have a result."""
         results = (message for message in self._messages if message.role == "tool")
         return frozenset(str(message.about.get("toolCallId")) for message in results)
+
+    def _follow_progress(self, event: Event, body: Body) -> None:
+        if body.type is EventType.CUSTOM and body.name == PROGRESS:
+            self.progress = event
+        elif body.type in _MOVES_ON:
+            self.progress = None
 
     # --- one rule per event type ---
 

@@ -20,8 +20,8 @@ def prelude(thread: ThreadId, conversation: Conversation) -> list[Event]:
 
     RUN_STARTED of the newest run, MESSAGES_SNAPSHOT with the partial messages, CUSTOM with what
     earlier runs left besides messages, if anything, STATE_SNAPSHOT if there is a state, then
-    either the START of everything that is open or the run's terminal event. Empty for a log
-    without a run.
+    either the START of everything that is open and how far the run is, or its terminal event.
+    Empty for a log without a run.
     """
     if conversation.run_id is None:
         return []
@@ -40,6 +40,8 @@ def prelude(thread: ThreadId, conversation: Conversation) -> list[Event]:
     if conversation.state is not UNSET:
         events.append(_event(EventType.STATE_SNAPSHOT, snapshot=conversation.state))
     events.extend(conversation.constructs.openers())
+    if conversation.progress is not None:
+        events.append(conversation.progress)
     if conversation.terminal is not None:
         events.append(conversation.terminal)
     return events

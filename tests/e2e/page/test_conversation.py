@@ -3,12 +3,12 @@
 import re
 
 import pytest
-from ag_ui.core import StepFinishedEvent, StepStartedEvent
+from ag_ui.core import CustomEvent, StepFinishedEvent, StepStartedEvent
 from playwright.async_api import expect
 
 from netra_backend.agents.base import Reasoning, Text, ToolCall
 from tests.e2e.page.browser import Tab
-from tests.e2e.page.conftest import Meet
+from tests.e2e.page.conftest import REPLAY_ENTRIES, Meet
 from tests.e2e.page.puppets import Puppets
 
 pytestmark = pytest.mark.anyio
@@ -274,3 +274,32 @@ async def test_an_agent_that_ends_without_a_word_is_told_so(tab: Tab, puppet: Pu
     await tab.run("finished")
     await expect(working).to_be_hidden()
     await tab.shows_the_log()
+
+
+async def test_the_progress_of_a_run_is_shown_also_after_a_reload(
+    tab: Tab, puppet: Puppets
+) -> None:
+    working, bar = tab.page.locator("#working-text"), tab.page.locator("#progress")
+    await tab.ask("Count")
+    run = await puppet.next("Count")
+    await expect(working).to_have_text("Working…")
+    await expect(bar).to_be_hidden()
+    far = {"text": "Counting sheep", "done": 3, "total": 12}
+    await run.play(CustomEvent(name="netra.progress", value=far))
+    await expect(working).to_have_text("Working: Counting sheep (3 of 12)")
+    await expect(bar).to_have_js_property("value", 0.25)
+    await tab.picture("progress")
+    # So many entries that who comes back is told by a prelude.
+    await run.play(*(CustomEvent(name="tick", value=n) for n in range(REPLAY_ENTRIES + 10)))
+    await run.say("One, two, three.")
+    await expect(tab.of("answer")).to_contain_text("three")
+    await tab.page.reload()
+    await expect(working).to_have_text("Working: Counting sheep (3 of 12)")
+    await expect(bar).to_be_visible()
+    await run.play(StepStartedEvent(step_name="sum"))
+    await expect(working).to_have_text("Working: sum")
+    await run.play(StepFinishedEvent(step_name="sum"))
+    await expect(working).to_have_text("Working…")
+    run.end()
+    await tab.run("finished")
+    await expect(working).to_be_hidden()

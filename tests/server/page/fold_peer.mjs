@@ -8,7 +8,7 @@ import { Conversation } from "../../../src/netra_backend/server/page/fold.js";
 for await (const line of createInterface({ input: process.stdin })) {
   const conversation = new Conversation();
   for (const event of JSON.parse(line)) conversation.apply(event);
-  const { run, steps, active } = conversation;
+  const { run, steps, progress, active } = conversation;
   const items = conversation.items.map(({ version, ...item }) => item);
-  process.stdout.write(`${JSON.stringify({ items, run, steps, active })}\n`);
+  process.stdout.write(`${JSON.stringify({ items, run, steps, progress, active })}\n`);
 }

@@ -9,6 +9,7 @@ import { fieldAt, formOf, labelOf } from "../../../src/netra_backend/server/page
 import { newId } from "../../../src/netra_backend/server/page/ids.js";
 import { Outbox } from "../../../src/netra_backend/server/page/outbox.js";
 import { pretty, preview } from "../../../src/netra_backend/server/page/pretty.js";
+import { partDone, progressText } from "../../../src/netra_backend/server/page/progress.js";
 import { payloadOf, verdictOf } from "../../../src/netra_backend/server/page/reply.js";
 import { wordsFor } from "../../../src/netra_backend/server/page/status.js";
 import { tailCommand } from "../../../src/netra_backend/server/page/tail.js";
@@ -175,6 +176,14 @@ test("a refusal is shown at the field that it is about", () => {
   assert.equal(fieldAt(form, "$.payload.size[1].x"), "size");
   assert.equal(fieldAt(form, '$.payload["a b"]'), "a b");
   for (const none of ["$.payload", "$.payload.other", "$.thread", null]) assert.equal(fieldAt(form, none), null);
+});
+
+test("the progress of a run is told in a line, whatever an agent says", () => {
+  const told = (value) => [progressText(value), partDone(value)];
+  assert.deepEqual(told({ text: "Looking", done: 1, total: 2 }), ["Looking (1 of 2)", 0.5]);
+  assert.deepEqual(told({ text: "a\n b", done: 1234.567 }), ["a b (1,234.57)", null]);
+  assert.deepEqual(told({ text: "", done: 5, total: 4 }), ["5 of 4", 1]);
+  for (const odd of [null, "x", 7, [], { text: 7, done: "1", total: 0 }]) assert.deepEqual(told(odd), ["", null]);
 });
 
 test("an answer is told by what it says", () => {

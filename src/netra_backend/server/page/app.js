@@ -19,6 +19,7 @@ import { tailCommand } from "./tail.js";
 import { OpenThread } from "./thread.js";
 import { ThreadList } from "./threads.js";
 import { Token, isToken } from "./token.js";
+import { Working } from "./working.js";
 
 const ROOT = new URL("../", import.meta.url); // The server may be mounted below a path.
 const FINE_POINTER = matchMedia("(pointer: fine)");
@@ -118,6 +119,8 @@ const view = new ConversationView(
   },
   drawn,
 );
+
+const working = new Working({ line: $("working"), text: $("working-text"), progress: $("progress") });
 
 const composer = new Composer(
   {
@@ -262,7 +265,7 @@ function drawn() {
   $("log").setAttribute("aria-busy", String(runStatus === "running"));
   drawRights(runStatus);
   drawWelcome(items);
-  drawWorking(runStatus, items);
+  working.draw(runStatus, open?.conversation ?? null, connection.state === "live");
   drawTail();
   drawTrouble();
 }
@@ -295,32 +298,6 @@ function drawWelcome(items) {
   const agents = connection.ready?.agents ?? [];
   const agent = composer.agent ?? agents[0] ?? "";
   $("examples").hidden = !agent.includes("docs");
-}
-
-function drawWorking(runStatus, items) {
-  const step = open?.conversation.steps.at(-1) ?? "";
-  const texts = {
-    starting: "Sending…",
-    running: step ? `Working: ${step}` : "Working…",
-    cancelling: "Stopping…",
-  };
-  // Without a connection nobody here knows whether the agent still works.
-  if (connection.state !== "live") {
-    texts.starting = "This is sent when the connection is back.";
-    texts.running = texts.cancelling = "The rest comes when the connection is back.";
-  }
-  if (isUnanswered(items)) texts.finished = "The agent ended without an answer.";
-  $("working").hidden = !(runStatus in texts);
-  $("working").toggleAttribute("data-paused", connection.state !== "live");
-  $("working").toggleAttribute("data-over", runStatus === "finished");
-  $("working").dataset.step = step;
-  setText($("working-text"), texts[runStatus] ?? "");
-}
-
-/** Whether nothing is shown after the last question. */
-function isUnanswered(items) {
-  const last = items.findLast(({ kind, text }) => !["answer", "thinking"].includes(kind) || text.trim());
-  return last?.kind === "user" && last.delivery === "sent";
 }
 
 function drawTail() {

@@ -8,6 +8,7 @@
 import { endingItem, isUnsent, questionItem, survives, textItem, textOf, toolItem } from "./items.js";
 import { patched } from "./patch.js";
 
+const PROGRESS = "netra.progress"; // The CUSTOM event in which a run says how far it is.
 const MARKS = "netra.runs"; // The CUSTOM event in which a prelude tells what earlier runs left.
 const ACTIVE = new Set(["running", "cancelling"]);
 const BADLY_ENDED = new Set(["cancelled", "failed", "timed_out", "interrupted"]);
@@ -28,7 +29,7 @@ export class Conversation {
     RUN_STARTED: (event) => this.#runStarted(event),
     RUN_FINISHED: (event) => this.#runFinished(event),
     RUN_ERROR: (event) => this.#runError(event),
-    STEP_STARTED: (event) => this.steps.push(String(event.stepName)),
+    STEP_STARTED: (event) => this.#stepStarted(event),
     STEP_FINISHED: (event) => this.#stepFinished(event),
     TEXT_MESSAGE_START: (event) => this.#start(KIND_OF_ROLE[event.role ?? "assistant"], event),
     TEXT_MESSAGE_CONTENT: (event) => this.#content(["answer", "user", "note"], event),
@@ -43,7 +44,7 @@ export class Conversation {
     MESSAGES_SNAPSHOT: (event) => this.#messagesSnapshot(event),
     ACTIVITY_SNAPSHOT: (event) => this.#activitySnapshot(event),
     ACTIVITY_DELTA: (event) => this.#activityDelta(event),
-    CUSTOM: (event) => event.name === MARKS && this.#marks(event.value),
+    CUSTOM: (event) => this.#custom(event),
   };
 
   /** The items in the order in which they are shown. */
@@ -52,6 +53,8 @@ export class Conversation {
   run = null;
   /** The names of the steps that are open, the newest last. */
   steps = [];
+  /** How far the run says it is, {text, done, total}, until a step begins or ends; or null. */
+  progress = null;
 
   /** Whether an agent is working in the thread. */
   get active() {
@@ -75,6 +78,7 @@ export class Conversation {
     this.#byKey = new Map(kept.map((item) => [item.key, item]));
     this.run = null;
     this.steps = [];
+    this.progress = null;
   }
 
   /**
@@ -128,6 +132,7 @@ export class Conversation {
   #runStarted(event) {
     this.run = { id: event.runId, status: "running" };
     this.steps = [];
+    this.progress = null;
     for (const message of event.input?.messages ?? []) this.#message(message);
     this.#resume(event.input?.resume ?? []);
   }
@@ -143,6 +148,7 @@ export class Conversation {
   #finish(status, event) {
     this.run = { id: this.run?.id ?? "", status };
     this.steps = [];
+    this.progress = null;
     this.#leave(this.run.id, event);
     this.#sweep();
   }
@@ -203,7 +209,18 @@ export class Conversation {
     if (tool?.status === "waiting") this.#change(tool, { status: "running" });
   }
 
+  #custom({ name, value }) {
+    if (name === MARKS) this.#marks(value);
+    if (name === PROGRESS) this.progress = value;
+  }
+
+  #stepStarted(event) {
+    this.progress = null;
+    this.steps.push(String(event.stepName));
+  }
+
   #stepFinished(event) {
+    this.progress = null;
     const at = this.steps.lastIndexOf(String(event.stepName));
     if (at >= 0) this.steps.splice(at, 1);
   }
