@@ -2,7 +2,11 @@
 
 import io
 import logging
+import logging.config
+import sys
 import warnings
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -33,6 +37,8 @@ def test_standard_output_gets_no_second_copy(capsys: pytest.CaptureFixture[str])
     assert plain not in logging.getLogger().handlers
     logging.getLogger("app").error("once")
     assert capsys.readouterr().err == ""
+    jsonlog.unconfigure()
+    logging.getLogger().removeHandler(plain)
 
 
 def test_sinks_of_others_stay(caplog: pytest.LogCaptureFixture) -> None:
@@ -56,6 +62,86 @@ def test_uvicorns_records_take_the_same_path() -> None:
         ("uvicorn.access", '127.0.0.1:5 - "GET /ws?token=[redacted] HTTP/1.1" 200'),
     ]
     assert "color_message" not in shown[0]
+
+
+@pytest.fixture
+def app() -> Iterator[logging.Logger]:
+    """A logger as a library has one that keeps its records to itself."""
+    logger = logging.getLogger("app.standing")
+    logger.propagate = False
+    yield logger
+    logger.handlers.clear()
+    logger.filters.clear()
+    logger.propagate = True
+
+
+def messages(stream: io.StringIO) -> list[str]:
+    return [one["message"] for one in lines(stream) if one["logger"] != "netra_backend.jsonlog"]
+
+
+def test_a_plain_handler_added_later_gets_nothing_past_the_log(
+    app: logging.Logger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stream = configured()
+    for output in (sys.stdout, sys.stderr):
+        app.addHandler(logging.StreamHandler(output))
+    app.warning("to %s", "http://h/?token=s3cr3t")
+    app.warning("again")
+    assert messages(stream) == ["to http://h/?token=[redacted]", "again"]
+    (told,) = [one for one in lines(stream) if one["logger"] == "netra_backend.jsonlog"]
+    assert (told["level"], told["of"]) == ("INFO", app.name)
+    app.propagate = True
+    app.warning("once")
+    assert messages(stream)[2:] == ["once"]
+    assert capsys.readouterr() == ("", "")
+
+
+def test_what_a_handler_lets_through_is_what_it_would_have_written(app: logging.Logger) -> None:
+    stream = configured()
+    plain = logging.StreamHandler()
+    plain.setLevel("ERROR")
+    plain.addFilter(lambda record: "/health" not in record.getMessage())
+    app.addHandler(plain)
+    app.info("low")
+    app.error("GET /health")
+    app.error("GET /")
+    assert messages(stream) == ["GET /"]
+
+
+def test_a_handler_put_there_on_purpose_stays(app: logging.Logger, tmp_path: Path) -> None:
+    class Report(logging.StreamHandler[io.StringIO]):
+        """A handler of somebody who means it."""
+
+    stream, shown = configured(), io.StringIO()
+    audit = logging.FileHandler(tmp_path / "audit.log")
+    app.addHandler(audit)
+    app.addHandler(Report(shown))
+    app.info("paid")
+    audit.close()
+    assert (messages(stream), shown.getvalue()) == ([], "paid\n")
+    assert (tmp_path / "audit.log").read_text() == "paid\n"
+
+
+def test_a_configuration_made_later_changes_levels_but_not_the_path(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    root, stream = logging.getLogger(), configured()
+    before = root.handlers[:]
+    try:
+        logging.basicConfig(force=True, level="WARNING")
+        logging.getLogger("app").info("quiet")
+        logging.getLogger("app").warning("one")
+        console = {"class": "logging.StreamHandler", "stream": "ext://sys.stdout"}
+        later: dict[str, Any] = {"version": 1, "disable_existing_loggers": False}
+        with_console = {**later, "handlers": {"c": console}, "root": {"handlers": ["c"]}}
+        logging.config.dictConfig(with_console)
+        logging.getLogger("app").warning("two")
+        logging.config.dictConfig({**later, "root": {"handlers": []}})
+        logging.getLogger("app").warning("three")
+    finally:
+        root.handlers[:] = before
+    assert messages(stream) == ["one", "two", "three"]
+    assert capsys.readouterr() == ("", "")
 
 
 def test_warnings_take_the_same_path() -> None:

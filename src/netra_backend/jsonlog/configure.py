@@ -32,9 +32,10 @@ def configure(
     `sample` is the share of records less severe than WARNING to keep, by logger: ``{"http": 0.1}``.
     `repeats` limits lines that repeat.
 
-    Uvicorn's loggers, `warnings`, and exceptions that nobody catches take the same path. Called
-    again, it replaces what it did before; `unconfigure` undoes it. Raises ValueError naming the
-    allowed values.
+    `warnings`, exceptions that nobody catches, and what plain handlers of the terminal would write
+    (uvicorn's, also if it is configured later) take the same path; other handlers keep theirs.
+    Called again, it replaces what it did before; `unconfigure` undoes it. Raises ValueError naming
+    the allowed values.
     """
     numbered = type(level) is int and level >= 0
     threshold = level if numbered else _one_of("level", level, "INFO", LEVELS)

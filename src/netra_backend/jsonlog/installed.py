@@ -1,8 +1,8 @@
 """What is installed: one sink for every record of the process; and what there was before it."""
 
+import atexit
 import logging
 import os
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -38,8 +38,10 @@ def install(level: str | int, format: str, stream: Any, thinning: Thinning | Non
     for name in _OWN_SINKS:
         _let_through(logging.getLogger(name))
     logging.captureWarnings(True)
-    standard.install(Sink)
+    standard.install(sink)
     uncaught.install()
+    atexit.unregister(_end)
+    atexit.register(_end)
 
 
 def uninstall() -> None:
@@ -52,9 +54,16 @@ def uninstall() -> None:
 
 def wait(timeout: float | None) -> bool:
     """Return whether all that was logged until now was written, within `timeout` seconds."""
-    seconds = EXIT_SECONDS if timeout is None else timeout
-    sinks = [one for one in logging.getLogger().handlers if isinstance(one, Sink)]
-    return all(sink.wait(seconds) for sink in sinks)
+    sink = standard.installed()
+    return sink is None or sink.wait(EXIT_SECONDS if timeout is None else timeout)
+
+
+def _end() -> None:
+    """End in peace: `logging` does not know of a sink any more once there was a ``dictConfig``."""
+    sink = standard.installed()
+    if sink is not None:
+        sink.flush()
+        sink.close()
 
 
 def _is_terminal(stream: Any) -> bool:
@@ -119,8 +128,7 @@ def _restorer(
 
 def _is_replaced(sink: logging.Handler) -> bool:
     """Return whether it is ours, or would write each record a second time to where we write."""
-    own_stream = type(sink) is logging.StreamHandler and sink.stream in (sys.stdout, sys.stderr)
-    return isinstance(sink, Sink) or own_stream
+    return isinstance(sink, Sink) or standard.is_terminal(sink)
 
 
 def _let_through(logger: logging.Logger) -> None:

@@ -38,12 +38,6 @@ class Sink(logging.Handler):
         self._direct = self._quick
         """What makes lines without a LogRecord, unless a filter or level wants to see one."""
         self._thinning = thinning
-        self._closed = False
-
-    @property
-    def dropped(self) -> dict[str, int]:
-        """How many records were dropped, by level, and not yet reported."""
-        return self._unreported.numbers
 
     def say(
         self,
@@ -131,15 +125,16 @@ class Sink(logging.Handler):
         return self._writer.wait(timeout)
 
     def close(self) -> None:
-        """Report what was left out and lost, and end the writer."""
-        if not self._closed:
-            self._closed = True
-            if self._thinning is not None:
-                for record in self._thinning.rest():
-                    self._write(record, NOTHING)
-            if self._unreported.numbers:
-                self._write(logging.makeLogRecord(_LAST_WORDS), NOTHING)
-            self._writer.close()
+        """Report what was left out and lost, and end the writer: the next record opens it again.
+
+        ``dictConfig`` and ``basicConfig(force=True)`` close every handler there is.
+        """
+        if self._thinning is not None:
+            for record in self._thinning.rest():
+                self._write(record, NOTHING)
+        if self._unreported.numbers:
+            self._write(logging.makeLogRecord(_LAST_WORDS), NOTHING)
+        self._writer.close()
         super().close()
 
     def _write(self, record: logging.LogRecord, notes: Notes) -> None:

@@ -2,14 +2,20 @@
 
 Three methods of `logging.Logger` are replaced while `configure` is in force. What stays outside:
 a level that is no number, which `logging` itself refuses.
+
+Our sink stands in for each plain handler that writes to the terminal, whenever and wherever that
+was added: servers and libraries configure `logging` after the program did (uvicorn by
+``dictConfig``, hypercorn by hand), and their lines would pass no redaction. It is the class that
+decides: a handler of a class of its own was put there on purpose.
 """
 
 import logging
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from netra_backend.jsonlog.attributes import STANDARD, free, meant
-from netra_backend.jsonlog.guard import Failed, foreign, is_kind
+from netra_backend.jsonlog.guard import Failed, foreign
 
 if TYPE_CHECKING:
     from netra_backend.jsonlog.sinks import Sink
@@ -26,15 +32,22 @@ _replaced: dict[str, Callable[..., Any]] = {}
 """The methods that ours stand for; empty while they are not installed."""
 
 
-_ours: dict[str, type] = {}
-"""The class of our sinks, once there is one: it loads with `configure`."""
+_ours: "list[Sink]" = []
+"""The sink that is installed, if one is."""
+
+_SERVERS = frozenset(("uvicorn", "hypercorn", "gunicorn", "granian", "_granian"))
+"""Of their loggers nobody wonders that they have such handlers, so nothing is told."""
+
+_stood_in_for: set[str] = set()
+"""Loggers whose handlers the sink stands in for, and that it has told of."""
 
 
-def install(sink: "type[Sink]") -> None:
-    """Put our methods in place of those of `logging.Logger`. Idempotent."""
+def install(sink: "Sink") -> None:
+    """Put our methods in place of those of `logging.Logger`, for this sink from now on."""
+    _ours[:] = [sink]
+    _stood_in_for.clear()
     if _replaced:
         return
-    _ours["sink"] = sink
     ours: dict[str, Callable[..., Any]] = dict(
         zip(_NAMES, (_log, _make_record, _call_handlers), strict=True)
     )
@@ -50,6 +63,20 @@ def uninstall() -> None:
         for name, method in _replaced.items():
             setattr(logging.Logger, name, method)
         _replaced.clear()
+        _ours.clear()
+
+
+def installed() -> "Sink | None":
+    """Return the sink that `configure` installed last."""
+    return _ours[0] if _ours else None
+
+
+def is_terminal(handler: logging.Handler) -> bool:
+    """Return whether it is a plain handler of standard output or standard error."""
+    if type(handler) is not logging.StreamHandler:
+        return False
+    stream = handler.stream
+    return any(stream is one for one in (sys.stderr, sys.stdout, sys.__stderr__, sys.__stdout__))
 
 
 def only_sink(logger: logging.Logger) -> "Sink | None":
@@ -72,9 +99,7 @@ def only_sink(logger: logging.Logger) -> "Sink | None":
             return None
         node, parent = parent, parent.parent
     handlers = node.handlers
-    if len(handlers) != 1 or type(handlers[0]) is not _ours["sink"]:
-        return None
-    return handlers[0]  # type: ignore[return-value]
+    return _ours[0] if _ours and len(handlers) == 1 and handlers[0] is _ours[0] else None
 
 
 def _log(
@@ -149,32 +174,66 @@ def _add(stored: dict[str, Any], extra: dict[Any, Any] | Failed, given: object) 
 
 
 def _call_handlers(self: logging.Logger, record: logging.LogRecord) -> None:
-    """Pass the record to each handler, as `logging` does, whatever the others raise."""
+    """Pass the record to each handler, as `logging` does, whatever the others raise.
+
+    To our sink once, for itself and all that it stands in for; also where nobody else would take
+    the record: `logging` would then print it.
+    """
     level = record.__dict__.get("levelno")
     number = level if type(level) is int else logging.CRITICAL
-    found = False
+    found = said = False
     node: logging.Logger | None = self
     while node is not None:
         for handler in node.handlers:
             found = True
-            if number >= handler.level:
-                try:
-                    handler.handle(record)
-                except Exception as error:  # noqa: BLE001 - the border around one log record
-                    report(error)
+            if number < handler.level or (said and _is_ours(handler)):
+                continue
+            try:
+                said |= _hand_over(record, handler, node.name)
+            except Exception as error:  # noqa: BLE001 - the border around one log record
+                report(error)
         node = node.parent if node.propagate else None
-    if not found:
-        _replaced["callHandlers"](self, record)  # the handler of last resort
+    if not found and _ours:
+        _ours[0].handle(record)
+
+
+def _hand_over(record: logging.LogRecord, handler: logging.Handler, logger: str) -> bool:
+    """Give a record to a handler of a logger; return whether our sink got it in its place."""
+    if not _is_ours(handler):
+        handler.handle(record)
+        return False
+    sink = _ours[0]
+    if handler is not sink:
+        if not handler.filter(record):
+            return False
+        if logger not in _stood_in_for and logger.partition(".")[0] not in _SERVERS:
+            _stood_in_for.add(logger)
+            _say(sink, {**_STANDS_IN, "of": logger})
+    sink.handle(record)
+    return True
+
+
+def _is_ours(handler: logging.Handler) -> bool:
+    """Return whether it is our sink, or one that this stands in for."""
+    return bool(_ours) and (handler is _ours[0] or is_terminal(handler))
 
 
 def report(error: BaseException) -> None:
     """Say in our own log that a filter, a handler or a factory of somebody else failed."""
-    info = (type(error), error, _traceback(error))
-    for handler in logging.getLogger().handlers:
-        if "sink" in _ours and is_kind(handler, _ours["sink"]):
-            handler.handle(logging.makeLogRecord({**_FAILED, "exc_info": info}))
+    for sink in _ours:
+        _say(sink, {**_FAILED, "exc_info": (type(error), error, _traceback(error))})
 
 
+def _say(sink: "Sink", told: dict[str, Any]) -> None:
+    sink.handle(logging.makeLogRecord(told))
+
+
+_STANDS_IN = {
+    "name": "netra_backend.jsonlog",
+    "levelno": logging.INFO,
+    "levelname": "INFO",
+    "msg": "this log stands in for a handler that writes to the terminal",
+}
 _FAILED = {
     "name": "netra_backend.jsonlog",
     "levelno": logging.ERROR,

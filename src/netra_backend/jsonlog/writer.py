@@ -125,8 +125,12 @@ class Writer:
         self.unreported.add_all(reports)
 
     def flush(self) -> None:
-        """Wait until what was put is written, but not longer than `EXIT_SECONDS`."""
-        self.wait(EXIT_SECONDS)
+        """Wait until what was put is written, but not longer than `EXIT_SECONDS`.
+
+        Closing has waited already.
+        """
+        if not self._closed:
+            self.wait(EXIT_SECONDS)
 
     def wait(self, timeout: float) -> bool:
         """Return whether what was logged until now was dealt with in `timeout` seconds."""
@@ -138,21 +142,22 @@ class Writer:
         return not self._stuck
 
     def close(self) -> None:
-        """End the thread. What is logged later is written at once, or dropped."""
+        """End the thread. What is logged later and cannot be written at once starts it again."""
         if self._closed:
             return
         mark = _Mark(last=True)
         with self._gate:
             self._closed = True
+            if not self._running:
+                return
             self._ring.put(mark)
-        if self._running and mark.wait(0 if self._stuck else EXIT_SECONDS):
-            self._running = False
+        mark.wait(0 if self._stuck else EXIT_SECONDS)
 
     def _enqueue(self, line: _Line) -> None:
         cost = line.cost  # before the gate: between reading a number and writing it, no call
         with self._gate:
             waiting = self._accepted - self._done
-            if self._closed or waiting + cost > RING_CHARACTERS:
+            if waiting + cost > RING_CHARACTERS:
                 self.drop(line.level, line.reports)
                 return
             self._start()
@@ -171,6 +176,7 @@ class Writer:
         signal interrupted may hold.
         """
         with self._gate:
+            self._closed = False
             if not self._running:
                 self._running = True
                 try:
@@ -183,15 +189,21 @@ class Writer:
 
     def _write(self) -> None:
         """Write what comes, until the last mark."""
-        last = False
-        while not last:
+        ended = False
+        while not ended:
             lines, mark = self._take()
             for line in lines[self._deliver(lines) :]:
                 self.drop(line.level, line.reports)
             self._done += sum(line.cost for line in lines)
             if mark is not None:
+                ended = mark.last and self._end()
                 mark.set()
-                last = mark.last
+
+    def _end(self) -> bool:
+        """Return whether the thread is to end: unless there was a line after the last mark."""
+        with self._gate:
+            self._running = not self._closed
+            return self._closed
 
     def _deliver(self, lines: list[_Line]) -> int:
         """Return how many of the lines got through."""
