@@ -29,8 +29,9 @@ from netra_backend.jsonlog.guard import class_name, is_kind
 from netra_backend.jsonlog.plain import RECORD_LIMITS, Json, Limits
 from netra_backend.jsonlog.presets import Layout
 from netra_backend.jsonlog.record import exception
-from netra_backend.jsonlog.redact import is_secret_name, redact, redact_pairs
+from netra_backend.jsonlog.redact import redact, redact_pairs
 from netra_backend.jsonlog.safe import jsonable
+from netra_backend.jsonlog.secret_names import is_secret_name
 from netra_backend.jsonlog.shapes import is_harmless, redact_text
 
 T = TypeVar("T")

@@ -1,31 +1,8 @@
 """Secrets: values under names that say so, and texts that have the `shapes` of one."""
 
-import functools
-import re
-
 from netra_backend.jsonlog.plain import Json
-from netra_backend.jsonlog.shapes import KEYS, REDACTED, redact_text
-
-MAX_NAME = 256
-"""Characters of a key that are looked at."""
-
-_WORDS = frozenset(
-    (
-        "authorization",
-        "cookie",
-        "credential",
-        "passphrase",
-        "passwd",
-        "password",
-        "pwd",
-        "secret",
-        "token",
-    )
-)
-_ENDINGS = tuple(sorted(_WORDS - {"pwd"}))
-_KEYS = tuple(f"{kind}key" for kind in KEYS)
-
-_SPLIT = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+from netra_backend.jsonlog.secret_names import is_secret_name, names_a_count
+from netra_backend.jsonlog.shapes import REDACTED, redact_text
 
 
 def redact(plain: Json) -> Json:
@@ -61,25 +38,9 @@ def redact_under(name: str, value: Json) -> Json:
     """Return what may be shown under a name."""
     if value is None or type(value) is bool or not is_secret_name(name):
         return redact(value)
-    if "token" in name.lower() and _is_count(value):
+    if _is_count(value) and names_a_count(name):
         return value
     return REDACTED
-
-
-def is_secret_name(name: str) -> bool:
-    """Return whether what stands under the name is a secret: ``x-api-key``, ``accessToken``."""
-    return _is_secret(name[:MAX_NAME])
-
-
-@functools.lru_cache(maxsize=1_024)
-def _is_secret(name: str) -> bool:
-    words = [word.lower() for word in _SPLIT.findall(name)]
-    squeezed = "".join(words).removesuffix("s")
-    return (
-        not _WORDS.isdisjoint(word.removesuffix("s") for word in words)
-        or squeezed.endswith(_ENDINGS)
-        or any(key in squeezed for key in _KEYS)
-    )
 
 
 def _redact_list(items: list[Json]) -> Json:
@@ -94,7 +55,7 @@ def _redact_list(items: list[Json]) -> Json:
 
 
 def _is_count(value: Json) -> bool:
-    """Return whether there are only numbers: how many tokens were used is no secret."""
+    """Return whether there are only numbers."""
     if type(value) is dict:
         return all(_is_count(item) for item in value.values())
     if type(value) is list:

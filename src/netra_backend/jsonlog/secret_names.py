@@ -1,0 +1,113 @@
+"""The table of names under which values are secrets, with the reason for each entry.
+
+A secret that leaks is worse than a text that is lost, so a word that mostly names secrets counts
+wherever it stands; one that as often names a setting counts only as the last. What is known to be
+none (the cursor of a page, how many there are) is told apart by the whole name, or by the value.
+"""
+
+import functools
+import re
+
+from netra_backend.jsonlog.shapes import KEYS
+
+MAX_NAME = 256
+"""Characters of a name that are looked at."""
+
+ANYWHERE = {
+    "authorization": "the header of HTTP (RFC 9110 section 11.6.2), also Proxy-Authorization",
+    "cookie": "the headers of RFC 6265, and dicts of their values",
+    "credential": "cloud SDKs and database drivers",
+    "passphrase": "of private keys",
+    "passwd": "database drivers",
+    "password": "everywhere",
+    "pwd": "connection strings",
+    "secret": "OAuth's client_secret, Kubernetes, signing keys",
+    "token": "OAuth's access_token and refresh_token, X-CSRF-Token, device and reset tokens",
+}
+"""Words that make any name a secret's: ``db_password_old``. Also in the plural."""
+
+LAST = {
+    "auth": "the pair or header that HTTP clients take; auth_mode and auth_url say how and where",
+    "bearer": "RFC 6750",
+    "csrf": "the value of a form; csrf_enabled is a setting",
+    "jsessionid": "the cookie of servlets",
+    "jwt": "RFC 7519; jwt_issuer and jwt_audience are settings",
+    "otp": "a one-time password, also as a number",
+    "passcode": "a one-time password",
+    "phpsessid": "the cookie of PHP",
+    "sessionid": "the cookie of Django; session_id is how agents name a conversation",
+    "totp": "RFC 6238",
+    "xsrf": "Angular's word for csrf",
+}
+"""Words that do so at the end of a name: ``user_jwt``."""
+
+ENDINGS = {
+    **{word: "written together: clientsecret" for word in ANYWHERE if word != "pwd"},
+    "otpcode": "otp_code",
+}
+"""What a name ends with, without what parts its words."""
+
+HARMLESS = {
+    "continuationtoken": "a page of Azure and S3",
+    "nextcontinuationtoken": "the next page of S3",
+    "nextpagetoken": "the next page of Google's APIs",
+    "nexttoken": "the next page of AWS",
+    "pagetoken": "a page of Google's APIs",
+    "paginationtoken": "a page of AWS",
+}
+"""Whole names, without what parts their words, under which none is: without them one cannot page.
+
+A value of such a shape is a secret here as everywhere.
+"""
+
+COUNTS = {
+    "age": "cookie_max_age",
+    "cost": "token_cost",
+    "count": "cookie_count",
+    "details": "prompt_token_details, of numbers",
+    "index": "token_index",
+    "length": "token_length",
+    "limit": "token_limit",
+    "seconds": "token_seconds",
+    "size": "cookie_size",
+    "tokens": "how many a model used: total_tokens",
+    "total": "password_reset_total",
+    "ttl": "token_ttl",
+    "usage": "token_usage, of numbers",
+    "version": "secret_version",
+}
+"""Words that say of a number what it counts. A number under any other secret's name is one."""
+
+_KEYS = tuple(f"{kind}key" for kind in KEYS)
+_ENDINGS = tuple(ENDINGS)
+_SPLIT = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+
+
+def is_secret_name(name: str) -> bool:
+    """Return whether what stands under the name is a secret: ``x-api-key``, ``accessToken``."""
+    return _is_secret(name[:MAX_NAME])
+
+
+def names_a_count(name: str) -> bool:
+    """Return whether a number under a secret's name only counts: ``cookie_count``."""
+    words = _words(name[:MAX_NAME])
+    return "tokens" in words or not COUNTS.keys().isdisjoint(words[-2:])
+
+
+@functools.lru_cache(maxsize=1_024)
+def _is_secret(name: str) -> bool:
+    words = _words(name)
+    squeezed = "".join(words).removesuffix("s")
+    if squeezed in HARMLESS:
+        return False
+    return (
+        not ANYWHERE.keys().isdisjoint(word.removesuffix("s") for word in words)
+        or (bool(words) and words[-1].removesuffix("s") in LAST)
+        or squeezed.endswith(_ENDINGS)
+        or any(key in squeezed for key in _KEYS)
+    )
+
+
+@functools.lru_cache(maxsize=1_024)
+def _words(name: str) -> tuple[str, ...]:
+    return tuple(word.lower() for word in _SPLIT.findall(name))
