@@ -53,6 +53,28 @@ def test_keywords_are_fields(log: Logger, kept: Keeper) -> None:
     assert kept.shown["logger"] == "tests.keyword"
 
 
+def test_a_call_of_logging_moves_here_as_it_is(log: Logger, kept: Keeper) -> None:
+    extra = {"k": 1, "name": "n", WebSocketState.CONNECTED: 2}
+    log.info("x", extra=extra, own=3)
+    shown = kept.shown
+    assert (shown["k"], shown["name_"], shown["CONNECTED"], shown["own"]) == (1, "n", 2, 3)
+    assert "extra" not in shown
+    log.info("x", extra={"k": 1}, k=2)
+    assert kept.shown["k"] == 2
+    log.info("x", extra=None, stacklevel=1)
+    assert not {"extra", "stacklevel"} & set(kept.shown)
+    log.info("x", extra=5)
+    assert kept.shown["extra"] == 5
+
+
+def test_the_level_of_the_stack_is_the_callers(log: Logger, kept: Keeper) -> None:
+    def helper() -> None:
+        log.info("x", stacklevel=2)
+
+    helper()
+    assert kept.last.funcName == "test_the_level_of_the_stack_is_the_callers"
+
+
 @pytest.mark.parametrize("name", ["debug", "info", "warning", "error", "critical"])
 def test_each_level(log: Logger, kept: Keeper, name: str) -> None:
     getattr(log, name)("text", a=1)
@@ -87,7 +109,7 @@ def test_names_of_record_attributes_are_renamed(log: Logger, kept: Keeper, name:
     assert kept.shown[f"{name}_"] == "mine"
 
 
-@pytest.mark.parametrize("name", ["self", "text", "level", "extra", "stacklevel", "time", "logger"])
+@pytest.mark.parametrize("name", ["self", "text", "level", "extra", "time", "logger"])
 def test_no_field_name_is_taken(log: Logger, kept: Keeper, name: str) -> None:
     log.info("text", **{name: "mine"})
     assert "mine" in (kept.shown.get(name), kept.shown.get(f"{name}_"))

@@ -43,6 +43,17 @@ def test_what_every_line_has() -> None:
     assert list(shown) == ["time", "level", "logger", "message", "correlation"]
 
 
+def test_a_dict_as_the_message_is_fields() -> None:
+    with bind(a=0, b="bound"):
+        shown = read(record({"a": WebSocketState.CONNECTED, "password": "x", "level": 5, 2: 3}))
+    assert (shown["message"], shown["a"], shown["b"]) == ("", "CONNECTED", "bound")
+    assert (shown["password"], shown["level_"], shown["2"]) == ("[redacted]", 5, 3)
+    assert read(record({"message": "hi", "a": 1}, a=2)).items() >= {"message": "hi", "a": 2}.items()
+    assert read(record({"message": 7}))["message_"] == 7
+    assert read(record({"a": 1}, "x"))["args"] == ["x"]
+    assert read(record(["a"]))["message"] == "['a']"
+
+
 def test_fields_of_the_call_win_over_bound_ones() -> None:
     with bind(run="r", user="bound", correlation="c"):
         shown = read(record(user="call", state=WebSocketState.CONNECTED))
@@ -74,7 +85,7 @@ def test_arguments_that_do_not_fit_are_shown_beside_the_template() -> None:
     assert " object at 0x" in shown["args"][0]["$repr"]
 
 
-@pytest.mark.parametrize("msg", [None, 3, {"state": WebSocketState.CONNECTED}, ValueError("x")])
+@pytest.mark.parametrize("msg", [None, 3, [WebSocketState.CONNECTED], ValueError("x")])
 def test_the_message_may_be_any_object(msg: Any) -> None:
     assert read(record(msg))["message"] == str(msg)
 

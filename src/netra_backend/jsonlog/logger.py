@@ -1,9 +1,16 @@
 """A logger whose fields are keywords: ``log.info("run started", run=run, state=state)``."""
 
 import logging
+from typing import Any, cast
 
 from netra_backend.jsonlog.attributes import STANDARD, free
+from netra_backend.jsonlog.guard import Failed, foreign
 from netra_backend.jsonlog.standard import only_sink, report
+
+OPTIONS = frozenset(("exc_info", "stack_info", "stacklevel", "extra"))
+"""Keywords of `logging`, which are no fields."""
+
+_NONE: frozenset[str] = frozenset()
 
 _CALLER = 3
 """Frames from the standard logger up to who called ours."""
@@ -12,9 +19,10 @@ _CALLER = 3
 class Logger:
     """A thin cover of a standard logger: the same name, levels and path.
 
-    Each method takes a text, arguments for its ``%`` places and fields by keyword. ``exc_info``
-    and ``stack_info`` mean what they mean to `logging`; every other keyword is a field, one with
-    the name of a LogRecord attribute gets a ``_``.
+    Each method takes a text, arguments for its ``%`` places and fields by keyword. ``exc_info``,
+    ``stack_info``, ``stacklevel`` and ``extra`` mean what they mean to `logging`, so that a call
+    moves here as it is; every other keyword is a field, one with the name of a LogRecord attribute
+    gets a ``_``.
     """
 
     __slots__ = ("_logger",)
@@ -58,17 +66,33 @@ class Logger:
         logger = self._logger
         exc_info: object = None
         stack_info: object = False
+        caller: object = 1
         try:
-            if "exc_info" in fields or "stack_info" in fields:
+            if not OPTIONS.isdisjoint(fields):
                 exc_info, stack_info = fields.pop("exc_info", None), fields.pop("stack_info", False)
+                caller = fields.pop("stacklevel", 1)
+                fields = _with_extra(fields)
             if stack_info is False:
                 sink = only_sink(logger)
                 if sink is not None and sink.say(level, logger.name, text, args, fields, exc_info):
                     return
             extra = {free(name, STANDARD): value for name, value in fields.items()}
-            logger._log(level, text, args, exc_info, extra, stack_info, _CALLER)  # type: ignore[arg-type]
+            above = _CALLER + (caller - 1 if type(caller) is int else 0)
+            logger._log(level, text, args, exc_info, extra, stack_info, above)  # type: ignore[arg-type]
         except Exception as error:  # noqa: BLE001 - the border around one log record
             report(error)
+
+
+def _with_extra(fields: dict[str, object]) -> dict[str, object]:
+    """Return the fields, and those of ``extra`` among them; what is no mapping stays a field."""
+    extra = fields.pop("extra", None)
+    if extra is None:
+        return fields
+    given: dict[Any, object] | Failed
+    given = extra if type(extra) is dict else foreign(lambda: dict(cast(Any, extra)))
+    if isinstance(given, Failed):
+        return {"extra": extra, **fields}
+    return {free(name, _NONE): value for name, value in given.items()} | fields
 
 
 def get_logger(name: str) -> Logger:

@@ -11,6 +11,7 @@ from netra_backend.jsonlog.attributes import (
     NAME_LIMITS,
     NOT_SHOWN,
     SCALARS,
+    STANDARD,
     error_of,
     filled,
     free,
@@ -52,10 +53,11 @@ def fields(
     ``level``, ``logger``, ``message``, ``correlation``; where there is something to say
     ``trace_id``, ``span_id`` and ``trace_flags``, ``args`` (they do not fit the message), the notes
     (``dropped`` and ``suppressed``: what did not get through before), ``exception``, ``stack``;
-    then the bound fields and those of the call, of which one with such a name gets a ``_``.
+    then the bound fields and those of the call, of which one with such a name gets a ``_``. A dict
+    as the message is fields, too, and its ``message`` the text.
     """
     stored = record.__dict__
-    given = {**binding.bound(), **_extra(stored)}
+    given = {**binding.bound(), **_of_message(stored), **_extra(stored)}
     level, name = stored.get("levelno"), stored.get("levelname")
     shown: dict[str, object] = {
         shape.time: _clock.any_text(stored.get("created")),
@@ -127,6 +129,9 @@ def _logger_and_message(record: logging.LogRecord, shape: Layout) -> dict[str, o
 def _message(record: logging.LogRecord) -> dict[str, object]:
     """Return the message; if its arguments do not fit, the template, and the arguments beside."""
     msg, args = record.__dict__.get("msg"), record.__dict__.get("args")
+    if _is_fields(msg, args):
+        own = _fields_of(msg).get("message_")
+        return {"message": own if type(own) is str else ""}
     if is_large(msg):
         return {"message": dumps(msg, RECORD_LIMITS)}
     text: str | Failed | None = None
@@ -161,6 +166,28 @@ def exception(error: BaseException) -> dict[str, Json]:
     """Return an exception as plain data within the limits of a record, without secrets."""
     text = Forms(RECORD_LIMITS).text
     return describe(error, lambda told: redact_text(text(told)))
+
+
+def _of_message(stored: dict[str, Any]) -> dict[str, object]:
+    """Return the fields of a message that is a dict: as people log who come from structured logs.
+
+    A dict in ``%s`` would be the repr of Python, which nobody can search.
+    """
+    msg = stored.get("msg")
+    if not _is_fields(msg, stored.get("args")):
+        return {}
+    told = _fields_of(msg)
+    if type(told.get("message_")) is str:
+        del told["message_"]  # it is the text
+    return told
+
+
+def _fields_of(msg: Any) -> dict[str, object]:
+    return {free(name, STANDARD): value for name, value in msg.copy().items()}
+
+
+def _is_fields(msg: Any, args: Any) -> bool:
+    return type(msg) is dict and type(args) is tuple and not args and not is_large(msg)
 
 
 def _extra(stored: dict[str, Any]) -> dict[str, object]:

@@ -27,9 +27,6 @@ LEVELS: Final = {
 }
 """The methods that log, of the standard loggers and of ours, and at which level."""
 
-NO_FIELDS = ("exc_info", "stack_info")
-"""Keywords of our loggers that are no fields."""
-
 _LOGGING: Final = logging.getLogger.__code__.co_filename
 _PASSED_OVER: Final = frozenset((_LOGGING, __file__, logger.__file__, standard.__file__))
 """Files whose frames are no call site."""
@@ -133,9 +130,11 @@ def _standard_log(
 
 def _ours(level: int) -> Read:
     def read(self: jsonlog.Logger, args: tuple[Any, ...], named: dict[str, Any]) -> LogCall:
-        fields = {name: value for name, value in named.items() if name not in NO_FIELDS}
-        given = [*_texts(None, args[1:]), *([("fields", fields)] if fields else []), *_bound()]
-        return LogCall(self._logger.name, level, _site(1), given)
+        fields = {name: value for name, value in named.items() if name not in logger.OPTIONS}
+        texts = _texts(args[0] if args else None, args[1:])
+        own = [("fields", fields)] if fields else []
+        given = [*texts, *own, *_extra(named.get("extra")), *_bound()]
+        return LogCall(self._logger.name, level, _site(named.get("stacklevel", 1)), given)
 
     return read
 
