@@ -1,9 +1,21 @@
 """Running an agent without a server."""
 
-import pytest
-from ag_ui.core import EventType, RunStartedEvent, StepFinishedEvent, StepStartedEvent
+from collections.abc import AsyncIterator
+from typing import Any
 
-from netra_backend.errors import EventError
+import pytest
+from ag_ui.core import (
+    BaseEvent,
+    EventType,
+    RunAgentInput,
+    RunStartedEvent,
+    StepFinishedEvent,
+    StepStartedEvent,
+)
+
+from netra_backend.agents.base import Text
+from netra_backend.agents.run_context import RunContext
+from netra_backend.errors import ConfigError, EventError
 from netra_backend.testing.player import asking, play
 from netra_backend.testing.scripted_agent import ScriptedAgent, answer, endless, events
 
@@ -45,3 +57,58 @@ async def test_it_refuses_an_id_that_the_conversation_has() -> None:
 
     with pytest.raises(EventError, match="used before"):
         await play(ScriptedAgent(events(*played)), asking("", messages=[before]))
+
+
+async def book(input: RunAgentInput, run: RunContext) -> AsyncIterator[BaseEvent]:
+    """Ask two questions, and say the answers and how often it was begun."""
+    begun = run.state(dict).get("begun", 0) + 1
+    await run.save({"begun": begun})
+    sure, seat = await run.ask("Sure?"), await run.ask("Which seat?", schema={"type": "string"})
+    text = Text()
+    for event in (*text.start(), *text.add(f"{sure} {seat} {begun}"), *text.end()):
+        yield event
+
+
+async def remember(input: RunAgentInput, run: RunContext) -> AsyncIterator[BaseEvent]:
+    """Say something, ask, and say what the history has then."""
+    text = Text()
+    if not input.resume:
+        for event in (*text.start(), *text.add("Before. "), *text.end()):
+            yield event
+    await run.ask("Sure?")
+    for event in (*text.start(), *text.add(str([one.content for one in input.messages]))):
+        yield event
+
+
+async def test_the_run_after_an_answer_has_what_was_said_before() -> None:
+    assert said(await play(remember, asking("Q"), answers=[1])) == "['Q', 'Before. ']"
+
+
+def said(events: list[BaseEvent]) -> str:
+    return "".join(getattr(event, "delta", "") for event in events)
+
+
+async def test_an_agent_that_takes_the_run_is_answered_as_by_a_person() -> None:
+    def asks(events: list[BaseEvent]) -> str:
+        last: Any = events[-1]
+        return str(last.outcome.interrupts[0].message)
+
+    assert asks(await play(book, asking(""))) == "Sure?"
+    assert asks(await play(book, asking(""), answers=[True])) == "Which seat?"
+    assert said(await play(book, asking(""), answers=[True, "12A"])) == "True 12A 3"
+    assert said(await play(book, asking(""), answers=[True, None])) == "True None 3"
+
+
+async def test_an_answer_without_a_question_is_refused() -> None:
+    with pytest.raises(ValueError, match="0 questions, for 1 answers"):
+        await play(ScriptedAgent(answer("a")), asking(""), answers=[True])
+
+
+async def test_it_takes_what_is_served_and_nothing_else() -> None:
+    with pytest.raises(ConfigError, match="it cannot be called"):
+        await play(7, asking(""))
+    pydantic_ai = pytest.importorskip("pydantic_ai", reason="the extra pydantic-ai is missing")
+    from pydantic_ai.models.test import TestModel
+
+    agent = pydantic_ai.Agent(TestModel(custom_output_text="Hello."))
+    assert said(await play(agent, asking("Hi"))) == "Hello."

@@ -3,15 +3,26 @@
 ::
 
     events = await play(agent, asking("How are you?"))
+    events = await play(agent, asking("Book it"), answers=[True])  # what a person says to its ask
 """
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal
 
-from ag_ui.core import BaseEvent, EventType, RunAgentInput, UserMessage
+from ag_ui.core import (
+    BaseEvent,
+    EventType,
+    Interrupt,
+    ResumeEntry,
+    RunAgentInput,
+    RunFinishedEvent,
+    RunFinishedInterruptOutcome,
+    UserMessage,
+)
 
 from netra_backend.agents.base import Agent
-from netra_backend.agents.ingest import Ingest
+from netra_backend.agents.ingest import Delta, Ingest, Item
+from netra_backend.agents.loading import adapt
 from netra_backend.agents.run_context import (
     CURRENT,
     RunContext,
@@ -19,7 +30,8 @@ from netra_backend.agents.run_context import (
     question_event,
     questions_of,
 )
-from netra_backend.core.events import Body, event_from_body
+from netra_backend.agents.run_input import complete
+from netra_backend.core.events import Body, Event, delta_event, event_from_body
 from netra_backend.core.fold import Conversation
 from netra_backend.core.ids import UserId, new_id
 
@@ -39,22 +51,48 @@ def asking(question: str, **fields: Any) -> RunAgentInput:
     )
 
 
-async def play(agent: Agent, input: RunAgentInput) -> list[BaseEvent]:
+async def play(
+    agent: object, input: RunAgentInput, *, answers: Iterable[object] = ()
+) -> list[BaseEvent]:
     """Return what `agent` yields for `input`, in order.
 
-    Raises what the agent raises, and EventError for what the runner would end the run for: an
-    event that is illegal where it comes, or an id that ``input.messages`` has already. What the
-    agent says through its `RunContext` is among the events; nobody has answered what it asks.
+    An agent is what ``netra serve`` takes: a function with or without a `RunContext`, an agent of
+    a framework. `answers` are what a person says to the questions that end a run, in their order,
+    None to decline: then the agent runs again, as it does on a server, and what is returned is
+    what the last run yields. With no answer left, that may be a question.
+
+    Raises ConfigError for what is no agent, what the agent raises, EventError for what the runner
+    would end the run for (an event that is illegal where it comes, or an id that
+    ``input.messages`` has already), and ValueError for answers that do not fit the questions.
     """
-    ingest = Ingest(_conversation(input))
+    ready, left = adapt(agent), list(answers)
+    asked: dict[str, Interrupt] = {}
+    events, conversation = await _run(ready, input, asked)
+    while left:
+        questions = _questions(events)
+        if not 0 < len(questions) <= len(left):
+            raise ValueError(f"the run asks {len(questions)} questions, for {len(left)} answers")
+        asked |= {question.id: question for question in questions}
+        given = [_entry(question, left.pop(0)) for question in questions]
+        resumed = {"run_id": new_id("run"), "parent_run_id": input.run_id, "resume": given}
+        input = complete(input.model_copy(update=resumed), conversation, ())
+        events, conversation = await _run(ready, input, asked)
+    return events
+
+
+async def _run(
+    agent: Agent, input: RunAgentInput, asked: Mapping[str, Interrupt]
+) -> tuple[list[BaseEvent], Conversation]:
+    """Return what a run yields, and what its thread is then."""
+    ingest, conversation = Ingest(_conversation(input)), _conversation(input)
     events: list[BaseEvent] = []
 
     def say(event: BaseEvent, urgent: bool = True) -> None:
-        for _ in ingest.take(event):
-            pass
+        for item in ingest.take(event):
+            conversation.apply(_logged(item))
         events.append(event)
 
-    token = CURRENT.set(_context(input, say))
+    token = CURRENT.set(_context(input, say, asked))
     stream = agent(input)
     try:
         async for event in stream:
@@ -69,12 +107,36 @@ async def play(agent: Agent, input: RunAgentInput) -> list[BaseEvent]:
         if close is not None:
             await close()
         CURRENT.reset(token)
-    return events
+    for closer in ingest.close():
+        conversation.apply(closer)
+    return events, conversation
 
 
-def _context(input: RunAgentInput, say: Callable[[BaseEvent, bool], None]) -> RunContext:
-    async def nothing(*_: object) -> None:
+def _logged(item: Item) -> Event:
+    """Return what the log would have."""
+    return delta_event(item.type, item.id, item.text) if isinstance(item, Delta) else item.event
+
+
+def _entry(question: Interrupt, answer: object) -> ResumeEntry:
+    status: Literal["resolved", "cancelled"] = "cancelled" if answer is None else "resolved"
+    return ResumeEntry(interrupt_id=question.id, status=status, payload=answer)
+
+
+def _questions(events: list[BaseEvent]) -> list[Interrupt]:
+    last = events[-1] if events else None
+    outcome = last.outcome if isinstance(last, RunFinishedEvent) else None
+    return outcome.interrupts if isinstance(outcome, RunFinishedInterruptOutcome) else []
+
+
+def _context(
+    input: RunAgentInput, say: Callable[[BaseEvent, bool], None], asked: Mapping[str, Interrupt]
+) -> RunContext:
+    async def nothing() -> None:
         return None
+
+    async def question(id: str) -> dict[str, Any] | None:
+        found = asked.get(id)
+        return None if found is None else found.model_dump(mode="json", by_alias=True)
 
     return RunContext(
         input,
@@ -82,7 +144,7 @@ def _context(input: RunAgentInput, say: Callable[[BaseEvent, bool], None]) -> Ru
         scope=input.thread_id,
         say=say,
         room=nothing,
-        question=nothing,
+        question=question,
     )
 
 
