@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from netra_backend.agents.documentation import anchor_of
+from netra_backend.config import Settings
 from tests.e2e.node_folder import node_folder
 from tests.e2e.node_script import printed_by
 from tests.live import live
@@ -36,6 +37,13 @@ def test_every_page_is_tested_and_listed() -> None:
     assert all(f"(clients/{page}.md)" in index for page in pages)
 
 
+def test_an_example_sets_no_variable_that_netra_refuses() -> None:
+    names = {f"NETRA_{name.upper()}" for name in Settings.model_fields}
+    for path in [*PAGES.parent.rglob("*.md"), PAGES.parents[1] / "README.md"]:
+        used = set(re.findall(r"\bNETRA_[A-Z_]*[A-Z]\b(?!_?\*)", path.read_text(encoding="utf-8")))
+        assert used <= names, path
+
+
 @pytest.mark.parametrize("page", SAYS)
 def test_the_examples_are_short(page: str) -> None:
     assert examples(page)
@@ -61,9 +69,9 @@ async def test_the_examples_of_a_page_print_the_answer(tmp_path: Path, page: str
         live({"agent": echo}, tmp_path / "b", agentcore=True, auth="agentcore") as container,
     ):
         environment = {
-            "NETRA_URL": server.url,
-            "NETRA_TOKEN": server.token(),
-            "NETRA_AGENTCORE_URL": container.url,
+            "SERVER_URL": server.url,
+            "SERVER_TOKEN": server.token(),
+            "AGENTCORE_URL": container.url,
         }
         said = []
         for number, example in enumerate(examples(page)):
