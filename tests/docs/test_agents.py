@@ -53,6 +53,13 @@ def test_each_block_of_python_runs(source: str, monkeypatch, tmp_path: Path) -> 
         jsonlog.unconfigure()  # a page has the log configured
 
 
+def test_each_command_of_the_tutorial_starts_in_the_folder_of_the_one_before() -> None:
+    text = (DOCS / "tutorial.md").read_text(encoding="utf-8")
+    commands = "".join(re.findall(r"```sh\n(.*?)```", text, re.DOTALL)).splitlines()
+    assert any(line.startswith("(cd examples; ") for line in commands)
+    assert not [line for line in commands if line.startswith("cd ")]
+
+
 @pytest.mark.parametrize(
     "source", [block for block in BLOCKS if "\nasync def agent" in block.values[0]]
 )
