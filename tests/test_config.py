@@ -118,8 +118,15 @@ def test_a_file_that_is_no_text_is_named() -> None:
 def test_an_unknown_key_is_named_with_its_file() -> None:
     told = refused(write("run_event = 1\n[server]\nport = 1", "mine.toml"))
     assert "mine.toml" in told
-    assert "run_event: " in told
-    assert "server: " in told
+    assert "run_event is no setting; did you mean run_events?" in told
+    assert "server is no setting" in told
+    told = refused(write("[agents.support]\nwhen_bussy = 'enqueue'", "mine.toml"))
+    assert "agents.support.when_bussy is no setting; did you mean when_busy?" in told
+
+
+def test_what_is_wrong_is_said_in_our_words_only() -> None:
+    told = refused(write("auth = 'jwt'", "mine.toml"))
+    assert told.endswith("NETRA_* variables): " + told[told.index("auth = jwt needs") :])
 
 
 @pytest.mark.parametrize(

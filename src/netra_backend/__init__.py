@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from netra_backend.server.app import create_app
     from netra_backend.server.user import User
 
+    __version__: str
+
 __all__ = ["ConfigError", "NetraError", "Settings", "User", "create_app", "load_settings"]
 
 _HOMES = {
@@ -26,7 +28,9 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Return a public name from the module where it lives (PEP 562)."""
+    """Return a public name from the module where it lives (PEP 562), or the version."""
+    if name == "__version__":
+        return import_module("importlib.metadata").version("netra-backend")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

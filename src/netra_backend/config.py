@@ -253,13 +253,22 @@ def _variables() -> dict[str, Any]:
         prefix, name = variable[:6], variable[6:]
         # In small letters too, because pydantic would read it.
         if prefix.upper() == "NETRA_" and (prefix != "NETRA_" or name not in known):
-            near = difflib.get_close_matches(name.upper(), known, n=1)
-            hint = f"; did you mean NETRA_{near[0]}?" if near else ""
+            hint = _hint(name.upper(), known, "NETRA_")
             raise ConfigError(f"the environment variable {variable} is no setting{hint}")
     return EnvSettingsSource(Settings)()
 
 
 def _problem(problem: Any) -> str:
     """Return one validation problem without the value, which may be a secret."""
-    key = ".".join(str(part) for part in problem.get("loc", ()))
-    return f"{key}: {problem['msg']}" if key else str(problem["msg"])
+    path = [str(part) for part in problem.get("loc", ())]
+    key = ".".join(path)
+    if problem.get("type") == "extra_forbidden":
+        known = Settings if len(path) == 1 else AgentSettings
+        return f"{key} is no setting{_hint(path[-1], list(known.model_fields))}"
+    text = str(problem["msg"]).removeprefix("Value error, ")  # what pydantic puts before ours
+    return f"{key}: {text}" if key else text
+
+
+def _hint(name: str, known: list[str], prefix: str = "") -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {prefix}{near[0]}?" if near else ""

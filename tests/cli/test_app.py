@@ -2,9 +2,11 @@
 
 import subprocess
 import sys
+from importlib.metadata import version
 
 import pytest
 
+import netra_backend
 from tests.cli.conftest import Netra
 
 
@@ -12,6 +14,11 @@ def test_help_names_every_command(netra: Netra) -> None:
     done = netra("--help")
     assert done.returncode == 0
     assert all(name in done.stdout for name in ("serve", "tail", "replay", "token", "scan"))
+
+
+def test_the_version_is_that_of_the_distribution(netra: Netra) -> None:
+    assert netra("--version").stdout == f"netra {version('netra-backend')}\n"
+    assert netra_backend.__version__ == version("netra-backend")
 
 
 def test_an_unknown_command_is_refused(netra: Netra) -> None:

@@ -1,8 +1,11 @@
 """The commands that typer parses, each loaded when it is asked for."""
 
 from importlib import import_module
+from typing import Annotated
 
 import typer
+
+import netra_backend
 
 COMMANDS = ("serve", "tail", "replay", "token")
 """Each is a function of this name in a module of this name."""
@@ -21,7 +24,7 @@ def make_app(names: tuple[str, ...]) -> typer.Typer:
     app = typer.Typer(
         name="netra", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
     )
-    app.callback(help="Run AI agents and deliver what they do, live and durably.")(_nothing)
+    app.callback(help="Run AI agents and deliver what they do, live and durably.")(_root)
     for name in names:
         app.command(name)(getattr(import_module(f"netra_backend.cli.{name}"), name))
     app.command("scan", help="Find values that JSON refuses before they are logged or sent.")(
@@ -30,5 +33,20 @@ def make_app(names: tuple[str, ...]) -> typer.Typer:
     return app
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"netra {netra_backend.__version__}")
+        raise typer.Exit
+
+
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version.", is_eager=True, callback=_show_version),
+    ] = False,
+) -> None:
+    """Take the options that stand before a command."""
+
+
 def _nothing() -> None:
-    """Do nothing: a group needs a callback, and `netra scan` never comes here."""
+    """Do nothing: `netra scan` never comes here."""

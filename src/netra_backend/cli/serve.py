@@ -23,15 +23,22 @@ def serve(  # noqa: PLR0913, PLR0917 - each is an option
         ),
     ] = None,
     agent: Annotated[
-        list[str] | None, typer.Option("--agent", help="The same as an argument; repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--agent",
+            help="One more agent, for command lines that are put together from options; "
+            "usually agents are arguments.",
+        ),
     ] = None,
     host: Annotated[
         str | None,
-        typer.Option(help="The address to listen on.", show_default="127.0.0.1"),
+        typer.Option(help="The address to listen on; 127.0.0.1 unless said otherwise."),
     ] = None,
     port: Annotated[
         int | None,
-        typer.Option(help="The port; 0 takes a free one.", min=0, max=65535, show_default="8000"),
+        typer.Option(
+            help="The port; 8000 unless said otherwise, 0 takes a free one.", min=0, max=65535
+        ),
     ] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Where the log lives.")] = None,
     config: Annotated[Path | None, typer.Option(help="A netra.toml.")] = None,
