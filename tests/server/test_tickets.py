@@ -13,7 +13,7 @@ from netra_backend.core.ids import UserId
 from netra_backend.core.ports import Store
 from netra_backend.errors import Refused
 from netra_backend.server.auth import DevAuth
-from netra_backend.server.tickets import SECONDS, TicketAuth, new_key
+from netra_backend.server.tickets import SECONDS, TicketAuth
 from netra_backend.server.user import User
 from netra_backend.stores.memory import MemoryStore
 from netra_backend.stores.sqlite import SqliteStore
@@ -89,7 +89,7 @@ def auth(store: Store, key: str) -> TicketAuth:
 
 async def test_of_many_uses_at_once_on_two_servers_one_counts(tmp_path: Path) -> None:
     """Two workers of one machine share the store and the key."""
-    store, key = SqliteStore(tmp_path), new_key()
+    store, key = SqliteStore(tmp_path), "t" * 64
     await store.open()
     try:
         workers = [auth(store, key), auth(store, key)]
@@ -116,7 +116,7 @@ async def test_of_many_uses_at_once_on_two_servers_one_counts(tmp_path: Path) ->
     ],
 )
 async def test_what_is_no_ticket_of_ours_is_refused(change: dict[str, Any]) -> None:
-    key, store = new_key(), MemoryStore()
+    key, store = "t" * 64, MemoryStore()
     good = {
         "sub": "alice",
         "aud": "netra ticket",
@@ -129,7 +129,7 @@ async def test_what_is_no_ticket_of_ours_is_refused(change: dict[str, Any]) -> N
     with pytest.raises(Refused):
         await tickets._redeem(jwt.encode(claims, key, algorithm="HS256"))
     with pytest.raises(Refused):
-        await tickets._redeem(jwt.encode(good, new_key(), algorithm="HS256"))
+        await tickets._redeem(jwt.encode(good, "u" * 64, algorithm="HS256"))
     assert (await tickets._redeem(jwt.encode(good, key, algorithm="HS256"))).id == "alice"
 
 

@@ -4,7 +4,6 @@ A browser cannot set headers on a WebSocket or an EventSource, and what stands i
 logs: so the page asks for a ticket with its real credential, and the ticket is used up at once.
 """
 
-import secrets
 from collections.abc import Callable
 from typing import Any
 
@@ -112,11 +111,6 @@ class TicketAuth:
         id = UserId(claims["sub"])
         admin = claims.get("admin") is True
         return User(id, claims["until"], claims.get("since", 0.0), admin=admin)
-
-
-def new_key() -> str:
-    """Return a fresh key for tickets."""
-    return secrets.token_hex(32)
 
 
 def _may_have_ticket(request: HTTPConnection) -> bool:

@@ -186,11 +186,6 @@ class Line(asyncio.Protocol, ABC):
         self._unread = bytearray()
         self._transport: asyncio.Transport | None = None
 
-    @property
-    def unsent(self) -> int:
-        """Bytes that the other end has not taken."""
-        return 0 if self._transport is None else self._transport.get_write_buffer_size()
-
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin."""
         self._transport = transport
