@@ -21,8 +21,8 @@ from netra_backend.server.batch import Batch, websocket_frame
 from netra_backend.server.clockwork import Turns, shared
 from netra_backend.server.descriptor import descriptor_of
 from netra_backend.server.intake import Intake, Ping
+from netra_backend.server.lane_room import LaneRoom
 from netra_backend.server.listener import LaneClosed, Listener
-from netra_backend.server.room import Room
 
 LINGER = 3.0
 """Seconds a closed peer has to take what is still unsent, before it is cut off."""
@@ -73,7 +73,7 @@ class DirectLane(Intake):
         self._borrower: Callable[[], None] | None = None
         self._turns = shared(server, Turns, lambda: Turns(self._loop))
         self._joined: list[bytes] | None = None
-        self._room: Room | None = None
+        self._room: LaneRoom | None = None
         self._lost = False
         server.connections.add(self)  # type: ignore[arg-type]
         transport.set_protocol(self)
@@ -121,9 +121,9 @@ class DirectLane(Intake):
         if not self._open:
             raise LaneClosed
 
-    def _waiting(self) -> Room:
+    def _waiting(self) -> LaneRoom:
         if self._room is None:
-            self._room = Room()
+            self._room = LaneRoom()
         return self._room
 
     def begin(self, act: Callable[[], None]) -> None:

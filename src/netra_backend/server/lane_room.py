@@ -1,9 +1,9 @@
-"""Room: who waits until a lane takes more. Most lanes have nobody, and no object for it."""
+"""LaneRoom: who waits until a lane takes more. Most lanes have nobody, and no object for it."""
 
 import asyncio
 
 
-class Room:
+class LaneRoom:
     """Those who wait for room in one lane; `queue` is held by the one whose turn it is."""
 
     __slots__ = ("_waiting", "queue")
