@@ -1,4 +1,4 @@
-"""Every error Netra raises or sends, in one tree and two tables.
+"""Every error Netra raises or sends, in a tree and two tables.
 
 ::
 
@@ -8,10 +8,25 @@
     ├── AgentError        an agent, or the model behind it, could not go on
     ├── EventError        an agent's event is not legal AG-UI at this place
     ├── Refused           a command was understood and is not carried out
-    └── StoreError        the store could not do what was asked
-        ├── StoreInUse    another process has the data directory open for writing
-        ├── StoreFailed   a write or read failed; nothing was acknowledged
-        └── LeaseLost     the writer no longer holds the run's lease
+    │   └── Busy          agents/creation: the thread has an active run
+    ├── StoreError        the store could not do what was asked
+    │   ├── StoreInUse    another process has the data directory open for writing
+    │   ├── StoreFailed   a write or read failed; nothing was acknowledged
+    │   └── LeaseLost     the writer no longer holds the run's lease
+    ├── ServerError       cli/client: the server could not be reached, or refused
+    ├── Unreadable        cli/scan_source: a file holds no Python source
+    └── Unwritable        cli/scan_terminal: what was found could not be told
+
+Outside of it are those that nobody has to catch who calls us::
+
+    Exception
+    ├── IllegalMove       core/run: a fault of ours, which is not to be taken for a refusal
+    ├── LaneClosed        server/listener: tells the writer to a socket that it is gone
+    ├── NoOpening         server/opening: carries the answer to a request that opens no WebSocket
+    └── StreamBroken      server/sse: breaks a response off, so that its client comes back
+    BaseException
+    ├── Unanswered        agents/run_context: leaves an agent, whose ``except Exception`` lets it
+    └── TookTooLong       cli/scan_record: leaves the analysis of a file, likewise
 
 ``ERRORS`` says of every code a client can be sent in an ``error`` frame or an HTTP body, and
 ``CLOSES`` of every code a socket can be closed with: whose fault it is and whether the client
