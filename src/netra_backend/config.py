@@ -125,7 +125,7 @@ class Settings(BaseSettings):
     run_timeout: Seconds = 600.0
     """Seconds after which a run is ended with RUN_ERROR ``timeout``."""
     run_events: Count = 100_000
-    """Events one run may append before it is ended as failed."""
+    """Events one run may say; with one more it ends as failed."""
     concurrent_runs: Count | None = None
     """Runs of one agent that may be executed at once; more are refused with ``too_many``."""
     runs_per_user: Count | None = 1_000

@@ -7,6 +7,7 @@
     ├── FrameError        a client's frame cannot be read
     ├── AgentError        an agent, or the model behind it, could not go on
     ├── EventError        an agent's event is not legal AG-UI at this place
+    ├── LimitReached      a run has used up what it may
     ├── Refused           a command was understood and is not carried out
     │   └── Busy          agents/creation: the thread has an active run
     ├── StoreError        the store could not do what was asked
@@ -30,7 +31,8 @@ Outside of it are those that nobody has to catch who calls us::
 
 ``ERRORS`` says of every code a client can be sent in an ``error`` frame or an HTTP body, and
 ``CLOSES`` of every code a socket can be closed with: whose fault it is and whether the client
-may try again. ``docs/protocol.md`` shows both and a test compares them.
+may try again. ``docs/protocol.md`` shows both and a test compares them. ``RUN_ERRORS`` says what
+every code means with which Netra itself ends a run; ``docs/operations.md`` shows those.
 """
 
 from enum import Enum, IntEnum, StrEnum
@@ -246,6 +248,31 @@ CLOSES: dict[CloseCode, CloseRow] = {
 }
 
 
+class RunError(StrEnum):
+    """The ``code`` of a RUN_ERROR that is Netra's own; agents have others."""
+
+    AGENT_FAILED = "agent_failed"
+    ILLEGAL_EVENT = "illegal_event"
+    TOO_MANY_EVENTS = "too_many_events"
+    STORE_FAILED = "store_failed"
+    TIMEOUT = "timeout"
+    INTERRUPTED = "interrupted"
+
+
+RUN_ERRORS: dict[RunError, str] = {
+    RunError.AGENT_FAILED: "The agent raised; the traceback is in the log under the correlation id "
+    "in the message.",
+    RunError.ILLEGAL_EVENT: "The agent yielded something that is not legal AG-UI at this place; "
+    "the log says what.",
+    RunError.TOO_MANY_EVENTS: "The run said more than `run_events` events. The one that was too "
+    "many is the last.",
+    RunError.STORE_FAILED: "The log refused an event. Written when the log works again, at the "
+    "latest.",
+    RunError.TIMEOUT: "The run took longer than `run_timeout`.",
+    RunError.INTERRUPTED: "The server stopped, or was killed, during the run.",
+}
+
+
 class NetraError(Exception):
     """The base of every error this package raises on purpose."""
 
@@ -282,6 +309,15 @@ class AgentError(NetraError):
 
 class EventError(NetraError):
     """An agent's event is not legal AG-UI at the place in the stream where it came."""
+
+
+class LimitReached(NetraError):
+    """A run has used up what it may: `limit` is the setting, `most` its value."""
+
+    def __init__(self, limit: str, most: float) -> None:
+        super().__init__(f"{limit} is {most}")
+        self.limit = limit
+        self.most = most
 
 
 class Refused(NetraError):

@@ -5,13 +5,20 @@ import threading
 from typing import Any
 
 import pytest
-from ag_ui.core import StepFinishedEvent, StepStartedEvent
+from ag_ui.core import RunErrorEvent, StepFinishedEvent, StepStartedEvent
 
 from netra_backend.agents import callbacks
 from netra_backend.agents.callbacks import Happening
 from netra_backend.core.ids import RunId, RunKey
-from netra_backend.testing import ScriptedAgent, asking
-from netra_backend.testing.scripted_agent import answer, endless, events, reasoning, tool_call
+from netra_backend.testing import Gate, ScriptedAgent, asking
+from netra_backend.testing.scripted_agent import (
+    answer,
+    endless,
+    events,
+    failure,
+    reasoning,
+    tool_call,
+)
 from tests.agents.running import ALICE, Running, running
 from tests.eventually import until
 
@@ -83,7 +90,7 @@ async def test_the_five_in_their_order_with_what_they_are_about(log_lines) -> No
     assert executing.call == completed.call
     assert completed.seconds is not None
     assert ended.seconds is not None
-    assert ended.status == "success"
+    assert (ended.status, ended.code) == ("finished", None)
     lines = [line for line in log_lines() if line["logger"] == callbacks.__name__]
     assert [line["message"] for line in lines] == [
         name.removeprefix("on_").replace("_", " ") for name in NAMES
@@ -91,6 +98,37 @@ async def test_the_five_in_their_order_with_what_they_are_about(log_lines) -> No
     assert all(line["run"] == "r1" and line["user"] == "alice" for line in lines)
     assert len({line["correlation"] for line in lines}) == 1
     assert lines[-1]["seconds"] >= 0
+
+
+async def test_how_a_run_ended_is_said_in_the_words_of_the_api(log_lines) -> None:
+    recorder = Recorder()
+    mine = RunErrorEvent(message="too long, I say", code="timeout")
+    scripts = [failure(error=RuntimeError("x")), events(mine), answer(Gate())]
+    for script in scripts:
+        async with running(ScriptedAgent(script), timeout=0.05) as house:
+            house.runner.projection.subscribe(recorder)
+            before = len(recorder.told)
+            await ran(house, "r1")
+            await until(lambda told=before + 2: len(recorder.told) == told)
+            stored = (await house.ended("r1")).status
+        assert recorder.told[-1][1].status is stored
+    said = [(h.status, h.code) for _, h in recorder.told if h.status is not None]
+    assert said == [("failed", "agent_failed"), ("failed", "timeout"), ("timed_out", "timeout")]
+    lines = [line for line in log_lines() if line["message"] == "agent completed"]
+    assert [(line["status"], line["code"]) for line in lines] == said
+
+
+async def test_reasoning_in_a_step_that_was_told_is_that_thought() -> None:
+    step, stop = StepStartedEvent(step_name="s"), StepFinishedEvent(step_name="s")
+    recorder = Recorder()
+    scripts = (events(step), reasoning("Hm."), events(stop), tool_call("f", "{}", result="1"))
+    async with running(ScriptedAgent(*scripts, reasoning("Well."))) as house:
+        house.runner.projection.subscribe(recorder)
+        await ran(house, "r1")
+        await until(lambda: "on_agent_completed" in recorder.names)
+    thought = recorder.names.index("on_agent_thinking")
+    assert recorder.names.count("on_agent_thinking") == 2
+    assert recorder.names[thought + 1] == "on_tool_executing"
 
 
 async def test_a_step_is_thinking_only_where_there_is_no_reasoning() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from ag_ui.core import (
     BaseEvent,
+    CustomEvent,
     Interrupt,
     RawEvent,
     RunAgentInput,
@@ -25,7 +26,7 @@ from ag_ui.core import (
 )
 
 from netra_backend.agents.loading import adapt
-from netra_backend.agents.run_context import RunContext
+from netra_backend.agents.run_context import RunContext, current_run
 from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey
 from netra_backend.core.run import RunStatus
 from netra_backend.errors import StoreFailed
@@ -139,19 +140,52 @@ async def test_after_the_acknowledgement_of_a_cancel_comes_only_the_end() -> Non
         assert await house.runner.cancel(R1) in (position, ended.ended)
 
 
-async def test_an_agent_that_takes_too_long_is_stopped() -> None:
+async def test_an_agent_that_takes_too_long_is_stopped(log_lines) -> None:
     agent = ScriptedAgent(answer("a", Gate()))
     async with running(agent, timeout=0.05) as house:
         await start(house)
         assert (await the_end(house))["code"] == "timeout"
         assert (await house.ended("r1")).status is RunStatus.TIMED_OUT
         await asyncio.wait_for(agent.stopped(), 5)
+    (line,) = [line for line in log_lines() if line["message"] == "a limit ends the run"]
+    assert (line["level"], line["limit"], line["most"]) == ("WARNING", "run_timeout", 0.05)
+    assert (line["run"], line["thread"], line["user"]) == ("r1", "t1", "alice")
 
 
-async def test_an_agent_that_says_too_much_is_stopped() -> None:
+async def test_an_agent_that_says_too_much_is_stopped(log_lines) -> None:
     async with running(ScriptedAgent(endless()), events=50) as house:
         await start(house)
-        assert (await the_end(house))["code"] == "illegal_event"
+        assert (await the_end(house))["code"] == "too_many_events"
+    (line,) = [line for line in log_lines() if line["message"] == "a limit ends the run"]
+    assert (line["level"], line["limit"], line["most"]) == ("WARNING", "run_events", 50)
+
+
+@pytest.mark.parametrize("number", [50, 51, 150])
+@pytest.mark.parametrize("says", [False, True])
+async def test_a_run_has_no_more_events_than_it_may(number: int, says: bool) -> None:
+    """Also where it does not wait for the log, and where it speaks through `RunContext` only."""
+
+    async def agent(given: RunAgentInput) -> AsyncIterator[BaseEvent]:
+        context = current_run()
+        for count in range(number):
+            if says:
+                context.progress("on the way", count, number)
+            else:
+                yield CustomEvent(name="n", value=count)
+        yield RunFinishedEvent(thread_id="t", run_id="r")
+
+    async with running(agent, events=50) as house:
+        await start(house)
+        end = await the_end(house)
+        chunks = await house.chunks()
+    if number == 50:
+        assert end["type"] == "RUN_FINISHED"
+    else:
+        assert (end["code"], "limit is 50 events" in str(end["message"])) == (
+            "too_many_events",
+            True,
+        )
+    assert [chunk["type"] for chunk in chunks].count("CUSTOM") == min(number, 51)
 
 
 @pytest.mark.parametrize(
@@ -202,6 +236,29 @@ async def test_an_agent_that_will_not_stop_does_not_hold_up_the_end() -> None:
         assert (await the_end(house))["outcome"] == {"type": "cancelled"}
         assert "I go on" not in str(await house.chunks())
         stubborn.set()
+
+
+async def test_the_log_says_of_which_run_an_agent_does_not_stop(log_lines) -> None:
+    stubborn = asyncio.Event()
+
+    async def agent(given: RunAgentInput) -> AsyncIterator[BaseEvent]:
+        yield START
+        try:
+            await stubborn.wait()
+        finally:
+            await stubborn.wait()
+
+    def complaints() -> list[dict[str, Any]]:
+        return [line for line in log_lines() if line["message"] == "the agent does not stop"]
+
+    async with running(agent, grace=0.05) as house:
+        await start(house)
+        run = await house.when("r1", lambda run: run.status is RunStatus.RUNNING)
+        await house.runner.cancel(R1)
+        await until(complaints)
+        stubborn.set()
+    (line,) = complaints()
+    assert (line["run"], line["thread"], line["correlation"]) == ("r1", "t1", run.correlation)
 
 
 async def raises_cancelled() -> None:

@@ -10,6 +10,7 @@ from netra_backend.core.events import TERMINAL, Event
 from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, UserId
 from netra_backend.core.positions import Position
 from netra_backend.core.run import Run, RunStatus
+from netra_backend.errors import RunError
 
 ALICE = UserId("alice")
 RUN = Run(
@@ -31,7 +32,7 @@ def body(event: Event) -> dict[str, Any]:
     ("cause", "said"), [(None, "The run failed."), ("no luck", "The run failed: no luck.")]
 )
 def test_a_failure_names_where_the_log_tells_more(cause: str | None, said: str) -> None:
-    assert body(terminals.failed(RUN, "agent_failed", cause)) == {
+    assert body(terminals.failed(RUN, RunError.AGENT_FAILED, cause)) == {
         "type": "RUN_ERROR",
         "code": "agent_failed",
         "message": f"{said} The server's log tells more under c0ffee.",

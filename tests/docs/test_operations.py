@@ -1,4 +1,4 @@
-"""docs/operations.md lists every setting as config.py has it."""
+"""docs/operations.md lists every setting, and every code of an end, as the code has it."""
 
 import ast
 import inspect
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from netra_backend import config
 from netra_backend.config import Settings
+from netra_backend.errors import RUN_ERRORS, RunError
 
 PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
 
@@ -41,3 +42,9 @@ def table() -> str:
 
 def test_every_setting_is_listed_as_it_is() -> None:
     assert table() in PAGE, f"expected in docs/operations.md:\n{table()}"
+
+
+def test_every_code_of_an_end_is_explained() -> None:
+    assert list(RUN_ERRORS) == list(RunError)
+    rows = [f"| `{code.value}` | {meaning} |" for code, meaning in RUN_ERRORS.items()]
+    assert "\n".join(rows) in PAGE

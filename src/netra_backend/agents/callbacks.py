@@ -4,11 +4,13 @@ They are a projection of the log, never events of their own on the wire:
 
 ======================  ===============================================================
 `on_agent_started`      RUN_STARTED
-`on_agent_thinking`     REASONING_START; in a run without reasoning, STEP_STARTED
+`on_agent_thinking`     REASONING_START; in a run that has not reasoned yet, STEP_STARTED
 `on_tool_executing`     TOOL_CALL_END: the call is complete
 `on_tool_completed`     TOOL_CALL_RESULT
 `on_agent_completed`    RUN_FINISHED or RUN_ERROR
 ======================  ===============================================================
+
+A run's first reasoning that comes in a step which was told, before any tool, is that thought.
 
 Each is made when its event is in the log, in the process that has written it, once or, where that
 process is killed, not at all: a run that another process then ends has its `on_agent_completed`
@@ -29,10 +31,11 @@ from ag_ui.core import EventType
 from msgspec import Struct
 
 from netra_backend import jsonlog
+from netra_backend.agents.terminals import status_of
 from netra_backend.core.events import TERMINAL, Body, Entry, body_of
 from netra_backend.core.ids import RunId, ThreadId, ThreadKey, UserId
 from netra_backend.core.ports import Bus, Listener
-from netra_backend.core.run import Run
+from netra_backend.core.run import Run, RunStatus
 
 log = logging.getLogger(__name__)
 
@@ -57,8 +60,8 @@ class Happening(Struct, frozen=True):
     """What a callback gets. `at` is in milliseconds since 1970.
 
     `seconds` is how long the tool or the run took, `tool` and `call` are the tool's name and the
-    call's id, `status` is how the run ended: the type of its outcome, or the code of its error,
-    `correlation` what the run's lines in the log carry.
+    call's id, `status` is how the run ended, as the API says it, and `code` that of its RUN_ERROR;
+    `correlation` is what the run's lines in the log carry.
     """
 
     kind: Kind
@@ -70,7 +73,8 @@ class Happening(Struct, frozen=True):
     seconds: float | None = None
     tool: str | None = None
     call: str | None = None
-    status: str | None = None
+    status: RunStatus | None = None
+    code: str | None = None
     correlation: str | None = None
 
 
@@ -83,6 +87,7 @@ class _Seen:
         self.correlation = run.correlation
         self.began = began
         self.reasons = False
+        self.in_told_step = False
         self.tools: dict[str, str] = {}
         self.executing: dict[str, int] = {}
 
@@ -161,13 +166,16 @@ class Projection:
                 seen.began = entry.at
                 tell(Kind.AGENT_STARTED)
             case EventType.REASONING_START:
-                seen.reasons = True
-                tell(Kind.AGENT_THINKING)
+                is_told, seen.in_told_step, seen.reasons = seen.in_told_step, False, True
+                if not is_told:
+                    tell(Kind.AGENT_THINKING)
             case EventType.STEP_STARTED if not seen.reasons:
+                seen.in_told_step = True
                 tell(Kind.AGENT_THINKING)
             case EventType.TOOL_CALL_START:
                 seen.tools[call] = body.tool_call_name or ""
             case EventType.TOOL_CALL_END:
+                seen.in_told_step = False
                 seen.executing[call] = entry.at
                 tell(Kind.TOOL_EXECUTING, tool=seen.tools.get(call), call=call)
             case EventType.TOOL_CALL_RESULT:
@@ -176,7 +184,8 @@ class Projection:
                 tell(Kind.TOOL_COMPLETED, tool=tool, call=call, seconds=took)
             case EventType.RUN_FINISHED | EventType.RUN_ERROR:
                 took = _seconds(seen.began or None, entry.at)
-                tell(Kind.AGENT_COMPLETED, seconds=took, status=_status(body))
+                code = body.code if body.type is EventType.RUN_ERROR else None
+                tell(Kind.AGENT_COMPLETED, seconds=took, status=status_of(body), code=code)
 
     def _tell(self, happening: Happening) -> None:
         for observer in self._observers:
@@ -257,7 +266,7 @@ class ObservedBus:
 def _logged(happening: Happening) -> None:
     fields = {
         name: value
-        for name in ("agent", "tool", "call", "status", "seconds")
+        for name in ("agent", "tool", "call", "status", "code", "seconds")
         if (value := getattr(happening, name)) is not None
     }
     with jsonlog.bind(
@@ -271,9 +280,3 @@ def _logged(happening: Happening) -> None:
 
 def _seconds(since: int | None, until: int) -> float | None:
     return None if since is None else max(0, until - since) / 1000
-
-
-def _status(body: Body) -> str:
-    if body.type is EventType.RUN_ERROR:
-        return body.code or "error"
-    return str((body.outcome or {}).get("type") or "success")

@@ -15,7 +15,7 @@ from netra_backend.agents.outbox import Outbox
 from netra_backend.core.events import Event
 from netra_backend.core.ports import Bus, End, Store
 from netra_backend.core.run import Lease, Run, RunStatus
-from netra_backend.errors import EventError, LeaseLost, Refused
+from netra_backend.errors import EventError, LeaseLost, Refused, RunError
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class Endings:
 
     async def failed(self, run: Run, lease: Lease) -> None:
         """End a run of ours that could not be ended when it was due."""
-        await self._end(run, lease, RunStatus.FAILED, terminals.failed(run, "store_failed"))
+        await self._end(run, lease, RunStatus.FAILED, terminals.failed(run, RunError.STORE_FAILED))
 
     async def refused(self, run: Run, lease: Lease, refusal: Refused) -> None:
         """End a run that waited for its thread and can begin no more."""

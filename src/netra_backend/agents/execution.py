@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 
 import msgspec
 from ag_ui.core import BaseEvent, EventType, RunAgentInput
@@ -36,7 +36,7 @@ from netra_backend.core.ids import ThreadKey
 from netra_backend.core.ports import End, Interrupt, Runs
 from netra_backend.core.positions import Position
 from netra_backend.core.run import Lease, Run, RunStatus, move
-from netra_backend.errors import EventError, LeaseLost, StoreError
+from netra_backend.errors import EventError, LeaseLost, LimitReached, RunError, StoreError
 
 log = logging.getLogger(__name__)
 
@@ -126,7 +126,8 @@ class Execution:
         self._lost = True
         self._outbox.seal()
         self._deadline.cancel()
-        log.warning("lease lost", extra={"run": self.run.key.id})
+        with self._named():
+            log.warning("lease lost")
         self.task.cancel()
 
     async def _execute(self) -> None:
@@ -158,24 +159,32 @@ class Execution:
             # raised this, or cancelled the task it runs in.
             if self._ending is None and not self._lost:
                 log.exception("the agent cancelled itself")
-                await self._fail("agent_failed", "the agent cancelled itself")
-        except EventError:
-            log.exception("the agent broke the protocol")
-            await self._fail("illegal_event", "the agent broke the protocol")
+                await self._fail(RunError.AGENT_FAILED, "the agent cancelled itself")
+        except (EventError, LimitReached) as error:
+            await self._break_off(error)
         except LeaseLost:
             log.warning("lease lost")  # with the thread, or to another holder, who writes the end
         except StoreError:
             log.exception("the log refused an event")
-            await self._fail("store_failed", "the log refused an event")
+            await self._fail(RunError.STORE_FAILED, "the log refused an event")
         except BaseException:
             if not self._is_running():
                 raise  # GeneratorExit: what is left of a loop that was closed is thrown away
             # Also SystemExit: a tool that calls sys.exit() must not end the server.
             log.exception("the agent failed")
-            await self._fail("agent_failed", "the agent failed")
+            await self._fail(RunError.AGENT_FAILED, "the agent failed")
         else:
             if self._ending is None:
                 await self._finish(None)
+
+    async def _break_off(self, error: EventError | LimitReached) -> None:
+        """End the run for what the agent has yielded."""
+        if isinstance(error, LimitReached):
+            _warn(error)
+            await self._fail(RunError.TOO_MANY_EVENTS, f"its limit is {error.most} events")
+        else:
+            log.error("the agent broke the protocol", exc_info=error)
+            await self._fail(RunError.ILLEGAL_EVENT, "the agent broke the protocol")
 
     def _is_running(self) -> bool:
         try:
@@ -197,21 +206,16 @@ class Execution:
             await _close(stream, self._node.limits.grace)
 
     async def _take_from(self, stream: AsyncIterator[BaseEvent]) -> None:
-        take, put, taken = self._ingest.take, self._outbox.put, 0
+        taken = 0
         async for yielded in stream:
             if self._ending is not None:
                 break  # the agent did not stop when it was told to; what it says is late
             if self._said:
                 self._say_rest(yielded)
-            for item in take(_readdressed(yielded, self._given)):
-                if isinstance(item, Delta):
-                    put(item)
-                elif item.body.type in TERMINAL:
-                    await self._finish(item)
-                    return
-                else:
-                    put(item.event)
-            self._check_length()
+            terminal = self._take(_readdressed(yielded, self._given))
+            if terminal is not None:
+                await self._finish(terminal)
+                return
             taken += 1
             if not self._outbox.has_room:
                 await self._outbox.room()
@@ -219,18 +223,37 @@ class Execution:
                 await asyncio.sleep(0)
         self._say_rest(None)
 
+    def _take(self, said: object) -> Whole | None:
+        """Put what the agent says into the outbox; return it where it is a terminal event.
+
+        Raises EventError, and LimitReached with the event that is one too many.
+        """
+        self._check_length()  # what was said through `RunContext` counts too
+        for item in self._ingest.take(said):
+            if isinstance(item, Delta):
+                self._outbox.put(item)
+            elif item.body.type in TERMINAL:
+                return item
+            else:
+                self._outbox.put(item.event)
+            self._check_length()
+        return None
+
     def _say(self, event: BaseEvent, urgent: bool) -> None:
         """Take what the agent says through its `RunContext`, between what it yields.
 
         In the middle of a message that comes in chunks it waits: it would end the message there.
-        What is not `urgent` is left out when the log is behind, or too much waits here.
+        What is not `urgent` is left out when the log is behind, or too much waits here. Of what is
+        too much for the run the agent learns when it yields, or ends: this may be called from
+        another thread.
         """
         has_room = self._outbox.has_room and len(self._said) < MAX_WAITING
         if self._ending is not None or not (urgent or has_room):
             return
         self._said.append(event)
         if self._ingest.idle:
-            self._say_rest(None)
+            with suppress(LimitReached):
+                self._say_rest(None)
 
     def _say_rest(self, before: BaseEvent | None) -> None:
         """Put out what waits, unless `before`, which comes next, continues a message in chunks."""
@@ -238,8 +261,7 @@ class Execution:
             return
         said, self._said = self._said, []
         for event in said:
-            for item in self._ingest.take(event):
-                self._outbox.put(item if isinstance(item, Delta) else item.event)
+            self._take(event)
         self._check_length()
 
     async def _find_question(self, id: str) -> dict[str, object] | None:
@@ -256,8 +278,8 @@ class Execution:
                 await self._finish(item)
 
     def _check_length(self) -> None:
-        if self._outbox.appended > self._node.limits.events:
-            raise EventError(f"the run has more than {self._node.limits.events} events")
+        if self._outbox.taken > self._node.limits.events:
+            raise LimitReached("run_events", self._node.limits.events)
 
     async def _finish(self, terminal: Whole | None) -> None:
         """End the run as the agent ended it."""
@@ -273,10 +295,7 @@ class Execution:
             await self._end(RunStatus.FAILED, [terminal.event])
         else:
             outcome = terminal.body.outcome or {}
-            status = {
-                "interrupt": RunStatus.AWAITING,
-                "cancelled": RunStatus.CANCELLED,
-            }.get(str(outcome.get("type")), RunStatus.FINISHED)
+            status = terminals.status_of(terminal.body)
             event = terminal.event
             if any(question.get("toolCallId") for question in outcome.get("interrupts") or ()):
                 await self._outbox.settled()
@@ -309,20 +328,23 @@ class Execution:
             question=msgspec.json.encode(question),
         )
 
-    async def _fail(self, code: str, cause: str) -> None:
+    async def _fail(self, code: RunError, cause: str) -> None:
         """End the run as failed; the user learns the correlation id, not the exception's text."""
         terminal = terminals.failed(self.run, code, cause)
         await self._end(RunStatus.FAILED, [*self._ingest.close(), terminal])
 
     def _time_out(self) -> None:
+        with self._named():
+            _warn(LimitReached("run_timeout", self._node.limits.timeout))
         self._stopper = asyncio.create_task(self._stop_quietly(RunStatus.TIMED_OUT))
 
     async def _stop_quietly(self, status: RunStatus) -> None:
         """Stop the run when nobody waits for the answer."""
-        try:
-            await self._stop(status)
-        except StoreError:
-            log.exception("the run's end could not be written; the sweep will")
+        with self._named():
+            try:
+                await self._stop(status)
+            except StoreError:
+                log.exception("the run's end could not be written; the sweep will")
 
     async def _stop(self, status: RunStatus) -> Position:
         """End the run from outside the agent, then make the agent stop."""
@@ -340,7 +362,8 @@ class Execution:
         """Wait for a stopped agent, as long as it may take; what it holds on to is its own."""
         _, still = await asyncio.wait({self.task}, timeout=self._node.limits.grace)
         if still:
-            log.error("the agent does not stop", extra={"run": self.run.key.id})
+            with self._named():
+                log.error("the agent does not stop", extra={"seconds": self._node.limits.grace})
 
     async def _end(
         self, status: RunStatus, events: Sequence[Event], interrupts: Sequence[Interrupt] = ()
@@ -384,6 +407,10 @@ def _readdressed(yielded: object, given: RunAgentInput) -> object:
     if getattr(yielded, "type", None) is EventType.RUN_FINISHED and hasattr(yielded, "model_copy"):
         return yielded.model_copy(update={"thread_id": given.thread_id, "run_id": given.run_id})
     return yielded
+
+
+def _warn(reached: LimitReached) -> None:
+    log.warning("a limit ends the run", extra={"limit": reached.limit, "most": reached.most})
 
 
 async def _close(stream: AsyncIterator[object], grace: float) -> None:

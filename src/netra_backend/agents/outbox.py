@@ -112,6 +112,11 @@ class Outbox:
             raise self._error
 
     @property
+    def taken(self) -> int:
+        """Events that are in the log, on the way into it, or wait to be."""
+        return self.appended + len(self._batch) + len(self._waiting)
+
+    @property
     def has_room(self) -> bool:
         """Whether `room` would return at once."""
         return len(self._waiting) < MAX_WAITING and self._length < MAX_WAITING_LENGTH

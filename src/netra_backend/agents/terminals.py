@@ -4,10 +4,14 @@ from ag_ui.core import EventType
 
 from netra_backend.core.events import Body, Event, event_from_body
 from netra_backend.core.run import Run, RunStatus
+from netra_backend.errors import RunError
 
-_SAID: dict[RunStatus, tuple[str, str]] = {
-    RunStatus.TIMED_OUT: ("timeout", "The agent took too long and was stopped."),
-    RunStatus.INTERRUPTED: ("interrupted", "The server stopped while this run was in progress."),
+_SAID: dict[RunStatus, tuple[RunError, str]] = {
+    RunStatus.TIMED_OUT: (RunError.TIMEOUT, "The agent took too long and was stopped."),
+    RunStatus.INTERRUPTED: (
+        RunError.INTERRUPTED,
+        "The server stopped while this run was in progress.",
+    ),
 }
 """RUN_ERROR's code and text for the ends that are not the agent's own."""
 
@@ -17,7 +21,7 @@ def error(code: str, text: str) -> Event:
     return event_from_body(Body(type=EventType.RUN_ERROR, message=text, code=code))
 
 
-def failed(run: Run, code: str, cause: str | None = None) -> Event:
+def failed(run: Run, code: RunError, cause: str | None = None) -> Event:
     """Return the end of a run that failed: users learn the correlation id, not the exception."""
     said = "The run failed" if cause is None else f"The run failed: {cause}"
     return error(code, f"{said}. The server's log tells more under {run.correlation}.")
@@ -35,3 +39,15 @@ def stopped(run: Run, status: RunStatus) -> Event:
             outcome={"type": "cancelled"},
         )
     )
+
+
+_OUTCOMES = {"interrupt": RunStatus.AWAITING, "cancelled": RunStatus.CANCELLED}
+
+
+def status_of(terminal: Body) -> RunStatus:
+    """Return how the run ended whose terminal event this is."""
+    if terminal.type is EventType.RUN_ERROR:
+        said = (terminal.code, terminal.message)  # an agent may have the code, with its own words
+        return next((status for status, ours in _SAID.items() if ours == said), RunStatus.FAILED)
+    outcome = terminal.outcome or {}
+    return _OUTCOMES.get(str(outcome.get("type")), RunStatus.FINISHED)

@@ -8,11 +8,10 @@ from prometheus_client.registry import Collector
 
 from netra_backend import jsonlog
 from netra_backend.agents.callbacks import Happening, Kind
+from netra_backend.core.run import RunStatus
+from netra_backend.errors import ErrorCode, RunError
 
 REGISTRY = CollectorRegistry()
-
-ENDS = frozenset({"success", "interrupt", "cancelled", "interrupted", "timeout", "agent_failed"})
-"""Ends that are told apart; an agent's own error codes are ``other``, for there may be many."""
 
 CONNECTIONS = Gauge("netra_connections", "Live connections.", registry=REGISTRY)
 USERS = Gauge("netra_connected_users", "Users who are connected.", registry=REGISTRY)
@@ -59,19 +58,35 @@ AGENTS = Counter(
 )
 RUN_SECONDS = Histogram(
     "netra_run_seconds",
-    "How long runs took, by agent and end.",
+    "How long runs took, by agent and status: finished, awaiting, failed, timed_out and so on.",
     ["agent", "status"],
     buckets=(0.1, 0.5, 1, 5, 15, 60, 300, 900),
     registry=REGISTRY,
 )
+RUN_ERRORS = Counter(
+    "netra_run_errors",
+    "Runs that ended with RUN_ERROR, by agent and code; an agent's own codes are `other`.",
+    ["agent", "code"],
+    registry=REGISTRY,
+)
+_CODES = frozenset([*RunError, *ErrorCode])
+"""Codes that are told apart: of an agent's own there may be many."""
+
+
+BROKEN = frozenset({RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.INTERRUPTED})
+"""Ends that are a RUN_ERROR."""
 
 
 def count(happening: Happening) -> None:
     """Count what an agent did."""
     AGENTS.labels(happening.kind.value, happening.agent).inc()
-    if happening.kind is Kind.AGENT_COMPLETED and happening.seconds is not None:
-        known = happening.status if happening.status in ENDS else "other"
-        RUN_SECONDS.labels(happening.agent, known).observe(happening.seconds)
+    if happening.kind is not Kind.AGENT_COMPLETED or happening.status is None:
+        return
+    if happening.seconds is not None:
+        RUN_SECONDS.labels(happening.agent, happening.status.value).observe(happening.seconds)
+    if happening.status in BROKEN:
+        code = happening.code if happening.code in _CODES else "other"
+        RUN_ERRORS.labels(happening.agent, code).inc()
 
 
 class _Log(Collector):
