@@ -23,7 +23,6 @@ UNMIRRORED = {
     "core/credentials.py": "contracts: tests/stores proves them for every store",
     "core/nodes.py": "contracts: tests/stores/test_keeper.py and test_seats.py prove them",
     "core/ports.py": "contracts: tests/stores proves them for every store",
-    "server/refusal.py": "tests/security/test_headers.py",
     "core/queue.py": "contracts: tests/stores proves them for every store",
     "jsonlog/forms.py": "tests/jsonlog/test_safe.py, through jsonable",
     "jsonlog/walk.py": "tests/jsonlog/test_safe.py, through jsonable",

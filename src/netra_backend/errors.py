@@ -67,6 +67,7 @@ class ErrorCode(StrEnum):
     FORBIDDEN = "forbidden"
     NOT_FOUND = "not_found"
     BAD_METHOD = "bad_method"
+    UPGRADE_REQUIRED = "upgrade_required"
     UNKNOWN_AGENT = "unknown_agent"
     THREAD_BUSY = "thread_busy"
     RUN_CONFLICT = "run_conflict"
@@ -116,6 +117,9 @@ ERRORS: dict[ErrorCode, ErrorRow] = {
     ),
     ErrorCode.BAD_METHOD: ErrorRow(
         405, Fault.CLIENT, Retry.NEVER, "What there is does not take requests of this method."
+    ),
+    ErrorCode.UPGRADE_REQUIRED: ErrorRow(
+        426, Fault.CLIENT, Retry.NEVER, "There is a WebSocket here: open one, of version 13."
     ),
     ErrorCode.UNKNOWN_AGENT: ErrorRow(
         404, Fault.CLIENT, Retry.NEVER, "The server has no agent of that name."

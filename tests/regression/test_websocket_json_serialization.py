@@ -268,7 +268,7 @@ async def test_every_way_to_log_a_state_is_one_line(
 async def test_what_the_route_says_about_a_socket_can_be_logged_in_every_state(
     log_lines: Lines, sockets: dict[WebSocketState, WebSocket], state: WebSocketState
 ) -> None:
-    told = _info(sockets[state])
+    told = _info(sockets[state], "127.0.0.1")
     assert told["application_state"] is state
     with pytest.raises(TypeError, match="not JSON serializable"):
         json.dumps(told)
@@ -278,7 +278,7 @@ async def test_what_the_route_says_about_a_socket_can_be_logged_in_every_state(
 
     assert line["application_state"] == state.name
     assert line["client_state"] in WebSocketState.__members__
-    assert line["client"][0] == "127.0.0.1"
+    assert line["client"] == "127.0.0.1"
     assert json.loads(jsonlog.dumps(told))["application_state"] == state.name
 
 

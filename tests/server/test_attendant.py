@@ -25,9 +25,10 @@ class Desk:
         self.held: list[bool] = []
         self.gate = asyncio.Event()
         self.is_open = True
+        self.closed_with = None
         self.pool = Pool(limit=1, per_user=1)
         self.pool.admit(self, "::1", 1)  # type: ignore[arg-type]
-        self.attendant = Attendant(self, self, self.pool, ("::1", 1), copy_context())  # type: ignore[arg-type]
+        self.attendant = Attendant(self, self, self.pool, "::1", copy_context())  # type: ignore[arg-type]
 
     async def receive(self, data: bytes) -> None:
         self.done.append(f"begin {data.decode()}")

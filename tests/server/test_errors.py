@@ -123,6 +123,13 @@ async def bad_method(place: Place) -> list[Said]:
     ]
 
 
+async def upgrade_required(place: Place) -> list[Said]:
+    return [
+        body(await place.browser.get("/ws")),
+        body(await place.browser.get("/ai-sdk/echo")),
+    ]
+
+
 async def unknown_agent(place: Place) -> list[Said]:
     return [
         await place.alice.run("t", "r", agent="nobody"),
@@ -187,6 +194,11 @@ async def head_too_big(place: Place) -> list[Said]:
         http(narrow.url, narrow.token()) as browser,
     ):
         return [body(await browser.get("/threads", headers={"X-Padding": "x" * 100_000}))]
+
+
+async def bad_request(place: Place) -> list[Said]:
+    handshake = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+    return [body(await place.browser.get("/ws", headers=handshake))]  # without a key
 
 
 async def too_big(place: Place) -> list[Said]:
@@ -311,10 +323,12 @@ PROVOKED: dict[ErrorCode, Provoke] = {
     ErrorCode.BAD_FRAME: bad_frame,
     ErrorCode.BAD_INPUT: bad_input,
     ErrorCode.BAD_ANSWER: bad_answer,
+    ErrorCode.BAD_REQUEST: bad_request,
     ErrorCode.UNAUTHENTICATED: unauthenticated,
     ErrorCode.FORBIDDEN: forbidden,
     ErrorCode.NOT_FOUND: not_found,
     ErrorCode.BAD_METHOD: bad_method,
+    ErrorCode.UPGRADE_REQUIRED: upgrade_required,
     ErrorCode.UNKNOWN_AGENT: unknown_agent,
     ErrorCode.THREAD_BUSY: thread_busy,
     ErrorCode.RUN_CONFLICT: run_conflict,

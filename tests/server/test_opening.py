@@ -53,25 +53,24 @@ def test_the_library_is_of_the_same_opinion(fields: Fields) -> None:
             opening("/ws", fields, deflate=False)
         assert refused.value.status == expected.status_code
         assert refused.value.why == bytes(expected.body or b"").decode().strip()
-        assert dict(refused.value.fields).get("Upgrade") == expected.headers.get("Upgrade")
+        assert refused.value.fields.items() <= dict(expected.headers.raw_items()).items()
     else:
         head, _ = opening("/ws", fields, deflate=False)
         accept = expected.headers["Sec-WebSocket-Accept"]
-        assert head.startswith(b"HTTP/1.1 101 ")
         assert f"Sec-WebSocket-Accept: {accept}\r\n".encode() in head
 
 
 @pytest.mark.parametrize(
     ("hosts", "words"),
-    [([], b"missing Host header"), ([b"a", b"b"], b"invalid Host header: a, b")],
+    [([], "missing Host header"), ([b"a", b"b"], "invalid Host header: a, b")],
 )
 @pytest.mark.parametrize("deflate", [False, True])
-def test_exactly_one_host_is_named(hosts: list[bytes], words: bytes, deflate: bool) -> None:
+def test_exactly_one_host_is_named(hosts: list[bytes], words: str, deflate: bool) -> None:
     """RFC 9112 section 3.2; the library does not mind."""
     with pytest.raises(NoOpening) as refused:
         opening("/ws", changed(b"host", *hosts), deflate=deflate)
     assert refused.value.status == 400
-    assert words in refused.value.why.encode()
+    assert words in refused.value.why
     assert opening("/ws", changed(b"host", b""), deflate=deflate).head.startswith(b"HTTP/1.1 101 ")
 
 

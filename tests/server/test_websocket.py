@@ -2,9 +2,13 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
+import jwt
 import pytest
 from ag_ui.core import (
     BaseEvent,
@@ -13,16 +17,22 @@ from ag_ui.core import (
     TextMessageEndEvent,
     TextMessageStartEvent,
 )
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 from websockets.frames import Frame, Opcode
 
 from netra_backend.server.handshake import HttpProtocol
+from netra_backend.server.metrics import REGISTRY
 from netra_backend.stores.memory import MemoryStore
 from netra_backend.testing.scripted_agent import Gate, ScriptedAgent, answer
 from tests.client import BOUND, client, run_input
+from tests.conftest import Lines
+from tests.eventually import until
 from tests.http import http
-from tests.live import live, token
+from tests.live import Live, live, token
+from tests.server.handshake import refusal_of
+
+SECRET = "s3cret-of-the-issuer-0123456789abcdef"
 
 pytestmark = pytest.mark.anyio
 
@@ -133,6 +143,109 @@ async def test_the_address_of_the_socket_is_no_page(tmp_path: Path) -> None:
             async with connect(f"ws://127.0.0.1:{server.port}/elsewhere"):
                 pass
 
-    assert answered.status_code == 404
-    assert answered.json()["error"]["code"] == "not_found"
+    assert (answered.status_code, answered.headers["upgrade"]) == (426, "websocket")
+    assert answered.json()["error"]["code"] == "upgrade_required"
     assert refused.value.response.status_code in (403, 404)
+
+
+async def test_the_log_says_how_a_socket_ended(tmp_path: Path, log_lines: Lines) -> None:
+    """By the client, without a word, by a broken protocol, and by us: each with code and time."""
+    before = closes()
+    async with live(
+        {"hello": hello},
+        tmp_path,
+        store=MemoryStore(),
+        ping_seconds=0.2,
+        uvicorn={"ws_max_size": 2_000},
+    ) as server:
+
+        def ended() -> list[dict[str, Any]]:
+            return [line for line in log_lines() if line["message"] == "disconnected"]
+
+        async with opened(server) as socket:
+            await socket.close(4321, "I have to go")
+        await until(lambda: len(ended()) == 1)
+        async with opened(server) as socket:
+            socket.transport.abort()
+        await until(lambda: len(ended()) == 2)
+        async with opened(server) as socket:
+            await socket.send("x" * 1_000_000)
+            await socket.wait_closed()
+        await until(lambda: len(ended()) == 3)
+        async with opened(server) as socket:
+            socket.transport.pause_reading()
+            await until(lambda: len(ended()) == 4)
+            socket.transport.abort()
+        async with opened(server) as socket:
+            await server.app.drain(0)
+            await until(lambda: len(ended()) == 5)
+    lines = ended()
+    assert [(line["code"], line["reason"]) for line in lines[:2]] == [
+        (4321, "I have to go"),
+        (1006, ""),
+    ]
+    assert [line["code"] for line in lines[2:]] == [1009, 4408, 1012]
+    states = [(line["client_state"], line["application_state"]) for line in lines]
+    assert states == [("DISCONNECTED", "CONNECTED")] * 4 + [("DISCONNECTED", "DISCONNECTED")]
+    assert all(0 <= line["seconds"] < BOUND and line["client"] == "127.0.0.1" for line in lines)
+    after = closes()
+    grown = {code: after[code] - before.get(code, 0) for code in ("1009", "4408", "1012")}
+    assert grown == {"1009": 1, "4408": 1, "1012": 1}
+    (closing,) = [line for line in log_lines() if line["message"] == "closing"]
+    known = ("connection", "user", "correlation")
+    assert [closing[name] for name in known] == [lines[-1][name] for name in known]
+
+
+@asynccontextmanager
+async def opened(server: Live) -> AsyncIterator[ClientConnection]:
+    """Open a socket whose own limits and pings do not get in the way."""
+    headers = {"Authorization": f"Bearer {server.token()}"}
+    async with connect(
+        server.socket_url,
+        subprotocols=["netra.v1"],
+        additional_headers=headers,
+        ping_interval=None,
+        close_timeout=0.1,
+    ) as socket:
+        await socket.recv()
+        yield socket
+
+
+def closes() -> dict[str, float]:
+    """Return how many sockets were closed from our side, by code."""
+    return {
+        sample.labels["code"]: sample.value
+        for metric in REGISTRY.collect()
+        if metric.name == "netra_closes"
+        for sample in metric.samples
+        if sample.name.endswith("_total")
+    }
+
+
+@both_lanes
+async def test_lines_about_a_socket_have_the_address_that_limits_count(
+    tmp_path: Path, direct: bool, log_lines: Lines
+) -> None:
+    async with live(
+        {"hello": hello},
+        tmp_path,
+        store=MemoryStore(),
+        direct=direct,
+        trusted_proxies=1,
+        auth="jwt",
+        jwt_secret=SECRET,
+    ) as server:
+        forwarded = {"X-Forwarded-For": "6.6.6.6, 203.0.113.9"}
+        await refusal_of(server.socket_url, ["netra.v1"], **forwarded, Origin="http://evil.example")
+        claims = {"sub": "alice", "exp": time.time() + 60}
+        bearer = f"Bearer {jwt.encode(claims, SECRET, algorithm='HS256')}"
+        headers = {"Authorization": bearer, **forwarded}
+        async with connect(
+            server.socket_url, subprotocols=["netra.v1"], additional_headers=headers
+        ) as socket:
+            await socket.recv()
+        await until(lambda: not len(server.app.pool))
+    said = ("handshake refused", "connected", "disconnected")
+    told = [line for line in log_lines() if line["message"] in said]
+    assert [line["message"] for line in told] == list(said)
+    assert {line["client"] for line in told} == {"203.0.113.9"}

@@ -49,6 +49,7 @@ from netra_backend.server.edges.ai_sdk import spoken_on_ai_sdk
 from netra_backend.server.edges.copilotkit import CopilotKitEdge
 from netra_backend.server.endpoints import Endpoint, openapi
 from netra_backend.server.errors import answer_error, answer_missing, error_response
+from netra_backend.server.headers import HEADERS
 from netra_backend.server.health import Health
 from netra_backend.server.house import House
 from netra_backend.server.hub import Hub
@@ -58,10 +59,10 @@ from netra_backend.server.origin import check_host, check_origin
 from netra_backend.server.pool import Pool
 from netra_backend.server.revocations import UnrevokedAuth
 from netra_backend.server.seating import Seating
-from netra_backend.server.site import HEADERS, Site
+from netra_backend.server.site import Site
 from netra_backend.server.sse import StreamBroken
 from netra_backend.server.tickets import TicketAuth
-from netra_backend.server.websocket import WebSocketRoute, refuse_unknown
+from netra_backend.server.websocket import WebSocketRoute
 from netra_backend.server.withdrawals import Withdrawals
 from netra_backend.stores.local_bus import LocalBus
 from netra_backend.stores.sqlite import SqliteStore
@@ -334,16 +335,22 @@ def _routes(house: House, endpoints: tuple[Endpoint, ...], container: bool) -> l
         return Response(document(), media_type="application/json")
 
     on_ws = partial(spoken_on_ws, house=house, container=container)
+    sockets = WebSocketRoute(house, on_ws)
     return [
-        StarletteWebSocketRoute("/ws", WebSocketRoute(house, on_ws).connect),
+        StarletteWebSocketRoute("/ws", sockets.connect),
         StarletteWebSocketRoute(
             "/ai-sdk/{agent}", WebSocketRoute(house, partial(spoken_on_ai_sdk, house=house)).connect
         ),
+        *(Route(path, _needs_upgrade) for path in ("/ws", "/ai-sdk/{agent}")),
         *(_route(house, endpoint) for endpoint in endpoints),
         Route("/openapi.json", describe),
         *Site(house.authenticator).routes(),
-        StarletteWebSocketRoute("/{path:path}", refuse_unknown),
+        StarletteWebSocketRoute("/{path:path}", sockets.refuse),
     ]
+
+
+async def _needs_upgrade(request: Request) -> Response:
+    raise Refused(ErrorCode.UPGRADE_REQUIRED)
 
 
 def _route(house: House, endpoint: Endpoint) -> Route:

@@ -7,16 +7,45 @@ and ends when there are no more; meanwhile nothing further is read from the sock
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Callable
 from contextvars import Context
 
+from msgspec import Struct
 from starlette.websockets import WebSocketState
 
+from netra_backend.errors import CLOSES
+from netra_backend.server.clock import now
 from netra_backend.server.dialogue import Dialogue
 from netra_backend.server.direct_lane import DirectLane
 from netra_backend.server.listener import LaneClosed, Listener
 from netra_backend.server.pool import Pool
 
 log = logging.getLogger(__name__)
+
+
+class End(Struct, frozen=True):
+    """With which close code and reason a socket has ended; 1006 where there was no close frame."""
+
+    code: int
+    reason: str
+
+    @classmethod
+    def of(cls, dialogue: Dialogue) -> "End":
+        """Return the end of a socket that we have closed, or else lost."""
+        code = dialogue.closed_with
+        return cls(1006, "") if code is None else cls(int(code), CLOSES[code].reason)
+
+
+async def leave(
+    dialogue: Dialogue, pool: Pool, end: End | None, info: Callable[[], dict[str, object]]
+) -> None:
+    """Count the connection no more, release what it has, and say how it ended."""
+    end = end or End.of(dialogue)
+    seconds = round((now() - pool.place(dialogue).since) / 1_000, 3)
+    pool.remove(dialogue)
+    await dialogue.lost()
+    about = {"code": end.code, "reason": end.reason, "seconds": seconds}
+    log.info("disconnected", extra={**info(), **about})
 
 
 class Attendant:
@@ -30,16 +59,16 @@ class Attendant:
         "_client",
         "_context",
         "_dialogue",
+        "_end",
         "_ended",
         "_lane",
-        "_lost",
         "_messages",
         "_pool",
         "_task",
     )
 
     def __init__(
-        self, dialogue: Dialogue, lane: DirectLane, pool: Pool, client: object, context: Context
+        self, dialogue: Dialogue, lane: DirectLane, pool: Pool, client: str, context: Context
     ) -> None:
         self._dialogue = dialogue
         self._lane = lane
@@ -49,7 +78,7 @@ class Attendant:
         self._messages: deque[bytes] | None = None
         self._task: asyncio.Task[None] | None = None
         self._busy = False
-        self._lost = False
+        self._end: End | None = None
         self._ended = False
 
     def received(self, payload: bytes, *, is_text: bool) -> None:
@@ -60,7 +89,7 @@ class Attendant:
 
     def lost(self, code: int, reason: str) -> None:
         """End the connection; what came before is carried out first."""
-        self._lost = True
+        self._end = End(code, reason)
         self._begin()
 
     def hand_over(self, listener: Listener) -> None:
@@ -83,12 +112,13 @@ class Attendant:
         except Exception:
             log.exception("connection failed", extra=self._info())
             await self._dialogue.fail()
-            self._lost = True
+            self._end = self._end or End.of(self._dialogue)
         finally:
             self._messages = self._task = None
             self._busy = False
-        if self._lost:
-            await self._end()
+        if self._end is not None:
+            self._ended = True
+            await leave(self._dialogue, self._pool, self._end, self._info)
         else:
             self._lane.hold(False)
 
@@ -97,15 +127,16 @@ class Attendant:
         try:
             await self._dialogue.receive(message)
         except LaneClosed:
-            self._lost = True
-
-    async def _end(self) -> None:
-        self._ended = True
-        self._pool.remove(self._dialogue)
-        await self._dialogue.lost()
-        log.info("disconnected", extra=self._info())
+            self._end = self._end or End.of(self._dialogue)
 
     def _info(self) -> dict[str, object]:
         """Return what a log line says about a socket; the log writes states by their names."""
-        state = WebSocketState.DISCONNECTED if self._lost else WebSocketState.CONNECTED
-        return {"client": self._client, "client_state": state, "application_state": state}
+        return {
+            "client": self._client,
+            "client_state": _state(self._end is None),
+            "application_state": _state(self._dialogue.is_open),
+        }
+
+
+def _state(is_connected: bool) -> WebSocketState:
+    return WebSocketState.CONNECTED if is_connected else WebSocketState.DISCONNECTED

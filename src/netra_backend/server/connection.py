@@ -62,7 +62,7 @@ from netra_backend.core.session import (
     unreadable,
 )
 from netra_backend.errors import CloseCode, ErrorCode, FrameError, NetraError, Refused
-from netra_backend.server import metrics
+from netra_backend.server import metrics, refusals
 from netra_backend.server.dialogue import Dialogue
 from netra_backend.server.follower import Gone, ThreadFollower
 from netra_backend.server.house import House
@@ -106,23 +106,19 @@ class Connection(Dialogue):
         try:
             command = decode_command(data, frame_bytes=self._house.settings.frame_bytes)
         except FrameError as error:
-            log.info("frame refused", extra={"where": error.where, "code": error.code})
             await self._perform(self._session.unreadable(error))
         else:
             tag = str(command.__struct_config__.tag)
             with metrics.COMMAND_SECONDS.labels(tag).time():
                 await self._perform(self._session.receive(command))
 
-    def _tell(self, data: bytes, refusal: Refused | FrameError) -> None:
+    def _refuse(self, data: bytes, refusal: Refused | FrameError) -> None:
         request: str | None
         try:
             request = decode_command(data, frame_bytes=self._house.settings.frame_bytes).request
         except FrameError as error:
             request = error.request
-        if isinstance(refusal, Refused):
-            self._send(refused(refusal, request))
-        else:
-            self._send(unreadable(refusal, request))
+        self._send_error(refusal, request)
 
     async def drain(self, retry_after_ms: int) -> None:
         """Tell the client that the server restarts, and close."""
@@ -162,11 +158,9 @@ class Connection(Dialogue):
     ) -> None:
         """Carry out a command; whatever happens, exactly one answer is sent."""
         refusal = await self._attempt(self._carry_out(effect))
-        if isinstance(refusal, Refused):
-            self._refuse(effect, refusal)
-        elif refusal is not None:
+        if refusal is not None:
             self._forget(effect)
-            self._send(unreadable(refusal, effect.request))
+            self._send_error(refusal, effect.request)
 
     async def _carry_out(
         self, effect: StartRun | Follow | Unfollow | CancelRun | Decide | Refresh
@@ -306,15 +300,18 @@ class Connection(Dialogue):
     # --- the socket ---
 
     def _send(self, frame: ServerFrame) -> None:
-        if isinstance(frame, ErrorFrame) and frame.correlation is None:
+        if isinstance(frame, ErrorFrame):
+            what = "frame" if frame.code is ErrorCode.BAD_FRAME else "command"
+            about = {"request": frame.request, "where": frame.where}
+            refusals.tell(what, frame.code, frame.message, **about)
             frame = replace(frame, correlation=str(jsonlog.correlation()))
         self._lane.send(encode_frame(frame))
 
-    def _refuse(self, effect: Effect, refusal: Refused) -> None:
-        metrics.REFUSALS.labels(refusal.code.value).inc()
-        log.info("command refused", extra={"code": refusal.code, "why": refusal.message})
-        self._forget(effect)
-        self._send(refused(refusal, getattr(effect, "request", None)))
+    def _send_error(self, refusal: Refused | FrameError, request: str | None) -> None:
+        if isinstance(refusal, Refused):
+            self._send(refused(refusal, request))
+        else:
+            self._send(unreadable(refusal, request))
 
     def _forget(self, effect: Effect) -> None:
         """A follow that failed follows nothing."""

@@ -8,8 +8,10 @@ import asyncio
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
+from netra_backend import jsonlog
 from netra_backend.core.ids import ThreadKey, ThreadName, UserId, name_for
 from netra_backend.core.positions import Position
 from netra_backend.errors import CloseCode, ErrorCode, FrameError, NetraError, Refused, StoreError
@@ -41,6 +43,9 @@ class Dialogue(ABC):
         self._receiving: asyncio.Future[Any] | None = None
         self._closing: asyncio.Task[None] | None = None
         self._closed: asyncio.Future[None] | None = None
+        self.closed_with: CloseCode | None = None
+        """The code that we have closed it with."""
+        self._correlation = jsonlog.correlation()
         self._heard = asyncio.get_running_loop().time()
         self._at_work = False
         settings = house.settings
@@ -126,8 +131,7 @@ class Dialogue(ABC):
 
         So a client that floods us costs one answer for each frame that it may send.
         """
-        metrics.REFUSALS.labels(ErrorCode.TOO_FAST.value).inc()
-        self._tell(data, Refused(ErrorCode.TOO_FAST))
+        self._refuse(data, Refused(ErrorCode.TOO_FAST))
         await self._room()  # who is gone is not waited for
         await asyncio.sleep(wait)
 
@@ -154,8 +158,9 @@ class Dialogue(ABC):
         """Close the socket from our side. Idempotent: the first code is the one that is sent."""
         if self._closed is not None:
             return
-        metrics.CLOSES.labels(str(int(code))).inc()
-        log.info("closing", extra={"code": int(code), **self._state()})
+        with self._named():
+            log.info("closing", extra={"code": int(code), **self._state()})
+        self.closed_with = code
         self._closed = asyncio.get_running_loop().create_future()
         try:
             if self._receiving is not None:
@@ -167,6 +172,10 @@ class Dialogue(ABC):
 
     # --- for dialects ---
 
+    def _named(self) -> AbstractContextManager[None]:
+        """Put the connection's ids on every line that is logged inside, whoever's task it is."""
+        return jsonlog.bind(connection=self.id, user=self.user, correlation=self._correlation)
+
     def _state(self) -> dict[str, object]:
         """Return what a log line says of the dialect's own state."""
         return {}
@@ -176,8 +185,8 @@ class Dialogue(ABC):
         """Carry out one frame, which is not too big."""
 
     @abstractmethod
-    def _tell(self, data: bytes, refusal: Refused | FrameError) -> None:
-        """Tell the client why this frame is not carried out."""
+    def _refuse(self, data: bytes, refusal: Refused | FrameError) -> None:
+        """Tell the client, and the log, why this frame is not carried out."""
 
     async def _attempt(self, act: Awaitable[None]) -> Refused | FrameError | None:
         """Return why `act` could not be carried out, for the client, or None."""
@@ -246,12 +255,13 @@ class Dialogue(ABC):
         self._expiry = at_expiry(user, lambda: self.dismiss(CloseCode.UNAUTHENTICATED))
 
     def _follower_failed(self, error: Exception) -> None:
-        if isinstance(error, TimeoutError):
-            log.warning("client too slow", extra={"buffered": self._lane.buffered})
-            self.dismiss(CloseCode.TOO_SLOW)
-        else:
-            log.error("the log cannot be read", exc_info=error)
-            self.dismiss(CloseCode.INTERNAL)
+        with self._named():
+            if isinstance(error, TimeoutError):
+                log.warning("client too slow", extra={"buffered": self._lane.buffered})
+                self.dismiss(CloseCode.TOO_SLOW)
+            else:
+                log.error("the log cannot be read", exc_info=error)
+                self.dismiss(CloseCode.INTERNAL)
 
     async def _room(self) -> None:
         if not self._lane.full:

@@ -23,6 +23,7 @@ from netra_backend.server.descriptor import descriptor_of
 from netra_backend.server.intake import Intake, Ping
 from netra_backend.server.lane_room import LaneRoom
 from netra_backend.server.listener import LaneClosed, Listener
+from netra_backend.server.metrics import CLOSES as CLOSED
 
 LINGER = 3.0
 """Seconds a closed peer has to take what is still unsent, before it is cut off."""
@@ -215,6 +216,7 @@ class DirectLane(Intake):
         """
         if not self._open:
             return
+        CLOSED.labels(str(int(code))).inc()
         conn = self._parser()
         conn.send_close(code, reason)
         self._write(b"".join(conn.data_to_send()))
@@ -264,6 +266,8 @@ class DirectLane(Intake):
     def _farewell(self, conn: ServerProtocol, answers: list[bytes]) -> None:
         """End: the peer has closed, or broken the protocol, or answered our close frame."""
         close = conn.close_rcvd or conn.close_sent
+        if self._open and close is not None and conn.close_rcvd is None:
+            CLOSED.labels(str(close.code)).inc()  # what the peer sent broke the protocol
         self._shut()
         self._turns.begin(partial(self._part, b"".join(answers)))
         self._tell_lost(

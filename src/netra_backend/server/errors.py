@@ -1,6 +1,8 @@
-"""HTTP answers for errors: one body shape for all of them."""
+"""HTTP answers for errors: one body shape for all of them, also where no application is asked."""
 
 import logging
+from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
 from starlette.requests import Request
@@ -8,7 +10,8 @@ from starlette.responses import JSONResponse
 
 from netra_backend import jsonlog
 from netra_backend.errors import ERRORS, ErrorCode, FrameError, NetraError, Refused, Retry
-from netra_backend.server import metrics
+from netra_backend.server import refusals
+from netra_backend.server.headers import HEADERS
 
 log = logging.getLogger(__name__)
 
@@ -35,21 +38,22 @@ async def answer_missing(request: Request, error: Exception) -> JSONResponse:
     """Return the answer where there is no such path, or where it has no such method."""
     status = getattr(error, "status_code", 404)
     code = ErrorCode.BAD_METHOD if status == 405 else ErrorCode.NOT_FOUND
-    metrics.REFUSALS.labels(code.value).inc()
-    body = error_body(code, ERRORS[code].meaning)
+    why = ERRORS[code].meaning
+    refusals.tell("request", code, why)
+    body = error_body(code, why)
     return JSONResponse(body, status_code=status, headers=getattr(error, "headers", None))
 
 
 def error_response(error: Exception) -> JSONResponse:
     """Return the answer for an error; anything but a refusal is a fault without details."""
     code, message, where = _told(error)
-    metrics.REFUSALS.labels(code.value).inc()
     if code is ErrorCode.STORE_FAILED:
         log.error("the store failed", exc_info=error)
-    elif code is not ErrorCode.INTERNAL:  # whose cause the border around the request logs
-        log.info("request refused", extra={"code": code, "why": message, "where": where})
+    refusals.tell("request", code, message, where=where)
     body = error_body(code, message, where)
     headers = {"Retry-After": "1"} if ERRORS[code].retry is Retry.LATER else None
+    if code is ErrorCode.UPGRADE_REQUIRED:
+        headers = {"Upgrade": "websocket"}  # RFC 9110 section 15.5.22
     return JSONResponse(body, status_code=ERRORS[code].status, headers=headers)
 
 
@@ -58,3 +62,32 @@ def _told(error: Exception) -> tuple[ErrorCode, str, str | None]:
         return error.code, error.message, error.where
     code = ErrorCode.STORE_FAILED if isinstance(error, NetraError) else ErrorCode.INTERNAL
     return code, ERRORS[code].meaning, None
+
+
+def raw_refusal(
+    what: str,
+    code: ErrorCode,
+    why: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    **about: object,
+) -> bytes:
+    """Tell that `what` is refused before an application sees it, and return the answer.
+
+    It is what HTTP/1.1 has on the wire, for a connection that is closed then.
+    """
+    status = HTTPStatus(ERRORS[code].status)
+    correlation = jsonlog.new_correlation()
+    with jsonlog.bind(correlation=correlation):
+        refusals.tell(what, code, why, **about)
+        body = jsonlog.dumps(error_body(code, why)).encode()
+    fields = {
+        **HEADERS,
+        **(headers or {}),
+        "X-Correlation-Id": correlation,
+        "Content-Type": "application/json",
+        "Content-Length": str(len(body)),
+        "Connection": "close",
+    }
+    lines = "".join(f"{name.lower()}: {value}\r\n" for name, value in fields.items())
+    return f"HTTP/1.1 {status.value} {status.phrase}\r\n{lines}\r\n".encode("latin-1") + body

@@ -6,7 +6,6 @@ uvicorn waits for ever for a peer that has connected and says nothing, or a byte
 """
 
 import asyncio
-import logging
 from typing import Any, Protocol
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
@@ -16,7 +15,7 @@ from uvicorn.server import ServerState
 
 from netra_backend.errors import ERRORS, ErrorCode
 from netra_backend.server.clockwork import Sweep, shared
-from netra_backend.server.refusal import refusal
+from netra_backend.server.errors import raw_refusal
 
 SECONDS = 10.0
 """How long a request's head may take, and as long again the answer to a WebSocket handshake."""
@@ -49,8 +48,7 @@ class HttpProtocol(HttpToolsProtocol):
     of ours never have one, and what uvicorn prepares for it takes longer than the opening.
     """
 
-    timeout_keep_alive_task = None  # this and `logger` as uvicorn's __init__ has them, which may
-    logger = logging.getLogger("uvicorn.error")  # not have run yet
+    timeout_keep_alive_task = None  # as uvicorn's __init__ has it, which may not have run yet
     _fault = "Invalid HTTP request received."
 
     def __init__(
@@ -197,17 +195,16 @@ class HttpProtocol(HttpToolsProtocol):
             if self._is_opening:
                 self._upgrade(data[upgrade.args[0] :])
                 return
-            self._make_whole()
-            self._unsupported_upgrade_warning()
-        except HttpParserError:
-            self.send_400_response(self._fault)
+            self._make_whole()  # and answer as if nothing had been asked for (RFC 9110 section 7.8)
+        except HttpParserError as error:
+            self._refuse(str(error))
             return
         if not self._in_head and self._unread > self._most:
             self.transport.abort()
         elif self._in_head and self in self._late and not self.transport.is_closing():
             self._received += len(data)
             if self._received > self._most:
-                self._refuse_head()
+                self._refuse("the head does not end")
 
     def _stop_idling(self) -> None:
         """Have the next head come in time, which may begin with empty lines.
@@ -219,24 +216,17 @@ class HttpProtocol(HttpToolsProtocol):
         if was_idle and self not in self._late:
             self._late.add(self)
 
-    def send_400_response(self, msg: str) -> None:
-        """Refuse what the parser could not read, or a head that was too long for us."""
-        if self._head_bytes > self._most:
-            self._refuse_head()
-        else:
-            self._refuse(ErrorCode.BAD_REQUEST, msg)
-
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         self._running = cycle
         super()._start_asgi_task(cycle, app)
 
-    def _refuse_head(self) -> None:
-        code = ErrorCode.HEAD_TOO_BIG
-        self._refuse(code, ERRORS[code].meaning)
-
-    def _refuse(self, code: ErrorCode, message: str) -> None:
+    def _refuse(self, cause: str) -> None:
+        """Refuse what the parser could not read, or a head that is too long for us."""
+        is_long = max(self._head_bytes, self._received) > self._most
+        code = ErrorCode.HEAD_TOO_BIG if is_long else ErrorCode.BAD_REQUEST
+        why = ERRORS[code].meaning if is_long else self._fault
         client = self.transport.get_extra_info("peername")
-        self.transport.write(refusal(code, message, client=client))
+        self.transport.write(raw_refusal("request", code, why, cause=cause, client=client))
         self.transport.close()
 
     def _should_upgrade(self) -> bool:

@@ -21,6 +21,7 @@ from netra_backend.errors import CLOSES, CloseCode
 from netra_backend.server.batch import Batch
 from netra_backend.server.direct_lane import LINGER, DirectLane
 from netra_backend.server.listener import LaneClosed
+from netra_backend.server.metrics import CLOSES as CLOSED
 from netra_backend.server.protocol import EXTENSION, Protocol
 
 __all__ = ["DirectLane", "Lane", "LaneClosed", "Protocol", "SendLane", "lane_for", "turn"]
@@ -127,6 +128,7 @@ class SendLane:
             raise LaneClosed
 
     async def close(self, code: CloseCode) -> None:
+        CLOSED.labels(str(int(code))).inc()
         try:
             async with asyncio.timeout(LINGER):
                 while self._pending and not self._closed:

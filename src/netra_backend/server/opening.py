@@ -25,6 +25,8 @@ _BODY = frozenset({b"content-length", b"transfer-encoding"})
 """What says that there is a body: a proxy would take for one what we take for frames."""
 _USUAL = frozenset({b"upgrade", b"keep-alive, upgrade"})
 """What clients send as Connection."""
+_TOLD = frozenset({"Upgrade", "Sec-WebSocket-Version"})
+"""What an answer that refuses says of what is asked for."""
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _HEAD = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
 _ACCEPT = b"Sec-WebSocket-Accept: %b\r\n"
@@ -39,12 +41,12 @@ class Opening(NamedTuple):
 
 
 class NoOpening(Exception):
-    """The request opens no WebSocket: why, with which status and fields that is to be answered."""
+    """The request opens no WebSocket: with which `status` it is answered, why, and with what."""
 
-    def __init__(self, why: str, status: int, fields: list[tuple[str, str]]) -> None:
+    def __init__(self, status: int, why: str, fields: dict[str, str]) -> None:
         super().__init__(why)
-        self.why = why
         self.status = status
+        self.why = why
         self.fields = fields
 
 
@@ -61,14 +63,11 @@ def opening(path: str, fields: Fields, *, deflate: bool) -> Opening:
         _check_host(headers)
         _check_body(headers)
     except InvalidHeader as error:
-        raise NoOpening(f"Failed to open a WebSocket connection: {error}.", 400, []) from error
+        raise NoOpening(400, f"Failed to open a WebSocket connection: {error}.", {}) from error
     response = conn.accept(Request(path, headers))
     if response.status_code != 101:
-        upgrade = response.headers.get("Upgrade")
-        fields_of = [("Upgrade", upgrade)] if upgrade is not None else []
-        raise NoOpening(
-            bytes(response.body or b"").decode().strip(), response.status_code, fields_of
-        )
+        told = {n: v for n, v in response.headers.raw_items() if n in _TOLD}
+        raise NoOpening(response.status_code, bytes(response.body or b"").decode().strip(), told)
     head = _HEAD + _ACCEPT % response.headers["Sec-WebSocket-Accept"].encode()
     chosen = response.headers.get("Sec-WebSocket-Extensions")
     if chosen is not None:

@@ -22,10 +22,10 @@ from websockets.server import ServerProtocol
 
 from netra_backend.errors import ERRORS, CloseCode, ErrorCode
 from netra_backend.server.direct_lane import DirectLane
+from netra_backend.server.errors import raw_refusal
 from netra_backend.server.handshake import handshakes
 from netra_backend.server.listener import LaneClosed, Listener
 from netra_backend.server.opening import Fields, NoOpening, Opening, opening, subprotocols
-from netra_backend.server.refusal import refusal
 
 log = logging.getLogger(__name__)
 
@@ -99,13 +99,8 @@ class Protocol(asyncio.Protocol):
         try:
             deflate = self._config.ws_per_message_deflate
             self._opening = opening(path, fields, deflate=deflate)
-        except NoOpening as no:
-            client = _address(self._transport.get_extra_info("peername"))
-            self._answer(
-                refusal(
-                    ErrorCode.BAD_REQUEST, no.why, client=client, status=no.status, fields=no.fields
-                )
-            )
+        except NoOpening as refusal:
+            self._answer(_told(refusal, self._transport))
             return
         if early:
             self.data_received(early)
@@ -171,7 +166,7 @@ class Protocol(asyncio.Protocol):
             self._decide()
             code = ErrorCode.DRAINING
             client = _address(self._transport.get_extra_info("peername"))
-            self._answer(refusal(code, ERRORS[code].meaning, client=client))
+            self._answer(raw_refusal("handshake", code, ERRORS[code].meaning, client=client))
 
     # --- the answer ---------------------------------------------------------------------------
 
@@ -307,6 +302,13 @@ class Protocol(asyncio.Protocol):
                 text = message.get("text")
                 payload = message["bytes"] if text is None else text.encode()
                 listener.received(payload, is_text=text is not None)
+
+
+def _told(refusal: NoOpening, transport: asyncio.Transport) -> bytes:
+    is_other = refusal.status == HTTPStatus.UPGRADE_REQUIRED
+    code = ErrorCode.UPGRADE_REQUIRED if is_other else ErrorCode.BAD_REQUEST
+    client = _address(transport.get_extra_info("peername"))
+    return raw_refusal("handshake", code, refusal.why, headers=refusal.fields, client=client)
 
 
 def _address(found: Any) -> tuple[str, int | None] | None:

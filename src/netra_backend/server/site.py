@@ -1,4 +1,4 @@
-"""The site: the chat page, its assets and the documentation, with the headers that guard them."""
+"""The site: the chat page, its assets and the documentation."""
 
 from pathlib import Path
 from typing import Any
@@ -13,20 +13,6 @@ from netra_backend.errors import ErrorCode, Refused
 from netra_backend.server.auth import COOKIE, Authenticator
 
 PAGE = Path(__file__).parent / "page"
-
-CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-    "connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'"
-)
-"""Nothing inline, nothing from elsewhere."""
-
-HEADERS = {
-    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-}
 
 
 class Site:

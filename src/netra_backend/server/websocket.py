@@ -17,13 +17,15 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from netra_backend import jsonlog
 from netra_backend.core.ids import new_id
 from netra_backend.errors import CLOSES, ERRORS, CloseCode, ErrorCode, Refused
+from netra_backend.server import refusals
 from netra_backend.server.address import address_of
-from netra_backend.server.attendant import Attendant
+from netra_backend.server.attendant import Attendant, End, leave
 from netra_backend.server.clock import now
 from netra_backend.server.dialogue import Dialogue
 from netra_backend.server.errors import error_body
 from netra_backend.server.house import House
 from netra_backend.server.lane import DirectLane, Lane, LaneClosed, lane_for
+from netra_backend.server.metrics import CLOSES as CLOSES_COUNTED
 from netra_backend.server.origin import check_host, check_origin
 from netra_backend.server.user import User
 
@@ -51,9 +53,9 @@ class WebSocketRoute:
             user = await self._admit(websocket)
             dialect = self._choose(websocket)
         except Refused as refusal:
-            await _deny(websocket, refusal)
+            await _deny(websocket, refusal, self._address(websocket))
             return
-        address = address_of(websocket, self._house.settings.trusted_proxies)
+        address = self._address(websocket)
         full = await self._house.seating.take(user.id, address)
         with ExitStack() as seat:
             if full is None:
@@ -69,29 +71,59 @@ class WebSocketRoute:
                 code = full or self._enter(dialogue, address)
                 if code is None:
                     seat.pop_all()  # from here on it is the pool's
-                await self._serve(websocket, dialogue, lane, code)
+                await self._serve(websocket, dialogue, lane, address, code)
+
+    async def refuse(self, websocket: WebSocket) -> None:
+        """Answer a handshake for a path where there is no socket."""
+        await _deny(websocket, Refused(ErrorCode.NOT_FOUND), self._address(websocket))
+
+    def _address(self, websocket: WebSocket) -> str:
+        return address_of(websocket, self._house.settings.trusted_proxies)
 
     async def _serve(
-        self, websocket: WebSocket, dialogue: Dialogue, lane: Lane, code: CloseCode | None
+        self,
+        websocket: WebSocket,
+        dialogue: Dialogue,
+        lane: Lane,
+        address: str,
+        code: CloseCode | None,
     ) -> None:
         if code is not None:
-            log.warning("connection refused", extra={"code": int(code), "pool": repr(self._pool)})
+            about = {"code": int(code), "client": address, "pool": repr(self._pool)}
+            log.warning("connection refused", extra=about)
+            CLOSES_COUNTED.labels(str(int(code))).inc()
             await websocket.close(int(code), CLOSES[code].reason)
             await dialogue.lost()
             return
-        log.info("connected", extra=_info(websocket))
+        log.info("connected", extra=_info(websocket, address))
         if isinstance(lane, DirectLane):
-            client = websocket.scope.get("client")
-            attendant = Attendant(dialogue, lane, self._pool, client, copy_context())
+            attendant = Attendant(dialogue, lane, self._pool, address, copy_context())
             lane.listen(attendant)
-            await _guarded(dialogue.open(), websocket, dialogue)
+            await self._guarded(dialogue.open(), websocket, dialogue)
             return  # from here on the lane calls; nothing of this call is kept
+        end: End | None = None
         try:
-            await _guarded(_converse(websocket, dialogue), websocket, dialogue)
+            end = await self._guarded(_converse(websocket, dialogue), websocket, dialogue)
         finally:
-            self._pool.remove(dialogue)
-            await dialogue.lost()
-            log.info("disconnected", extra=_info(websocket))
+            await leave(dialogue, self._pool, end, lambda: _info(websocket, address))
+
+    async def _guarded(
+        self, work: Awaitable[None], websocket: WebSocket, dialogue: Dialogue
+    ) -> End | None:
+        """Do the work; the border around one connection: what fails in it is logged, and ends it.
+
+        Returns how the client has ended it, if it has.
+        """
+        try:
+            await work
+        except WebSocketDisconnect as gone:
+            return End(gone.code, gone.reason or "")
+        except LaneClosed:
+            pass
+        except Exception:
+            log.exception("connection failed", extra=_info(websocket, self._address(websocket)))
+            await dialogue.fail()
+        return None
 
     def _enter(self, dialogue: Dialogue, address: str) -> CloseCode | None:
         """Take the dialogue into the pool; return the code to close it with if that cannot be."""
@@ -109,22 +141,6 @@ class WebSocketRoute:
         return await self._house.authenticator.user(websocket)
 
 
-async def refuse_unknown(websocket: WebSocket) -> None:
-    """Answer a handshake for a path where there is no socket."""
-    await _deny(websocket, Refused(ErrorCode.NOT_FOUND))
-
-
-async def _guarded(work: Awaitable[None], websocket: WebSocket, dialogue: Dialogue) -> None:
-    """Do the work; the border around one connection: what fails in it is logged, and ends it."""
-    try:
-        await work
-    except (WebSocketDisconnect, LaneClosed):
-        pass
-    except Exception:
-        log.exception("connection failed", extra=_info(websocket))
-        await dialogue.fail()
-
-
 async def _converse(websocket: WebSocket, dialogue: Dialogue) -> None:
     """Open the dialogue and hand it one frame after the other, until the socket ends."""
     await dialogue.open()
@@ -136,14 +152,14 @@ async def _next_frame(websocket: WebSocket, dialogue: Dialogue) -> bytes:
     """Return the next frame's bytes; a binary frame is read as if it were text."""
     received = await dialogue.next(websocket.receive())
     if received["type"] == "websocket.disconnect":
-        raise WebSocketDisconnect(received.get("code", 1005))
+        raise WebSocketDisconnect(received.get("code", 1005), received.get("reason"))
     text: str | None = received.get("text")
     return text.encode() if text is not None else bytes(received["bytes"])
 
 
-async def _deny(websocket: WebSocket, refusal: Refused) -> None:
+async def _deny(websocket: WebSocket, refusal: Refused, address: str) -> None:
     """Refuse the handshake with an HTTP answer, where the server can send one."""
-    log.info("handshake refused", extra={"code": refusal.code, **_info(websocket)})
+    refusals.tell("handshake", refusal.code, refusal.message, **_info(websocket, address))
     if "websocket.http.response" not in websocket.scope.get("extensions", {}):
         await websocket.close()
         return
@@ -153,10 +169,10 @@ async def _deny(websocket: WebSocket, refusal: Refused) -> None:
     )
 
 
-def _info(websocket: WebSocket) -> dict[str, object]:
+def _info(websocket: WebSocket, address: str) -> dict[str, object]:
     """Return what a log line says about a socket; the log writes states by their names."""
     return {
-        "client": websocket.scope.get("client"),  # no object of its own: a log line is cheaper so
+        "client": address,
         "client_state": websocket.client_state,
         "application_state": websocket.application_state,
     }

@@ -55,12 +55,12 @@ class AgentCoreDialogue(EdgeDialogue):
         self._follow(lane, run.thread, before(run), self._thread_gone)
 
     def _thread_gone(self, why: Gone) -> None:
-        self._refuse(Refused(ErrorCode.NOT_FOUND, GONE[why]))
+        self._say_why(Refused(ErrorCode.NOT_FOUND, GONE[why]))
 
     def _tell(self, data: bytes, refusal: Refused | FrameError) -> None:
-        self._refuse(refusal)
+        self._say_why(refusal)
 
-    def _refuse(self, refusal: Refused | FrameError) -> None:
+    def _say_why(self, refusal: Refused | FrameError) -> None:
         """Say why, as the last event, and close: a client of one run has nothing else to ask."""
         for follower in list(self.following):
             self._leave(follower)

@@ -1,6 +1,5 @@
 """The dialogue of an edge: frames are carried out, or refused in the client's own words."""
 
-import logging
 from abc import abstractmethod
 
 from ag_ui.core import RunAgentInput
@@ -10,14 +9,12 @@ from netra_backend.core.ids import ThreadName
 from netra_backend.core.roles import Role
 from netra_backend.core.run import Run
 from netra_backend.errors import CloseCode, FrameError, Refused
-from netra_backend.server import metrics
+from netra_backend.server import refusals
 from netra_backend.server.dialogue import Dialogue
 from netra_backend.server.follower import Gone
 from netra_backend.server.house import House
 from netra_backend.server.lane import Lane
 from netra_backend.server.user import User
-
-log = logging.getLogger(__name__)
 
 GONE = {
     Gone.DELETED: "the thread was deleted",
@@ -47,13 +44,20 @@ class EdgeDialogue(Dialogue):
         if refusal is None:
             self._bad_frames = 0
             return
-        metrics.REFUSALS.labels(refusal.code.value).inc()
-        log.info("frame refused", extra={"code": refusal.code, "why": refusal.message})
-        self._tell(data, refusal)
+        self._refuse(data, refusal)
         if isinstance(refusal, FrameError):
             self._bad_frames += 1
             if self._bad_frames >= self._house.settings.bad_frames:
                 await self.close(CloseCode.BAD_FRAME)
+
+    def _refuse(self, data: bytes, refusal: Refused | FrameError) -> None:
+        where = refusal.where if isinstance(refusal, FrameError) else None
+        refusals.tell("frame", refusal.code, refusal.message, where=where)
+        self._tell(data, refusal)
+
+    @abstractmethod
+    def _tell(self, data: bytes, refusal: Refused | FrameError) -> None:
+        """Tell the client why this frame is not carried out, in its own words."""
 
     async def _start(
         self, given: RunAgentInput, name: ThreadName, *, agent: str | None = None

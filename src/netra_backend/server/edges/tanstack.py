@@ -21,6 +21,7 @@ from netra_backend.core.positions import Position
 from netra_backend.core.roles import Role
 from netra_backend.core.run import Run
 from netra_backend.errors import CloseCode, ErrorCode, FrameError, Refused
+from netra_backend.server import refusals
 from netra_backend.server.edges.agui import FROM_START, spoken
 from netra_backend.server.edges.edge_dialogue import GONE, EdgeDialogue, run_error
 from netra_backend.server.edges.run_lane import RunLane
@@ -125,7 +126,8 @@ class TanstackDialogue(EdgeDialogue):
         """Send what the query asks for, or close."""
         try:
             run, after = await self._found(asked)
-        except (Refused, FrameError):
+        except (Refused, FrameError) as refusal:
+            refusals.tell("replay", refusal.code, refusal.message)
             await self.close(CloseCode.FORBIDDEN)
             return
         if run.ended is not None and after >= run.ended:

@@ -14,6 +14,7 @@ export const ERRORS = {
   bad_answer: { retry: NEVER, text: "This is not what was asked for." },
   unauthenticated: { retry: AFTER_LOGIN, text: "You are not signed in, or your sign-in has expired." },
   forbidden: { retry: NEVER, text: "You may not do this." },
+  upgrade_required: { retry: NEVER, text: "The server expects a WebSocket here." },
   bad_method: { retry: NEVER, text: "The server does not do this with what was asked for." },
   not_found: { retry: NEVER, text: "This does not exist, or it is not yours to see." },
   unknown_agent: { retry: NEVER, text: "The server has no agent of this name. Pick another one." },

@@ -1,0 +1,52 @@
+"""Refusals: where it is told that a client does not get what it has asked for.
+
+Each is counted, and is a line in the log under the correlation id that the client is shown. In a
+flood not each is a line: of one code `BURST` at once and then `RATE` a second; the next one that is
+says how many were left out. So who floods us with one sort of refusal hides no other. What a client
+sent is told to itself; the log leaves out what stands in quotes where a frame or field is wrong.
+"""
+
+import logging
+import re
+import time
+from collections.abc import Callable
+
+from netra_backend.errors import ErrorCode
+from netra_backend.server.bucket import Bucket
+from netra_backend.server.metrics import REFUSALS
+
+log = logging.getLogger(__name__)
+
+RATE = 20
+"""Lines of one code in a second, in the long run."""
+
+BURST = 500
+"""Lines of one code at once."""
+
+_QUOTING = frozenset({ErrorCode.BAD_FRAME, ErrorCode.BAD_INPUT})
+_QUOTED = re.compile("""['"].*['"]""", re.DOTALL)
+
+
+class Refusals:
+    """Tells refusals. `clock` is in seconds and does not go back."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._buckets = {code: Bucket(RATE, BURST, clock()) for code in ErrorCode}
+        self._left_out = dict.fromkeys(ErrorCode, 0)
+
+    def tell(self, what: str, code: ErrorCode, why: str, **about: object) -> None:
+        """Count the refusal of `what`, and log why and what `about` says of it."""
+        REFUSALS.labels(code.value).inc()
+        if self._buckets[code].take(self._clock()):
+            self._left_out[code] += 1
+            return
+        left_out, self._left_out[code] = self._left_out[code], 0
+        if left_out:
+            about["left_out"] = left_out
+        said = _QUOTED.sub("…", why) if code in _QUOTING else why
+        log.info("%s refused", what, extra={"code": code, "why": said, **about})
+
+
+tell = Refusals().tell
+"""Tell a refusal: see `Refusals.tell`."""
