@@ -327,13 +327,17 @@ class LimitReached(NetraError):
 class Refused(NetraError):
     """A command was understood and is not carried out; ``code`` says why, see ``ERRORS``.
 
-    ``where`` is the path of the part of it that is to blame, if it is one part.
+    ``where`` is the path of the part of it that is to blame, if it is one part. ``about`` is for the
+    log only: what helps to find the cause, without what is secret.
     """
 
-    def __init__(self, code: ErrorCode, message: str = "", *, where: str | None = None) -> None:
+    def __init__(
+        self, code: ErrorCode, message: str = "", *, where: str | None = None, **about: str
+    ) -> None:
         super().__init__(message or ERRORS[code].meaning)
         self.code = code
         self.where = where
+        self.about = about
         self.message = message or ERRORS[code].meaning
 
 

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from ag_ui.core import Interrupt, RunFinishedEvent, RunFinishedInterruptOutcome
 
+from netra_backend import jsonlog
 from netra_backend.agents.callbacks import Happening
 from netra_backend.core.events import Body, event_from_body
 from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey
@@ -184,3 +185,15 @@ async def test_deleting_a_thread_cancels_what_runs_in_it() -> None:
         assert await house.store.run(key("r1")) is None
         assert not await house.runner.delete_thread(T1)
         assert (await house.start(ALICE, ask("r1"))).started
+
+
+async def test_one_line_joins_who_asked_to_the_lines_of_the_run(log_lines) -> None:
+    async with running(ScriptedAgent(answer("a"))) as house:
+        with jsonlog.bind(correlation="of-the-request"):
+            await house.start(ALICE, asking("hi", thread_id="t1", run_id="r1"))
+        correlation = (await house.ended("r1")).correlation
+    lines = {line["message"]: line for line in log_lines()}
+    begins = lines["run begins"]
+    assert (begins["run"], begins["thread"]) == ("r1", "t1")
+    assert (begins["correlation"], begins["run_correlation"]) == ("of-the-request", correlation)
+    assert lines["agent completed"]["correlation"] == correlation

@@ -1,5 +1,6 @@
 """Health: what a supervisor is told."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,23 @@ async def test_a_server_that_stops_is_not_ready(tmp_path: Path) -> None:
 
     assert unready.status_code == 503
     assert unready.json()["error"]["code"] == "draining"
+
+
+@pytest.mark.parametrize("is_replaced", [False, True])
+async def test_a_server_whose_data_directory_was_deleted_is_not_ready(
+    tmp_path: Path, is_replaced: bool, log_lines: Lines
+) -> None:
+    """What it writes is lost, though no write fails."""
+    data = tmp_path / "data"
+    async with (
+        live({"echo": echo}, data, store=SqliteStore(data)) as server,
+        http(server.url, None) as supervisor,
+    ):
+        assert (await supervisor.get("/health/ready")).status_code == 200
+        shutil.rmtree(data)
+        if is_replaced:
+            data.mkdir()
+            (data / "netra.db").touch()
+        assert (await supervisor.get("/health/ready")).status_code == 503
+    (line,) = [line for line in log_lines() if line["message"] == "the store failed"]
+    assert "netra.db is" in line["exception"]["message"]

@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import time
 from pathlib import Path
 from typing import Any
 
+import jwt
 import pytest
 from websockets.asyncio.client import connect
 
@@ -91,6 +93,30 @@ async def test_each_refused_handshake_is_a_line_that_says_why(
         (one["code"], one["message"], one["correlation"]) for one in said
     ]
     assert [answer.status_code for answer in answers] == [403, 400, 401]
+
+
+async def test_the_cause_of_a_bad_token_is_in_the_log_only(
+    tmp_path: Path, log_lines: Lines
+) -> None:
+    key = "s3cret-of-the-issuer-0123456789abcdef"
+    bad = jwt.encode({"sub": "alice", "exp": time.time() + 60}, key[::-1], headers={"kid": "k1"})
+    settings = {"auth": "jwt", "jwt_secret": key}
+    good = jwt.encode({"sub": "alice", "exp": time.time() + 60}, key)
+    async with (
+        live({"echo": echo}, tmp_path, store=MemoryStore(), **settings) as server,
+        http(server.url, bad) as browser,
+        client(server.socket_url, good) as alice,
+    ):
+        said = [
+            (await browser.get("/threads")).text,
+            str(await alice.command("auth", token=bad)),
+            str(await refusal_of(server.socket_url, ["netra.v1"], Authorization=f"Bearer {bad}")),
+        ]
+    lines = [line for line in log_lines() if line["message"].endswith(" refused")]
+    assert [line["message"].split()[0] for line in lines] == ["request", "command", "handshake"]
+    for line, text in zip(lines, said, strict=True):
+        assert (line["cause"], line["key_id"]) == ("Signature verification failed", "k1")
+        assert "Signature" not in text
 
 
 RAW = {

@@ -216,3 +216,25 @@ async def test_a_token_is_verified_once_and_not_believed_after_its_end(
     verified.clear()
     await judge.verify(one)
     assert verified == [one], "it is looked at again, not believed"
+
+
+async def test_the_log_is_told_why_a_token_is_not_valid_and_how_it_is_signed() -> None:
+    settings = Settings(auth="jwt", jwt_secret=SECRET, jwt_issuer="us", jwt_audience="netra")
+    auth = authenticator(settings)
+    good: dict[str, Any] = {"iss": "us", "aud": "netra"}
+    causes = {
+        "issuer": hs256(**good | {"iss": "them"}, headers={"kid": "k1"}),
+        "Audience": hs256(**good | {"aud": "other"}, headers={"kid": "k1"}),
+        '"exp"': hs256(**good, exp=None, headers={"kid": "k1"}),
+        "sub is no id": hs256(**good, sub="../a-secret", headers={"kid": "k1"}),
+        "not yet valid": hs256(**good, nbf=int(time.time()) + 600, headers={"kid": "k1"}),
+        "ignature": hs256(**good, key=SECRET[::-1], headers={"kid": "k1"}),
+    }
+    for cause, token in causes.items():
+        with pytest.raises(Refused) as refused:
+            await auth.verify(token)
+        assert refused.value.message == "the token is not valid"
+        about = refused.value.about
+        assert cause in about["cause"]
+        assert (about["algorithm"], about["key_id"]) == ("HS256", "k1")
+        assert "a-secret" not in str(about)

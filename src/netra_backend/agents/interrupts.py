@@ -86,7 +86,8 @@ class Interrupts:
         if decision is None:
             raise Refused(ErrorCode.NOT_FOUND)
         if decision.won:
-            log.info("decided", extra={"interrupt": answer.interrupt, "status": answer.status})
+            with jsonlog.bind(run=interrupt.run, thread=thread.id):
+                log.info("decided", extra={"interrupt": answer.interrupt, "status": answer.status})
         run = decision.interrupt.resumed_by
         if run is None and decision.won:
             run = await self._resume(decision.interrupt)

@@ -227,6 +227,9 @@ class Runner:
             run, lease = made.run, made.lease
             if lease is None:
                 return Accepted(run, started=False)
+            # The one line that has both the correlation of who asked and that of the run.
+            with jsonlog.bind(run=key.id, thread=run.thread.id):
+                log.info("run begins", extra={"run_correlation": run.correlation})
             try:
                 complete, conversation = await self._creation.complete(made, given)
             except Exception:

@@ -249,8 +249,8 @@ class Connection(Dialogue):
 
     async def _cancel(self, effect: CancelRun) -> None:
         key = await self._house.access.cancels(self.user, effect.run, effect.thread)
-        log.info("cancel", extra={"run": effect.run})
         position = await self._house.runner.cancel(key)
+        log.info("cancelled", extra={"run": effect.run})
         self._send(Cancelled(request=effect.request, run=effect.run, id=str(position)))
 
     async def _prelude(self, thread: ThreadKey) -> tuple[list[Raw], int]:
@@ -299,17 +299,17 @@ class Connection(Dialogue):
 
     # --- the socket ---
 
-    def _send(self, frame: ServerFrame) -> None:
+    def _send(self, frame: ServerFrame, **for_the_log: str) -> None:
         if isinstance(frame, ErrorFrame):
             what = "frame" if frame.code is ErrorCode.BAD_FRAME else "command"
-            about = {"request": frame.request, "where": frame.where}
+            about = {"request": frame.request, "where": frame.where, **for_the_log}
             refusals.tell(what, frame.code, frame.message, **about)
             frame = replace(frame, correlation=str(jsonlog.correlation()))
         self._lane.send(encode_frame(frame))
 
     def _send_error(self, refusal: Refused | FrameError, request: str | None) -> None:
         if isinstance(refusal, Refused):
-            self._send(refused(refusal, request))
+            self._send(refused(refusal, request), **refusal.about)
         else:
             self._send(unreadable(refusal, request))
 

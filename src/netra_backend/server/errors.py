@@ -49,7 +49,8 @@ def error_response(error: Exception) -> JSONResponse:
     code, message, where = _told(error)
     if code is ErrorCode.STORE_FAILED:
         log.error("the store failed", exc_info=error)
-    refusals.tell("request", code, message, where=where)
+    about = error.about if isinstance(error, Refused) else {}
+    refusals.tell("request", code, message, where=where, **about)
     body = error_body(code, message, where)
     headers = {"Retry-After": "1"} if ERRORS[code].retry is Retry.LATER else None
     if code is ErrorCode.UPGRADE_REQUIRED:

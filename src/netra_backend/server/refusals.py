@@ -45,7 +45,8 @@ class Refusals:
         if left_out:
             about["left_out"] = left_out
         said = _QUOTED.sub("…", why) if code in _QUOTING else why
-        log.info("%s refused", what, extra={"code": code, "why": said, **about})
+        told = {name: one for name, one in about.items() if one is not None}
+        log.info("%s refused", what, extra={"code": code, "why": said, **told})
 
 
 tell = Refusals().tell

@@ -105,7 +105,10 @@ class TicketAuth:
                 options={"require": ["sub", "exp", "jti"]},
             )
         except (jwt.PyJWTError, RecursionError) as error:
-            raise Refused(ErrorCode.UNAUTHENTICATED, "the ticket is not valid") from error
+            cause = str(error)
+            raise Refused(
+                ErrorCode.UNAUTHENTICATED, "the ticket is not valid", cause=cause
+            ) from error
         if not await self._store.spend(claims["jti"], claims["exp"] * 1_000, self._now()):
             raise Refused(ErrorCode.UNAUTHENTICATED, "the ticket was used before")
         id = UserId(claims["sub"])

@@ -7,7 +7,7 @@ from typing import Any
 
 import jwt
 
-from netra_backend.core.ids import UserId, parse_id
+from netra_backend.core.ids import MAX_ID_LENGTH, UserId, parse_id
 from netra_backend.errors import ErrorCode, FrameError, Refused
 from netra_backend.server.jwks import KeySet
 from netra_backend.server.keys import Key
@@ -82,7 +82,8 @@ class Tokens:
         except jwt.ExpiredSignatureError as error:
             raise Refused(ErrorCode.UNAUTHENTICATED, "the token has expired") from error
         except (jwt.PyJWTError, FrameError, RecursionError) as error:
-            raise Refused(ErrorCode.UNAUTHENTICATED, "the token is not valid") from error
+            message, about = "the token is not valid", _about(error, token)
+            raise Refused(ErrorCode.UNAUTHENTICATED, message, **about) from error
 
     def _user(self, claims: dict[str, Any]) -> User:
         """Return whom the claims name. A token that does not say when it was issued is an old one.
@@ -119,6 +120,23 @@ class Tokens:
         claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
         issuer = claims.get("iss")
         return issuer if isinstance(issuer, str) else ""
+
+
+def _about(error: Exception, token: str) -> dict[str, str]:
+    """Return what the log says of a token that is not valid: no part of it but how it is signed."""
+    if isinstance(error, FrameError):
+        cause = "sub is no id"
+    elif isinstance(error, RecursionError):
+        cause = "it is nested too deep"
+    else:
+        cause = str(error)
+    try:
+        header = jwt.get_unverified_header(token)
+    except (jwt.PyJWTError, RecursionError):
+        header = {}
+    named = {name: header.get(field) for name, field in (("algorithm", "alg"), ("key_id", "kid"))}
+    told = {name: text[:MAX_ID_LENGTH] for name, text in named.items() if isinstance(text, str)}
+    return {"cause": cause, **told}
 
 
 def _seconds(claim: float | str | None) -> int | None:

@@ -159,7 +159,9 @@ async def _next_frame(websocket: WebSocket, dialogue: Dialogue) -> bytes:
 
 async def _deny(websocket: WebSocket, refusal: Refused, address: str) -> None:
     """Refuse the handshake with an HTTP answer, where the server can send one."""
-    refusals.tell("handshake", refusal.code, refusal.message, **_info(websocket, address))
+    refusals.tell(
+        "handshake", refusal.code, refusal.message, **refusal.about, **_info(websocket, address)
+    )
     if "websocket.http.response" not in websocket.scope.get("extensions", {}):
         await websocket.close()
         return

@@ -6,6 +6,7 @@ during the commit before (`sqlite_writer`); reads go beside it (`sqlite_readers`
 """
 
 import asyncio
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -31,7 +32,13 @@ from netra_backend.stores import sqlite_credentials as credentials
 from netra_backend.stores import sqlite_members as members
 from netra_backend.stores import sqlite_queries as queries
 from netra_backend.stores import sqlite_queue as queue
-from netra_backend.stores.sqlite_files import DATABASE, naming, open_writer, owned_directory
+from netra_backend.stores.sqlite_files import (
+    DATABASE,
+    check_there,
+    naming,
+    open_writer,
+    owned_directory,
+)
 from netra_backend.stores.sqlite_ledger import Ledger
 from netra_backend.stores.sqlite_readers import SqliteReaders
 from netra_backend.stores.sqlite_schema import migrate
@@ -53,6 +60,7 @@ class SqliteStore:
         self._readers = SqliteReaders(directory / DATABASE)
         self._resources = ExitStack()
         self._dead_fence = 0
+        self._opened: os.stat_result | None = None
 
     @property
     def counts(self) -> WriterCounts:
@@ -79,11 +87,14 @@ class SqliteStore:
             self._writer.start(ledger, loop)
             resources.callback(self._writer.stop)
             self._dead_fence = ledger.dead_fence
+            self._opened = file.stat()
             self._resources = resources.pop_all()
 
     async def probe(self) -> None:
-        """Commit a write that means nothing."""
+        """Commit a write that means nothing, to a file that is still there."""
         await self._writer.submit(lambda ledger: ledger.probe())
+        if self._opened is not None:
+            check_there(self._directory / DATABASE, self._opened)
 
     async def close(self) -> None:
         """Finish what was accepted, then close the database and give the directory up."""

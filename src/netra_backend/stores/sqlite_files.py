@@ -89,6 +89,16 @@ def _sync(directory: Path) -> None:
         os.close(descriptor)
 
 
+def check_there(file: Path, opened: os.stat_result) -> None:
+    """Raise StoreFailed unless `file` is still what was `opened`: who writes would not notice."""
+    try:
+        found = file.stat()
+    except OSError as error:
+        raise StoreFailed(f"{file} is written, and gone: {error.strerror}") from error
+    if not os.path.samestat(found, opened):
+        raise StoreFailed(f"{file} is not the file any more that is written")
+
+
 def open_writer(file: Path) -> sqlite3.Connection:
     """Return the one connection that writes. Raises StoreFailed naming `file`."""
     if sqlite3.sqlite_version_info < OLDEST:

@@ -51,8 +51,8 @@ class EdgeDialogue(Dialogue):
                 await self.close(CloseCode.BAD_FRAME)
 
     def _refuse(self, data: bytes, refusal: Refused | FrameError) -> None:
-        where = refusal.where if isinstance(refusal, FrameError) else None
-        refusals.tell("frame", refusal.code, refusal.message, where=where)
+        where = {"where": refusal.where} if isinstance(refusal, FrameError) else refusal.about
+        refusals.tell("frame", refusal.code, refusal.message, **where)
         self._tell(data, refusal)
 
     @abstractmethod
