@@ -182,6 +182,8 @@ class Settings(BaseSettings):
     """Seconds that active runs may go on after the server was asked to stop."""
     reconnects_per_second: Count = 500
     """Clients that the servers which stay, or come next, take back in a second."""
+    loop_blocked_seconds: Seconds = 1.0
+    """Seconds that something may hold the event loop up before the log warns, and says where."""
     grace_seconds: Seconds = 5.0
     """Seconds running agents get to stop when they are cancelled or the server stops."""
 

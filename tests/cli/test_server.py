@@ -1,11 +1,14 @@
 """``netra serve`` as a process, from its first line to its end."""
 
 import asyncio
+import contextlib
+import json
 import os
 import signal
 import socket
 import sys
 from contextlib import AbstractContextManager, nullcontext
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +50,47 @@ async def test_it_serves_an_agent_of_the_users_own(tmp_path: Path) -> None:
         assert "netra_dev=" in page.headers["set-cookie"]
     finally:
         assert server.stop(signal.SIGTERM) == 0
+
+
+def lines_of(server: ServerProcess) -> list[dict[str, Any]]:
+    text = server.log_file.read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+
+
+@pytest.mark.anyio
+async def test_its_first_line_says_what_it_serves_and_its_last_that_it_has_stopped(
+    tmp_path: Path,
+) -> None:
+    server = ServerProcess(tmp_path / "data")
+    server.start()
+    await server.wait_ready()
+    assert server.process is not None
+    pid = server.process.pid
+    assert server.stop(signal.SIGTERM) == 0
+    lines = lines_of(server)
+    (serving,) = [line for line in lines if line["message"] == "serving"]
+    assert (serving["at"], serving["agents"], serving["auth"]) == (server.url, ["docs"], "dev")
+    assert serving["data_dir"] == str(server.data_dir)
+    assert (serving["version"], serving["pid"]) == (version("netra-backend"), pid)
+    assert lines[-1]["message"] == "stopped"
+    assert not [line for line in lines if line["logger"].startswith("uvicorn")]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("pause", [0.0, 0.05])
+async def test_a_second_signal_is_no_error(tmp_path: Path, pause: float) -> None:
+    server = ServerProcess(tmp_path / "data", environment={"NETRA_FINISH_SECONDS": "30"})
+    server.start()
+    await server.wait_ready()
+    assert server.process is not None
+    async with client(server.socket_url, server.token()):
+        os.kill(server.process.pid, signal.SIGTERM)
+        await asyncio.sleep(pause)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(server.process.pid, signal.SIGTERM)
+        assert await asyncio.to_thread(server.process.wait, BOUND) == 0
+    assert not [line for line in lines_of(server) if line["level"] == "ERROR"]
+    assert "Traceback" not in server.log_file.read_text(encoding="utf-8")
 
 
 @pytest.mark.anyio

@@ -23,7 +23,7 @@ def border(path: Path) -> str:
 
 
 def catches_all(path: Path) -> bool:
-    """Return whether a module catches `Exception`, or everything, and does not always raise it again."""
+    """Return whether a module catches `Exception`, or everything, and may go on."""
     return any(
         isinstance(one, ast.ExceptHandler)
         and names(one.type) & {"Exception", "BaseException", ""}

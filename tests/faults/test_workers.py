@@ -1,6 +1,7 @@
 """``netra serve --workers``: a run and its followers on different workers, and workers that die."""
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -9,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import count
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import psutil
 import pytest
@@ -127,6 +129,25 @@ async def test_told_to_stop_all_workers_say_so(tmp_path: Path) -> None:
         assert await asyncio.to_thread(server.stop, signal.SIGTERM) == 0
         for person in (one, two):
             assert await person.client.closed() == 1012
+
+
+async def test_the_log_tells_the_workers_apart(tmp_path: Path) -> None:
+    """They share one standard error: each line says whose it is, also that one has died."""
+
+    def lines() -> list[dict[str, Any]]:
+        text = server.log_file.read_text(encoding="utf-8")
+        return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+
+    async with workers(tmp_path) as server, AsyncExitStack() as stack:
+        await apart(server, stack)
+        pids = {process.pid for process in processes(server)}
+        connected = [line for line in lines() if line["message"] == "connected"]
+        assert {line["worker"] for line in connected} == pids
+        os.kill(min(pids), signal.SIGKILL)
+        message = "a worker has ended and is started again"
+        await until(lambda: message in [line["message"] for line in lines()])
+        (ended,) = [line for line in lines() if line["message"] == message]
+        assert (ended["worker"], ended["exit_code"]) == (min(pids), -signal.SIGKILL)
 
 
 @pytest.mark.nightly

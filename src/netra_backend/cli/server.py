@@ -18,6 +18,7 @@ from netra_backend import jsonlog
 from netra_backend.agents.loading import load_agents
 from netra_backend.cli import collector
 from netra_backend.cli.listening import listen, shown
+from netra_backend.cli.loop_watch import LoopWatch
 from netra_backend.cli.workers import Workers, check_platform, command_line, inherited
 from netra_backend.config import Settings
 from netra_backend.core.ports import Store
@@ -49,6 +50,22 @@ def run(
     line: int | None,
 ) -> None:
     """Serve these agents until a signal comes; with a `line`, as the worker of a keeper."""
+    if line is not None:
+        with jsonlog.bind(worker=os.getpid()):
+            _run(settings, specs, place, agentcore=agentcore, restored=False, line=line)
+    else:
+        _run(settings, specs, place, agentcore=agentcore, restored=restored, line=None)
+
+
+def _run(
+    settings: Settings,
+    specs: Sequence[str],
+    place: Place,
+    *,
+    agentcore: bool,
+    restored: bool,
+    line: int | None,
+) -> None:
     named = load_agents(specs) if specs else None
     listener = listen(*place, shared=line is not None)
     if line is not None:
@@ -97,10 +114,13 @@ async def renew_epochs(data_dir: Path) -> None:
 async def _serve(
     app: NetraApp, settings: Settings, listener: socket.socket, *, tells: bool
 ) -> None:
+    if not log.isEnabledFor(logging.DEBUG):  # its start and its end we tell in a line each
+        logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     await app.open()
     collector.calm()
     collecting = asyncio.create_task(collector.collect_in_peace(), name="collector")
-    await Server(app, settings, tells=tells).serve(sockets=[listener])
+    with LoopWatch(settings.loop_blocked_seconds):
+        await Server(app, settings, tells=tells).serve(sockets=[listener])
     collecting.cancel()
     await leave(settings.grace_seconds)
 
@@ -133,6 +153,7 @@ class Server(uvicorn.Server):
                 http=HttpProtocol,
                 ws=Protocol,
                 log_config=None,
+                access_log=False,  # `server.answers` tells more
                 lifespan="on",
                 ws_max_size=settings.frame_bytes,
                 ws_ping_interval=settings.ping_seconds,
@@ -149,6 +170,7 @@ class Server(uvicorn.Server):
         """Start as uvicorn does, and say where: from here on a signal stops it in peace."""
         await super().startup(sockets)
         for listener in sockets or ():
+            log.info("serving", extra={"at": shown(listener), **self._netra.about})
             if self._tells:
                 typer.echo(f"Netra is at {shown(listener)}  (Ctrl+C stops it)", err=True)
 
@@ -182,7 +204,9 @@ class Server(uvicorn.Server):
         await self._netra.end_runs()
         await self._netra.drain(RETRY_AFTER_MS)
         await super().shutdown(sockets)
-        await self._netra.close()  # uvicorn leaves it out when a second signal hurries it
+        if self.force_exit:  # uvicorn leaves it out; it would be cancelled, as if something failed
+            await self.lifespan.shutdown()
+        log.info("stopped")
 
 
 def _loop_factory() -> Any:

@@ -103,28 +103,30 @@ class Workers:
         while not self._stopping.is_set():
             began = time.monotonic()
             try:
-                code, has_joined = await self._run_one(port)
+                pid, code, has_joined = await self._run_one(port)
             except OSError:  # no process, descriptor or memory is left: perhaps later
                 if not has_begun:
                     self._stop()
                     raise
                 log.exception("a worker cannot be started")
-                code, has_joined = 1, False
+                pid, code, has_joined = 0, 1, False
             has_begun = has_begun or has_joined
             failed = 0 if has_joined else failed + 1
             if self._stopping.is_set():
                 return
             if not has_begun or failed == TRIES:
-                log.error("a worker cannot begin", extra={"exit_code": code, "tries": failed})
+                about = {"worker": pid, "exit_code": code, "tries": failed}
+                log.error("a worker cannot begin", extra=about)
                 self._failure = code if code > 0 else 1
                 self._stop()
                 return
-            log.error("a worker has ended and is started again", extra={"exit_code": code})
+            about = {"worker": pid, "exit_code": code}
+            log.error("a worker has ended and is started again", extra=about)
             if failed or time.monotonic() - began < MIN_LIFE:
                 await self._pause(PAUSE * 2 ** max(0, failed - 1))
 
-    async def _run_one(self, port: int) -> tuple[int, bool]:
-        """Run a worker to its end; return its exit code, and whether it came to serve."""
+    async def _run_one(self, port: int) -> tuple[int, int, bool]:
+        """Run a worker to its end; return its id, its exit code, and whether it came to serve."""
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         with theirs:
@@ -141,7 +143,7 @@ class Workers:
         line = await self._keeper.serve(ours, hangs=process.kill)
         code = await process.wait()
         del self._running[process.pid]
-        return code, line.has_called
+        return process.pid, code, line.has_called
 
     async def _pause(self, seconds: float) -> None:
         try:

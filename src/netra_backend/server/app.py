@@ -7,6 +7,7 @@ with the first request.
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import cache, partial
@@ -38,6 +39,7 @@ from netra_backend.errors import ConfigError, ErrorCode, NetraError, Refused
 from netra_backend.server import metrics
 from netra_backend.server.access import Access
 from netra_backend.server.administration import AdministrationApi
+from netra_backend.server.answers import Answer, note
 from netra_backend.server.api import Api
 from netra_backend.server.auth import Hook, authenticator, kept_key
 from netra_backend.server.clock import now
@@ -102,15 +104,29 @@ class NetraApp:
         self.pool = house.pool
         """The live connections."""
 
+    @property
+    def about(self) -> dict[str, object]:
+        """What the first line of a server's log says of it."""
+        settings = self._house.settings
+        return {
+            "version": version("netra-backend"),
+            "agents": list(self._house.runner.agents),
+            "auth": settings.auth.value,
+            "data_dir": str(settings.data_dir.absolute()),
+            "pid": os.getpid(),
+        }
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, socket or lifespan, under a correlation id of its own."""
         if scope["type"] == "lifespan":
             await self._asgi(scope, receive, send)
             return
         correlation = jsonlog.new_correlation()
+        answer = Answer(scope, self._house.settings.trusted_proxies)
 
         async def send_with_headers(message: Any) -> None:
             if message["type"] in ("http.response.start", "websocket.http.response.start"):
+                answer.status = message["status"]
                 extra = {**HEADERS, "X-Correlation-Id": correlation}
                 message["headers"] = [
                     *message.get("headers", ()),
@@ -127,6 +143,8 @@ class NetraApp:
                 # The border around one request. Starlette has answered 500 before it raised;
                 # the cause goes into the log under the correlation id that the client got.
                 log.exception("request failed", extra={"path": scope["path"]})
+            finally:
+                answer.tell()
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request or socket; while the store cannot be opened, or is closed, say so."""
@@ -363,6 +381,7 @@ def _route(house: House, endpoint: Endpoint) -> Route:
         if request.method not in SAFE_METHODS:
             check_origin(request, house.settings.allowed_origins)
         user = await house.authenticator.user(request)
+        note(request, user=user.id)
         with jsonlog.bind(user=user.id):
             return await endpoint.call(request, user)
 

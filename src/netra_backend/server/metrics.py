@@ -42,6 +42,12 @@ COMMAND_SECONDS = Histogram(
     buckets=(0.0005, 0.002, 0.01, 0.05, 0.2, 1, 5),
     registry=REGISTRY,
 )
+LOOP_BLOCKED = Histogram(
+    "netra_loop_blocked_seconds",
+    "How long something held the event loop up, where it did for `loop_blocked_seconds`.",
+    buckets=(0.5, 1, 2, 5, 10, 30),
+    registry=REGISTRY,
+)
 BEHIND = Counter(
     "netra_behind", "Times a follower fell behind and was served from the log.", registry=REGISTRY
 )

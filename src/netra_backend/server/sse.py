@@ -24,6 +24,7 @@ from netra_backend.core.prelude import prelude
 from netra_backend.core.run import Run
 from netra_backend.errors import CLOSES, CloseCode, ErrorCode, Refused
 from netra_backend.server.address import address_of
+from netra_backend.server.answers import note
 from netra_backend.server.batch import Batch
 from netra_backend.server.clock import now
 from netra_backend.server.follower import Gone, ThreadFollower
@@ -71,6 +72,7 @@ class RunStream:
 
     def __init__(self, house: House, request: Request, user: User, *, speak: Speak = as_is) -> None:
         self.id = new_id("conn")
+        self._request = request
         self._house = house
         self._user = user
         self._address = address_of(request, house.settings.trusted_proxies)
@@ -138,6 +140,7 @@ class RunStream:
 
     def whole(self, run: Run) -> Response:
         """Return the run from its first event on."""
+        self._note(run)
         return self._answer(run.thread, before(run))
 
     async def after(self, run: Run, text: str, *, where: str) -> Response:
@@ -146,6 +149,7 @@ class RunStream:
         204 if the run ended there. Raises FrameError if it spells none, Refused if it is not in
         this run's history.
         """
+        self._note(run)
         position = await position_in(self._house.store, run, text, where=where)
         if run.ended is not None and position >= run.ended:
             return Response(status_code=204)
@@ -153,6 +157,7 @@ class RunStream:
 
     async def joined(self, run: Run) -> Response:
         """Return the prelude of the run as it stands, and what comes after that."""
+        self._note(run)
         upto = run.ended.offset if run.ended is not None else None
         conversation, offset = await self._house.runner.conversations.fold(run.thread, upto)
         if conversation.run_id != run.key.id:  # it ended meanwhile, and another one began
@@ -160,6 +165,10 @@ class RunStream:
             return await self.joined(run) if run.ended is not None else self.whole(run)
         position = Position(run.started.epoch, offset)
         return self._answer(run.thread, position, prelude(run.thread.id, conversation))
+
+    def _note(self, run: Run) -> None:
+        """Join this request to the lines of the run, which have a correlation of their own."""
+        note(self._request, run=run.key.id, run_correlation=run.correlation)
 
     def empty(self) -> Response:
         """Return a stream without events."""

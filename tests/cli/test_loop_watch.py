@@ -1,0 +1,51 @@
+"""The watch of the loop: one pair of lines for what holds it up, with where that stands."""
+
+import asyncio
+import time
+
+import pytest
+
+from netra_backend.cli import loop_watch
+from netra_backend.cli.loop_watch import LoopWatch
+from netra_backend.server.metrics import REGISTRY
+from tests.conftest import Lines
+
+pytestmark = pytest.mark.anyio
+
+LIMIT = 0.2
+
+
+def hold_up() -> None:
+    time.sleep(2 * LIMIT)
+
+
+def counted() -> float:
+    return REGISTRY.get_sample_value("netra_loop_blocked_seconds_count") or 0.0
+
+
+async def test_what_holds_the_loop_up_is_told_with_its_place_and_its_time(
+    log_lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop_watch, "PAUSE", 3_600.0)
+    before = counted()
+    with LoopWatch(LIMIT):
+        while counted() < before + 2:  # the second is counted, and no line
+            await asyncio.sleep(LIMIT / 2)
+            hold_up()
+    lines = [line for line in log_lines() if "event loop" in line["message"]]
+    assert [line["message"] for line in lines] == [
+        "the event loop is blocked",
+        "the event loop was blocked",
+    ]
+    assert {line["level"] for line in lines} == {"WARNING"}
+    assert "in hold_up" in lines[0]["at"][-1]
+    assert __file__ in lines[0]["at"][-1]
+    assert lines[1]["seconds"] >= LIMIT
+
+
+async def test_a_loop_that_waits_is_not_blocked(log_lines: Lines) -> None:
+    before = counted()
+    with LoopWatch(60.0):
+        await asyncio.sleep(0.01)
+    assert counted() == before
+    assert not [line for line in log_lines() if "event loop" in line["message"]]

@@ -1,0 +1,55 @@
+"""Answers: one line for each request over HTTP, which joins it to its user and its run."""
+
+from pathlib import Path
+
+import pytest
+
+from netra_backend.stores.memory import MemoryStore
+from tests.client import run_input
+from tests.conftest import Lines
+from tests.eventually import until
+from tests.http import http
+from tests.live import live
+from tests.server.agents import echo
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_request_is_joined_to_its_user_and_run(tmp_path: Path, log_lines: Lines) -> None:
+    async with (
+        live({"echo": echo}, tmp_path, store=MemoryStore()) as server,
+        http(server.url, server.token()) as browser,
+    ):
+        streamed = await browser.post("/agui/echo?secret=canary", json=run_input("t", "r"))
+        missing = await browser.get("/threads/none")
+        run = (await browser.get("/runs/r")).json()
+        ticket = (await browser.post("/auth/ticket")).json()["ticket"]
+        await browser.get(f"/threads?ticket={ticket}")
+        await until(lambda: len([x for x in log_lines() if x["message"] == "answered"]) == 5)
+    lines = [line for line in log_lines() if line["message"] == "answered"]
+    first, second = lines[:2]
+    assert (first["method"], first["path"], first["status"]) == ("POST", "/agui/echo", 200)
+    assert (first["user"], first["run"]) == ("alice", "r")
+    assert first["correlation"] == streamed.headers["x-correlation-id"]
+    assert first["run_correlation"] == run["correlation"] != first["correlation"]
+    assert (second["status"], second["correlation"]) == (
+        404,
+        missing.json()["error"]["correlation"],
+    )
+    assert {line["client"] for line in lines} == {"127.0.0.1"}
+    assert all(line["seconds"] >= 0 for line in lines)
+    assert "canary" not in str(lines)
+    assert ticket not in str(lines)
+
+
+async def test_what_is_asked_all_the_time_is_told_at_debug(
+    tmp_path: Path, log_lines: Lines
+) -> None:
+    async with (
+        live({"echo": echo}, tmp_path, store=MemoryStore()) as server,
+        http(server.url, server.token()) as browser,
+    ):
+        for path in ("/health/live", "/health/ready", "/metrics", "/threads"):
+            await browser.get(path)
+    lines = [line for line in log_lines() if line["message"] == "answered"]
+    assert [line["level"] for line in lines] == ["DEBUG", "DEBUG", "DEBUG", "INFO"]
