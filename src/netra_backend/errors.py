@@ -327,8 +327,8 @@ class LimitReached(NetraError):
 class Refused(NetraError):
     """A command was understood and is not carried out; ``code`` says why, see ``ERRORS``.
 
-    ``where`` is the path of the part of it that is to blame, if it is one part. ``about`` is for the
-    log only: what helps to find the cause, without what is secret.
+    ``where`` is the path of the part of it that is to blame, if it is one part. ``about`` is for
+    the log only: what helps to find the cause, without what is secret.
     """
 
     def __init__(

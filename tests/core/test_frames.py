@@ -40,12 +40,13 @@ READY = {"connection": "c", "user": "u", "protocol": "netra.v1", "heartbeat": 20
 
 WRITTEN: list[tuple[ServerFrame, dict[str, object]]] = [
     (
-        Ready(**READY, limits=LIMITS, agents=["a"]),  # type: ignore[arg-type]
+        Ready(**READY, limits=LIMITS, agents=["a"], when_busy={"a": "reject"}),  # type: ignore[arg-type]
         {
             "type": "ready",
             **READY,
             "limits": LIMITED,
             "agents": ["a"],
+            "when_busy": {"a": "reject"},
         },
     ),
     (

@@ -121,6 +121,11 @@ class Runner:
         return list(self._agents)
 
     @property
+    def when_busy(self) -> dict[str, str]:
+        """What becomes of a run for a busy thread, by the name of its agent."""
+        return {name: self._policies[name].when_busy.value for name in self._agents}
+
+    @property
     def active(self) -> int:
         """How many runs are being executed here."""
         return len(self.executions)

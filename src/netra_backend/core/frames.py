@@ -150,7 +150,9 @@ class Ready(ServerFrame, frozen=True, tag="ready", kw_only=True):
     """The first frame on a connection, and the answer to ``auth``.
 
     `heartbeat` is the interval of the server's pings in milliseconds, `expires` when the
-    credential ends, in milliseconds since 1970; absent if it does not.
+    credential ends, in milliseconds since 1970; absent if it does not. `when_busy` says of each
+    agent what becomes of a run for a busy thread (``WhenBusy`` values). `data_dir` is where the
+    server keeps the key of its development sign-in; absent with any other.
     """
 
     connection: str
@@ -159,6 +161,8 @@ class Ready(ServerFrame, frozen=True, tag="ready", kw_only=True):
     heartbeat: int
     limits: Limits
     agents: list[str]
+    when_busy: dict[str, str]
+    data_dir: str | None = None
     expires: int | None = None
     request: str | None = None
 

@@ -31,7 +31,7 @@ from netra_backend.agents.base import Agent
 from netra_backend.agents.loading import adapt, load_agent
 from netra_backend.agents.policy import policies
 from netra_backend.agents.runner import Runner
-from netra_backend.config import Settings, load_settings
+from netra_backend.config import AuthMode, Settings, load_settings
 from netra_backend.core.ids import UserId
 from netra_backend.core.nodes import Nodes
 from netra_backend.core.ports import Bus, Store
@@ -302,8 +302,10 @@ def create_app(
     runner.projection.observe(metrics.count)
     for target in callbacks:
         runner.projection.subscribe(target)
+    signs_in = authenticate is None and settings.auth is AuthMode.DEV
+    key_dir = str(settings.data_dir.resolve()) if signs_in else None
     access, seating = Access(store, runner.executions), Seating(settings, pool, nodes)
-    house = House(settings, auth, store, access, runner, hub, pool, seating)
+    house = House(settings, auth, store, access, runner, hub, pool, seating, key_dir)
     withdrawals = Withdrawals(store, auth, house.access, pool)
     endpoints = (
         *tickets.endpoints(),

@@ -339,6 +339,8 @@ class Connection(Dialogue):
                 runs_per_user=settings.runs_per_user,
             ),
             agents=self._house.runner.agents,
+            when_busy=self._house.runner.when_busy,
+            data_dir=self._house.key_dir,
             expires=None if expires is None else expires * 1000,
             request=request,
         )

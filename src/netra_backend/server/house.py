@@ -13,7 +13,10 @@ from netra_backend.server.seating import Seating
 
 
 class House(Struct, frozen=True):
-    """What all connections of a server share."""
+    """What all connections of a server share.
+
+    `key_dir` is the folder with the key of development sign-in, None with any other sign-in.
+    """
 
     settings: Settings
     authenticator: UnrevokedAuth
@@ -23,3 +26,4 @@ class House(Struct, frozen=True):
     hub: Hub
     pool: Pool
     seating: Seating
+    key_dir: str | None = None

@@ -1,5 +1,6 @@
 """Fixtures for the chat page: a real server, the agent's strings, a browser and its visitors."""
 
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -50,13 +51,21 @@ async def strings(anyio_backend: str) -> AsyncIterator[Puppets]:
 async def server(
     strings: Puppets, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[ServerProcess]:
-    """Run ``netra serve`` with the puppet agent and the docs agent."""
+    """Run ``netra serve`` with the puppet agent, by three policies, and the docs agent."""
     process = ServerProcess(
         tmp_path_factory.mktemp("page") / "data",
-        ("puppet=tests.e2e.page.puppet_agent:agent", "docs"),
+        (
+            "puppet=tests.e2e.page.puppet_agent:agent",
+            "docs",
+            "patient=tests.e2e.page.puppet_agent:agent",
+            "pushy=tests.e2e.page.puppet_agent:agent",
+        ),
         cwd=ROOT,
         environment={
             PORT: str(strings.port),
+            "NETRA_AGENTS": json.dumps(
+                {"patient": {"when_busy": "enqueue"}, "pushy": {"when_busy": "interrupt"}}
+            ),
             "NETRA_REPLAY_ENTRIES": str(REPLAY_ENTRIES),
             "NETRA_FRAME_BYTES": str(FRAME_BYTES),
         },

@@ -1,6 +1,11 @@
 """The conversation: what the agent does is seen while it happens, and is what the log has."""
 
+import asyncio
 import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from ag_ui.core import CustomEvent, StepFinishedEvent, StepStartedEvent
@@ -54,10 +59,24 @@ async def test_an_answer_is_seen_while_it_is_made(tab: Tab, puppet: Puppets) -> 
     assert events[-1]["type"] == "RUN_FINISHED"
     await expect(tab.page.locator("#working")).to_be_hidden()
     await expect(tab.page.locator("#title")).to_have_text("What survives?")
-    user = await tab.page.locator("#user").inner_text()
-    origin = await tab.page.evaluate("location.origin")
-    command = f"netra tail {await tab.thread()} --user {user} --url {origin}"
-    await expect(tab.page.locator("#tail-command")).to_have_text(command)
+
+
+async def test_the_command_for_a_terminal_works_wherever_it_is_pasted(
+    tab: Tab, puppet: Puppets, tmp_path: Path
+) -> None:
+    await tab.ask("Hello")
+    run = await puppet.next("Hello")
+    await run.say("你好")
+    run.end()
+    await tab.run("finished")
+    name, *arguments = shlex.split(await tab.page.locator("#tail-command").inner_text())
+    command = [str(Path(sys.executable).with_name(name)), *arguments, "--once"]
+    tailed = await asyncio.to_thread(
+        subprocess.run, command, cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert tailed.returncode == 0, tailed.stderr
+    assert "你好" in tailed.stdout
+    assert "RUN_FINISHED" in tailed.stdout
 
 
 async def test_thinking_and_tool_calls_unfold(tab: Tab, puppet: Puppets) -> None:

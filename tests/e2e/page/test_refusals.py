@@ -12,6 +12,73 @@ from tests.live import ServerProcess
 pytestmark = pytest.mark.anyio
 
 
+async def test_what_is_asked_of_a_busy_agent_is_kept_and_the_page_says_why(
+    tab: Tab, puppet: Puppets
+) -> None:
+    await tab.ask("Hello")
+    run = await puppet.next("Hello")
+    await expect(tab.page.locator("#keys")).to_contain_text("Enter sends when the agent is done")
+    await tab.ask("And then?")
+    notice = tab.page.locator("#notice-text")
+    await expect(notice).to_contain_text("still busy in this conversation")
+    await expect(tab.field).to_have_value("And then?")
+    await tab.picture("busy-reject")
+    run.end()
+    await tab.run("finished")
+    await expect(notice).to_be_hidden()
+    await tab.field.press("Enter")
+    run = await puppet.next("And then?")
+    run.end()
+    await tab.run("finished")
+
+
+async def test_what_is_asked_of_an_agent_that_queues_is_shown_waiting(
+    tab: Tab, puppet: Puppets
+) -> None:
+    await tab.page.select_option("#agent", "patient")
+    await tab.ask("First")
+    first = await puppet.next("First")
+    await tab.run("running")
+    await expect(tab.page.locator("#keys")).to_contain_text("to wait its turn")
+    await tab.field.fill("Second")
+    await expect(tab.page.locator("#send")).to_be_enabled()
+    await tab.page.locator("#send").click()
+    said = tab.of("said", "Second")
+    await expect(said).to_have_attribute("data-delivery", "queued")
+    await expect(said.locator("[data-part=queued]")).to_be_visible()
+    await expect(tab.field).to_have_value("")
+    await tab.picture("busy-enqueue")
+    await tab.page.reload()
+    await expect(said).to_have_attribute("data-delivery", "queued")
+    await first.say("One.")
+    first.end()
+    second = await puppet.next("Second")
+    await expect(said).to_have_attribute("data-delivery", "sent")
+    await second.say("Two.")
+    second.end()
+    await tab.run("finished")
+    await tab.shows_the_log()
+
+
+async def test_what_is_asked_of_an_agent_that_can_be_interrupted_stops_the_answer(
+    tab: Tab, puppet: Puppets
+) -> None:
+    await tab.page.select_option("#agent", "pushy")
+    await tab.ask("First")
+    first = await puppet.next("First")
+    await first.begin("Well, ")
+    await tab.run("running")
+    await expect(tab.page.locator("#keys")).to_contain_text("stops this answer")
+    await tab.ask("No, second")
+    await first.gone()
+    second = await puppet.next("No, second")
+    await expect(tab.of("ending")).to_have_attribute("data-status", "cancelled")
+    await second.say("Two.")
+    second.end()
+    await tab.run("finished")
+    await tab.shows_the_log()
+
+
 async def test_a_busy_thread(meet: Meet, server: ServerProcess, puppet: Puppets) -> None:
     visitor = await meet()
     tab = await visitor.tab()

@@ -67,6 +67,7 @@ async def test_a_token_is_asked_for_and_a_wrong_one_is_refused(meet: Meet, puppe
     dialog, reason = tab.page.locator("#token-dialog"), tab.page.locator("[data-part=reason]")
     await tab.connection("signed-out")
     await expect(reason).to_have_text("Your sign-in is missing or has expired.")
+    await expect(dialog).not_to_contain_text("netra token")  # which an end user cannot run
     await tab.picture("sign-in")
     for wrong in ("nonsense", token("ada", -10), jwt.encode({"sub": "ada"}, SECRET), "ä ö ü"):
         await _sign_in(tab, wrong)
@@ -88,6 +89,7 @@ async def test_a_token_is_asked_for_and_a_wrong_one_is_refused(meet: Meet, puppe
     run.end()
     await tab.run("finished")
     await tab.shows_the_log()
+    await expect(tab.page.locator("#tail")).to_be_hidden()  # nor this
     await tab.page.reload()
     await tab.connection("live")
     await expect(tab.of("answer")).to_have_text("Ada.")

@@ -112,6 +112,7 @@ export const READY = {
   heartbeat: 20_000,
   limits: { frame_bytes: 1_000, id_length: 128, followed_threads: 64 },
   agents: ["docs"],
+  when_busy: { docs: "reject" },
 };
 
 /** Let everything that was resolved be carried out. */

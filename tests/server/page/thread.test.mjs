@@ -101,6 +101,41 @@ test("a reload before the answer sends the same run again", async () => {
   assert.deepEqual(after.kinds(), ["run", "follow"]);
 });
 
+test("a question that waits is shown as such, also after a reload, until its run begins", async () => {
+  const storage = new Storage();
+  const world = opened({ isNew: true, outbox: new Outbox(storage) });
+  await asked(world);
+  world.thread.send("And then?");
+  const waits = world.page.socket.sent.at(-1);
+  world.page.socket.says({ type: "accepted", request: waits.request, thread: "t", run: waits.input.runId, queued: true });
+  await settled();
+  const item = ({ conversation }) => conversation.item(`user:${waits.input.messages[0].id}`);
+  assert.equal(item(world.thread).delivery, "queued");
+  assert.equal(world.thread.status, "running", "what waits is not what is going on");
+  const after = opened({ outbox: new Outbox(storage), live: false });
+  after.page.live();
+  const [again] = after.page.socket.sent;
+  assert.deepEqual(again.input, waits.input, "the same run, which cannot run twice");
+  after.page.socket.says({ type: "accepted", request: again.request, thread: "t", run: again.input.runId, queued: true });
+  await settled();
+  assert.equal(item(after.thread).delivery, "queued");
+  world.page.socket.says(finished("1-2", { type: "success" }), { ...runStarted(waits), id: "1-3" });
+  assert.equal(item(world.thread).delivery, "sent");
+  assert.deepEqual(world.outbox.commands, []);
+});
+
+test("what waits in a thread that is gone is not asked again", async () => {
+  const world = opened({ isNew: true });
+  await asked(world);
+  world.thread.send("And then?");
+  const waits = world.page.socket.sent.at(-1);
+  world.page.socket.says({ type: "accepted", request: waits.request, thread: "t", run: waits.input.runId, queued: true });
+  await settled();
+  assert.equal(world.outbox.commands.length, 1);
+  world.thread.gone("deleted");
+  assert.deepEqual(world.outbox.commands, []);
+});
+
 test("a connection that is lost is followed on, after the last position", async () => {
   const world = opened({ isNew: true });
   await asked(world);

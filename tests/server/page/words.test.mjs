@@ -29,8 +29,10 @@ test("ids are what a server takes, and new", () => {
 });
 
 test("the command that follows a thread is words of a shell, whatever the names", () => {
-  assert.equal(tailCommand("a,t", "ann", new URL("http://h:1/below/")), "netra tail 'a,t' --user ann --url http://h:1/below");
-  assert.equal(tailCommand("t", "it's $me", new URL("http://h/")), String.raw`netra tail t --user 'it'\''s $me' --url http://h`);
+  const below = tailCommand("a,t", "ann", new URL("http://h:1/below/"), "/srv/netra-data");
+  assert.equal(below, "netra tail 'a,t' --user ann --url http://h:1/below --data-dir /srv/netra-data");
+  const odd = tailCommand("t", "it's $me", new URL("http://h/"), "~/my data");
+  assert.equal(odd, String.raw`netra tail t --user 'it'\''s $me' --url http://h --data-dir '~/my data'`);
 });
 
 test("a token travels as base64url without padding", () => {

@@ -25,6 +25,7 @@ const ROOT = new URL("../", import.meta.url); // The server may be mounted below
 const FINE_POINTER = matchMedia("(pointer: fine)");
 const NEW = "New conversation";
 const NOT_ACCEPTED = "The server does not accept this token.";
+const BUSY = "The agent is still busy in this conversation. Send this when it is done, or stop it.";
 const UNFOLLOWABLE = {
   unknown: "There is no such conversation, or it is not yours to see.",
   denied: "You may no longer see this conversation.",
@@ -128,12 +129,17 @@ const composer = new Composer(
     field: $("question"),
     send: $("send"),
     stop: $("stop"),
+    sends: $("sends"),
     agent: $("agent"),
     agentRow: $("agent-row"),
     barred: $("barred"),
   },
   sessionStorage,
-  { onSend: send, onStop: () => open?.stop() },
+  {
+    onSend: send,
+    onBusy: () => showNotice(BUSY),
+    onStop: () => open?.stop(),
+  },
 );
 
 // --- what a person does ---
@@ -246,6 +252,7 @@ function newConversation() {
 
 function runEnded(runStatus) {
   list.refresh();
+  if ($("notice-text").textContent === BUSY) hideProblem();
   if (runStatus === "awaiting") announce("The agent has a question for you.");
   else announce(ENDS[runStatus]?.title ?? "The answer is complete.");
 }
@@ -276,7 +283,9 @@ function drawRights(runStatus) {
   if (role === null && open.loaded && !open.ended) roles.learn(open.id);
   const barred = open && !open.ended ? barredFrom(open.id, role) : "";
   document.body.dataset.may = allowed(role).join(" ");
-  composer.update({ status: runStatus, closed: Boolean(open?.ended) || role === null, barred });
+  const { agents = [], when_busy: whenBusy = {} } = connection.ready ?? {};
+  const agent = composer.agent ?? agents[0];
+  composer.update({ status: runStatus, whenBusy: whenBusy[agent], closed: Boolean(open?.ended) || role === null, barred });
   // Of a thread that has no entry yet the server may not know.
   $("share").hidden = !open?.position || Boolean(open.ended) || role === null;
   members.keep(open && !open.ended ? open.id : null);
@@ -301,10 +310,12 @@ function drawWelcome(items) {
 }
 
 function drawTail() {
-  // There is nothing to follow before the log has an entry.
-  $("tail").hidden = !open?.position || user === null || Boolean(open.ended);
+  // Who signs in otherwise has no key to follow with. And there is nothing to follow before the log
+  // has an entry.
+  const keyDir = connection.ready?.data_dir ?? null;
+  $("tail").hidden = keyDir === null || !open?.position || Boolean(open.ended);
   if ($("tail").hidden) return;
-  setText($("tail-command"), tailCommand(open.id, user, ROOT));
+  setText($("tail-command"), tailCommand(open.id, user, ROOT, keyDir));
   setText($("position"), formatPosition(open.position));
 }
 

@@ -4,17 +4,26 @@ import { setText } from "./dom.js";
 
 const TALLEST = 240; // Pixels the field grows to before it scrolls.
 const AGENT = "netra.agent";
+const SENDS = {
+  idle: "sends",
+  reject: "sends when the agent is done",
+  enqueue: "sends, to wait its turn",
+  interrupt: "sends, and stops this answer",
+};
 
 export class Composer {
   #nodes;
   #options;
   #storage;
   #thread = null;
+  #closed = true;
   #busy = false;
+  #whenBusy = "reject";
 
   /**
-   * `nodes` are {form, field, send, stop, agent, agentRow, barred}. Called back are `onSend(text, agent)`
-   * and `onStop()`; `storage` keeps the drafts.
+   * `nodes` are {form, field, send, stop, sends, agent, agentRow, barred}. Called back are `onSend(text, agent)`,
+   * `onBusy()` when something cannot be sent because the agent works, and `onStop()`; `storage`
+   * keeps the drafts.
    */
   constructor(nodes, storage, options) {
     this.#nodes = nodes;
@@ -69,23 +78,27 @@ export class Composer {
   }
 
   /**
-   * Show what is possible: `status` of the run, whether the thread is `closed`, and the sentence why
-   * this user is `barred` from writing in it, if they are.
+   * Show what is possible: `status` of the run, what becomes of a question while it is busy
+   * (`whenBusy`: "reject", "enqueue" or "interrupt"), whether the thread is `closed`, and the
+   * sentence why this user is `barred` from writing in it, if they are.
    */
-  update({ status, closed, barred = "" }) {
-    const { field, send, stop } = this.#nodes;
+  update({ status, whenBusy = "reject", closed, barred = "" }) {
+    const { field, send, stop, sends } = this.#nodes;
     setText(this.#nodes.barred, barred);
     this.#nodes.barred.hidden = barred === "";
     closed ||= barred !== "";
     const running = status === "running" || status === "cancelling";
     // A button that is hidden or disabled under the focus would lose it to the page.
     const pressed = [send, stop].find((button) => button === document.activeElement);
-    this.#busy = running || status === "starting" || closed;
+    this.#closed = closed;
+    this.#busy = running || status === "starting";
+    this.#whenBusy = whenBusy;
+    setText(sends, SENDS[this.#busy ? whenBusy : "idle"]);
     field.disabled = closed;
     stop.hidden = !running || barred !== "";
     stop.disabled = status === "cancelling";
-    send.hidden = running;
-    send.disabled = this.#busy || field.value.trim() === "";
+    send.hidden = running && whenBusy === "reject";
+    send.disabled = !this.#sendable;
     if (pressed && (pressed.hidden || pressed.disabled)) this.focus();
   }
 
@@ -93,9 +106,15 @@ export class Composer {
     return `netra.draft.${this.#thread ?? ""}`;
   }
 
+  get #sendable() {
+    const taken = !this.#busy || this.#whenBusy !== "reject";
+    return taken && !this.#closed && this.#nodes.field.value.trim() !== "";
+  }
+
   #send() {
     const text = this.#nodes.field.value.trim();
-    if (text === "" || this.#busy) return;
+    if (text === "" || this.#closed) return;
+    if (!this.#sendable) return this.#options.onBusy();
     this.#setText("");
     this.#edited();
     this.#options.onSend(text, this.agent);
@@ -103,7 +122,7 @@ export class Composer {
 
   #edited() {
     const { field, send } = this.#nodes;
-    send.disabled = this.#busy || field.value.trim() === "";
+    send.disabled = !this.#sendable;
     this.#fit();
     this.#keepDraft(field.value);
   }

@@ -106,6 +106,12 @@ export class Conversation {
     this.#add({ key: `user:${id}`, kind: "user", id, text, delivery: "pending", problem: null });
   }
 
+  /** Note that the server has taken a pending message, whose run waits for the thread. */
+  queue(id) {
+    const item = this.#byKey.get(`user:${id}`);
+    if (item?.delivery === "pending") this.#change(item, { delivery: "queued" });
+  }
+
   /** Mark a pending message as not delivered, with the reason; or, with null, as under way. */
   setProblem(id, problem) {
     const item = this.#byKey.get(`user:${id}`);

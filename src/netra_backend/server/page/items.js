@@ -2,7 +2,7 @@
 //
 // An item is {key, kind, version, …}; `version` changes whenever the item does, so that a view
 // draws only what changed. Kinds:
-//   user      {id, text, delivery: "sent" | "pending" | "failed", problem}
+//   user      {id, text, delivery: "sent" | "pending" | "queued" | "failed", problem}
 //   answer    {id, text, open}
 //   thinking  {id, text, open}
 //   tool      {id, name, args, result, failed, status}   status: see TOOL_STATUSES

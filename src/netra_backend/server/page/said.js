@@ -12,6 +12,7 @@ export function said(item, { onResend, onTakeBack }) {
       node.dataset.delivery = delivery;
       setText(part(node, "text"), text);
       part(node, "undelivered").hidden = delivery !== "failed";
+      part(node, "queued").hidden = delivery !== "queued";
       setText(part(node, "problem"), problem?.text ?? "");
       part(node, "resend").hidden = problem?.retry === false;
     },

@@ -17,6 +17,7 @@ export class OpenThread {
   #loaded = false;
   #stopping = null;
   #inFlight = new Map(); // Message ids by the run that was sent for them.
+  #queued = new Map(); // The commands that wait for their turn, by run.
   #refused = new Map(); // The commands that were not taken, by message id.
   #sought = new Set(); // The questions whose deciders were asked for.
   #seeking = false;
@@ -99,6 +100,7 @@ export class OpenThread {
 
   /** The thread was "deleted", or the user may see it no more: "denied". */
   gone(why) {
+    for (const runId of [...this.#queued.keys()]) this.#begun(runId);
     this.#follower.end();
     this.#end(why);
   }
@@ -193,18 +195,29 @@ export class OpenThread {
     this.#outbox.put(command);
     this.#inFlight.set(command.input.runId, message.id);
     this.#options.onChange();
+    let queued = false;
     try {
-      await this.#connection.request(command);
+      ({ queued = false } = await this.#connection.request(command));
+      if (queued) this.#queued.set(command.input.runId, command);
+      if (queued) this.conversation.queue(message.id);
       this.#unborn = false;
       this.#options.onAccepted();
     } catch (refusal) {
       this.#refused.set(message.id, command);
       this.conversation.setProblem(message.id, refusal);
     } finally {
-      this.#outbox.remove(command);
+      // One that waits is kept, so that it is shown again after a reload. It cannot run twice.
+      if (!queued) this.#outbox.remove(command);
     }
     this.#followIfNotYet();
     this.#options.onChange();
+  }
+
+  /** What has waited for its turn waits no more. */
+  #begun(runId) {
+    const command = this.#queued.get(runId);
+    if (command) this.#outbox.remove(command);
+    this.#queued.delete(runId);
   }
 
   #followIfNotYet() {
@@ -229,6 +242,7 @@ export class OpenThread {
   #apply(event) {
     const before = this.conversation.active;
     this.conversation.apply(event);
+    if (event.type === "RUN_STARTED") this.#begun(event.runId);
     if (ANSWERING.has(event.type)) this.#seekDeciders();
     const run = this.conversation.run;
     if (before && !this.conversation.active) this.#options.onRunEnded(run.status);
