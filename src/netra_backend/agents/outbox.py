@@ -92,11 +92,11 @@ class Outbox:
             self._push_soon()
             return
         self._length += len(item.text)
-        subject, joined = (item.type, item.id), self._joining.get(item.id)
-        if joined is not None and joined.subject == subject and joined.has_room(item.text):
-            joined.add(item.text)
+        joined = self._joining.get(item.id)
+        if joined is not None and joined.take(item):
             return
-        self._joining[item.id] = joined = _Joined(subject, [item.text], len(item.text))
+        room = MAX_MERGED_LENGTH - len(item.id) - len(item.text)
+        self._joining[item.id] = joined = _Joined((item.type, item.id), [item.text], room)
         self._waiting.append(joined)
         self._pace()
 
@@ -255,17 +255,20 @@ class Outbox:
 
 
 class _Joined(Struct):
-    """A delta that waits, with those of its message that came after it."""
+    """A delta that waits, with those of its message that came after it.
+
+    With `room` more characters it is still a frame for any client, however JSON spells them.
+    """
 
     subject: Subject
     texts: list[str]
-    length: int
+    room: int
 
-    def has_room(self, text: str) -> bool:
-        """Return whether it stays a frame for any client with `text`, however JSON spells it."""
-        return len(self.subject[1]) + self.length + len(text) <= MAX_MERGED_LENGTH
-
-    def add(self, text: str) -> None:
-        """Join `text` to it."""
-        self.texts.append(text)
-        self.length += len(text)
+    def take(self, delta: Delta) -> bool:
+        """Join a delta of the same id to it, if it is of the same kind and fits; else say False."""
+        length = len(delta.text)
+        if delta.type is not self.subject[0] or length > self.room:
+            return False
+        self.texts.append(delta.text)
+        self.room -= length
+        return True
