@@ -121,13 +121,19 @@ async def test_with_interrupt_a_run_takes_the_place_of_one_elsewhere(tmp_path: P
 
 
 async def test_told_to_stop_all_workers_say_so(tmp_path: Path) -> None:
-    async with workers(tmp_path) as server, AsyncExitStack() as stack:
+    """Each has half of the clients, and lets them come back half as fast."""
+    async with (
+        workers(tmp_path, NETRA_RECONNECTS_PER_SECOND="2") as server,
+        AsyncExitStack() as stack,
+    ):
         one, two = await apart(server, stack)
         await one.client.run("t0", "r1", "go on")
         await one.follow("t0")
         await one.client.until("REASONING_MESSAGE_CONTENT")
         assert await asyncio.to_thread(server.stop, signal.SIGTERM) == 0
         for person in (one, two):
+            told = await person.client.notice("draining")
+            assert told["retry_after_ms"] % 1_000 == 0
             assert await person.client.closed() == 1012
 
 

@@ -1,11 +1,14 @@
 """The clockwork: one timer for many, nobody early, nobody forgotten, and a breath in between."""
 
 import asyncio
+from collections.abc import Callable
 from itertools import pairwise
+from typing import cast
 
 import pytest
 from uvicorn.server import ServerState
 
+from netra_backend.config import Settings
 from netra_backend.server import clockwork
 from netra_backend.server.clockwork import TOGETHER, Pings, Sweep, Turns, shared
 from tests.client import BOUND
@@ -153,6 +156,55 @@ async def test_many_who_are_due_together_are_served_in_slices(
             await asyncio.sleep(0)
 
     assert max(per_turn) <= 10
+
+
+class Clock:
+    """A loop with nothing but a clock, which stands at the next call."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.calls: list[asyncio.TimerHandle] = []
+
+    def time(self) -> float:
+        return self.now
+
+    def call_later(self, wait: float, act: Callable[[], None]) -> asyncio.TimerHandle:
+        loop = asyncio.get_running_loop()
+        self.calls.append(asyncio.TimerHandle(self.now + wait, act, (), loop))
+        return self.calls[-1]
+
+    def run_until(self, end: float) -> None:
+        while due := [call for call in self.calls if call.when() <= end]:
+            call = min(due, key=asyncio.TimerHandle.when)
+            self.calls.remove(call)
+            self.now = call.when()
+            if not call.cancelled():
+                call._run()
+        self.now = end
+
+
+async def test_who_does_not_answer_is_dead_within_both_times_and_half_a_second() -> None:
+    clock, seconds = Clock(), Settings().ping_seconds
+    pings = Pings(cast(asyncio.AbstractEventLoop, clock), seconds, seconds)
+    kept: dict[object, float] = {}
+    died: list[float] = []
+
+    class Silent:
+        def ping(self) -> None:
+            """Nobody answers."""
+
+        def unanswered(self) -> None:
+            died.append(clock.now - kept[self])
+
+    for number in range(5_000):
+        clock.run_until(number * 0.007)
+        member = Silent()
+        kept[member] = clock.now
+        pings.keep(member)
+    clock.run_until(200.0)
+    assert len(died) == 5_000
+    assert min(died) >= 2 * seconds
+    assert max(died) <= 2 * seconds + 0.25  # the rest is for a loop that is busy
 
 
 async def test_what_is_shared_is_made_once_for_a_server() -> None:

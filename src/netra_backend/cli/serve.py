@@ -84,7 +84,15 @@ def serve(  # noqa: PLR0913, PLR0917 - each is an option
     if workers > 1 and worker is None:
         raise typer.Exit(server.keep(settings, workers, place, restored=restored))
     specs = [*(agents or ()), *(agent or ())]
+    if worker is not None:
+        settings = share(settings, workers)
     server.run(settings, specs, place, agentcore=agentcore, restored=restored, line=worker)
+
+
+def share(settings: Settings, workers: int) -> Settings:
+    """Return the settings of one of so many workers: all send their clients away at once."""
+    each = max(1, settings.reconnects_per_second // workers)
+    return settings.model_copy(update={"reconnects_per_second": each})
 
 
 def check_address(settings: Settings, host: str) -> None:
