@@ -7,8 +7,8 @@ from typing import Any, Protocol
 from msgspec import msgpack
 
 from netra_backend.scan.aliases import aliased
-from netra_backend.scan.declarations import Function, Module, Site
-from netra_backend.scan.heads import ClassRef, External, FunctionRef, Scope
+from netra_backend.scan.declarations import Function, Module, Site, Trait
+from netra_backend.scan.heads import ClassRef, External, Found, FunctionRef, Scope
 from netra_backend.scan.kinds import (
     ATTRS_DECORATORS,
     DATACLASS_DECORATORS,
@@ -154,7 +154,7 @@ class Project:
         name = f"{source.module}.{rest}"
         function = source.function(rest)
         if function is not None:
-            return FunctionRef(name, function, source)
+            return FunctionRef(name, function, source, _own_class(function, rest, source))
         if rest in declared.classes:
             return ClassRef(name, declared.classes[rest], source)
         first, _, more = rest.partition(".")
@@ -338,6 +338,17 @@ class Project:
             if function is not None:
                 return FunctionRef(f"{item.name}.{name}", function, item.source)
         return None
+
+
+def _own_class(function: Function, name: str, source: Source) -> Found | None:
+    """Return the class that a class method is called on when it is named by its class."""
+    owner, _, last = name.rpartition(".")
+    if not function.traits & Trait.CLASS or last == "__new__":
+        return None
+    declared = source.declared.classes.get(owner)
+    if declared is None:
+        return None
+    return ClassRef(f"{source.module}.{owner}", declared, source), source.scope
 
 
 def _strongest(kinds: list[Kind]) -> Kind | None:
