@@ -182,3 +182,37 @@ def test_a_growing_text_keeps_the_blocks_that_did_not_change(page: Page) -> None
     assert kept["grown"] == [True, True, False]
     assert kept["defined"] == [3, "x"]
     assert kept["replaced"] == [1, "Other"]
+
+
+BLOCKS = (
+    "A **plain** paragraph with `code` and [a link](/docs/protocol).",
+    "# A heading",
+    "- a list\n- of two",
+    "1. one\n2. two",
+    "| a | b |\n|---|---|\n| 1 | 2 |",
+    "> quoted\n>\n> twice",
+    "```js\nlet a = 1;\n```",
+    "---",
+    "Raw </div></p> ends and <details> begins",
+    "<details><summary>more</summary>inside</details>",
+    "![a picture](/page/icon.svg) ![elsewhere](https://example.org/x.png)",
+    "שלום",
+)
+
+
+def test_blocks_that_are_drawn_together_are_what_each_is_alone(page: Page) -> None:
+    drawn = page.evaluate(
+        """async (blocks) => {
+          const { MarkdownText } = await import(new URL("page/markdown.js", location.href));
+          const shown = (text) => {
+            const root = document.createElement("div");
+            new MarkdownText(root).show(text);
+            return [...root.children].map((node) => node.innerHTML.trim());
+          };
+          const many = [].concat(...Array(50).fill(blocks));
+          return [shown(many.join("\\n\\n")), many.map((block) => shown(block)[0])];
+        }""",
+        BLOCKS,
+    )
+    together, alone = drawn
+    assert together == alone

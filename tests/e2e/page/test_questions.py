@@ -172,6 +172,31 @@ async def test_a_yes_or_no_is_one_of_two_buttons_and_never_a_click_on_answer(
     await expect(card.locator("[data-part=verdict]")).to_have_text(said)
 
 
+async def test_an_answer_without_a_connection_is_said_to_wait(
+    meet: Meet, server: ServerProcess, puppet: Puppets
+) -> None:
+    visitor = await meet()
+    visitor.tolerate("ERR_|WebSocket")  # what Chromium says of a dead network
+    async with cable(server.port) as wire:
+        tab = await visitor.tab(url=wire.url)
+        await tab.ask("Sure")
+        run = await puppet.next("Sure")
+        await run.play(_asks("sure", {"type": "boolean"}))
+        card = tab.of("question")
+        await expect(card).to_have_attribute("data-form", "yesno")
+        await wire.pull()
+        await expect(tab.body).not_to_have_attribute("data-connection", "live")
+        await card.locator("[data-part=approve]").click()
+        await expect(card.get_by_text("sent when the connection is back")).to_be_visible()
+        await wire.plug()
+        await tab.try_now()
+        run = await puppet.next("Sure")
+        assert run.resume == [True]
+        run.end()
+        await tab.run("finished")
+        await expect(card.locator("[data-part=verdict]")).to_have_text("Answered by you: Yes")
+
+
 ORDER = {
     "type": "object",
     "title": "Order",

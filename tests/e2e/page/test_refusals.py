@@ -17,7 +17,7 @@ async def test_what_is_asked_of_a_busy_agent_is_kept_and_the_page_says_why(
 ) -> None:
     await tab.ask("Hello")
     run = await puppet.next("Hello")
-    await expect(tab.page.locator("#keys")).to_contain_text("Enter sends when the agent is done")
+    await expect(tab.page.locator("#keys")).to_contain_text("not while the agent works")
     await tab.ask("And then?")
     notice = tab.page.locator("#notice-text")
     await expect(notice).to_contain_text("still busy in this conversation")

@@ -73,7 +73,7 @@ INSPECT = """
     links: urls("href").filter((href) => typeof href === "string"),
     sources: urls("src"),
     styled: document.querySelectorAll("#items [style]").length,
-    ids: document.querySelectorAll("#items [id], #items [name]").length,
+    ids: document.querySelectorAll("#items [id]:not(.field > [id^=field-]), #items [name]").length,
     shown: getComputedStyle(document.getElementById("log")).display,
   };
 }

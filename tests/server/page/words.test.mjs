@@ -184,6 +184,7 @@ test("the progress of a run is told in a line, whatever an agent says", () => {
   const told = (value) => [progressText(value), partDone(value)];
   assert.deepEqual(told({ text: "Looking", done: 1, total: 2 }), ["Looking (1 of 2)", 0.5]);
   assert.deepEqual(told({ text: "a\n b", done: 1234.567 }), ["a b (1,234.57)", null]);
+  assert.equal(progressText({ text: "x".repeat(500) }).length, 80);
   assert.deepEqual(told({ text: "", done: 5, total: 4 }), ["5 of 4", 1]);
   for (const odd of [null, "x", 7, [], { text: 7, done: "1", total: 0 }]) assert.deepEqual(told(odd), ["", null]);
 });

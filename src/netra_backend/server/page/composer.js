@@ -6,7 +6,7 @@ const TALLEST = 240; // Pixels the field grows to before it scrolls.
 const AGENT = "netra.agent";
 const SENDS = {
   idle: "sends",
-  reject: "sends when the agent is done",
+  reject: "sends, but not while the agent works",
   enqueue: "sends, to wait its turn",
   interrupt: "sends, and stops this answer",
 };

@@ -13,6 +13,8 @@ const TAGS =
 const ATTRIBUTES = "align alt class colspan href open rowspan src start title";
 const LANGUAGE = /^language-[\w+#.-]{1,40}$/;
 const LINK_SCHEMES = new Set(["http:", "https:", "mailto:"]);
+const BATCH = 200; // Blocks that are sanitised at once.
+const WHOLE = new Set(["blockquote", "code", "heading", "hr", "list", "paragraph", "table"]);
 const INVISIBLE = new Set(["space", "def"]); // Tokens that draw nothing.
 
 const marked = new Marked({
@@ -22,6 +24,13 @@ const marked = new Marked({
 
 // An instance of its own: its hooks are nobody else's.
 const purifier = DOMPurify(window);
+purifier.setConfig({
+  ALLOWED_TAGS: TAGS.split(" "),
+  ALLOWED_ATTR: ATTRIBUTES.split(" "),
+  ALLOW_DATA_ATTR: false,
+  ALLOW_ARIA_ATTR: false,
+  RETURN_DOM_FRAGMENT: true,
+});
 purifier.addHook("uponSanitizeAttribute", (node, data) => {
   const wanted = node.nodeName === "CODE" && LANGUAGE.test(data.attrValue);
   if (data.attrName === "class") data.keepAttr = wanted;
@@ -67,7 +76,7 @@ export class MarkdownText {
       while (same < this.#blocks.length && this.#blocks[same].raw === tokens[same]?.raw) same += 1;
     }
     this.#links = links;
-    this.#replace(same, tokens.slice(same).map(drawn));
+    this.#replace(same, drawn(tokens.slice(same)));
   }
 
   #replace(from, blocks) {
@@ -77,7 +86,38 @@ export class MarkdownText {
   }
 }
 
-function drawn(token) {
+/** Return {raw, node} of each token. */
+function drawn(tokens) {
+  const blocks = [];
+  for (let at = 0; at < tokens.length; ) {
+    const several = plainFrom(tokens, at);
+    const together = several.length > 1 ? drawnTogether(several) : null;
+    blocks.push(...(together ?? [drawnAlone(tokens[at])]));
+    at += together ? several.length : 1;
+  }
+  return blocks;
+}
+
+/** Return the tokens from `at` on, up to `BATCH`, of which each is one element, whatever it says. */
+function plainFrom(tokens, at) {
+  const end = at + BATCH;
+  let to = at;
+  while (to < tokens.length && to < end && WHOLE.has(tokens[to].type) && !tokens[to].raw.includes("<")) to += 1;
+  return tokens.slice(at, to);
+}
+
+/** Sanitise several blocks at once, which takes a fraction of the time; null if that mixes them up. */
+function drawnTogether(tokens) {
+  try {
+    const elements = [...sanitised(tokens.map((token) => marked.parser([token])).join("")).children];
+    if (elements.length !== tokens.length) return null;
+    return elements.map((element, at) => ({ raw: tokens[at].raw, node: block(element) }));
+  } catch {
+    return null;
+  }
+}
+
+function drawnAlone(token) {
   try {
     return { raw: token.raw, node: block(sanitised(marked.parser([token]))) };
   } catch (error) {
@@ -94,13 +134,7 @@ function block(fragment) {
 }
 
 function sanitised(html) {
-  return purifier.sanitize(html, {
-    ALLOWED_TAGS: TAGS.split(" "),
-    ALLOWED_ATTR: ATTRIBUTES.split(" "),
-    ALLOW_DATA_ATTR: false,
-    ALLOW_ARIA_ATTR: false,
-    RETURN_DOM_FRAGMENT: true,
-  });
+  return purifier.sanitize(html);
 }
 
 /** The parser gave up, for instance on ten thousand nested quotes: show the text as it is. */

@@ -1,9 +1,11 @@
 // The progress: what a run says of how far it is, in one line.
 
+import { shortened } from "./pretty.js";
+
 /** Return `value` of a netra.progress event in words, such as "Looking (1 of 2)"; "" if it has none. */
 export function progressText(value) {
   const { text, done, total } = value ?? {};
-  const words = typeof text === "string" ? text.replace(/\s+/g, " ").trim() : "";
+  const words = typeof text === "string" ? shortened(text) : "";
   const amount = amountOf(done, total);
   return words && amount ? `${words} (${amount})` : words || amount;
 }
