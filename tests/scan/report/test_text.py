@@ -28,7 +28,7 @@ def test_the_first_line_is_for_editors_and_the_code_follows() -> None:
         "1 | state = ws.state\n"
         "  | ...\n"
         '3 |     log.info(f"中 {dumps({\n'
-        "  |                    ^ error\n"
+        "  |                    ^ error: raises when it is executed\n"
         '4 |         "s": state,\n'
         '5 |     })}")\n'
         "  = fix: Use .name"
@@ -65,4 +65,5 @@ def test_the_summary_counts() -> None:
     assert summary([], 0, 1) == "Nothing found in 0 files; 1 skipped."
     edits = (Edit(1, 0, 1, 0, ""),)
     some = [finding(), finding(), finding(severity=Severity.NOTE, edits=edits)]
-    assert summary(some, 1) == "Found 2 errors, 1 note in 1 file. 1 can be fixed with --fix."
+    found = "Found 2 errors, 1 note in 1 file. 1 can be fixed with --fix."
+    assert summary(some, 1) == f"{found} Why: netra scan --explain JS001"

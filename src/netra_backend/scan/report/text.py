@@ -14,6 +14,11 @@ MOST_LINES = 3
 """Lines shown of a call that is longer."""
 
 _COLOURS = {Severity.ERROR: "31", Severity.WARNING: "33", Severity.NOTE: "36"}
+_MEANINGS = {
+    Severity.ERROR: "error: raises when it is executed",
+    Severity.WARNING: "warning: raises for some of the values",
+    Severity.NOTE: "note: does not raise",
+}
 _CONTROL = r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]"
 
 
@@ -36,14 +41,16 @@ def place(finding: Finding) -> str:
 
 
 def summary(findings: Sequence[Finding], files: int, skipped: int = 0) -> str:
-    """Return one sentence on what was found in how many files, and what can be repaired."""
+    """Return in one line what was found in how many files, and where it is explained."""
     counts = Counter(finding.severity for finding in findings)
     parts = [_count(counts[kind], kind.value) for kind in Severity if counts[kind]]
     found = f"Found {', '.join(parts)}" if parts else "Nothing found"
     left_out = f"; {skipped} skipped" if skipped else ""
     fixable = sum(finding.fix is not None for finding in findings)
     repair = f" {fixable} can be fixed with --fix." if fixable else ""
-    return f"{found} in {_count(files, 'file')}{left_out}.{repair}"
+    often = Counter(finding.rule for finding in findings).most_common(1)
+    why = f" Why: netra scan --explain {often[0][0]}" if often else ""
+    return f"{found} in {_count(files, 'file')}{left_out}.{repair}{why}"
 
 
 def _count(number: int, noun: str) -> str:
@@ -80,7 +87,7 @@ def _code(finding: Finding, lines_of: LinesOf) -> Iterator[tuple[str, str]]:
         yield str(number), _shown(lines[number - 1])
         if number == finding.line:
             indent = _width(lines[number - 1][: finding.column])
-            yield "", f"{' ' * indent}^ {finding.severity.value}"
+            yield "", f"{' ' * indent}^ {_MEANINGS[finding.severity]}"
 
 
 def _shown(line: str) -> str:
