@@ -56,6 +56,7 @@ READY_FRAME = Ready(
     heartbeat=1,
     limits=msgspec.convert(dict.fromkeys(Limits.__struct_fields__, 1), Limits),
     agents=[],
+    when_busy={},
 )
 
 

@@ -18,7 +18,7 @@ from ag_ui.core import (
     TextMessageStartEvent,
 )
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Frame, Opcode
 
 from netra_backend.server.handshake import HttpProtocol
@@ -194,6 +194,19 @@ async def test_the_log_says_how_a_socket_ended(tmp_path: Path, log_lines: Lines)
     (closing,) = [line for line in log_lines() if line["message"] == "closing"]
     known = ("connection", "user", "correlation")
     assert [closing[name] for name in known] == [lines[-1][name] for name in known]
+
+
+@both_lanes
+async def test_a_socket_that_the_pool_refuses_is_counted_once(tmp_path: Path, direct: bool) -> None:
+    async with live(
+        {"hello": hello}, tmp_path, store=MemoryStore(), direct=direct, connections=1
+    ) as server:
+        before = closes().get("1013", 0)
+        async with opened(server):
+            with pytest.raises(ConnectionClosed):
+                async with opened(server):
+                    pass
+        assert closes()["1013"] - before == 1
 
 
 @asynccontextmanager

@@ -173,7 +173,7 @@ class Dialogue(ABC):
     # --- for dialects ---
 
     def _named(self) -> AbstractContextManager[None]:
-        """Put the connection's ids on every line that is logged inside, whoever's task it is."""
+        """Put the connection's ids on every line that is logged inside, in whichever task."""
         return jsonlog.bind(connection=self.id, user=self.user, correlation=self._correlation)
 
     def _state(self) -> dict[str, object]:

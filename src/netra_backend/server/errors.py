@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any
 
@@ -70,21 +71,25 @@ def raw_refusal(
     code: ErrorCode,
     why: str,
     *,
+    peer: object,
     headers: Mapping[str, str] | None = None,
     **about: object,
 ) -> bytes:
     """Tell that `what` is refused before an application sees it, and return the answer.
 
-    It is what HTTP/1.1 has on the wire, for a connection that is closed then.
+    It is what HTTP/1.1 has on the wire, for a connection that is closed then. `peer` is the name
+    of the socket's other end.
     """
+    client = peer[0] if isinstance(peer, tuple) else peer or None
     status = HTTPStatus(ERRORS[code].status)
     correlation = jsonlog.new_correlation()
     with jsonlog.bind(correlation=correlation):
-        refusals.tell(what, code, why, **about)
+        refusals.tell(what, code, why, client=client, **about)
         body = jsonlog.dumps(error_body(code, why)).encode()
     fields = {
         **HEADERS,
         **(headers or {}),
+        "Date": formatdate(usegmt=True),
         "X-Correlation-Id": correlation,
         "Content-Type": "application/json",
         "Content-Length": str(len(body)),

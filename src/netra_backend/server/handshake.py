@@ -225,8 +225,8 @@ class HttpProtocol(HttpToolsProtocol):
         is_long = max(self._head_bytes, self._received) > self._most
         code = ErrorCode.HEAD_TOO_BIG if is_long else ErrorCode.BAD_REQUEST
         why = ERRORS[code].meaning if is_long else self._fault
-        client = self.transport.get_extra_info("peername")
-        self.transport.write(raw_refusal("request", code, why, cause=cause, client=client))
+        peer = self.transport.get_extra_info("peername")
+        self.transport.write(raw_refusal("request", code, why, peer=peer, cause=cause))
         self.transport.close()
 
     def _should_upgrade(self) -> bool:

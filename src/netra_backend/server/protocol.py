@@ -165,8 +165,8 @@ class Protocol(asyncio.Protocol):
         if not self._is_decided:
             self._decide()
             code = ErrorCode.DRAINING
-            client = _address(self._transport.get_extra_info("peername"))
-            self._answer(raw_refusal("handshake", code, ERRORS[code].meaning, client=client))
+            peer = self._transport.get_extra_info("peername")
+            self._answer(raw_refusal("handshake", code, ERRORS[code].meaning, peer=peer))
 
     # --- the answer ---------------------------------------------------------------------------
 
@@ -307,8 +307,8 @@ class Protocol(asyncio.Protocol):
 def _told(refusal: NoOpening, transport: asyncio.Transport) -> bytes:
     is_other = refusal.status == HTTPStatus.UPGRADE_REQUIRED
     code = ErrorCode.UPGRADE_REQUIRED if is_other else ErrorCode.BAD_REQUEST
-    client = _address(transport.get_extra_info("peername"))
-    return raw_refusal("handshake", code, refusal.why, headers=refusal.fields, client=client)
+    peer = transport.get_extra_info("peername")
+    return raw_refusal("handshake", code, refusal.why, peer=peer, headers=refusal.fields)
 
 
 def _address(found: Any) -> tuple[str, int | None] | None:

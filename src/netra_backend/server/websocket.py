@@ -16,7 +16,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from netra_backend import jsonlog
 from netra_backend.core.ids import new_id
-from netra_backend.errors import CLOSES, ERRORS, CloseCode, ErrorCode, Refused
+from netra_backend.errors import ERRORS, CloseCode, ErrorCode, Refused
 from netra_backend.server import refusals
 from netra_backend.server.address import address_of
 from netra_backend.server.attendant import Attendant, End, leave
@@ -25,7 +25,6 @@ from netra_backend.server.dialogue import Dialogue
 from netra_backend.server.errors import error_body
 from netra_backend.server.house import House
 from netra_backend.server.lane import DirectLane, Lane, LaneClosed, lane_for
-from netra_backend.server.metrics import CLOSES as CLOSES_COUNTED
 from netra_backend.server.origin import check_host, check_origin
 from netra_backend.server.user import User
 
@@ -91,8 +90,7 @@ class WebSocketRoute:
         if code is not None:
             about = {"code": int(code), "client": address, "pool": repr(self._pool)}
             log.warning("connection refused", extra=about)
-            CLOSES_COUNTED.labels(str(int(code))).inc()
-            await websocket.close(int(code), CLOSES[code].reason)
+            await lane.close(code)
             await dialogue.lost()
             return
         log.info("connected", extra=_info(websocket, address))
