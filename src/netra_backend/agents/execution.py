@@ -214,6 +214,7 @@ class Execution:
                 self._say_rest(yielded)
             terminal = self._take(_readdressed(yielded, self._given))
             if terminal is not None:
+                self._check_length()  # of what was said through `RunContext`
                 await self._finish(terminal)
                 return
             taken += 1
@@ -228,7 +229,6 @@ class Execution:
 
         Raises EventError, and LimitReached with the event that is one too many.
         """
-        self._check_length()  # what was said through `RunContext` counts too
         for item in self._ingest.take(said):
             if isinstance(item, Delta):
                 self._outbox.put(item)
@@ -261,6 +261,7 @@ class Execution:
             return
         said, self._said = self._said, []
         for event in said:
+            self._check_length()
             self._take(event)
         self._check_length()
 
