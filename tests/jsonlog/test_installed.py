@@ -30,6 +30,18 @@ def lines(stream: io.StringIO) -> list[dict[str, Any]]:
     return [orjson.loads(one) for one in stream.getvalue().splitlines()]
 
 
+def test_both_loggers_take_the_same_call() -> None:
+    stream = configured()
+    for log in (jsonlog.get_logger("app"), logging.getLogger("app")):
+        log.info("x", extra={"k": 1}, stacklevel=2)
+        log.info({"message": "paid", "amount": 3})  # type: ignore[arg-type]
+    first, second, *rest = ({**one, "time": ""} for one in lines(stream))
+    assert (first["message"], first["k"], second["message"]) == ("x", 1, "paid")
+    assert second["amount"] == 3
+    assert not {"extra", "stacklevel"} & {*first, *second}
+    assert rest == [first, second]
+
+
 def test_standard_output_gets_no_second_copy(capsys: pytest.CaptureFixture[str]) -> None:
     plain = logging.StreamHandler()
     logging.getLogger().addHandler(plain)
@@ -106,6 +118,26 @@ def test_what_a_handler_lets_through_is_what_it_would_have_written(app: logging.
     app.error("GET /health")
     app.error("GET /")
     assert messages(stream) == ["GET /"]
+
+
+def test_a_filter_that_fails_costs_nobody_the_record(app: logging.Logger) -> None:
+    stream = configured()
+    plain = logging.StreamHandler()
+    plain.addFilter(lambda record: 1 / 0)  # type: ignore[arg-type,return-value]
+    app.addHandler(plain)
+    app.info("told")
+    assert "told" in messages(stream)
+
+
+def test_a_logger_that_is_silenced_stays_silent(capsys: pytest.CaptureFixture[str]) -> None:
+    """Who only takes propagation away hears warnings: from us, not from `logging` itself."""
+    stream, logger = configured(), logging.getLogger("app.silenced")
+    logger.propagate = False  # not before: pytest gives such loggers a handler, when a test begins
+    logger.info("quiet")
+    logger.warning("heard")
+    logger.propagate = True
+    assert messages(stream) == ["heard"]
+    assert capsys.readouterr() == ("", "")
 
 
 def test_a_handler_put_there_on_purpose_stays(app: logging.Logger, tmp_path: Path) -> None:

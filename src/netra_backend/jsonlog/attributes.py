@@ -16,6 +16,9 @@ STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime"
 
 NOT_SHOWN = STANDARD | {"color_message"}  # uvicorn repeats the text there, with ANSI codes
 
+OPTIONS = frozenset(("exc_info", "stack_info", "stacklevel", "extra"))
+"""Keywords of a log call that are no fields."""
+
 SCALARS = frozenset(map(id, (str, int, float, bool, type(None))))
 
 

@@ -33,6 +33,7 @@ def install(level: str | int, format: str, stream: Any, thinning: Thinning | Non
         if isinstance(old, Sink):
             old.flush()
             old.close()
+    _end()
     root.addHandler(sink)
     root.setLevel(level)
     for name in _OWN_SINKS:
@@ -47,6 +48,8 @@ def install(level: str | int, format: str, stream: Any, thinning: Thinning | Non
 def uninstall() -> None:
     """Put back what there was before the first `install`."""
     uncaught.uninstall()
+    _end()
+    atexit.unregister(_end)
     standard.uninstall()
     while _undo:
         _undo.pop()()
@@ -59,7 +62,7 @@ def wait(timeout: float | None) -> bool:
 
 
 def _end() -> None:
-    """End in peace: `logging` does not know of a sink any more once there was a ``dictConfig``."""
+    """Flush and close the sink, also if a ``dictConfig`` has made `logging` forget it."""
     sink = standard.installed()
     if sink is not None:
         sink.flush()

@@ -7,9 +7,6 @@ from netra_backend.jsonlog.attributes import STANDARD, free
 from netra_backend.jsonlog.guard import Failed, foreign
 from netra_backend.jsonlog.standard import only_sink, report
 
-OPTIONS = frozenset(("exc_info", "stack_info", "stacklevel", "extra"))
-"""Keywords of `logging`, which are no fields."""
-
 _NONE: frozenset[str] = frozenset()
 
 _CALLER = 3
@@ -66,16 +63,16 @@ class Logger:
         logger = self._logger
         exc_info: object = None
         stack_info: object = False
-        caller: object = 1
         try:
-            if not OPTIONS.isdisjoint(fields):
+            if "exc_info" in fields or "stack_info" in fields:
                 exc_info, stack_info = fields.pop("exc_info", None), fields.pop("stack_info", False)
-                caller = fields.pop("stacklevel", 1)
-                fields = _with_extra(fields)
             if stack_info is False:
                 sink = only_sink(logger)
                 if sink is not None and sink.say(level, logger.name, text, args, fields, exc_info):
                     return
+            # The sink has refused the other options as fields: so usual calls need not be asked.
+            caller = fields.pop("stacklevel", 1)
+            fields = _with_extra(fields)
             extra = {free(name, STANDARD): value for name, value in fields.items()}
             above = _CALLER + (caller - 1 if type(caller) is int else 0)
             logger._log(level, text, args, exc_info, extra, stack_info, above)  # type: ignore[arg-type]

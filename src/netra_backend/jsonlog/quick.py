@@ -17,6 +17,7 @@ from netra_backend.jsonlog import binding, tracing
 from netra_backend.jsonlog.attributes import (
     NAME_LIMITS,
     NOT_SHOWN,
+    OPTIONS,
     SCALARS,
     error_of,
     filled,
@@ -60,7 +61,7 @@ class Quick:
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         # What is under "key" says what is under "value": see `redact_pairs`.
-        self._reserved = layout.reserved | NOT_SHOWN | {"correlation", "$cut", "key"}
+        self._reserved = layout.reserved | NOT_SHOWN | OPTIONS | {"correlation", "$cut", "key"}
         self._fixed = redact_pairs(dict(layout.fixed))
         self._clock = Clock()
         self._dumps, _, self._newline = encoders()

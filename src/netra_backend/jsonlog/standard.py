@@ -57,13 +57,13 @@ def install(sink: "Sink") -> None:
 
 
 def uninstall() -> None:
-    """Put the methods back, unless somebody has replaced ours meanwhile."""
+    """Put the methods back, unless somebody has replaced ours meanwhile: then they do no more."""
+    _ours.clear()
     ours = zip(_NAMES, (_log, _make_record, _call_handlers), strict=True)
     if all(getattr(logging.Logger, name) is method for name, method in ours):
         for name, method in _replaced.items():
             setattr(logging.Logger, name, method)
         _replaced.clear()
-        _ours.clear()
 
 
 def installed() -> "Sink | None":
@@ -176,8 +176,8 @@ def _add(stored: dict[str, Any], extra: dict[Any, Any] | Failed, given: object) 
 def _call_handlers(self: logging.Logger, record: logging.LogRecord) -> None:
     """Pass the record to each handler, as `logging` does, whatever the others raise.
 
-    To our sink once, for itself and all that it stands in for; also where nobody else would take
-    the record: `logging` would then print it.
+    To our sink once, for itself and all that it stands in for; also for the handler of last resort,
+    which `logging` asks where there is no other.
     """
     level = record.__dict__.get("levelno")
     number = level if type(level) is int else logging.CRITICAL
@@ -189,28 +189,48 @@ def _call_handlers(self: logging.Logger, record: logging.LogRecord) -> None:
             if number < handler.level or (said and _is_ours(handler)):
                 continue
             try:
-                said |= _hand_over(record, handler, node.name)
+                said |= _hand_over(record, number, handler, node.name)
             except Exception as error:  # noqa: BLE001 - the border around one log record
                 report(error)
         node = node.parent if node.propagate else None
-    if not found and _ours:
+    if found:
+        return
+    if not _ours:
+        _replaced["callHandlers"](self, record)
+    elif logging.lastResort is not None and number >= logging.lastResort.level:
         _ours[0].handle(record)
 
 
-def _hand_over(record: logging.LogRecord, handler: logging.Handler, logger: str) -> bool:
+def _hand_over(
+    record: logging.LogRecord, number: int, handler: logging.Handler, logger: str
+) -> bool:
     """Give a record to a handler of a logger; return whether our sink got it in its place."""
     if not _is_ours(handler):
         handler.handle(record)
         return False
     sink = _ours[0]
+    passed: logging.LogRecord | None = record
     if handler is not sink:
-        if not handler.filter(record):
-            return False
+        passed = _filtered(handler, record) if number >= sink.level else None
         if logger not in _stood_in_for and logger.partition(".")[0] not in _SERVERS:
             _stood_in_for.add(logger)
             _say(sink, {**_STANDS_IN, "of": logger})
-    sink.handle(record)
-    return True
+    if passed is not None:
+        sink.handle(passed)
+    return passed is not None
+
+
+def _filtered(handler: logging.Handler, record: logging.LogRecord) -> logging.LogRecord | None:
+    """Return what a handler's filters make of a record, None if they want it left out."""
+    try:
+        passed: object = handler.filter(record)
+        if not passed:
+            return None
+    except Exception as error:  # noqa: BLE001 - the border around one log record
+        report(error)
+        return record
+    # From Python 3.12 on a filter may return another record.
+    return passed if isinstance(passed, logging.LogRecord) else record
 
 
 def _is_ours(handler: logging.Handler) -> bool:

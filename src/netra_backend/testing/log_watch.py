@@ -130,7 +130,7 @@ def _standard_log(
 
 def _ours(level: int) -> Read:
     def read(self: jsonlog.Logger, args: tuple[Any, ...], named: dict[str, Any]) -> LogCall:
-        fields = {name: value for name, value in named.items() if name not in logger.OPTIONS}
+        fields = {name: value for name, value in named.items() if name not in attributes.OPTIONS}
         texts = _texts(args[0] if args else None, args[1:])
         own = [("fields", fields)] if fields else []
         given = [*texts, *own, *_extra(named.get("extra")), *_bound()]
