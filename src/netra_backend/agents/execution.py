@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 
 import msgspec
 from ag_ui.core import BaseEvent, EventType, RunAgentInput
@@ -19,9 +19,9 @@ from netra_backend import jsonlog
 from netra_backend.agents import terminals
 from netra_backend.agents.base import Agent
 from netra_backend.agents.conversations import Conversations
-from netra_backend.agents.ingest import Delta, Ingest, Whole
+from netra_backend.agents.ingest import Ingest, Whole
 from netra_backend.agents.interrupts import bind
-from netra_backend.agents.outbox import MAX_WAITING, Outbox
+from netra_backend.agents.outbox import Outbox
 from netra_backend.agents.run_context import (
     CURRENT,
     RunContext,
@@ -30,8 +30,8 @@ from netra_backend.agents.run_context import (
     questions_of,
     scope,
 )
-from netra_backend.core.chunks import CHUNKS
-from netra_backend.core.events import TERMINAL, Body, Event, body_of, event_from_body
+from netra_backend.agents.speech import Speech
+from netra_backend.core.events import Body, Event, body_of, event_from_body
 from netra_backend.core.ids import ThreadKey
 from netra_backend.core.ports import End, Interrupt, Runs
 from netra_backend.core.positions import Position
@@ -91,7 +91,7 @@ class Execution:
         """Whether the store failed when the end was to be written."""
         loop = asyncio.get_running_loop()
         self._deadline = loop.call_later(node.limits.timeout, self._time_out)
-        self._said: list[BaseEvent] = []
+        self._speech = Speech(ingest, outbox, node.limits.events)
         self._context = RunContext(
             given,
             user=run.key.owner,
@@ -185,6 +185,7 @@ class Execution:
         else:
             log.error("the agent broke the protocol", exc_info=error)
             await self._fail(RunError.ILLEGAL_EVENT, "the agent broke the protocol")
+        self._reaper = self._reaper or asyncio.create_task(self._reap())
 
     def _is_running(self) -> bool:
         try:
@@ -202,6 +203,8 @@ class Execution:
             if not questions:
                 raise
             await self._ask(questions)
+        except (EventError, LimitReached) as error:
+            await self._break_off(error)  # before the agent is closed, which it may delay
         finally:
             await _close(stream, self._node.limits.grace)
 
@@ -210,11 +213,8 @@ class Execution:
         async for yielded in stream:
             if self._ending is not None:
                 break  # the agent did not stop when it was told to; what it says is late
-            if self._said:
-                self._say_rest(yielded)
-            terminal = self._take(_readdressed(yielded, self._given))
+            terminal = self._speech.take(yielded, _readdressed(yielded, self._given))
             if terminal is not None:
-                self._check_length()  # of what was said through `RunContext`
                 await self._finish(terminal)
                 return
             taken += 1
@@ -222,48 +222,11 @@ class Execution:
                 await self._outbox.room()
             elif taken % BREATH == 0:
                 await asyncio.sleep(0)
-        self._say_rest(None)
-
-    def _take(self, said: object) -> Whole | None:
-        """Put what the agent says into the outbox; return it where it is a terminal event.
-
-        Raises EventError, and LimitReached with the event that is one too many.
-        """
-        for item in self._ingest.take(said):
-            if isinstance(item, Delta):
-                self._outbox.put(item)
-            elif item.body.type in TERMINAL:
-                return item
-            else:
-                self._outbox.put(item.event)
-            self._check_length()
-        return None
+        self._speech.settle()
 
     def _say(self, event: BaseEvent, urgent: bool) -> None:
-        """Take what the agent says through its `RunContext`, between what it yields.
-
-        In the middle of a message that comes in chunks it waits: it would end the message there.
-        What is not `urgent` is left out when the log is behind, or too much waits here. Of what is
-        too much for the run the agent learns when it yields, or ends: this may be called from
-        another thread.
-        """
-        has_room = self._outbox.has_room and len(self._said) < MAX_WAITING
-        if self._ending is not None or not (urgent or has_room):
-            return
-        self._said.append(event)
-        if self._ingest.idle:
-            with suppress(LimitReached):
-                self._say_rest(None)
-
-    def _say_rest(self, before: BaseEvent | None) -> None:
-        """Put out what waits, unless `before`, which comes next, continues a message in chunks."""
-        if before is not None and not self._ingest.idle and before.type in CHUNKS:
-            return
-        said, self._said = self._said, []
-        for event in said:
-            self._check_length()
-            self._take(event)
-        self._check_length()
+        if self._ending is None:
+            self._speech.say(event, urgent)
 
     async def _find_question(self, id: str) -> dict[str, object] | None:
         interrupt = await self._node.runs.interrupt(self.run.thread, id)
@@ -271,16 +234,12 @@ class Execution:
 
     async def _ask(self, questions: list[AguiInterrupt]) -> None:
         """End the run with the questions of `RunContext.ask`."""
-        self._say_rest(None)
+        self._speech.settle()
         for event in self._ingest.close():
             self._outbox.put(event)
         for item in self._ingest.take(question_event(self._given, questions)):
             if isinstance(item, Whole):
                 await self._finish(item)
-
-    def _check_length(self) -> None:
-        if self._outbox.taken > self._node.limits.events:
-            raise LimitReached("run_events", self._node.limits.events)
 
     async def _finish(self, terminal: Whole | None) -> None:
         """End the run as the agent ended it."""

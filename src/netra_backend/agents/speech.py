@@ -1,0 +1,80 @@
+"""Speech: what the agent of one run says, on its way to the outbox: legal, in order, not too much.
+
+It says it in two ways: by what it yields, and through its `RunContext` in between.
+"""
+
+from contextlib import suppress
+
+from ag_ui.core import BaseEvent
+
+from netra_backend.agents.ingest import Delta, Ingest, Whole
+from netra_backend.agents.outbox import MAX_WAITING, Outbox
+from netra_backend.core.chunks import CHUNKS
+from netra_backend.core.events import TERMINAL
+from netra_backend.errors import LimitReached
+
+
+class Speech:
+    """The events of a run that may have `most` of them before its end."""
+
+    def __init__(self, ingest: Ingest, outbox: Outbox, most: int) -> None:
+        self._ingest = ingest
+        self._outbox = outbox
+        self._most = most
+        self._between: list[BaseEvent] = []
+        """What was said through the `RunContext`, and waits for the end of a message."""
+
+    def take(self, yielded: BaseEvent, event: object) -> Whole | None:
+        """Take what the agent has `yielded`, as `event`; return it where it is a terminal one.
+
+        Raises EventError, and LimitReached with the event that is one too many.
+        """
+        if self._between:
+            self.settle(yielded)
+        terminal = self._take(event)
+        if terminal is not None:
+            self._check()  # of what was said in between
+        return terminal
+
+    def say(self, event: BaseEvent, urgent: bool) -> None:
+        """Take what the agent says between what it yields.
+
+        In the middle of a message that comes in chunks it waits: it would end the message there.
+        What is not `urgent` is left out when the log is behind, or too much waits here. Of what is
+        too much for the run the agent learns when it yields, or ends: this may be called from
+        another thread.
+        """
+        if not (urgent or (self._outbox.has_room and len(self._between) < MAX_WAITING)):
+            return
+        self._between.append(event)
+        if self._ingest.idle:
+            with suppress(LimitReached):
+                self.settle()
+
+    def settle(self, before: BaseEvent | None = None) -> None:
+        """Put out what waits, unless `before`, which comes next, continues a message in chunks.
+
+        Raises LimitReached.
+        """
+        if before is not None and not self._ingest.idle and before.type in CHUNKS:
+            return
+        between, self._between = self._between, []
+        for event in between:
+            self._check()
+            self._take(event)
+        self._check()
+
+    def _take(self, said: object) -> Whole | None:
+        for item in self._ingest.take(said):
+            if isinstance(item, Delta):
+                self._outbox.put(item)
+            elif item.body.type in TERMINAL:
+                return item
+            else:
+                self._outbox.put(item.event)
+            self._check()
+        return None
+
+    def _check(self) -> None:
+        if self._outbox.taken > self._most:
+            raise LimitReached("run_events", self._most)
