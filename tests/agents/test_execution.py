@@ -5,7 +5,7 @@ import gc
 import logging
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -235,6 +235,24 @@ async def test_an_agent_that_will_not_stop_does_not_hold_up_the_end() -> None:
         await house.runner.cancel(R1)
         assert (await the_end(house))["outcome"] == {"type": "cancelled"}
         assert "I go on" not in str(await house.chunks())
+        stubborn.set()
+
+
+async def test_nor_does_one_that_broke_the_rules_and_does_not_close(log_lines: Lines) -> None:
+    stubborn = asyncio.Event()
+
+    async def agent(given: RunAgentInput) -> AsyncIterator[BaseEvent]:
+        try:
+            yield TextMessageContentEvent(message_id="nothing began", delta="x")
+        finally:
+            while not stubborn.is_set():
+                with suppress(asyncio.CancelledError):
+                    await stubborn.wait()
+
+    async with running(agent, grace=0.05) as house:
+        await start(house)
+        assert (await the_end(house))["code"] == "illegal_event"
+        await until(lambda: "the agent does not stop" in str(log_lines()))
         stubborn.set()
 
 
