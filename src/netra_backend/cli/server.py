@@ -50,40 +50,26 @@ def run(
     line: int | None,
 ) -> None:
     """Serve these agents until a signal comes; with a `line`, as the worker of a keeper."""
-    if line is not None:
-        with jsonlog.bind(worker=os.getpid()):
-            _run(settings, specs, place, agentcore=agentcore, restored=False, line=line)
-    else:
-        _run(settings, specs, place, agentcore=agentcore, restored=restored, line=None)
-
-
-def _run(
-    settings: Settings,
-    specs: Sequence[str],
-    place: Place,
-    *,
-    agentcore: bool,
-    restored: bool,
-    line: int | None,
-) -> None:
-    named = load_agents(specs) if specs else None
-    listener = listen(*place, shared=line is not None)
-    if line is not None:
-        store = inherited(line)
-        app = create_app(
-            named,
-            settings=settings,
-            agentcore=agentcore,
-            store=cast(Store, store),
-            bus=store.bus,
-            nodes=store,
-        )
-    else:
-        app = create_app(named, settings=settings, agentcore=agentcore)
-    with listener, asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        if restored and line is None:
-            runner.run(renew_epochs(settings.data_dir))
-        runner.run(_serve(app, settings, listener, tells=line is None))
+    worker = {} if line is None else {"worker": os.getpid()}
+    with jsonlog.bind(**worker):
+        named = load_agents(specs) if specs else None
+        listener = listen(*place, shared=line is not None)
+        if line is not None:
+            store = inherited(line)
+            app = create_app(
+                named,
+                settings=settings,
+                agentcore=agentcore,
+                store=cast(Store, store),
+                bus=store.bus,
+                nodes=store,
+            )
+        else:
+            app = create_app(named, settings=settings, agentcore=agentcore)
+        with listener, asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            if restored and line is None:
+                runner.run(renew_epochs(settings.data_dir))
+            runner.run(_serve(app, settings, listener, tells=line is None))
 
 
 def keep(settings: Settings, count: int, place: Place, *, restored: bool) -> int:
