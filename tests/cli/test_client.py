@@ -57,6 +57,26 @@ def test_an_event_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(as_json) == {"id": "1-42", "chunk": chunk}
 
 
+def test_the_progress_of_a_run_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    far = {"text": "Zählen", "done": 3, "total": 12}
+    chunk = {"type": "CUSTOM", "name": "netra.progress", "value": far}
+    show(Console(highlight=False), "1-3", chunk, as_json=False)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.split(maxsplit=2)[2] == "Zählen (3 of 12)"
+    assert line.split()[:2] == ["1-3", "PROGRESS"]
+
+
+@pytest.mark.parametrize(
+    "odd", [None, "x", {}, {"text": 7}, {"text": "a", "done": "1"}, {"done": 1, "total": 2}]
+)
+def test_a_progress_of_another_shape_is_shown_as_any_event(
+    odd: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chunk = {"type": "CUSTOM", "name": "netra.progress", "value": odd}
+    show(Console(highlight=False), "1-3", chunk, as_json=False)
+    assert "netra.progress" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from netra_backend.cli.token import make_token
 from netra_backend.config import load_settings
+from netra_backend.core.events import PROGRESS
 from netra_backend.errors import ConfigError, NetraError
 
 Url = Annotated[str, typer.Option(help="The server.")]
@@ -29,6 +30,7 @@ _COLOURS = {
     "REASONING": "magenta",
     "TOOL": "yellow",
     "STEP": "cyan",
+    "PROGRESS": "cyan",
 }
 
 _UNSEEN = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
@@ -88,17 +90,33 @@ def show(console: Console, position: str, chunk: dict[str, Any], *, as_json: boo
         told = json.dumps({"id": position, "chunk": chunk}, ensure_ascii=False)
         typer.echo(_readable(told, console.encoding))
         return
-    kind = str(chunk.get("type"))
+    kind, fields = _told(chunk)
     style = _COLOURS.get(kind.split("_", maxsplit=1)[0], "white")
-    fields = " ".join(
-        f"{key}={json.dumps(value, ensure_ascii=False)}"
-        for key, value in chunk.items()
-        if key != "type"
-    )
     line = Text(f"{position:>16}  ", style="dim")
     line.append(_readable(f"{kind:<26}", console.encoding), style=style)
     line.append(_readable(fields, console.encoding))
     console.print(line, soft_wrap=True)
+
+
+def _told(chunk: dict[str, Any]) -> tuple[str, str]:
+    """Return what kind of event it is, and what it says."""
+    value = chunk.get("value")
+    if chunk.get("name") == PROGRESS and isinstance(value, dict) and _is_progress(value):
+        done, total = value.get("done"), value.get("total")
+        amount = "" if done is None else f" ({done})" if total is None else f" ({done} of {total})"
+        return "PROGRESS", f"{value['text']}{amount}"
+    rest = {key: value for key, value in chunk.items() if key != "type"}
+    return str(chunk.get("type")), " ".join(
+        f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in rest.items()
+    )
+
+
+def _is_progress(value: dict[str, Any]) -> bool:
+    """Return whether it is as `RunContext.progress` says it; an agent may yield any value."""
+    numbers = (value.get("done"), value.get("total"))
+    return isinstance(value.get("text"), str) and all(
+        number is None or isinstance(number, int | float) for number in numbers
+    )
 
 
 def _readable(text: str, encoding: str) -> str:
