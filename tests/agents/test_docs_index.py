@@ -209,7 +209,7 @@ QUESTIONS = {
     "how do I make a backup?": "docs/operations#backup-and-restore",
     "which metrics are there?": "docs/operations#health-and-metrics",
     "what is a thread?": "docs/protocol#words",
-    "what is when_busy?": "docs/operations#settings",
+    "what is queued_runs?": "docs/operations#settings",
     "what does 4408 mean?": "docs/protocol#close-codes",
     "What does JS001 mean?": "docs/rules/JS001",
     "how do I scan my code?": "docs/scan",

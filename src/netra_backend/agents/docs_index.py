@@ -48,7 +48,10 @@ why will with without work works would yes you your
 STOP_WORDS = frozenset(_STOP_WORDS.split())
 """Words that say nothing about a section."""
 
-_WORD = re.compile(r"[^\W_]+")
+_WORD = re.compile(r"[^\W_]+(?:_[^\W_]+)*")
+"""A word, or a name such as ``run_timeout``, which the index looks for as a phrase."""
+
+_TOKEN = re.compile(r"[^\W_]+")
 _TABLE_RULE = re.compile(r"\s*\|?[\s:|-]*-[\s:|-]*$")
 _LISTED = re.compile(r"^\s*[*-] \*\*(.+?)\*\*", re.MULTILINE)
 _TABLED = re.compile(r"^\|([^|]+)\|", re.MULTILINE)
@@ -186,7 +189,7 @@ class DocsIndex:
         """Return how much of the heading the words make up if it has all of them, else 0."""
         if counts.headed[row] < words:
             return 0
-        return words / len(_WORD.findall(self._sections[row].heading))
+        return words / len(_TOKEN.findall(self._sections[row].heading))
 
     def _counts(self, terms: list[str]) -> "_Counts":
         def within(*columns: str) -> Counter[int]:
