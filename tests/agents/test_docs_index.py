@@ -205,7 +205,7 @@ QUESTIONS = {
     "how do I test an agent?": "docs/agents#test-an-agent",
     "how do I sign in with jwt?": "docs/operations#authentication",
     "how do I deploy behind nginx?": "docs/operations#behind-a-proxy",
-    "how do I run several workers?": "docs/operations#more-than-one-core",
+    "how do I run several workers?": "docs/operations#several-workers",
     "how do I make a backup?": "docs/operations#backup-and-restore",
     "which metrics are there?": "docs/operations#health-and-metrics",
     "what is a thread?": "docs/protocol#words",

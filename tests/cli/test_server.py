@@ -69,7 +69,7 @@ async def test_its_first_line_says_what_it_serves_and_its_last_that_it_has_stopp
     assert server.stop(signal.SIGTERM) == 0
     lines = lines_of(server)
     (serving,) = [line for line in lines if line["message"] == "serving"]
-    assert (serving["at"], serving["agents"], serving["auth"]) == (server.url, ["docs"], "dev")
+    assert (serving["at"], serving["agents"], serving["sign_in"]) == (server.url, ["docs"], "dev")
     assert serving["data_dir"] == str(server.data_dir)
     assert (serving["version"], serving["pid"]) == (version("netra-backend"), pid)
     assert lines[-1]["message"] == "stopped"

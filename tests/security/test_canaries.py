@@ -271,7 +271,7 @@ def rows_by_owner(file: Path) -> dict[str, str]:
     tables = {
         "threads": "id", "runs": "thread", "interrupts": "thread", "queued_runs": "thread",
         "members": "thread", "entries": f"id >> {OFFSETS.bit_length()}",
-        "tail": f"id >> {OFFSETS.bit_length()}",
+        "tail": f"id >> {OFFSETS.bit_length()}", "tail_index": f"id >> {OFFSETS.bit_length()}",
     }  # fmt: skip
     for table, thread in tables.items():
         for owner, *row in database.execute(f"SELECT {thread}, * FROM {table}"):  # noqa: S608

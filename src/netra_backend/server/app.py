@@ -111,7 +111,7 @@ class NetraApp:
         return {
             "version": version("netra-backend"),
             "agents": list(self._house.runner.agents),
-            "auth": settings.auth.value,
+            "sign_in": settings.auth.value,
             "data_dir": str(settings.data_dir.absolute()),
             "pid": os.getpid(),
         }
