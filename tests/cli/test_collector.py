@@ -40,7 +40,6 @@ def dead() -> Iterator[None]:
     gc.collect(1)
     assert links() == 20
     yield
-    gc.unfreeze()
     gc.set_threshold(*before)
     gc.collect()
 

@@ -132,7 +132,7 @@ async def test_what_is_refused_is_told_in_the_dialog(meet: Meet, puppet: Puppets
     await expect(row).to_have_count(0)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.nightly)])
 async def test_a_reader_reads_and_is_told_why_not_more(
     meet: Meet, puppet: Puppets, scheme: Scheme
 ) -> None:
@@ -235,6 +235,7 @@ async def test_a_member_leaves_and_a_removed_one_is_told(meet: Meet, puppet: Pup
     await expect(there.guest.field).to_be_disabled()
 
 
+@pytest.mark.nightly
 async def test_who_is_removed_is_told_though_the_dialog_was_open(
     meet: Meet, puppet: Puppets
 ) -> None:
@@ -307,6 +308,7 @@ async def turn_to(tab: Tab, thread: str) -> None:
     await expect(tab.page.locator("#share")).to_be_visible()
 
 
+@pytest.mark.nightly
 async def test_a_late_answer_is_not_shown_in_the_dialog_of_another_thread(
     meet: Meet, puppet: Puppets
 ) -> None:
@@ -332,6 +334,7 @@ async def test_a_late_answer_is_not_shown_in_the_dialog_of_another_thread(
     assert [member["user"] for member in listed["members"]] == [await name_of(owner), there.name]
 
 
+@pytest.mark.nightly
 async def test_who_leaves_one_thread_and_turns_to_another_stays_in_that(
     meet: Meet, puppet: Puppets
 ) -> None:
@@ -355,6 +358,7 @@ async def test_who_leaves_one_thread_and_turns_to_another_stays_in_that(
     assert await guest.thread() == own
 
 
+@pytest.mark.nightly
 async def test_nothing_can_be_clicked_while_the_dialog_waits_for_the_server(
     meet: Meet, puppet: Puppets
 ) -> None:
@@ -380,6 +384,7 @@ async def test_nothing_can_be_clicked_while_the_dialog_waits_for_the_server(
     await expect(dialog.locator(":is(select, button):disabled")).to_have_count(0)
 
 
+@pytest.mark.nightly
 async def test_the_dialog_fits_a_phone(meet: Meet, puppet: Puppets) -> None:
     there = await two(meet, puppet, viewport={"width": 360, "height": 640})
     for number, role in enumerate(("read", "write", "decide")):

@@ -273,7 +273,9 @@ async def test_light_and_dark_can_be_read_and_chosen(tab: Tab, puppet: Puppets) 
         assert await tab.body.evaluate(GROUND) == ground
 
 
-@pytest.mark.parametrize(("width", "height"), [(360, 400), (800, 300)])
+@pytest.mark.parametrize(
+    ("width", "height"), [(360, 400), pytest.param(800, 300, marks=pytest.mark.nightly)]
+)
 async def test_a_long_draft_leaves_room_in_a_low_window(
     tab: Tab, puppet: Puppets, width: int, height: int
 ) -> None:
