@@ -109,7 +109,7 @@ async def test_no_credential_is_logged_or_repeated(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
     assert {line["level"] for line in lines} >= {"DEBUG", "INFO"}
     assert {line["logger"] for line in lines} >= {
-        "netra_backend.server.answers",
+        "netra_backend.server.request_log",
         "netra_backend.server.refusals",
     }
     secrets = {

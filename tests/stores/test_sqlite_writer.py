@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from netra_backend.core.ids import RunId, RunKey, ThreadKey
 from netra_backend.errors import LeaseLost, StoreFailed
 from netra_backend.stores import sqlite_writer
 from netra_backend.stores.sqlite_files import open_writer
@@ -52,10 +51,6 @@ class Gate:
 
     def open(self) -> None:
         self._open.set()
-
-
-def run_key(thread: ThreadKey) -> RunKey:
-    return RunKey(thread.owner, RunId("r"))
 
 
 async def test_what_waits_shares_one_commit(writer: SqliteWriter) -> None:

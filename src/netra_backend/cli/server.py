@@ -139,7 +139,7 @@ class Server(uvicorn.Server):
                 http=HttpProtocol,
                 ws=Protocol,
                 log_config=None,
-                access_log=False,  # `server.answers` tells more
+                access_log=False,  # `server.request_log` tells more
                 lifespan="on",
                 ws_max_size=settings.frame_bytes,
                 ws_ping_interval=settings.ping_seconds,

@@ -39,7 +39,6 @@ from netra_backend.errors import ConfigError, ErrorCode, NetraError, Refused
 from netra_backend.server import metrics
 from netra_backend.server.access import Access
 from netra_backend.server.administration import AdministrationApi
-from netra_backend.server.answers import Answer, note
 from netra_backend.server.api import Api
 from netra_backend.server.auth import Hook, authenticator, kept_key
 from netra_backend.server.clock import now
@@ -59,6 +58,7 @@ from netra_backend.server.interrupts import InterruptsApi
 from netra_backend.server.members import MembersApi
 from netra_backend.server.origin import check_host, check_origin
 from netra_backend.server.pool import Pool
+from netra_backend.server.request_log import Answer, note
 from netra_backend.server.revocations import UnrevokedAuth
 from netra_backend.server.seating import Seating
 from netra_backend.server.site import Site

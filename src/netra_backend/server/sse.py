@@ -24,13 +24,13 @@ from netra_backend.core.prelude import prelude
 from netra_backend.core.run import Run
 from netra_backend.errors import CLOSES, CloseCode, ErrorCode, Refused
 from netra_backend.server.address import address_of
-from netra_backend.server.answers import note
 from netra_backend.server.batch import Batch
 from netra_backend.server.clock import now
 from netra_backend.server.follower import Gone, ThreadFollower
 from netra_backend.server.house import House
 from netra_backend.server.lane import LaneClosed
 from netra_backend.server.pool import Admission
+from netra_backend.server.request_log import note
 from netra_backend.server.run_history import before, position_in
 from netra_backend.server.user import User, at_expiry
 

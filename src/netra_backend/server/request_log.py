@@ -1,4 +1,4 @@
-"""Answers: the line in the log that says of each HTTP request how it was answered.
+"""The request log: the line that says of each HTTP request how it was answered.
 
 A server's own access log knows neither the user nor the run, nor which id a client was shown, and
 writes queries, in which tickets stand.
