@@ -8,6 +8,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "netra_backend"
+LONGEST = 400
+"""Lines that a module may have: CONTRIBUTING.md."""
 
 UNMIRRORED = {
     "agents/__init__.py": "a docstring",
@@ -168,6 +170,11 @@ def test_the_plug_in_for_pytest_loads_nothing_but_itself() -> None:
     loaded = loaded_by("import netra_backend.testing.strict_logs")
     ours = {name for name in loaded if name.startswith("netra_backend.")}
     assert ours == {"netra_backend.testing", "netra_backend.testing.strict_logs"}
+
+
+def test_a_module_is_read_in_one_sitting() -> None:
+    lines = {path: path.read_text(encoding="utf-8").count("\n") for path in SOURCE.rglob("*.py")}
+    assert {path: count for path, count in lines.items() if count > LONGEST} == {}
 
 
 def test_the_import_contracts_hold_and_are_exhaustive(tmp_path: Path) -> None:
