@@ -20,6 +20,7 @@ from bench import (
     log_speed,
     results,
     scan,
+    slow_peers,
     workers,
 )
 from bench.table import show
@@ -31,6 +32,7 @@ QUESTIONS = {
     "bursts": bursts,
     "workers": workers,
     "gaps": gaps,
+    "slow_peers": slow_peers,
     "idle_memory": idle_memory,
     "accept_rate": accept_rate,
     "scan": scan,

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Self
 
@@ -69,6 +70,10 @@ class Client:
         tb: TracebackType | None,
     ) -> None:
         self._process.stop()
+
+    def frozen(self) -> AbstractContextManager[None]:
+        """Read nothing inside the block."""
+        return self._process.frozen()
 
     def report(self) -> Report:
         """Return what came since the last reset."""

@@ -3,9 +3,11 @@
 import os
 import re
 import select
+import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -54,6 +56,15 @@ class Process:
         """Let its threads, and those that they begin, run on these cores only."""
         for thread in Path(f"/proc/{self._popen.pid}/task").iterdir():
             os.sched_setaffinity(int(thread.name), cores)
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Have it stand still inside the block."""
+        self._popen.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._popen.send_signal(signal.SIGCONT)
 
     @property
     def cpu_us(self) -> float:
