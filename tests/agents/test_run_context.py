@@ -125,6 +125,18 @@ async def test_a_question_beside_an_error_is_not_asked() -> None:
         assert await ran(house) is RunStatus.FAILED
 
 
+async def test_a_question_in_the_middle_of_a_message_in_chunks_ends_it_once() -> None:
+    async def agent(input: RunAgentInput, run: RunContext) -> AsyncIterator[BaseEvent]:
+        yield TextMessageChunkEvent(message_id="m1", role="assistant", delta="hi")
+        await run.ask("sure?")
+
+    async with running(adapt(agent)) as house:
+        assert await ran(house) is RunStatus.AWAITING
+        chunks = await house.chunks()
+    assert [chunk["type"] for chunk in chunks].count("TEXT_MESSAGE_END") == 1
+    assert illegal(chunks) == []
+
+
 async def test_progress_in_the_middle_of_a_message_is_left_out_when_there_is_too_much() -> None:
     """It waits for the message's end, and nothing else would bound it."""
 

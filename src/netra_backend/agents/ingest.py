@@ -133,6 +133,7 @@ class Ingest:
     def close(self) -> list[Event]:
         """Return what closes everything that the agent left open."""
         closers = self._constructs.closers()
+        self._expander.close()  # its message is among them
         for event in closers:
             self._accept(event, body_of(event))
         return closers
