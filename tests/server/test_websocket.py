@@ -21,8 +21,10 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Frame, Opcode
 
+from netra_backend.errors import StoreFailed
 from netra_backend.server.handshake import HttpProtocol
 from netra_backend.server.metrics import REGISTRY
+from netra_backend.server.seating import Seating
 from netra_backend.stores.memory import MemoryStore
 from netra_backend.testing.scripted_agent import Gate, ScriptedAgent, answer
 from tests.client import BOUND, client, run_input
@@ -207,6 +209,34 @@ async def test_a_socket_that_the_pool_refuses_is_counted_once(tmp_path: Path, di
                 async with opened(server):
                     pass
         assert closes()["1013"] - before == 1
+
+
+@both_lanes
+@pytest.mark.parametrize("fails", ["the ticket", "the seat"])
+async def test_a_store_that_fails_at_the_handshake_is_answered_and_told(
+    tmp_path: Path, direct: bool, fails: str, log_lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def failing(*given: object) -> None:
+        raise StoreFailed("disk full")
+
+    store = MemoryStore()
+    async with (
+        live({"hello": hello}, tmp_path, store=store, direct=direct) as server,
+        http(server.url, server.token()) as browser,
+    ):
+        ticket = (await browser.post("/auth/ticket")).json()["ticket"]
+        where = (store, "spend") if fails == "the ticket" else (Seating, "take")
+        monkeypatch.setattr(*where, failing)
+        response = await refusal_of(f"{server.socket_url}?ticket={ticket}", ["netra.v1"])
+    assert response.status_code == 503
+    error = json.loads(response.body or b"")["error"]
+    assert (error["code"], error["retry"]) == ("store_failed", True)
+    lines = [line for line in log_lines() if line.get("correlation") == error["correlation"]]
+    (failed,) = [line for line in lines if line["message"] == "the store failed"]
+    assert failed["exception"]["type"].endswith("StoreFailed")
+    assert [line["code"] for line in lines if line["message"] == "handshake refused"] == [
+        "store_failed"
+    ]
 
 
 @asynccontextmanager

@@ -16,7 +16,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from netra_backend import jsonlog
 from netra_backend.core.ids import new_id
-from netra_backend.errors import ERRORS, CloseCode, ErrorCode, Refused
+from netra_backend.errors import ERRORS, CloseCode, ErrorCode, NetraError, Refused
 from netra_backend.server import refusals
 from netra_backend.server.address import address_of
 from netra_backend.server.attendant import Attendant, End, leave
@@ -48,14 +48,18 @@ class WebSocketRoute:
 
     async def connect(self, websocket: WebSocket) -> None:
         """Serve one client: the border around one connection."""
+        address = self._address(websocket)
         try:
             user = await self._admit(websocket)
             dialect = self._choose(websocket)
+            full = await self._house.seating.take(user.id, address)
         except Refused as refusal:
-            await _deny(websocket, refusal, self._address(websocket))
+            await _deny(websocket, refusal, address)
             return
-        address = self._address(websocket)
-        full = await self._house.seating.take(user.id, address)
+        except NetraError:
+            log.exception("the store failed")
+            await _deny(websocket, Refused(ErrorCode.STORE_FAILED), address)
+            return
         with ExitStack() as seat:
             if full is None:
                 seat.callback(self._house.seating.give, user.id, address)
