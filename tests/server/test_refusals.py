@@ -15,10 +15,10 @@ from netra_backend.server.handshake import HttpProtocol
 from netra_backend.server.metrics import REGISTRY
 from netra_backend.server.refusals import BURST, RATE, Refusals
 from netra_backend.stores.memory import MemoryStore
-from tests.client import BOUND, client
+from tests.client import BOUND, client, run_input
 from tests.conftest import Lines
 from tests.http import http
-from tests.live import Live, live
+from tests.live import Live, live, token
 from tests.security.test_headers import documented
 from tests.server.agents import echo
 from tests.server.handshake import refusal_of
@@ -93,6 +93,32 @@ async def test_each_refused_handshake_is_a_line_that_says_why(
         (one["code"], one["message"], one["correlation"]) for one in said
     ]
     assert [answer.status_code for answer in answers] == [403, 400, 401]
+
+
+async def test_who_finds_no_room_is_told_and_counted_like_any_other(
+    tmp_path: Path, log_lines: Lines
+) -> None:
+    headers = {"Authorization": f"Bearer {token(tmp_path, 'alice')}"}
+    async with (
+        live({"echo": echo}, tmp_path, store=MemoryStore(), connections=1) as server,
+        client(server.socket_url, server.token()),
+        http(server.url, server.token()) as browser,
+    ):
+        before = counted()
+        async with connect(
+            server.socket_url, subprotocols=["netra.v1"], additional_headers=headers
+        ) as socket:
+            await asyncio.wait_for(socket.wait_closed(), BOUND)
+        assert socket.close_code == 1013
+        answered = await browser.post("/agui/echo", json=run_input("t", "r"))
+        assert answered.status_code == 503
+        assert counted() - before == 2
+    lines = [line for line in log_lines() if line["message"].endswith(" refused")]
+    assert [(line["message"], line["code"], line["level"]) for line in lines] == [
+        ("connection refused", 1013, "INFO"),
+        ("request refused", "overloaded", "INFO"),
+    ]
+    assert all("<Pool 1 of 1 connections" in line["pool"] for line in lines)
 
 
 async def test_the_cause_of_a_bad_token_is_in_the_log_only(

@@ -35,8 +35,11 @@ class Refusals:
         self._buckets = {code: Bucket(RATE, BURST, clock()) for code in ErrorCode}
         self._left_out = dict.fromkeys(ErrorCode, 0)
 
-    def tell(self, what: str, code: ErrorCode, why: str, **about: object) -> None:
-        """Count the refusal of `what`, and log why and what `about` says of it."""
+    def tell(self, what: str, code: ErrorCode, why: str, /, **about: object) -> None:
+        """Count the refusal of `what`, and log why and what `about` says of it.
+
+        A ``code`` in `about` is logged in the place of `code`: what a socket is closed with.
+        """
         REFUSALS.labels(code.value).inc()
         if self._buckets[code].take(self._clock()):
             self._left_out[code] += 1

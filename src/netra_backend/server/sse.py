@@ -42,10 +42,11 @@ HEARTBEAT = 15.0
 _HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 _REFUSALS = {
-    CloseCode.TOO_MANY: Refused(
-        ErrorCode.TOO_MANY, "the connections of the user, or of the address, are all in use"
+    CloseCode.TOO_MANY: (
+        ErrorCode.TOO_MANY,
+        "the connections of the user, or of the address, are all in use",
     ),
-    CloseCode.OVERLOADED: Refused(ErrorCode.OVERLOADED),
+    CloseCode.OVERLOADED: (ErrorCode.OVERLOADED, ""),
 }
 """What HTTP answers where a socket would be closed with the code."""
 
@@ -105,8 +106,7 @@ class RunStream:
         admission = Admission(full) if full else house.pool.admit(self, self._address, now())
         code = admission.refused
         if code is not None:
-            log.warning("stream refused", extra={"code": int(code), "pool": repr(house.pool)})
-            raise _REFUSALS[code]
+            raise Refused(*_REFUSALS[code], pool=repr(house.pool))
         if admission.instead is not None:
             admission.instead.dismiss(CloseCode.REPLACED)
 

@@ -16,7 +16,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from netra_backend import jsonlog
 from netra_backend.core.ids import new_id
-from netra_backend.errors import ERRORS, CloseCode, ErrorCode, NetraError, Refused
+from netra_backend.errors import CLOSES, ERRORS, CloseCode, ErrorCode, NetraError, Refused
 from netra_backend.server import refusals
 from netra_backend.server.address import address_of
 from netra_backend.server.attendant import Attendant, End, leave
@@ -93,7 +93,7 @@ class WebSocketRoute:
     ) -> None:
         if code is not None:
             about = {"code": int(code), "client": address, "pool": repr(self._pool)}
-            log.warning("connection refused", extra=about)
+            refusals.tell("connection", ErrorCode[code.name], CLOSES[code].meaning, **about)
             await lane.close(code)
             await dialogue.lost()
             return

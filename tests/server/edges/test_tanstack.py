@@ -22,7 +22,7 @@ from tests.conftest import Lines
 from tests.eventually import until
 from tests.http import http
 from tests.live import Live, live
-from tests.server.agents import echo
+from tests.server.agents import asks_for_a_number, echo
 from tests.watched_store import WatchedStore
 
 pytestmark = pytest.mark.anyio
@@ -206,6 +206,25 @@ async def test_where_there_is_nothing_to_resume_the_code_is_1008(tmp_path: Path)
                 assert await closed(socket) == (1008, []), query
         async with plain(server, "?runId=r&offset=-1", user="bob") as socket:
             assert await closed(socket) == (1008, []), "foreign and unknown look the same"
+
+
+async def test_the_log_says_where_what_is_refused_is_wrong(
+    tmp_path: Path, log_lines: Lines
+) -> None:
+    async with live({"agent": asks_for_a_number}, tmp_path, store=MemoryStore()) as server:
+        async with plain(server) as socket:
+            await socket.send(json.dumps(run_input("t", "r")))
+            await until_end(socket)
+            wrong = {"interruptId": "number", "status": "resolved", "payload": 0}
+            await socket.send(json.dumps({**run_input("t", "r2"), "resume": [wrong]}))
+            assert (await take(socket))["code"] == "bad_answer"
+        async with plain(server, "?runId=r&offset=x") as socket:
+            await closed(socket)
+    lines = [line for line in log_lines() if line["message"].endswith(" refused")]
+    assert [(line["message"], line["code"], line["where"]) for line in lines] == [
+        ("frame refused", "bad_answer", "$.input.resume[0].payload"),
+        ("replay refused", "bad_input", "$.offset"),
+    ]
 
 
 async def test_what_is_refused_is_told_without_an_envelope(tmp_path: Path) -> None:

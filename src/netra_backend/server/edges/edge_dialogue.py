@@ -28,6 +28,12 @@ def run_error(refusal: Refused | FrameError) -> dict[str, str]:
     return {"type": "RUN_ERROR", "message": refusal.message, "code": refusal.code}
 
 
+def tell_refusal(what: str, refusal: Refused | FrameError) -> None:
+    """Tell the log that `what` is refused."""
+    about = refusal.about if isinstance(refusal, Refused) else {}
+    refusals.tell(what, refusal.code, refusal.message, where=refusal.where, **about)
+
+
 class EdgeDialogue(Dialogue):
     """A dialogue with a client that has no ``netra.v1``."""
 
@@ -51,8 +57,7 @@ class EdgeDialogue(Dialogue):
                 await self.close(CloseCode.BAD_FRAME)
 
     def _refuse(self, data: bytes, refusal: Refused | FrameError) -> None:
-        where = {"where": refusal.where} if isinstance(refusal, FrameError) else refusal.about
-        refusals.tell("frame", refusal.code, refusal.message, **where)
+        tell_refusal("frame", refusal)
         self._tell(data, refusal)
 
     @abstractmethod

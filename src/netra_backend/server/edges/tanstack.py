@@ -21,9 +21,8 @@ from netra_backend.core.positions import Position
 from netra_backend.core.roles import Role
 from netra_backend.core.run import Run
 from netra_backend.errors import CloseCode, ErrorCode, FrameError, Refused
-from netra_backend.server import refusals
 from netra_backend.server.edges.agui import FROM_START, spoken
-from netra_backend.server.edges.edge_dialogue import GONE, EdgeDialogue, run_error
+from netra_backend.server.edges.edge_dialogue import GONE, EdgeDialogue, run_error, tell_refusal
 from netra_backend.server.edges.run_lane import RunLane
 from netra_backend.server.follower import Gone, ThreadFollower
 from netra_backend.server.house import House
@@ -127,7 +126,7 @@ class TanstackDialogue(EdgeDialogue):
         try:
             run, after = await self._found(asked)
         except (Refused, FrameError) as refusal:
-            refusals.tell("replay", refusal.code, refusal.message)
+            tell_refusal("replay", refusal)
             await self.close(CloseCode.FORBIDDEN)
             return
         if run.ended is not None and after >= run.ended:
