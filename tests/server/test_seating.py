@@ -62,17 +62,18 @@ async def pair(tmp_path: Path, *, direct: bool = True, **settings: Any) -> Async
         await until(lambda: there.seats == 0)
 
 
-def joined(server: Live, user: str = "alice") -> Any:
-    return client(server.socket_url, server.token(user))
+def joined(server: Live, user: str = "alice", **options: Any) -> Any:
+    return client(server.socket_url, server.token(user), **options)
 
 
-async def refused(server: Live, user: str = "alice") -> int | None:
+async def refused(server: Live, user: str = "alice", **options: Any) -> int | None:
     """Return the code that a connection is closed with, having heard nothing."""
     headers = {"Authorization": f"Bearer {server.token(user)}"}
     async with connect(
         server.socket_url,
         subprotocols=["netra.v1"],
         additional_headers=headers,  # type: ignore[list-item]
+        **options,
     ) as socket:
         with pytest.raises(ConnectionClosed):
             await socket.recv()
@@ -154,6 +155,21 @@ async def test_the_most_silent_on_another_worker_makes_room(tmp_path: Path, dire
                 assert await third.closed() == 4409
                 assert (await fourth.command("ping"))["type"] == "pong"
                 assert (await talking.command("ping"))["type"] == "pong"
+
+
+async def test_nothing_is_closed_for_who_finds_no_room_all_the_same(tmp_path: Path) -> None:
+    limits = {"connections_per_user": 1, "connections_per_address": 1, "connections": 2}
+    home, away = ({"local_addr": (f"127.0.0.{number}", 0)} for number in (2, 3))
+    async with (
+        pair(tmp_path, when_full="replace", **limits) as there,
+        joined(there.one, **home) as first,
+        joined(there.two, "bob", **away),
+    ):
+        for server in (there.one, there.two):
+            assert await refused(server, **away) == 1013, "its address is full too"
+        assert (await first.command("ping"))["type"] == "pong"
+        async with joined(there.one, **home):
+            assert await first.closed() == 4409, "its seat is one of all, and of the address"
 
 
 async def test_where_nobody_can_make_room_who_comes_is_refused(tmp_path: Path) -> None:

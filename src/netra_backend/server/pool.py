@@ -140,11 +140,15 @@ class Pool:
             self._tell()
         return admission
 
-    def retire(self, user: UserId) -> Member | None:
-        """Count the user's most silent member no more, and return it: it has to be dismissed."""
+    def retire(self, user: UserId, at: str | None = None) -> Member | None:
+        """Count the user's most silent member no more, and return it: it has to be dismissed.
+
+        None if there is none, or if it connects from another address than `at`.
+        """
         member = _most_silent(self._of_user.get(user, ()))
-        if member is not None:
-            self._retire(member)
+        if member is None or at not in (None, self._members[member].address):
+            return None
+        self._retire(member)
         return member
 
     def remove(self, member: Member) -> None:

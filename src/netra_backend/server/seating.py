@@ -11,6 +11,7 @@ from netra_backend.errors import CloseCode
 from netra_backend.server.metrics import TURNED_AWAY
 from netra_backend.server.pool import Pool
 
+OF_ADDRESS = "address"
 OF_USER = "user"
 
 
@@ -34,9 +35,12 @@ class Seating:
             return None
         seats = self._seats(user, address)
         full = await self._nodes.take(seats)
-        too_many = self._replaces and any(seat.kind == OF_USER for seat in full)
-        if too_many and (self._replace(user) or await self._nodes.make_room(seats[-1])):
-            full = await self._nodes.take(seats)
+        kinds = {seat.kind for seat in full}
+        if self._replaces and OF_USER in kinds:
+            # Whose address is full too gains nothing by the end of a connection from another.
+            at = address if OF_ADDRESS in kinds else None
+            if self._replace(user, at) or (at is None and await self._nodes.make_room(seats[-1])):
+                full = await self._nodes.take(seats)
         if not full:
             return None
         kind = full[0].kind
@@ -48,9 +52,12 @@ class Seating:
         if self._nodes is not None:
             self._nodes.give(self._seats(user, address))
 
-    def _replace(self, user: UserId) -> bool:
-        """Dismiss the most silent of the user's connections here; return whether there is one."""
-        member = self._pool.retire(user)
+    def _replace(self, user: UserId, at: str | None = None) -> bool:
+        """Dismiss the most silent of the user's connections here; return whether there is one.
+
+        With `at`, an address, it has to be one from there.
+        """
+        member = self._pool.retire(user, at)
         if member is not None:
             member.dismiss(CloseCode.REPLACED)
         return member is not None
@@ -63,7 +70,7 @@ class Seating:
         """Return what is limited, in the order in which a pool looks."""
         limits = (
             ("all", "", self._settings.connections),
-            ("address", address, self._settings.connections_per_address),
+            (OF_ADDRESS, address, self._settings.connections_per_address),
             (OF_USER, user, self._settings.connections_per_user),
         )
         return [Seat(kind, of, limit) for kind, of, limit in limits if limit is not None]
