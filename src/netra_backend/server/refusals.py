@@ -3,7 +3,8 @@
 Each is counted, and is a line in the log under the correlation id that the client is shown. In a
 flood not each is a line: of one code `BURST` at once and then `RATE` a second; the next one that is
 says how many were left out. So who floods us with one sort of refusal hides no other. What a client
-sent is told to itself; the log leaves out what stands in quotes where a frame or field is wrong.
+sent is told to itself; the log leaves out what stands in quotes where a frame, a field, an answer
+or an agent's name is wrong, and the value of a header that opens no WebSocket.
 """
 
 import logging
@@ -23,8 +24,17 @@ RATE = 20
 BURST = 500
 """Lines of one code at once."""
 
-_QUOTING = frozenset({ErrorCode.BAD_FRAME, ErrorCode.BAD_INPUT})
-_QUOTED = re.compile("""['"].*['"]""", re.DOTALL)
+_QUOTED = re.compile(r"""['"].*(?:['"]|…\Z)|(?<=unknown field )`.*(?:`|…\Z)""", re.DOTALL)
+_HEADER = re.compile(r"(?<= header: ).*", re.DOTALL)
+_SENT = {
+    ErrorCode.BAD_FRAME: _QUOTED,
+    ErrorCode.BAD_INPUT: _QUOTED,
+    ErrorCode.BAD_ANSWER: _QUOTED,
+    ErrorCode.UNKNOWN_AGENT: _QUOTED,
+    ErrorCode.BAD_REQUEST: _HEADER,
+    ErrorCode.UPGRADE_REQUIRED: _HEADER,
+}
+"""Where in a refusal's text is what the client sent."""
 
 
 class Refusals:
@@ -47,7 +57,7 @@ class Refusals:
         left_out, self._left_out[code] = self._left_out[code], 0
         if left_out:
             about["left_out"] = left_out
-        said = _QUOTED.sub("…", why) if code in _QUOTING else why
+        said = _SENT[code].sub("…", why) if code in _SENT else why
         told = {name: one for name, one in about.items() if one is not None}
         log.info("%s refused", what, extra={"code": code, "why": said, **told})
 
