@@ -67,6 +67,22 @@ def test_a_refusal_does_not_repeat_the_answer() -> None:
 
 
 @pytest.mark.parametrize(
+    "schema",
+    [
+        {"propertyNames": {"maxLength": 3}},
+        {"properties": {"a": {}}, "additionalProperties": False},
+        {"unevaluatedProperties": False},
+        {"additionalProperties": {"type": "integer"}},
+    ],
+)
+def test_a_refusal_repeats_the_names_of_properties_in_its_path_only(schema: dict[str, Any]) -> None:
+    with pytest.raises(Refused) as refused:
+        check_answer({"responseSchema": schema}, {"secret" * 1_000: "x"}, "$.payload")
+    assert "secret" not in refused.value.message
+    assert len(refused.value.where or "") < 150
+
+
+@pytest.mark.parametrize(
     "question",
     [
         {},

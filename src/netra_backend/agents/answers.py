@@ -23,6 +23,18 @@ APPROVAL: dict[str, Any] = {
 MAX_BACKTRACKS = 100_000
 """Steps that a regular expression of a schema may go back before it counts as not matched."""
 
+MAX_STEP_LENGTH = 100
+"""Characters of a property's name in the path of what is wrong: who answers has made it up."""
+
+_Kind = jsonschema_rs.ValidationErrorKind
+_FIXED = {
+    _Kind.Required: "the value is missing",
+    _Kind.PropertyNames: "the name of a property is not allowed",
+    _Kind.AdditionalProperties: "there is a property that is not allowed",
+    _Kind.UnevaluatedProperties: "there is a property that is not allowed",
+}
+"""What is told instead of a text that names a property."""
+
 _VALUE = "the value"
 """What a refusal calls the value: of its text, which may be long or secret, it says nothing."""
 
@@ -64,23 +76,25 @@ def _validator(schema: dict[str, Any]) -> jsonschema_rs.Validator:
 
 
 def _told(error: jsonschema_rs.ValidationError) -> str:
-    if isinstance(error.kind, jsonschema_rs.ValidationErrorKind.Required):
-        return "the value is missing"
-    return error.message
+    return _FIXED.get(type(error.kind), error.message)
 
 
 def _place(where: str, error: jsonschema_rs.ValidationError) -> str:
     """Return the path of what is wrong; of a property that is missing, the path it would have."""
     kind = error.kind
-    missing = (
-        [kind.property] if isinstance(kind, jsonschema_rs.ValidationErrorKind.Required) else []
-    )
+    missing = [kind.property] if isinstance(kind, _Kind.Required) else []
     return _path(where, [*error.instance_path, *missing])
 
 
 def _path(where: str, steps: list[str | int]) -> str:
     """Return the path from `where` on, such as ``$.payload.sizes[2]``."""
-    for step in steps:
+    for step in map(_bounded, steps):
         plain = isinstance(step, str) and step.isidentifier()
         where += f".{step}" if plain else f"[{jsonlog.dumps(step)}]"
     return where
+
+
+def _bounded(step: str | int) -> str | int:
+    if isinstance(step, str) and len(step) > MAX_STEP_LENGTH:
+        return f"{step[:MAX_STEP_LENGTH]}…"
+    return step
