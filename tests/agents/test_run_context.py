@@ -156,6 +156,21 @@ async def test_progress_in_the_middle_of_a_message_is_left_out_when_there_is_too
     assert "".join(said(chunks)) == "ab"
 
 
+async def test_of_states_saved_in_the_middle_of_a_message_the_last_waits() -> None:
+    async def agent(input: RunAgentInput, run: RunContext) -> AsyncIterator[BaseEvent]:
+        yield TextMessageChunkEvent(message_id="m", role="assistant", delta="a")
+        for step in range(100):
+            await run.save({"step": step})
+        yield TextMessageChunkEvent(message_id="m", delta="b")
+
+    async with running(adapt(agent), events=50) as house:
+        assert await ran(house) is RunStatus.FINISHED
+        chunks = await house.chunks()
+    states = [chunk["snapshot"] for chunk in chunks if chunk["type"] == "STATE_SNAPSHOT"]
+    assert states == [{"step": 99}]
+    assert "".join(said(chunks)) == "ab"
+
+
 @pytest.mark.parametrize(
     ("reason", "schema"), [("question", None), ("approval", APPROVAL), ("budget", None)]
 )

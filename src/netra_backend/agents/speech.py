@@ -5,7 +5,7 @@ It says it in two ways: by what it yields, and through its `RunContext` in betwe
 
 from contextlib import suppress
 
-from ag_ui.core import BaseEvent
+from ag_ui.core import BaseEvent, EventType
 
 from netra_backend.agents.ingest import Delta, Ingest, Whole
 from netra_backend.agents.outbox import MAX_WAITING, Outbox
@@ -39,13 +39,16 @@ class Speech:
     def say(self, event: BaseEvent, urgent: bool) -> None:
         """Take what the agent says between what it yields.
 
-        In the middle of a message that comes in chunks it waits: it would end the message there.
+        In the middle of a message that comes in chunks it waits: it would end the message there. Of
+        states only the newest does.
         What is not `urgent` is left out when the log is behind, or too much waits here. Of what is
         too much for the run the agent learns when it yields, or ends: this may be called from
         another thread.
         """
         if not (urgent or (self._outbox.has_room and len(self._between) < MAX_WAITING)):
             return
+        if event.type is EventType.STATE_SNAPSHOT:  # it takes the place of one that waits
+            self._between = [one for one in self._between if one.type is not event.type]
         self._between.append(event)
         if self._ingest.idle:
             with suppress(LimitReached):
