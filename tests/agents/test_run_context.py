@@ -156,6 +156,17 @@ async def test_progress_in_the_middle_of_a_message_is_left_out_when_there_is_too
     assert "".join(said(chunks)) == "ab"
 
 
+async def test_what_is_no_event_breaks_the_rules_also_while_something_waits() -> None:
+    async def agent(input: RunAgentInput, run: RunContext) -> AsyncIterator[BaseEvent]:
+        yield TextMessageChunkEvent(message_id="m", role="assistant", delta="a")
+        run.progress("a step")
+        yield "no event"  # type: ignore[misc]
+
+    async with running(adapt(agent)) as house:
+        assert await ran(house) is RunStatus.FAILED
+        assert (await house.chunks())[-1]["code"] == "illegal_event"
+
+
 async def test_of_states_saved_in_the_middle_of_a_message_the_last_waits() -> None:
     async def agent(input: RunAgentInput, run: RunContext) -> AsyncIterator[BaseEvent]:
         yield TextMessageChunkEvent(message_id="m", role="assistant", delta="a")

@@ -24,7 +24,7 @@ class Speech:
         self._between: list[BaseEvent] = []
         """What was said through the `RunContext`, and waits for the end of a message."""
 
-    def take(self, yielded: BaseEvent, event: object) -> Whole | None:
+    def take(self, yielded: object, event: object) -> Whole | None:
         """Take what the agent has `yielded`, as `event`; return it where it is a terminal one.
 
         Raises EventError, and LimitReached with the event that is one too many.
@@ -54,12 +54,13 @@ class Speech:
             with suppress(LimitReached):
                 self.settle()
 
-    def settle(self, before: BaseEvent | None = None) -> None:
+    def settle(self, before: object = None) -> None:
         """Put out what waits, unless `before`, which comes next, continues a message in chunks.
 
         Raises LimitReached.
         """
-        if before is not None and not self._ingest.idle and before.type in CHUNKS:
+        is_chunk = isinstance(before, BaseEvent) and before.type in CHUNKS
+        if is_chunk and not self._ingest.idle:
             return
         between, self._between = self._between, []
         for event in between:
