@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from netra_backend import jsonlog
 from netra_backend.cli import loop_watch
 from netra_backend.cli.loop_watch import LoopWatch
 from netra_backend.server.metrics import REGISTRY
@@ -28,7 +29,7 @@ async def test_what_holds_the_loop_up_is_told_with_its_place_and_its_time(
 ) -> None:
     monkeypatch.setattr(loop_watch, "PAUSE", 3_600.0)
     before = counted()
-    with LoopWatch(LIMIT):
+    with jsonlog.bind(worker=3), LoopWatch(LIMIT):
         while counted() < before + 2:  # the second is counted, and no line
             await asyncio.sleep(LIMIT / 2)
             hold_up()
@@ -37,7 +38,7 @@ async def test_what_holds_the_loop_up_is_told_with_its_place_and_its_time(
         "the event loop is blocked",
         "the event loop was blocked",
     ]
-    assert {line["level"] for line in lines} == {"WARNING"}
+    assert {(line["level"], line["worker"]) for line in lines} == {("WARNING", 3)}
     assert "in hold_up" in lines[0]["at"][-1]
     assert __file__ in lines[0]["at"][-1]
     assert lines[1]["seconds"] >= LIMIT

@@ -11,6 +11,7 @@ import threading
 import time
 import traceback
 
+from netra_backend import jsonlog
 from netra_backend.server.metrics import LOOP_BLOCKED
 
 log = logging.getLogger(__name__)
@@ -39,7 +40,9 @@ class LoopWatch:
         self._stopped = threading.Event()
         self._turned = threading.Event()
         self._told = -PAUSE
-        self._thread = threading.Thread(target=self._watch, name="loop watch", daemon=True)
+        self._thread = threading.Thread(
+            target=jsonlog.carry(self._watch), name="loop watch", daemon=True
+        )
 
     def __enter__(self) -> None:
         self._thread.start()
