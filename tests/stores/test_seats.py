@@ -1,6 +1,7 @@
 """Seats: what each holder has taken, and that all of it comes back."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -68,6 +69,26 @@ async def test_what_is_taken_for_who_waits_no_more_is_given_back() -> None:
     assert await one.take([ALICE]) == []
     await one.close()
     await until(lambda: len(workers.keeper.seats) == 0)
+
+
+@pytest.mark.anyio
+async def test_what_is_taken_in_the_turn_in_which_its_caller_is_cancelled_is_given_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    workers = Workers()
+    one = await workers.worker()
+    waiting = asyncio.ensure_future(one.take([ALICE]))
+    settle = one._settle
+
+    def settle_and_cancel(message: Any) -> None:
+        settle(message)
+        waiting.cancel()
+
+    monkeypatch.setattr(one, "_settle", settle_and_cancel)
+    await settled()
+    assert waiting.cancelled()
+    assert len(workers.keeper.seats) == 0
+    await one.close()
 
 
 @pytest.mark.anyio

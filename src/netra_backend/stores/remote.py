@@ -100,7 +100,12 @@ class RemoteStore:
         if not future.done():
             self._taking[self._number] = seats
         self._say(Take(self._number, seats))
-        return await future  # type: ignore[no-any-return]
+        try:
+            return await future  # type: ignore[no-any-return]
+        except asyncio.CancelledError:
+            if not future.cancelled() and future.exception() is None and not future.result():
+                self.give(seats)  # the answer came in the turn in which the caller was cancelled
+            raise
 
     def give(self, seats: Sequence[Seat]) -> None:
         """Give seats back."""
