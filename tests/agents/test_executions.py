@@ -49,6 +49,16 @@ def test_nothing_is_left_of_those_that_have_stopped() -> None:
     assert vars(executions) == vars(Executions())
 
 
+def test_runs_of_two_users_may_have_one_name_in_a_thread() -> None:
+    executions = executing(run("r"), run("r", BOB))
+    first, second = executions.values()
+
+    assert executions.discard(first)
+    assert runs(executions, SHARED) == ["r"]
+    assert executions.discard(second)
+    assert vars(executions) == vars(Executions())
+
+
 def test_one_that_does_not_stop_gives_its_place_to_the_next_of_its_name() -> None:
     """Its thread was deleted meanwhile, and the name is free again."""
     executions = Executions()

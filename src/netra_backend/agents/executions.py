@@ -67,10 +67,11 @@ class Executions(Mapping[RunKey, Execution]):
         if self._by_key.get(run.key) is not execution:
             return False
         del self._by_key[run.key]
-        of_thread = self._by_thread[run.thread]
-        del of_thread[run.key.id]
-        if not of_thread:
-            del self._by_thread[run.thread]
+        of_thread = self._by_thread.get(run.thread, {})
+        if of_thread.get(run.key.id) is execution:  # another user's run may have its name
+            del of_thread[run.key.id]
+            if not of_thread:
+                del self._by_thread[run.thread]
         for counted in _counted(run):
             self._counts[counted] -= 1
             if not self._counts[counted]:
