@@ -11,7 +11,7 @@ import pytest
 from ag_ui.core import BaseEvent, RunAgentInput, TextMessageChunkEvent
 
 from netra_backend.agents.answers import APPROVAL
-from netra_backend.agents.base import Text
+from netra_backend.agents.base import Text, ToolCall
 from netra_backend.agents.loading import adapt
 from netra_backend.agents.outbox import MAX_WAITING
 from netra_backend.agents.run_context import RunContext, current_run
@@ -183,14 +183,23 @@ async def test_of_states_saved_in_the_middle_of_a_message_the_last_waits() -> No
 
 
 @pytest.mark.parametrize(
-    ("reason", "schema"), [("question", None), ("approval", APPROVAL), ("budget", None)]
+    ("reason", "call", "schema"),
+    [
+        ("question", None, None),
+        ("budget", None, None),
+        ("approval", None, APPROVAL),
+        ("confirmation", None, APPROVAL),
+        ("tool_call", None, APPROVAL),
+        ("question", "c1", APPROVAL),
+    ],
 )
 async def test_what_is_asked_without_a_schema_is_free_unless_it_is_an_approval(
-    reason: str, schema: dict | None
+    reason: str, call: str | None, schema: dict | None
 ) -> None:
     async def agent(input: RunAgentInput, run: RunContext) -> AsyncIterator[BaseEvent]:
-        async for event in speak(repr(await run.ask("Well?", reason=reason))):
+        for event in ToolCall("look", id="c1").whole({}):
             yield event
+        await run.ask("Well?", reason=reason, tool_call_id=call)
 
     async with running(adapt(agent)) as house:
         await ran(house)

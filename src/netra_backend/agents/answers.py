@@ -20,6 +20,9 @@ APPROVAL: dict[str, Any] = {
 }
 """The JSON Schema of the answer to a question for an approval: yes or no."""
 
+APPROVALS = frozenset({"approval", "confirmation", "tool_call"})
+"""Reasons of questions for an approval, AG-UI's own among them; the page knows the same."""
+
 MAX_BACKTRACKS = 100_000
 """Steps that a regular expression of a schema may go back before it counts as not matched."""
 

@@ -23,7 +23,7 @@ from ag_ui.core import (
 from pydantic import TypeAdapter, ValidationError
 
 from netra_backend import jsonlog
-from netra_backend.agents.answers import APPROVAL, check_schema
+from netra_backend.agents.answers import APPROVAL, APPROVALS, check_schema
 from netra_backend.core.events import PROGRESS
 from netra_backend.core.ids import ThreadKey, UserId, new_id
 from netra_backend.errors import AgentError
@@ -137,10 +137,12 @@ class RunContext:
         that are asked at once in an ``asyncio.TaskGroup`` are put together.
 
         `schema` is the JSON Schema of the answer: the page makes its form of it, and the server
-        takes nothing else. Without it any text is an answer, but with the reason ``approval`` it
-        is ``{"approved": true}`` or ``{"approved": false}``. Raises AgentError if it is no schema.
+        takes nothing else. Without it any JSON value is an answer (the page asks for a text), but
+        with the reason ``approval``, ``confirmation`` or ``tool_call``, or with a `tool_call_id`,
+        it is ``{"approved": true}`` or ``{"approved": false}``. Raises AgentError if it is no
+        schema.
         """
-        if schema is None and reason == "approval":
+        if schema is None and (tool_call_id or reason in APPROVALS):
             schema = APPROVAL
         if schema is not None:
             check_schema(schema)
