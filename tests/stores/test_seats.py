@@ -56,6 +56,15 @@ def test_no_more_than_the_limit_is_taken_and_who_leaves_has_nothing(
     assert (len(seats), seats._of, seats._taken) == (0, {}, {})
 
 
+def test_nothing_is_given_back_that_was_not_taken() -> None:
+    seats = Seats[str]()
+    seats.give("a", [ALICE])
+    assert seats.take("a", [ALICE]) == []
+    seats.give("b", [ALICE, ALL])
+    seats.give("a", [ALICE, ALL])
+    assert (len(seats), seats._of, seats._taken) == (0, {}, {})
+
+
 @pytest.mark.anyio
 async def test_what_is_taken_for_who_waits_no_more_is_given_back() -> None:
     workers = Workers()

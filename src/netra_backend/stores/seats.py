@@ -29,9 +29,11 @@ class Seats(Generic[H]):
         return full
 
     def give(self, holder: H, seats: Sequence[Seat]) -> None:
-        """Give back seats that the holder has."""
+        """Give back those of the seats that the holder has."""
         for seat in seats:
-            self._count(holder, (seat.kind, seat.of), -1)
+            kind = seat.kind, seat.of
+            if kind in self._of.get(holder, ()):
+                self._count(holder, kind, -1)
 
     def leave(self, holder: H) -> None:
         """Give back all that the holder has. Idempotent."""
