@@ -60,6 +60,39 @@ async def test_what_is_asked_of_an_agent_that_queues_is_shown_waiting(
     await tab.shows_the_log()
 
 
+async def test_what_waits_in_another_conversation_is_kept_and_goes_with_it(
+    tab: Tab, puppet: Puppets
+) -> None:
+    page = tab.page
+    await page.select_option("#agent", "patient")
+    await tab.ask("First")
+    first = await puppet.next("First")
+    await tab.run("running")
+    thread = await tab.thread()
+    await tab.ask("Second")
+    said = tab.of("said", "Second")
+    await expect(said).to_have_attribute("data-delivery", "queued")
+    row = page.locator(f"#threads > li[data-thread='{thread}']")
+    for question in ("Third", "Fourth"):
+        await page.locator("#new-thread").click()
+        await page.reload()
+        await tab.connection("live")
+        await page.select_option("#agent", "puppet")
+        await tab.ask(question)  # its answer comes after that to what was sent again
+        (await puppet.next(question)).end()
+        await tab.run("finished")
+        if question == "Third":
+            await row.locator("[data-part=link]").click()
+            await expect(said).to_have_attribute("data-delivery", "queued")
+            await page.locator("#new-thread").click()
+            await row.hover()
+            await row.locator("[data-part=delete]").click()
+            await page.locator("#delete-dialog [data-part=submit]").click()
+            await first.gone()
+    titles = page.locator("#threads [data-part=title]")
+    await expect(titles).to_have_text(["Fourth", "Third"])
+
+
 async def test_what_is_asked_of_an_agent_that_can_be_interrupted_stops_the_answer(
     tab: Tab, puppet: Puppets
 ) -> None:

@@ -68,6 +68,21 @@ test("an outbox keeps one command a run, and bears a storage that is full or spo
   assert.deepEqual(outbox.commands, []);
 });
 
+test("what an outbox delivers is kept while it waits for its turn, and until its thread is gone", async () => {
+  const storage = { value: null, getItem: () => storage.value, setItem: (_, text) => (storage.value = text) };
+  const outbox = new Outbox(storage);
+  const command = (runId, thread) => ({ thread, input: { runId } });
+  const says = (answer) => ({ request: async () => answer });
+  assert.deepEqual(await outbox.deliver(command("a", "t"), says({ queued: true })), { queued: true });
+  await outbox.deliver(command("b", "u"), says({ queued: true }));
+  await outbox.deliver(command("c", "u"), says({}));
+  const refuses = { request: () => Promise.reject(new Refusal({ code: "thread_busy" })) };
+  await assert.rejects(outbox.deliver(command("d", "u"), refuses), Refusal);
+  assert.deepEqual(outbox.commands, [command("a", "t"), command("b", "u")]);
+  outbox.forget("t");
+  assert.deepEqual(outbox.commands, [command("b", "u")]);
+});
+
 test("JSON is indented, everything else is left alone", () => {
   assert.equal(pretty('{"a":[1]}'), '{\n  "a": [\n    1\n  ]\n}');
   for (const text of ["", "plain", '{"a":', "12", '"x"', "{not json}"]) assert.equal(pretty(text), text);

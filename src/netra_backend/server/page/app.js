@@ -72,8 +72,7 @@ const connection = new Connection({
   },
   onUnfollowed: (thread, why) => {
     if (thread === open?.id) open.gone(why);
-    list.remove(thread);
-    list.refresh(); // An answer that is under way may still have it.
+    forget(thread);
   },
   onRefusal: problem,
 });
@@ -101,8 +100,7 @@ const members = new MembersDialog($("members-dialog"), api, {
   userName: () => user,
   onLeft: ({ id }) => {
     if (open?.id === id) newConversation();
-    list.remove(id);
-    list.refresh();
+    forget(id);
   },
 });
 
@@ -156,8 +154,7 @@ function send(text, agent) {
 }
 
 async function deliver(command) {
-  if (await attempt(() => connection.request(command))) list.refresh();
-  outbox.remove(command);
+  if (await attempt(() => outbox.deliver(command, connection))) list.refresh();
 }
 
 async function renameThread(thread) {
@@ -170,10 +167,16 @@ async function renameThread(thread) {
 async function deleteThread(thread) {
   if (!(await askDelete($("delete-dialog"), thread.title))) return;
   if (!(await attempt(() => api.remove(thread.id)))) return;
-  list.remove(thread.id);
-  list.refresh();
+  forget(thread.id);
   if (open?.id === thread.id) newConversation();
   announce("Conversation deleted.");
+}
+
+/** The thread is gone, at least for this user: what waits to be said in it is not said again. */
+function forget(id) {
+  outbox.forget(id);
+  list.remove(id);
+  list.refresh(); // An answer that is under way may still have it.
 }
 
 async function signIn(reason) {

@@ -1,5 +1,5 @@
-// The outbox: `run` commands that have no answer yet, so that a reload does not lose them. They
-// are idempotent by their run id, so sending one again starts nothing twice.
+// The outbox: `run` commands that have no answer yet or wait for their turn, so that a reload does
+// not lose them. They are idempotent by their run id, so sending one again starts nothing twice.
 
 const KEY = "netra.outbox";
 
@@ -30,6 +30,25 @@ export class Outbox {
 
   remove(command) {
     this.#save(this.#without(command));
+  }
+
+  /** Remove the commands for `thread`: it is gone, and one of them would make it anew. */
+  forget(thread) {
+    this.#save(this.commands.filter((command) => command.thread !== thread));
+  }
+
+  /** Send a command by a Connection; return its answer, or throw the Refusal. */
+  async deliver(command, connection) {
+    this.put(command);
+    let queued = false;
+    try {
+      const accepted = await connection.request(command);
+      queued = accepted.queued ?? false;
+      return accepted;
+    } finally {
+      // One that waits is kept, so that it is shown again after a reload. It cannot run twice.
+      if (!queued) this.remove(command);
+    }
   }
 
   #without(command) {

@@ -100,7 +100,7 @@ export class OpenThread {
 
   /** The thread was "deleted", or the user may see it no more: "denied". */
   gone(why) {
-    for (const runId of [...this.#queued.keys()]) this.#begun(runId);
+    this.#outbox.forget(this.id);
     this.#follower.end();
     this.#end(why);
   }
@@ -192,12 +192,10 @@ export class OpenThread {
 
   async #deliver(command) {
     const [message] = command.input.messages;
-    this.#outbox.put(command);
     this.#inFlight.set(command.input.runId, message.id);
     this.#options.onChange();
-    let queued = false;
     try {
-      ({ queued = false } = await this.#connection.request(command));
+      const { queued = false } = await this.#outbox.deliver(command, this.#connection);
       if (queued) this.#queued.set(command.input.runId, command);
       if (queued) this.conversation.queue(message.id);
       this.#unborn = false;
@@ -205,9 +203,6 @@ export class OpenThread {
     } catch (refusal) {
       this.#refused.set(message.id, command);
       this.conversation.setProblem(message.id, refusal);
-    } finally {
-      // One that waits is kept, so that it is shown again after a reload. It cannot run twice.
-      if (!queued) this.#outbox.remove(command);
     }
     this.#followIfNotYet();
     this.#options.onChange();
