@@ -16,6 +16,8 @@ from tests.live import ServerProcess
 
 pytestmark = pytest.mark.anyio
 
+JS = "text/javascript"
+
 
 async def _asked_by_the_docs_agent(tab: Tab) -> None:
     """Let the docs agent come to its question."""
@@ -195,6 +197,25 @@ async def test_an_answer_without_a_connection_is_said_to_wait(
         run.end()
         await tab.run("finished")
         await expect(card.locator("[data-part=verdict]")).to_have_text("Answered by you: Yes")
+
+
+async def test_what_cannot_be_drawn_does_not_end_all_drawing(tab: Tab, puppet: Puppets) -> None:
+    page = tab.page
+    broken = 'export function question() { throw new Error("cannot be drawn"); }'
+    await page.route("**/question.js", lambda route: route.fulfill(body=broken, content_type=JS))
+    tab.visitor.tolerate("cannot be drawn")
+    await page.reload()
+    await tab.connection("live")
+    await tab.ask("Sure")
+    run = await puppet.next("Sure")
+    await run.play(_asks("sure", {"type": "boolean"}))
+    await expect(page.locator("#threads [data-part=asking]")).to_be_visible()
+    await page.locator("#new-thread").click()
+    await expect(page.locator("#welcome")).to_be_visible()
+    await tab.ask("Plain")
+    (await puppet.next("Plain")).end()
+    await tab.run("finished")
+    tab.visitor.must_complain("cannot be drawn")
 
 
 ORDER = {

@@ -140,6 +140,24 @@ test("the schema of a question decides its form", () => {
   for (const odd of [true, 7, "x", { properties: { a: null } }, { $ref: "http://elsewhere/" }, { oneOf: [null] }]) asks(odd);
 });
 
+test("a schema that is none gets a field for JSON", () => {
+  const odd = { toString: 1 };
+  const text = { type: "string" };
+  for (const schema of [
+    { type: "object", properties: { a: text }, required: true },
+    { properties: { approved: { type: "boolean" } }, required: "approved" },
+    { $ref: "#/%zz" },
+    { type: "string", title: odd },
+    { type: "string", default: odd },
+    { properties: { a: { type: "string", maxLength: odd } } },
+  ]) {
+    assert.deepEqual(asks(schema), asks({ type: "object" }), JSON.stringify(schema));
+    assert.equal(asks(schema).fields[0].kind, "json");
+  }
+  assert.equal(asks({ type: "integer", minimum: odd, maximum: odd }).fields[0].minimum, undefined);
+  assert.deepEqual(payloadOf(asks({ type: "string", minLength: odd }), ["x"]), { payload: "x" });
+});
+
 test("a flat object has a field for each property, with what the schema says of it", () => {
   const { kind, fields } = asks(ORDER);
   assert.equal(kind, "fields");

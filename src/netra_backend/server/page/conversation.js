@@ -76,7 +76,19 @@ export class ConversationView {
 
   #draw() {
     const started = performance.now();
-    const items = this.#source();
+    try {
+      this.#drawItems(this.#source());
+      this.#onDrawn();
+      this.#keepEnd();
+    } finally {
+      // What cannot be drawn now must not keep what comes later from it.
+      const took = performance.now() - started;
+      if (took < 8) this.#scheduled = false;
+      else setTimeout(() => this.#rested(), took * EASE);
+    }
+  }
+
+  #drawItems(items) {
     this.#forget(items);
     let before = null;
     for (const item of items) {
@@ -85,11 +97,6 @@ export class ConversationView {
       if (place !== node) this.#list.insertBefore(node, place);
       before = node;
     }
-    this.#onDrawn();
-    this.#keepEnd();
-    const took = performance.now() - started;
-    if (took < 8) this.#scheduled = false;
-    else setTimeout(() => this.#rested(), took * EASE);
   }
 
   /** The pause is over; what came meanwhile is drawn. */

@@ -16,8 +16,19 @@ const INPUT_TYPES = { email: "email", uri: "url", date: "date", time: "time" };
 const MOST_FIELDS = 30;
 const LONG_TEXT = 120; // Characters that a text may have from which on it gets lines.
 
-/** Return the form for an AG-UI interrupt. Without a schema its reason decides. */
-export function formOf({ responseSchema, reason, toolCallId }) {
+/**
+ * Return the form for an AG-UI interrupt. Without a schema its reason decides. A schema may be
+ * anything that an agent has put there: what none can be made of has one field for JSON.
+ */
+export function formOf(interrupt) {
+  try {
+    return formFor(interrupt);
+  } catch {
+    return one({});
+  }
+}
+
+function formFor({ responseSchema, reason, toolCallId }) {
   const schema = responseSchema ?? {};
   if (Object.keys(schema).length === 0) {
     const approves = toolCallId || APPROVALS.has(reason);
@@ -82,14 +93,18 @@ function fieldOf(name, property, required, root) {
   if (schema.type === "string") {
     const type = INPUT_TYPES[schema.format] ?? "text";
     const long = type === "text" && (name === null || schema.maxLength > LONG_TEXT);
-    return { ...about, kind: "text", type, long, least: schema.minLength ?? 0, initial: given };
+    return { ...about, kind: "text", type, long, least: numeric(schema.minLength) ?? 0, initial: given };
   }
   if (schema.type === "integer" || schema.type === "number") {
-    const { minimum, maximum } = schema;
+    const [minimum, maximum] = [numeric(schema.minimum), numeric(schema.maximum)];
     return { ...about, kind: "number", whole: schema.type === "integer", minimum, maximum, initial: given };
   }
   const example = initial ?? (required ? exampleOf(schema, root) : undefined);
   return { ...about, kind: "json", initial: example === undefined ? "" : JSON.stringify(example, null, 2) };
+}
+
+function numeric(value) {
+  return typeof value === "number" ? value : undefined;
 }
 
 function optionsOf(schema) {
