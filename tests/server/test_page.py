@@ -14,13 +14,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from netra_backend.agents.answers import check_answer
 from netra_backend.core.events import Entry, Event
 from netra_backend.core.fold import Conversation
 from netra_backend.core.ids import ThreadId
 from netra_backend.core.prelude import prelude
 from netra_backend.core.resume import merge
 from netra_backend.core.run import RunStatus
-from netra_backend.errors import CLOSES, ERRORS, Retry
+from netra_backend.errors import CLOSES, ERRORS, Refused, Retry
 from netra_backend.server.site import PAGE
 from tests.strategies import entries, logs
 
@@ -186,7 +187,18 @@ def test_every_way_to_end_badly_has_words() -> None:
     assert set(_table("errors.js", "ENDS")) == {status.value for status in badly}
 
 
-def _table(module: str, name: str) -> dict[str, JsonObject]:
+@needs_node
+def test_the_server_takes_what_the_page_gives_as_examples() -> None:
+    examples = _table("form.js", "EXAMPLES")
+    assert examples
+    for kind, example in examples.items():
+        question = {"responseSchema": {"type": "string", "format": kind}}
+        check_answer(question, example, "$")
+        with pytest.raises(Refused):
+            check_answer(question, "noon", "$")
+
+
+def _table(module: str, name: str) -> dict[str, Any]:
     code = f"import {{ {name} as t }} from {json.dumps(str(PAGE / module))};"
     code += "process.stdout.write(JSON.stringify(t));"
     table: dict[str, JsonObject] = json.loads(_node("--input-type=module", "--eval", code))

@@ -176,6 +176,15 @@ test("a flat object has a field for each property, with what the schema says of 
   assert.equal(fields[6].type, "date");
 });
 
+test("a time is asked for with an example, because no field of a browser has one with a time zone", () => {
+  const field = (format, description) => asks({ properties: { at: { type: "string", format, description } } }).fields[0];
+  assert.deepEqual([field("time").type, field("time").hint], ["text", "For example 12:30:00Z"]);
+  assert.equal(field("date-time", "Of landing.").hint, "Of landing. For example 2026-12-24T12:30:00Z");
+  assert.deepEqual([field("date").type, field("date").hint], ["date", ""]);
+  assert.deepEqual([field("toString").type, field("toString").hint], ["text", ""]);
+  assert.equal(asks({ type: "string", format: "time" }).fields[0].long, false);
+});
+
 test("a choice has the titles of its options", () => {
   const [field] = asks({ oneOf: [{ const: "s", title: "Small" }, { const: true }] }).fields;
   assert.deepEqual(field.options.map(({ label }) => label), ["Small", "Yes"]);

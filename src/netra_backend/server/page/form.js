@@ -12,7 +12,9 @@
 //   json      anything else
 
 const APPROVALS = new Set(["approval", "confirmation", "tool_call"]); // Reasons, also AG-UI's own.
-const INPUT_TYPES = { email: "email", uri: "url", date: "date", time: "time" };
+const INPUT_TYPES = { __proto__: null, email: "email", uri: "url", date: "date" };
+/** What is asked for with a time zone (RFC 3339) has no field of its own in browsers. */
+export const EXAMPLES = { __proto__: null, time: "12:30:00Z", "date-time": "2026-12-24T12:30:00Z" };
 const MOST_FIELDS = 30;
 const LONG_TEXT = 120; // Characters that a text may have from which on it gets lines.
 
@@ -92,8 +94,10 @@ function fieldOf(name, property, required, root) {
   const given = initial === undefined || initial === null ? "" : String(initial);
   if (schema.type === "string") {
     const type = INPUT_TYPES[schema.format] ?? "text";
-    const long = type === "text" && (name === null || schema.maxLength > LONG_TEXT);
-    return { ...about, kind: "text", type, long, least: numeric(schema.minLength) ?? 0, initial: given };
+    const example = EXAMPLES[schema.format];
+    const long = type === "text" && !example && (name === null || schema.maxLength > LONG_TEXT);
+    const hint = [about.hint, example && `For example ${example}`].filter(Boolean).join(" ");
+    return { ...about, hint, kind: "text", type, long, least: numeric(schema.minLength) ?? 0, initial: given };
   }
   if (schema.type === "integer" || schema.type === "number") {
     const [minimum, maximum] = [numeric(schema.minimum), numeric(schema.maximum)];
