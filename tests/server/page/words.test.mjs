@@ -176,6 +176,17 @@ test("a flat object has a field for each property, with what the schema says of 
   assert.equal(fields[6].type, "date");
 });
 
+test("an example has what is required, and no more than can be read", () => {
+  const field = (inner) => asks({ required: ["in"], properties: { in: inner } }).fields[0];
+  const text = { type: "string" };
+  const initial = field({ type: "object", required: ["a"], properties: { a: text, b: text } }).initial;
+  assert.deepEqual(JSON.parse(initial), { a: "" });
+  const names = Array.from({ length: 100 }, (_, at) => `p${at}`);
+  const wide = { type: "object", required: names };
+  wide.properties = Object.fromEntries(names.map((name) => [name, wide]));
+  assert.equal(field(wide).initial.match(/"p/g).length, 99);
+});
+
 test("a time is asked for with an example, because no field of a browser has one with a time zone", () => {
   const field = (format, description) => asks({ properties: { at: { type: "string", format, description } } }).fields[0];
   assert.deepEqual([field("time").type, field("time").hint], ["text", "For example 12:30:00Z"]);

@@ -16,6 +16,7 @@ const INPUT_TYPES = { __proto__: null, email: "email", uri: "url", date: "date" 
 /** What is asked for with a time zone (RFC 3339) has no field of its own in browsers. */
 export const EXAMPLES = { __proto__: null, time: "12:30:00Z", "date-time": "2026-12-24T12:30:00Z" };
 const MOST_FIELDS = 30;
+const MOST_VALUES = 100; // That an example has.
 const LONG_TEXT = 120; // Characters that a text may have from which on it gets lines.
 
 /**
@@ -156,7 +157,9 @@ function referred(pointer, root) {
   return unescaped.reduce((found, step) => found?.[step], root) ?? {};
 }
 
-function exampleOf(given, root, depth = 0) {
+/** Return a value to begin from, with no more than what is required, and of that not everything. */
+function exampleOf(given, root, depth = 0, budget = { values: MOST_VALUES }) {
+  budget.values -= 1;
   const schema = plain(given, root);
   if (schema.default !== undefined) return schema.default;
   if (Array.isArray(schema.enum)) return schema.enum[0];
@@ -164,6 +167,10 @@ function exampleOf(given, root, depth = 0) {
   if (schema.type === "number" || schema.type === "integer") return 0;
   if (schema.type === "boolean") return false;
   if (schema.type === "string") return "";
-  const properties = depth < 4 ? Object.entries(schema.properties ?? {}) : [];
-  return Object.fromEntries(properties.map(([name, inner]) => [name, exampleOf(inner, root, depth + 1)]));
+  const example = [];
+  for (const name of depth < 4 ? new Set(schema.required ?? []) : []) {
+    if (budget.values <= 0) break;
+    example.push([name, exampleOf(schema.properties?.[name], root, depth + 1, budget)]);
+  }
+  return Object.fromEntries(example);
 }
