@@ -176,6 +176,17 @@ test("a flat object has a field for each property, with what the schema says of 
   assert.equal(fields[6].type, "date");
 });
 
+test("a yes is chosen beforehand nowhere, however deep it is", () => {
+  const initial = (inner) => asks({ required: ["in"], properties: { in: inner } }).fields[0].initial;
+  const agree = { type: "boolean", default: true };
+  assert.equal(initial({ type: "object", default: { agree: true, gift: false } }), '{\n  "agree": null,\n  "gift": false\n}');
+  assert.deepEqual(JSON.parse(initial({ type: "object", required: ["agree"], properties: { agree } })), { agree: null });
+  assert.deepEqual(JSON.parse(initial({ type: "array", default: [true] })), [null]);
+  assert.deepEqual(JSON.parse(initial({ type: "object", required: ["a"], properties: { a: { const: true } } })), { a: null });
+  assert.equal(initial({ type: ["boolean", "string"], default: true }), "");
+  assert.equal(asks({ type: "array", default: [true] }).fields[0].initial, "[\n  null\n]");
+});
+
 test("an example has what is required, and no more than can be read", () => {
   const field = (inner) => asks({ required: ["in"], properties: { in: inner } }).fields[0];
   const text = { type: "string" };

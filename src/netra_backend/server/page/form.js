@@ -105,7 +105,12 @@ function fieldOf(name, property, required, root) {
     return { ...about, kind: "number", whole: schema.type === "integer", minimum, maximum, initial: given };
   }
   const example = initial ?? (required ? exampleOf(schema, root) : undefined);
-  return { ...about, kind: "json", initial: example === undefined ? "" : JSON.stringify(example, null, 2) };
+  return { ...about, kind: "json", initial: example === true ? "" : (JSON.stringify(example, unconsenting, 2) ?? "") };
+}
+
+/** Nobody consents by overlooking a yes inside JSON either. */
+function unconsenting(_, value) {
+  return value === true ? null : value;
 }
 
 function numeric(value) {
