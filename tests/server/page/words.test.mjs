@@ -232,6 +232,21 @@ test("what is in the fields becomes the payload, or problems in words", () => {
   assert.deepEqual([labelOf(true), labelOf(false), labelOf("a"), labelOf({ b: 1 })], ["Yes", "No", "a", '{"b":1}']);
 });
 
+test("an optional text of spaces only is left out, and other spaces stay", () => {
+  const form = asks({ required: ["a"], properties: { a: { type: ["string", "null"] }, b: { type: "string" } } });
+  assert.deepEqual(payloadOf(form, ["  ", " "]), { payload: { a: null } });
+  assert.deepEqual(payloadOf(form, [" x ", "\ty"]), { payload: { a: " x ", b: "\ty" } });
+});
+
+test("an integer that JavaScript would change is refused in words", () => {
+  const form = asks({ type: "integer" });
+  assert.deepEqual(payloadOf(form, ["9007199254740991"]), { payload: Number.MAX_SAFE_INTEGER });
+  for (const digits of ["9007199254740993", "-9007199254740993", "1e300"]) {
+    assert.match(payloadOf(form, [digits]).problems.get(null), /too many digits/);
+  }
+  assert.deepEqual(payloadOf(asks({ type: "number" }), ["1e300"]), { payload: 1e300 });
+});
+
 test("a property whose name is that of something else is only a property", () => {
   const form = asks(JSON.parse('{"type":"object","properties":{"__proto__":{"type":"string"},"a b":{"type":"string"}}}'));
   assert.equal(JSON.stringify(payloadOf(form, ["x", "y"]).payload), '{"__proto__":"x","a b":"y"}');

@@ -30,10 +30,10 @@ export function verdictOf({ status, payload }) {
 /** Return the value that `text` in a field stands for; undefined to leave it out. Throws a problem. */
 function valueOf(field, text) {
   const { kind, required, nullable } = field;
-  const said = kind === "text" ? text : text.trim();
+  const said = text.trim();
   const optional = !required || nullable;
   if (said === "" && optional) return required ? null : undefined;
-  if (kind === "text") return textIn(field, said);
+  if (kind === "text") return textIn(field, text); // Its spaces are the person's own.
   if (kind === "number") return numberIn(field, said);
   if (kind === "choice") return choiceIn(field, said);
   if (said === "") throw new Error("This is needed.");
@@ -57,6 +57,7 @@ function numberIn({ whole, minimum, maximum }, text) {
     throw new Error("This is not a number.");
   }
   if (whole && !Number.isInteger(value)) throw new Error("This must be a whole number.");
+  if (whole && !Number.isSafeInteger(value)) throw new Error("This has too many digits to be sent exactly.");
   if (value < minimum) throw new Error(`This must be at least ${minimum}.`);
   if (value > maximum) throw new Error(`This must be at most ${maximum}.`);
   return value;
