@@ -106,10 +106,8 @@ async def test_what_is_refused_is_told_in_the_dialog(meet: Meet, puppet: Puppets
     there.owner.visitor.tolerate(FORBIDDEN)
     page, dialog = there.owner.page, there.dialog
     await page.locator("#share").click()
-    user, problem = (
-        dialog.locator("[data-part=invite] [data-part=user]"),
-        dialog.locator(".problem"),
-    )
+    user = dialog.locator("[data-part=invite] [data-part=user]")
+    problem = dialog.locator(".problem")
     await expect(dialog.locator("[data-part=members] > li")).to_have_count(1)
     for name, why in (
         ("a,b", "“a,b” cannot be invited: "),
