@@ -14,6 +14,7 @@ import pytest
 import uvicorn.config
 
 from netra_backend import jsonlog
+from netra_backend.jsonlog.presets import PRESETS
 from netra_backend.jsonlog.sinks import Sink
 
 pytestmark = pytest.mark.usefixtures("clean_logging")
@@ -40,6 +41,25 @@ def test_both_loggers_take_the_same_call() -> None:
     assert second["amount"] == 3
     assert not {"extra", "stacklevel"} & {*first, *second}
     assert rest == [first, second]
+
+
+@pytest.mark.parametrize("format", [*PRESETS, "text"])
+def test_no_way_to_log_shows_the_value_of_a_secret_that_a_name_tells(format: str) -> None:  # noqa: A002
+    stream = io.StringIO()
+    jsonlog.configure("DEBUG", format, stream)
+    pair = {"name": "DB_PASSWORD", "value": "hunter2"}
+    ours, theirs = jsonlog.get_logger("app"), logging.getLogger("app")
+    for log in (ours, theirs):
+        log.info("x", extra=pair)
+        log.info({"message": "x", **pair})  # type: ignore[arg-type]
+        log.info("x", extra={"name_": pair["name"], "value": pair["value"]})
+        with jsonlog.bind(value=pair["value"]):
+            log.info("x", extra={"name": pair["name"]})  # noqa: G101
+    ours.info("x", **pair)
+    assert jsonlog.flush(10)
+    text = stream.getvalue()
+    assert (len(text.splitlines()), text.count("[redacted]")) == (9, 9)
+    assert "hunter2" not in text
 
 
 def test_standard_output_gets_no_second_copy(capsys: pytest.CaptureFixture[str]) -> None:

@@ -75,6 +75,7 @@ def test_usual_records_are_written_alike(preset: str, given: dict[str, Any]) -> 
         {"level": "so has a line"},
         {"password": "s3cr3t"},
         {"key": "db_password", "value": "s3cr3t"},
+        {"name_": "db_password", "value": "s3cr3t"},
         {"color_message": "\x1b[1mup"},
         {"correlation": "own"},
         {"with space": 1},

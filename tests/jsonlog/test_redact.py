@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,6 +21,19 @@ def test_what_stands_beside_a_secret_stays() -> None:
     assert redact({**variable}) == {**variable, "value": REDACTED}
     assert redact({"name": "ann", "value": "x"}) == {"name": "ann", "value": "x"}
     assert redact({"key": "secret", "value": None}) == {"key": "secret", "value": None}
+
+
+@pytest.mark.parametrize("label", ["name", "key", "name_", "key_", "name~2", "name_~2"])
+def test_a_value_is_hidden_by_the_name_beside_it_however_that_is_renamed(label: str) -> None:
+    shown = redact({"name": "ann", label: "DB_PASSWORD", "value": "x", "value~2": "y", "values": 3})
+    assert shown == {
+        "name": "ann",
+        label: "DB_PASSWORD",
+        "value": REDACTED,
+        "value~2": REDACTED,
+        "values": 3,
+    }
+    assert redact({label: "max_tokens", "value": 3}) == {label: "max_tokens", "value": 3}
 
 
 def test_keys_that_become_equal_are_both_kept() -> None:

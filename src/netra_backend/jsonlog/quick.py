@@ -51,6 +51,8 @@ MAX_ADDRESS = 64
 _MODEST = Limits(RECORD_LIMITS.depth, nodes=200, text=2_000, total=2_000)
 """What one field may have and be usual; less than any share of `RECORD_LIMITS`."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,63}")
+_LABELS = frozenset(("key", "key_", "name", "name_"))
+"""What stands under them says what is under ``value``: see `redact_pairs`."""
 _modules = sys.modules
 _TRACING = "opentelemetry.trace"
 
@@ -60,8 +62,7 @@ class Quick:
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
-        # What is under "key" says what is under "value": see `redact_pairs`.
-        self._reserved = layout.reserved | NOT_SHOWN | OPTIONS | {"correlation", "$cut", "key"}
+        self._reserved = layout.reserved | NOT_SHOWN | OPTIONS | _LABELS | {"correlation", "$cut"}
         self._fixed = redact_pairs(dict(layout.fixed))
         self._clock = Clock()
         self._dumps, _, self._newline = encoders()

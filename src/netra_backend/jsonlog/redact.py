@@ -1,8 +1,14 @@
 """Secrets: values under names that say so, and texts that have the `shapes` of one."""
 
+import re
+
 from netra_backend.jsonlog.plain import Json
 from netra_backend.jsonlog.secret_names import is_secret_name, names_a_count
 from netra_backend.jsonlog.shapes import REDACTED, redact_text
+
+_LABEL = re.compile(r"(name|key)_?(~\d+)?")
+_VALUE = re.compile(r"value(~\d+)?")
+"""Also as they are renamed where a line, or a dict, has such a name already."""
 
 
 def redact(plain: Json) -> Json:
@@ -23,15 +29,25 @@ def redact_pairs(pairs: dict[str, Json]) -> dict[str, Json]:
     """
     shown: dict[str, Json] = {}
     if "value" in pairs:
-        label = pairs.get("name", pairs.get("key"))
-        if type(label) is str and is_secret_name(label):
-            pairs = {**pairs, "value": redact_under(label, pairs["value"])}
+        pairs = _redact_labelled(pairs)
     for key, value in pairs.items():
         name = redact_text(key)
         if name in shown:
             name = f"{name}~{len(shown)}"
         shown[name] = redact_under(key, value)
     return shown
+
+
+def _redact_labelled(pairs: dict[str, Json]) -> dict[str, Json]:
+    """Return the pairs without what stands under ``value`` if one of them calls it a secret."""
+    told = [one for name, one in pairs.items() if _LABEL.fullmatch(name)]
+    label = next((one for one in told if type(one) is str and is_secret_name(one)), None)
+    if label is None:
+        return pairs
+    return {
+        name: redact_under(label, one) if _VALUE.fullmatch(name) else one
+        for name, one in pairs.items()
+    }
 
 
 def redact_under(name: str, value: Json) -> Json:
