@@ -9,6 +9,7 @@ from netra_backend.jsonlog.redact import redact
 from netra_backend.jsonlog.secret_names import (
     ANYWHERE,
     COUNTS,
+    COUNTS_OF_TOKENS,
     ENDINGS,
     HARMLESS,
     LAST,
@@ -96,7 +97,7 @@ def test_each_word_of_the_table_counts_where_it_says() -> None:
 
 
 def test_each_entry_of_the_table_has_a_reason() -> None:
-    for table in (ANYWHERE, LAST, ENDINGS, HARMLESS, COUNTS):
+    for table in (ANYWHERE, LAST, ENDINGS, HARMLESS, COUNTS, COUNTS_OF_TOKENS):
         assert all(table.values())
 
 
@@ -104,6 +105,30 @@ def test_each_entry_of_the_table_has_a_reason() -> None:
 def test_numbers_that_count_are_no_secret(word: str) -> None:
     assert redact({f"password_{word}": 3}) == {f"password_{word}": 3}
     assert redact({f"password_{word}": "3"}) == {f"password_{word}": REDACTED}
+
+
+@pytest.mark.parametrize("word", COUNTS_OF_TOKENS)
+def test_some_words_count_only_tokens(word: str) -> None:
+    counts: dict[str, Json] = {f"token_{word}": 3, f"{word}_token": [3, {"in": 4}]}
+    assert redact(counts) == counts
+    assert redact({f"token_{word}": "3"}) == {f"token_{word}": REDACTED}
+    for secret in ("password", "secret", "credential"):
+        assert redact({f"{secret}_{word}": {"pin": 4711}}) == {f"{secret}_{word}": REDACTED}
+        assert redact({f"{secret}_{word}": 4711}) == {f"{secret}_{word}": REDACTED}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("totaltokens", 5), ("maxtokens", 5), ("inputtokens", 7), ("INPUTTOKENS", 7)),
+        *(("token_ids", [101, 7592]), ("token_type_ids", [0, 1]), ("token_budget", 100)),
+        *(("max_token", 5), ("num_token", 5), ("token_rate", 0.5), ("token_offset", 3)),
+        *(("token_lifetime", 60), ("token_expires_in", 3600), ("tokenExpiresAt", 1_800_000_000)),
+    ],
+)
+def test_numbers_as_tokenizers_and_clients_name_them_are_shown(name: str, value: Json) -> None:
+    assert redact({name: value}) == {name: value}
+    assert redact({name: "x"}) == {name: REDACTED}
 
 
 def test_numbers_of_tokens_are_no_secret() -> None:

@@ -64,19 +64,33 @@ COUNTS = {
     "age": "cookie_max_age",
     "cost": "token_cost",
     "count": "cookie_count",
-    "details": "prompt_token_details, of numbers",
     "index": "token_index",
     "length": "token_length",
     "limit": "token_limit",
     "seconds": "token_seconds",
     "size": "cookie_size",
-    "tokens": "how many a model used: total_tokens",
-    "total": "password_reset_total",
     "ttl": "token_ttl",
-    "usage": "token_usage, of numbers",
     "version": "secret_version",
 }
 """Words that say of a number what it counts. A number under any other secret's name is one."""
+
+COUNTS_OF_TOKENS = {
+    "budget": "token_budget",
+    "details": "prompt_token_details, of numbers; password_details may hold a PIN",
+    "expires": "token_expires_in, tokenExpiresAt",
+    "ids": "token_ids and token_type_ids, which a tokenizer makes of a text",
+    "lifetime": "token_lifetime",
+    "max": "max_token",
+    "num": "num_token",
+    "offset": "token_offset",
+    "rate": "token_rate",
+    "total": "token_total; credential_total may be one",
+    "usage": "token_usage, of numbers",
+}
+"""Words that do so only beside ``token``: a model counts tokens, other secrets are had, not used.
+
+A name in the plural needs none of them: total_tokens, totaltokens.
+"""
 
 _KEYS = tuple(f"{kind}key" for kind in KEYS)
 _ENDINGS = tuple(ENDINGS)
@@ -89,9 +103,14 @@ def is_secret_name(name: str) -> bool:
 
 
 def names_a_count(name: str) -> bool:
-    """Return whether a number under a secret's name only counts: ``cookie_count``."""
+    """Return whether a number under a secret's name only counts: ``cookie_count``.
+
+    So do lists and dicts of nothing but numbers.
+    """
     words = _words(name[:MAX_NAME])
-    return "tokens" in words or not COUNTS.keys().isdisjoint(words[-2:])
+    if any(word.endswith("tokens") for word in words) or not COUNTS.keys().isdisjoint(words[-2:]):
+        return True
+    return "token" in words and not COUNTS_OF_TOKENS.keys().isdisjoint(words[-2:])
 
 
 @functools.lru_cache(maxsize=1_024)
