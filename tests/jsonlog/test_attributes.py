@@ -1,11 +1,21 @@
 """Fields keep out of the way of what a record stores, and odd arguments mean what they mean."""
 
 import sys
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 
-from netra_backend.jsonlog.attributes import NOT_SHOWN, STANDARD, error_of, filled, free, meant
+from netra_backend.jsonlog.attributes import (
+    NOT_SHOWN,
+    STANDARD,
+    error_of,
+    filled,
+    free,
+    meant,
+    pairs_of,
+    told_apart,
+)
 from tests.jsonlog.hostile_classes import BoolRaises, Colour
 
 
@@ -15,6 +25,19 @@ def test_a_field_with_the_name_of_an_attribute_gets_another() -> None:
     assert free("color_message", NOT_SHOWN) == "color_message_"
     assert free(Colour.RED, frozenset({"RED"})) == "RED_"
     assert free(5, STANDARD) == "5"
+
+
+def test_no_two_fields_get_one_name() -> None:
+    given = [("name", 1), ("name_", 2), ("x", 3), (5, 4), ("5", 5), (Colour.RED, 6)]
+    told = told_apart(given, STANDARD, ["x", "RED"])
+    assert told == {"name_~2": 1, "name_": 2, "x~2": 3, "5~2": 4, "5": 5, "RED~2": 6}
+    assert told_apart({"a": 1}.items(), STANDARD) == {"a": 1}
+
+
+@pytest.mark.parametrize("extra", [[], ["ab", "cd"], [("a", 1)], "text", 0, {1: 2}.keys()])
+def test_what_is_no_mapping_is_one_field(extra: object) -> None:
+    assert pairs_of(extra) == [("extra", extra)]
+    assert pairs_of(MappingProxyType({"a": 1})) == pairs_of({"a": 1}) == [("a", 1)]
 
 
 @pytest.mark.parametrize("args", [(1,), ("a", "b"), ("x" * 10,), 5, None])

@@ -59,8 +59,12 @@ def test_a_call_of_logging_moves_here_as_it_is(log: Logger, kept: Keeper) -> Non
     shown = kept.shown
     assert (shown["k"], shown["name_"], shown["CONNECTED"], shown["own"]) == (1, "n", 2, 3)
     assert "extra" not in shown
-    log.info("x", extra={"k": 1}, k=2)
-    assert kept.shown["k"] == 2
+    log.info("x", extra={"k": 1, "name": 3}, k=2, name_=4)  # noqa: G101
+    shown = kept.shown
+    assert (shown["k"], shown["k~2"], shown["name_"], shown["name_~2"]) == (2, 1, 4, 3)
+    for odd in ([], ["ab", "cd"]):
+        log.info("x", extra=odd)
+        assert kept.shown["extra"] == odd
     log.info("x", extra=None, stacklevel=1)
     assert not {"extra", "stacklevel"} & set(kept.shown)
     log.info("x", extra=5)

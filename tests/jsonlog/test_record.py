@@ -54,6 +54,19 @@ def test_a_dict_as_the_message_is_fields() -> None:
     assert read(record(["a"]))["message"] == "['a']"
 
 
+def test_no_field_takes_the_place_of_another() -> None:
+    shown = read(record({"message_": "one", "message": "two", "name": 1, "name_": 2}))
+    assert (shown["message"], shown["message_"]) == ("two", "one")
+    assert (shown["name_"], shown["name_~2"]) == (2, 1)
+    shown = read(record({"message_": "one", "message": 2}, message__="x"))
+    assert (shown["message"], shown["message_"], shown["message_~2"]) == ("", "one", 2)
+    shown = read(record({"user": "a", "user~2": "b"}, user="c"))
+    assert (shown["user"], shown["user~2"], shown["user~3"]) == ("c", "b", "a")
+    shown = read(record(level=1, level_=2, **{"n" * 300: 3, "n" * 256 + "m" * 44: 4}))
+    assert (shown["level_"], shown["level_~2"]) == (2, 1)
+    assert [value for name, value in shown.items() if name.startswith("nn")] == [3, 4]
+
+
 def test_fields_of_the_call_win_over_bound_ones() -> None:
     with bind(run="r", user="bound", correlation="c"):
         shown = read(record(user="call", state=WebSocketState.CONNECTED))

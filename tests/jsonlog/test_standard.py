@@ -87,6 +87,13 @@ def test_extras_of_any_kind(stream: io.StringIO, extra: Any) -> None:
     alone()
     log.info("text", extra=extra)
     assert last(stream)["message"] == "text"
+    assert ("extra" in last(stream)) == (type(extra) is not dict)
+
+
+def test_extras_that_are_renamed_take_no_place(stream: io.StringIO, listener: Listener) -> None:
+    log.info("text", extra={"name": 1, "name_": 2})  # noqa: G101
+    assert (last(stream)["name_"], last(stream)["name_~2"]) == (2, 1)
+    assert listener.records[0].__dict__["name_"] == 2
 
 
 @pytest.mark.parametrize("args", [(1, 2), ({},), ({"a": 1},), ("x",)])

@@ -2,11 +2,14 @@
 
 import logging
 import sys
+from collections.abc import Collection, Iterable, Mapping
+from itertools import islice
 from typing import Any
 
-from netra_backend.jsonlog.guard import is_kind
+from netra_backend.jsonlog.guard import Failed, foreign, is_kind
 from netra_backend.jsonlog.plain import Limits
 from netra_backend.jsonlog.safe import jsonable
+from netra_backend.jsonlog.walk import Key, distinct
 
 NAME_LIMITS = Limits(depth=2, nodes=8, text=256, total=256)
 """For names and ids, which may be anything too."""
@@ -27,6 +30,34 @@ def free(name: Any, reserved: frozenset[str]) -> str:
     if type(name) is not str:
         name = str(jsonable(name, NAME_LIMITS))
     return f"{name}_" if name in reserved else name
+
+
+def pairs_of(extra: object) -> list[tuple[Any, object]]:
+    """Return the fields that ``extra=`` means; what is no mapping is one field, ``extra``."""
+    if type(extra) is dict:
+        return [*extra.copy().items()]
+    given: Any = extra
+    pairs = foreign(lambda: [*dict(given).items()] if isinstance(given, Mapping) else None)
+    return [("extra", extra)] if pairs is None or isinstance(pairs, Failed) else pairs
+
+
+def told_apart(
+    pairs: Iterable[tuple[Any, object]], reserved: frozenset[str], taken: Collection[str] = ()
+) -> dict[str, object]:
+    """Return fields under names that are `free`, and neither `taken` nor those of two.
+
+    A field that needs no other name keeps it; one whose name is another's gets ``~2``.
+    """
+    given = [*pairs]
+    keys = [Key(free(name, reserved), _stays(name, reserved, taken)) for name, _ in given]
+    if all(key.native for key in keys):
+        return dict(given)
+    names = islice(distinct([*(Key(one, True) for one in taken), *keys]), len(taken), None)
+    return dict(zip(names, (value for _, value in given), strict=True))
+
+
+def _stays(name: object, reserved: frozenset[str], taken: Collection[str]) -> bool:
+    return type(name) is str and name not in reserved and name not in taken
 
 
 def error_of(info: Any) -> BaseException | None:

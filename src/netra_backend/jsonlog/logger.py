@@ -1,13 +1,9 @@
 """A logger whose fields are keywords: ``log.info("run started", run=run, state=state)``."""
 
 import logging
-from typing import Any, cast
 
-from netra_backend.jsonlog.attributes import STANDARD, free
-from netra_backend.jsonlog.guard import Failed, foreign
+from netra_backend.jsonlog.attributes import STANDARD, pairs_of, told_apart
 from netra_backend.jsonlog.standard import only_sink, report
-
-_NONE: frozenset[str] = frozenset()
 
 _CALLER = 3
 """Frames from the standard logger up to who called ours."""
@@ -72,8 +68,7 @@ class Logger:
                     return
             # The sink has refused the other options as fields: so usual calls need not be asked.
             caller = fields.pop("stacklevel", 1)
-            fields = _with_extra(fields)
-            extra = {free(name, STANDARD): value for name, value in fields.items()}
+            extra = _with_extra(fields)
             above = _CALLER + (caller - 1 if type(caller) is int else 0)
             logger._log(level, text, args, exc_info, extra, stack_info, above)  # type: ignore[arg-type]
         except Exception as error:  # noqa: BLE001 - the border around one log record
@@ -81,15 +76,12 @@ class Logger:
 
 
 def _with_extra(fields: dict[str, object]) -> dict[str, object]:
-    """Return the fields, and those of ``extra`` among them; what is no mapping stays a field."""
+    """Return the fields, and those of ``extra`` before them, under names of their own."""
     extra = fields.pop("extra", None)
+    named = told_apart(fields.items(), STANDARD)
     if extra is None:
-        return fields
-    given: dict[Any, object] | Failed
-    given = extra if type(extra) is dict else foreign(lambda: dict(cast(Any, extra)))
-    if isinstance(given, Failed):
-        return {"extra": extra, **fields}
-    return {free(name, _NONE): value for name, value in given.items()} | fields
+        return named
+    return {**told_apart(pairs_of(extra), STANDARD, named), **named}
 
 
 def get_logger(name: str) -> Logger:

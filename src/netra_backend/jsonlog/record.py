@@ -14,7 +14,7 @@ from netra_backend.jsonlog.attributes import (
     STANDARD,
     error_of,
     filled,
-    free,
+    told_apart,
 )
 from netra_backend.jsonlog.clock import Clock
 from netra_backend.jsonlog.encode import encode
@@ -26,6 +26,7 @@ from netra_backend.jsonlog.redact import redact_pairs
 from netra_backend.jsonlog.safe import dumps, jsonable
 from netra_backend.jsonlog.shapes import redact_text
 from netra_backend.jsonlog.tracebacks import describe
+from netra_backend.jsonlog.walk import Key, distinct
 
 MAX_FIELDS = 200
 """Fields of one record."""
@@ -53,11 +54,14 @@ def fields(
     ``level``, ``logger``, ``message``, ``correlation``; where there is something to say
     ``trace_id``, ``span_id`` and ``trace_flags``, ``args`` (they do not fit the message), the notes
     (``dropped`` and ``suppressed``: what did not get through before), ``exception``, ``stack``;
-    then the bound fields and those of the call, of which one with such a name gets a ``_``. A dict
-    as the message is fields, too, and its ``message`` the text.
+    then the bound fields and those of the call, of which one with such a name gets a ``_``, and one
+    with another's name ``~2``. A dict as the message is fields, too, and its ``message`` the text.
     """
     stored = record.__dict__
-    given = {**binding.bound(), **_of_message(stored), **_extra(stored)}
+    extra = _extra(stored)
+    named = [name for name in extra if type(name) is str]
+    of_message = told_apart(_of_message(stored), STANDARD, named)
+    given = {**binding.bound(), **of_message, **extra}
     level, name = stored.get("levelno"), stored.get("levelname")
     shown: dict[str, object] = {
         shape.time: _clock.any_text(stored.get("created")),
@@ -70,9 +74,7 @@ def fields(
     if trace is not None:
         shown.update(shape.trace(trace))
     shown.update(notes)
-    reserved = shape.reserved
-    for key, value in itertools.islice(given.items(), MAX_FIELDS):
-        shown[free(key, reserved)] = value
+    shown.update(told_apart(itertools.islice(given.items(), MAX_FIELDS), shape.reserved))
     if len(given) > MAX_FIELDS:
         shown["$cut"] = f"{len(given) - MAX_FIELDS} more fields"
     told = redact_pairs(_plain(shown))
@@ -105,13 +107,14 @@ def _plain(shown: dict[str, object]) -> dict[str, Json]:
     small = limits if texts <= limits.total else limits._replace(text=NAME_LIMITS.text)
     return {
         name: _exact(value) or jsonable(value, small if _is_small(value) else share)
-        for name, value in zip(_names(shown), shown.values(), strict=True)
+        for name, value in zip(distinct([*map(_key, shown)]), shown.values(), strict=True)
     }
 
 
-def _names(shown: dict[str, object]) -> list[str]:
-    """Return the keys as texts: ``extra=`` takes keys of any kind and length."""
-    return [_exact(name) or str(jsonable(name, NAME_LIMITS)) for name in shown]
+def _key(name: object) -> Key:
+    """Return a key as text: ``extra=`` takes keys of any kind and length."""
+    exact = _exact(name)
+    return Key(str(jsonable(name, NAME_LIMITS)), False) if exact is None else Key(exact, True)
 
 
 def _exact(text: object) -> str | None:
@@ -130,8 +133,7 @@ def _message(record: logging.LogRecord) -> dict[str, object]:
     """Return the message; if its arguments do not fit, the template, and the arguments beside."""
     msg, args = record.__dict__.get("msg"), record.__dict__.get("args")
     if _is_fields(msg, args):
-        own = _fields_of(msg).get("message_")
-        return {"message": own if type(own) is str else ""}
+        return {"message": next((text for name, text in _pairs(msg) if _is_text(name, text)), "")}
     if is_large(msg):
         return {"message": dumps(msg, RECORD_LIMITS)}
     text: str | Failed | None = None
@@ -168,22 +170,23 @@ def exception(error: BaseException) -> dict[str, Json]:
     return describe(error, lambda told: redact_text(text(told)))
 
 
-def _of_message(stored: dict[str, Any]) -> dict[str, object]:
+def _of_message(stored: dict[str, Any]) -> list[tuple[Any, object]]:
     """Return the fields of a message that is a dict: as people log who come from structured logs.
 
     A dict in ``%s`` would be the repr of Python, which nobody can search.
     """
     msg = stored.get("msg")
     if not _is_fields(msg, stored.get("args")):
-        return {}
-    told = _fields_of(msg)
-    if type(told.get("message_")) is str:
-        del told["message_"]  # it is the text
-    return told
+        return []
+    return [(name, value) for name, value in _pairs(msg) if not _is_text(name, value)]
 
 
-def _fields_of(msg: Any) -> dict[str, object]:
-    return {free(name, STANDARD): value for name, value in msg.copy().items()}
+def _pairs(msg: Any) -> list[tuple[Any, object]]:
+    return [*msg.copy().items()]
+
+
+def _is_text(name: object, value: object) -> bool:
+    return type(name) is str and name == "message" and type(value) is str
 
 
 def _is_fields(msg: Any, args: Any) -> bool:

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from netra_backend.jsonlog.attributes import STANDARD, free, meant
+from netra_backend.jsonlog.attributes import STANDARD, meant, pairs_of, told_apart
 from netra_backend.jsonlog.guard import Failed, foreign
 
 if TYPE_CHECKING:
@@ -161,16 +161,8 @@ def _make_record(  # noqa: PLR0913, PLR0917 - the signature of `logging`
         record = logging.LogRecord(name, level, fn, lno, msg, (), exc_info, func, sinfo)
         record.args = args
     if extra is not None:
-        _add(record.__dict__, extra if type(extra) is dict else foreign(dict, extra), extra)
+        record.__dict__.update(told_apart(pairs_of(extra), STANDARD))
     return record
-
-
-def _add(stored: dict[str, Any], extra: dict[Any, Any] | Failed, given: object) -> None:
-    if isinstance(extra, Failed):
-        stored["extra"] = given
-        return
-    for key, value in extra.items():
-        stored[free(key, STANDARD)] = value
 
 
 def _call_handlers(self: logging.Logger, record: logging.LogRecord) -> None:

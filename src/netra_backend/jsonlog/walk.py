@@ -121,7 +121,7 @@ class Walk:
 
     def names(self, pairs: list[tuple[Any, Any]], depth: int) -> Iterator[str]:
         """Yield the keys of the pairs as distinct texts."""
-        return _distinct([self.key(key, depth + 1) for key, _ in pairs])
+        return distinct([self.key(key, depth + 1) for key, _ in pairs])
 
     def enter(self, value: object, depth: int) -> Json:
         """Return None when the container may be walked, else what to write instead."""
@@ -161,8 +161,8 @@ class Walk:
 Form: TypeAlias = "Callable[[Any, Any, int], Json]"
 
 
-def _distinct(keys: list[Key]) -> Iterator[str]:
-    """Yield the texts; of keys that JSON does not have, no two and no other's are the same."""
+def distinct(keys: list[Key]) -> Iterator[str]:
+    """Yield the texts; of keys that are not native, no two and no other's are the same."""
     used = {key.text for key in keys if key.native}
     number: dict[str, int] = {}
     for text, native in keys:
