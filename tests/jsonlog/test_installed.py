@@ -128,6 +128,37 @@ def test_a_plain_handler_added_later_gets_nothing_past_the_log(
     assert capsys.readouterr() == ("", "")
 
 
+def test_that_the_log_stands_in_is_told_where_it_does_and_info_is_logged(
+    app: logging.Logger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = configured("ERROR")
+    plain = logging.StreamHandler()
+    app.addHandler(plain)
+    app.error("one")
+    assert [one["message"] for one in lines(stream)] == ["one"]
+    stream = configured("INFO")
+    plain.addFilter(lambda record: record.msg != "unwanted")
+    app.error("unwanted")
+    assert lines(stream) == []
+    own = logging.getLogger("netra_backend.jsonlog")
+    monkeypatch.setattr(own, "disabled", True)  # as dictConfig does with what it does not name
+    app.error("wanted")
+    app.error("again")
+    assert [one.get("of") for one in lines(stream)] == [app.name, None, None]
+
+
+def test_it_is_told_of_each_logger_also_where_repeats_are_limited(app: logging.Logger) -> None:
+    stream = io.StringIO()
+    jsonlog.configure("INFO", "json", stream, repeats=jsonlog.Repeats(1, 1_000))
+    for logger in (app, app.getChild("part")):
+        logger.addHandler(logging.StreamHandler())
+        logger.info("from %s", logger.name)
+        logger.handlers.clear()
+    told = [one for one in lines(stream) if "of" in one]
+    assert [one["of"] for one in told] == [app.name, f"{app.name}.part"]
+    assert told[0]["message"].endswith(f"terminal handler of {app.name}")
+
+
 def test_what_a_handler_lets_through_is_what_it_would_have_written(app: logging.Logger) -> None:
     stream = configured()
     plain = logging.StreamHandler()

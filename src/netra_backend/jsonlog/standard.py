@@ -204,12 +204,31 @@ def _hand_over(
     passed: logging.LogRecord | None = record
     if handler is not sink:
         passed = _filtered(handler, record) if number >= sink.level else None
-        if logger not in _stood_in_for and logger.partition(".")[0] not in _SERVERS:
-            _stood_in_for.add(logger)
-            _say(sink, {**_STANDS_IN, "of": logger})
+        if passed is not None and logger not in _stood_in_for:
+            _tell_of(logger, sink)
     if passed is not None:
         sink.handle(passed)
     return passed is not None
+
+
+def _tell_of(logger: str, sink: "Sink") -> None:
+    """Say once of a logger that the sink stands in for its handler, if INFO is logged at all."""
+    if logger.partition(".")[0] in _SERVERS:
+        _stood_in_for.add(logger)
+    elif _least(sink) <= logging.INFO:
+        _stood_in_for.add(logger)
+        # The text has the name, too: by it `Repeats` tells lines apart.
+        text = f"this log stands in for a terminal handler of {logger}"
+        _say(sink, {**_STANDS_IN, "msg": text, "of": logger})
+
+
+def _least(sink: "Sink") -> int:
+    """Return the level from which on our own lines are logged.
+
+    Not by `isEnabledFor`: a ``dictConfig`` disables every logger that it does not name.
+    """
+    own = logging.getLogger(_OWN_NAME)
+    return max(sink.level, own.getEffectiveLevel(), own.manager.disable + 1)
 
 
 def _filtered(handler: logging.Handler, record: logging.LogRecord) -> logging.LogRecord | None:
@@ -240,14 +259,14 @@ def _say(sink: "Sink", told: dict[str, Any]) -> None:
     sink.handle(logging.makeLogRecord(told))
 
 
+_OWN_NAME = "netra_backend.jsonlog"
 _STANDS_IN = {
-    "name": "netra_backend.jsonlog",
+    "name": _OWN_NAME,
     "levelno": logging.INFO,
     "levelname": "INFO",
-    "msg": "this log stands in for a handler that writes to the terminal",
 }
 _FAILED = {
-    "name": "netra_backend.jsonlog",
+    "name": _OWN_NAME,
     "levelno": logging.ERROR,
     "levelname": "ERROR",
     "msg": "a filter or handler of the log failed",
