@@ -3,6 +3,8 @@
 import io
 import logging
 import logging.config
+import logging.handlers
+import queue
 import sys
 import warnings
 from collections.abc import Iterator
@@ -203,6 +205,26 @@ def test_a_handler_put_there_on_purpose_stays(app: logging.Logger, tmp_path: Pat
     audit.close()
     assert (messages(stream), shown.getvalue()) == ([], "paid\n")
     assert (tmp_path / "audit.log").read_text() == "paid\n"
+
+
+@pytest.mark.parametrize("kind", ["queue", "memory"])
+def test_what_writes_past_the_log_is_no_more_once_it_is_removed(
+    kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stream, log, plain = configured(), logging.getLogger("app.past"), logging.StreamHandler()
+    waiting: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    listener = logging.handlers.QueueListener(waiting, plain)
+    held: logging.Handler = logging.handlers.QueueHandler(waiting)
+    if kind == "memory":
+        held = logging.handlers.MemoryHandler(1, target=plain)
+    listener.start()
+    log.addHandler(held)
+    log.info("before")
+    log.removeHandler(held)
+    log.info("password=s3cr3t")
+    listener.stop()
+    assert capsys.readouterr().err == "before\n"
+    assert messages(stream) == ["before", "password=[redacted]"]
 
 
 def test_a_configuration_made_later_changes_levels_but_not_the_path(
