@@ -253,3 +253,41 @@ def test_what_a_class_declares_is_in_its_tuples_and_dicts(
     found = link([summarise("a.py", "a", source)], Options())
     first = [(one.severity, one.value_path) for one in found[:1]]
     assert first == ([(severity, path)] if severity else [])
+
+
+ORDERED = """\
+import dataclasses, json, uuid
+from typing import Any, NamedTuple
+
+class Row(NamedTuple):
+    flag: bool
+    items: list[int]
+    more: Any
+    at: uuid.UUID | None = None
+
+@dataclasses.dataclass
+class Visit:
+    first: list
+    second: Any
+    third: list | None = None
+
+id = uuid.uuid4()
+
+def send(row: Row) -> str:
+"""
+
+
+@pytest.mark.parametrize(
+    ("value", "path"),
+    [
+        ("row", "[3]"),
+        ("Visit('a', 'b', id).third", ""),
+        ("Visit('a', 'b', id).first", None),
+        ("Visit('a', id, 'c').first", None),
+        ("Visit('a', id, 'c').second", ""),
+    ],
+)
+def test_fields_stand_in_the_order_of_the_source(value: str, path: str | None) -> None:
+    summary = summarise("a.py", "a", f"{ORDERED}    return json.dumps({value})\n")
+    found = [finding.value_path for finding in link([summary], Options())]
+    assert found == ([] if path is None else [path])

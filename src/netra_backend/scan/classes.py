@@ -76,6 +76,7 @@ class ClassBody:
             self._keywords,
             self._decorators,
             self._attributes,
+            tuple(self._frame.declared),
             tuple(self._methods),
             tuple(sorted(self._settings)),
             self._node.lineno,

@@ -91,12 +91,14 @@ class Attribute(Struct, frozen=True, array_like=True):
 
 
 class Class(Struct, frozen=True, array_like=True):
-    """A class; `methods` are names of functions it defines, `settings` pydantic's and ``total``."""
+    """A class; `annotated` are the attributes with an annotation, in the order of the source,
+    `methods` the functions that it defines, `settings` pydantic's and ``total``."""
 
     bases: tuple[Value, ...]
     keywords: tuple[Argument, ...] = ()
     decorators: tuple[Value, ...] = ()
     attributes: dict[str, Attribute] = {}
+    annotated: tuple[str, ...] = ()
     methods: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
     line: int = 0

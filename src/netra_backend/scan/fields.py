@@ -41,7 +41,7 @@ def given(resolver: "Resolver", head: Made, ref: ClassRef, name: str) -> Found |
     if any(resolver.project.method(ref, it) is not None for it in ("__post_init__", "__init__")):
         return None
     names = list(fields(resolver, ref))
-    position = names.index(name) if name in names else -1
+    position = names.index(name) if name in names else None
     argument = argument_of(head.given, name, position)
     if argument is None:
         return None
@@ -94,9 +94,8 @@ def fields(resolver: "Resolver", ref: ClassRef) -> dict[str, Found]:
     for item in reversed(list(resolver.project.bases(ref))):
         if not isinstance(item, ClassRef):
             continue
-        for name, attribute in item.declared.attributes.items():
-            declared = attribute.declared
-            if attribute.inner or declared is UNKNOWN or name.startswith("_"):
-                continue
-            result[name] = resolver.resolve(declared, item.source.scope)
+        for name in item.declared.annotated:
+            attribute = item.declared.attributes.get(name)
+            if attribute is not None and not name.startswith("_"):
+                result[name] = resolver.resolve(attribute.declared, item.source.scope)
     return result
