@@ -74,6 +74,7 @@ UNMIRRORED |= {
         "attributes",
         "binding",
         "calling",
+        "changing",
         "classes",
         "containers",
         "conversion",

@@ -2,7 +2,8 @@
 
 import ast
 
-from netra_backend.scan.containers import FROM_ELSEWHERE, altered, store, without
+from netra_backend.scan.changing import is_from_elsewhere, note_change
+from netra_backend.scan.containers import altered, store, without
 from netra_backend.scan.environment import assign, path_of, replace
 from netra_backend.scan.frame import Frame
 from netra_backend.scan.values import (
@@ -12,7 +13,6 @@ from netra_backend.scan.values import (
     Dict,
     Entry,
     Item,
-    Param,
     Seq,
     Union,
     Value,
@@ -87,6 +87,7 @@ def bind_item(frame: Frame, target: ast.Subscript, entry: Entry) -> None:
     key_at = 0 if is_harmless(names[-1]) else frame.lines.at(keys[-1])
     placed = Entry(None, entry.value, entry.at, key_at=key_at)
     new = store(old, names, placed, target.lineno)
+    note_change(frame, old)
     if path in frame.names and not isinstance(old, (Dict, Seq)):
         frame.names[path] = new
     elif path not in frame.names and "." not in path:
@@ -111,15 +112,14 @@ def delete(frame: Frame, target: ast.expr) -> None:
     if isinstance(target, ast.Subscript):
         path = path_of(target.value)
         frame.touch(path)
-        old = frame.names.get(path)
+        old = frame.names.get(path, UNKNOWN)
+        note_change(frame, old)
         if isinstance(old, Dict) and not isinstance(target.slice, ast.Slice):
             replace(frame.names, old, without(old, frame.value(target.slice)))
-        elif isinstance(old, FROM_ELSEWHERE) and not isinstance(target.slice, ast.Slice):
+        elif is_from_elsewhere(old) and not isinstance(target.slice, ast.Slice):
             key = Argument("", frame.value(target.slice))
             replace(frame.names, old, altered(old, "pop", (key,)))
         elif isinstance(old, Seq):
             replace(frame.names, old, UNKNOWN)
-        elif isinstance(old, Param):
-            frame.changes.add(old.name)
         else:
             frame.visit([target.value])

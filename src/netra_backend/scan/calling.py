@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 
 from msgspec import structs
 
+from netra_backend.scan.changing import is_from_elsewhere, note_change
 from netra_backend.scan.commandline import told
 from netra_backend.scan.containers import FROM_ELSEWHERE, MUTATORS, OF_DICTS, altered, mutate
 from netra_backend.scan.declarations import Site
@@ -30,6 +31,7 @@ from netra_backend.scan.values import (
     Seq,
     Value,
     is_harmless,
+    unmarked,
 )
 
 GUARDS = frozenset({"isinstance", "hasattr", "issubclass", "callable", "is_dataclass"})
@@ -155,8 +157,10 @@ def _mutate(frame: Frame, callee: ast.Attribute, args: tuple[Argument, ...]) -> 
         if told(args):
             replace(frame.names, old, altered(old, "add_argument", told(args)))
         return UNKNOWN
-    if callee.attr in OF_DICTS and isinstance(old, FROM_ELSEWHERE):
-        replace(frame.names, old, altered(old, callee.attr, args))
+    if callee.attr in OF_DICTS and old is not None:
+        note_change(frame, old)
+        if is_from_elsewhere(old):
+            replace(frame.names, old, altered(old, callee.attr, args))
     if not isinstance(old, (Dict, Seq, Passed)):
         return None
     new, result = mutate(old, callee.attr, args)
@@ -200,8 +204,9 @@ def _is_parsed(value: Value) -> bool:
 def _hand(frame: Frame, func: Value, item: ast.expr, place: int | str) -> None:
     path = path_of(item)
     value = frame.names.get(path) if path else None
-    if isinstance(value, Param):
-        frame.changes.add(value.name)
+    given = None if value is None else unmarked(value)
+    if isinstance(given, Param):
+        frame.changes.add(given.name)
     if value is not None and (_is_container(value) or _is_parsed(value)):
         replace(frame.names, value, Passed(value, func, place))
     if path:

@@ -7,7 +7,7 @@ from netra_backend.scan.declarations import Attribute, Class
 from netra_backend.scan.environment import path_of, weight
 from netra_backend.scan.frame import Frame
 from netra_backend.scan.grounding import ground
-from netra_backend.scan.values import UNKNOWN, Argument, Param, Value, join
+from netra_backend.scan.values import UNKNOWN, Argument, Param, Value, join, unmarked
 
 _SERIALIZERS = frozenset({"field_serializer", "model_serializer", "serializer", "validator_json"})
 _HEAVIEST = 100
@@ -54,7 +54,8 @@ class ClassBody:
         self, name: str, declared: Value, value: Value, line: int, params: Mapping[str, Value]
     ) -> None:
         """Note that a method assigns to ``self.name``; `params` are what it is given."""
-        param = value.name if isinstance(value, Param) else ""
+        given = unmarked(value)
+        param = given.name if isinstance(given, Param) else ""
         value = ground(value, params)
         if weight(value, _HEAVIEST) > _HEAVIEST:
             value = UNKNOWN

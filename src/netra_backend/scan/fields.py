@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from netra_backend.scan.resolve import Resolver
 
 
+_WITH_FIELDS = frozenset({"typing.NamedTuple", "typing.TypedDict", "typing_extensions.TypedDict"})
+
 EVERYTHING = "*"
 """What is read of an instance of which all fields are."""
 
@@ -84,6 +86,11 @@ def own_dict(resolver: "Resolver", found: Found) -> Found:
             value = resolver.resolve(attribute.assigned, ref.source.scope)
             entries.append(Entry(Const(name), settled(value), maybe=True))
     return Dict(tuple(entries)), ref.source.scope
+
+
+def declares_items(resolver: "Resolver", ref: ClassRef) -> bool:
+    """Return whether what the class declares is in its instances: in typed dicts, named tuples."""
+    return not resolver.project.ancestors(ref.name).isdisjoint(_WITH_FIELDS)
 
 
 def fields(resolver: "Resolver", ref: ClassRef) -> dict[str, Found]:

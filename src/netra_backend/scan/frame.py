@@ -29,6 +29,7 @@ from netra_backend.scan.values import (
     Seq,
     Value,
     is_harmless,
+    unmarked,
 )
 
 _PRIMARY = frozenset(
@@ -173,8 +174,9 @@ class Frame:
         """Note that what the path names is changed: a parameter, or a variable of the module."""
         root = path.partition(".")[0]
         value = self.names.get(root)
-        if isinstance(value, Param):
-            self.changes.add(value.name)
+        given = None if value is None else unmarked(value)
+        if isinstance(given, Param):
+            self.changes.add(given.name)
         elif value is None and root:
             self.changed_globals.add(root)
 

@@ -7,7 +7,7 @@ from msgspec import Struct, structs
 from netra_backend.scan.declarations import Trait
 from netra_backend.scan.dumping import Dumped
 from netra_backend.scan.encoders import Encoder
-from netra_backend.scan.fields import fields
+from netra_backend.scan.fields import declares_items, fields
 from netra_backend.scan.finding import Severity
 from netra_backend.scan.heads import (
     Alternatives,
@@ -34,9 +34,6 @@ from netra_backend.scan.values import (
     Text,
     Value,
 )
-
-_WITH_FIELDS = frozenset({"typing.NamedTuple", "typing.TypedDict", "typing_extensions.TypedDict"})
-"""What is declared in a class with such a base is what is in its instances."""
 
 _DEEPEST = 12
 _DEEPEST_FIELDS = 3
@@ -194,7 +191,7 @@ class Judge:
     def _declared(self, found: Found, kind: Kind, place: Leaf, depth: int) -> Iterator[Problem]:
         """The fields of a typed dict, which may be absent, or of a named tuple."""
         ref = self._resolver.class_of(found)
-        if ref is None or depth > _DEEPEST_FIELDS or not self._has_fields(ref):
+        if ref is None or depth > _DEEPEST_FIELDS or not declares_items(self._resolver, ref):
             return
         if ref.name in self._within:
             return
@@ -205,9 +202,6 @@ class Judge:
             inner = Leaf(f"{place.path}{at}", 0, place.scope, reach, place.line)
             yield from self._value(field, inner, depth + 1)
         self._within.pop()
-
-    def _has_fields(self, ref: ClassRef) -> bool:
-        return not self._resolver.project.ancestors(ref.name).isdisjoint(_WITH_FIELDS)
 
     def _dict(self, head: Dict, scope: Scope, place: Leaf, depth: int) -> Iterator[Problem]:
         entries = self._flattened(head, scope, 0)

@@ -12,6 +12,7 @@ from netra_backend.scan.commandline import says_little, with_argument
 from netra_backend.scan.containers import mutate
 from netra_backend.scan.declarations import Trait
 from netra_backend.scan.decorating import Decorators
+from netra_backend.scan.fields import declares_items
 from netra_backend.scan.heads import (
     OPEN,
     ClassRef,
@@ -32,6 +33,8 @@ from netra_backend.scan.kinds import KINDS, Kind
 from netra_backend.scan.project import Project
 from netra_backend.scan.signatures import annotated
 from netra_backend.scan.values import (
+    CHANGED,
+    INSIDE,
     UNKNOWN,
     Altered,
     Argument,
@@ -243,12 +246,27 @@ def _altered(resolver: Resolver, value: Altered, scope: Scope) -> Found:
         head, home = found
         if value.method == "add_argument":
             return with_argument(resolver, found, value.args, scope)
-        if not isinstance(head, Dict):
-            return found
+        if value.method in (CHANGED, INSIDE) or not isinstance(head, Dict):
+            return _undeclared(resolver, found, value.method)
         args = [Argument(a.name, _settled(resolver.resolve(a.value, scope))) for a in value.args]
         return mutate(head, value.method, tuple(args))[0], home  # type: ignore[return-value]
 
     return over(resolver.resolve(value.base, scope), alter)
+
+
+def _undeclared(resolver: Resolver, found: Found, method: str) -> Found:
+    """Return the value without what its annotation says of items that were changed since."""
+    head, home = found
+    if not isinstance(head, Instance):
+        return found
+    if head.args:
+        bare = Instance(head.cls, (), head.exact, head.line)
+        return (bare, home) if method == INSIDE else found
+    ref = resolver.class_of(found)
+    if ref is None or not declares_items(resolver, ref):
+        return found
+    cls = "dict" if resolver.kind(found) is Kind.MAPPING else "tuple"
+    return Instance(f"builtins.{cls}", (), False, head.line), home
 
 
 def _settled(found: Found) -> Value:

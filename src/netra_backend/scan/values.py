@@ -116,7 +116,10 @@ class Argument(Struct, frozen=True, array_like=True):
 
 
 class Altered(Struct, frozen=True, array_like=True, tag="m"):
-    """The value after a method was called on it that changes dicts, or argparse's parsers."""
+    """The value after a method was called on it that changes dicts, or argparse's parsers.
+
+    Of a parameter, or of an item of something, `method` is only a mark: `CHANGED` or `INSIDE`.
+    """
 
     base: "Value"
     method: str
@@ -197,6 +200,10 @@ Value = (
 
 UNKNOWN = Unknown()
 NONE = Const(None)
+CHANGED = "{}"
+"""The mark of a value that was changed in ways of which we keep no more."""
+INSIDE = "[]"
+"""The mark of a value whose items were changed."""
 MAX_OPTIONS = 8
 """A union of more is cut, and what was cut is unknown."""
 
@@ -268,12 +275,21 @@ def join(one: Value, other: Value) -> Value:
 
 
 def _grown(one: Value, other: Value) -> Value | None:
-    """Return the dict that the other is with what one path stored in it, if it is that."""
+    """Return what the other is with the mark, or with what was stored in it, of one path."""
     if isinstance(one, Dict) and one.entries and one.entries[0].spread:
         start, *stored = one.entries
-        if start.value == other:
+        if unmarked(start.value) == unmarked(other):
             return Dict((start, *map(weaken, stored)), one.line)
-    return None
+    bare, plain = unmarked(one), unmarked(other)
+    same = bare == plain or (isinstance(bare, Present) and bare.base == plain)
+    return one if same and bare is not one else None
+
+
+def unmarked(value: Value) -> Value:
+    """Return the value as it was before it was changed."""
+    while isinstance(value, Altered) and value.method in (CHANGED, INSIDE):
+        value = value.base
+    return value
 
 
 def _join_dicts(one: Dict, other: Dict) -> Value:
