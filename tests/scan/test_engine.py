@@ -255,6 +255,38 @@ def test_what_a_class_declares_is_in_its_tuples_and_dicts(
     assert first == ([(severity, path)] if severity else [])
 
 
+MADE = """\
+import json, uuid
+from typing import NamedTuple
+
+class When(NamedTuple):
+    name: str
+    at: uuid.UUID | None = None
+
+def send(id: uuid.UUID | None, more: tuple) -> str:
+"""
+
+
+@pytest.mark.parametrize(
+    ("given", "severity"),
+    [
+        ("'a'", None),
+        ("'a', None", None),
+        ("name='a', at=str(id)", None),
+        ("'a', uuid.uuid4()", Severity.ERROR),
+        ("at=uuid.uuid4(), name='a'", Severity.ERROR),
+        ("'a', id", Severity.WARNING),
+        ("*more", Severity.WARNING),
+        ("'a', more[0]", Severity.WARNING),
+    ],
+)
+def test_a_named_tuple_holds_what_it_was_given(given: str, severity: Severity | None) -> None:
+    source = f"{MADE}    return json.dumps(When({given}))\n"
+    found = link([summarise("a.py", "a", source)], Options())
+    first = [(one.severity, one.value_path) for one in found]
+    assert first == ([(severity, "[1]")] if severity else [])
+
+
 ORDERED = """\
 import dataclasses, json, uuid
 from typing import Any, NamedTuple

@@ -4,9 +4,18 @@ from typing import TYPE_CHECKING
 
 from netra_backend.scan.arguments import argument_of, bind_arguments
 from netra_backend.scan.commandline import Parsed
-from netra_backend.scan.heads import ClassRef, Found, Open, Scope, either, settled, suspended
+from netra_backend.scan.heads import (
+    ClassRef,
+    External,
+    Found,
+    Open,
+    Scope,
+    either,
+    settled,
+    suspended,
+)
 from netra_backend.scan.kinds import Kind
-from netra_backend.scan.values import UNKNOWN, Argument, Call, Const, Dict, Entry, Instance
+from netra_backend.scan.values import UNKNOWN, Argument, Call, Const, Dict, Entry, Instance, Unknown
 
 if TYPE_CHECKING:
     from netra_backend.scan.resolve import Resolver
@@ -48,6 +57,27 @@ def given(resolver: "Resolver", head: Made, ref: ClassRef, name: str) -> Found |
     if argument is None:
         return None
     return _perhaps(resolver.resolve(argument.value, ref.source.scope))
+
+
+def item_given(resolver: "Resolver", head: Made, ref: ClassRef, name: str) -> Found | None:
+    """Return the item of a named tuple as it was given or is by default, None if unknown."""
+    position = list(fields(resolver, ref)).index(name)
+    if any(argument.name in ("*", "**") for argument in head.given):
+        return None
+    argument = argument_of(head.given, name, position)
+    found = (
+        _default(resolver, ref, name)
+        if argument is None
+        else resolver.resolve(argument.value, ref.source.scope)
+    )
+    return None if isinstance(found[0], (Unknown, External, Open)) else found
+
+
+def _default(resolver: "Resolver", ref: ClassRef, name: str) -> Found:
+    for item in resolver.project.bases(ref):
+        if isinstance(item, ClassRef) and name in item.declared.attributes:
+            return resolver.resolve(item.declared.attributes[name].assigned, item.source.scope)
+    return UNKNOWN, ref.source.scope
 
 
 def given_to_init(

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 _KEEPING = frozenset({Kind.DATACLASS, Kind.OBJECT})
 """Kinds of classes that keep what they are made of as it is."""
 
+_OWN_NEW = VAGUE | {Kind.ARRAY}
+"""Kinds of classes whose ``__new__`` may give anything, of anything."""
+
 _MOST_RECURSION = 4
 """``f(f(x))`` is no recursion, and is read from the outside in."""
 
@@ -58,9 +61,9 @@ def _construct(resolver: "Resolver", ref: ClassRef, call: Call, scope: Scope) ->
             for a in call.args
         )
         return Dict(entries, call.line), scope
-    if kind in VAGUE and resolver.project.method(ref, "__new__") is not None:
+    if kind in _OWN_NEW and resolver.project.method(ref, "__new__") is not None:
         return UNKNOWN, scope
-    if kind in _KEEPING and call.args:
+    if (kind in _KEEPING and call.args) or kind is Kind.ARRAY:
         return made(ref, call, scope), ref.source.scope
     return Instance(ref.name, (), True, call.line), ref.source.scope
 

@@ -7,7 +7,7 @@ from msgspec import Struct, structs
 from netra_backend.scan.declarations import Trait
 from netra_backend.scan.dumping import Dumped
 from netra_backend.scan.encoders import Encoder
-from netra_backend.scan.fields import declares_items, fields
+from netra_backend.scan.fields import Made, declares_items, fields, item_given
 from netra_backend.scan.finding import Severity
 from netra_backend.scan.heads import (
     Alternatives,
@@ -196,11 +196,13 @@ class Judge:
         if ref.name in self._within:
             return
         self._within.append(ref.name)
-        for index, (name, field) in enumerate(fields(self._resolver, ref).items()):
+        for index, (name, declared) in enumerate(fields(self._resolver, ref).items()):
+            head = found[0]
+            known = item_given(self._resolver, head, ref, name) if isinstance(head, Made) else None
             at = f"[{index}]" if kind is Kind.ARRAY else step(Const(name))
             reach = place.severity if kind is Kind.ARRAY else Severity.WARNING
             inner = Leaf(f"{place.path}{at}", 0, place.scope, reach, place.line)
-            yield from self._value(field, inner, depth + 1)
+            yield from self._value(known or declared, inner, depth + 1)
         self._within.pop()
 
     def _dict(self, head: Dict, scope: Scope, place: Leaf, depth: int) -> Iterator[Problem]:
