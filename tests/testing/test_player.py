@@ -104,6 +104,11 @@ async def test_an_answer_without_a_question_is_refused() -> None:
         await play(ScriptedAgent(answer("a")), asking(""), answers=[True])
 
 
+async def test_an_answer_that_does_not_fit_the_schema_is_refused_as_by_a_server() -> None:
+    with pytest.raises(ValueError, match=r"'Which seat\?' is not answered: the answer: .*string"):
+        await play(book, asking(""), answers=[True, 12])
+
+
 async def test_it_takes_what_is_served_and_nothing_else() -> None:
     with pytest.raises(ConfigError, match="it cannot be called"):
         await play(7, asking(""))

@@ -20,6 +20,7 @@ from ag_ui.core import (
     UserMessage,
 )
 
+from netra_backend.agents.answers import check_answer
 from netra_backend.agents.base import Agent
 from netra_backend.agents.ingest import Delta, Ingest, Item
 from netra_backend.agents.loading import adapt
@@ -34,6 +35,7 @@ from netra_backend.agents.run_input import complete
 from netra_backend.core.events import Body, Event, delta_event, event_from_body
 from netra_backend.core.fold import Conversation
 from netra_backend.core.ids import UserId, new_id
+from netra_backend.errors import Refused
 
 
 def asking(question: str, **fields: Any) -> RunAgentInput:
@@ -63,7 +65,8 @@ async def play(
 
     Raises ConfigError for what is no agent, what the agent raises, EventError for what the runner
     would end the run for (an event that is illegal where it comes, or an id that
-    ``input.messages`` has already), and ValueError for answers that do not fit the questions.
+    ``input.messages`` has already), and ValueError for answers that do not fit the questions, in
+    number or, as a server would refuse them, by a question's schema.
     """
     ready, left = adapt(agent), list(answers)
     asked: dict[str, Interrupt] = {}
@@ -119,6 +122,12 @@ def _logged(item: Item) -> Event:
 
 def _entry(question: Interrupt, answer: object) -> ResumeEntry:
     status: Literal["resolved", "cancelled"] = "cancelled" if answer is None else "resolved"
+    if status == "resolved":
+        try:
+            check_answer(question.model_dump(mode="json", by_alias=True), answer, "the answer")
+        except Refused as error:
+            asked = question.message or question.reason
+            raise ValueError(f"{asked!r} is not answered: {error.where}: {error}") from error
     return ResumeEntry(interrupt_id=question.id, status=status, payload=answer)
 
 
