@@ -10,10 +10,10 @@ from netra_backend.jsonlog.attributes import (
     NOT_SHOWN,
     STANDARD,
     error_of,
+    fields_of,
     filled,
     free,
     meant,
-    pairs_of,
     told_apart,
 )
 from tests.jsonlog.hostile_classes import BoolRaises, Colour
@@ -28,16 +28,16 @@ def test_a_field_with_the_name_of_an_attribute_gets_another() -> None:
 
 
 def test_no_two_fields_get_one_name() -> None:
-    given = [("name", 1), ("name_", 2), ("x", 3), (5, 4), ("5", 5), (Colour.RED, 6)]
+    given = {"name": 1, "name_": 2, "x": 3, 5: 4, "5": 5, Colour.RED: 6}
     told = told_apart(given, STANDARD, ["x", "RED"])
     assert told == {"name_~2": 1, "name_": 2, "x~2": 3, "5~2": 4, "5": 5, "RED~2": 6}
-    assert told_apart({"a": 1}.items(), STANDARD) == {"a": 1}
+    assert told_apart({"a": 1}, STANDARD) == {"a": 1}
 
 
 @pytest.mark.parametrize("extra", [[], ["ab", "cd"], [("a", 1)], "text", 0, {1: 2}.keys()])
 def test_what_is_no_mapping_is_one_field(extra: object) -> None:
-    assert pairs_of(extra) == [("extra", extra)]
-    assert pairs_of(MappingProxyType({"a": 1})) == pairs_of({"a": 1}) == [("a", 1)]
+    assert fields_of(extra) == {"extra": extra}
+    assert fields_of(MappingProxyType({"a": 1})) == fields_of({"a": 1}) == {"a": 1}
 
 
 @pytest.mark.parametrize("args", [(1,), ("a", "b"), ("x" * 10,), 5, None])

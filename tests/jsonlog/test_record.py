@@ -11,7 +11,7 @@ from starlette.websockets import WebSocketState
 
 from netra_backend.jsonlog import bind, correlation
 from netra_backend.jsonlog.record import MAX_FIELDS, fields, line
-from tests.jsonlog.hostile_classes import HostileError, SelfLogging, raiser
+from tests.jsonlog.hostile_classes import HostileError, SelfLogging, raiser, with_methods
 from tests.jsonlog.hostile_values import VALUES
 from tests.jsonlog.thoroughness import NAMES
 
@@ -52,6 +52,11 @@ def test_a_dict_as_the_message_is_fields() -> None:
     assert read(record({"message": 7}))["message_"] == 7
     assert read(record({"a": 1}, "x"))["args"] == ["x"]
     assert read(record(["a"]))["message"] == "['a']"
+
+
+def test_a_key_that_cannot_be_compared_costs_no_field() -> None:
+    key = with_methods(__hash__=lambda _: hash("message"), __eq__=raiser(SystemExit))
+    assert list(read(record({key: "one", "a": 2})).values())[3:] == ["", correlation(), "one", 2]
 
 
 def test_no_field_takes_the_place_of_another() -> None:

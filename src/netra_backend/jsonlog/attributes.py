@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from itertools import islice
 from typing import Any
 
@@ -22,6 +22,7 @@ NOT_SHOWN = STANDARD | {"color_message"}  # uvicorn repeats the text there, with
 OPTIONS = frozenset(("exc_info", "stack_info", "stacklevel", "extra"))
 """Keywords of a log call that are no fields."""
 
+_TEXT = frozenset((id(str),))
 SCALARS = frozenset(map(id, (str, int, float, bool, type(None))))
 
 
@@ -32,28 +33,28 @@ def free(name: Any, reserved: frozenset[str]) -> str:
     return f"{name}_" if name in reserved else name
 
 
-def pairs_of(extra: object) -> list[tuple[Any, object]]:
+def fields_of(extra: object) -> dict[Any, object]:
     """Return the fields that ``extra=`` means; what is no mapping is one field, ``extra``."""
     if type(extra) is dict:
-        return [*extra.copy().items()]
+        return extra
     given: Any = extra
-    pairs = foreign(lambda: [*dict(given).items()] if isinstance(given, Mapping) else None)
-    return [("extra", extra)] if pairs is None or isinstance(pairs, Failed) else pairs
+    found = foreign(lambda: dict(given) if isinstance(given, Mapping) else None)
+    return {"extra": extra} if found is None or isinstance(found, Failed) else found
 
 
 def told_apart(
-    pairs: Iterable[tuple[Any, object]], reserved: frozenset[str], taken: Collection[str] = ()
+    given: dict[Any, object], reserved: frozenset[str], taken: Collection[str] = ()
 ) -> dict[str, object]:
     """Return fields under names that are `free`, and neither `taken` nor those of two.
 
     A field that needs no other name keeps it; one whose name is another's gets ``~2``.
     """
-    given = [*pairs]
-    keys = [Key(free(name, reserved), _stays(name, reserved, taken)) for name, _ in given]
-    if all(key.native for key in keys):
-        return dict(given)
-    names = islice(distinct([*(Key(one, True) for one in taken), *keys]), len(taken), None)
-    return dict(zip(names, (value for _, value in given), strict=True))
+    if _TEXT.issuperset(map(id, map(type, given))) and reserved.isdisjoint(given) and not taken:
+        return given
+    given = given.copy()
+    keys = [Key(free(name, reserved), _stays(name, reserved, taken)) for name in given]
+    told = islice(distinct([*(Key(one, True) for one in taken), *keys]), len(taken), None)
+    return dict(zip(told, given.values(), strict=True))
 
 
 def _stays(name: object, reserved: frozenset[str], taken: Collection[str]) -> bool:

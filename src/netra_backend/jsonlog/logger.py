@@ -2,7 +2,7 @@
 
 import logging
 
-from netra_backend.jsonlog.attributes import STANDARD, pairs_of, told_apart
+from netra_backend.jsonlog.attributes import STANDARD, fields_of, told_apart
 from netra_backend.jsonlog.standard import only_sink, report
 
 _CALLER = 3
@@ -78,10 +78,10 @@ class Logger:
 def _with_extra(fields: dict[str, object]) -> dict[str, object]:
     """Return the fields, and those of ``extra`` before them, under names of their own."""
     extra = fields.pop("extra", None)
-    named = told_apart(fields.items(), STANDARD)
+    named = told_apart(fields, STANDARD)
     if extra is None:
         return named
-    return {**told_apart(pairs_of(extra), STANDARD, named), **named}
+    return {**told_apart(fields_of(extra), STANDARD, named), **named}
 
 
 def get_logger(name: str) -> Logger:

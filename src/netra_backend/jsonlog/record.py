@@ -59,9 +59,7 @@ def fields(
     """
     stored = record.__dict__
     extra = _extra(stored)
-    named = [name for name in extra if type(name) is str]
-    of_message = told_apart(_of_message(stored), STANDARD, named)
-    given = {**binding.bound(), **of_message, **extra}
+    given = {**binding.bound(), **_of_message(stored, extra), **extra}
     level, name = stored.get("levelno"), stored.get("levelname")
     shown: dict[str, object] = {
         shape.time: _clock.any_text(stored.get("created")),
@@ -74,7 +72,7 @@ def fields(
     if trace is not None:
         shown.update(shape.trace(trace))
     shown.update(notes)
-    shown.update(told_apart(itertools.islice(given.items(), MAX_FIELDS), shape.reserved))
+    shown.update(itertools.islice(told_apart(given, shape.reserved).items(), MAX_FIELDS))
     if len(given) > MAX_FIELDS:
         shown["$cut"] = f"{len(given) - MAX_FIELDS} more fields"
     told = redact_pairs(_plain(shown))
@@ -107,12 +105,17 @@ def _plain(shown: dict[str, object]) -> dict[str, Json]:
     small = limits if texts <= limits.total else limits._replace(text=NAME_LIMITS.text)
     return {
         name: _exact(value) or jsonable(value, small if _is_small(value) else share)
-        for name, value in zip(distinct([*map(_key, shown)]), shown.values(), strict=True)
+        for name, value in zip(_names(shown), shown.values(), strict=True)
     }
 
 
+def _names(shown: dict[str, object]) -> list[str]:
+    """Return the keys as distinct texts: ``extra=`` takes keys of any kind and length."""
+    exact = [name for name in shown if _exact(name) is not None]
+    return exact if len(exact) == len(shown) else [*distinct([*map(_key, shown)])]
+
+
 def _key(name: object) -> Key:
-    """Return a key as text: ``extra=`` takes keys of any kind and length."""
     exact = _exact(name)
     return Key(str(jsonable(name, NAME_LIMITS)), False) if exact is None else Key(exact, True)
 
@@ -133,7 +136,7 @@ def _message(record: logging.LogRecord) -> dict[str, object]:
     """Return the message; if its arguments do not fit, the template, and the arguments beside."""
     msg, args = record.__dict__.get("msg"), record.__dict__.get("args")
     if _is_fields(msg, args):
-        return {"message": next((text for name, text in _pairs(msg) if _is_text(name, text)), "")}
+        return {"message": _text_of(msg) or ""}
     if is_large(msg):
         return {"message": dumps(msg, RECORD_LIMITS)}
     text: str | Failed | None = None
@@ -170,23 +173,24 @@ def exception(error: BaseException) -> dict[str, Json]:
     return describe(error, lambda told: redact_text(text(told)))
 
 
-def _of_message(stored: dict[str, Any]) -> list[tuple[Any, object]]:
+def _of_message(stored: dict[str, Any], extra: dict[str, object]) -> dict[str, object]:
     """Return the fields of a message that is a dict: as people log who come from structured logs.
 
     A dict in ``%s`` would be the repr of Python, which nobody can search.
     """
-    msg = stored.get("msg")
+    msg: Any = stored.get("msg")
     if not _is_fields(msg, stored.get("args")):
-        return []
-    return [(name, value) for name, value in _pairs(msg) if not _is_text(name, value)]
+        return {}
+    told = msg.copy()
+    if _text_of(told) is not None:
+        foreign(told.pop, "message")
+    return told_apart(told, STANDARD, [name for name in extra if type(name) is str])
 
 
-def _pairs(msg: Any) -> list[tuple[Any, object]]:
-    return [*msg.copy().items()]
-
-
-def _is_text(name: object, value: object) -> bool:
-    return type(name) is str and name == "message" and type(value) is str
+def _text_of(msg: Any) -> str | None:
+    """Return the text of a message that is a dict, unless a hostile key prevents to look for it."""
+    text = foreign(msg.get, "message")
+    return text if type(text) is str else None
 
 
 def _is_fields(msg: Any, args: Any) -> bool:

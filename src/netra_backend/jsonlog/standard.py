@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from netra_backend.jsonlog.attributes import STANDARD, meant, pairs_of, told_apart
+from netra_backend.jsonlog.attributes import STANDARD, fields_of, meant, told_apart
 from netra_backend.jsonlog.guard import Failed, foreign
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def _make_record(  # noqa: PLR0913, PLR0917 - the signature of `logging`
         record = logging.LogRecord(name, level, fn, lno, msg, (), exc_info, func, sinfo)
         record.args = args
     if extra is not None:
-        record.__dict__.update(told_apart(pairs_of(extra), STANDARD))
+        record.__dict__.update(told_apart(fields_of(extra), STANDARD))
     return record
 
 
