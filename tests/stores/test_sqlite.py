@@ -16,6 +16,7 @@ from netra_backend.core.ids import RunKey, ThreadKey
 from netra_backend.core.ports import Answer, End, Store
 from netra_backend.core.run import RunStatus
 from netra_backend.errors import LeaseLost, StoreFailed
+from netra_backend.stores import sqlite
 from netra_backend.stores.sqlite import SqliteStore
 from netra_backend.testing.log_contract import LogContract
 from netra_backend.testing.scenario import (
@@ -91,6 +92,21 @@ async def test_leases_of_an_earlier_opening_are_orphans(tmp_path: Path) -> None:
     assert list(await store.orphans(0)) == []
     assert await store.adopt(young.run, "node-2", FAR, 0) is None
     await store.close()
+
+
+@pytest.mark.anyio
+async def test_a_probe_asks_for_its_file_beside_the_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    askers: list[str] = []
+    monkeypatch.setattr(
+        sqlite, "check_there", lambda *given: askers.append(threading.current_thread().name)
+    )
+    store = SqliteStore(tmp_path)
+    await store.open()
+    await store.probe()
+    await store.close()
+    assert askers == ["netra-sqlite-writer"]
 
 
 @pytest.mark.anyio

@@ -92,9 +92,12 @@ class SqliteStore:
 
     async def probe(self) -> None:
         """Commit a write that means nothing, to a file that is still there."""
-        await self._writer.submit(lambda ledger: ledger.probe())
-        if self._opened is not None:
+        await self._writer.submit(self._probe)
+
+    def _probe(self, ledger: Ledger) -> None:
+        if self._opened is not None:  # asked here: a disk that hangs shall not hold up the loop
             check_there(self._directory / DATABASE, self._opened)
+        ledger.probe()
 
     async def close(self) -> None:
         """Finish what was accepted, then close the database and give the directory up."""
