@@ -256,6 +256,24 @@ async def test_nor_does_one_that_broke_the_rules_and_does_not_close(log_lines: L
         stubborn.set()
 
 
+async def test_an_agent_that_broke_the_rules_and_hangs_as_it_closes_is_told_of_once(
+    log_lines: Lines,
+) -> None:
+    async def agent(given: RunAgentInput) -> AsyncIterator[BaseEvent]:
+        try:
+            yield TextMessageContentEvent(message_id="nothing began", delta="x")
+        finally:
+            await asyncio.Event().wait()
+
+    async with running(agent, grace=0.05) as house:
+        await start(house)
+        assert (await the_end(house))["code"] == "illegal_event"
+        await until(lambda: not house.runner.executions)
+    hanging = ("the agent does not stop", "the agent does not close")
+    (line,) = [line for line in log_lines() if line["message"] in hanging]
+    assert (line["run"], line["seconds"]) == ("r1", 0.05)
+
+
 async def test_the_log_says_of_which_run_an_agent_does_not_stop(log_lines) -> None:
     stubborn = asyncio.Event()
 

@@ -87,6 +87,7 @@ class Execution:
         self._outbox = outbox
         self._ending: asyncio.Future[Position] | None = None
         self._lost = False
+        self._hangs = False
         self.unwritten = False
         """Whether the store failed when the end was to be written."""
         loop = asyncio.get_running_loop()
@@ -206,7 +207,7 @@ class Execution:
         except (EventError, LimitReached) as error:
             await self._break_off(error)  # before the agent is closed, which it may delay
         finally:
-            await _close(stream, self._node.limits.grace)
+            await self._close(stream)
 
     async def _take_from(self, stream: AsyncIterator[BaseEvent]) -> None:
         taken = 0
@@ -323,7 +324,24 @@ class Execution:
         _, still = await asyncio.wait({self.task}, timeout=self._node.limits.grace)
         if still:
             with self._named():
-                log.error("the agent does not stop", extra={"seconds": self._node.limits.grace})
+                self._tell_hanging("the agent does not stop")
+
+    def _tell_hanging(self, what: str, error: Exception | None = None) -> None:
+        """Tell, once, that the agent takes longer than it may."""
+        if not self._hangs:
+            self._hangs = True
+            log.error(what, exc_info=error, extra={"seconds": self._node.limits.grace})
+
+    async def _close(self, stream: AsyncIterator[object]) -> None:
+        """Close the agent's generator, for at most as long as it may take."""
+        aclose = getattr(stream, "aclose", None)
+        if aclose is None:
+            return
+        try:
+            async with asyncio.timeout(self._node.limits.grace):
+                await aclose()
+        except TimeoutError as error:
+            self._tell_hanging("the agent does not close", error)
 
     async def _end(
         self, status: RunStatus, events: Sequence[Event], interrupts: Sequence[Interrupt] = ()
@@ -371,15 +389,3 @@ def _readdressed(yielded: object, given: RunAgentInput) -> object:
 
 def _warn(reached: LimitReached) -> None:
     log.warning("a limit ends the run", extra={"limit": reached.limit, "most": reached.most})
-
-
-async def _close(stream: AsyncIterator[object], grace: float) -> None:
-    """Close the agent's generator, for at most `grace` seconds."""
-    aclose = getattr(stream, "aclose", None)
-    if aclose is None:
-        return
-    try:
-        async with asyncio.timeout(grace):
-            await aclose()
-    except TimeoutError:
-        log.exception("the agent does not close")
