@@ -131,9 +131,13 @@ async def test_reasoning_in_a_step_that_was_told_is_that_thought() -> None:
     assert recorder.names[thought + 1] == "on_tool_executing"
 
 
-async def test_a_step_is_thinking_only_where_there_is_no_reasoning() -> None:
+async def test_a_step_is_thinking_only_where_there_is_no_reasoning_yet() -> None:
     step = events(StepStartedEvent(step_name="s"), StepFinishedEvent(step_name="s"))
-    for scripts, thoughts in (((step, answer("x")), 1), ((reasoning("Hm."), step), 1)):
+    for scripts, thoughts in (
+        ((step, answer("x")), 1),
+        ((reasoning("Hm."), step), 1),
+        ((step, reasoning("After it.")), 2),
+    ):
         recorder = Recorder()
         async with running(ScriptedAgent(*scripts)) as house:
             house.runner.projection.subscribe(recorder)

@@ -10,7 +10,8 @@ They are a projection of the log, never events of their own on the wire:
 `on_agent_completed`    RUN_FINISHED or RUN_ERROR
 ======================  ===============================================================
 
-A run's first reasoning that comes in a step which was told, before any tool, is that thought.
+A run's first reasoning that comes in a step which was told, before its end and any tool, is that
+thought.
 
 Each is made when its event is in the log, in the process that has written it, once or, where that
 process is killed, not at all: a run that another process then ends has its `on_agent_completed`
@@ -96,10 +97,15 @@ _TOLD = TERMINAL | {
     EventType.RUN_STARTED,
     EventType.REASONING_START,
     EventType.STEP_STARTED,
+    EventType.STEP_FINISHED,
     EventType.TOOL_CALL_START,
     EventType.TOOL_CALL_END,
     EventType.TOOL_CALL_RESULT,
 }
+
+
+_ENDS_THOUGHT = {EventType.REASONING_START, EventType.TOOL_CALL_END, EventType.STEP_FINISHED}
+"""After these, reasoning is no more the thought of the step that was told."""
 
 
 class Projection:
@@ -161,12 +167,14 @@ class Projection:
         def tell(kind: Kind, **more: object) -> None:
             self._tell(Happening(kind, agent=seen.agent, **fields, **more))  # type: ignore[arg-type]
 
+        is_told = seen.in_told_step
+        seen.in_told_step = is_told and body.type not in _ENDS_THOUGHT
         match body.type:
             case EventType.RUN_STARTED:
                 seen.began = entry.at
                 tell(Kind.AGENT_STARTED)
             case EventType.REASONING_START:
-                is_told, seen.in_told_step, seen.reasons = seen.in_told_step, False, True
+                seen.reasons = True
                 if not is_told:
                     tell(Kind.AGENT_THINKING)
             case EventType.STEP_STARTED if not seen.reasons:
@@ -175,7 +183,6 @@ class Projection:
             case EventType.TOOL_CALL_START:
                 seen.tools[call] = body.tool_call_name or ""
             case EventType.TOOL_CALL_END:
-                seen.in_told_step = False
                 seen.executing[call] = entry.at
                 tell(Kind.TOOL_EXECUTING, tool=seen.tools.get(call), call=call)
             case EventType.TOOL_CALL_RESULT:
