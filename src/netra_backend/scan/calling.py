@@ -176,7 +176,8 @@ def _note(frame: Frame, node: ast.Call, func: Value, args: tuple[Argument, ...],
     frame.file.sites.append(site)
     told = deferred(func, args)
     if told is not None:
-        frame.file.sites.append(structs.replace(site, func=told[0], args=told[1], at=-at))
+        deferring = structs.replace(site, func=told[0], args=told[1], at=-at, told=func)
+        frame.file.sites.append(deferring)
 
 
 def _hand_over(frame: Frame, node: ast.Call, func: Value) -> None:

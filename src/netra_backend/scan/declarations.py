@@ -109,7 +109,8 @@ class Site(Struct, frozen=True, array_like=True):
 
     `function` is the qualified name of where it stands, empty at module level. `at` is negative
     if no argument can be added. `conditional` is whether the function may return without it,
-    `required` are the parameters that must be true, or false, for it to be reached.
+    `required` are the parameters that must be true, or false, for it to be reached. `told` is
+    what was called in its stead, if that was told to call it.
     """
 
     function: str
@@ -119,6 +120,7 @@ class Site(Struct, frozen=True, array_like=True):
     at: int
     conditional: bool = False
     required: tuple[tuple[str, bool], ...] = ()
+    told: Value = UNKNOWN
 
 
 class Module(Struct, frozen=True, array_like=True):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from netra_backend.scan.heads import ClassRef, External, Found, FunctionRef
 from netra_backend.scan.values import Argument, Attr, Global, Value
 
 _PLACES: Mapping[str, int] = {
@@ -20,6 +21,9 @@ _PLACES: Mapping[str, int] = {
 """By the last name of what is told: where the function stands among its arguments. Those after
 it are the function's own."""
 
+_LIBRARIES = frozenset({"anyio", "asyncio", "concurrent", "fastapi", "starlette"})
+"""Whose functions of those names call what they are told to, for certain."""
+
 
 def deferred(func: Value, args: tuple[Argument, ...]) -> tuple[Value, tuple[Argument, ...]] | None:
     """Return the function that will be called and its arguments, None if there is no such call."""
@@ -30,3 +34,16 @@ def deferred(func: Value, args: tuple[Argument, ...]) -> tuple[Value, tuple[Argu
         return None
     told = args[place].value
     return (told, args[place + 1 :]) if isinstance(told, (Attr, Global)) else None
+
+
+def may_call(told: Found) -> bool:
+    """Return whether what is told may call the function: what the project wrote is read itself."""
+    head = told[0]
+    ours = isinstance(head, (ClassRef, FunctionRef)) and not head.source.path.startswith("<")
+    return not ours
+
+
+def surely_calls(told: Found) -> bool:
+    """Return whether what is told is of a library that is known to call the function."""
+    head = told[0]
+    return isinstance(head, External) and head.name.partition(".")[0] in _LIBRARIES

@@ -13,6 +13,7 @@ from netra_backend.scan.arguments import argument_of, bind_arguments
 from netra_backend.scan.calling import LOG_METHODS
 from netra_backend.scan.conversion import Conversions
 from netra_backend.scan.declarations import Function, ParamKind, Site, Trait
+from netra_backend.scan.deferring import may_call, surely_calls
 from netra_backend.scan.finding import Finding, Severity
 from netra_backend.scan.heads import (
     Alternatives,
@@ -36,7 +37,7 @@ from netra_backend.scan.resolve import Resolver
 from netra_backend.scan.sinking import encoder_of
 from netra_backend.scan.sinks import ENCODERS, SINKS, Sink
 from netra_backend.scan.telling import tell
-from netra_backend.scan.values import Argument, Const, Param
+from netra_backend.scan.values import Argument, Const, Param, Unknown
 
 LONGEST_CHAIN = 6
 """How many functions may lie between a value and its sink."""
@@ -172,7 +173,9 @@ class Linker:
             if isinstance(target, Sink):
                 self._notice_formatter(scope.function, target, judged.args, scope)
             if judged.open and scope.function is not None:
-                self._follow(source, site, scope.function, target, known)
+                sure = judged.sole or isinstance(site.told, Unknown)
+                call = site if sure else structs.replace(site, conditional=True)
+                self._follow(source, call, scope.function, target, known)
             if source.reported:
                 for problem in problems:
                     if _identity(problem) in judged.known:
@@ -218,16 +221,24 @@ class Linker:
     ) -> Iterator[Judged]:
         """Yield what the call may hand a value to, and what comes of it."""
         self._resolver.restart(watched)
+        told = (
+            ()
+            if isinstance(site.told, Unknown)
+            else _options(self._resolver.resolve(site.told, scope))
+        )
+        if told and not any(map(may_call, told)):
+            return
         heads = _options(self._resolver.resolve(site.func, scope))
+        sole = len(heads) == 1 and all(map(surely_calls, told))
         for found in heads:
             target, args, receiver = self._target(found, site.args, wrapper)
             if target is None:
                 continue
             verdict = self._verdict(target, args, scope, receiver)
             problems = verdict.problems
-            if len(heads) > 1:
+            if not sole:
                 problems = tuple(map(weakened, problems))
-            yield Judged(target, args, problems, verdict.open, len(heads) == 1)
+            yield Judged(target, args, problems, verdict.open, sole)
 
     def _target(
         self, found: Found, args: Sequence[Argument], wrapper: Wrapper | None

@@ -42,6 +42,7 @@ from starlette.websockets import WebSocket as WebSocket, WebSocketDisconnect as 
 from starlette.requests import Request as Request
 from starlette.responses import Response as Response
 from starlette.datastructures import UploadFile as UploadFile
+class BackgroundTasks: ...
 class HTTPException(Exception):
     status_code: int
 """
@@ -57,10 +58,16 @@ from starlette.responses import JSONResponse as JSONResponse, Response as Respon
 class ORJSONResponse(JSONResponse): ...
 """
 
+STARLETTE_BACKGROUND = """
+class BackgroundTask: ...
+class BackgroundTasks(BackgroundTask): ...
+"""
+
 STUBS = {
     "fastapi": FASTAPI,
     "fastapi.responses": FASTAPI_RESPONSES,
     "fastapi.websockets": FASTAPI_WEBSOCKETS,
+    "starlette.background": STARLETTE_BACKGROUND,
     "starlette.datastructures": STARLETTE_DATASTRUCTURES,
     "starlette.requests": STARLETTE_REQUESTS,
     "starlette.responses": STARLETTE_RESPONSES,
