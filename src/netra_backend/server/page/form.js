@@ -162,7 +162,7 @@ function referred(pointer, root) {
   return unescaped.reduce((found, step) => found?.[step], root) ?? {};
 }
 
-/** Return a value to begin from, with no more than what is required, and of that not everything. */
+/** Return a value to begin from: what is required, and of that no more than MOST_VALUES. */
 function exampleOf(given, root, depth = 0, budget = { values: MOST_VALUES }) {
   budget.values -= 1;
   const schema = plain(given, root);
