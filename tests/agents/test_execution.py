@@ -217,6 +217,26 @@ async def test_an_agent_that_never_waits_stops_nobody_and_can_be_cancelled(
         assert yielded < 10_000
 
 
+async def test_what_an_agent_yields_at_once_is_not_taken_apart() -> None:
+    """It waits by itself after each burst, so it is made to wait in the middle of none."""
+    turns = []
+
+    async def agent(given: RunAgentInput) -> AsyncIterator[BaseEvent]:
+        loop = asyncio.get_running_loop()
+        for _ in range(40):
+            turned: list[bool] = []
+            loop.call_soon(turned.append, True)
+            for _ in range(7):
+                yield CustomEvent(name="n", value=1)
+            turns.append(bool(turned))
+            await asyncio.sleep(0.001)
+
+    async with running(agent, store=MemoryStore()) as house:
+        await start(house)
+        await the_end(house)
+    assert turns == [False] * 40
+
+
 async def test_an_agent_that_will_not_stop_does_not_hold_up_the_end() -> None:
     stubborn = asyncio.Event()
 

@@ -40,10 +40,9 @@ from netra_backend.errors import EventError, LeaseLost, LimitReached, RunError, 
 
 log = logging.getLogger(__name__)
 
-
 BREATH = 32
-"""Events that an agent may yield in one turn of the event loop: one that never waits is no reason
-for all others to."""
+"""Events between two looks whether the event loop has turned: an agent that never waits has to. One
+that waits by itself is not disturbed, so what it yields at once leaves at once."""
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -92,6 +91,7 @@ class Execution:
         """Whether the store failed when the end was to be written."""
         loop = asyncio.get_running_loop()
         self._deadline = loop.call_later(node.limits.timeout, self._time_out)
+        self._has_turned = True
         self._speech = Speech(ingest, outbox, node.limits.events)
         self._context = RunContext(
             given,
@@ -222,8 +222,15 @@ class Execution:
             if not self._outbox.has_room:
                 await self._outbox.room()
             elif taken % BREATH == 0:
-                await asyncio.sleep(0)
+                await self._breathe()
         self._speech.settle()
+
+    async def _breathe(self) -> None:
+        """Let the event loop turn if it has not since this was called last."""
+        if not self._has_turned:
+            await asyncio.sleep(0)
+        self._has_turned = False
+        asyncio.get_running_loop().call_soon(setattr, self, "_has_turned", True)
 
     def _say(self, event: BaseEvent, urgent: bool) -> None:
         if self._ending is None:
