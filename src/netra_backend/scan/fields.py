@@ -59,9 +59,10 @@ def given(resolver: "Resolver", head: Made, ref: ClassRef, name: str) -> Found |
     return _perhaps(resolver.resolve(argument.value, ref.source.scope))
 
 
-def item_given(resolver: "Resolver", head: Made, ref: ClassRef, name: str) -> Found | None:
+def item_given(
+    resolver: "Resolver", head: Made, ref: ClassRef, name: str, position: int
+) -> Found | None:
     """Return the item of a named tuple as it was given or is by default, None if unknown."""
-    position = list(fields(resolver, ref)).index(name)
     if any(argument.name in ("*", "**") for argument in head.given):
         return None
     argument = argument_of(head.given, name, position)

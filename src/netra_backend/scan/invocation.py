@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from netra_backend.scan.arguments import bind_arguments
 from netra_backend.scan.commandline import Parsed, Parser, says_little
 from netra_backend.scan.declarations import Trait
-from netra_backend.scan.fields import Made, made
+from netra_backend.scan.fields import Made, declares_items, made
 from netra_backend.scan.heads import (
     ClassRef,
     External,
@@ -53,7 +53,7 @@ def invoke(resolver: "Resolver", func: Found, call: Call, scope: Scope) -> Found
 
 def _construct(resolver: "Resolver", ref: ClassRef, call: Call, scope: Scope) -> Found:
     kind = resolver.project.kind(ref.name, ref.source)
-    if kind is Kind.MAPPING and _is_typed_dict(resolver, ref):
+    if kind is Kind.MAPPING and declares_items(resolver, ref):
         entries = tuple(
             Entry(None, a.value, spread=True)
             if a.name in ("", "*", "**")
@@ -66,11 +66,6 @@ def _construct(resolver: "Resolver", ref: ClassRef, call: Call, scope: Scope) ->
     if (kind in _KEEPING and call.args) or kind is Kind.ARRAY:
         return made(ref, call, scope), ref.source.scope
     return Instance(ref.name, (), True, call.line), ref.source.scope
-
-
-def _is_typed_dict(resolver: "Resolver", ref: ClassRef) -> bool:
-    bases = (b if isinstance(b, str) else b.name for b in resolver.project.bases(ref))
-    return any(base.endswith(".TypedDict") for base in bases)
 
 
 def _call_external(resolver: "Resolver", head: External, call: Call, scope: Scope) -> Found:

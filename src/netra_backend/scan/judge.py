@@ -196,9 +196,11 @@ class Judge:
         if ref.name in self._within:
             return
         self._within.append(ref.name)
+        head = found[0]
         for index, (name, declared) in enumerate(fields(self._resolver, ref).items()):
-            head = found[0]
-            known = item_given(self._resolver, head, ref, name) if isinstance(head, Made) else None
+            known = None
+            if isinstance(head, Made):
+                known = item_given(self._resolver, head, ref, name, index)
             at = f"[{index}]" if kind is Kind.ARRAY else step(Const(name))
             reach = place.severity if kind is Kind.ARRAY else Severity.WARNING
             inner = Leaf(f"{place.path}{at}", 0, place.scope, reach, place.line)
