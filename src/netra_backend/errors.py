@@ -35,7 +35,9 @@ may try again. ``docs/protocol.md`` shows both and a test compares them. ``RUN_E
 every code means with which Netra itself ends a run; ``docs/operations.md`` shows those.
 """
 
+from collections.abc import Mapping
 from enum import Enum, IntEnum, StrEnum
+from types import MappingProxyType
 from typing import NamedTuple
 
 
@@ -290,7 +292,10 @@ class FrameError(NetraError):
 
     ``where`` is the path of the offending field (``$.input.messages[0]``), ``request`` the id of
     the command when that much could be read, so that its sender still gets its one answer.
+    ``about`` is as a `Refused` has it: of a frame there is no more to say.
     """
+
+    about: Mapping[str, str] = MappingProxyType({})
 
     def __init__(
         self,

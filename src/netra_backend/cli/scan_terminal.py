@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import TextIO
 
+import netra_backend
 from netra_backend.cli.scan_arguments import Format
 from netra_backend.cli.scan_run import Outcome, Scan
 from netra_backend.errors import NetraError
@@ -38,7 +39,7 @@ class Terminal:
         elif self._form is Format.SARIF:
             from netra_backend.scan.report import sarif  # noqa: PLC0415 - start time
 
-            self.print(sarif.write(findings, outcome.skipped, titles, _version()))
+            self.print(sarif.write(findings, outcome.skipped, titles, netra_backend.__version__))
         else:
             from netra_backend.scan.report import github  # noqa: PLC0415 - start time
 
@@ -112,9 +113,3 @@ def _wants_colour(stream: TextIO | None) -> bool:
     if stream is None or os.environ.get("NO_COLOR"):
         return False
     return bool(os.environ.get("FORCE_COLOR")) or stream.isatty()
-
-
-def _version() -> str:
-    from importlib.metadata import version  # noqa: PLC0415 - start time
-
-    return version("netra-backend")

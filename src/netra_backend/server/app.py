@@ -11,7 +11,6 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import cache, partial
-from importlib.metadata import version
 from typing import Any
 
 import msgspec
@@ -26,6 +25,7 @@ from starlette.routing import WebSocketRoute as StarletteWebSocketRoute
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+import netra_backend
 from netra_backend import jsonlog
 from netra_backend.agents.base import Agent
 from netra_backend.agents.loading import adapt, load_agent
@@ -109,7 +109,7 @@ class NetraApp:
         """What the first line of a server's log says of it."""
         settings = self._house.settings
         return {
-            "version": version("netra-backend"),
+            "version": netra_backend.__version__,
             "agents": list(self._house.runner.agents),
             "sign_in": settings.auth.value,
             "data_dir": str(settings.data_dir.absolute()),
@@ -349,7 +349,7 @@ def _adapted(agents: Mapping[str, object] | None) -> dict[str, Agent]:
 def _routes(house: House, endpoints: tuple[Endpoint, ...], container: bool) -> list[BaseRoute]:
     @cache
     def document() -> bytes:
-        return msgspec.json.encode(openapi(endpoints, version("netra-backend")))
+        return msgspec.json.encode(openapi(endpoints, netra_backend.__version__))
 
     async def describe(request: Request) -> Response:
         return Response(document(), media_type="application/json")

@@ -47,10 +47,9 @@ async def answer_missing(request: Request, error: Exception) -> JSONResponse:
 
 def error_response(error: Exception) -> JSONResponse:
     """Return the answer for an error; anything but a refusal is a fault without details."""
-    code, message, where = _told(error)
+    code, message, where, about = _told(error)
     if code is ErrorCode.STORE_FAILED:
         log.error("the store failed", exc_info=error)
-    about = error.about if isinstance(error, Refused) else {}
     refusals.tell("request", code, message, where=where, **about)
     body = error_body(code, message, where)
     headers = {"Retry-After": "1"} if ERRORS[code].retry is Retry.LATER else None
@@ -59,11 +58,11 @@ def error_response(error: Exception) -> JSONResponse:
     return JSONResponse(body, status_code=ERRORS[code].status, headers=headers)
 
 
-def _told(error: Exception) -> tuple[ErrorCode, str, str | None]:
+def _told(error: Exception) -> tuple[ErrorCode, str, str | None, Mapping[str, str]]:
     if isinstance(error, Refused | FrameError):
-        return error.code, error.message, error.where
+        return error.code, error.message, error.where, error.about
     code = ErrorCode.STORE_FAILED if isinstance(error, NetraError) else ErrorCode.INTERNAL
-    return code, ERRORS[code].meaning, None
+    return code, ERRORS[code].meaning, None, {}
 
 
 def raw_refusal(

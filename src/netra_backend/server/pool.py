@@ -19,6 +19,9 @@ from netra_backend.server.user import User
 
 K = TypeVar("K", bound=Hashable)
 
+ALL, OF_ADDRESS, OF_USER = "all", "address", "user"
+"""The limits that a connection may meet, as the metric names them."""
+
 
 class Member(Protocol):
     """What the pool asks of a connection."""
@@ -170,16 +173,12 @@ class Pool:
             instead = _most_silent(theirs)
         freed = 0 if instead is None else 1
         if len(self._members) - len(self._leaving) - freed >= self._limit:
-            return self._turn_away(CloseCode.OVERLOADED, "all")
+            return Admission(turned_away(ALL))
         if self._per_address is not None and len(beside) - (instead in beside) >= self._per_address:
-            return self._turn_away(CloseCode.TOO_MANY, "address")
+            return Admission(turned_away(OF_ADDRESS))
         if len(theirs) - freed >= self._per_user:
-            return self._turn_away(CloseCode.TOO_MANY, "user")
+            return Admission(turned_away(OF_USER))
         return Admission(instead=instead)
-
-    def _turn_away(self, code: CloseCode, limit: str) -> Admission:
-        TURNED_AWAY.labels(limit).inc()
-        return Admission(code)
 
     def _retire(self, member: Member) -> None:
         """Let another connection have the member's place, while it is being dismissed."""
@@ -200,6 +199,12 @@ class Pool:
         if told != self._told:  # mostly not: a gauge takes as long as all other counting here
             USERS.set(self._told[0])
             ADDRESSES.set(self._told[1])
+
+
+def turned_away(limit: str) -> CloseCode:
+    """Count a connection for which this limit leaves no room; return the code to close it with."""
+    TURNED_AWAY.labels(limit).inc()
+    return CloseCode.OVERLOADED if limit == ALL else CloseCode.TOO_MANY
 
 
 def _drop(counted: dict[K, dict[Member, None]], key: K, member: Member) -> None:

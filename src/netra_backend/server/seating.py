@@ -8,11 +8,7 @@ from netra_backend.config import Settings, WhenFull
 from netra_backend.core.ids import UserId
 from netra_backend.core.nodes import Nodes, Seat
 from netra_backend.errors import CloseCode
-from netra_backend.server.metrics import TURNED_AWAY
-from netra_backend.server.pool import Pool
-
-OF_ADDRESS = "address"
-OF_USER = "user"
+from netra_backend.server.pool import ALL, OF_ADDRESS, OF_USER, Pool, turned_away
 
 
 class Seating:
@@ -43,9 +39,7 @@ class Seating:
                 full = await self._nodes.take(seats)
         if not full:
             return None
-        kind = full[0].kind
-        TURNED_AWAY.labels(kind).inc()
-        return CloseCode.OVERLOADED if kind == "all" else CloseCode.TOO_MANY
+        return turned_away(full[0].kind)
 
     def give(self, user: UserId, address: str) -> None:
         """Give a seat back."""
@@ -69,7 +63,7 @@ class Seating:
     def _seats(self, user: UserId, address: str) -> list[Seat]:
         """Return what is limited, in the order in which a pool looks."""
         limits = (
-            ("all", "", self._settings.connections),
+            (ALL, "", self._settings.connections),
             (OF_ADDRESS, address, self._settings.connections_per_address),
             (OF_USER, user, self._settings.connections_per_user),
         )

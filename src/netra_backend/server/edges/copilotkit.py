@@ -7,12 +7,12 @@ Source: `ProxiedCopilotRuntimeAgent` of @copilotkit/core 1.75, transport ``rest`
 """
 
 from collections.abc import Mapping
-from importlib.metadata import version
 
 from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
+import netra_backend
 from netra_backend.core.ids import RunId, parse_id, parse_thread
 from netra_backend.core.roles import Role
 from netra_backend.core.run import ENDED
@@ -126,7 +126,7 @@ class CopilotKitEdge:
 
     async def describe_runtime(self, request: Request, user: User) -> Response:
         agents = {name: AgentInfo(name, f"The agent {name}.") for name in self._house.runner.agents}
-        return answer(RuntimeInfo(version("netra-backend"), agents))
+        return answer(RuntimeInfo(netra_backend.__version__, agents))
 
     async def run_copilot(self, request: Request, user: User) -> Response:
         given = await read_input(request, self._house)

@@ -30,8 +30,7 @@ def run_error(refusal: Refused | FrameError) -> dict[str, str]:
 
 def tell_refusal(what: str, refusal: Refused | FrameError) -> None:
     """Tell the log that `what` is refused."""
-    about = refusal.about if isinstance(refusal, Refused) else {}
-    refusals.tell(what, refusal.code, refusal.message, where=refusal.where, **about)
+    refusals.tell(what, refusal.code, refusal.message, where=refusal.where, **refusal.about)
 
 
 class EdgeDialogue(Dialogue):
