@@ -29,6 +29,7 @@ async def _converse(tab: Tab, puppet: Puppets, *questions: str) -> None:
         await run.say(f"This is about {question}.")
         run.end()
         await tab.run("finished")
+        await expect(tab.of("answer")).to_have_text(f"This is about {question}.")
         await expect(_titles(tab).first).to_have_text(question)
 
 
