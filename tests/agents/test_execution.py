@@ -1,11 +1,10 @@
 """An execution: whatever the agent does, the run has exactly one terminal event, and it is last."""
 
 import asyncio
-import gc
 import logging
 import weakref
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -34,6 +33,7 @@ from netra_backend.stores.memory import MemoryStore
 from netra_backend.testing import Gate, ScriptedAgent, asking
 from netra_backend.testing.scripted_agent import Script, answer, endless, events, failure, tool_call
 from tests.agents.running import ALICE, Running, running
+from tests.collector import no_collector
 from tests.conftest import Lines
 from tests.eventually import until
 
@@ -493,13 +493,3 @@ async def test_a_run_context_that_outlives_its_run_says_nothing_more() -> None:
         assert run.watchers == 0
         assert await run.question("q") is None
         await the_end(house)
-
-
-@contextmanager
-def no_collector() -> Iterator[None]:
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()

@@ -3,14 +3,22 @@
 import asyncio
 from collections.abc import Callable
 from contextvars import copy_context
+from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.frames import Frame, Opcode
+from websockets.server import ServerProtocol
 
 from netra_backend.server.attendant import Attendant
-from netra_backend.server.lane import LaneClosed
+from netra_backend.server.connection import Connection
+from netra_backend.server.lane import DirectLane, LaneClosed
 from netra_backend.server.pool import Pool
+from tests.client import BOUND
+from tests.collector import alive, no_collector
 from tests.eventually import until
+from tests.live import Live, live
+from tests.server.agents import echo
 
 pytestmark = pytest.mark.anyio
 
@@ -105,3 +113,41 @@ async def test_a_fault_and_a_closed_lane_end_it(command: bytes, then: list[str])
 
     assert desk.done[1:] == then
     assert len(desk.pool) == 0
+
+
+CLOSE = Frame(Opcode.CLOSE, b"\x03\xe8").serialize(mask=True)
+PING = Frame(Opcode.TEXT, b'{"type":"ping"}').serialize(mask=True)
+FOLLOW = Frame(Opcode.TEXT, b'{"type":"follow","request":"f","thread":"t"}').serialize(mask=True)
+HALF = Frame(Opcode.TEXT, b"{", fin=False).serialize(mask=True)
+HEAD = (
+    "GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    "Sec-WebSocket-Protocol: netra.v1\r\nAuthorization: Bearer {token}\r\n\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [b"", PING + CLOSE, FOLLOW + CLOSE, HALF, HALF + CLOSE, HALF + b"\xf1\x80\0\0\0\0", b"\x81"],
+    ids=["nothing", "close", "follow", "half", "half, close", "half, no frame", "a byte"],
+)
+async def test_nothing_of_a_connection_is_left_to_the_collector(said: bytes, tmp_path: Path) -> None:
+    """A peer that comes again and again would fill the memory until it comes."""
+    async with live({"echo": echo}, tmp_path) as server:
+        with no_collector():
+            for _ in range(3):
+                await _say(server, said)
+            kinds = (Attendant, Connection, DirectLane, ServerProtocol)
+            await until(lambda: not alive(*kinds))
+
+
+async def _say(server: Live, said: bytes) -> None:
+    """Shake hands, say that, and go."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(HEAD.format(token=server.token()).encode())
+    await asyncio.wait_for(reader.readuntil(b'"ready"'), BOUND)
+    writer.write(said)
+    await writer.drain()
+    if said.endswith(CLOSE):
+        await asyncio.wait_for(reader.read(), BOUND)
+    writer.transport.abort()

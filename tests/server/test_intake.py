@@ -118,6 +118,22 @@ async def test_what_comes_with_the_end_is_told_and_nothing_behind_it(
         assert notes.ends[0][0] == code
 
 
+async def test_much_behind_the_end_is_taken_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be megabytes, and costs neither time nor memory."""
+    parts: list[bytes] = []
+    monkeypatch.setattr(DirectLane, "_part", lambda _, answer: parts.append(answer))
+    async with ends(Protocol) as (lane, _):
+        assert isinstance(lane, DirectLane)
+        lane.listen(notes := Notes())
+        lane.data_received(Frame(Opcode.TEXT, b"half", fin=False).serialize(mask=True))
+        for _ in range(10):
+            lane.data_received(b"\xf1\x80\x00\x00\x00\x00" + b"x" * parsing.READ_SLICE * 10)
+        await until(lambda: parts)
+        assert (len(parts), lane._unread, lane._fragments) == (1, b"", None)
+        assert [code for code, _ in notes.ends] == [1002]
+        lane._transport.abort()
+
+
 async def test_what_came_before_a_listener_is_handed_to_it() -> None:
     async with ends(Protocol) as (lane, socket):
         assert isinstance(lane, DirectLane)

@@ -119,6 +119,7 @@ class Attendant:
         if self._end is not None:
             self._ended = True
             await leave(self._dialogue, self._pool, self._end, self._info)
+            del self._lane, self._dialogue  # they know this: nothing is left to the collector
         else:
             self._lane.hold(False)
 

@@ -260,6 +260,7 @@ class DirectLane(Intake):
         self._descriptor = -1
         self.full = False
         self._late_pong = b""
+        self._fragments = None  # nobody is told of a message that was half received
         self._pings.forget(self)
         self._wake()
 

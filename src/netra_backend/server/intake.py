@@ -104,13 +104,13 @@ class Intake(asyncio.Protocol, ABC):
                 return
         conn, data, at = self._parser(), self._unread + data, 0
         until = perf_counter() + SLICE
-        while at < len(data):
+        while at < len(data) and not conn.eof_sent:
             conn.receive_data(data[at : at + parsing.READ_SLICE])
             at += parsing.READ_SLICE
             self._take(conn)
             if not self._is_ready() or perf_counter() >= until:
                 break
-        self._unread = data[at:]
+        self._unread = b"" if conn.eof_sent else data[at:]  # nobody's, behind the end
         self._put_away(conn)
         if self._unread:
             self._regulate()
@@ -148,7 +148,7 @@ class Intake(asyncio.Protocol, ABC):
         """Drop the parser if it stands before the first byte of a message and so knows nothing."""
         is_between = self._fragments is None and parsing.is_idle(conn)
         if conn.state is OPEN and not conn.extensions and is_between:
-            conn.parser.close()  # a cycle that the collector would have to find
+            parsing.let_go(conn)
             self._conn = None
 
     def _take(self, conn: ServerProtocol) -> None:
@@ -201,7 +201,7 @@ class Intake(asyncio.Protocol, ABC):
         """Read nothing more: the socket is gone."""
         self._unread = b""
         if self._conn is not None:
-            self._conn.parser.close()  # a cycle that the collector would have to find
+            parsing.let_go(self._conn)
 
     def _answered(self) -> None:
         self._pinged = None

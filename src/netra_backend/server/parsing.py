@@ -44,6 +44,12 @@ class _Parser(ServerProtocol):
         super().fail(code, CLOSES[CloseCode.TOO_BIG].reason if too_big else reason)
 
 
+def let_go(conn: ServerProtocol) -> None:
+    """Leave nothing of a parser to the collector: it knows itself, and so does its last error."""
+    conn.parser.close()
+    conn.parser_exc = None
+
+
 def is_idle(conn: ServerProtocol) -> bool:
     """Return whether the parser waits for the first byte of a frame, and of a message.
 

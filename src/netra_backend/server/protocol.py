@@ -26,6 +26,7 @@ from netra_backend.server.errors import raw_refusal
 from netra_backend.server.handshake import handshakes
 from netra_backend.server.listener import LaneClosed, Listener
 from netra_backend.server.opening import Fields, NoOpening, Opening, opening, subprotocols
+from netra_backend.server.parsing import let_go
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +91,7 @@ class Protocol(asyncio.Protocol):
                     for name, value in request.headers.raw_items()
                 ]
                 self.begin(request.path, fields)
+        let_go(conn)
 
     def begin(self, path: str, fields: Fields, early: bytes = b"") -> None:
         """Begin with a request that is parsed already, and what has come behind it.
