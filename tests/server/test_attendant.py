@@ -131,7 +131,9 @@ HEAD = (
     [b"", PING + CLOSE, FOLLOW + CLOSE, HALF, HALF + CLOSE, HALF + b"\xf1\x80\0\0\0\0", b"\x81"],
     ids=["nothing", "close", "follow", "half", "half, close", "half, no frame", "a byte"],
 )
-async def test_nothing_of_a_connection_is_left_to_the_collector(said: bytes, tmp_path: Path) -> None:
+async def test_nothing_of_a_connection_is_left_to_the_collector(
+    said: bytes, tmp_path: Path
+) -> None:
     """A peer that comes again and again would fill the memory until it comes."""
     async with live({"echo": echo}, tmp_path) as server:
         with no_collector():
