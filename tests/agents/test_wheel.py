@@ -1,6 +1,8 @@
 """The wheel: nobody is early, all of a slot come together, and it turns again."""
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 
@@ -35,3 +37,17 @@ async def test_a_time_on_the_edge_of_a_slot_is_in_it() -> None:
     for first in range(1_000_000, 1_001_000):
         due = first * (window / SLOTS) + window
         assert wheel.wait(due, lambda slot, due: None) == first + SLOTS
+
+
+@pytest.mark.parametrize("pending", [False, True])
+def test_a_loop_that_has_ended_is_let_go(pending: bool) -> None:
+    """With it what still waited: a test run, or a notebook, makes many loops."""
+    loop = asyncio.new_event_loop()
+    wheel = wheel_of(loop, 0.04)
+    if pending:
+        wheel.wait(loop.time() + 60, lambda slot, due: wheel.wait(due, print))
+    loop.close()
+    known = weakref.ref(loop)
+    del loop, wheel
+    gc.collect()
+    assert known() is None

@@ -8,7 +8,7 @@ took a seventh less CPU than with eight, and their commits waited less for each 
 import asyncio
 from collections.abc import Callable
 from math import ceil
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 SLOTS = 4
 """Slots of a window. A wait that does not begin with a slot may be longer by one."""
@@ -48,12 +48,16 @@ class Wheel:
             act(slot, due)
 
 
-_wheels: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[float, Wheel]] = WeakKeyDictionary()
+_wheels: WeakKeyDictionary[asyncio.AbstractEventLoop, WeakValueDictionary[float, Wheel]] = (
+    WeakKeyDictionary()
+)
+"""A wheel knows its loop, so only its outboxes, and the loop's timers, may keep a wheel."""
 
 
 def wheel_of(loop: asyncio.AbstractEventLoop, window: float) -> Wheel:
-    """Return the wheel of `loop` for windows of so many seconds."""
-    wheels = _wheels.setdefault(loop, {})
-    if window not in wheels:
-        wheels[window] = Wheel(loop, window / SLOTS)
-    return wheels[window]
+    """Return the wheel of `loop` for windows of so many seconds, one for all who have it now."""
+    wheels = _wheels.setdefault(loop, WeakValueDictionary())
+    wheel = wheels.get(window)
+    if wheel is None:
+        wheel = wheels[window] = Wheel(loop, window / SLOTS)
+    return wheel
