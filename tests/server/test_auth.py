@@ -172,6 +172,10 @@ FOREIGN_HOSTS = (
     "127.0.0.1.evil.example",
     "localhost.evil.example",
     "localhost@evil.example",
+    "user@localhost",
+    "evil.example@127.0.0.1:8000",
+    "localhost/evil.example",
+    "localhost?evil.example",
     "10.0.0.1",
     "0.0.0.0",  # noqa: S104 - nobody listens there
     "[::]",

@@ -165,7 +165,29 @@ def test_only_allowed_hosts_are_answered(
 
 
 @pytest.mark.parametrize(
-    ("host", "name"), [("A.b:1", "a.b"), ("[::1]:2", "::1"), ("", ""), ("[", ""), ("::", "")]
+    ("host", "name"),
+    [
+        ("A.b:1", "a.b"),
+        ("[::1]:2", "::1"),
+        ("localhost:", "localhost"),
+        ("", ""),
+        ("[", ""),
+        ("::", ""),
+        ("user@localhost", ""),
+        ("user:1@localhost:2", ""),
+        ("@localhost", ""),
+        ("localhost/evil.example", ""),
+        ("localhost?evil.example", ""),
+        ("localhost#evil.example", ""),
+        ("localhost\\evil.example", ""),
+        ("localhost:1:2", ""),
+        ("localhost:one", ""),
+        ("[::1]evil.example", ""),
+        ("[::1]@evil.example", ""),
+        ("local\thost", ""),
+        ("localhost\n", ""),
+        ("localhost ", ""),
+    ],
 )
 def test_the_name_in_a_host_header(host: str, name: str) -> None:
     assert host_name(host) == name

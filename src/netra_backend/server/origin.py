@@ -2,6 +2,7 @@
 
 import functools
 import ipaddress
+import re
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
@@ -40,7 +41,10 @@ def check_host(request: "HTTPConnection", allowed: tuple[str, ...]) -> None:
 
 
 def host_name(host: str) -> str:
-    """Return the name or address in a Host header, in small letters; empty if there is none."""
+    """Return the name or address in a Host header, in small letters; empty if there is none.
+
+    There is none in what is no host with its port, as ``user@localhost`` and ``localhost/path``.
+    """
     return _host_name(host) if len(host) <= MAX_HOST else _parsed(host)
 
 
@@ -50,9 +54,12 @@ def _host_name(host: str) -> str:
 
 
 def _parsed(host: str) -> str:
-    parts = split(f"//{host}")
-    return (parts.hostname or "") if parts is not None else ""
+    found = _HOST.fullmatch(host)
+    return (found[1] or found[2]).lower() if found else ""
 
+
+_HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:/?#@\[\]\\]+))(?::[0-9]*)?")
+"""A host and perhaps its port: nothing of a URL may stand around them (RFC 9110 section 7.2)."""
 
 MAX_HOST = 261
 """Characters of a host that is remembered: a name (RFC 1035 section 2.3.4) and a port."""
