@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from starlette.applications import Starlette
-from starlette.responses import PlainTextResponse
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
@@ -24,13 +26,27 @@ async def hello(request: Any) -> PlainTextResponse:
     return PlainTextResponse("hello")
 
 
+async def stream(request: Request) -> StreamingResponse:
+    async def parts() -> AsyncIterator[bytes]:
+        yield b"begun"
+        await asyncio.Event().wait()
+
+    return StreamingResponse(parts())
+
+
 async def hesitant(websocket: WebSocket) -> None:
     """Neither accept nor refuse."""
     await websocket.receive()
     await websocket.receive()
 
 
-APP = Starlette(routes=[Route("/", hello), WebSocketRoute("/hesitant", hesitant)])
+APP = Starlette(
+    routes=[
+        Route("/", hello),
+        Route("/stream", stream),
+        WebSocketRoute("/hesitant", hesitant),
+    ]
+)
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 UPGRADE = (
     b"GET /hesitant HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
@@ -155,6 +171,56 @@ async def test_an_application_that_does_not_decide_is_cut_off(
     monkeypatch.setattr(handshake, "SECONDS", 0.2)
     async with peer() as (reader, writer):
         writer.write(UPGRADE)
+        assert await gone(reader)
+
+
+POST = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("asked", "answers"),
+    [
+        (GET, 1),
+        (GET + GET + GET, 3),
+        (POST + b"hello", 1),
+        (POST + b"hel", 0),  # there will never be more of it
+        (GET + GET[:-2], 1),
+        (GET[:-2], 0),
+        (b"", 0),
+    ],
+)
+async def test_a_client_that_has_closed_its_side_is_answered(
+    asked: bytes, answers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As do ``nc -N`` and others, who ask all they have to ask and then read to the end."""
+    has_closed = asyncio.Event()
+    take_end = HttpProtocol.eof_received
+
+    def eof_received(protocol: HttpProtocol) -> bool | None:
+        has_closed.set()
+        return take_end(protocol)
+
+    async def later(request: Request) -> Response:
+        await request.body()
+        await has_closed.wait()
+        return PlainTextResponse("hello")
+
+    monkeypatch.setattr(HttpProtocol, "eof_received", eof_received)
+    app = Starlette(routes=[Route("/", later, methods=["GET", "POST"])])
+    async with peer(app) as (reader, writer):
+        writer.write(asked)
+        writer.write_eof()
+        answered = await reader.read()
+    assert answered.count(b"\r\n\r\nhello") == answers
+    assert answered.endswith(b"hello" if answers else b"")
+
+
+async def test_a_stream_ends_when_its_client_has_closed_its_side() -> None:
+    """For a client that has gone looks the same, until something is written to it."""
+    async with peer() as (reader, writer):
+        writer.write(GET.replace(b"/", b"/stream", 1))
+        await reader.readuntil(b"begun")
+        writer.write_eof()
         assert await gone(reader)
 
 

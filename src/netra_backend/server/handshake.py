@@ -216,6 +216,23 @@ class HttpProtocol(HttpToolsProtocol):
         if was_idle and self not in self._late:
             self._late.add(self)
 
+    def eof_received(self) -> bool | None:
+        """Answer what came whole, though its client has closed its side (RFC 9293 section 3.6).
+
+        uvicorn leaves it without an answer. Of an answer that has begun, as a stream, it is the
+        end: a client that has gone shows in no other way. TLS has no half of a connection.
+        """
+        running = self._running
+        if (
+            not self._is_answering()
+            or running.response_started
+            or self.cycle.more_body
+            or self.transport.get_extra_info("sslcontext") is not None
+        ):
+            return None
+        self.cycle.keep_alive = False
+        return True
+
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         self._running = cycle
         super()._start_asgi_task(cycle, app)
