@@ -42,12 +42,15 @@ async def test_a_time_on_the_edge_of_a_slot_is_in_it() -> None:
 @pytest.mark.parametrize("pending", [False, True])
 def test_a_loop_that_has_ended_is_let_go(pending: bool) -> None:
     """With it what still waited: a test run, or a notebook, makes many loops."""
-    loop = asyncio.new_event_loop()
-    wheel = wheel_of(loop, 0.04)
-    if pending:
-        wheel.wait(loop.time() + 60, lambda slot, due: wheel.wait(due, print))
-    loop.close()
-    known = weakref.ref(loop)
-    del loop, wheel
+
+    def ended() -> "weakref.ref[asyncio.AbstractEventLoop]":
+        loop = asyncio.new_event_loop()
+        wheel = wheel_of(loop, 0.04)
+        if pending:
+            wheel.wait(loop.time() + 60, lambda slot, due: print(wheel))
+        loop.close()
+        return weakref.ref(loop)
+
+    known = ended()
     gc.collect()
     assert known() is None

@@ -216,7 +216,7 @@ class HttpProtocol(HttpToolsProtocol):
         if was_idle and self not in self._late:
             self._late.add(self)
 
-    def eof_received(self) -> bool | None:
+    def eof_received(self) -> bool | None:  # type: ignore[override]  # asyncio's has both
         """Answer what came whole, though its client has closed its side (RFC 9293 section 3.6).
 
         uvicorn leaves it without an answer. Of an answer that has begun, as a stream, it is the
