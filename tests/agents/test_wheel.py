@@ -47,7 +47,7 @@ def test_a_loop_that_has_ended_is_let_go(pending: bool) -> None:
         loop = asyncio.new_event_loop()
         wheel = wheel_of(loop, 0.04)
         if pending:
-            wheel.wait(loop.time() + 60, lambda slot, due: print(wheel))
+            wheel.wait(loop.time() + 60, lambda slot, due, wheel=wheel: None)
         loop.close()
         return weakref.ref(loop)
 

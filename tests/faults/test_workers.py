@@ -1,24 +1,20 @@
 """``netra serve --workers``: a run and its followers on different workers, and workers that die."""
 
 import asyncio
-import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from itertools import count
 from pathlib import Path
 from random import Random
-from typing import Any
 
-import psutil
 import pytest
 from websockets.exceptions import WebSocketException
 
 from tests.checker import Name, judge
 from tests.eventually import until
-from tests.faults.busy_agent import write_busy_agent
+from tests.faults.crew import apart, lines, processes, worker_of, workers
 from tests.http import http
 from tests.live import BOUND, ServerProcess
 from tests.night import NIGHTLY
@@ -29,50 +25,6 @@ pytestmark = pytest.mark.anyio
 ROUNDS = 20 if NIGHTLY else 3
 GONE = (OSError, WebSocketException)
 NAMES: list[Name] = [*(("alice", f"t{n}") for n in range(3)), ("bob", "t0")]
-
-
-@asynccontextmanager
-async def workers(tmp_path: Path, **environment: str) -> AsyncIterator[ServerProcess]:
-    """Return a server of the busy agent with two workers."""
-    server = ServerProcess(
-        tmp_path / "data",
-        (write_busy_agent(tmp_path), "--workers", "2"),
-        cwd=tmp_path,
-        environment=environment,
-    )
-    server.start()
-    try:
-        await server.wait_ready()
-        yield server
-    finally:
-        server.stop(signal.SIGKILL)
-
-
-def processes(server: ServerProcess) -> list[psutil.Process]:
-    """Return the workers that there are."""
-    assert server.process is not None
-    return psutil.Process(server.process.pid).children()
-
-
-def worker_of(server: ServerProcess, person: Person) -> psutil.Process | None:
-    """Return the worker that has the person's connection, None when none has."""
-    port = person.client.socket.local_address[1]
-    for process in processes(server):
-        if any(c.raddr and c.raddr.port == port for c in process.net_connections("tcp")):
-            return process
-    return None
-
-
-async def apart(server: ServerProcess, stack: AsyncExitStack) -> tuple[Person, Person]:
-    """Return two connections of one user that two workers have."""
-    people: list[Person] = []
-    for number in range(64):
-        person = await stack.enter_async_context(Person(server, f"alice {number}"))
-        others = [p for p in people if worker_of(server, p) != worker_of(server, person)]
-        if others:
-            return others[0], person
-        people.append(person)
-    raise AssertionError("one worker has all connections")
 
 
 async def test_a_run_is_followed_and_cancelled_on_another_worker(tmp_path: Path) -> None:
@@ -140,19 +92,15 @@ async def test_told_to_stop_all_workers_say_so(tmp_path: Path) -> None:
 async def test_the_log_tells_the_workers_apart(tmp_path: Path) -> None:
     """They share one standard error: each line says whose it is, also that one has died."""
 
-    def lines() -> list[dict[str, Any]]:
-        text = server.log_file.read_text(encoding="utf-8")
-        return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
-
     async with workers(tmp_path) as server, AsyncExitStack() as stack:
         await apart(server, stack)
         pids = {process.pid for process in processes(server)}
-        connected = [line for line in lines() if line["message"] == "connected"]
+        connected = [line for line in lines(server) if line["message"] == "connected"]
         assert {line["worker"] for line in connected} == pids
         os.kill(min(pids), signal.SIGKILL)
         message = "a worker has ended and is started again"
-        await until(lambda: message in [line["message"] for line in lines()])
-        (ended,) = [line for line in lines() if line["message"] == message]
+        await until(lambda: message in [line["message"] for line in lines(server)])
+        (ended,) = [line for line in lines(server) if line["message"] == message]
         assert (ended["worker"], ended["exit_code"]) == (min(pids), -signal.SIGKILL)
 
 

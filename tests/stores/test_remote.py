@@ -28,7 +28,7 @@ class Kept(RemoteStore):
 
     async def open(self) -> None:
         await self.kept.open()
-        await self.keeper.serve(self._theirs)
+        await self.keeper.serve(self._theirs, worker=1)
         await super().open()
 
     async def close(self) -> None:

@@ -25,8 +25,8 @@ class Workers:
 
     async def worker(self) -> Any:
         ours, theirs = socket.socketpair()
-        await self.keeper.serve(theirs)
-        number = len(self.keeper._lines)
+        number = len(self.keeper._lines) + 1
+        await self.keeper.serve(theirs, worker=number)
         remote = RemoteStore(ours, lost=lambda: self.lost.append(number))
         await remote.open()
         await settled()

@@ -21,6 +21,7 @@ from netra_backend import jsonlog
 from netra_backend.cli.listening import reserve, shown
 from netra_backend.config import Settings
 from netra_backend.errors import ConfigError
+from netra_backend.server.metrics import measured_by_log
 from netra_backend.stores.keeper import Keeper
 from netra_backend.stores.remote import RemoteStore
 from netra_backend.stores.sqlite import SqliteStore
@@ -65,7 +66,7 @@ class Workers:
         self._command = command
         self._count = count
         self._address = host, port
-        self._keeper = Keeper(SqliteStore(settings.data_dir))
+        self._keeper = Keeper(SqliteStore(settings.data_dir), measured_by_log)
         self._running: dict[int, asyncio.subprocess.Process] = {}
         self._stopping = asyncio.Event()
         self._failure: int | None = None
@@ -140,7 +141,7 @@ class Workers:
         if self._stopping.is_set():
             with suppress(ProcessLookupError):
                 process.terminate()
-        line = await self._keeper.serve(ours, hangs=process.kill)
+        line = await self._keeper.serve(ours, worker=process.pid, hangs=process.kill)
         code = await process.wait()
         del self._running[process.pid]
         return process.pid, code, line.has_called

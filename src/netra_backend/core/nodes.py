@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from netra_backend.core.ids import RunKey
 from netra_backend.core.positions import Position
+from netra_backend.core.samples import Family
 
 Cancel = Callable[[RunKey], Awaitable[Position | None]]
 """Cancels a run that is executed here, and returns where it ended; None if it is not."""
@@ -22,6 +23,23 @@ class Seat(Struct, frozen=True, array_like=True):
 
 MakeRoom = Callable[[Seat], bool]
 """Gives such a seat that is taken here, and returns whether there was one to give."""
+
+
+Answer = Callable[[bytes], Awaitable[bytes]]
+"""Answers what is asked of every node, for this one."""
+
+METRICS = "metrics"
+"""What every node is asked for what it has measured: `Family` by `Family`, as msgpack."""
+
+
+class Gathered(Struct, frozen=True, array_like=True):
+    """What nodes have answered, by the process ids of their workers.
+
+    `missing` are those of workers that did not: they are frozen, busy or just gone.
+    """
+
+    answers: Sequence[tuple[int, bytes]]
+    missing: Sequence[int]
 
 
 class Nodes(Protocol):
@@ -56,4 +74,23 @@ class Nodes(Protocol):
 
     def make_room(self, seat: Seat) -> Awaitable[bool]:
         """Ask the node that has most of such seats to give one; return whether it did."""
+        ...
+
+    def let_answer(self, subject: str, answer: Answer) -> None:
+        """Let all ask for what is here."""
+        ...
+
+    def ask(self, subject: str, question: bytes) -> Awaitable[Gathered]:
+        """Ask all nodes, this one too; return in a bounded time what they answered.
+
+        Raises StoreFailed where nobody can tell.
+        """
+        ...
+
+    def measured(self) -> Awaitable[Sequence[Family]]:
+        """Return in a bounded time what all nodes have measured, and those that were before them.
+
+        Of a node that does not answer its last figures count. Raises StoreFailed where nobody can
+        tell.
+        """
         ...

@@ -1,29 +1,23 @@
 """Administration over HTTP: seeing what users have open, and ending it."""
 
-import logging
-
 from starlette.requests import Request
 from starlette.responses import Response
 
 from netra_backend.core.ids import UserId, parse_id
-from netra_backend.errors import CloseCode, ErrorCode, FrameError, Refused
+from netra_backend.errors import ErrorCode, FrameError, Refused
 from netra_backend.server.clock import now
 from netra_backend.server.endpoints import Endpoint, answer, limit_of
-from netra_backend.server.follower import ThreadFollower
-from netra_backend.server.house import House
-from netra_backend.server.pool import Member, Place
+from netra_backend.server.roster import Roster, Wanted
 from netra_backend.server.user import User
-from netra_backend.server.views import ConnectionPage, ConnectionView, FollowedView
+from netra_backend.server.views import ConnectionPage
 from netra_backend.server.withdrawals import Withdrawals
-
-log = logging.getLogger(__name__)
 
 
 class AdministrationApi:
     """The operations of administrators; `Settings.admins` and `User.admin` say who that is."""
 
-    def __init__(self, house: House, withdrawals: Withdrawals) -> None:
-        self._house = house
+    def __init__(self, roster: Roster, withdrawals: Withdrawals) -> None:
+        self._roster = roster
         self._withdrawals = withdrawals
 
     def endpoints(self) -> tuple[Endpoint, ...]:
@@ -33,7 +27,7 @@ class AdministrationApi:
                 "GET",
                 "/connections",
                 self.list_connections,
-                "The live connections of this process, the oldest first. For administrators.",
+                "The live connections of all workers, the oldest first. For administrators.",
                 result=ConnectionPage,
                 query={
                     "limit": "1 to 1000, default 100",
@@ -46,9 +40,9 @@ class AdministrationApi:
                 "DELETE",
                 "/connections/{connection}",
                 self.close_connection,
-                "Close a connection of this process with 1001. For administrators.",
+                "Close a connection, of whichever worker, with 1001. For administrators.",
                 status=204,
-                errors=(ErrorCode.BAD_INPUT, ErrorCode.NOT_FOUND),
+                errors=(ErrorCode.BAD_INPUT, ErrorCode.NOT_FOUND, ErrorCode.OVERLOADED),
             ),
             Endpoint(
                 "DELETE",
@@ -63,24 +57,17 @@ class AdministrationApi:
 
     async def list_connections(self, request: Request, user: User) -> Response:
         check_admin(user)
-        limit = limit_of(request, default=100, most=1_000)
-        of_user = request.query_params.get("user")
-        members = [m for m in self._house.pool if of_user in (None, m.user)]
-        after = _cursor(request.query_params.get("after"))
-        pool = self._house.pool
-        found = sorted(((m, pool.place(m)) for m in members), key=lambda one: _order(*one))
-        rest = [(member, place) for member, place in found if _order(member, place) > after]
-        views = [await self._view(member, place) for member, place in rest[:limit]]
-        following = f"{views[-1].since}-{views[-1].id}" if len(rest) > limit else None
-        return answer(ConnectionPage(views, len(self._house.pool), following))
+        wanted = Wanted(
+            limit_of(request, default=100, most=1_000),
+            _cursor(request.query_params.get("after")),
+            request.query_params.get("user"),
+        )
+        return answer(await self._roster.page(wanted))
 
     async def close_connection(self, request: Request, user: User) -> Response:
         check_admin(user)
-        member = self._house.pool.find(parse_id("connection", request.path_params["connection"]))
-        if member is None:
+        if not await self._roster.close(parse_id("connection", request.path_params["connection"])):
             raise Refused(ErrorCode.NOT_FOUND)
-        log.warning("closed by an administrator", extra={"closed": member.id})
-        member.dismiss(CloseCode.GOING_AWAY)
         return Response(status_code=204)
 
     async def revoke_sessions(self, request: Request, user: User) -> Response:
@@ -89,37 +76,6 @@ class AdministrationApi:
             check_admin(user)
         await self._withdrawals.revoke(revoked, now())
         return Response(status_code=204)
-
-    async def _view(self, member: Member, place: Place) -> ConnectionView:
-        """Return what administrators see of a member, which may leave meanwhile."""
-        return ConnectionView(
-            id=member.id,
-            user=member.user,
-            kind=type(member).__name__,
-            state=member.state,
-            address=place.address,
-            since=place.since,
-            seconds=(now() - place.since) / 1_000,
-            buffered=member.buffered,
-            threads=[await self._followed(follower) for follower in list(member.following)],
-        )
-
-    async def _followed(self, follower: ThreadFollower) -> FollowedView:
-        thread = await self._house.store.thread(follower.thread)
-        position = follower.position
-        known = thread is not None and thread.head.epoch == position.epoch
-        return FollowedView(
-            owner=follower.thread.owner,
-            thread=follower.thread.id,
-            position=str(position),
-            state=follower.state.name,
-            lag=thread.head.offset - position.offset if known and thread is not None else None,
-        )
-
-
-def _order(member: Member, place: Place) -> tuple[int, str]:
-    """Return what connections are listed by."""
-    return place.since, member.id
 
 
 def _cursor(text: str | None) -> tuple[int, str]:

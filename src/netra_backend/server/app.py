@@ -60,6 +60,7 @@ from netra_backend.server.origin import check_host, check_origin
 from netra_backend.server.pool import Pool
 from netra_backend.server.request_log import Answer, note
 from netra_backend.server.revocations import UnrevokedAuth
+from netra_backend.server.roster import Roster
 from netra_backend.server.seating import Seating
 from netra_backend.server.site import Site
 from netra_backend.server.sse import StreamBroken
@@ -315,8 +316,8 @@ def create_app(
         *Api(house).endpoints(),
         *MembersApi(house).endpoints(),
         *InterruptsApi(house).endpoints(),
-        *AdministrationApi(house, withdrawals).endpoints(),
-        *Health(house).endpoints(),
+        *AdministrationApi(Roster(house, nodes), withdrawals).endpoints(),
+        *Health(house, nodes).endpoints(),
     )
     return NetraApp(house, withdrawals, _routes(house, endpoints, agentcore))
 

@@ -1,14 +1,17 @@
 """Health: whether the process lives, whether it can serve, and its metrics. Open to everyone."""
 
-from msgspec import Struct
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+import os
+
+from msgspec import Struct, msgpack
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import Response
 
+from netra_backend.core.nodes import METRICS, Nodes
 from netra_backend.errors import ErrorCode, Refused
 from netra_backend.server.endpoints import Endpoint, answer
 from netra_backend.server.house import House
-from netra_backend.server.metrics import REGISTRY
+from netra_backend.server.metrics import in_text, measured
 
 
 class HealthView(Struct, frozen=True):
@@ -18,10 +21,16 @@ class HealthView(Struct, frozen=True):
 
 
 class Health:
-    """The endpoints that a supervisor and a monitoring system ask."""
+    """The endpoints that a supervisor and a monitoring system ask.
 
-    def __init__(self, house: House) -> None:
+    Whichever node is asked for metrics, it tells those of all.
+    """
+
+    def __init__(self, house: House, nodes: Nodes | None = None) -> None:
         self._house = house
+        self._nodes = nodes
+        if nodes is not None:
+            nodes.let_answer(METRICS, self._measured_here)
 
     def endpoints(self) -> tuple[Endpoint, ...]:
         """Return the operations for the table of endpoints."""
@@ -47,7 +56,7 @@ class Health:
                 "GET",
                 "/metrics",
                 self.read_metrics,
-                "Metrics in Prometheus' text format.",
+                "Metrics in Prometheus' text format, of all workers together.",
                 result={"type": "string"},
                 media_type="text/plain",
                 open=True,
@@ -64,4 +73,8 @@ class Health:
         return answer(HealthView("ready"))
 
     async def read_metrics(self, request: Request) -> Response:
-        return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
+        families = measured() if self._nodes is None else await self._nodes.measured()
+        return Response(in_text(families), media_type=CONTENT_TYPE_LATEST)
+
+    async def _measured_here(self, question: bytes) -> bytes:
+        return msgpack.encode(measured(os.getpid()))

@@ -1,14 +1,16 @@
 """Metrics: what ``GET /metrics`` shows, in Prometheus' text format."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily
+from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from netra_backend import jsonlog
 from netra_backend.agents.callbacks import Happening, Kind
 from netra_backend.core.run import RunStatus
+from netra_backend.core.samples import Family, Sample
 from netra_backend.errors import ErrorCode, RunError
 
 REGISTRY = CollectorRegistry()
@@ -111,4 +113,52 @@ class _Log(Collector):
             yield family
 
 
-REGISTRY.register(_Log())
+_LOG = _Log()
+REGISTRY.register(_LOG)
+
+OF_EACH_WORKER = frozenset({"netra_connected_users", "netra_connected_addresses"})
+"""Gauges that have no sum: a user may be connected to several workers."""
+
+
+def measured(worker: int | None = None) -> list[Family]:
+    """Return what this process has measured; as one of several, its `worker` is a label of some.
+
+    When each counter was made is left out: of a sum nobody can say that.
+    """
+    return [_family(metric, worker) for metric in REGISTRY.collect()]
+
+
+def measured_by_log() -> list[Family]:
+    """Return what a process has measured that serves nobody."""
+    return [_family(metric) for metric in _LOG.collect()]
+
+
+def in_text(families: Sequence[Family]) -> bytes:
+    """Return the families in Prometheus' text format."""
+    return generate_latest(_Collected(families))
+
+
+def _family(metric: Metric, worker: int | None = None) -> Family:
+    own = worker is not None and metric.name in OF_EACH_WORKER
+    more = {"worker": str(worker)} if own else {}
+    samples = [
+        Sample(sample.name, tuple({**sample.labels, **more}.items()), sample.value)
+        for sample in metric.samples
+        if not sample.name.endswith("_created")
+    ]
+    return Family(metric.name, metric.type, metric.documentation, samples)
+
+
+class _Collected(CollectorRegistry):
+    """What was collected before, here or elsewhere."""
+
+    def __init__(self, families: Sequence[Family]) -> None:
+        super().__init__()
+        self._families = families
+
+    def collect(self) -> Iterator[Metric]:
+        for family in self._families:
+            metric = Metric(family.name, family.meaning, family.type)
+            for sample in family.samples:
+                metric.add_sample(sample.name, dict(sample.labels), sample.value)
+            yield metric

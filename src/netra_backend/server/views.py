@@ -82,10 +82,12 @@ class FollowedView(Struct, frozen=True):
 class ConnectionView(Struct, frozen=True):
     """A live connection: `kind` is what is spoken on it, `state` the name of the state it is in.
 
-    `since` is in milliseconds since 1970, `buffered` the bytes that are unsent.
+    `since` is in milliseconds since 1970, `buffered` the bytes that are unsent; `worker` is the
+    process that has it, null where there is one.
     """
 
     id: str
+    worker: int | None
     user: str
     kind: str
     state: str
@@ -99,12 +101,14 @@ class ConnectionView(Struct, frozen=True):
 class ConnectionPage(Struct, frozen=True):
     """Connections, the oldest first, and how many there are in all.
 
-    `next` is the ``after`` of the next page, or null.
+    `next` is the ``after`` of the next page, or null. `missing` are workers that did not answer in
+    time: theirs are neither listed nor counted.
     """
 
     connections: list[ConnectionView]
     total: int
     next: str | None
+    missing: list[int]
 
 
 class Invitation(Struct, frozen=True, forbid_unknown_fields=True):

@@ -9,24 +9,32 @@ import asyncio
 import itertools
 import logging
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, msgpack
 from msgspec.structs import replace
 
 from netra_backend.core.ids import RunKey, ThreadKey
+from netra_backend.core.nodes import METRICS, Gathered
 from netra_backend.core.ports import Created, Store
 from netra_backend.core.positions import Position
 from netra_backend.core.run import Lease
+from netra_backend.core.samples import Family, Sample, summed
 from netra_backend.errors import NetraError
+from netra_backend.stores.gatherings import Gatherings
 from netra_backend.stores.procedures import (
     PROCEDURES,
+    Answered,
+    Answers,
+    Ask,
     Call,
     Give,
     Line,
     MadeRoom,
     MakeRoom,
+    Measure,
+    Measured,
     Message,
     Published,
     Returned,
@@ -38,6 +46,7 @@ from netra_backend.stores.procedures import (
     result,
 )
 from netra_backend.stores.seats import Seats
+from netra_backend.stores.tallies import Tallies
 
 log = logging.getLogger(__name__)
 
@@ -67,24 +76,33 @@ class _Asked(Struct, frozen=True):
 
 
 class Keeper:
-    """The owner's side: `store` is open, and stays so until the last line has ended."""
+    """The owner's side: `store` is open, and stays so until the last line has ended.
 
-    def __init__(self, store: Store) -> None:
+    `measure` returns what this process has to add to what its workers measure.
+    """
+
+    def __init__(self, store: Store, measure: Callable[[], Sequence[Family]] = list) -> None:
         self.store = store
+        self._measure = measure
         self._lines: dict[WorkerLine, None] = {}
         self._called = asyncio.Event()
         self._numbers = itertools.count()
         self._asked: dict[int, _Asked] = {}
         self.seats: Seats[WorkerLine] = Seats()
         """The seats that workers have taken."""
+        self._tallies: Tallies[WorkerLine] = Tallies()
+        self._gatherings: Gatherings[WorkerLine] = Gatherings()
         self._ending: set[asyncio.Task[None]] = set()
 
     async def serve(
-        self, end: socket.socket, *, hangs: Callable[[], object] = lambda: None
+        self, end: socket.socket, *, worker: int, hangs: Callable[[], object] = lambda: None
     ) -> "WorkerLine":
-        """Serve the worker whose line has its end here; `hangs` is called when it does not run."""
+        """Serve the worker of this process id, whose line has its end here.
+
+        `hangs` is called when it does not run.
+        """
         loop = asyncio.get_running_loop()
-        _, line = await loop.create_connection(lambda: WorkerLine(self, hangs), sock=end)
+        _, line = await loop.create_connection(lambda: WorkerLine(self, worker, hangs), sock=end)
         return line
 
     async def joined(self, count: int, given_up: asyncio.Event) -> bool:
@@ -114,6 +132,8 @@ class Keeper:
         """Expire the worker's leases, when all it had asked for is done."""
         self._lines.pop(line, None)
         self.seats.leave(line)
+        self._tallies.leave(line)
+        self._gatherings.leave(line)
         for number in [n for n, asked in self._asked.items() if line in asked.others]:
             self._answered(line, number)
         task = asyncio.get_running_loop().create_task(self._expire(line))
@@ -162,6 +182,37 @@ class Keeper:
             line.say(replace(question, number=number))
         asyncio.get_running_loop().call_later(STOP_SECONDS, self._stop_asking, number)
 
+    def _gather(
+        self,
+        subject: str,
+        question: bytes,
+        done: "Callable[[Mapping[WorkerLine, bytes | None]], None]",
+    ) -> None:
+        """Ask every worker that serves, and call `done` with what they say in time."""
+
+        def ask(line: "WorkerLine", number: int) -> None:
+            line.say(Ask(number, subject, question))
+
+        self._gatherings.begin([line for line in self._lines if line.has_called], ask, done)
+
+    def _ask_all(self, by: "WorkerLine", asked: Ask) -> None:
+        def done(said: "Mapping[WorkerLine, bytes | None]") -> None:
+            answers = [(line.worker, one) for line, one in said.items() if one is not None]
+            missing = [line.worker for line, one in said.items() if one is None]
+            by.say(Answers(asked.number, Gathered(answers, missing)))
+
+        self._gather(asked.subject, asked.question, done)
+
+    def _measure_all(self, by: "WorkerLine", asked: Measure) -> None:
+        def done(said: "Mapping[WorkerLine, bytes | None]") -> None:
+            for line, one in said.items():
+                if one is not None and line in self._lines:
+                    self._tallies.note(line, _families.decode(one))
+            total = summed([self._tallies.total(), self._measure()])
+            by.say(Measured(asked.number, [*total, _up(said)]))
+
+        self._gather(METRICS, b"", done)
+
     def _stop_asking(self, number: int) -> None:
         asked = self._asked.pop(number, None)
         if asked is not None:
@@ -181,12 +232,26 @@ class Keeper:
             asked.by.say(replace(answer, number=asked.nothing.number))
 
 
+_families = msgpack.Decoder(list[Family])
+
+
+def _up(said: "Mapping[WorkerLine, bytes | None]") -> Family:
+    """Return the gauge that says which workers have answered."""
+    samples = [
+        Sample("netra_worker_up", (("worker", str(line.worker)),), float(one is not None))
+        for line, one in said.items()
+    ]
+    meaning = "Whether the worker has answered; the last figures of one that has not count."
+    return Family("netra_worker_up", "gauge", meaning, samples)
+
+
 class WorkerLine(Line):
     """The keeper's end of the line to one worker."""
 
-    def __init__(self, keeper: Keeper, hangs: Callable[[], object]) -> None:
+    def __init__(self, keeper: Keeper, worker: int, hangs: Callable[[], object]) -> None:
         super().__init__()
         self._keeper = keeper
+        self.worker = worker
         self._hangs = hangs
         self.calls: set[asyncio.Future[None]] = set()
         self.has_called = False
@@ -238,7 +303,7 @@ class WorkerLine(Line):
             self._missed[message.thread] = message
 
     def _give_up(self, why: str) -> None:
-        log.error(why)
+        log.error(why, extra={"worker": self.worker})
         self.cut()
         self._hangs()
 
@@ -253,6 +318,19 @@ class WorkerLine(Line):
         match message:
             case Call():
                 self._call(message)
+            case Take():
+                full = self._keeper.seats.take(self, message.seats)
+                self.say(Taken(message.number, full))
+            case Give():
+                self._keeper.seats.give(self, message.seats)
+            case Measure():
+                self._keeper._measure_all(self, message)
+            case _:
+                self._pass_on(message)
+
+    def _pass_on(self, message: Message) -> None:
+        """Take what is for other workers, or for one that has asked."""
+        match message:
             case Published():
                 self._has_published(message)
                 self._keeper._publish(self, message)
@@ -261,16 +339,15 @@ class WorkerLine(Line):
             case Stopped():
                 found = message if message.position is not None else None
                 self._keeper._answered(self, message.number, found)
-            case Take():
-                full = self._keeper.seats.take(self, message.seats)
-                self.say(Taken(message.number, full))
-            case Give():
-                self._keeper.seats.give(self, message.seats)
             case MakeRoom():
                 holder = self._keeper.seats.most(message.seat, but=self)
                 self._keeper._ask(self, message, set() if holder is None else {holder})
             case MadeRoom():
                 self._keeper._answered(self, message.number, message if message.made else None)
+            case Ask():
+                self._keeper._ask_all(self, message)
+            case Answered():
+                self._keeper._gatherings.answered(self, message.number, message.answer)
 
     def _call(self, call: Call) -> None:
         """Begin the call at once, so that calls are applied in the order in which they came."""

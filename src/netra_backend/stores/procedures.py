@@ -14,10 +14,11 @@ from msgspec import Raw, Struct, msgpack
 
 from netra_backend.core.events import Entry
 from netra_backend.core.ids import RunKey, ThreadKey
-from netra_backend.core.nodes import Seat
+from netra_backend.core.nodes import Gathered, Seat
 from netra_backend.core.ports import Store
 from netra_backend.core.positions import Position
 from netra_backend.core.run import IllegalMove
+from netra_backend.core.samples import Family
 from netra_backend.errors import ErrorCode, LeaseLost, Refused, StoreFailed
 
 MAX_BYTES = 1 << 30
@@ -106,9 +107,46 @@ class MadeRoom(Struct, tag=True, array_like=True):
     made: bool
 
 
+class Ask(Struct, tag=True, array_like=True):
+    """Ask every worker; sent on by the keeper to all that serve."""
+
+    number: int
+    subject: str
+    question: bytes
+
+
+class Answered(Struct, tag=True, array_like=True):
+    """The answer of one worker to `Ask`; None where it has none."""
+
+    number: int
+    answer: bytes | None
+
+
+class Answers(Struct, tag=True, array_like=True):
+    """The answer to `Ask` of who asked."""
+
+    number: int
+    gathered: Gathered
+
+
+class Measure(Struct, tag=True, array_like=True):
+    """Tell what all workers have measured."""
+
+    number: int
+
+
+class Measured(Struct, tag=True, array_like=True):
+    """The answer to `Measure`."""
+
+    number: int
+    families: Sequence[Family]
+
+
+Settling = Returned | Raised | Stopped | Taken | MadeRoom | Answers | Measured
+"""What a worker waits for."""
+
 Message = (
-    Call | Returned | Raised | Published | Stop | Stopped
-    | Take | Taken | Give | MakeRoom | MadeRoom
+    Settling | Call | Published | Stop | Take | Give | MakeRoom | Ask | Answered | Measure
 )  # fmt: skip
 
 _messages = msgpack.Decoder(Message)

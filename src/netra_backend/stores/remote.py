@@ -6,36 +6,50 @@ that calls which have no answer when the line ends raise StoreFailed.
 
 import asyncio
 import itertools
+import logging
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any
 
 from netra_backend.core.events import Entry
 from netra_backend.core.ids import RunKey, ThreadKey
-from netra_backend.core.nodes import Cancel, MakeRoom, Seat
+from netra_backend.core.nodes import Answer, Cancel, Gathered, MakeRoom, Seat
 from netra_backend.core.ports import Listener
 from netra_backend.core.positions import Position
+from netra_backend.core.samples import Family
 from netra_backend.errors import NetraError, StoreFailed
 from netra_backend.stores import procedures
+from netra_backend.stores.gatherings import ANSWER_SECONDS
 from netra_backend.stores.local_bus import LocalBus
 from netra_backend.stores.procedures import (
     PROCEDURES,
+    Answered,
+    Answers,
+    Ask,
     Call,
     Give,
     Line,
     MadeRoom,
+    Measure,
+    Measured,
     Message,
     Procedure,
     Published,
     Raised,
     Returned,
+    Settling,
     Stop,
     Stopped,
     Take,
     Taken,
     error_of,
 )
+
+log = logging.getLogger(__name__)
+
+PATIENCE = ANSWER_SECONDS + 1.0
+"""Seconds after which the keeper itself does not answer: it waits for others that long."""
 
 
 class RemoteStore:
@@ -55,7 +69,8 @@ class RemoteStore:
         self._line: _KeeperLine | None = None
         self._numbers = itertools.count()
         self._awaited: dict[int, tuple[asyncio.Future[Any], Procedure | None]] = {}
-        self._stopping: set[asyncio.Future[None]] = set()
+        self._answers: dict[str, Answer] = {}
+        self._answering: set[asyncio.Future[None]] = set()
 
     async def open(self) -> None:
         """Take the line up. Idempotent: a store that other processes use is never opened anew."""
@@ -121,6 +136,22 @@ class RemoteStore:
         self._say(procedures.MakeRoom(self._number, seat))
         return await future  # type: ignore[no-any-return]
 
+    def let_answer(self, subject: str, answer: Answer) -> None:
+        """Let workers ask for what is here; see `Nodes.let_answer`."""
+        self._answers[subject] = answer
+
+    async def ask(self, subject: str, question: bytes) -> Gathered:
+        """Ask all workers; see `Nodes.ask`."""
+        future = self._future(None)
+        self._say(Ask(self._number, subject, question))
+        return await _in_time(future)  # type: ignore[no-any-return]
+
+    async def measured(self) -> Sequence[Family]:
+        """Return what all workers have measured; see `Nodes.measured`."""
+        future = self._future(None)
+        self._say(Measure(self._number))
+        return await _in_time(future)  # type: ignore[no-any-return]
+
     def _call(
         self, procedure: Procedure, args: tuple[Any, ...], named: dict[str, Any]
     ) -> asyncio.Future[Any]:
@@ -152,15 +183,20 @@ class RemoteStore:
             case Published():
                 self.bus.hear(message.thread, message.entries)
             case Stop():
-                task = asyncio.ensure_future(self._stop(message))
-                self._stopping.add(task)
-                task.add_done_callback(self._stopping.discard)
+                self._begin(self._stop(message))
+            case Ask():
+                self._begin(self._answer(message))
             case procedures.MakeRoom():
                 self._say(MadeRoom(message.number, self._make_room(message.seat)))
-            case Returned() | Raised() | Stopped() | Taken() | MadeRoom():
+            case Returned() | Raised() | Stopped() | Taken() | MadeRoom() | Answers() | Measured():
                 self._settle(message)
 
-    def _settle(self, message: Returned | Raised | Stopped | Taken | MadeRoom) -> None:
+    def _begin(self, answering: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(answering)
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)
+
+    def _settle(self, message: Settling) -> None:
         future, procedure = self._awaited.pop(message.number)
         seats = self._taking.pop(message.number, ())
         if future.done():  # its caller waits no more
@@ -176,6 +212,10 @@ class RemoteStore:
                 future.set_result(message.full)
             case MadeRoom():
                 future.set_result(message.made)
+            case Answers():
+                future.set_result(message.gathered)
+            case Measured():
+                future.set_result(message.families)
             case Returned() if procedure is not None:
                 future.set_result(procedure.result.decode(message.result))
 
@@ -185,6 +225,16 @@ class RemoteStore:
             with suppress(NetraError):  # nothing of it is durable: who asks sees the run as it is
                 position = await self._cancel(message.run)
         self._say(Stopped(message.number, position))
+
+    async def _answer(self, message: Ask) -> None:
+        found: bytes | None = None
+        answer = self._answers.get(message.subject)
+        if answer is not None:
+            try:
+                found = await answer(message.question)
+            except NetraError:
+                log.exception("what all workers are asked has no answer here")
+        self._say(Answered(message.number, found))
 
     def _ended(self) -> None:
         """The keeper is gone: nothing that waits will be answered."""
@@ -196,6 +246,14 @@ class RemoteStore:
                 future.set_exception(StoreFailed("the process that keeps the store is gone"))
         if was_open:
             self._lost()
+
+
+async def _in_time(future: asyncio.Future[Any]) -> Any:
+    """Return the keeper's answer. Raises StoreFailed where it does not come in time."""
+    try:
+        return await asyncio.wait_for(future, PATIENCE)
+    except TimeoutError as error:
+        raise StoreFailed("the process that keeps the store does not answer") from error
 
 
 class RemoteBus:

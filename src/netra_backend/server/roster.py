@@ -1,0 +1,141 @@
+"""The roster: the live connections of all nodes, whichever of them is asked."""
+
+import logging
+import os
+
+from msgspec import Struct, msgpack
+
+from netra_backend.core.ids import ThreadKey
+from netra_backend.core.nodes import Nodes
+from netra_backend.core.ports import Thread
+from netra_backend.errors import CloseCode, ErrorCode, Refused
+from netra_backend.server.clock import now
+from netra_backend.server.follower import ThreadFollower
+from netra_backend.server.house import House
+from netra_backend.server.pool import Member, Place
+from netra_backend.server.views import ConnectionPage, ConnectionView, FollowedView
+
+log = logging.getLogger(__name__)
+
+LIST, CLOSE = "connections", "close connection"
+"""What nodes ask each other."""
+
+Threads = dict[ThreadKey, Thread | None]
+
+
+class Wanted(Struct, frozen=True, array_like=True):
+    """A page: at most `limit` connections behind `after`, a time and an id, perhaps of one user."""
+
+    limit: int
+    after: tuple[int, str]
+    of_user: str | None = None
+
+
+class _Part(Struct, frozen=True, array_like=True):
+    """What one node has of a page, whether it has more behind that, and how many in all."""
+
+    views: list[ConnectionView]
+    more: bool
+    total: int
+
+
+_wanted = msgpack.Decoder(Wanted)
+_part = msgpack.Decoder(_Part)
+
+
+class Roster:
+    """Lists and closes the connections of this `house`, and those of its other `nodes`."""
+
+    def __init__(self, house: House, nodes: Nodes | None = None) -> None:
+        self._house = house
+        self._nodes = nodes
+        if nodes is not None:
+            nodes.let_answer(LIST, self._list_here)
+            nodes.let_answer(CLOSE, self._close_here)
+
+    async def page(self, wanted: Wanted) -> ConnectionPage:
+        """Return what is wanted, the oldest first, and the workers that did not tell theirs."""
+        if self._nodes is None:
+            return _page(wanted, [await self._part(wanted)], [])
+        gathered = await self._nodes.ask(LIST, msgpack.encode(wanted))
+        parts = [_part.decode(answer) for _, answer in gathered.answers]
+        return _page(wanted, parts, list(gathered.missing))
+
+    async def close(self, id: str) -> bool:
+        """Close the connection with this id; return whether there is one.
+
+        Raises Refused (``overloaded``) if a worker does not answer, which may have it.
+        """
+        if self._close(id):
+            return True
+        if self._nodes is None:
+            return False
+        gathered = await self._nodes.ask(CLOSE, id.encode())
+        found = any(answer for _, answer in gathered.answers)
+        if gathered.missing and not found:
+            missing = ", ".join(map(str, gathered.missing))
+            why = f"no worker that answers has this connection; worker {missing} does not answer"
+            raise Refused(ErrorCode.OVERLOADED, why)
+        return found
+
+    async def _list_here(self, question: bytes) -> bytes:
+        return msgpack.encode(await self._part(_wanted.decode(question)))
+
+    async def _close_here(self, question: bytes) -> bytes:
+        return b"closed" if self._close(question.decode()) else b""
+
+    def _close(self, id: str) -> bool:
+        member = self._house.pool.find(id)
+        if member is None:
+            return False
+        log.warning("closed by an administrator", extra={"closed": id})
+        member.dismiss(CloseCode.GOING_AWAY)
+        return True
+
+    async def _part(self, wanted: Wanted) -> _Part:
+        pool = self._house.pool
+        found = [(m, pool.place(m)) for m in pool if wanted.of_user in (None, m.user)]
+        rest = [one for one in found if (one[1].since, one[0].id) > wanted.after]
+        rest.sort(key=lambda one: (one[1].since, one[0].id))
+        threads: Threads = {}
+        views = [await self._view(*one, threads) for one in rest[: wanted.limit]]
+        return _Part(views, len(rest) > wanted.limit, len(pool))
+
+    async def _view(self, member: Member, place: Place, threads: Threads) -> ConnectionView:
+        """Return what administrators see of a member, which may leave meanwhile."""
+        return ConnectionView(
+            id=member.id,
+            worker=None if self._nodes is None else os.getpid(),
+            user=member.user,
+            kind=type(member).__name__,
+            state=member.state,
+            address=place.address,
+            since=place.since,
+            seconds=(now() - place.since) / 1_000,
+            buffered=member.buffered,
+            threads=[await self._followed(each, threads) for each in list(member.following)],
+        )
+
+    async def _followed(self, follower: ThreadFollower, threads: Threads) -> FollowedView:
+        """Return how far a follower is; each thread is asked for once for a page."""
+        if follower.thread not in threads:
+            threads[follower.thread] = await self._house.store.thread(follower.thread)
+        thread, position = threads[follower.thread], follower.position
+        known = thread is not None and thread.head.epoch == position.epoch
+        lag = max(0, thread.head.offset - position.offset) if known and thread else None
+        return FollowedView(
+            owner=follower.thread.owner,
+            thread=follower.thread.id,
+            position=str(position),
+            state=follower.state.name,
+            lag=lag,
+        )
+
+
+def _page(wanted: Wanted, parts: list[_Part], missing: list[int]) -> ConnectionPage:
+    """Return the page that the parts make together."""
+    views = sorted((v for part in parts for v in part.views), key=lambda v: (v.since, v.id))
+    has_more = len(views) > wanted.limit or any(part.more for part in parts)
+    views = views[: wanted.limit]
+    following = f"{views[-1].since}-{views[-1].id}" if has_more else None
+    return ConnectionPage(views, sum(part.total for part in parts), following, missing)

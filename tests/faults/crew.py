@@ -1,0 +1,70 @@
+"""A crew: a server of several workers, each a process that can be killed or frozen alone."""
+
+import json
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tests.faults.busy_agent import write_busy_agent
+from tests.live import ServerProcess
+from tests.person import Person
+
+
+@asynccontextmanager
+async def workers(
+    tmp_path: Path, count: int = 2, **environment: str
+) -> AsyncIterator[ServerProcess]:
+    """Return a server of the busy agent with so many workers."""
+    server = ServerProcess(
+        tmp_path / "data",
+        (write_busy_agent(tmp_path), "--workers", str(count)),
+        cwd=tmp_path,
+        environment=environment,
+    )
+    server.start()
+    try:
+        await server.wait_ready()
+        yield server
+    finally:
+        server.stop(signal.SIGKILL)
+
+
+def processes(server: ServerProcess) -> list[psutil.Process]:
+    """Return the workers that there are."""
+    assert server.process is not None
+    return psutil.Process(server.process.pid).children()
+
+
+def worker_of(server: ServerProcess, person: Person) -> psutil.Process | None:
+    """Return the worker that has the person's connection, None when none has."""
+    return worker_at(server, person.client.socket.local_address[1])
+
+
+def worker_at(server: ServerProcess, port: int) -> psutil.Process | None:
+    """Return the worker that is connected to this port of a client, None when none is."""
+    for process in processes(server):
+        if any(c.raddr and c.raddr.port == port for c in process.net_connections("tcp")):
+            return process
+    return None
+
+
+async def apart(server: ServerProcess, stack: AsyncExitStack) -> tuple[Person, Person]:
+    """Return two connections of one user that two workers have."""
+    people: list[Person] = []
+    for number in range(64):
+        person = await stack.enter_async_context(Person(server, f"alice {number}"))
+        others = [p for p in people if worker_of(server, p) != worker_of(server, person)]
+        if others:
+            return others[0], person
+        people.append(person)
+    raise AssertionError("one worker has all connections")
+
+
+def lines(server: ServerProcess) -> list[dict[str, Any]]:
+    """Return the lines of the log until now."""
+    text = server.log_file.read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
