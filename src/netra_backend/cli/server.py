@@ -6,7 +6,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple, cast
@@ -19,6 +20,7 @@ from netra_backend.agents.loading import load_agents
 from netra_backend.cli import collector
 from netra_backend.cli.listening import listen, shown
 from netra_backend.cli.loop_watch import LoopWatch
+from netra_backend.cli.signals import HURRIES, stopping
 from netra_backend.cli.workers import Workers, check_platform, command_line, inherited
 from netra_backend.config import Settings
 from netra_backend.core.ports import Store
@@ -133,6 +135,7 @@ class Server(uvicorn.Server):
         self._tells = tells
         self._settings = settings
         self._finishing: asyncio.Future[None] | None = None
+        self._stopped_by: str | None = None
         super().__init__(
             uvicorn.Config(
                 app,
@@ -160,6 +163,17 @@ class Server(uvicorn.Server):
             if self._tells:
                 typer.echo(f"Netra is at {shown(listener)}  (Ctrl+C stops it)", err=True)
 
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take every signal that stops a server, while it serves."""
+        with super().capture_signals():
+            before = {number: signal.signal(number, self.handle_exit) for number in stopping()}
+            try:
+                yield
+            finally:
+                for number, handler in before.items():
+                    signal.signal(number, handler)
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stop; a second signal waits for neither runs nor connections.
 
@@ -168,8 +182,10 @@ class Server(uvicorn.Server):
         """
         # A worker gets SIGTERM twice where all processes of a service get it (systemd), once from
         # its keeper; so there only SIGINT hurries.
-        self.force_exit |= self.should_exit and (self._tells or sig == signal.SIGINT)
+        is_hurry = sig in HURRIES if self._tells else sig == signal.SIGINT
+        self.force_exit |= self.should_exit and is_hurry
         self.should_exit = True
+        self._stopped_by = self._stopped_by or signal.Signals(sig).name
         if self.force_exit and self._finishing is not None:
             self._finishing.get_loop().call_soon_threadsafe(self._finishing.cancel)
 
@@ -181,6 +197,7 @@ class Server(uvicorn.Server):
         The store is closed last: a request that was let in is answered. A page that sees its run
         end asks for its list of threads at once.
         """
+        log.info("stopping", extra={"signal": self._stopped_by})
         for server in self.servers:
             server.close()
         if not self.force_exit:

@@ -19,6 +19,7 @@ import typer
 
 from netra_backend import jsonlog
 from netra_backend.cli.listening import reserve, shown
+from netra_backend.cli.signals import HURRIES, stopping
 from netra_backend.config import Settings
 from netra_backend.errors import ConfigError
 from netra_backend.server.metrics import measured_by_log
@@ -74,8 +75,8 @@ class Workers:
     async def run(self) -> int:
         """Serve; return the exit code: that of a worker which could not even begin, else 0."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._stop)
+        for number in stopping():
+            loop.add_signal_handler(number, self._stop, number)
         await self._keeper.store.open()
         try:
             with reserve(*self._address) as reserved:
@@ -89,8 +90,12 @@ class Workers:
             await self._keeper.store.close()
         return self._failure or 0
 
-    def _stop(self) -> None:
+    def _stop(self, told: signal.Signals | None = None) -> None:
         """Let every worker stop; a second signal hurries them, by SIGINT: see `Server`."""
+        if not self._stopping.is_set():
+            log.info("stopping", extra={"signal": None if told is None else told.name})
+        elif told not in HURRIES:
+            return
         number = signal.SIGINT if self._stopping.is_set() else signal.SIGTERM
         self._stopping.set()
         for process in self._running.values():

@@ -1,0 +1,44 @@
+"""Signals: a terminal that goes stops a server in peace, unless nobody is to hear of it."""
+
+import asyncio
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from netra_backend.cli.signals import stopping
+from tests.client import BOUND, client
+from tests.live import ServerProcess
+
+
+def test_under_nohup_the_end_of_a_terminal_stops_nothing() -> None:
+    assert stopping() == [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert stopping() == [signal.SIGINT, signal.SIGTERM]
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_a_server_whose_terminal_goes_says_goodbye(tmp_path: Path, workers: int) -> None:
+    """It may be told again, by the shell and by the system, which is no hurry."""
+    server = ServerProcess(tmp_path / "data", ("docs", "--workers", str(workers)))
+    server.start()
+    await server.wait_ready()
+    process = server.process
+    assert process is not None
+    async with client(server.socket_url, server.token()) as alice:
+        process.send_signal(signal.SIGHUP)
+        process.send_signal(signal.SIGHUP)
+        assert (await alice.notice("draining"))["retry_after_ms"] >= 0
+        assert await alice.closed() == 1012
+        assert await asyncio.to_thread(process.wait, BOUND) == 0
+    text = server.log_file.read_text(encoding="utf-8")
+    lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+    assert {line["signal"] for line in lines if line["message"] == "stopping"} == (
+        {"SIGHUP"} if workers == 1 else {"SIGHUP", "SIGTERM"}  # the keeper's, and what it says
+    )
+    assert not [line for line in lines if line["level"] in ("ERROR", "CRITICAL")]
