@@ -16,12 +16,12 @@ from tests.person import Person
 
 @asynccontextmanager
 async def workers(
-    tmp_path: Path, count: int = 2, **environment: str
+    tmp_path: Path, count: int = 2, *, agent: str | None = None, **environment: str
 ) -> AsyncIterator[ServerProcess]:
-    """Return a server of the busy agent with so many workers."""
+    """Return a server with so many workers, of the busy agent if there is no other."""
     server = ServerProcess(
         tmp_path / "data",
-        (write_busy_agent(tmp_path), "--workers", str(count)),
+        (agent or write_busy_agent(tmp_path), "--workers", str(count)),
         cwd=tmp_path,
         environment=environment,
     )
