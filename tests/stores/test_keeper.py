@@ -1,13 +1,18 @@
 """The keeper: what it owes the workers that are left when one is gone, and who is asked what."""
 
 import asyncio
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
+from msgspec import msgpack
 
 from netra_backend.core.ids import RunKey
+from netra_backend.core.nodes import METRICS, Gathered
 from netra_backend.core.ports import End
 from netra_backend.core.positions import Position
 from netra_backend.core.run import RunStatus
+from netra_backend.core.samples import Family, Sample
 from netra_backend.errors import LeaseLost, StoreFailed
 from netra_backend.stores import keeper
 from netra_backend.testing.scenario import FAR, a_thread, entries, event, start
@@ -116,7 +121,11 @@ async def test_a_worker_is_silent_only_while_it_waits_for_nothing(
         await works.probe()
     await until(lambda: workers.lost == [4])
     assert list(workers.keeper._lines) == lines[:3]
-    assert "a worker says nothing; its line is cut" in caplog.text
+    told = [(record.getMessage(), record.__dict__["worker"]) for record in caplog.records]
+    assert told == [
+        ("a worker does not come to serve", 1),  # and is left alone
+        ("a worker says nothing; its line is cut", 4),
+    ]
     lines[2].calls.clear()
     for worker in (begins, works, waits):
         await worker.close()
@@ -187,3 +196,67 @@ async def test_what_was_told_is_not_told_again() -> None:
     await settled()
     assert heard == [thread]
     await two.close()
+
+
+def _figures(counted: float) -> bytes:
+    samples = [Sample("c_total", (), counted)]
+    return msgpack.encode([Family("c", "counter", "what was counted", samples)])
+
+
+async def _measured(worker: Any) -> dict[tuple[str, str], float]:
+    """Return what all workers have measured, by name and label."""
+    families: Sequence[Family] = await worker.measured()
+    samples = [sample for family in families for sample in family.samples]
+    return {
+        (sample.name, dict(sample.labels).get("worker", "")): sample.value for sample in samples
+    }
+
+
+@pytest.mark.anyio
+async def test_what_is_measured_is_the_sum_of_all_who_are_or_were() -> None:
+    workers = Workers(lambda: [Family("k", "counter", "the keeper's", [Sample("k_total", (), 7)])])
+    one, two, begins = [await workers.worker() for _ in range(3)]
+    for number, worker in enumerate((one, two), 1):
+        await worker.probe()
+
+        async def measure(question: bytes, number: int = number) -> bytes:
+            return _figures(number)
+
+        worker.let_answer(METRICS, measure)
+    all_up = {("netra_worker_up", str(n)): float(n < 3) for n in (1, 2, 3)}
+    for asked in (one, two):
+        assert await _measured(asked) == {("c_total", ""): 3, ("k_total", ""): 7, **all_up}
+    two._line._transport.abort()
+    await until(lambda: len(workers.keeper._lines) == 2)
+    del all_up["netra_worker_up", "2"]
+    assert await _measured(one) == {("c_total", ""): 3, ("k_total", ""): 7, **all_up}
+
+    async def fails(question: bytes) -> bytes:
+        raise StoreFailed("nothing can be said")
+
+    one.let_answer(METRICS, fails)
+    all_up["netra_worker_up", "1"] = 0
+    assert await _measured(one) == {("c_total", ""): 3, ("k_total", ""): 7, **all_up}
+    for worker in (one, begins):
+        await worker.close()
+
+
+@pytest.mark.anyio
+async def test_all_who_serve_are_asked_and_who_has_no_answer_is_missing() -> None:
+    workers = Workers()
+    one, two, three, begins = [await workers.worker() for _ in range(4)]
+    for worker in (one, two, three):
+        await worker.probe()
+
+    async def answer(question: bytes) -> bytes:
+        return question.upper()
+
+    for worker in (one, three, begins):
+        worker.let_answer("subject", answer)
+    assert await one.ask("subject", b"what") == Gathered([(1, b"WHAT"), (3, b"WHAT")], [2])
+    for worker in (one, two, three, begins):
+        await worker.close()
+    with pytest.raises(StoreFailed):
+        await one.ask("subject", b"what")
+    with pytest.raises(StoreFailed):
+        await one.measured()

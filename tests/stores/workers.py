@@ -2,9 +2,11 @@
 
 import asyncio
 import socket
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from netra_backend.core.ports import Store
+from netra_backend.core.samples import Family
 from netra_backend.stores.keeper import Keeper
 from netra_backend.stores.memory import MemoryStore
 from netra_backend.stores.remote import RemoteStore
@@ -18,9 +20,9 @@ def as_store(remote: Any) -> Store:
 class Workers:
     """Some workers with one keeper, all in this process."""
 
-    def __init__(self) -> None:
+    def __init__(self, measure: Callable[[], Sequence[Family]] = list) -> None:
         self.kept = MemoryStore()
-        self.keeper = Keeper(self.kept)
+        self.keeper = Keeper(self.kept, measure)
         self.lost: list[int] = []
 
     async def worker(self) -> Any:

@@ -358,8 +358,9 @@ class Execution:
             await asyncio.shield(self._end_once(status, events, interrupts))
         except LeaseLost:
             log.warning("the run was ended by another holder")
-        except StoreError:
-            log.exception("the run's end could not be written; the sweep will")
+        except StoreError as error:  # with an ERROR where the store is told to have failed
+            about = {"why": str(error)}
+            log.warning("the run's end could not be written; the sweep will", extra=about)
 
     def _end_once(
         self, status: RunStatus, events: Sequence[Event], interrupts: Sequence[Interrupt] = ()

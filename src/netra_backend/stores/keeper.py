@@ -209,7 +209,7 @@ class Keeper:
                 if one is not None and line in self._lines:
                     self._tallies.note(line, _families.decode(one))
             total = summed([self._tallies.total(), self._measure()])
-            by.say(Measured(asked.number, [*total, _up(said)]))
+            by.say(Measured(asked.number, [*total, _up({**dict.fromkeys(self._lines), **said})]))
 
         self._gather(METRICS, b"", done)
 
@@ -275,12 +275,18 @@ class WorkerLine(Line):
         self._look = asyncio.get_running_loop().call_later(LOOK, self._look_after)
 
     def _look_after(self) -> None:
-        """Give up a worker that has come to serve, waits for no answer, and says nothing."""
-        self._silent = self._silent + 1 if self.has_called and not self.calls else 0
+        """Give up a worker that has come to serve, waits for no answer, and says nothing.
+
+        One that does not come to serve may have much to load: that is only told.
+        """
+        self._silent = 0 if self.calls else self._silent + 1
         if self._silent > SILENT:
-            self._give_up("a worker says nothing; its line is cut")
-        else:
-            self._look_soon()
+            if self.has_called:
+                self._give_up("a worker says nothing; its line is cut")
+                return
+            self._silent = 0
+            log.warning("a worker does not come to serve", extra={"worker": self.worker})
+        self._look_soon()
 
     def pause_writing(self) -> None:
         self._stuck = asyncio.get_running_loop().call_later(
