@@ -5,6 +5,7 @@ import gc
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import count
+from weakref import WeakSet
 
 import pytest
 
@@ -21,9 +22,12 @@ class Link:
 
     other: "Link"
 
+    def __init__(self) -> None:
+        ALIVE.add(self)
 
-def links() -> int:
-    return sum(type(one) is Link for one in gc.get_objects())
+
+ALIVE: WeakSet[Link] = WeakSet()
+"""The links that the collector has not found."""
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +42,7 @@ def dead() -> Iterator[None]:
     kept.clear()
     del one, two
     gc.collect(1)
-    assert links() == 20
+    assert len(ALIVE) == 20
     yield
     gc.set_threshold(*before)
     gc.collect()
@@ -61,11 +65,11 @@ async def collecting(
     await asyncio.sleep(0)
     gc.collect(1)  # so something has survived since it looked first
     async with asyncio.timeout(BOUND):
-        await until(lambda: not links() or next(looks) > 100)
+        await until(lambda: not ALIVE or next(looks) > 100)
     running.cancel()
     with suppress(asyncio.CancelledError):
         await running
-    return not links()
+    return not ALIVE
 
 
 MUCH = 1 << 40
