@@ -111,7 +111,7 @@ class SqliteStore:
         What was written after the backup is lost, so a position from then must be answered with
         ``gap``, also when the thread has grown past it anew.
         """
-        await self._writer.submit(lambda ledger: ledger.new_epochs())
+        await self._writer.submit(Ledger.new_epochs)
 
     # --- log ----------------------------------------------------------------------------------
 
@@ -123,8 +123,8 @@ class SqliteStore:
             raise ValueError("an append has at least one event")
         batch = tuple(events)
         if end is None:
-            return self._writer.submit(lambda ledger: ledger.append(batch, writer, at))
-        return self._writer.submit(lambda ledger: ledger.finish(batch, writer, at, end))
+            return self._writer.submit(Ledger.append, batch, writer, at)
+        return self._writer.submit(Ledger.finish, batch, writer, at, end)
 
     async def read(self, thread: ThreadKey, after: int, limit: int) -> Sequence[Entry]:
         """Return entries; see `Log.read`."""
@@ -146,7 +146,7 @@ class SqliteStore:
 
     async def open_thread(self, key: ThreadKey, title: str, at: int) -> Thread:
         """Return the thread; see `Threads.open_thread`."""
-        return await self._writer.submit(lambda ledger: ledger.open_thread(key, title, at))
+        return await self._writer.submit(Ledger.open_thread, key, title, at)
 
     async def thread(self, key: ThreadKey) -> Thread | None:
         """Return the thread, or None."""
@@ -162,11 +162,11 @@ class SqliteStore:
 
     async def rename_thread(self, key: ThreadKey, title: str) -> bool:
         """Set the title; see `Threads.rename_thread`."""
-        return await self._writer.submit(lambda ledger: ledger.rename_thread(key, title))
+        return await self._writer.submit(Ledger.rename_thread, key, title)
 
     async def delete_thread(self, key: ThreadKey) -> bool:
         """Delete the thread; its bytes are overwritten and the write-ahead log emptied."""
-        return await self._writer.submit(lambda ledger: ledger.delete_thread(key))
+        return await self._writer.submit(Ledger.delete_thread, key)
 
     # --- members ------------------------------------------------------------------------------
 
@@ -197,7 +197,7 @@ class SqliteStore:
         if not events:
             raise ValueError("a run has a first event")
         batch = tuple(events)
-        return await self._writer.submit(lambda ledger: ledger.create_run(new, batch))
+        return await self._writer.submit(Ledger.create_run, new, batch)
 
     async def run(self, key: RunKey) -> Run | None:
         """Return the run, or None."""
@@ -214,7 +214,7 @@ class SqliteStore:
     async def renew(self, leases: Sequence[Lease], expires_at: int) -> frozenset[RunKey]:
         """Extend leases; see `Runs.renew`."""
         batch = tuple(leases)
-        return await self._writer.submit(lambda ledger: ledger.renew(batch, expires_at))
+        return await self._writer.submit(Ledger.renew, batch, expires_at)
 
     async def orphans(self, now: int) -> Sequence[Run]:
         """Return the runs that nobody executes; see `Runs.orphans`."""
@@ -222,7 +222,7 @@ class SqliteStore:
 
     async def adopt(self, key: RunKey, holder: str, expires_at: int, now: int) -> Lease | None:
         """Take an orphan over; see `Runs.adopt`."""
-        return await self._writer.submit(lambda ledger: ledger.adopt(key, holder, expires_at, now))
+        return await self._writer.submit(Ledger.adopt, key, holder, expires_at, now)
 
     async def interrupt(self, thread: ThreadKey, interrupt: str) -> Interrupt | None:
         """Return the interrupt, or None."""
@@ -242,7 +242,7 @@ class SqliteStore:
         self, thread: ThreadKey, answer: Answer, by: UserId, needs: Role
     ) -> Decision | None:
         """Decide the interrupt if nobody has; see `Runs.decide`."""
-        return await self._writer.submit(lambda ledger: ledger.decide(thread, answer, by, needs))
+        return await self._writer.submit(Ledger.decide, thread, answer, by, needs)
 
     async def undelivered(self) -> Sequence[Interrupt]:
         """Return decided interrupts that no run has taken up."""

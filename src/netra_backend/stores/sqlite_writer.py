@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, TypeVarTuple
 
 from msgspec import Struct
 
@@ -22,8 +22,9 @@ _SCRUB_SECONDS = 0.05
 
 T = TypeVar("T")
 
-Operation = Callable[[Ledger], T]
-_Write = tuple[asyncio.Future[Any], Operation[Any]]
+Ts = TypeVarTuple("Ts")
+
+_Write = tuple[asyncio.Future[Any], Callable[..., Any], tuple[Any, ...]]
 _Outcome = tuple[asyncio.Future[Any], Any, Exception | None]
 
 
@@ -76,23 +77,23 @@ class SqliteWriter:
             self._turn.notify()
         self._thread.join()
 
-    def submit(self, operation: Operation[T]) -> asyncio.Future[T]:
+    def submit(self, operation: Callable[[Ledger, *Ts], T], *args: *Ts) -> asyncio.Future[T]:
         """Return the outcome of `operation`, once it is durable. Operations keep their order.
 
         Those of one turn of the event loop are handed over together: they wake the thread once,
         and share a commit. Cancelling the future does not undo the operation.
         """
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[T] = loop.create_future()
         refusal = self._refusal
         if refusal is None and len(self._waiting) + len(self._arriving) >= MAX_WAITING:
             refusal = f"{MAX_WAITING} operations wait already"
         if refusal is not None:
-            future.set_exception(StoreFailed(f"{self._file}: {refusal}"))
-            return future
-        self._arriving.append((future, operation))
+            refused: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+            refused.set_exception(StoreFailed(f"{self._file}: {refusal}"))
+            return refused
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._arriving.append((future, operation, args))
         if len(self._arriving) == 1:
-            loop.call_soon(self.hand_over)
+            self._loop.call_soon(self.hand_over)
         return future
 
     def hand_over(self) -> None:
@@ -105,7 +106,7 @@ class SqliteWriter:
                 self._turn.notify()
         if refusal is not None:
             error = f"{self._file}: {refusal}"
-            _settle([(future, None, StoreFailed(error)) for future, _ in arriving])
+            _settle([(future, None, StoreFailed(error)) for future, _, _ in arriving])
 
     def _run(self) -> None:
         try:
@@ -132,22 +133,26 @@ class SqliteWriter:
 
     def _carry_out(self, group: list[_Write]) -> None:
         try:
-            outcomes = [self._outcome(*write) for write in group]
+            outcomes = self._outcomes(group)
             self._ledger.commit()
             self._commits += 1
         except (sqlite3.Error, MemoryError, OverflowError) as error:
             with suppress(sqlite3.Error):  # the next transaction tries again
                 self._ledger.abandon()
             self._failed_commits += 1
-            outcomes = [(future, None, failure(self._file, error)) for future, _ in group]
+            outcomes = [(future, None, failure(self._file, error)) for future, _, _ in group]
         self._operations += len(group)
         self._answer(outcomes)
 
-    def _outcome(self, future: asyncio.Future[Any], operation: Operation[Any]) -> _Outcome:
-        try:
-            return future, operation(self._ledger), None
-        except REFUSALS as refusal:
-            return future, None, refusal
+    def _outcomes(self, group: list[_Write]) -> list[_Outcome]:
+        ledger = self._ledger
+        outcomes: list[_Outcome] = []
+        for future, operation, args in group:
+            try:
+                outcomes.append((future, operation(ledger, *args), None))
+            except REFUSALS as refusal:
+                outcomes.append((future, None, refusal))
+        return outcomes
 
     def _answer(self, outcomes: list[_Outcome]) -> None:
         with suppress(RuntimeError):  # the loop is closed: nobody is left who waits
@@ -160,7 +165,7 @@ class SqliteWriter:
             abandoned = self._group + self._waiting
             self._waiting = []
         error = f"{self._file}: {self._refusal}"
-        self._answer([(future, None, StoreFailed(error)) for future, _ in abandoned])
+        self._answer([(future, None, StoreFailed(error)) for future, _, _ in abandoned])
 
 
 def _settle(outcomes: list[_Outcome]) -> None:
