@@ -114,8 +114,11 @@ class Topic:
     @property
     def is_simple(self) -> bool:
         """Whether a batch can be handed to all at once: they are few, and nothing waits."""
-        alone = len(self._alone) <= FEW and not self._places
-        return alone and not self._salvo and not self._batches
+        return not self._salvo and not self._batches and self._are_few
+
+    @property
+    def _are_few(self) -> bool:
+        return not self._places and len(self._alone) <= FEW
 
     def hand(self, batch: Batch) -> None:
         """Deliver `batch` to all, of a topic that is simple."""
@@ -129,6 +132,9 @@ class Topic:
 
     def serve(self, allowed: int) -> int:
         """Serve at most so many followers; return how many were."""
+        if not self._salvo and len(self._batches) == 1 and self._are_few:
+            self.hand(self._batches.pop())
+            return len(self._alone)
         if not self._salvo:
             self._begin()
         served = self._fire(allowed)
