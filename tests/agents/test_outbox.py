@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Sequence
 
 import pytest
@@ -107,7 +108,7 @@ async def test_what_comes_during_an_append_goes_with_the_next_joined() -> None:
     await log.finish(1)
     assert [entry.position.offset for entry in published] == [1, 2, 3, 4]
     assert [entry.at for entry in published] == [7] * 4
-    assert box.appended == 4
+    assert box.taken == 4
 
 
 async def test_the_first_delta_goes_at_once_and_the_next_after_the_window() -> None:
@@ -167,6 +168,24 @@ async def test_a_window_begins_where_the_one_before_was_due_to_end(
     await log.finish(1)
     box.put(delta("c"))
     assert wheel.waits[1][0] == due + 100.0
+
+
+async def test_what_comes_while_the_wheel_is_late_waits_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A late loop would else give each of a thousand runs a commit of its own."""
+    log, wheel = GatedLog(), turned(monkeypatch)
+    box = outbox(log, LocalBus(), window=0.01)
+    for text, message in (("a", "m"), ("b", "n")):
+        box.put(delta(text, message))
+        await log.finish(len(log.appends) - 1)
+    box.put(delta("c"))
+    time.sleep(0.02)
+    box.put(delta("d", "n"))
+    assert len(log.appends) == 2
+    ((due, act),) = wheel.waits
+    act(1, due)
+    assert log.texts(2) == ["c", "d"]
 
 
 async def test_events_of_one_turn_of_the_loop_go_together() -> None:

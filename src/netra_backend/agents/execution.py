@@ -214,10 +214,11 @@ class Execution:
         async for yielded in stream:
             if self._ending is not None:
                 break  # the agent did not stop when it was told to; what it says is late
-            terminal = self._speech.take(yielded, _readdressed(yielded, self._given))
-            if terminal is not None:
-                await self._finish(terminal)
-                return
+            if not self._speech.take_plain(yielded):
+                terminal = self._speech.take(yielded, _readdressed(yielded, self._given))
+                if terminal is not None:
+                    await self._finish(terminal)
+                    return
             taken += 1
             if not self._outbox.has_room:
                 await self._outbox.room()

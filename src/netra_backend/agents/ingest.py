@@ -108,8 +108,8 @@ class Ingest:
         Of several each is checked when it is asked for, after the one before is in the log.
         Raises EventError, naming the event and the rule, if it is illegal here.
         """
-        if self._expander.idle and (plain := _plain(item)) is not None:
-            self._constructs.extend(plain.type, plain.id)
+        plain = self.take_plain(item)
+        if plain is not None:
             # An empty one, sent to keep something alive, says nothing.
             return (plain,) if plain.text else ()
         if not isinstance(item, BaseEvent):
@@ -129,6 +129,13 @@ class Ingest:
             self._accept(event if part is body else event_from_body(part), part)
             for part in self._expander.expand(body)
         )
+
+    def take_plain(self, item: object) -> Delta | None:
+        """Take `item` as `take` does if it is a plain delta; else return None: the hot path."""
+        if not self._expander.idle or (plain := _plain(item)) is None:
+            return None
+        self._constructs.extend(plain.type, plain.id)
+        return plain
 
     def close(self) -> list[Event]:
         """Return what closes everything that the agent left open."""

@@ -76,8 +76,8 @@ class Outbox:
         self._idle: asyncio.Future[None] | None = None
         self._error: BaseException | None = None
         self._sealed = False
-        self.appended = 0
-        """Events that are in the log."""
+        self.taken = 0
+        """Events that are in the log, on the way into it, or wait to be."""
 
     def put(self, item: Delta | Event) -> None:
         """Take the next event. Raises the error of an append that failed."""
@@ -89,6 +89,7 @@ class Outbox:
             self._length += len(item.data)
             self._joining.clear()
             self._waiting.append(item)
+            self.taken += 1
             self._push_soon()
             return
         self._length += len(item.text)
@@ -98,7 +99,13 @@ class Outbox:
         room = MAX_MERGED_LENGTH - len(item.id) - len(item.text)
         self._joining[item.id] = joined = _Joined((item.type, item.id), [item.text], room)
         self._waiting.append(joined)
-        self._pace()
+        self.taken += 1
+        if self._appending is not None:
+            return  # its end comes back to what waits
+        if joined.subject in self._begun:
+            self._pace()
+        else:
+            self._push()
 
     async def room(self) -> None:
         """Return when there is room for more. Raises the error of an append that failed.
@@ -110,11 +117,6 @@ class Outbox:
             await self._next_idle()
         if self._error is not None:
             raise self._error
-
-    @property
-    def taken(self) -> int:
-        """Events that are in the log, on the way into it, or wait to be."""
-        return self.appended + len(self._batch) + len(self._waiting)
 
     @property
     def has_room(self) -> bool:
@@ -158,10 +160,15 @@ class Outbox:
         return position
 
     def _pace(self) -> None:
-        """Send the newest delta now if its message begins or the window has ended, else then."""
-        if self._begins(self._waiting[-1]) or self._window_end <= self._loop.time():
+        """Send what waits now if its window has ended, else then.
+
+        Where the wheel is late it is still waited for: who goes alone needs a commit of its own.
+        """
+        if self._slot is not None:
+            return
+        if self._window_end <= self._loop.time():
             self._push()
-        elif self._slot is None and self._appending is None:
+        else:
             self._slot = self._wheel.wait(self._window_end, self._waited)
 
     def _waited(self, slot: int, due: float) -> None:
@@ -211,16 +218,12 @@ class Outbox:
 
     def _continue(self) -> None:
         """Go on with what has come in the meantime."""
-        if not self._waiting:
-            return
-        if any(map(self._begins, self._waiting)):
-            self._push()
-        else:
+        for waiting in self._waiting:
+            if isinstance(waiting, Event) or waiting.subject not in self._begun:
+                self._push()
+                return
+        if self._waiting:
             self._pace()
-
-    def _begins(self, waiting: "Event | _Joined") -> bool:
-        """Return whether it need not wait for the end of a window."""
-        return isinstance(waiting, Event) or waiting.subject not in self._begun
 
     def _take_waiting(self, sent_at: float | None = None) -> list[Event]:
         waiting, self._waiting, self._length = self._waiting, [], 0
@@ -240,12 +243,12 @@ class Outbox:
         return batch
 
     def _publish(self, batch: Sequence[Event], last: Position, at: int) -> None:
-        count, run = len(batch), self._lease.run.id
-        self.appended += count
+        run = self._lease.run.id
         entries = [
             Entry(Position(last.epoch, offset), run, at, event)
-            for offset, event in enumerate(batch, last.offset - count + 1)
+            for offset, event in enumerate(batch[:-1], last.offset - len(batch) + 1)
         ]
+        entries.append(Entry(last, run, at, batch[-1]))
         self._bus.publish(self._lease.thread, entries)
 
     async def _next_idle(self) -> None:

@@ -24,6 +24,19 @@ class Speech:
         self._between: list[BaseEvent] = []
         """What was said through the `RunContext`, and waits for the end of a message."""
 
+    def take_plain(self, yielded: object) -> bool:
+        """Take what the agent has `yielded` as `take` does if it is a plain delta: the hot path.
+
+        Return False if it is anything else, or has to wait for what was said in between.
+        """
+        if self._between or (delta := self._ingest.take_plain(yielded)) is None:
+            return False
+        if delta.text:
+            self._outbox.put(delta)
+        if self._outbox.taken > self._most:
+            self._check()
+        return True
+
     def take(self, yielded: object, event: object) -> Whole | None:
         """Take what the agent has `yielded`, as `event`; return it where it is a terminal one.
 
