@@ -1,5 +1,6 @@
-"""Kept notes: those of a changed file, and of what depends on it, are made anew, and no others."""
+"""Kept pages: those of a changed file, and of what depends on it, are made anew, and no others."""
 
+import random
 from pathlib import Path
 
 import pytest
@@ -81,3 +82,78 @@ def test_a_damaged_notebook_is_as_good_as_none(tmp_path: Path) -> None:
     for entry in (tmp_path / "cache").glob("??/*"):
         entry.write_bytes(entry.read_bytes()[:-3])
     assert noted(tmp_path) == [("use.py", 5)]
+
+
+MODEL = (
+    "from dataclasses import dataclass\nfrom names import State\n"
+    "@dataclass\nclass Model:\n    state: State\n"
+)
+BASE = (
+    "from send import send\nclass Base:\n    state = 1\n"
+    "    def save(self):\n        send(self.state)\n"
+)
+VERSIONS = {
+    "state.py": (STATE, PLAIN, "from colour import State\n", "State = str\n"),
+    "colour.py": (f"X = 1\n{STATE}", "class State(str):\n    A = 'a'\n", ""),
+    "names.py": ("from state import State\n", "from state import *\n", "from colour import *\n"),
+    "model.py": (
+        MODEL,
+        "from dataclasses import dataclass\n@dataclass\nclass Model:\n    state: str\n",
+    ),
+    "dump.py": (
+        "import json\ndef dump(value):\n    return json.dumps(value)\n",
+        "import json\ndef dump(value):\n    return json.dumps(value, default=str)\n",
+        "from json import dumps as dump\n",
+        "def dump(value):\n    return value\n",
+    ),
+    "send.py": (
+        "from dump import dump\ndef send(value):\n    return dump({'v': value})\n",
+        "from dump import dump\ndef send(value):\n    if value:\n        dump(value.state)\n",
+        "import dump\ndef send(value):\n    return dump.dump(str(value))\n",
+    ),
+    "base.py": (
+        BASE,
+        "class Base:\n    state = 1\n",
+    ),
+    "heir.py": (
+        "from base import Base\nfrom names import State\nclass Heir(Base):\n    state = State.A\n",
+        "from base import Base\nclass Heir(Base):\n    state = 1\n",
+        "from base import Base\nclass Heir(Base):\n    def save(self):\n        pass\n",
+    ),
+    "call.py": (
+        "from model import Model\nfrom send import send\ndef f(m: Model):\n    send(m.state)\n",
+        "from model import Model\nfrom send import send\ndef f(m: Model):\n    send(m)\n",
+        "import json\nfrom model import Model\ndef f(m: Model):\n    json.dumps([m.state])\n",
+    ),
+}
+"""What each module of a project may be; values go from ``state`` over three others to a sink."""
+
+
+def told(folder: Path, *options: str) -> list[tuple[str, int, str, str]]:
+    asked = parse_arguments([str(folder), "--notes", *options])
+    outcome = Scan(asked, load_project(asked, TITLES)).run()
+    return [(Path(it.path).name, it.line, it.rule, it.message) for it in outcome.findings]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_after_any_edits_a_scan_says_what_one_without_a_cache_says(
+    tmp_path: Path, seed: int
+) -> None:
+    first = {name: texts[0] for name, texts in VERSIONS.items()}
+    write(tmp_path, {f"m{at:02}.py": OTHER for at in range(FEW)})
+    write(tmp_path, {"pyproject.toml": "", "use.py": USE, **first})
+    draw = random.Random(seed)
+    different = set()
+    for _ in range(30):
+        kept = told(tmp_path, "--cache-dir", str(tmp_path / "cache"))
+        assert kept == told(tmp_path, "--no-cache")
+        different.add(tuple(kept))
+        if draw.random() < 0.5:
+            write(tmp_path, first)
+        name = draw.choice(list(VERSIONS))
+        text = draw.choice([None, f"\n{first[name]}", *VERSIONS[name][1:]])
+        if text is None:
+            (tmp_path / name).unlink(missing_ok=True)
+        else:
+            write(tmp_path, {name: text})
+    assert len(different) > 5, "the edits change too little to show anything"

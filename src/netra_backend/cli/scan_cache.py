@@ -9,6 +9,7 @@ import contextlib
 import os
 import sys
 import time
+from binascii import crc32
 from glob import escape, glob
 from hashlib import blake2b
 
@@ -18,7 +19,7 @@ KEPT_DAYS = 14
 """An entry that was not used for so long is removed."""
 
 _DAY = 86_400
-_CHECKSUM = 16
+_CHECKSUM = 4
 _TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# https://bford.info/cachedir/\n"
 
 
@@ -104,4 +105,4 @@ def _age(file: str | int) -> float:
 
 
 def _checksum(body: bytes) -> bytes:
-    return blake2b(body, digest_size=_CHECKSUM).digest()
+    return crc32(body).to_bytes(_CHECKSUM, "big")

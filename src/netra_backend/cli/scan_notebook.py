@@ -1,4 +1,4 @@
-"""The notes on log calls, kept from one scan of the same paths to the next."""
+"""What was found in groups of calls, kept from one scan of the same paths to the next."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -9,20 +9,20 @@ from msgspec import Struct
 from netra_backend.cli.scan_cache import Cache
 from netra_backend.cli.scan_record import Record
 from netra_backend.scan.finding import Finding
+from netra_backend.scan.project import file_fact, heirs_fact
 
 
 class _Page(Struct, frozen=True, array_like=True):
-    """What was noted on the file with this key; `asked` are places in the book's modules."""
+    """What was found; `facts` are places among the book's."""
 
-    key: str
-    notes: tuple[Finding, ...]
-    asked: tuple[int, ...]
+    found: tuple[Finding, ...]
+    facts: tuple[int, ...]
 
 
 class _Book(Struct, frozen=True, array_like=True):
-    """All pages by path, and the modules they depend on, each with its file's key then."""
+    """All pages by name, and the facts they depend on, each with what was true then."""
 
-    modules: tuple[tuple[str, str], ...] = ()
+    facts: tuple[tuple[str, str], ...] = ()
     pages: dict[str, _Page] = {}
 
 
@@ -32,34 +32,28 @@ _decoder: Any = msgspec.msgpack.Decoder(_Book)
 class KeptNotebook:
     """What `cache` has under `name`, as far as it is true of these records.
 
-    A module without a file of its own, or with that of a stub, has no key.
+    Nothing is true of a module without a file of its own, or with that of a stub.
     """
 
     def __init__(self, cache: Cache, name: str, records: Sequence[Record]) -> None:
         self._cache = cache
         self._name = name
-        self._keys: dict[str, str] = {}
-        self._files: dict[str, str] = {}
-        for record in records:
-            if record.summary.skipped is not None:
-                continue
-            self._keys.setdefault(record.summary.module, record.key)
-            self._files[record.summary.path] = record.key
+        self._truth = _facts(records)
         self._pages: dict[str, tuple[Sequence[Finding], Collection[str]]] = {}
         self._known = self._load()
         self._changed = False
 
-    def recall(self, path: str) -> Sequence[Finding] | None:
-        """Return the notes on a file, None if they are not known or may have changed."""
-        known = self._known.get(path)
+    def recall(self, page: str) -> Sequence[Finding] | None:
+        """Return what the page says, None if there is none or it may not be true any more."""
+        known = self._known.get(page)
         if known is None:
             return None
-        self._pages[path] = known
+        self._pages[page] = known
         return known[0]
 
-    def keep(self, path: str, notes: Sequence[Finding], asked: Collection[str]) -> None:
-        """Keep the notes on a file, true as long as it and the modules `asked` for are the same."""
-        self._pages[path] = notes, asked
+    def keep(self, page: str, found: Sequence[Finding], facts: Collection[str]) -> None:
+        """Keep a page with the facts that it depends on."""
+        self._pages[page] = found, facts
         self._changed = True
 
     def close(self) -> None:
@@ -68,11 +62,11 @@ class KeptNotebook:
             return
         numbers: dict[str, int] = {}
         pages = {}
-        for path, (notes, asked) in self._pages.items():
-            places = tuple(numbers.setdefault(name, len(numbers)) for name in asked)
-            pages[path] = _Page(self._files[path], tuple(notes), places)
-        modules = tuple((name, self._keys.get(name, "")) for name in numbers)
-        self._cache.put(self._name, msgspec.msgpack.encode(_Book(modules, pages)))
+        for page, (found, facts) in self._pages.items():
+            places = tuple(numbers.setdefault(fact, len(numbers)) for fact in facts)
+            pages[page] = _Page(tuple(found), places)
+        then = tuple((fact, self._truth.get(fact, "")) for fact in numbers)
+        self._cache.put(self._name, msgspec.msgpack.encode(_Book(then, pages)))
 
     def _load(self) -> Mapping[str, tuple[Sequence[Finding], Collection[str]]]:
         body = self._cache.get(self._name)
@@ -80,12 +74,26 @@ class KeptNotebook:
             book: _Book = _Book() if body is None else _decoder.decode(body)
         except msgspec.DecodeError:
             return {}
-        names = [name for name, _ in book.modules]
-        same = [self._keys.get(name, "") == key for name, key in book.modules]
-        count = range(len(names))
+        names = [fact for fact, _ in book.facts]
+        same = {at for at, it in enumerate(book.facts) if self._truth.get(it[0], "") == it[1]}
         return {
-            path: (page.notes, [names[at] for at in page.asked])
-            for path, page in book.pages.items()
-            if self._files.get(path) == page.key
-            and all(at in count and same[at] for at in page.asked)
+            name: (page.found, [names[at] for at in page.facts])
+            for name, page in book.pages.items()
+            if same.issuperset(page.facts)
         }
+
+
+def _facts(records: Sequence[Record]) -> Mapping[str, str]:
+    """Return what is true of the files: their keys in the cache."""
+    truth: dict[str, str] = {}
+    heirs: dict[str, list[str]] = {}
+    for record in records:
+        summary = record.summary
+        if summary.skipped is not None:
+            continue
+        truth.setdefault(summary.module, record.key)
+        truth[file_fact(summary.path)] = record.key
+        for base in summary.derived:
+            heirs.setdefault(base, []).append(record.key)
+    truth.update((heirs_fact(base), " ".join(keys)) for base, keys in heirs.items())
+    return truth

@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.json import encode as encode_options
 from msgspec.structs import replace
 
 from netra_backend.cli.scan_arguments import Arguments
@@ -156,14 +157,15 @@ class Scan:
         return records, unseen
 
     def _notebook(self, records: Sequence[Record]) -> "KeptNotebook | None":
-        """Return the notes of the last scan of these paths; few files are read as quickly."""
+        """Return what the last scan of these paths noted; few files are read as quickly."""
         if self._cache is None or len(records) <= FEW:
             return None
         from netra_backend.cli.scan_notebook import KeptNotebook  # noqa: PLC0415 - start time
 
         asked = [os.path.abspath(os.fsencode(path)) for path in self._asked.paths]
-        safe = [name.encode() for name in self._project.options.safe]
-        return KeptNotebook(self._cache, self._cache.key(b"notes", *asked, b"", *safe), records)
+        options = self._project.options
+        obeyed = encode_options((options.safe, options.sinks, options.log_encoder))
+        return KeptNotebook(self._cache, self._cache.key(b"notes", *asked, b"", obeyed), records)
 
     def _imported(self, records: Iterable[Record]) -> list[Record]:
         """Return the records of modules that the scanned files import and are not among them."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence, Set
 from netra_backend.scan.declarations import Function, Site, Trait
 from netra_backend.scan.fields import EVERYTHING
 from netra_backend.scan.heads import ClassRef, Scope, settled
-from netra_backend.scan.project import Project, Source
+from netra_backend.scan.project import Project, Source, heirs_fact
 from netra_backend.scan.values import Instance
 
 MOST = 32
@@ -16,33 +16,35 @@ MOST = 32
 class Heirs:
     """The heirs of the classes in some files; which they are is looked up when it is asked for."""
 
-    def __init__(self, project: Project, sources: Sequence[Source]) -> None:
-        self._project = project
+    def __init__(self, sources: Sequence[Source]) -> None:
         self._sources = sources
         self._by_base: dict[str, list[Source]] = {}
 
     def scopes(
-        self, source: Source, site: Site, read: Set[str]
+        self, project: Project, source: Source, site: Site, read: Set[str]
     ) -> Iterator[tuple[ClassRef, Scope]]:
         """Yield each heir of the method in which the call stands that has anything of its own of
-        what is `read` of ``self``, and what the method is when ``self`` is that heir."""
+        what is `read` of ``self``, and what the method is when ``self`` is that heir.
+
+        `project` remembers what was asked on the way.
+        """
         function = source.function(site.function)
         receiver = "" if function is None else _receiver(function)
         if function is None or not receiver:
             return
-        for heir in self._of(source, function.owner, site.function.rpartition(".")[2]):
-            if not self._differs(heir, function.owner, read):
+        for heir in self._of(project, source, function.owner, site.function.rpartition(".")[2]):
+            if not _differs(project, heir, function.owner, read):
                 continue
             home = heir.source.scope
             itself = settled((Instance(heir.name), home)), home
             yield heir, Scope(source, function, {receiver: itself})
 
-    def _of(self, source: Source, owner: str, method: str) -> Iterator[ClassRef]:
+    def _of(self, project: Project, source: Source, owner: str, method: str) -> Iterator[ClassRef]:
         """Yield the classes below `owner` whose instances have this very method."""
         pending, seen = deque([owner]), {owner}
         while pending:
-            for heir in self._below(pending.popleft()):
-                found = self._project.method(heir, method)
+            for heir in self._below(project, pending.popleft()):
+                found = project.method(heir, method)
                 own = found is not None and found.name == f"{owner}.{method}"
                 if found is None or not own or found.source is not source or heir.name in seen:
                     continue
@@ -52,30 +54,32 @@ class Heirs:
                 pending.append(heir.name)
                 yield heir
 
-    def _differs(self, heir: ClassRef, owner: str, read: Set[str]) -> bool:
-        """Return whether the heir, or a class between, declares anything of what is read."""
-        above = self._project.ancestors(owner)
-        own = [
-            it.declared
-            for it in self._project.bases(heir)
-            if isinstance(it, ClassRef) and it.name not in above
-        ]
-        if EVERYTHING in read and any(it.attributes for it in own):
-            return True
-        return any(read & {*it.attributes, *it.methods} for it in own)
-
-    def _below(self, base: str) -> Iterator[ClassRef]:
+    def _below(self, project: Project, base: str) -> Iterator[ClassRef]:
         """Yield the classes that name the class as their base."""
         if not self._by_base:
             for source in self._sources:
                 for name in source.bases():
                     self._by_base.setdefault(name, []).append(source)
         last = base.rpartition(".")[2]
+        project.asked.add(heirs_fact(last))
         for source in self._by_base.get(last, ()):
             for name in source.derived(last):
                 heir = ClassRef(f"{source.module}.{name}", source.declared.classes[name], source)
-                if any(getattr(it, "name", "") == base for it in self._project.bases(heir)[1:]):
+                if any(getattr(it, "name", "") == base for it in project.bases(heir)[1:]):
                     yield heir
+
+
+def _differs(project: Project, heir: ClassRef, owner: str, read: Set[str]) -> bool:
+    """Return whether the heir, or a class between, declares anything of what is read."""
+    above = project.ancestors(owner)
+    own = [
+        it.declared
+        for it in project.bases(heir)
+        if isinstance(it, ClassRef) and it.name not in above
+    ]
+    if EVERYTHING in read and any(it.attributes for it in own):
+        return True
+    return any(read & {*it.attributes, *it.methods} for it in own)
 
 
 def _receiver(function: Function) -> str:

@@ -12,7 +12,7 @@ from msgspec import Struct, structs
 from netra_backend.scan.arguments import argument_of, bind_arguments
 from netra_backend.scan.calling import LOG_METHODS
 from netra_backend.scan.conversion import Conversions
-from netra_backend.scan.declarations import Function, ParamKind, Site, Trait
+from netra_backend.scan.declarations import Function, Site, Trait
 from netra_backend.scan.deferring import may_call, surely_calls
 from netra_backend.scan.finding import Finding, Severity
 from netra_backend.scan.heads import (
@@ -32,32 +32,16 @@ from netra_backend.scan.modules import with_json
 from netra_backend.scan.notebook import Notebook, log_calls, notes_on
 from netra_backend.scan.options import Encoder as EncoderName
 from netra_backend.scan.options import LogEncoder, Options
-from netra_backend.scan.project import Files, Project, Source
+from netra_backend.scan.project import Files, Project, Source, file_fact
 from netra_backend.scan.resolve import Resolver
 from netra_backend.scan.sinking import encoder_of
 from netra_backend.scan.sinks import ENCODERS, SINKS, Sink
 from netra_backend.scan.telling import tell
 from netra_backend.scan.values import Argument, Const, Param, Unknown
+from netra_backend.scan.wrappers import Wrapper, called_as, page_of
 
 LONGEST_CHAIN = 6
 """How many functions may lie between a value and its sink."""
-
-
-class Wrapper(Struct, frozen=True):
-    """A function that hands what it is given to `inner`, in the call `site`."""
-
-    name: str
-    source: Source
-    function: Function
-    site: Site
-    inner: "Wrapper | Sink"
-    known: frozenset[tuple[str, str, str]]
-    length: int
-
-    @property
-    def sink(self) -> Sink:
-        """The sink at the end of the chain."""
-        return self.inner if isinstance(self.inner, Sink) else self.inner.sink
 
 
 class Verdict(Struct, frozen=True):
@@ -91,9 +75,8 @@ class Linker:
 
     def __init__(self, files: Files, options: Options, notebook: Notebook) -> None:
         self._files = files
-        self._project = Project(files)
-        self._resolver = Resolver(self._project, options.safe)
         self._safe = options.safe
+        self._start_afresh()
         self._notebook = notebook
         self._sinks = dict(SINKS)
         for own in options.sinks:
@@ -102,8 +85,7 @@ class Linker:
             self._sinks[own.name] = Sink(
                 label, encoder, own.argument or "", None if own.argument else 0
             )
-        self._conversions = Conversions(self._resolver)
-        self._heirs = Heirs(self._project, files.sources)
+        self._heirs = Heirs(files.sources)
         self._callers: dict[str, list[Source]] = {}
         for source in files.sources:
             for name in source.calls():
@@ -118,19 +100,46 @@ class Linker:
         self._wrappers: deque[Wrapper] = deque()
         self._decorated: list[tuple[Source, Site, Wrapper]] = []
         self._seen: set[tuple[str, str, int, str]] = set()
+        self._led_on = False
+        """Whether more came of a call than findings."""
 
     def findings(self) -> Iterator[Finding]:
         """Yield what is found, in no order."""
         for name in sorted({_called(name, sink) for name, sink in self._sinks.items()}):
-            for source, site in self._sites(name):
-                yield from self._judge(source, site, None)
+            for source in self._callers.get(name, ()):
+                yield from self._judge_group(source, name, None)
         while self._wrappers:
             wrapper = self._wrappers.popleft()
-            for source, site in self._sites(_called_as(wrapper)):
-                yield from self._judge(source, site, wrapper)
+            name = called_as(wrapper)
+            for source in self._callers.get(name, ()):
+                yield from self._judge_group(source, name, wrapper)
+        self._start_afresh()
         for source, site, wrapper in self._decorated:
             yield from self._judge_decorator(source, site, wrapper)
+        self._start_afresh()
         yield from self._log_calls()
+
+    def _start_afresh(self) -> None:
+        """Forget what was looked up: what is judged from now on depends on what it asks for."""
+        self._project = Project(self._files)
+        self._resolver = Resolver(self._project, self._safe)
+        self._conversions = Conversions(self._resolver)
+
+    def _judge_group(self, source: Source, name: str, wrapper: Wrapper | None) -> list[Finding]:
+        """Judge the calls of what is named so in a file, unless it is known what comes of them."""
+        page = page_of(source, name, wrapper)
+        known = self._notebook.recall(page)
+        if known is not None:
+            return list(known)
+        self._start_afresh()
+        self._led_on = False
+        sites = source.sites(name)
+        found = [it for site in sites for it in self._judge(source, site, wrapper)]
+        if not self._led_on:
+            read = {source, *(() if wrapper is None else (it.source for it in wrapper.chain))}
+            facts = self._project.asked.union(file_fact(it.path) for it in read)
+            self._notebook.keep(page, found, facts)
+        return found
 
     def _log_calls(self) -> Iterator[Finding]:
         logging = {it.path: it for name in LOG_METHODS for it in self._callers.get(name, ())}
@@ -155,12 +164,8 @@ class Linker:
         if "logging.Formatter" in self._project.ancestors(function.owner):
             encoder = encoder_of(self._resolver, sink, args, scope)
             if encoder is not None and encoder[0].values:
+                self._led_on = True
                 self._formatters[_package(scope.source)] = Formatter(*encoder)
-
-    def _sites(self, name: str) -> Iterator[tuple[Source, Site]]:
-        for source in self._callers.get(name, ()):
-            for site in source.sites(name):
-                yield source, site
 
     def _judge(self, source: Source, site: Site, wrapper: Wrapper | None) -> Iterator[Finding]:
         scope = SiteScope(source, site.function)
@@ -195,7 +200,8 @@ class Linker:
         said: set[tuple[str, str, str]],
     ) -> Iterator[Finding]:
         """Judge the call as the classes that inherit the method see it: for some values of self."""
-        for heir, scope in self._heirs.scopes(source, site, frozenset(self._resolver.read)):
+        read = frozenset(self._resolver.read)
+        for heir, scope in self._heirs.scopes(self._project, source, site, read):
             for judged in self._judged(site, wrapper, scope):
                 said |= judged.known
                 for found in judged.problems:
@@ -313,6 +319,7 @@ class Linker:
         known: frozenset[tuple[str, str, str]],
     ) -> None:
         """Note the function as a wrapper, so that its callers are judged."""
+        self._led_on = True
         length = 1 if isinstance(target, Sink) else target.length + 1
         if length > LONGEST_CHAIN or function.traits & Trait.OVERLOAD:
             return
@@ -347,16 +354,6 @@ def _called(name: str, sink: Sink) -> str:
 
 def _package(source: Source) -> str:
     return source.module.partition(".")[0]
-
-
-def _called_as(wrapper: Wrapper) -> str:
-    """Return the last name by which callers call the function."""
-    owner, _, last = wrapper.name.rpartition(".")
-    name = owner.rpartition(".")[2] if last == "__init__" else last
-    if wrapper.sink.position is not None or any(a.name == "json" for a in wrapper.site.args):
-        return name
-    passes_on = any(param.kind is ParamKind.KEYWORDS for param in wrapper.function.params)
-    return with_json(name) if passes_on else name
 
 
 def _identity(problem: Problem) -> tuple[str, str, str]:

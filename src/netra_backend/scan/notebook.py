@@ -1,6 +1,6 @@
-"""The notes on a file's log calls, and what they depend on, so that they can be kept.
+"""What was found in groups of calls, and what that depends on, so that it can be kept.
 
-Most calls of a program that take a value are log calls, and few of them change between two scans.
+Few of the calls of a program change between two scans.
 """
 
 from collections.abc import Collection, Sequence
@@ -10,32 +10,33 @@ from netra_backend.scan.calling import LOG_METHODS
 from netra_backend.scan.declarations import Site
 from netra_backend.scan.finding import Finding
 from netra_backend.scan.logcalls import is_log_call, notes
-from netra_backend.scan.project import Files, Project, Source
+from netra_backend.scan.project import Files, Project, Source, file_fact
 from netra_backend.scan.resolve import Resolver
 
 
 class Notebook(Protocol):
-    """Keeps notes from one link to the next."""
+    """Keeps what was found from one link to the next, on pages.
 
-    def recall(self, path: str) -> Sequence[Finding] | None:
-        """Return the notes on a file, None if they are not known or may have changed."""
+    A page is true as long as its facts are: modules by their names, and what `file_fact` and
+    `heirs_fact` name. Of these some are not there, and appearing would be a change.
+    """
+
+    def recall(self, page: str) -> Sequence[Finding] | None:
+        """Return what the page says, None if there is none or it may not be true any more."""
         ...
 
-    def keep(self, path: str, notes: Sequence[Finding], asked: Collection[str]) -> None:
-        """Keep the notes on a file, true as long as it and the modules `asked` for are the same.
-
-        Of these some are not there, and appearing would be a change.
-        """
+    def keep(self, page: str, found: Sequence[Finding], facts: Collection[str]) -> None:
+        """Keep a page with the facts that it depends on."""
         ...
 
 
 class NoNotebook:
     """Keeps nothing."""
 
-    def recall(self, path: str) -> None:
+    def recall(self, page: str) -> None:
         """Return None."""
 
-    def keep(self, path: str, notes: Sequence[Finding], asked: Collection[str]) -> None:
+    def keep(self, page: str, found: Sequence[Finding], facts: Collection[str]) -> None:
         """Keep nothing."""
 
 
@@ -46,7 +47,8 @@ def notes_on(
 
     It is read with a memory of its own, which then says all that the notes depend on.
     """
-    known = notebook.recall(source.path)
+    page = f"notes {source.path}"
+    known = notebook.recall(page)
     if known is not None:
         return known
     project = Project(files)
@@ -55,7 +57,7 @@ def notes_on(
     for site in log_calls(source):
         resolver.restart()
         found.extend(notes(resolver, source, site))
-    notebook.keep(source.path, found, project.asked)
+    notebook.keep(page, found, {file_fact(source.path), *project.asked})
     return found
 
 

@@ -99,7 +99,8 @@ class Files:
 class Project:
     """What names stand for in the files; it remembers what it has found.
 
-    `asked` are the modules that were looked for, there or not: all that its answers depend on.
+    `asked` are facts: the modules that were looked for, there or not, and whose heirs were. That
+    is all that its answers depend on.
     """
 
     def __init__(self, files: Files) -> None:
@@ -358,6 +359,16 @@ def _strongest(kinds: list[Kind]) -> Kind | None:
             return kind
     specific = [kind for kind in kinds if kind not in (Kind.UNKNOWN, Kind.OBJECT)]
     return specific[0] if specific else (Kind.OBJECT if Kind.OBJECT in kinds else None)
+
+
+def file_fact(path: str) -> str:
+    """Return the fact of what is in a file; of a module, its name is the fact."""
+    return f"file {path}"
+
+
+def heirs_fact(name: str) -> str:
+    """Return the fact of which files have classes that inherit from what is named so."""
+    return f"heirs {name}"
 
 
 class Stubs(Protocol):
