@@ -11,9 +11,9 @@ import sys
 import time
 from binascii import crc32
 from glob import escape, glob
-from hashlib import blake2b
 
 from netra_backend.scan import engine
+from netra_backend.scan.digest import blake2b
 
 KEPT_DAYS = 14
 """An entry that was not used for so long is removed."""

@@ -6,8 +6,9 @@ itself (JS100), so that none is left behind to hide the next fault.
 """
 
 import re
-import tokenize
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from token import COMMENT, DEDENT, ENDMARKER, INDENT, NEWLINE, NL
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -15,8 +16,11 @@ from netra_backend.scan.finding import Edit, Finding, Fix, Severity
 from netra_backend.scan.lines import split_lines
 from netra_backend.scan.options import UNUSED_IGNORE
 
+if TYPE_CHECKING:
+    from tokenize import TokenInfo
+
 _IGNORE = r"(?i)(?P<mark>#\s*netra:\s*ignore(?![-\w])(?P<rules>\s*\[[^\]#]*\]?)?)[^#]*"
-_LAYOUT = {tokenize.NL, tokenize.COMMENT, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+_LAYOUT = {NL, COMMENT, INDENT, DEDENT, ENDMARKER}
 
 Enabled = Callable[[str, str], bool]
 """Says of a path and a rule whether the rule is on there."""
@@ -51,9 +55,12 @@ def find_ignores(source: str) -> tuple[Ignore, ...]:
     """Return the comments in order; of a source that cannot be read, those before the fault."""
     if "netra:" not in source:
         return ()
+    import tokenize  # noqa: PLC0415 - start time
+
+    lines = iter(split_lines(source))
     found: list[Ignore] = []
     try:
-        for statement in _statements(source):
+        for statement in _statements(tokenize.generate_tokens(lambda: next(lines, ""))):
             found += _of_statement(statement)
     except (tokenize.TokenError, SyntaxError):
         pass
@@ -80,23 +87,22 @@ def suppress(
     return sorted(kept, key=lambda found: (found.path, found.line, found.column, found.rule))
 
 
-def _statements(source: str) -> Iterator[list[tokenize.TokenInfo]]:
+def _statements(tokens: "Iterable[TokenInfo]") -> "Iterator[list[TokenInfo]]":
     """Yield the tokens of one statement after the other; comments between them stand alone."""
-    lines = iter(split_lines(source))
-    statement: list[tokenize.TokenInfo] = []
-    for token in tokenize.generate_tokens(lambda: next(lines, "")):
+    statement: list[TokenInfo] = []
+    for token in tokens:
         statement.append(token)
         only_layout = all(it.type in _LAYOUT for it in statement)
-        if token.type == tokenize.NEWLINE or (token.type == tokenize.NL and only_layout):
+        if token.type == NEWLINE or (token.type == NL and only_layout):
             yield statement
             statement = []
     yield statement
 
 
-def _of_statement(tokens: list[tokenize.TokenInfo]) -> Iterator[Ignore]:
-    code = [token for token in tokens if token.type not in {*_LAYOUT, tokenize.NEWLINE}]
+def _of_statement(tokens: "list[TokenInfo]") -> Iterator[Ignore]:
+    code = [token for token in tokens if token.type not in {*_LAYOUT, NEWLINE}]
     for token in tokens:
-        if token.type != tokenize.COMMENT:
+        if token.type != COMMENT:
             continue
         line, column = token.start
         first, last = (code[0].start[0], code[-1].end[0]) if code else (line, line)
@@ -116,7 +122,7 @@ def _of_statement(tokens: list[tokenize.TokenInfo]) -> Iterator[Ignore]:
             )
 
 
-def _removal(token: tokenize.TokenInfo, match: re.Match[str]) -> Edit:
+def _removal(token: "TokenInfo", match: re.Match[str]) -> Edit:
     """Return what takes the comment away: with the blanks before it, or the whole of its line."""
     line, column = token.start
     start, end = column + match.start(), column + match.end()
@@ -126,7 +132,7 @@ def _removal(token: tokenize.TokenInfo, match: re.Match[str]) -> Edit:
     return Edit(line, len(before), line, end, "") if before else Edit(line, 0, line + 1, 0, "")
 
 
-def _line_of(token: tokenize.TokenInfo) -> str:
+def _line_of(token: "TokenInfo") -> str:
     """Return the source line on which the token stands; `token.line` may hold a whole string."""
     return split_lines(token.line)[-1]
 

@@ -1,11 +1,11 @@
 """Functions that hand a parameter to a sink, so that they are sinks for their callers."""
 
 from collections.abc import Iterator
-from hashlib import blake2b
 
 from msgspec import Struct, msgpack
 
 from netra_backend.scan.declarations import Function, ParamKind, Site
+from netra_backend.scan.digest import blake2b
 from netra_backend.scan.modules import with_json
 from netra_backend.scan.project import Source
 from netra_backend.scan.sinks import Sink

@@ -48,8 +48,8 @@ def summary(findings: Sequence[Finding], files: int, skipped: int = 0) -> str:
     left_out = f"; {skipped} skipped" if skipped else ""
     fixable = sum(finding.fix is not None for finding in findings)
     repair = f" {fixable} can be fixed with --fix." if fixable else ""
-    often = Counter(finding.rule for finding in findings).most_common(1)
-    why = f" Why: netra scan --explain {often[0][0]}" if often else ""
+    rules = Counter(finding.rule for finding in findings)
+    why = f" Why: netra scan --explain {max(rules, key=rules.__getitem__)}" if rules else ""
     return f"{found} in {_count(files, 'file')}{left_out}.{repair}{why}"
 
 
