@@ -5,13 +5,13 @@ from collections.abc import Iterator, Mapping
 
 from msgspec import structs
 
-from netra_backend.scan.changing import is_from_elsewhere, note_change
+from netra_backend.scan.changing import is_from_elsewhere, note_change, note_handing
 from netra_backend.scan.commandline import told
 from netra_backend.scan.containers import FROM_ELSEWHERE, MUTATORS, OF_DICTS, altered, mutate
 from netra_backend.scan.declarations import Site
 from netra_backend.scan.deferring import deferred
 from netra_backend.scan.environment import path_of, replace
-from netra_backend.scan.frame import Frame, member
+from netra_backend.scan.frame import Frame, given, member
 from netra_backend.scan.values import (
     BOOL,
     FLOAT,
@@ -31,7 +31,6 @@ from netra_backend.scan.values import (
     Seq,
     Value,
     is_harmless,
-    unmarked,
 )
 
 GUARDS = frozenset({"isinstance", "hasattr", "issubclass", "callable", "is_dataclass"})
@@ -205,10 +204,10 @@ def _is_parsed(value: Value) -> bool:
 def _hand(frame: Frame, func: Value, item: ast.expr, place: int | str) -> None:
     path = path_of(item)
     value = frame.names.get(path) if path else None
-    given = None if value is None else unmarked(value)
-    if isinstance(given, Param):
-        frame.changes.add(given.name)
-    if value is not None and (_is_container(value) or _is_parsed(value)):
-        replace(frame.names, value, Passed(value, func, place))
+    if value is not None:
+        frame.changes.update(given(value))
+        note_handing(frame, value, func, place)
+        if _is_container(value) or _is_parsed(value):
+            replace(frame.names, value, Passed(value, func, place))
     if path:
         frame.forget(item)

@@ -2,11 +2,12 @@
 
 from netra_backend.scan.containers import FROM_ELSEWHERE
 from netra_backend.scan.environment import replace
-from netra_backend.scan.frame import Frame
+from netra_backend.scan.frame import Frame, given
 from netra_backend.scan.values import (
     CHANGED,
     INSIDE,
     Altered,
+    Argument,
     Attr,
     Call,
     Each,
@@ -20,15 +21,25 @@ from netra_backend.scan.values import (
 
 _GIVEN = (Each, Param, Present)
 _VIEWS = frozenset({"items", "values"})
+_MOST = 4
+"""Functions that are asked whether they change a value; after more it is taken for changed."""
 
 
-def note_change(frame: Frame, value: Value) -> None:
+def note_change(frame: Frame, value: Value, by: tuple[Argument, ...] = ()) -> None:
     """Mark a parameter or an item that is changed, and that of which it is an item."""
     if isinstance(unmarked(value), _GIVEN):
-        replace(frame.names, value, _marked(value, CHANGED))
+        replace(frame.names, value, _marked(value, CHANGED, by))
     whole = _whole(value)
     if whole is not value and isinstance(whole, (Param, Present, *FROM_ELSEWHERE)):
-        replace(frame.names, whole, _marked(whole, INSIDE))
+        replace(frame.names, whole, _marked(whole, INSIDE, by))
+
+
+def note_handing(frame: Frame, value: Value, func: Value, place: int | str) -> None:
+    """Mark what is handed to a function at a place among its arguments: it may change that."""
+    if frame.classed.isdisjoint(given(value)):
+        return
+    by = (Argument(str(place), func),)
+    note_change(frame, value, by)
 
 
 def is_from_elsewhere(value: Value) -> bool:
@@ -36,12 +47,24 @@ def is_from_elsewhere(value: Value) -> bool:
     return isinstance(value, FROM_ELSEWHERE) and not isinstance(unmarked(value), _GIVEN)
 
 
-def _marked(value: Value, mark: str) -> Value:
-    """Return the value with the mark, which it bears once."""
-    part = value
+def _marked(value: Value, mark: str, by: tuple[Argument, ...] = ()) -> Value:
+    """Return the value with the mark, which it bears once, of the functions that may have set it.
+
+    Without any it is sure that the value was changed.
+    """
+    part, above = value, []
     while isinstance(part, Altered) and part.method != mark:
+        above.append(part)
         part = part.base
-    return value if isinstance(part, Altered) else Altered(value, mark)
+    if not isinstance(part, Altered):
+        return Altered(value, mark, by)
+    if not part.args or (by and by[0] in part.args):
+        return value
+    functions = (*part.args, *by) if by and len(part.args) < _MOST else ()
+    value = Altered(part.base, mark, functions)
+    for it in reversed(above):
+        value = Altered(value, it.method, it.args)
+    return value
 
 
 def _whole(value: Value) -> Value:

@@ -19,6 +19,7 @@ from netra_backend.scan.environment import (
 from netra_backend.scan.places import NOWHERE, Lines
 from netra_backend.scan.values import (
     UNKNOWN,
+    Altered,
     Argument,
     Attr,
     Dict,
@@ -79,6 +80,7 @@ class Frame:
         "assigned_to_self",
         "changed_globals",
         "changes",
+        "classed",
         "conditional",
         "declared",
         "defaulted",
@@ -120,6 +122,8 @@ class Frame:
         self.exits: list[list[Names]] = []
         self.guards: list[str] = []
         self.changes: set[str] = set()
+        self.classed: set[str] = set()
+        """The parameters whose annotation names a class of the project's."""
         self.global_names: set[str] = set()
         self.changed_globals: set[str] = set()
         self.rebound_globals: set[str] = set()
@@ -154,8 +158,20 @@ class Frame:
         try:
             yield
         finally:
+            kept.update(self._marks_since(kept))
             self.names = kept
             kept.update(dict.fromkeys(self.guards[mark:], UNKNOWN))
+
+    def _marks_since(self, kept: Names) -> Names:
+        """Return the values that were marked as changed since they had the names."""
+        return {
+            name: value
+            for name, value in self.names.items()
+            if type(value) is Altered
+            and name in kept
+            and value is not kept[name]
+            and unmarked(value) is unmarked(kept[name])
+        }
 
     def guard(self, node: ast.expr) -> None:
         """Give up what is known of a value: the code asks what it is, and treats it specially."""
@@ -174,10 +190,9 @@ class Frame:
         """Note that what the path names is changed: a parameter, or a variable of the module."""
         root = path.partition(".")[0]
         value = self.names.get(root)
-        given = None if value is None else unmarked(value)
-        if isinstance(given, Param):
-            self.changes.add(given.name)
-        elif value is None and root:
+        if value is not None:
+            self.changes.update(given(value))
+        elif root:
             self.changed_globals.add(root)
 
     def has_changed(self, path: str) -> bool:
@@ -217,6 +232,15 @@ class Frame:
         at = 0 if is_harmless(value) else self.place(node)
         key_at = 0 if key is None or is_harmless(name or UNKNOWN) else self.place(key)
         return Entry(name, value, at, key_at=key_at)
+
+
+def given(value: Value) -> Iterator[str]:
+    """Yield the name of the parameter that the value is, or is inside of."""
+    for _ in range(8):
+        if isinstance(value, Param):
+            yield value.name
+            return
+        value = next(iter(children(value)), UNKNOWN)
 
 
 def container_of(value: Value) -> Value:

@@ -14,6 +14,7 @@ from netra_backend.scan.environment import weight
 from netra_backend.scan.expressions import EXPRESSIONS
 from netra_backend.scan.frame import File, Frame, Nested
 from netra_backend.scan.grounding import ground
+from netra_backend.scan.kinds import KINDS
 from netra_backend.scan.places import Lines
 from netra_backend.scan.signatures import (
     Definition,
@@ -181,6 +182,8 @@ class Reader:
             if parameter.kind is ParamKind.KEYWORDS:
                 value = Dict((Entry(None, value, spread=True),))  # a dict of its own
             frame.names[parameter.name] = value
+            if _names_class(parameter.annotation):
+                frame.classed.add(parameter.name)
         if found & Trait.METHOD and params:
             if found & Trait.CLASS:
                 frame.names[params[0].name] = Global(owner)
@@ -260,6 +263,15 @@ def _emptied(value: Value) -> Value:
 
 def _bounded(value: Value) -> Value:
     return value if weight(value) <= 300 else UNKNOWN
+
+
+def _names_class(declared: Value) -> bool:
+    """Return whether an annotation names a class other than those that everybody has."""
+    if isinstance(declared, Union):
+        return any(map(_names_class, declared.options))
+    if not isinstance(declared, Instance):
+        return False
+    return declared.cls not in KINDS or any(map(_names_class, declared.args))
 
 
 def _is_stub(node: Definition) -> bool:

@@ -15,6 +15,7 @@ from netra_backend.scan.decorating import Decorators
 from netra_backend.scan.fields import declares_items
 from netra_backend.scan.heads import (
     OPEN,
+    Alternatives,
     ClassRef,
     External,
     Found,
@@ -246,22 +247,43 @@ def _altered(resolver: Resolver, value: Altered, scope: Scope) -> Found:
         head, home = found
         if value.method == "add_argument":
             return with_argument(resolver, found, value.args, scope)
+        if value.method in (CHANGED, INSIDE) and value.args:
+            changed = any(_is_changed_by(resolver, it, scope) for it in value.args)
+            return (
+                _undeclared(resolver, found, _holds_fields(resolver, found)) if changed else found
+            )
         if value.method in (CHANGED, INSIDE) or not isinstance(head, Dict):
-            return _undeclared(resolver, found, value.method)
+            return _undeclared(resolver, found, value.method == INSIDE)
         args = [Argument(a.name, _settled(resolver.resolve(a.value, scope))) for a in value.args]
         return mutate(head, value.method, tuple(args))[0], home  # type: ignore[return-value]
 
     return over(resolver.resolve(value.base, scope), alter)
 
 
-def _undeclared(resolver: Resolver, found: Found, method: str) -> Found:
+def _is_changed_by(resolver: Resolver, given: Argument, scope: Scope) -> bool:
+    """Return whether a function that we have read changes what it is given at this place."""
+    place = int(given.name) if given.name.isdigit() else given.name
+    head = resolver.resolve(given.value, scope)[0]
+    options = head.options if isinstance(head, Alternatives) else ((head, scope),)
+    return any(isinstance(it[0], FunctionRef) and _changes(it[0], place) for it in options)
+
+
+def _holds_fields(resolver: Resolver, found: Found) -> bool:
+    """Return whether the items of a container are typed dicts: what they hold may be changed."""
+    head, home = found
+    args = head.args if isinstance(head, Instance) else ()
+    classes = [resolver.class_of((arg, home)) for arg in args if isinstance(arg, Instance)]
+    return any(ref is not None and declares_items(resolver, ref) for ref in classes)
+
+
+def _undeclared(resolver: Resolver, found: Found, inside: bool) -> Found:
     """Return the value without what its annotation says of items that were changed since."""
     head, home = found
     if not isinstance(head, Instance):
         return found
     if head.args:
         bare = Instance(head.cls, (), head.exact, head.line)
-        return (bare, home) if method == INSIDE else found
+        return (bare, home) if inside else found
     ref = resolver.class_of(found)
     if ref is None or not declares_items(resolver, ref):
         return found
