@@ -1,6 +1,7 @@
 """``netra serve --workers``: a run and its followers on different workers, and workers that die."""
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -8,11 +9,15 @@ from contextlib import AsyncExitStack
 from itertools import count
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
-from websockets.exceptions import WebSocketException
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus, WebSocketException
+from websockets.typing import Subprotocol
 
 from tests.checker import Name, judge
+from tests.client import offset
 from tests.eventually import until
 from tests.faults.crew import apart, lines, processes, worker_of, workers
 from tests.http import http
@@ -230,3 +235,66 @@ async def test_what_is_taken_away_on_one_worker_ends_on_the_others(tmp_path: Pat
             for _ in range(8):  # whichever worker answers
                 async with http(server.url, alice.headers["Authorization"][7:]) as again:
                     assert (await again.get("/threads")).status_code == 401
+
+
+async def test_a_ticket_opens_one_socket_whichever_workers_are_asked(tmp_path: Path) -> None:
+    async def opens(ticket: str) -> bool:
+        """Return whether the ticket opens a socket: at a worker that the system chooses."""
+        address = f"{server.socket_url}?ticket={ticket}"
+        try:
+            async with connect(address, subprotocols=[Subprotocol("netra.v1")]) as socket:
+                return bool(json.loads(await socket.recv())["type"] == "ready")
+        except InvalidStatus as refused:
+            return refused.response.status_code != 401
+
+    async with workers(tmp_path, 3) as server, http(server.url, server.token()) as alice:
+        await until(lambda: len(processes(server)) == 3)
+        for _ in range(8):
+            ticket = (await alice.post("/auth/ticket")).json()["ticket"]
+            opened = await asyncio.gather(*(opens(ticket) for _ in range(8)))
+            assert opened.count(True) == 1
+            assert not await opens(ticket)
+
+
+@pytest.mark.nightly
+async def test_a_tail_misses_nothing_though_every_worker_is_killed(tmp_path: Path) -> None:
+    shown = tmp_path / "shown"
+    async with workers(tmp_path, 3, NETRA_LEASE_SECONDS="2") as server:
+        async with Person(server, "first") as person:
+            await person.client.run("t0", "r0", "go on")
+            await person.settle("t0")
+        netra = str(Path(sys.executable).with_name("netra"))
+        options = ("--json", "--url", server.url, "--token", server.token())
+        with shown.open("wb") as output:
+            tail = await asyncio.create_subprocess_exec(
+                netra, "tail", "t0", *options, stdout=output, stderr=asyncio.subprocess.DEVNULL
+            )
+        try:
+            await until(lambda: "RUN_FINISHED" in shown.read_text())
+            for victim in processes(server):
+                async with Person(server, "asker") as asker:
+                    await asker.client.run("t0", f"r{victim.pid}", "go on")
+                    victim.kill()
+                await until(lambda: len(processes(server)) == 3)
+                await server.wait_ready()
+                async with Person(server, "waiter") as waiter:
+                    await waiter.settle("t0")
+            (log,) = (await read_logs(server, [("alice", "t0")])).values()
+            await until(lambda: str(log[-1]["id"]) in shown.read_text())
+        finally:
+            tail.kill()
+            await tail.wait()
+    told = [json.loads(line) for line in shown.read_text().splitlines()]
+    offsets = [offset(frame["id"]) for frame in told]
+    assert offsets == sorted(set(offsets))
+    assert _said(told) == _said(log)
+
+
+def _said(events: list[dict[str, Any]]) -> dict[str, str]:
+    """Return what each message and tool call says in all: a replay joins deltas."""
+    said: dict[str, str] = {}
+    for chunk in (event["chunk"] for event in events):
+        name = chunk.get("messageId") or chunk.get("toolCallId") or chunk.get("runId")
+        text = chunk.get("delta") or chunk.get("content") or f"({chunk['type']})"
+        said[name] = said.get(name, "") + text
+    return said
