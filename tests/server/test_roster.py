@@ -103,6 +103,7 @@ async def test_a_keeper_that_says_nothing_is_not_waited_for(
         told = await monitor.get("/metrics")
         assert (told.status_code, told.json()["error"]["code"]) == (503, "store_failed")
         transport.resume_reading()
+        monkeypatch.undo()
         assert (await monitor.get("/metrics")).status_code == 200
 
 

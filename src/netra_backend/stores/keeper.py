@@ -10,9 +10,10 @@ import itertools
 import logging
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from msgspec import Struct, msgpack
+from msgspec import Struct
 from msgspec.structs import replace
 
 from netra_backend.core.ids import RunKey, ThreadKey
@@ -20,9 +21,10 @@ from netra_backend.core.nodes import METRICS, Gathered
 from netra_backend.core.ports import Created, Store
 from netra_backend.core.positions import Position
 from netra_backend.core.run import Lease
-from netra_backend.core.samples import Family, Sample, summed
+from netra_backend.core.samples import Family
 from netra_backend.errors import NetraError
 from netra_backend.stores.gatherings import Gatherings
+from netra_backend.stores.measuring import Measuring
 from netra_backend.stores.procedures import (
     PROCEDURES,
     Answered,
@@ -46,7 +48,6 @@ from netra_backend.stores.procedures import (
     result,
 )
 from netra_backend.stores.seats import Seats
-from netra_backend.stores.tallies import Tallies
 
 log = logging.getLogger(__name__)
 
@@ -83,15 +84,16 @@ class Keeper:
 
     def __init__(self, store: Store, measure: Callable[[], Sequence[Family]] = list) -> None:
         self.store = store
-        self._measure = measure
         self._lines: dict[WorkerLine, None] = {}
         self._called = asyncio.Event()
         self._numbers = itertools.count()
         self._asked: dict[int, _Asked] = {}
         self.seats: Seats[WorkerLine] = Seats()
         """The seats that workers have taken."""
-        self._tallies: Tallies[WorkerLine] = Tallies()
         self._gatherings: Gatherings[WorkerLine] = Gatherings()
+        self._measuring: Measuring[WorkerLine] = Measuring(
+            partial(self._gather, METRICS, b""), lambda: self._lines, measure
+        )
         self._ending: set[asyncio.Task[None]] = set()
 
     async def serve(
@@ -132,7 +134,7 @@ class Keeper:
         """Expire the worker's leases, when all it had asked for is done."""
         self._lines.pop(line, None)
         self.seats.leave(line)
-        self._tallies.leave(line)
+        self._measuring.leave(line)
         self._gatherings.leave(line)
         for number in [n for n, asked in self._asked.items() if line in asked.others]:
             self._answered(line, number)
@@ -204,14 +206,7 @@ class Keeper:
         self._gather(asked.subject, asked.question, done)
 
     def _measure_all(self, by: "WorkerLine", asked: Measure) -> None:
-        def done(said: "Mapping[WorkerLine, bytes | None]") -> None:
-            for line, one in said.items():
-                if one is not None and line in self._lines:
-                    self._tallies.note(line, _families.decode(one))
-            total = summed([self._tallies.total(), self._measure()])
-            by.say(Measured(asked.number, [*total, _up({**dict.fromkeys(self._lines), **said})]))
-
-        self._gather(METRICS, b"", done)
+        self._measuring.want(lambda families: by.say(Measured(asked.number, families)))
 
     def _stop_asking(self, number: int) -> None:
         asked = self._asked.pop(number, None)
@@ -230,19 +225,6 @@ class Keeper:
             del self._asked[number]
             answer = asked.nothing if found is None else found
             asked.by.say(replace(answer, number=asked.nothing.number))
-
-
-_families = msgpack.Decoder(list[Family])
-
-
-def _up(said: "Mapping[WorkerLine, bytes | None]") -> Family:
-    """Return the gauge that says which workers have answered."""
-    samples = [
-        Sample("netra_worker_up", (("worker", str(line.worker)),), float(one is not None))
-        for line, one in said.items()
-    ]
-    meaning = "Whether the worker has answered; the last figures of one that has not count."
-    return Family("netra_worker_up", "gauge", meaning, samples)
 
 
 class WorkerLine(Line):
