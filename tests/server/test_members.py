@@ -56,6 +56,16 @@ class Party(NamedTuple):
 
 @asynccontextmanager
 async def party(tmp_path: Path, *, direct: bool = True, **settings: Any) -> AsyncIterator[Party]:
+    async with house(tmp_path, direct=direct, **settings) as (server, gate):
+        async with met(server, gate) as there:
+            yield there
+
+
+@asynccontextmanager
+async def house(
+    tmp_path: Path, *, direct: bool = True, **settings: Any
+) -> AsyncIterator[tuple[Live, Gate]]:
+    """Run a server; return it, and the gate at which one of its agents waits."""
     gate = Gate()
     agents = {
         "echo": echo,
@@ -63,8 +73,15 @@ async def party(tmp_path: Path, *, direct: bool = True, **settings: Any) -> Asyn
         "waits": ScriptedAgent(answer("so", gate)),
         "endless": ScriptedAgent(endless()),
     }
+    store = SqliteStore(tmp_path)
+    async with live(agents, tmp_path, store=store, direct=direct, **settings) as server:
+        yield server, gate
+
+
+@asynccontextmanager
+async def met(server: Live, gate: Gate) -> AsyncIterator[Party]:
+    """Connect alice, bob and carol to a server on which alice has no thread yet."""
     async with (
-        live(agents, tmp_path, store=SqliteStore(tmp_path), direct=direct, **settings) as server,
         client(server.socket_url, server.token("alice")) as alice,
         client(server.socket_url, server.token("bob")) as bob,
         client(server.socket_url, server.token("carol")) as carol,
@@ -220,21 +237,28 @@ async def coded(asked: Awaitable[httpx.Response]) -> str | None:
 @pytest.mark.parametrize("operation", BOBS)
 async def test_each_role_may_what_it_may_and_no_more(tmp_path: Path, operation: str) -> None:
     needs, act = BOBS[operation]
-    for role in ROLES:
-        async with party(tmp_path / str(role)) as there:
-            await there.alice.run("t", "asked", "ask q1", agent="asks")
-            await there.alice.follow("t")
-            await there.alice.until("RUN_FINISHED")
-            await there.invite("read", "carol")
-            if role is not None:
-                await there.invite(role)
-            code = await act(there)
-            if role is None:
-                assert code == "not_found"
-            elif [*ROLES, "owner"].index(role) >= [*ROLES, "owner"].index(needs):
-                assert code is None
-            else:
-                assert code == "forbidden"
+    async with house(tmp_path) as (server, gate):
+        for role in ROLES:
+            async with met(server, gate) as there:
+                await asked_as(there, role, needs, act)
+
+
+async def asked_as(there: Party, role: str | None, needs: str, act: Operation) -> None:
+    """See what bob is answered in a new thread of alice's in which this is his role."""
+    await there.alice.run("t", "asked", "ask q1", agent="asks")
+    await there.alice.follow("t")
+    await there.alice.until("RUN_FINISHED")
+    await there.invite("read", "carol")
+    if role is not None:
+        await there.invite(role)
+    code = await act(there)
+    if role is None:
+        assert code == "not_found"
+    elif [*ROLES, "owner"].index(role) >= [*ROLES, "owner"].index(needs):
+        assert code is None
+    else:
+        assert code == "forbidden"
+    await there.of_alice.delete("/threads/t")
 
 
 @pytest.mark.parametrize("direct", [True, False], ids=["lane", "send"])

@@ -13,7 +13,7 @@ Each run plays the whole script with new ids. Nothing here sleeps for a time.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from itertools import repeat
+from itertools import cycle
 
 from ag_ui.core import BaseEvent, RunAgentInput
 
@@ -41,8 +41,8 @@ class Gate:
         await self._opened.wait()
 
 
-Step = BaseEvent | Gate | Exception
-"""What an agent does next: yield an event, wait at a gate, or raise."""
+Step = BaseEvent | Gate | Exception | float
+"""What an agent does next: yield an event, wait at a gate, raise, or pause for so many seconds."""
 
 Script = Callable[[], Iterator[Step]]
 """A part of a script; it is called once for each run, and makes new ids each time."""
@@ -72,6 +72,8 @@ class ScriptedAgent:
                         await asyncio.sleep(0)
                     elif isinstance(step, Gate):
                         await step.pass_through()
+                    elif isinstance(step, float):
+                        await asyncio.sleep(step)
                     else:
                         raise step
             whole = True
@@ -111,9 +113,12 @@ def failure(*parts: str | Gate, error: Exception) -> Script:
     return answer(*parts, error)
 
 
-def endless(delta: str = "tick ") -> Script:
-    """Return a script of one message that never ends."""
-    return lambda: _construct(Text(), repeat(delta))
+def endless(delta: str = "tick ", pause: float = 0.001) -> Script:
+    """Return a script of one message that never ends, with so many seconds between its deltas.
+
+    Without a pause it takes all the CPU time that the rest leaves.
+    """
+    return lambda: _construct(Text(), cycle((delta, pause)))
 
 
 def events(*steps: Step) -> Script:
@@ -122,7 +127,7 @@ def events(*steps: Step) -> Script:
 
 
 def _construct(
-    construct: Text | Reasoning | ToolCall, parts: Iterable[str | Gate | Exception]
+    construct: Text | Reasoning | ToolCall, parts: Iterable[str | Gate | Exception | float]
 ) -> Iterator[Step]:
     yield from construct.start()
     for part in parts:
