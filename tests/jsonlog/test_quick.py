@@ -76,6 +76,7 @@ def test_usual_records_are_written_alike(preset: str, given: dict[str, Any]) -> 
         {"password": "s3cr3t"},
         {"key": "db_password", "value": "s3cr3t"},
         {"name_": "db_password", "value": "s3cr3t"},
+        {"Name": "db_password", "Value": "s3cr3t"},
         {"color_message": "\x1b[1mup"},
         {"correlation": "own"},
         {"with space": 1},
@@ -95,7 +96,8 @@ def test_what_is_unusual_is_left_to_the_careful_way(given: dict[str, Any]) -> No
         assert quick in (None, careful)
     elif not NOT_SHOWN.intersection(given):
         assert both(one)[0] is None
-    assert Quick(layout("json")).line(CREATED, 20, "app", "text", given) is None or "nan" in given
+    made = Quick(layout("json")).line(CREATED, 20, "app", "text", given, None, True)
+    assert made is None or "nan" in given
 
 
 def test_other_unusual_records() -> None:
@@ -160,6 +162,16 @@ def test_what_is_remembered_is_bounded() -> None:
     quick = Quick(layout("json"))
     for number in range(3_000):
         given = {f"name{number}": f"value {number}"}
-        assert quick.line(CREATED, 20, f"logger{number}", f"text {number}", given)
+        assert quick.line(CREATED, 20, f"logger{number}", f"text {number}", given, None, True)
     kept = (quick._texts, quick._names, quick._harmless, quick._heads[20])
     assert all(len(one) <= 1_024 for one in kept)
+
+
+def test_a_time_that_is_remembered_is_that_of_its_millisecond_only() -> None:
+    quick = Quick(layout("json"))
+    for step in range(5_000):  # also back, as a clock that is set
+        created = CREATED + (step * 37 % 5_000) / 1e6
+        shown = quick.line(created, 20, "app", "text", {}, None, True)
+        assert shown is not None
+        alone = Quick(layout("json")).line(created, 20, "app", "text", {}, None, True)
+        assert shown == alone

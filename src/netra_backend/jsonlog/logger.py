@@ -60,7 +60,7 @@ class Logger:
         exc_info: object = None
         stack_info: object = False
         try:
-            if "exc_info" in fields or "stack_info" in fields:
+            if fields and ("exc_info" in fields or "stack_info" in fields):
                 exc_info, stack_info = fields.pop("exc_info", None), fields.pop("stack_info", False)
             if stack_info is False:
                 sink = only_sink(logger)

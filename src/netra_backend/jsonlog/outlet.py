@@ -14,6 +14,10 @@ ATOMIC_BYTES = 4_096
 """What a writable pipe takes without waiting: PIPE_BUF on Linux."""
 POLL_MS = 1_000
 
+_write = os.write
+
+_KEEP = "backslashreplace"
+"""What becomes of half a surrogate pair, which UTF-8 has not."""
 _NON_ASCII = re.compile(r"[^\x00-\x7f]")
 
 
@@ -47,7 +51,7 @@ class Outlet:
         if not self._in_memory:
             return None
         write: Callable[[Any], object] = self._stream.write
-        return (lambda line: write(_encoded(line))) if self._binary else write
+        return (lambda line: write(line.encode("utf-8", _KEEP))) if self._binary else write
 
     def write(self, lines: list[str]) -> int:
         """Write the lines, waiting as long as it takes; return how many got through.
@@ -87,13 +91,14 @@ class Outlet:
 
         Raises OSError or ValueError if the stream failed otherwise than for want of room.
         """
-        if self._descriptor is None or self.rest:
+        descriptor = self._descriptor
+        if descriptor is None or self.rest:
             return False
-        data = line.encode() if line.isascii() else _encoded(line)
-        if self._waits and not (len(data) <= ATOMIC_BYTES and _is_writable(self._descriptor, 0)):
+        data = line.encode("utf-8", _KEEP)
+        if self._waits and not (len(data) <= ATOMIC_BYTES and _is_writable(descriptor, 0)):
             return False
         try:
-            written = os.write(self._descriptor, data)
+            written = _write(descriptor, data)
         except BlockingIOError:
             return False
         if written < len(data):
@@ -151,7 +156,7 @@ def _own(descriptor: int) -> tuple[int, _Kind]:
 
 def _encoded(line: str) -> bytes:
     """Return the line in UTF-8, whatever the stream's encoding is: RFC 8259 section 8.1."""
-    return line.encode("utf-8", "backslashreplace")
+    return line.encode("utf-8", _KEEP)
 
 
 def _escape(found: re.Match[str]) -> str:

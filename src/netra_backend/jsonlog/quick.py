@@ -62,12 +62,13 @@ class Quick:
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
-        self._reserved = layout.reserved | NOT_SHOWN | OPTIONS | _LABELS | {"correlation", "$cut"}
+        self._reserved = layout.reserved | NOT_SHOWN | OPTIONS | {"correlation", "$cut"}
         self._fixed = redact_pairs(dict(layout.fixed))
         self._clock = Clock()
         self._dumps, _, self._newline = encoders()
         self._begin = f'{{"{layout.time}":"'
-        self._stamp = (-1.0, "")
+        self._stamp = (0.0, 0.0, "")
+        """From when to when, and the text of the times between; replaced as one, for threads."""
         self._heads: dict[int, dict[str, tuple[str, str]]] = defaultdict(dict)
         self._harmless: set[str] = set()
         self._texts: dict[str, str] = {}
@@ -80,9 +81,8 @@ class Quick:
         logger: str,
         text: str,
         given: dict[str, Any],
-        error: BaseException | None = None,
-        *,
-        fixed: bool = True,
+        error: BaseException | None,
+        fixed: bool,
     ) -> str | None:
         """Return the line of a record without notes; None if it is unusual.
 
@@ -102,13 +102,11 @@ class Quick:
                 tail += self._error(error)
             if _TRACING in _modules:
                 tail += self._trace()
-            number = created * 1000 // 1
-            stamp = self._stamp
-            if stamp[0] != number:
-                stamp = self._stamp = (number, self._begin + self._clock.text(created))
-            if body:
-                return f"{stamp[1]}{head}{message}{behind}{tail},{body}"
-            return f"{stamp[1]}{head}{message}{behind}{tail}}}\n"
+            since, until, stamp = self._stamp
+            if not since <= created < until:
+                stamp = self._stamped(created)
+            end = f",{body}" if body else "}\n"
+            return f"{stamp}{head}{message}{behind}{tail}{end}"  # noqa: TRY300 - also of this
         except Exception:  # noqa: BLE001 - part of the border around one log record
             return None
 
@@ -125,9 +123,17 @@ class Quick:
                 text = filled(text, stored["args"])
             given = {name: one for name, one in stored.items() if name not in NOT_SHOWN}
             level, name, error = stored["levelno"], stored["name"], error_of(stored["exc_info"])
-            return self.line(stored["created"], level, name, text, given, error, fixed=fixed)
+            return self.line(stored["created"], level, name, text, given, error, fixed)
         except Exception:  # noqa: BLE001 - part of the border around one log record
             return None
+
+    def _stamped(self, created: float) -> str:
+        """Return what a line begins with, its time last; remember it for the same millisecond."""
+        stamp = self._begin + self._clock.text(created)
+        number = int(created * 1000)
+        # Less at both ends than a millisecond, as its ends are no exact numbers.
+        self._stamp = ((number + 0.001) / 1000, (number + 0.999) / 1000, stamp)
+        return stamp
 
     def _head(self, level: int, logger: str) -> tuple[str, str]:
         """Return what stands between the time and the message, and what right behind it."""
@@ -231,7 +237,7 @@ class Quick:
             return True
         if type(name) is not str or name in self._reserved or not _NAME.fullmatch(name):
             return False
-        if is_secret_name(name) or redact_text(name) != name:
+        if name.lower() in _LABELS or is_secret_name(name) or redact_text(name) != name:
             return False
         if len(self._names) < MAX_REMEMBERED:
             self._names.add(name)

@@ -46,7 +46,7 @@ class Sink(logging.Handler):
         text: object,
         args: Any,
         given: dict[str, Any],
-        exc_info: Any = None,
+        exc_info: Any,
     ) -> bool:
         """Return whether the line of a usual record was made, and written or dropped.
 
@@ -66,7 +66,7 @@ class Sink(logging.Handler):
         if type(text) is not str:
             return False
         error = None if exc_info is None else meant(exc_info)
-        line = quick.line(now(), level, logger, text, given, error, fixed=fixed)
+        line = quick.line(now(), level, logger, text, given, error, fixed)
         if line is None:
             return False
         if self._memory is None:
