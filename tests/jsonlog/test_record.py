@@ -4,7 +4,7 @@ import json
 import logging
 import re
 import sys
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from starlette.websockets import WebSocketState
@@ -229,3 +229,33 @@ def test_many_fields_and_odd_names() -> None:
     shown = read(odd)
     assert shown["3"] == "three"
     assert shown["n" * 256 + "… (744 more characters)"] == 1
+
+
+class Variable(NamedTuple):
+    name: str
+    value: str
+
+
+@pytest.mark.parametrize(
+    ("text", "args"),
+    [
+        ("headers %s", ({"authorization": "Bearer hunter2"},)),
+        ("to %s with %r", ("db", {"name": "DB_PASSWORD", "value": "hunter2"})),
+        ("env %s", ([{"Name": "DB_PASSWORD", "Value": "hunter2"}],)),
+        ("%(user)s with %(password)s", ({"user": "ann", "password": "hunter2"},)),
+        ("%(count)d in %(env)s", ({"count": 1, "env": [["cookie", "hunter2"]]},)),
+        ("%s", ({"env": ("psql", "--password", "hunter2")},)),
+        ("%s, %d more", ([0] * 5_000 + [{"key": "token", "value": "hunter2"}], 3)),
+    ],
+)
+def test_an_argument_shows_no_more_than_a_field_would(text: str, args: Any) -> None:
+    shown = read(logging.LogRecord("app", logging.INFO, "file.py", 3, text, args, None))
+    assert "hunter2" not in str(shown)
+    assert "args" not in shown
+
+
+def test_an_argument_without_a_secret_stays_as_python_writes_it() -> None:
+    given = {"user": "ann", "at": (1, None), "state": WebSocketState.CONNECTED}
+    assert read(record("got %s of %r", given, Variable("a", "b")))["message"] == (
+        f"got {given} of {Variable('a', 'b')}"
+    )

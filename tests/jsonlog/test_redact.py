@@ -19,6 +19,9 @@ def test_what_stands_beside_a_secret_stays() -> None:
     assert redact(["--max-tokens", 5, "x"]) == ["--max-tokens", 5, "x"]
     variable = {"name": "DB_PASSWORD", "value": "x", "scope": "all"}
     assert redact({**variable}) == {**variable, "value": REDACTED}
+    for label, value in (("Name", "Value"), ("NAME", "VALUE"), ("Key", "Value"), ("key", "Value")):
+        of_a_cloud = {label: "DB_PASSWORD", value: "x"}
+        assert redact([{**of_a_cloud}]) == [{**of_a_cloud, value: REDACTED}]
     assert redact({"name": "ann", "value": "x"}) == {"name": "ann", "value": "x"}
     assert redact({"key": "secret", "value": None}) == {"key": "secret", "value": None}
 

@@ -18,11 +18,12 @@ from netra_backend.jsonlog.attributes import (
 )
 from netra_backend.jsonlog.clock import Clock
 from netra_backend.jsonlog.encode import encode
+from netra_backend.jsonlog.fields import field_names
 from netra_backend.jsonlog.forms import Forms
-from netra_backend.jsonlog.guard import Failed, foreign, is_large
-from netra_backend.jsonlog.plain import RECORD_LIMITS, Json
+from netra_backend.jsonlog.guard import Failed, foreign, is_kind, is_large
+from netra_backend.jsonlog.plain import LIMITS, RECORD_LIMITS, Json
 from netra_backend.jsonlog.presets import Layout, layout
-from netra_backend.jsonlog.redact import redact_pairs
+from netra_backend.jsonlog.redact import redact, redact_pairs
 from netra_backend.jsonlog.safe import dumps, jsonable
 from netra_backend.jsonlog.shapes import redact_text
 from netra_backend.jsonlog.tracebacks import describe
@@ -30,6 +31,9 @@ from netra_backend.jsonlog.walk import Key, distinct
 
 MAX_FIELDS = 200
 """Fields of one record."""
+
+ARGUMENT_LIMITS = LIMITS._replace(text=RECORD_LIMITS.text, total=1_000_000)
+"""For the arguments of a text, of which all is looked at that a line may show."""
 
 Notes = Mapping[str, Json]
 """What a line has to say besides its record."""
@@ -143,13 +147,35 @@ def _message(record: logging.LogRecord) -> dict[str, object]:
     if type(record) is logging.LogRecord:
         text = filled(msg, args) if args else _exact(msg)
     if text is None:
-        text = Failed("too large") if is_large(args) else foreign(record.getMessage)
+        text = Failed("too large") if is_large(args) else foreign(_get_message, record, msg, args)
     if not isinstance(text, Failed):
         return {"message": text}
     template = foreign(str, msg)
     if isinstance(template, Failed):
         template = f"<str failed: {template.why}>"
     return {"message": template} if args is None else {"message": template, "args": args}
+
+
+def _get_message(record: logging.LogRecord, msg: Any, args: Any) -> str:
+    """Return ``record.getMessage()``; of arguments that hold others, without their secrets.
+
+    The repr of a dict says no more what stands under which name.
+    """
+    if type(record) is not logging.LogRecord or not args:
+        return record.getMessage()
+    if type(args) is tuple:
+        return str(msg) % tuple(map(_without_secrets, args))
+    return str(msg) % _without_secrets(args)
+
+
+def _without_secrets(value: object) -> object:
+    """Return the value itself, if it holds no secret or is no container: it may have a ``%d``."""
+    holds = any(is_kind(value, kind) for kind in (dict, list, tuple, set, frozenset))
+    if not holds and (is_kind(value, BaseException) or field_names(type(value)) is None):
+        return value
+    plain = jsonable(value, ARGUMENT_LIMITS)
+    shown = redact(plain)
+    return value if shown == plain else shown
 
 
 def _trouble(stored: dict[str, Any], shape: Layout) -> dict[str, Json]:

@@ -6,9 +6,13 @@ from netra_backend.jsonlog.plain import Json
 from netra_backend.jsonlog.secret_names import is_secret_name, names_a_count
 from netra_backend.jsonlog.shapes import REDACTED, redact_text
 
-_LABEL = re.compile(r"(name|key)_?(~\d+)?")
-_VALUE = re.compile(r"value(~\d+)?")
-"""Also as they are renamed where a line, or a dict, has such a name already."""
+_LABEL = re.compile(r"(name|key)_?(~\d+)?", re.IGNORECASE)
+_VALUE = re.compile(r"value(~\d+)?", re.IGNORECASE)
+_VALUES = frozenset(("value", "Value", "VALUE"))
+"""Also as they are renamed where a line, or a dict, has such a name already.
+
+With capitals, too: cloud APIs write ``{"Name": "DB_PASSWORD", "Value": …}``.
+"""
 
 
 def redact(plain: Json) -> Json:
@@ -28,7 +32,7 @@ def redact_pairs(pairs: dict[str, Json]) -> dict[str, Json]:
     Of ``{"name": "DB_PASSWORD", "value": …}`` the second is what stands under the first.
     """
     shown: dict[str, Json] = {}
-    if "value" in pairs:
+    if not _VALUES.isdisjoint(pairs):
         pairs = _redact_labelled(pairs)
     for key, value in pairs.items():
         name = redact_text(key)
