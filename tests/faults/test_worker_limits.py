@@ -177,10 +177,15 @@ async def _has_status(browser: Any, run: str, status: str) -> None:
 async def test_with_the_keeper_all_ends_and_nothing_counts_when_it_starts_again(
     tmp_path: Path,
 ) -> None:
-    """Its clients are told to come back, its runs end as interrupted, once, at the next start."""
+    """Its clients are told to come back, its runs end as interrupted, once, at the next start.
+
+    Nobody waits for runs of which nothing can be kept.
+    """
     (tmp_path / "waiting_module.py").write_text(WAITS)
     async with (
-        workers(tmp_path, 3, agent="waiting_module:waits", **LIMITS) as server,
+        workers(
+            tmp_path, 3, agent="waiting_module:waits", NETRA_FINISH_SECONDS="600", **LIMITS
+        ) as server,
         AsyncExitStack() as stack,
     ):
         crowd = Crowd(server, stack)

@@ -43,13 +43,16 @@ TRIES = 6
 def inherited(line: int) -> RemoteStore:
     """Return the store that a worker shares, given the descriptor of its line.
 
-    A worker whose keeper is gone ends: it could keep nothing of what it does.
+    A worker whose keeper is gone ends: it could keep nothing of what it does. So it does not wait
+    for its runs either, and its clients are sent away at once.
     """
 
     def lost() -> None:
         log.critical("the process that keeps the store is gone")
         jsonlog.flush(1.0)
         os.kill(os.getpid(), signal.SIGTERM)
+        # After the first has been taken: `Server` tells them apart by that.
+        asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGINT)
 
     end = socket.socket(fileno=line)
     end.set_inheritable(False)  # a tool's own process would keep the line of a dead worker up
