@@ -16,7 +16,7 @@ from netra_backend.core.ids import RunKey, ThreadKey
 from netra_backend.core.ports import Answer, End, Store
 from netra_backend.core.run import RunStatus
 from netra_backend.errors import LeaseLost, StoreFailed
-from netra_backend.stores import sqlite
+from netra_backend.stores import sqlite_writer
 from netra_backend.stores.sqlite import SqliteStore
 from netra_backend.testing.log_contract import LogContract
 from netra_backend.testing.scenario import (
@@ -95,18 +95,33 @@ async def test_leases_of_an_earlier_opening_are_orphans(tmp_path: Path) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_probe_asks_for_its_file_beside_the_loop(
+async def test_the_file_is_asked_for_before_each_commit_beside_the_loop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     askers: list[str] = []
     monkeypatch.setattr(
-        sqlite, "check_there", lambda *given: askers.append(threading.current_thread().name)
+        sqlite_writer, "check_there", lambda *_: askers.append(threading.current_thread().name)
     )
     store = SqliteStore(tmp_path)
     await store.open()
     await store.probe()
+    await start(store, a_thread(), "r")
     await store.close()
-    assert askers == ["netra-sqlite-writer"]
+    assert askers == ["netra-sqlite-writer"] * store.counts.commits
+
+
+@pytest.mark.anyio
+async def test_nothing_is_acknowledged_that_goes_to_a_deleted_file(tmp_path: Path) -> None:
+    """The system writes on, to a file that nobody will find again."""
+    store = SqliteStore(tmp_path / "data")
+    await store.open()
+    lease = await start(store, a_thread(), "r")
+    (tmp_path / "data").rename(tmp_path / "moved")
+    with pytest.raises(StoreFailed, match=r"netra\.db is written, and gone"):
+        await store.append([event("x")], writer=lease, at=2)
+    (tmp_path / "moved").rename(tmp_path / "data")
+    assert (await store.append([event("x")], writer=lease, at=2)).offset == 2
+    await store.close()
 
 
 @pytest.mark.anyio

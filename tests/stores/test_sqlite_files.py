@@ -38,7 +38,7 @@ def test_the_directory_and_its_files_are_the_owner_s(tmp_path: Path) -> None:
             "netra.db": 0o600,
             "netra.db-shm": 0o600,
             "netra.db-wal": 0o600,
-            "netra.lock": 0o600,
+            "netra.pid": 0o600,
         }
         connection.close()
 
@@ -50,6 +50,15 @@ def test_a_second_owner_is_told_who_the_first_is(tmp_path: Path) -> None:
             pass
     with owned_directory(tmp_path):
         pass
+
+
+@pytest.mark.parametrize("name", ["netra.pid", "netra.db"])
+def test_a_second_owner_is_refused_whatever_is_deleted(tmp_path: Path, name: str) -> None:
+    """Two who write one database would damage it for good."""
+    with owned_directory(tmp_path):
+        (tmp_path / name).unlink()
+        with pytest.raises(StoreInUse), owned_directory(tmp_path):
+            pass
 
 
 def test_another_process_is_refused_until_the_owner_is_killed(tmp_path: Path) -> None:
@@ -64,7 +73,7 @@ def test_another_process_is_refused_until_the_owner_is_killed(tmp_path: Path) ->
         owner.kill()
         owner.wait()
         with owned_directory(tmp_path):
-            assert (tmp_path / "netra.lock").read_text() == f"{os.getpid()}\n"
+            assert (tmp_path / "netra.pid").read_text() == f"{os.getpid()}\n"
 
 
 @pytest.mark.parametrize("directory", ["file", "file/below"])

@@ -6,7 +6,6 @@ during the commit before (`sqlite_writer`); reads go beside it (`sqlite_readers`
 """
 
 import asyncio
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -34,7 +33,6 @@ from netra_backend.stores import sqlite_queries as queries
 from netra_backend.stores import sqlite_queue as queue
 from netra_backend.stores.sqlite_files import (
     DATABASE,
-    check_there,
     naming,
     open_writer,
     owned_directory,
@@ -60,7 +58,6 @@ class SqliteStore:
         self._readers = SqliteReaders(directory / DATABASE)
         self._resources = ExitStack()
         self._dead_fence = 0
-        self._opened: os.stat_result | None = None
 
     @property
     def counts(self) -> WriterCounts:
@@ -87,17 +84,11 @@ class SqliteStore:
             self._writer.start(ledger, loop)
             resources.callback(self._writer.stop)
             self._dead_fence = ledger.dead_fence
-            self._opened = file.stat()
             self._resources = resources.pop_all()
 
     async def probe(self) -> None:
         """Commit a write that means nothing, to a file that is still there."""
-        await self._writer.submit(self._probe)
-
-    def _probe(self, ledger: Ledger) -> None:
-        if self._opened is not None:  # asked here: a disk that hangs shall not hold up the loop
-            check_there(self._directory / DATABASE, self._opened)
-        ledger.probe()
+        await self._writer.submit(Ledger.probe)
 
     async def close(self) -> None:
         """Finish what was accepted, then close the database and give the directory up."""

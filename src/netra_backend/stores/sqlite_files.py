@@ -10,7 +10,7 @@ from pathlib import Path
 from netra_backend.errors import StoreFailed, StoreInUse
 
 DATABASE = "netra.db"
-LOCK = "netra.lock"
+OWNER = "netra.pid"
 
 OLDEST = (3, 35, 0)
 """The SQLite of March 2021: the first that knows MATERIALIZED, and takes 5,120 variables."""
@@ -41,31 +41,39 @@ def owned_directory(directory: Path) -> Iterator[Path]:
     """Own `directory` until the end, created with mode 0700 if missing; yield its database file.
 
     Raises StoreInUse naming the directory and the process that owns it; StoreFailed if it cannot
-    be made or written. The kernel gives the lock back when the owner dies, however it does.
+    be made or written. The kernel gives the lock back when the owner dies, however it does. It is
+    a lock of the directory itself: of a file in it, that somebody deletes, there would be two.
     """
-    try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise StoreFailed(f"{directory}: {error.strerror}") from error
-    try:
-        _take(lock, directory)
+    with ExitStack() as held:
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            held.callback(os.close, lock)
+            _take(lock, directory)
+            _sign(directory / OWNER)
+        except OSError as error:
+            raise StoreFailed(f"{directory}: {error.strerror}") from error
         yield _database(directory)
-    finally:
-        os.close(lock)
 
 
 def _take(lock: int, directory: Path) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        owner = os.pread(lock, 32, 0).decode("ascii", "replace").strip()
-        raise StoreInUse(f"{directory} is in use by process {owner or 'unknown'}") from error
+        raise StoreInUse(f"{directory} is in use by process {_owner(directory)}") from error
+
+
+def _owner(directory: Path) -> str:
     try:
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
-    except OSError as error:
-        raise StoreFailed(f"{directory / LOCK}: {error.strerror}") from error
+        return (directory / OWNER).read_text("ascii", "replace")[:32].strip() or "unknown"
+    except OSError:
+        return "unknown"
+
+
+def _sign(file: Path) -> None:
+    """Leave word for people of who owns the directory."""
+    file.touch(0o600)
+    file.write_text(f"{os.getpid()}\n", encoding="ascii")
 
 
 def _database(directory: Path) -> Path:
@@ -141,5 +149,7 @@ def naming(file: Path) -> Iterator[None]:
 
 def failure(file: Path, error: Exception) -> StoreFailed:
     """Return the StoreFailed that says what SQLite's `error` was and in which file."""
+    if isinstance(error, StoreFailed):
+        return StoreFailed(str(error))
     name = getattr(error, "sqlite_errorname", type(error).__name__)
     return StoreFailed(f"{file}: {error} ({name})")

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, TypeVarTuple
 from msgspec import Struct
 
 from netra_backend.errors import StoreFailed
-from netra_backend.stores.sqlite_files import failure
+from netra_backend.stores.sqlite_files import check_there, failure
 from netra_backend.stores.sqlite_ledger import REFUSALS, Ledger
 
 MAX_WAITING = 100_000
@@ -65,6 +65,7 @@ class SqliteWriter:
         """Begin to carry out operations on `ledger`, and to answer them on `loop`."""
         self._ledger = ledger
         self._loop = loop
+        self._opened = self._file.stat()
         self._refusal = None
         # A daemon, so that a store that nobody closed does not keep a process from ending.
         self._thread = threading.Thread(target=self._run, name="netra-sqlite-writer", daemon=True)
@@ -134,9 +135,10 @@ class SqliteWriter:
     def _carry_out(self, group: list[_Write]) -> None:
         try:
             outcomes = self._outcomes(group)
+            check_there(self._file, self._opened)
             self._ledger.commit()
             self._commits += 1
-        except (sqlite3.Error, MemoryError, OverflowError) as error:
+        except (sqlite3.Error, MemoryError, OverflowError, StoreFailed) as error:
             with suppress(sqlite3.Error):  # the next transaction tries again
                 self._ledger.abandon()
             self._failed_commits += 1
