@@ -432,6 +432,37 @@ async def test_a_run_whose_append_failed_ends_as_soon_as_the_store_works() -> No
         assert (await house.ended("r1")).correlation in end["message"]
 
 
+async def test_a_run_of_ours_is_not_taken_for_one_that_nobody_executes() -> None:
+    """The store comes back, after its lease is over, just when the sweep looks for such runs."""
+
+    class BackLate(MemoryStore):
+        works = False
+
+        def append(self, events: Any, **more: Any) -> Any:
+            if self.works or len(events) > 1:
+                return super().append(events, **more)
+            failed = asyncio.get_running_loop().create_future()
+            failed.set_exception(StoreFailed("locked"))
+            return failed
+
+        async def renew(self, leases: Any, until: int) -> Any:
+            if self.works:
+                return await super().renew(leases, until)
+            raise StoreFailed("locked")
+
+        async def orphans(self, now: int) -> Any:
+            found = await super().orphans(now)
+            self.works = self.works or bool(found)
+            return found
+
+    store = BackLate()
+    async with running(ScriptedAgent(answer("a")), store=store, lease_ms=60, sweep=True) as house:
+        await start(house)
+        house.clock.now += 1_000
+        assert (await the_end(house))["code"] == "store_failed"
+        assert store.works
+
+
 async def says(run: RunContext) -> None:
     run.progress("a step")
     await run.save({"a": 1})

@@ -78,11 +78,12 @@ class Sweep:
                 execution.lose()
 
     async def _end_orphans(self) -> None:
-        """Write the terminal event of every run that nobody executes."""
+        """Write the terminal event of every run that nobody executes, and we do not end."""
         for run in await self._store.orphans(self._now()):
             execution = self._executions.get(run.key)
-            executed = execution is not None and execution.status not in ENDED
-            if not executed and run.key not in self._starting():
+            is_ours = execution is not None and execution.status not in ENDED
+            is_ours = is_ours or run.key in self.unended or run.key in self._starting()
+            if not is_ours:
                 with jsonlog.bind(run=run.key.id, thread=run.thread.id, user=run.key.owner):
                     await self.guard(self._end_orphan(run))
 
