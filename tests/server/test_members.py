@@ -56,9 +56,8 @@ class Party(NamedTuple):
 
 @asynccontextmanager
 async def party(tmp_path: Path, *, direct: bool = True, **settings: Any) -> AsyncIterator[Party]:
-    async with house(tmp_path, direct=direct, **settings) as (server, gate):
-        async with met(server, gate) as there:
-            yield there
+    async with house(tmp_path, direct=direct, **settings) as built, met(*built) as there:
+        yield there
 
 
 @asynccontextmanager
