@@ -1,7 +1,7 @@
 """A process that runs ``netra``, forked from one that has imported all of it already.
 
-Its imports are most of what a short-lived server costs, and the tests start a hundred of them.
-`tests/cli` starts the installed command itself.
+Its imports are most of what a short-lived server or command costs, and the tests start two hundred
+of them. Some of `tests/cli` start the installed command itself.
 """
 
 import multiprocessing
@@ -15,7 +15,14 @@ from netra_backend.cli import main
 
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(
-    ["tests.forked", "netra_backend.cli.server", "netra_backend.server.app"]
+    [
+        "tests.forked",
+        *(
+            f"netra_backend.cli.{name}"
+            for name in ("commands", "server", "tail", "replay", "token")
+        ),
+        "netra_backend.server.app",
+    ]
 )
 
 
@@ -23,10 +30,20 @@ class Forked:
     """One process; the methods are those of `subprocess.Popen`."""
 
     def __init__(
-        self, arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str], output: Path
+        self,
+        arguments: Sequence[str],
+        *,
+        cwd: Path,
+        env: Mapping[str, str],
+        output: Path,
+        errors: Path | None = None,
     ) -> None:
-        """Start ``netra`` with these arguments; what it prints is added to the file `output`."""
-        self._process = _FORKS.Process(target=_run, args=([*arguments], cwd, dict(env), output))
+        """Start ``netra`` with these arguments; what it prints is added to the file `output`.
+
+        What it says as an error goes there too, or to the file `errors`.
+        """
+        files = (output, errors or output)
+        self._process = _FORKS.Process(target=_run, args=([*arguments], cwd, dict(env), files))
         self._process.start()
 
     @property
@@ -49,9 +66,9 @@ class Forked:
             os.kill(self.pid, number)
 
 
-def _run(arguments: list[str], cwd: Path, env: dict[str, str], output: Path) -> None:
-    with output.open("ab") as log:
-        for descriptor in (1, 2):
+def _run(arguments: list[str], cwd: Path, env: dict[str, str], files: tuple[Path, Path]) -> None:
+    for descriptor, file in enumerate(files, 1):
+        with file.open("ab") as log:
             os.dup2(log.fileno(), descriptor)
     os.chdir(cwd)
     os.environ.clear()

@@ -10,25 +10,25 @@ import netra_backend
 from tests.cli.conftest import Netra
 
 
-def test_help_names_every_command(netra: Netra) -> None:
-    done = netra("--help")
+def test_help_names_every_command(installed: Netra) -> None:
+    done = installed("--help")
     assert done.returncode == 0
     assert all(name in done.stdout for name in ("serve", "tail", "replay", "token", "scan"))
 
 
-def test_the_version_is_that_of_the_distribution(netra: Netra) -> None:
-    assert netra("--version").stdout == f"netra {version('netra-backend')}\n"
+def test_the_version_is_that_of_the_distribution(installed: Netra) -> None:
+    assert installed("--version").stdout == f"netra {version('netra-backend')}\n"
     assert netra_backend.__version__ == version("netra-backend")
 
 
-def test_an_unknown_command_is_refused(netra: Netra) -> None:
-    done = netra("srve")
+def test_an_unknown_command_is_refused(installed: Netra) -> None:
+    done = installed("srve")
     assert done.returncode == 2
     assert "srve" in done.stderr
 
 
-def test_an_error_of_ours_is_one_line(netra: Netra) -> None:
-    done = netra("scan", "nowhere")
+def test_an_error_of_ours_is_one_line(installed: Netra) -> None:
+    done = installed("scan", "nowhere")
     assert done.returncode == 2
     assert done.stderr == "netra: there is no file or folder 'nowhere'\n"
 

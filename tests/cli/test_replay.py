@@ -12,11 +12,11 @@ from tests.live import ServerProcess
 
 
 @pytest.mark.anyio
-async def test_it_shows_the_log_again(netra: Netra, server: ServerProcess) -> None:
+async def test_it_shows_the_log_again(installed: Netra, server: ServerProcess) -> None:
     truth = await read_log(server.url, server.token(), "t1")
     assert truth is not None
     done = await asyncio.to_thread(
-        netra, "replay", "t1", "--speed", "20", "--json", "--url", server.url,
+        installed, "replay", "t1", "--speed", "20", "--json", "--url", server.url,
         "--user", "alice", "--data-dir", str(server.data_dir),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -31,11 +31,11 @@ def test_what_cannot_be_is_refused_in_words(
 
 
 def test_a_module_that_raises_is_told_in_one_sentence_and_the_users_own_frames(
-    netra: Netra, tmp_path: Path
+    installed: Netra, tmp_path: Path
 ) -> None:
     file = tmp_path / "broken_module.py"
     file.write_text("import os\n\nKEY = os.environ['NO_SUCH_KEY']\n")
-    done = netra("serve", "--port", str(free_port()), "broken_module:agent")
+    done = installed("serve", "--port", str(free_port()), "broken_module:agent")
     assert done.returncode == 2
     said = done.stderr.splitlines()
     assert said[0] == (

@@ -17,13 +17,15 @@ pytestmark = pytest.mark.anyio
 SECRET = "a secret that is long enough for HS256"
 
 
-async def test_a_development_token_is_what_the_server_takes(netra: Netra, tmp_path: Path) -> None:
+async def test_a_development_token_is_what_the_server_takes(
+    netra: Netra, installed: Netra, tmp_path: Path
+) -> None:
     early = netra("token", "alice", "--data-dir", str(tmp_path / "data"))
     assert early.returncode == 2
     assert "start the server there first" in early.stderr
     assert not (tmp_path / "data").exists()
     dev_key(tmp_path / "data")
-    done = netra("token", "alice", "--data-dir", str(tmp_path / "data"))
+    done = installed("token", "alice", "--data-dir", str(tmp_path / "data"))
     assert done.returncode == 0, done.stderr
     user = await authenticator(Settings(data_dir=tmp_path / "data")).verify(done.stdout.strip())
     assert user.id == "alice"

@@ -56,7 +56,10 @@ class Party(NamedTuple):
 
 @asynccontextmanager
 async def party(tmp_path: Path, *, direct: bool = True, **settings: Any) -> AsyncIterator[Party]:
-    async with house(tmp_path, direct=direct, **settings) as built, met(*built) as there:
+    async with (
+        house(tmp_path, direct=direct, **settings) as (server, gate),
+        met(server, gate) as there,
+    ):
         yield there
 
 
