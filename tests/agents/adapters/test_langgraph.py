@@ -4,13 +4,6 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("ag_ui_langgraph", reason="the extra langgraph is not installed")
-
-from langchain_core.messages import AIMessage
-from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.graph import END, START, MessagesState, StateGraph
-from langgraph.types import interrupt
-
 from netra_backend.agents.loading import adapt
 from netra_backend.core.ids import ThreadId, ThreadKey, UserId
 from netra_backend.core.ports import Answer
@@ -19,12 +12,20 @@ from netra_backend.testing import asking
 from tests.agents.running import ALICE, running
 from tests.legality import illegal
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("imported")]
 
 T1 = ThreadKey(ALICE, ThreadId("t1"))
 
 
+@pytest.fixture(scope="module")
+def imported() -> None:
+    """Import the framework in the worker that needs it: it takes seconds, and all would wait."""
+    pytest.importorskip("ag_ui_langgraph", reason="the extra langgraph is not installed")
+
+
 def graph(node: Any, checkpointer: Any = None) -> Any:
+    from langgraph.graph import END, START, MessagesState, StateGraph
+
     built = StateGraph(MessagesState)
     built.add_node("node", node)
     built.add_edge(START, "node")
@@ -37,7 +38,9 @@ def texts(chunks: list) -> list[str]:
 
 
 async def test_a_message_that_was_not_streamed_is_said_once() -> None:
-    def node(state: MessagesState) -> dict[str, Any]:
+    from langchain_core.messages import AIMessage
+
+    def node(state: dict[str, Any]) -> dict[str, Any]:
         return {"messages": [AIMessage(f"after {len(state['messages'])}")]}
 
     async with running(adapt(graph(node))) as house:
@@ -50,12 +53,17 @@ async def test_a_message_that_was_not_streamed_is_said_once() -> None:
     assert not {"RAW", "MESSAGES_SNAPSHOT"} & {chunk["type"] for chunk in chunks}
 
 
-def asks(state: MessagesState) -> dict[str, Any]:
+def asks(state: dict[str, Any]) -> dict[str, Any]:
+    from langchain_core.messages import AIMessage
+    from langgraph.types import interrupt
+
     return {"messages": [AIMessage(f"You said {interrupt('Go on?')}")]}
 
 
 @pytest.mark.parametrize("keeps", [True, False])
 async def test_an_interrupt_goes_on_if_the_graph_keeps_checkpoints(keeps: bool) -> None:
+    from langgraph.checkpoint.memory import InMemorySaver
+
     async with running(adapt(graph(asks, InMemorySaver() if keeps else None))) as house:
         await house.start(ALICE, asking("hi", thread_id="t1", run_id="r1"))
         assert (await house.ended("r1")).status is RunStatus.AWAITING
@@ -70,7 +78,10 @@ async def test_an_interrupt_goes_on_if_the_graph_keeps_checkpoints(keeps: bool) 
 
 
 async def test_threads_of_one_name_and_two_users_share_no_checkpoint() -> None:
-    def node(state: MessagesState) -> dict[str, Any]:
+    from langchain_core.messages import AIMessage
+    from langgraph.checkpoint.memory import InMemorySaver
+
+    def node(state: dict[str, Any]) -> dict[str, Any]:
         return {"messages": [AIMessage(" ".join(str(m.content) for m in state["messages"]))]}
 
     async with running(adapt(graph(node, InMemorySaver()))) as house:

@@ -6,12 +6,6 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("agents", reason="the extra openai-agents is not installed")
-
-from agents import Agent, OpenAIChatCompletionsModel, function_tool, set_tracing_disabled
-from openai import AsyncOpenAI
-
-from netra_backend.agents.adapters.openai_agents import OpenAIAgentsAgent, _items
 from netra_backend.core.ids import ThreadId, ThreadKey
 from netra_backend.core.ports import Answer
 from netra_backend.core.run import RunStatus
@@ -21,14 +15,25 @@ from tests.contract.completions import completions
 from tests.contract.stage import Scenario, Stage
 from tests.legality import illegal
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("imported")]
 
 T1 = ThreadKey(ALICE, ThreadId("t1"))
 
 
+@pytest.fixture(scope="module")
+def imported() -> None:
+    """Import the framework in the worker that needs it: it takes seconds, and all would wait."""
+    pytest.importorskip("agents", reason="the extra openai-agents is not installed")
+
+
 @asynccontextmanager
-async def careful(called: list[str]) -> AsyncIterator[Agent[Any]]:
-    """Return an agent whose tool needs an approval."""
+async def careful(called: list[str]) -> AsyncIterator[Any]:
+    """Return an agent whose tool needs an approval, adapted."""
+    from agents import Agent, OpenAIChatCompletionsModel, function_tool, set_tracing_disabled
+    from openai import AsyncOpenAI
+
+    from netra_backend.agents.adapters.openai_agents import OpenAIAgentsAgent
+
     set_tracing_disabled(True)
 
     @function_tool(needs_approval=True)
@@ -40,19 +45,20 @@ async def careful(called: list[str]) -> AsyncIterator[Agent[Any]]:
         completions(Stage(Scenario.TOOL)) as url,
         AsyncOpenAI(api_key="none", base_url=url, max_retries=0) as client,
     ):
-        yield Agent("a", model=OpenAIChatCompletionsModel("fake", client), tools=[weather])
+        model = OpenAIChatCompletionsModel("fake", client)
+        yield OpenAIAgentsAgent(Agent("a", model=model, tools=[weather]))
 
 
 @pytest.mark.parametrize("approved", [True, False])
 async def test_an_approval_goes_on_in_another_process(approved: bool) -> None:
     called: list[str] = []
-    async with careful(called) as agent, running(OpenAIAgentsAgent(agent)) as house:
+    async with careful(called) as agent, running(agent) as house:
         await house.start(ALICE, asking("weather?", thread_id="t1", run_id="r1"))
         assert (await house.ended("r1")).status is RunStatus.AWAITING
         assert called == []
         store = house.store
     (asked,) = await store.asked(T1, 9)
-    async with careful(called) as agent, running(OpenAIAgentsAgent(agent), store=store) as house:
+    async with careful(called) as agent, running(agent, store=store) as house:
         payload = b'{"approved":true}' if approved else b'{"approved":false}'
         decided = await house.runner.interrupts.decide(
             T1, Answer(asked.id, "resolved", payload), ALICE
@@ -69,6 +75,8 @@ async def test_an_approval_goes_on_in_another_process(approved: bool) -> None:
 
 
 def test_a_call_without_a_result_is_left_out() -> None:
+    from netra_backend.agents.adapters.openai_agents import _items
+
     messages = [
         {"id": "u", "role": "user", "content": "hi"},
         {
