@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from ag_ui.core import StepFinishedEvent, StepStartedEvent
+from ag_ui.core import EventType, StepFinishedEvent, StepStartedEvent
 
 from netra_backend.testing.player import asking, play
 from netra_backend.testing.scripted_agent import (
@@ -99,7 +99,7 @@ async def test_a_failure_comes_in_the_middle_of_a_message() -> None:
 
 
 async def test_an_endless_stream_lets_others_run_and_ends_when_it_is_closed() -> None:
-    agent = ScriptedAgent(endless())
+    agent = ScriptedAgent(endless(pause=0.0))
     turns = 0
 
     async def other() -> None:
@@ -118,6 +118,17 @@ async def test_an_endless_stream_lets_others_run_and_ends_when_it_is_closed() ->
     assert turns > 90
     async with asyncio.timeout(BOUND):
         await agent.stopped()
+
+
+async def test_an_endless_stream_pauses_between_its_deltas() -> None:
+    stream = ScriptedAgent(endless(pause=10 * BOUND))(asking(""))
+    assert [(await anext(stream)).type for _ in range(2)] == [
+        EventType.TEXT_MESSAGE_START,
+        EventType.TEXT_MESSAGE_CONTENT,
+    ]
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await anext(stream)
 
 
 async def test_a_whole_script_was_not_stopped() -> None:
