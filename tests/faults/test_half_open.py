@@ -34,7 +34,7 @@ LANES = pytest.mark.parametrize(
 
 @asynccontextmanager
 async def serving(tmp_path: Path, *, direct: bool) -> AsyncIterator[Live]:
-    agents = {"brief": ScriptedAgent(answer("hi")), "endless": ScriptedAgent(endless())}
+    agents = {"brief": ScriptedAgent(answer("hi")), "endless": ScriptedAgent(endless(pause=0.01))}
     async with live(
         agents,
         tmp_path,
