@@ -188,6 +188,28 @@ async def test_what_comes_while_the_wheel_is_late_waits_for_it(
     assert log.texts(2) == ["c", "d"]
 
 
+@pytest.mark.parametrize(("late", "counted"), [(5.0, 0.0), (24.0, 0.0), (26.0, 26.0)])
+async def test_who_comes_soon_after_the_window_keeps_its_slot(
+    monkeypatch: pytest.MonkeyPatch, late: float, counted: float
+) -> None:
+    """Deltas would else wait for a window and what is missing to a slot."""
+    log, wheel = GatedLog(), turned(monkeypatch)
+    box = outbox(log, LocalBus(), window=100.0)
+    box.put(delta("a"))
+    await log.finish(0)
+    box.put(delta("b"))
+    ((end, act),) = wheel.waits
+    act(1, end - 100.0)  # as if the wheel had turned at once
+    await log.finish(1)
+    with monkeypatch.context() as clock:
+        clock.setattr(asyncio.get_running_loop(), "time", lambda: end + late)
+        box.put(delta("c"))
+    assert log.texts(2) == ["c"]
+    await log.finish(2)
+    box.put(delta("d"))
+    assert wheel.waits[1][0] == end + counted + 100.0
+
+
 async def test_events_of_one_turn_of_the_loop_go_together() -> None:
     log = GatedLog()
     box = outbox(log, LocalBus())

@@ -2,8 +2,8 @@
 
 Deltas of one message are joined while they wait. The first delta of a message goes at once, later
 ones once in a window (40 ms by default, the first rounded up to a slot of the wheel), which
-messages that stream side by side share; any other event goes at the end of the turn of the loop in
-which it came. Whatever goes takes along what waits before it. What was appended is published on the
+messages that stream side by side share, and which a delta that is late by less than a slot does not
+move; any other event goes at the end of the turn of the loop in which it came. Whatever goes takes along what waits before it. What was appended is published on the
 bus, in order.
 
 The order that is kept: an event that is no plain delta has before it in the log what the agent
@@ -21,7 +21,7 @@ from ag_ui.core import EventType
 from msgspec import Struct
 
 from netra_backend.agents.ingest import Delta
-from netra_backend.agents.wheel import wheel_of
+from netra_backend.agents.wheel import SLOTS, wheel_of
 from netra_backend.core.events import Entry, Event, delta_event
 from netra_backend.core.ports import Bus, End, Log
 from netra_backend.core.positions import Position
@@ -229,7 +229,7 @@ class Outbox:
         waiting, self._waiting, self._length = self._waiting, [], 0
         self._joining.clear()
         if sent_at is None:
-            sent_at = self._loop.time()
+            sent_at = self._sent_now()
         if len(self._begun) > MAX_PACED:
             self._begun.clear()
         batch: list[Event] = []
@@ -241,6 +241,15 @@ class Outbox:
             self._window_end = sent_at + self._window
             batch.append(delta_event(*one.subject, "".join(one.texts)))
         return batch
+
+    def _sent_now(self) -> float:
+        """Return from when the next window counts for who goes now and not by the wheel.
+
+        A delta that comes soon after the window ended keeps its slot: the next window would else
+        be longer by what is missing to a slot, and the deltas in it as late.
+        """
+        now, end = self._loop.time(), self._window_end
+        return end if end <= now < end + self._window / SLOTS else now
 
     def _publish(self, batch: Sequence[Event], last: Position, at: int) -> None:
         run = self._lease.run.id
