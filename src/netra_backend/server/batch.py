@@ -1,6 +1,7 @@
 """A batch: consecutive events of one thread on their way to followers, encoded once for all."""
 
 from collections.abc import Sequence
+from itertools import repeat
 from struct import Struct
 
 from netra_backend.core.codec import event_frame
@@ -32,9 +33,9 @@ class Batch:
         """The offset of the first entry."""
         self.last = pieces[-1].last
         """The position of the last entry."""
-        self.frames = [event_frame(self.name, piece) for piece in pieces]
+        self.frames = list(map(event_frame, repeat(self.name), pieces))
         """The event frames as JSON, one a piece."""
-        self.prepared = b"".join([websocket_frame(frame) for frame in self.frames])
+        self.prepared = b"".join(map(websocket_frame, self.frames))
         """All event frames as WebSocket frames, joined: one write for a socket."""
         self._texts: list[str] | None = None
         self._addressed: Batch | None = None
