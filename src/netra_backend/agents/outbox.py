@@ -3,8 +3,8 @@
 Deltas of one message are joined while they wait. The first delta of a message goes at once, later
 ones once in a window (40 ms by default, the first rounded up to a slot of the wheel), which
 messages that stream side by side share, and which a delta that is late by less than a slot does not
-move; any other event goes at the end of the turn of the loop in which it came. Whatever goes takes along what waits before it. What was appended is published on the
-bus, in order.
+move; any other event goes at the end of the turn of the loop in which it came. Whatever goes takes
+along what waits before it. What was appended is published on the bus, in order.
 
 The order that is kept: an event that is no plain delta has before it in the log what the agent
 yielded before it, and nothing else; and the text of each message is in its order. Between two such
