@@ -42,6 +42,12 @@ def test_what_is_no_record_is_refused(data: bytes) -> None:
         decode_record(data)
 
 
+def test_a_notebook_is_not_taken_for_clean_python() -> None:
+    record = record_data(File("a.ipynb", "a", b"a.ipynb"), b'{"cells": []}', None)
+    assert record.summary.skipped is not None
+    assert "notebook" in record.summary.skipped
+
+
 @pytest.mark.parametrize(
     ("data", "why"),
     [

@@ -60,6 +60,8 @@ def record_file(file: File, cache: Cache | None) -> Record:
 
 def record_data(file: File, data: bytes, cache: Cache | None) -> Record:
     """Return what a file with this content contributes."""
+    if file.path.endswith(".ipynb"):  # it would pass for an expression of Python
+        return skipped(file, "a notebook; scan what `jupyter nbconvert --to script` makes of it")
     if cache is None:
         return _learn(file, data, "")
     key = _key(file, data, cache)

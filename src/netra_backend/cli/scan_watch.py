@@ -8,6 +8,12 @@ from typing import TypeAlias
 INTERVAL = 0.5
 """Seconds between two looks."""
 
+REST = 0.1
+"""Seconds in which nothing may change before files count as written: none is read half-written."""
+
+MOST_RESTS = 20
+"""After as many looks the files are taken as they are: something writes one all the time."""
+
 Snapshot: TypeAlias = dict[str, tuple[int, int]]
 
 
@@ -26,6 +32,12 @@ def snapshot(files: Iterable[str]) -> Snapshot:
 def wait_for_change(
     before: Snapshot, look: Callable[[], Iterable[str]], pause: Callable[[float], None] = time.sleep
 ) -> None:
-    """Return when a file was changed, added or removed since `before`."""
-    while snapshot(look()) == before:
+    """Return when a file was changed, added or removed since `before`, and is at rest again."""
+    while (after := snapshot(look())) == before:
         pause(INTERVAL)
+    for _ in range(MOST_RESTS):
+        pause(REST)
+        newest = snapshot(look())
+        if newest == after:
+            return
+        after = newest
