@@ -1,5 +1,6 @@
 """The roster: the live connections of all nodes, whichever of them is asked."""
 
+import asyncio
 import logging
 import os
 
@@ -20,7 +21,10 @@ log = logging.getLogger(__name__)
 LIST, CLOSE = "connections", "close connection"
 """What nodes ask each other."""
 
-Threads = dict[ThreadKey, Thread | None]
+AT_ONCE = 256
+"""Threads that are asked for at once: a page may have 64,000, and others use the store too."""
+
+Threads = dict[ThreadKey, Thread]
 
 
 class Wanted(Struct, frozen=True, array_like=True):
@@ -97,12 +101,23 @@ class Roster:
         found = [(m, pool.place(m)) for m in pool if wanted.of_user in (None, m.user)]
         rest = [one for one in found if (one[1].since, one[0].id) > wanted.after]
         rest.sort(key=lambda one: (one[1].since, one[0].id))
-        threads: Threads = {}
-        views = [await self._view(*one, threads) for one in rest[: wanted.limit]]
+        page = rest[: wanted.limit]
+        threads = await self._threads({f.thread for member, _ in page for f in member.following})
+        views = [self._view(member, place, threads) for member, place in page]
         return _Part(views, len(rest) > wanted.limit, len(pool))
 
-    async def _view(self, member: Member, place: Place, threads: Threads) -> ConnectionView:
-        """Return what administrators see of a member, which may leave meanwhile."""
+    async def _threads(self, keys: set[ThreadKey]) -> Threads:
+        """Return the threads that are still there: many are asked for at once, each once."""
+        found: Threads = {}
+        rest = list(keys)
+        while rest:
+            part, rest = rest[:AT_ONCE], rest[AT_ONCE:]
+            told = await asyncio.gather(*map(self._house.store.thread, part))
+            found |= {thread.key: thread for thread in told if thread is not None}
+        return found
+
+    def _view(self, member: Member, place: Place, threads: Threads) -> ConnectionView:
+        """Return what administrators see of a member, which may have left meanwhile."""
         return ConnectionView(
             id=member.id,
             worker=None if self._nodes is None else os.getpid(),
@@ -113,23 +128,21 @@ class Roster:
             since=place.since,
             seconds=(now() - place.since) / 1_000,
             buffered=member.buffered,
-            threads=[await self._followed(each, threads) for each in list(member.following)],
+            threads=[_followed(each, threads.get(each.thread)) for each in member.following],
         )
 
-    async def _followed(self, follower: ThreadFollower, threads: Threads) -> FollowedView:
-        """Return how far a follower is; each thread is asked for once for a page."""
-        if follower.thread not in threads:
-            threads[follower.thread] = await self._house.store.thread(follower.thread)
-        thread, position = threads[follower.thread], follower.position
-        known = thread is not None and thread.head.epoch == position.epoch
-        lag = max(0, thread.head.offset - position.offset) if known and thread else None
-        return FollowedView(
-            owner=follower.thread.owner,
-            thread=follower.thread.id,
-            position=str(position),
-            state=follower.state.name,
-            lag=lag,
-        )
+
+def _followed(follower: ThreadFollower, thread: Thread | None) -> FollowedView:
+    """Return how far a follower is in a thread, which it may have read on in meanwhile."""
+    position = follower.position
+    known = thread is not None and thread.head.epoch == position.epoch
+    return FollowedView(
+        owner=follower.thread.owner,
+        thread=follower.thread.id,
+        position=str(position),
+        state=follower.state.name,
+        lag=max(0, thread.head.offset - position.offset) if known and thread else None,
+    )
 
 
 def _page(wanted: Wanted, parts: list[_Part], missing: list[int]) -> ConnectionPage:

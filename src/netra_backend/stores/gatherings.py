@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 from msgspec import Struct
 
-ANSWER_SECONDS = 2.0
+ANSWER_SECONDS = 3.0
 """How long the others have to answer. Less than half of what a Prometheus waits for a scrape."""
 
 H = TypeVar("H", bound=Hashable)
