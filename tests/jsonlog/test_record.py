@@ -72,6 +72,11 @@ def test_no_field_takes_the_place_of_another() -> None:
     assert [value for name, value in shown.items() if name.startswith("nn")] == [3, 4]
 
 
+def test_a_message_that_is_a_large_dict_pushes_out_no_field_of_the_call() -> None:
+    shown = read(record({f"k{number}": number for number in range(MAX_FIELDS * 2)}, run="r-1"))
+    assert (shown["run"], shown["$cut"]) == ("r-1", f"{MAX_FIELDS + 1} more fields")
+
+
 def test_fields_of_the_call_win_over_bound_ones() -> None:
     with bind(run="r", user="bound", correlation="c"):
         shown = read(record(user="call", state=WebSocketState.CONNECTED))

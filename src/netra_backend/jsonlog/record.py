@@ -59,11 +59,12 @@ def fields(
     ``trace_id``, ``span_id`` and ``trace_flags``, ``args`` (they do not fit the message), the notes
     (``dropped`` and ``suppressed``: what did not get through before), ``exception``, ``stack``;
     then the bound fields and those of the call, of which one with such a name gets a ``_``, and one
-    with another's name ``~2``. A dict as the message is fields, too, and its ``message`` the text.
+    with another's name ``~2``. A dict as the message is fields, too, the first that are left out
+    where there are too many, and its ``message`` the text.
     """
     stored = record.__dict__
     extra = _extra(stored)
-    given = {**binding.bound(), **_of_message(stored, extra), **extra}
+    given = {**binding.bound(), **extra, **_of_message(stored, extra)}
     level, name = stored.get("levelno"), stored.get("levelname")
     shown: dict[str, object] = {
         shape.time: _clock.any_text(stored.get("created")),
