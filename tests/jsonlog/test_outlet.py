@@ -5,6 +5,8 @@ import json
 import os
 import resource
 import socket
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -31,6 +33,33 @@ def test_a_descriptor_that_is_closed_elsewhere_is_not_reused(tmp_path: Path) -> 
         assert outlet.write(["a\n"]) == 1
     assert (tmp_path / "log").read_text() == "a\n"
     assert Path(other.name).read_text() == ""
+
+
+DAEMON = """
+import os, sys
+from netra_backend.jsonlog.writer import Writer
+
+writer = Writer(sys.stderr)
+writer.put("before\\n", "INFO")
+os.closerange(0, 2_000)
+others = [os.open(f"{sys.argv[1]}/{number}", os.O_CREAT | os.O_WRONLY) for number in range(20)]
+writer.put("after\\n", "INFO")
+os.write(others[0], str(writer.unreported.numbers).encode())
+del writer
+"""
+
+
+@pytest.mark.parametrize("place", ["file", "pipe"])
+def test_a_daemon_that_closes_all_descriptors_gets_no_line_into_its_files(
+    place: str, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-c", DAEMON, str(tmp_path)]
+    with (tmp_path / "log").open("wb") as log:
+        shown = subprocess.PIPE if place == "pipe" else log
+        ended = subprocess.run(command, stderr=shown, check=True, timeout=60)
+    assert (ended.stderr or (tmp_path / "log").read_bytes()) == b"before\n"
+    assert (tmp_path / "0").read_text() == "{'INFO': 1}"
+    assert not any((tmp_path / str(number)).stat().st_size for number in range(1, 20))
 
 
 def test_the_descriptor_is_closed_with_the_outlet(tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from typing import Any
 ATOMIC_BYTES = 4_096
 """What a writable pipe takes without waiting: PIPE_BUF on Linux."""
 POLL_MS = 1_000
+LEAST_NUMBER = 512
+"""Of a descriptor of ours, where the limit of open files allows it."""
 
 _write = os.write
 
@@ -26,7 +28,8 @@ class Outlet:
 
     A thread that waits in a buffered write holds the buffer's lock, and the interpreter aborts
     when it cannot take that lock at exit. The descriptor is our own: the number of one that
-    somebody else closes may come to belong to a client's socket.
+    somebody else closes may come to belong to a client's socket. A daemon may close ours, too, so
+    that it has a high number, which the next file that is opened does not get.
     """
 
     def __init__(self, stream: Any) -> None:
@@ -44,7 +47,7 @@ class Outlet:
         except (AttributeError, OSError, TypeError, ValueError):
             return
         self._waits = self._kind is _Kind.WAITING
-        weakref.finalize(self, os.close, self._descriptor).atexit = False
+        weakref.finalize(self, _close, self._descriptor).atexit = False
 
     def memory(self) -> Callable[[str], object] | None:
         """Return what writes a line if the stream is in memory, where nothing ever waits."""
@@ -144,14 +147,31 @@ def _own(descriptor: int) -> tuple[int, _Kind]:
     """
     mode = os.fstat(descriptor).st_mode
     if stat.S_ISREG(mode):
-        return os.dup(descriptor), _Kind.FILE
+        return _aloft(os.dup(descriptor)), _Kind.FILE
     import select  # noqa: F401, PLC0415 - while it can be: not at the end of the interpreter
 
     if stat.S_ISFIFO(mode) or stat.S_ISCHR(mode):
         flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
         with contextlib.suppress(OSError):
-            return os.open(f"/proc/self/fd/{descriptor}", flags), _Kind.READY
-    return os.dup(descriptor), _Kind.WAITING
+            return _aloft(os.open(f"/proc/self/fd/{descriptor}", flags)), _Kind.READY
+    return _aloft(os.dup(descriptor)), _Kind.WAITING
+
+
+def _aloft(descriptor: int) -> int:
+    """Return a copy of a descriptor under a high number, and close it; itself if there is none."""
+    try:
+        import fcntl  # noqa: PLC0415 - not every system has it
+
+        copy = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, LEAST_NUMBER)
+    except (ImportError, OSError):
+        return descriptor
+    os.close(descriptor)
+    return copy
+
+
+def _close(descriptor: int) -> None:
+    with contextlib.suppress(OSError):  # a daemon has closed it
+        os.close(descriptor)
 
 
 def _encoded(line: str) -> bytes:
