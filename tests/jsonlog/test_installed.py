@@ -208,23 +208,40 @@ def test_a_handler_put_there_on_purpose_stays(app: logging.Logger, tmp_path: Pat
 
 
 @pytest.mark.parametrize("kind", ["queue", "memory"])
-def test_what_writes_past_the_log_is_no_more_once_it_is_removed(
-    kind: str, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("propagate", [True, False])
+def test_a_plain_handler_behind_another_writes_each_record_once_and_here(
+    kind: str, app: logging.Logger, capsys: pytest.CaptureFixture[str], *, propagate: bool
 ) -> None:
-    stream, log, plain = configured(), logging.getLogger("app.past"), logging.StreamHandler()
+    stream, plain = configured(), logging.StreamHandler()
     waiting: queue.SimpleQueue[Any] = queue.SimpleQueue()
     listener = logging.handlers.QueueListener(waiting, plain)
     held: logging.Handler = logging.handlers.QueueHandler(waiting)
     if kind == "memory":
         held = logging.handlers.MemoryHandler(1, target=plain)
     listener.start()
-    log.addHandler(held)
-    log.info("before")
-    log.removeHandler(held)
-    log.info("password=s3cr3t")
+    app.addHandler(held)
+    app.propagate = propagate
+    app.info("one password=%s", "s3cr3t", extra={"password": "s3cr3t"})
+    app.info("two")
     listener.stop()
-    assert capsys.readouterr().err == "before\n"
-    assert messages(stream) == ["before", "password=[redacted]"]
+    shown = lines(stream)
+    assert [one["message"] for one in shown] == ["one password=[redacted]", "two"]
+    assert shown[0]["password"] == "[redacted]"
+    jsonlog.unconfigure()
+    plain.handle(logging.makeLogRecord({"msg": "as before"}))
+    assert capsys.readouterr().err == "as before\n"
+
+
+def test_a_record_of_another_process_that_a_listener_brings_is_written(
+    app: logging.Logger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stream, plain = configured(), logging.StreamHandler()
+    app.propagate = True
+    told = {"name": app.name, "levelno": 20, "levelname": "INFO", "args": None}
+    plain.handle(logging.makeLogRecord({**told, "msg": "a worker's", "process": 1}))
+    plain.handle(logging.makeLogRecord({"msg": "of no logger", "name": None}))
+    assert [one["message"] for one in lines(stream)] == ["a worker's", "of no logger"]
+    assert capsys.readouterr() == ("", "")
 
 
 def test_a_configuration_made_later_changes_levels_but_not_the_path(

@@ -1,15 +1,18 @@
 """The standard loggers, made total: no call of `logging` raises into the program.
 
-Three methods of `logging.Logger` are replaced while `configure` is in force. What stays outside:
-a level that is no number, which `logging` itself refuses.
+Three methods of `logging.Logger` and one of `logging.StreamHandler` are replaced while `configure`
+is in force. What stays outside: a level that is no number, which `logging` itself refuses.
 
 Our sink stands in for each plain handler that writes to the terminal, whenever and wherever that
 was added: servers and libraries configure `logging` after the program did (uvicorn by
 ``dictConfig``, hypercorn by hand), and their lines would pass no redaction. It is the class that
-decides: a handler of a class of its own was put there on purpose.
+decides: a handler of a class of its own was put there on purpose. Where such a plain handler stands
+behind another one (a `QueueListener`, a `MemoryHandler`), its records come here too, but for those
+that their logger has sent here already.
 """
 
 import logging
+import os
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -25,6 +28,8 @@ _KINDS = (logging.Logger, logging.RootLogger)
 _logging = vars(logging)
 
 _traceback = BaseException.__dict__["__traceback__"].__get__
+
+_plain_emit: Callable[..., None] = logging.StreamHandler.emit
 
 _NAMES = ("_log", "makeRecord", "callHandlers")
 
@@ -54,6 +59,7 @@ def install(sink: "Sink") -> None:
     for name, method in ours.items():
         _replaced[name] = getattr(logging.Logger, name)
         setattr(logging.Logger, name, method)
+    setattr(logging.StreamHandler, "emit", _emit)  # noqa: B010 - mypy knows no other emit
 
 
 def uninstall() -> None:
@@ -64,6 +70,8 @@ def uninstall() -> None:
         for name, method in _replaced.items():
             setattr(logging.Logger, name, method)
         _replaced.clear()
+        if logging.StreamHandler.emit is _emit:
+            setattr(logging.StreamHandler, "emit", _plain_emit)  # noqa: B010
 
 
 def installed() -> "Sink | None":
@@ -209,6 +217,30 @@ def _hand_over(
     if passed is not None:
         sink.handle(passed)
     return passed is not None
+
+
+def _emit(self: "logging.StreamHandler[Any]", record: logging.LogRecord) -> None:
+    """Write a record; where that is to the terminal, to our sink, unless it has been there.
+
+    `_call_handlers` asks no such handler: who does is a handler before it, or a listener.
+    """
+    if not _ours or not is_terminal(self):
+        _plain_emit(self, record)
+    elif not _has_been_here(record.__dict__):
+        _ours[0].handle(record)
+
+
+def _has_been_here(stored: dict[str, Any]) -> bool:
+    """Return whether a record is of this process, and of a logger that sends such ones to us."""
+    level, name = stored.get("levelno"), stored.get("name")
+    if stored.get("process") != os.getpid() or type(level) is not int or type(name) is not str:
+        return False
+    node: logging.Logger | None = logging.getLogger(name)
+    while node is not None:
+        if any(level >= one.level and _is_ours(one) for one in node.handlers):
+            return True
+        node = node.parent if node.propagate else None
+    return False
 
 
 def _tell_of(logger: str, sink: "Sink") -> None:
