@@ -20,6 +20,7 @@ from netra_backend.core.ids import UserId
 from netra_backend.core.ports import Store
 from netra_backend.server.app import NetraApp, create_app
 from netra_backend.server.auth import DevAuth, Hook, dev_key
+from netra_backend.server.handshake import HttpProtocol
 from netra_backend.server.lane import Protocol
 from netra_backend.stores.remote import RemoteStore
 from tests.forked import Forked
@@ -154,7 +155,8 @@ async def live(
     )
     pings = {"ws_ping_interval": served.ping_seconds, "ws_ping_timeout": served.ping_seconds}
     ws = Protocol if direct else "websockets-sansio"
-    options = {**pings, **(uvicorn or {})}
+    http = HttpProtocol if direct else "auto"
+    options = {"http": http, **pings, **(uvicorn or {})}
     async with serving(app, ws, send_buffer=send_buffer, **options) as port:
         try:
             yield Live(app, data_dir, port)

@@ -21,7 +21,7 @@ from netra_backend.core.ids import ThreadId, ThreadKey, UserId
 from netra_backend.core.positions import Position
 from netra_backend.core.resume import pieces
 from netra_backend.core.roles import Role
-from netra_backend.server import access, administration, app, follower, tickets, websocket
+from netra_backend.server import access, administration, follower, routes, tickets, websocket
 from netra_backend.server.access import Access, Sight
 from netra_backend.server.batch import Batch
 from netra_backend.server.clock import now
@@ -289,7 +289,7 @@ class _SeesAll(Sight):
     thread = property(lambda self: _Everything(), lambda self, _: None)
 
 
-async def _believe(self: Tokens, token: str, *, require_expiry: bool = True) -> User:
+def _believe(self: Tokens, token: str, *key: Any, require_expiry: bool = True) -> User:
     claims = jwt.decode(token, options={"verify_signature": False})
     return User(UserId(claims["sub"]), claims.get("exp"), issued=0.0)
 
@@ -301,15 +301,15 @@ CHECKS = {
     "a follower asks again": Check(follower.ThreadFollower, "ask", _ask_once, follow_after_removal),
     "removal ends what is open": Check(Access, "withdraw", _ignore, stay_after_removal),
     "the last hop": Check(access, "Sight", _SeesAll, misrouted_frame),
-    "signatures": Check(Tokens, "_verify", _believe, forged_token),
+    "signatures": Check(Tokens, "_judged", _believe, forged_token),
     "revocations": Check(UnrevokedAuth, "is_revoked", lambda *_: False, revoked_token),
     "tickets are good once": Check(MemoryStore, "spend", _yes, ticket_used_twice),
     "tickets command nothing": Check(
         tickets, "_may_have_ticket", lambda _: True, ticket_that_commands
     ),
-    "the origin of commands": Check(app, "check_origin", _ignore, command_of_a_foreign_page),
+    "the origin of commands": Check(routes, "check_origin", _ignore, command_of_a_foreign_page),
     "the origin of sockets": Check(websocket, "check_origin", _ignore, socket_of_a_foreign_page),
-    "the host": Check(app, "check_host", _ignore, rebound_host),
+    "the host": Check(routes, "check_host", _ignore, rebound_host),
     "administrators": Check(administration, "check_admin", _ignore, administration_by_anyone),
     "who waits may still write": Check(
         MemoryStore, "_check_role", _ignore, run_that_waits_for_a_former_writer

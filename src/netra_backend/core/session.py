@@ -145,7 +145,7 @@ class Session:
         """Where the session is in its life."""
         return self._state
 
-    def open(self, ready: Ready) -> list[Effect]:
+    def open(self, ready: Ready) -> list[Send]:
         """Begin: `ready` is the first frame. Nothing, if it was closed before it began."""
         if self._state is SessionState.CLOSED:
             return []

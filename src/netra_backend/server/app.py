@@ -13,14 +13,11 @@ from contextlib import asynccontextmanager
 from functools import cache, partial
 from typing import Any
 
-import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 from starlette.routing import WebSocketRoute as StarletteWebSocketRoute
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
@@ -46,9 +43,8 @@ from netra_backend.server.clockwork import STEP
 from netra_backend.server.dialects import spoken_on_ws
 from netra_backend.server.edges.agentcore import AgentCoreEdge
 from netra_backend.server.edges.agui import AguiEdge
-from netra_backend.server.edges.ai_sdk import spoken_on_ai_sdk
 from netra_backend.server.edges.copilotkit import CopilotKitEdge
-from netra_backend.server.endpoints import Endpoint, openapi
+from netra_backend.server.entrance import Accept, Enter
 from netra_backend.server.errors import answer_error, answer_missing, error_response
 from netra_backend.server.headers import HEADERS
 from netra_backend.server.health import Health
@@ -56,13 +52,12 @@ from netra_backend.server.house import House
 from netra_backend.server.hub import Hub
 from netra_backend.server.interrupts import InterruptsApi
 from netra_backend.server.members import MembersApi
-from netra_backend.server.origin import check_host, check_origin
 from netra_backend.server.pool import Pool
-from netra_backend.server.request_log import Answer, note
+from netra_backend.server.request_log import Answer
 from netra_backend.server.revocations import UnrevokedAuth
 from netra_backend.server.roster import Roster
+from netra_backend.server.routes import routes_of
 from netra_backend.server.seating import Seating
-from netra_backend.server.site import Site
 from netra_backend.server.sse import StreamBroken
 from netra_backend.server.tickets import TicketAuth
 from netra_backend.server.websocket import WebSocketRoute
@@ -74,13 +69,17 @@ log = logging.getLogger(__name__)
 
 WebSocketEndpoint = Callable[[WebSocket], Awaitable[None]]
 
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-
 
 class NetraApp:
     """The server as an ASGI application; see `create_app`."""
 
-    def __init__(self, house: House, withdrawals: Withdrawals, routes: list[BaseRoute]) -> None:
+    def __init__(
+        self,
+        house: House,
+        withdrawals: Withdrawals,
+        routes: list[BaseRoute],
+        entrances: Mapping[str, Enter],
+    ) -> None:
         self._house = house
         self._withdrawals = withdrawals
         self._asgi = Starlette(
@@ -100,6 +99,7 @@ class NetraApp:
             for route in routes
             if isinstance(route, StarletteWebSocketRoute) and "{" not in route.path
         }
+        self._entrances = entrances
         self._opening: asyncio.Task[None] | None = None
         self._closed = False
         self.pool = house.pool
@@ -159,6 +159,33 @@ class NetraApp:
             await error_response(error)(scope, receive, send)
         else:
             await self._serve(scope, receive, send)
+
+    def enter(self, scope: Scope, accept: Accept) -> bool:
+        """Serve a socket at once, and return whether that can be: see `server.entrance`.
+
+        It cannot for an application made from this one that has its own `__call__`.
+        """
+        enter = self._entrances.get(scope["path"])
+        return (
+            enter is not None
+            and not scope["root_path"]
+            and self._is_open
+            and type(self).__call__ is NetraApp.__call__
+            and enter(scope, accept)
+        )
+
+    @property
+    def _is_open(self) -> bool:
+        """Whether everything is ready, in this event loop."""
+        opening = self._opening
+        return (
+            opening is not None
+            and opening.done()
+            and not opening.cancelled()
+            and opening.exception() is None
+            and opening.get_loop() is asyncio.get_running_loop()
+            and not self._closed
+        )
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a socket at once where its path says all; Starlette sees to everything else.
@@ -319,7 +346,9 @@ def create_app(
         *AdministrationApi(Roster(house, nodes), withdrawals).endpoints(),
         *Health(house, nodes).endpoints(),
     )
-    return NetraApp(house, withdrawals, _routes(house, endpoints, agentcore))
+    sockets = WebSocketRoute(house, partial(spoken_on_ws, house=house, container=agentcore))
+    routes = routes_of(house, endpoints, sockets)
+    return NetraApp(house, withdrawals, routes, {"/ws": sockets.enter})
 
 
 def _cross_origin(allowed: tuple[str, ...]) -> list[Middleware]:
@@ -345,47 +374,3 @@ def _adapted(agents: Mapping[str, object] | None) -> dict[str, Agent]:
     if not agents:
         raise ConfigError("agents is empty; name at least one, or leave it out for the docs agent")
     return {name: adapt(thing) for name, thing in agents.items()}
-
-
-def _routes(house: House, endpoints: tuple[Endpoint, ...], container: bool) -> list[BaseRoute]:
-    @cache
-    def document() -> bytes:
-        return msgspec.json.encode(openapi(endpoints, netra_backend.__version__))
-
-    async def describe(request: Request) -> Response:
-        return Response(document(), media_type="application/json")
-
-    on_ws = partial(spoken_on_ws, house=house, container=container)
-    sockets = WebSocketRoute(house, on_ws)
-    return [
-        StarletteWebSocketRoute("/ws", sockets.connect),
-        StarletteWebSocketRoute(
-            "/ai-sdk/{agent}", WebSocketRoute(house, partial(spoken_on_ai_sdk, house=house)).connect
-        ),
-        *(Route(path, _needs_upgrade) for path in ("/ws", "/ai-sdk/{agent}")),
-        *(_route(house, endpoint) for endpoint in endpoints),
-        Route("/openapi.json", describe),
-        *Site(house.authenticator).routes(),
-        StarletteWebSocketRoute("/{path:path}", sockets.refuse),
-    ]
-
-
-async def _needs_upgrade(request: Request) -> Response:
-    raise Refused(ErrorCode.UPGRADE_REQUIRED)
-
-
-def _route(house: House, endpoint: Endpoint) -> Route:
-    """Return the route of `endpoint`: it authenticates, then calls."""
-
-    async def call(request: Request) -> Response:
-        if endpoint.open:
-            return await endpoint.call(request)
-        check_host(request, house.settings.allowed_hosts)
-        if request.method not in SAFE_METHODS:
-            check_origin(request, house.settings.allowed_origins)
-        user = await house.authenticator.user(request)
-        note(request, user=user.id)
-        with jsonlog.bind(user=user.id):
-            return await endpoint.call(request, user)
-
-    return Route(endpoint.path, call, methods=[endpoint.method])

@@ -41,10 +41,14 @@ SESSION_HEADER = "X-Amzn-Bedrock-AgentCore-Runtime-Session-Id"
 
 
 class Authenticator(Protocol):
-    """Tells users apart. Both methods raise Refused, ``unauthenticated`` or ``forbidden``."""
+    """Tells users apart. All methods raise Refused, ``unauthenticated`` or ``forbidden``."""
 
     async def user(self, request: HTTPConnection) -> User:
         """Return who sends `request`."""
+        ...
+
+    def known(self, request: HTTPConnection) -> User | None:
+        """Return the same where nothing has to be waited for and nothing is used up, else None."""
         ...
 
     async def verify(self, token: str) -> User:
@@ -63,16 +67,23 @@ class JwtAuth:
         self._tokens = tokens
 
     async def user(self, request: HTTPConnection) -> User:
-        token = presented_token(request)
-        if token is None:
-            raise Refused(ErrorCode.UNAUTHENTICATED)
-        return await self.verify(token)
+        return await self.verify(self._token(request))
+
+    def known(self, request: HTTPConnection) -> User | None:
+        return self._tokens.known(self._token(request))
 
     async def verify(self, token: str) -> User:
         return await self._tokens.verify(token)
 
     async def signs_in(self, request: HTTPConnection) -> str | None:
         return None
+
+    @staticmethod
+    def _token(request: HTTPConnection) -> str:
+        token = presented_token(request)
+        if token is None:
+            raise Refused(ErrorCode.UNAUTHENTICATED)
+        return token
 
 
 class HookAuth:
@@ -95,6 +106,9 @@ class HookAuth:
         _check_id(user)
         return user
 
+    def known(self, request: HTTPConnection) -> User | None:
+        return None  # the hook may have to wait, and expects a task around it
+
     async def verify(self, token: str) -> User:
         headers = [(b"authorization", f"Bearer {token}".encode())]
         return await self.user(HTTPConnection({"type": "websocket", "headers": headers}))
@@ -115,14 +129,10 @@ class DevAuth:
         self._tokens = Tokens([secret_key(key)])
 
     async def user(self, request: HTTPConnection) -> User:
-        self._check_local(request)
-        token = presented_token(request) or request.cookies.get(COOKIE)
-        if token is None:
-            raise Refused(
-                ErrorCode.UNAUTHENTICATED,
-                "open the chat page in this browser first, or send a token from `netra token`",
-            )
-        return await self.verify(token)
+        return await self.verify(self._token(request))
+
+    def known(self, request: HTTPConnection) -> User | None:
+        return self._tokens.known(self._token(request), require_expiry=False)
 
     async def verify(self, token: str) -> User:
         return await self._tokens.verify(token, require_expiry=False)
@@ -140,6 +150,16 @@ class DevAuth:
     def token(self, user: UserId) -> str:
         """Return a token for `user`, without an end."""
         return jwt.encode({"sub": user, "iat": int(time.time())}, self._key, algorithm="HS256")
+
+    def _token(self, request: HTTPConnection) -> str:
+        self._check_local(request)
+        token = presented_token(request) or request.cookies.get(COOKIE)
+        if token is None:
+            raise Refused(
+                ErrorCode.UNAUTHENTICATED,
+                "open the chat page in this browser first, or send a token from `netra token`",
+            )
+        return token
 
     @staticmethod
     def _check_local(request: HTTPConnection) -> None:
@@ -160,6 +180,9 @@ class AgentCoreAuth:
     """
 
     async def user(self, request: HTTPConnection) -> User:
+        return self.known(request)
+
+    def known(self, request: HTTPConnection) -> User:
         session = request.headers.get(SESSION_HEADER)
         if session is None:
             raise Refused(ErrorCode.UNAUTHENTICATED, f"the header {SESSION_HEADER} is missing")

@@ -97,10 +97,11 @@ class Connection(Dialogue):
     def __repr__(self) -> str:
         return f"<Connection {self.id} of {self.user}, {self._session.state.name}>"
 
-    async def open(self) -> None:
-        """Send ``ready``, the first frame."""
-        await super().open()
-        await self._perform(self._session.open(self._ready(None)))
+    def greet(self) -> None:
+        """Send ``ready``, the first frame: that is all there is to begin."""
+        super().greet()
+        for effect in self._session.open(self._ready(None)):
+            self._send(effect.frame)
 
     async def _receive(self, data: bytes) -> None:
         try:

@@ -3,7 +3,7 @@
 from functools import partial
 
 from starlette.datastructures import QueryParams
-from starlette.websockets import WebSocket
+from starlette.requests import HTTPConnection
 
 from netra_backend.core.frames import PLAIN_SUBPROTOCOL, SUBPROTOCOL, TOKEN_SUBPROTOCOL
 from netra_backend.errors import ErrorCode, Refused
@@ -14,7 +14,7 @@ from netra_backend.server.house import House
 from netra_backend.server.websocket import Dialect
 
 
-def spoken_on_ws(websocket: WebSocket, house: House, *, container: bool = False) -> Dialect:
+def spoken_on_ws(websocket: HTTPConnection, house: House, *, container: bool = False) -> Dialect:
     """Return ``netra.v1`` for who offers it, TanStack's dialect for who offers none.
 
     In a `container` of AgentCore who offers none gets AgentCore's, unless the query names a run,
@@ -22,7 +22,7 @@ def spoken_on_ws(websocket: WebSocket, house: House, *, container: bool = False)
     that there is not.
     """
     if SUBPROTOCOL in websocket.scope["subprotocols"]:
-        return Dialect(Connection, SUBPROTOCOL)
+        return Dialect(Connection, SUBPROTOCOL, greets=True)
     query = websocket.query_params
     if container and "runId" not in query:
         bearer = bearer_subprotocol(websocket)
@@ -44,7 +44,7 @@ def _replay(query: QueryParams) -> Replay:
     )
 
 
-def plain_subprotocol(websocket: WebSocket) -> str | None:
+def plain_subprotocol(websocket: HTTPConnection) -> str | None:
     """Return what is answered to a client whose dialect has no name. Raises Refused."""
     offered = websocket.scope["subprotocols"]
     named = [o for o in offered if o != PLAIN_SUBPROTOCOL and not o.startswith(TOKEN_SUBPROTOCOL)]

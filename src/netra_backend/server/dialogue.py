@@ -86,9 +86,13 @@ class Dialogue(ABC):
         """Who that is, and with what the socket was opened or renewed."""
         return self._user
 
+    def greet(self) -> None:
+        """Do what the begin of `open` is, and waits for nothing."""
+        self._watch_expiry(self._user)
+
     async def open(self) -> None:
         """Begin: the socket has been accepted."""
-        self._watch_expiry(self._user)
+        self.greet()
 
     async def next(self, received: Coroutine[Any, Any, T]) -> T:
         """Return what the server hands over next. Raises LaneClosed once we have closed.

@@ -257,10 +257,13 @@ class HttpProtocol(HttpToolsProtocol):
         kind: Any = self.ws_protocol_class
         if hasattr(kind, "begin"):
             self.connections.discard(self)
-            protocol = kind(*self._given)
-            protocol.connection_made(self.transport)
-            self.transport.set_protocol(protocol)
-            protocol.begin(self.url.decode("ascii"), self.headers, rest)
+            config, server_state, *_ = self._given
+            path = self.url.decode("ascii")
+            if not kind.enter(config, server_state, self.transport, path, self.headers, rest):
+                protocol = kind(*self._given)
+                protocol.connection_made(self.transport)
+                self.transport.set_protocol(protocol)
+                protocol.begin(path, self.headers, rest)
         else:
             self._begin_request()
             self.scope["method"] = self.parser.get_method().decode("ascii")

@@ -52,10 +52,9 @@ class NoOpening(Exception):
 
 def opening(path: str, fields: Fields, *, deflate: bool) -> Opening:
     """Return how the request is accepted. Raises NoOpening."""
-    key = None if deflate else _key(fields)
-    if key is not None:
-        accept = binascii.b2a_base64(sha1(key + _GUID).digest(), newline=False)  # noqa: S324 - RFC
-        return Opening(_HEAD + _ACCEPT % accept, [])
+    plain = None if deflate else plain_opening(fields)
+    if plain is not None:
+        return plain
     conn = ServerProtocol(extensions=[_DEFLATE] if deflate else None)
     conn.debug = False  # it would log the head, and with it tokens
     try:
@@ -73,6 +72,15 @@ def opening(path: str, fields: Fields, *, deflate: bool) -> Opening:
     if chosen is not None:
         head += _EXTENSIONS % chosen.encode()
     return Opening(head, conn.extensions)
+
+
+def plain_opening(fields: Fields) -> Opening | None:
+    """Return how a request without fault is accepted with nothing compressed, None for others."""
+    key = _key(fields)
+    if key is None:
+        return None
+    accept = binascii.b2a_base64(sha1(key + _GUID).digest(), newline=False)  # noqa: S324 - RFC
+    return Opening(_HEAD + _ACCEPT % accept, [])
 
 
 def subprotocols(fields: Fields) -> list[str]:

@@ -85,6 +85,9 @@ class Admission(Struct, frozen=True):
     instead: Member | None = None
 
 
+_LET_IN = Admission()
+
+
 class Pool:
     """The live connections: at most `limit` in all, and so many of one user and one address.
 
@@ -131,6 +134,17 @@ class Pool:
         """Return the member with this id, or None."""
         return next((member for member in self._members if member.id == id), None)
 
+    def has_room(self, user: UserId, address: str) -> bool:
+        """Return whether a connection would be let in, with no other one dismissed for it."""
+        return (
+            len(self._members) - len(self._leaving) < self._limit
+            and len(self._of_user.get(user, ())) < self._per_user
+            and (
+                self._per_address is None
+                or len(self._of_address.get(address, ())) < self._per_address
+            )
+        )
+
     def admit(self, member: Member, address: str, now: int) -> Admission:
         """Let the connection in and count it, or say why not."""
         admission = self._decide(member, address)
@@ -166,6 +180,8 @@ class Pool:
         self._tell()
 
     def _decide(self, member: Member, address: str) -> Admission:
+        if self.has_room(member.user, address):
+            return _LET_IN
         theirs = self._of_user.get(member.user, {})
         beside = self._of_address.get(address, {})
         instead: Member | None = None

@@ -22,6 +22,7 @@ from websockets.server import ServerProtocol
 
 from netra_backend.errors import ERRORS, CloseCode, ErrorCode
 from netra_backend.server.direct_lane import DirectLane
+from netra_backend.server.entrance import address, answer, entered, lane_of
 from netra_backend.server.errors import raw_refusal
 from netra_backend.server.handshake import handshakes
 from netra_backend.server.listener import LaneClosed, Listener
@@ -75,6 +76,18 @@ class Protocol(asyncio.Protocol):
         self._transport = transport
         self._server.connections.add(self)  # type: ignore[arg-type]
 
+    @staticmethod
+    def enter(
+        config: Config,
+        server_state: ServerState,
+        transport: asyncio.Transport,
+        path: str,
+        fields: Fields,
+        early: bytes,
+    ) -> bool:
+        """Have the socket opened without this class, and return whether it was; see `entrance`."""
+        return entered(config, server_state, transport, path, fields, early)
+
     def data_received(self, data: bytes) -> None:
         """Take the request as uvicorn spells it out again, or what a client says too early."""
         if self._opening is not None or self._is_decided:
@@ -120,8 +133,8 @@ class Protocol(asyncio.Protocol):
             "asgi": {"version": self._config.asgi_version, "spec_version": "2.4"},
             "http_version": "1.1",
             "scheme": "wss" if is_ssl(transport) else "ws",
-            "server": _address(transport.get_extra_info("sockname")),
-            "client": _address(transport.get_extra_info("peername")),
+            "server": address(transport.get_extra_info("sockname")),
+            "client": address(transport.get_extra_info("peername")),
             "root_path": root,
             "path": root + (unquote(path) if "%" in path else path),
             "raw_path": (root + path).encode("ascii"),
@@ -214,17 +227,10 @@ class Protocol(asyncio.Protocol):
         given = b"".join([part for field in fields for part in field])
         if b"\n" in given or b"\r" in given:
             raise RuntimeError("a header of the answer has a line break")
-        lines = [b"%b: %b\r\n" % field for field in fields]
         self._decide()
-        self._lane = DirectLane(
-            self._transport,
-            self._server,
-            self,
-            greeting=b"".join([self._opening.head, *lines, b"\r\n"]),
-            early=self._early,
-            extensions=self._opening.extensions,
-            max_size=self._config.ws_max_size,
-            ping=(self._config.ws_ping_interval, self._config.ws_ping_timeout),
+        greeting = answer(self._opening, fields)
+        self._lane = lane_of(
+            self._config, self._server, self._transport, self, self._opening, greeting, self._early
         )
 
     def _refuse(self, status: int, headers: Headers, body: bytes) -> None:
@@ -311,13 +317,3 @@ def _told(refusal: NoOpening, transport: asyncio.Transport) -> bytes:
     code = ErrorCode.UPGRADE_REQUIRED if is_other else ErrorCode.BAD_REQUEST
     peer = transport.get_extra_info("peername")
     return raw_refusal("handshake", code, refusal.why, peer=peer, headers=refusal.fields)
-
-
-def _address(found: Any) -> tuple[str, int | None] | None:
-    """Return a socket's name as ASGI has it: host and port, or the path of a Unix socket.
-
-    uvicorn's functions ask a socket of Python's, which uvloop makes anew for each question.
-    """
-    if isinstance(found, tuple):
-        return found[0], found[1]
-    return (found, None) if found and isinstance(found, str) else None

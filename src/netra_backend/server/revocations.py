@@ -44,6 +44,10 @@ class UnrevokedAuth:
     async def user(self, request: HTTPConnection) -> User:
         return self._checked(await self._inner.user(request))
 
+    def known(self, request: HTTPConnection) -> User | None:
+        user = self._inner.known(request)
+        return None if user is None else self._checked(user)
+
     async def verify(self, token: str) -> User:
         return self._checked(await self._inner.verify(token))
 

@@ -22,6 +22,11 @@ class Seating:
             pool.left = self.give
             nodes.let_make_room(lambda seat: self._replace(UserId(seat.of)))
 
+    @property
+    def waits(self) -> bool:
+        """Whether others have to be asked for a seat."""
+        return self._nodes is not None
+
     async def take(self, user: UserId, address: str) -> CloseCode | None:
         """Take a seat; return the code to close the connection with if none is left.
 

@@ -82,12 +82,11 @@ class TicketAuth:
         return jwt.encode(claims, self._key(), algorithm="HS256")
 
     async def user(self, request: HTTPConnection) -> User:
-        if not request.scope["query_string"] or not _may_have_ticket(request):
-            return await self._inner.user(request)
-        ticket = request.query_params.get(PARAMETER)
-        if ticket is None:
-            return await self._inner.user(request)
-        return await self._redeem(ticket)
+        ticket = _ticket(request)
+        return await (self._inner.user(request) if ticket is None else self._redeem(ticket))
+
+    def known(self, request: HTTPConnection) -> User | None:
+        return self._inner.known(request) if _ticket(request) is None else None
 
     async def verify(self, token: str) -> User:
         return await self._inner.verify(token)
@@ -114,6 +113,13 @@ class TicketAuth:
         id = UserId(claims["sub"])
         admin = claims.get("admin") is True
         return User(id, claims["until"], claims.get("since", 0.0), admin=admin)
+
+
+def _ticket(request: HTTPConnection) -> str | None:
+    """Return the ticket of the request, or None."""
+    if not request.scope["query_string"] or not _may_have_ticket(request):
+        return None
+    return request.query_params.get(PARAMETER)
 
 
 def _may_have_ticket(request: HTTPConnection) -> bool:

@@ -1,7 +1,8 @@
 """Tokens: JSON Web Tokens, and what makes one believable (RFC 7519, RFC 8725)."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from hashlib import blake2b
 from typing import Any
 
@@ -51,39 +52,51 @@ class Tokens:
         Of valid tokens a digest is remembered until they expire: after a restart everybody comes
         again at once. Not where keys are published, because those may be withdrawn.
         """
+        user = self.known(token, require_expiry=require_expiry)
+        if user is not None:
+            return user
+        with _refusing(token):
+            key, issuer = await self._published_key(token)
+            return self._judged(token, key, issuer, require_expiry=require_expiry)
+
+    def known(self, token: str, *, require_expiry: bool = True) -> User | None:
+        """Return the same where nothing has to be waited for, None where keys are published.
+
+        When the token ends is looked at each time.
+        """
         if self._published:
-            return await self._verify(token, require_expiry=require_expiry)
+            return None
         given = token.encode(errors="surrogatepass")
         digest = blake2b(given, digest_size=32, key=bytes([require_expiry])).digest()
         user = self._verified.get(digest)
         if user is not None and (user.expires is None or time.time() < user.expires):
             return user
-        user = await self._verify(token, require_expiry=require_expiry)
+        with _refusing(token):
+            key = self._keys.get(_algorithm(jwt.get_unverified_header(token)))
+            user = self._judged(token, key, self._issuer, require_expiry=require_expiry)
         while len(self._verified) >= MAX_VERIFIED:
             del self._verified[next(iter(self._verified))]
         self._verified[digest] = user
         return user
 
-    async def _verify(self, token: str, *, require_expiry: bool) -> User:
-        try:
-            key, issuer = await self._choose(token)
-            claims = jwt.decode(
-                token,
-                key.value,
-                algorithms=[key.algorithm],
-                audience=self._audience,
-                issuer=issuer,
-                options={
-                    "require": ["sub", "exp"] if require_expiry else ["sub"],
-                    "verify_aud": self._audience is not None,
-                },
-            )
-            return self._user(claims)
-        except jwt.ExpiredSignatureError as error:
-            raise Refused(ErrorCode.UNAUTHENTICATED, "the token has expired") from error
-        except (jwt.PyJWTError, FrameError, RecursionError) as error:
-            message, about = "the token is not valid", _about(error, token)
-            raise Refused(ErrorCode.UNAUTHENTICATED, message, **about) from error
+    def _judged(
+        self, token: str, key: Key | None, issuer: str | None, *, require_expiry: bool
+    ) -> User:
+        """Return whose token this is by the key. Raises PyJWTError and FrameError."""
+        if key is None:
+            raise jwt.InvalidAlgorithmError("there is no such key, or not for this algorithm")
+        claims = jwt.decode(
+            token,
+            key.value,
+            algorithms=[key.algorithm],
+            audience=self._audience,
+            issuer=issuer,
+            options={
+                "require": ["sub", "exp"] if require_expiry else ["sub"],
+                "verify_aud": self._audience is not None,
+            },
+        )
+        return self._user(claims)
 
     def _user(self, claims: dict[str, Any]) -> User:
         """Return whom the claims name. A token that does not say when it was issued is an old one.
@@ -97,29 +110,42 @@ class Tokens:
             admin=self._admin_claim is not None and claims.get(self._admin_claim) is True,
         )
 
-    async def _choose(self, token: str) -> tuple[Key, str | None]:
+    async def _published_key(self, token: str) -> tuple[Key | None, str | None]:
         """Return the key for the token, and the issuer it must then be from. Raises PyJWTError."""
         header = jwt.get_unverified_header(token)
-        algorithm = header.get("alg")
-        if not isinstance(algorithm, str) or "crit" in header:
-            raise jwt.InvalidAlgorithmError("no algorithm, or an extension that is not known")
-        claimed = self._claimed_issuer(token)
+        algorithm = _algorithm(header)
+        claimed = _claimed_issuer(token)
         published = self._published.get(claimed)
         if published is None:
-            key, issuer = self._keys.get(algorithm), self._issuer
-        else:
-            key, issuer = await published.find(header.get("kid"), algorithm), claimed
-        if key is None:
-            raise jwt.InvalidAlgorithmError("there is no such key, or not for this algorithm")
-        return key, issuer
+            return self._keys.get(algorithm), self._issuer
+        return await published.find(header.get("kid"), algorithm), claimed
 
-    def _claimed_issuer(self, token: str) -> str:
-        """Return who the token says has issued it: which keys to try, nothing more."""
-        if not self._published:
-            return ""
-        claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
-        issuer = claims.get("iss")
-        return issuer if isinstance(issuer, str) else ""
+
+def _algorithm(header: dict[str, Any]) -> str:
+    """Return how the token says that it is signed. Raises PyJWTError."""
+    algorithm = header.get("alg")
+    if not isinstance(algorithm, str) or "crit" in header:
+        raise jwt.InvalidAlgorithmError("no algorithm, or an extension that is not known")
+    return algorithm
+
+
+def _claimed_issuer(token: str) -> str:
+    """Return who the token says has issued it: which keys to try, nothing more."""
+    claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
+    issuer = claims.get("iss")
+    return issuer if isinstance(issuer, str) else ""
+
+
+@contextmanager
+def _refusing(token: str) -> Iterator[None]:
+    """Raise Refused for whatever makes the token not valid."""
+    try:
+        yield
+    except jwt.ExpiredSignatureError as error:
+        raise Refused(ErrorCode.UNAUTHENTICATED, "the token has expired") from error
+    except (jwt.PyJWTError, FrameError, RecursionError) as error:
+        message, about = "the token is not valid", _about(error, token)
+        raise Refused(ErrorCode.UNAUTHENTICATED, message, **about) from error
 
 
 def _about(error: Exception, token: str) -> dict[str, str]:

@@ -11,8 +11,10 @@ from contextlib import ExitStack
 from contextvars import copy_context
 
 from msgspec import Struct
+from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.types import Scope
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from netra_backend import jsonlog
 from netra_backend.core.ids import new_id
@@ -22,6 +24,7 @@ from netra_backend.server.address import address_of
 from netra_backend.server.attendant import Attendant, End, leave
 from netra_backend.server.clock import now
 from netra_backend.server.dialogue import Dialogue
+from netra_backend.server.entrance import Accept
 from netra_backend.server.errors import error_body
 from netra_backend.server.house import House
 from netra_backend.server.lane import DirectLane, Lane, LaneClosed, lane_for
@@ -30,21 +33,57 @@ from netra_backend.server.user import User
 
 log = logging.getLogger(__name__)
 
+CONNECTED = WebSocketState.CONNECTED
+
 
 class Dialect(Struct, frozen=True):
     """How a socket is spoken on: its subprotocol, if any, and what makes its dialogue."""
 
     begin: Callable[[str, User, Lane, House], Dialogue]
     subprotocol: str | None = None
+    greets: bool = False
+    """Whether `Dialogue.greet` is all there is to begin."""
 
 
 class WebSocketRoute:
     """A path for sockets. `choose` says which dialect a client speaks, or raises Refused."""
 
-    def __init__(self, house: House, choose: Callable[[WebSocket], Dialect]) -> None:
+    def __init__(self, house: House, choose: Callable[[HTTPConnection], Dialect]) -> None:
         self._house = house
         self._choose = choose
         self._pool = house.pool
+
+    def enter(self, scope: Scope, accept: Accept) -> bool:
+        """Serve a client at once, and return whether that can be: see `entrance`.
+
+        It can where nothing is waited for, nothing is refused and nobody has to go: `connect` sees
+        to all else, and looks at everything anew.
+        """
+        request = HTTPConnection(scope)
+        try:
+            self._check(request)
+            user = self._house.authenticator.known(request)
+            dialect = self._choose(request)
+        except Refused:
+            return False
+        address = self._address(request)
+        if (
+            user is None
+            or not dialect.greets
+            or self._house.seating.waits
+            or not self._pool.has_room(user.id, address)
+        ):
+            return False
+        id = new_id("conn")
+        with jsonlog.bind(correlation=jsonlog.new_correlation(), connection=id, user=user.id):
+            lane = accept(dialect.subprotocol)
+            lane.limit(self._house.settings.write_high_water)
+            dialogue = dialect.begin(id, user, lane, self._house)
+            self._pool.admit(dialogue, address, now())
+            log.info("connected", extra=_told(CONNECTED, CONNECTED, address))
+            lane.listen(Attendant(dialogue, lane, self._pool, address, copy_context()))
+            dialogue.greet()
+        return True
 
     async def connect(self, websocket: WebSocket) -> None:
         """Serve one client: the border around one connection."""
@@ -80,8 +119,8 @@ class WebSocketRoute:
         """Answer a handshake for a path where there is no socket."""
         await _deny(websocket, Refused(ErrorCode.NOT_FOUND), self._address(websocket))
 
-    def _address(self, websocket: WebSocket) -> str:
-        return address_of(websocket, self._house.settings.trusted_proxies)
+    def _address(self, request: HTTPConnection) -> str:
+        return address_of(request, self._house.settings.trusted_proxies)
 
     async def _serve(
         self,
@@ -136,10 +175,14 @@ class WebSocketRoute:
             admission.instead.dismiss(CloseCode.REPLACED)
         return admission.refused
 
+    def _check(self, request: HTTPConnection) -> None:
+        """Raise Refused if a page of another origin asks, or for another host."""
+        check_host(request, self._house.settings.allowed_hosts)
+        check_origin(request, self._house.settings.allowed_origins)
+
     async def _admit(self, websocket: WebSocket) -> User:
         """Return who connects. Raises Refused."""
-        check_host(websocket, self._house.settings.allowed_hosts)
-        check_origin(websocket, self._house.settings.allowed_origins)
+        self._check(websocket)
         return await self._house.authenticator.user(websocket)
 
 
@@ -175,8 +218,8 @@ async def _deny(websocket: WebSocket, refusal: Refused, address: str) -> None:
 
 def _info(websocket: WebSocket, address: str) -> dict[str, object]:
     """Return what a log line says about a socket; the log writes states by their names."""
-    return {
-        "client": address,
-        "client_state": websocket.client_state,
-        "application_state": websocket.application_state,
-    }
+    return _told(websocket.client_state, websocket.application_state, address)
+
+
+def _told(client: WebSocketState, application: WebSocketState, address: str) -> dict[str, object]:
+    return {"client": address, "client_state": client, "application_state": application}

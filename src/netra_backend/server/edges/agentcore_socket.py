@@ -10,7 +10,7 @@ Source: the AG-UI contract in the AgentCore developer guide, and `AGUIApp` of be
 import asyncio
 
 import msgspec
-from starlette.websockets import WebSocket
+from starlette.requests import HTTPConnection
 
 from netra_backend.core.events import TERMINAL
 from netra_backend.core.ids import parse_thread
@@ -90,7 +90,7 @@ def encoded(event: bytes) -> bytes:
     return b"data: %b\n\n" % event
 
 
-def bearer_subprotocol(websocket: WebSocket) -> str | None:
+def bearer_subprotocol(websocket: HTTPConnection) -> str | None:
     """Return the name to answer to a browser that offers its token to AgentCore, or None."""
     offered = websocket.scope["subprotocols"]
     return BEARER_SUBPROTOCOL if BEARER_SUBPROTOCOL in offered else None

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
-from starlette.websockets import WebSocket
+from starlette.requests import HTTPConnection
 
 from netra_backend.core.codec import decode_as
 from netra_backend.core.events import body_of
@@ -194,7 +194,7 @@ class ChatLane(EdgeLane):
             self.send(_encode({**frame, "chunk": chunk}))
 
 
-def spoken_on_ai_sdk(websocket: WebSocket, house: House) -> Dialect:
+def spoken_on_ai_sdk(websocket: HTTPConnection, house: House) -> Dialect:
     """Return the dialect of ``/ai-sdk/{agent}``. Raises Refused for an agent that there is not."""
     agent = known_agent(house, websocket.path_params["agent"])
     return Dialect(partial(ChatDialogue, agent=agent), plain_subprotocol(websocket))

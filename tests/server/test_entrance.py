@@ -1,0 +1,190 @@
+"""The entrance: a socket opened at once is opened as ASGI opens it, and nothing else is."""
+
+import asyncio
+import time
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+from websockets.asyncio.client import connect
+from websockets.datastructures import Headers
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request
+from websockets.server import ServerProtocol
+
+from netra_backend.core.ids import UserId
+from netra_backend.errors import Refused
+from netra_backend.server import tokens
+from netra_backend.server.app import NetraApp
+from netra_backend.server.connection import Connection
+from netra_backend.server.keys import secret_key
+from netra_backend.server.protocol import Protocol
+from netra_backend.server.tokens import Tokens
+from netra_backend.stores.memory import MemoryStore
+from netra_backend.testing.scripted_agent import ScriptedAgent
+from tests.client import BOUND
+from tests.eventually import until
+from tests.live import Live, live
+
+pytestmark = pytest.mark.anyio
+
+SECRET = "a secret that is long enough for HS256"
+KEY = "dGhlIHNhbXBsZSBub25jZQ=="
+
+
+def signed(**claims: Any) -> str:
+    return jwt.encode({"sub": "alice", "exp": time.time() + 60, **claims}, SECRET, "HS256")
+
+
+def served(tmp_path: Path, **settings: Any) -> Any:
+    hello = ScriptedAgent([])
+    given = {"auth": "jwt", "jwt_secret": SECRET, **settings}
+    return live({"hello": hello}, tmp_path, store=MemoryStore(), **given)
+
+
+async def answered(server: Live, path: str = "/ws", **fields: str) -> tuple[str, list[str], bytes]:
+    """Return the status line, the fields that do not differ each time, and what comes behind."""
+    asked = {
+        "Host": f"127.0.0.1:{server.port}",
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": KEY,
+        "Sec-WebSocket-Protocol": "netra.v1",
+        "Authorization": f"Bearer {signed()}",
+        **{name.replace("_", "-"): value for name, value in fields.items()},
+    }
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    lines = [f"GET {path} HTTP/1.1", *(f"{n}: {v}" for n, v in asked.items() if v), "", ""]
+    writer.write("\r\n".join(lines).encode())
+    try:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        behind = await reader.read(16)
+    finally:
+        writer.close()
+    status, *told = head.split("\r\n")
+    kept = [one for one in told if not one.lower().startswith(("date:", "x-correlation-id:"))]
+    return status, kept, behind
+
+
+def opened_by_asgi(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(NetraApp, "enter", lambda *given: False)
+
+
+class Later(datetime):
+    """The clock of PyJWT, a day ahead."""
+
+    @classmethod
+    def now(cls, tz: Any = None) -> "Later":
+        return super().now(tz) + timedelta(days=1)
+
+
+async def test_an_opening_takes_no_protocol_object(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Protocol, "__init__", None)
+    async with asyncio.timeout(BOUND), served(tmp_path) as server:
+        assert (await answered(server))[0] == "HTTP/1.1 101 Switching Protocols"
+
+
+async def test_the_answer_is_that_of_asgi_and_of_websockets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with asyncio.timeout(BOUND), served(tmp_path) as server:
+        at_once = await answered(server)
+        opened_by_asgi(monkeypatch)
+        assert at_once == await answered(server)
+    fields = {"Host": "x", "Connection": "Upgrade", "Upgrade": "websocket"}
+    fields |= {"Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": KEY}
+    theirs = ServerProtocol().accept(Request("/ws", Headers(fields))).headers
+    del theirs["Date"]
+    ours = Headers(line.split(": ", 1) for line in at_once[1] if line)
+    assert {name: ours[name] for name in theirs} == {name: theirs[name] for name in theirs}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"Origin": "http://evil.example"},
+        {"Host": "evil.example"},
+        {"Authorization": ""},
+        {"Authorization": "Basic x"},
+        {"Authorization": "Bearer x.y.z"},
+        {"Authorization": f"Bearer {signed(exp=1)}"},
+        {"Authorization": f"Bearer {signed(iat=1)}"},
+        {"Sec_WebSocket_Protocol": "other"},
+        {"Sec_WebSocket_Key": "short"},
+        {"Sec_WebSocket_Version": "8"},
+        {"Content_Length": "3"},
+        {"path": "/ws/elsewhere"},
+        {"path": "/ws?ticket=x"},
+    ],
+    ids=[
+        "a foreign page",
+        "another host",
+        "no token",
+        "no bearer",
+        "no JSON Web Token",
+        "expired",
+        "revoked",
+        "no dialect",
+        "no key",
+        "an old version",
+        "a body",
+        "no such path",
+        "a ticket",
+    ],  # fmt: skip
+)
+async def test_who_is_refused_is_refused_as_by_asgi(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fields: dict[str, str]
+) -> None:
+    async with (
+        asyncio.timeout(BOUND),
+        served(tmp_path, allowed_hosts=("127.0.0.1",)) as server,
+    ):
+        await server.app.revoke(UserId("alice"))
+        fields = {"Authorization": f"Bearer {signed(iat=time.time() + 2)}", **fields}
+        refused = await answered(server, **fields)
+        assert refused[0].split()[1] in {"400", "401", "403", "404", "426"}
+        opened_by_asgi(monkeypatch)
+        assert refused[:2] == (await answered(server, **fields))[:2]
+        assert not len(server.app.pool)
+
+
+async def test_a_token_that_was_seen_before_may_be_revoked(tmp_path: Path) -> None:
+    async with asyncio.timeout(BOUND), served(tmp_path) as server:
+        bearer = {"Authorization": f"Bearer {signed()}"}
+        assert (await answered(server, **bearer))[0].split()[1] == "101"
+        await server.app.revoke(UserId("alice"))
+        assert (await answered(server, **bearer))[0].split()[1] == "401"
+
+
+async def test_a_remembered_token_is_good_until_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    judged = Tokens([secret_key(SECRET)])
+    token = signed()
+    assert judged.known(token) == await judged.verify(token)
+    end = jwt.decode(token, options={"verify_signature": False})["exp"]
+    monkeypatch.setattr(jwt.api_jwt, "datetime", Later)
+    monkeypatch.setattr(tokens.time, "time", lambda: end + 1)
+    with pytest.raises(Refused, match="expired"):
+        judged.known(token)
+
+
+async def test_a_fault_of_ours_ends_the_connection_with_1011(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: Connection) -> None:
+        raise ArithmeticError("on purpose")
+
+    monkeypatch.setattr(Connection, "greet", broken)
+    async with asyncio.timeout(BOUND), served(tmp_path) as server:
+        headers = {"Authorization": f"Bearer {signed()}"}
+        async with connect(
+            server.socket_url, subprotocols=["netra.v1"], additional_headers=headers
+        ) as socket:
+            with pytest.raises(ConnectionClosed):
+                await socket.recv()
+        assert socket.close_code == 1011
+        await until(lambda: not len(server.app.pool))
