@@ -135,7 +135,7 @@ async def test_the_answer_is_that_of_asgi_and_of_websockets(
         "a body",
         "no such path",
         "a ticket",
-    ],  # fmt: skip
+    ],
 )
 async def test_who_is_refused_is_refused_as_by_asgi(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fields: dict[str, str]

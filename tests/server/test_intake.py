@@ -1,16 +1,25 @@
 """The intake: what is read of a direct lane's socket, when, and who is told."""
 
 import asyncio
+import os
+from collections import Counter
+from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
 from websockets.frames import Frame, Opcode
 
 from netra_backend.server import intake, parsing
+from netra_backend.server.clockwork import STEP
 from netra_backend.server.direct_lane import DirectLane
+from netra_backend.server.intake import Intake
 from netra_backend.server.lane import Protocol
-from tests.client import BOUND
+from netra_backend.stores.memory import MemoryStore
+from tests.client import BOUND, client
 from tests.eventually import until
+from tests.live import live
+from tests.server.agents import echo
 from tests.server.test_lane import ends
 
 pytestmark = pytest.mark.anyio
@@ -181,3 +190,36 @@ async def test_a_peer_whose_answer_we_do_not_read_is_asked_again() -> None:
         await socket.send("still here")
         await until(lambda: notes.messages)
         assert notes.ends == []
+
+
+@pytest.mark.parametrize(
+    "said",
+    [b"\x88\x82\0\0\0\0\x03\xe8", b"\x89\x80\0\0\0\0", b"\x8a\x80\0\0\0\0", b"\x81\x81\0\0\0\0x"],
+    ids=["close", "ping", "pong", "text"],
+)
+async def test_of_many_who_speak_at_once_few_are_read_in_a_turn(
+    tmp_path: Path, said: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop, turns, read = asyncio.get_running_loop(), [0], Counter[int]()
+    reading = Intake._read
+
+    def counting(self: Intake, data: bytes) -> None:
+        read[turns[0]] += 1
+        reading(self, data)
+
+    def next_turn() -> None:
+        turns[0] += 1
+        if read.total() < 100:
+            loop.call_soon(next_turn)
+
+    server = live({"echo": echo}, tmp_path, store=MemoryStore(), connections_per_user=100)
+    async with asyncio.timeout(BOUND), server as at, AsyncExitStack() as stack:
+        sockets = [
+            await stack.enter_async_context(client(at.socket_url, at.token())) for _ in range(100)
+        ]
+        monkeypatch.setattr(Intake, "_read", counting)
+        loop.call_soon(next_turn)
+        for socket in sockets:  # without a breath: the loop finds all of it in one look
+            os.write(socket.socket.transport.get_extra_info("socket").fileno(), said)
+        await until(lambda: read.total() == len(sockets))
+        assert max(read.values()) <= STEP

@@ -40,13 +40,14 @@ M = TypeVar("M", bound=Hashable)
 class Turns:
     """Turns of the event loop, in which many want something done: in one go, or not all at once."""
 
-    __slots__ = ("_acts", "_begun", "_ending", "_loop", "_waiting")
+    __slots__ = ("_acts", "_begun", "_ending", "_loop", "_until", "_waiting")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._ending = False
         self._acts: list[Callable[[], None]] = []
         self._begun = 0
+        self._until = 0.0
         self._waiting: deque[Callable[[], None]] = deque()
 
     def at_end(self, act: Callable[[], None]) -> None:
@@ -60,14 +61,25 @@ class Turns:
     def begin(self, act: Callable[[], None]) -> None:
         """Call `act` now, or in a turn to come if `STEP` others have begun in this one.
 
-        So many clients who want something at the same moment are not all served in one turn.
+        Also if the first of them has begun a `SLICE` ago. So many clients who want something at the
+        same moment are not all served in one turn.
         """
+        if self._waiting or self._begun == STEP:
+            self.later(act)
+            return
+        if not self._begun:
+            self._until = perf_counter() + SLICE
+        elif perf_counter() >= self._until:
+            self.later(act)
+            return
+        self._begun += 1
         self._end_soon()
-        if self._begun < STEP and not self._waiting:
-            self._begun += 1
-            act()
-        else:
-            self._waiting.append(act)
+        act()
+
+    def later(self, act: Callable[[], None]) -> None:
+        """Call `act` in a turn to come, after those that wait already."""
+        self._waiting.append(act)
+        self._end_soon()
 
     def _end_soon(self) -> None:
         if not self._ending:
@@ -77,11 +89,16 @@ class Turns:
     def _end(self) -> None:
         self._ending = False
         self._act()
-        self._begun = min(STEP, len(self._waiting))
-        for _ in range(self._begun):
+        self._begun = 0
+        if not self._waiting:
+            return
+        self._until = perf_counter() + SLICE
+        for _ in range(min(STEP, len(self._waiting))):
+            self._begun += 1
             self._waiting.popleft()()
-        if self._waiting:
-            self._end_soon()
+            if perf_counter() >= self._until:
+                break
+        self._end_soon()
 
     def _act(self) -> None:
         acts, self._acts = self._acts, []

@@ -19,7 +19,7 @@ from websockets.server import ServerProtocol
 from netra_backend.errors import CloseCode
 from netra_backend.server import parsing
 from netra_backend.server.batch import websocket_frame
-from netra_backend.server.clockwork import SLICE, Pings, shared
+from netra_backend.server.clockwork import SLICE, Pings, Turns, shared
 from netra_backend.server.listener import Listener
 
 Ping = tuple[float | None, float | None]
@@ -34,7 +34,8 @@ class Intake(asyncio.Protocol, ABC):
 
     __slots__ = (
         "_conn", "_fragments", "_held", "_late_pong", "_listener", "_loop", "_max_size", "_open",
-        "_pinged", "_pings", "_reading", "_transport", "_unread", "full",
+        "_pinged", "_pings", "_reading", "_reads", "_transport", "_unread",
+        "full",
     )  # fmt: skip
 
     def __init__(
@@ -56,6 +57,7 @@ class Intake(asyncio.Protocol, ABC):
         self._max_size = max_size
         self._open = not transport.is_closing()
         self._pings = shared(server, Pings, lambda: Pings(self._loop, *ping))
+        self._reads = shared(server, "reads", lambda: Turns(self._loop))
         self._pinged: bytes | None = None
         self._conn: ServerProtocol | None = None
         self._fragments: parsing.Fragments | None = None
@@ -90,19 +92,33 @@ class Intake(asyncio.Protocol, ABC):
         self._regulate()
 
     def data_received(self, data: bytes) -> None:
+        """Read what came, in one's turn: very many peers may say something at the same moment.
+
+        Most of what comes from most peers are pongs, which need no parser.
+        """
+        if self._unread:
+            self._unread += data
+            return
+        pinged = self._pinged if self._conn is None and self._open else None
+        if pinged is not None and parsing.is_pong(data, pinged):
+            self._answered()
+            return
+        self._unread = data
+        self._reads.begin(self._read_on)
+        if self._unread:
+            self._pause()
+
+    def _read(self, data: bytes) -> None:
         """Parse for a slice of time; the rest in turns to come, so that many frames delay nobody.
 
-        Most of what comes from most peers are pongs, then commands, which need no parser.
+        After pongs, commands are what most peers say; they need no parser either.
         """
-        if self._conn is None and not self._unread and self._open:
-            if self._pinged is not None and parsing.is_pong(data, self._pinged):
-                self._answered()
-                return
+        if self._conn is None and self._open:
             text = parsing.whole_text(data, self._max_size)
             if text is not None:
                 self._listener.received(text, is_text=True)
                 return
-        conn, data, at = self._parser(), self._unread + data, 0
+        conn, at = self._parser(), 0
         until = perf_counter() + SLICE
         while at < len(data) and not conn.eof_sent:
             conn.receive_data(data[at : at + parsing.READ_SLICE])
@@ -113,7 +129,7 @@ class Intake(asyncio.Protocol, ABC):
         self._unread = b"" if conn.eof_sent else data[at:]  # nobody's, behind the end
         self._put_away(conn)
         if self._unread:
-            self._regulate()
+            self._reads.later(self._read_on)
 
     def _regulate(self) -> None:
         """Read while our own writes are taken and the listener is ready, else do not."""
@@ -121,7 +137,7 @@ class Intake(asyncio.Protocol, ABC):
             return
         ready = self._is_ready()
         if ready and self._unread:
-            self._loop.call_soon(self._read_on)
+            self._reads.later(self._read_on)
         reading = ready and not self._unread
         if reading != self._reading:
             self._reading = reading
@@ -132,12 +148,20 @@ class Intake(asyncio.Protocol, ABC):
         return not (self._open and (self._held or self.full))
 
     def _read_on(self) -> None:
-        """Go on with what was received in earlier turns."""
+        """Go on with what has been received."""
         if self._unread and self._is_ready():
             data, self._unread = self._unread, b""
-            self.data_received(data)  # which goes on with the rest itself
-            if not self._unread:
+            self._read(data)  # which goes on with the rest itself
+            if self._unread:
+                self._pause()
+            elif not self._reading:
                 self._regulate()
+
+    def _pause(self) -> None:
+        """Receive nothing more while something waits: in the system it costs us no memory."""
+        if self._reading and not self._transport.is_closing():
+            self._reading = False
+            self._transport.pause_reading()
 
     def _parser(self) -> ServerProtocol:
         if self._conn is None:
