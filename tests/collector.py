@@ -1,7 +1,7 @@
 """The garbage collector, kept away: what a test frees then is freed at once, wherever it runs."""
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 
@@ -16,6 +16,7 @@ def no_collector() -> Iterator[None]:
         gc.enable()
 
 
-def alive(*kinds: type) -> list[str]:
-    """Return the names of the objects of these types that are there."""
-    return [type(one).__name__ for one in gc.get_objects() if isinstance(one, kinds)]
+def alive(kinds: tuple[type, ...], but: Sequence[object] = ()) -> list[object]:
+    """Return the objects of these types that are there, without those that were before."""
+    known = set(map(id, but))
+    return [one for one in gc.get_objects() if isinstance(one, kinds) and id(one) not in known]

@@ -115,6 +115,7 @@ async def test_a_fault_and_a_closed_lane_end_it(command: bytes, then: list[str])
     assert len(desk.pool) == 0
 
 
+KINDS = (Attendant, Connection, DirectLane, ServerProtocol)
 CLOSE = Frame(Opcode.CLOSE, b"\x03\xe8").serialize(mask=True)
 PING = Frame(Opcode.TEXT, b'{"type":"ping"}').serialize(mask=True)
 FOLLOW = Frame(Opcode.TEXT, b'{"type":"follow","request":"f","thread":"t"}').serialize(mask=True)
@@ -137,10 +138,10 @@ async def test_nothing_of_a_connection_is_left_to_the_collector(
     """A peer that comes again and again would fill the memory until it comes."""
     async with live({"echo": echo}, tmp_path) as server:
         with no_collector():
+            before = alive(KINDS)
             for _ in range(3):
                 await _say(server, said)
-            kinds = (Attendant, Connection, DirectLane, ServerProtocol)
-            await until(lambda: not alive(*kinds))
+            await until(lambda: not alive(KINDS, before))
 
 
 async def _say(server: Live, said: bytes) -> None:

@@ -122,6 +122,11 @@ class Execution:
         if self._reaper is not None:
             await self._reaper
 
+    @property
+    def ends_itself(self) -> bool:
+        """Whether the run's end is still to be written from here, now or when the store works."""
+        return self._ending is None or not self._ending.done() or self.unwritten
+
     def lose(self) -> None:
         """Stop without writing: another holder has the lease and will end the run."""
         self._lost = True

@@ -67,7 +67,7 @@ class Sweep:
         self._freed(run.thread)
 
     async def _renew(self) -> None:
-        leases = [e.lease for e in self._executions.values() if e.status not in ENDED]
+        leases = [e.lease for e in self._executions.values() if e.ends_itself]
         leases += [lease for _, lease in self.unended.values()]
         if not leases:
             return
@@ -81,7 +81,7 @@ class Sweep:
         """Write the terminal event of every run that nobody executes, and we do not end."""
         for run in await self._store.orphans(self._now()):
             execution = self._executions.get(run.key)
-            is_ours = execution is not None and execution.status not in ENDED
+            is_ours = execution is not None and execution.ends_itself
             is_ours = is_ours or run.key in self.unended or run.key in self._starting()
             if not is_ours:
                 with jsonlog.bind(run=run.key.id, thread=run.thread.id, user=run.key.owner):
