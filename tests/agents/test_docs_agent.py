@@ -285,3 +285,24 @@ def test_missing_documentation_is_a_config_error(monkeypatch, tmp_path: Path) ->
 
     with pytest.raises(ConfigError, match="the documentation is missing"):
         DocsAgent()
+
+
+async def test_what_is_known_of_a_question_may_be_too_little_for_an_answer() -> None:
+    """One common word of it is no answer, and what is missing is told."""
+    answer = text(await play(DocsAgent(pause=0), asking("Who won the world cup 2018?")))
+
+    assert answer.startswith("I found nothing: the documentation does not mention “world”, ")
+    assert "From" not in answer
+
+
+async def test_the_answer_for_nginx_has_the_lines_to_copy() -> None:
+    answer = text(await play(DocsAgent(pause=0), asking("how do I put it behind nginx?")))
+
+    assert answer.startswith("From [Operations / nginx](docs/operations#nginx):")
+    assert "proxy_pass http://127.0.0.1:8000;" in answer
+
+
+async def test_a_heading_that_has_the_rarest_word_is_an_answer() -> None:
+    answer = text(await play(DocsAgent(pause=0), asking("how do I backup the database?")))
+
+    assert answer.startswith("From [Operations / Backup and restore](docs/operations#backup-and-")

@@ -8,16 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netra_backend.agents.docs_index import (
-    MAX_QUERY_WORDS,
-    PASSAGE_CHARACTERS,
-    STOP_WORDS,
-    WHOLE_CHARACTERS,
-    DocsIndex,
-    index_of,
-    words_of,
-)
+from netra_backend.agents.docs_index import DocsIndex, index_of
+from netra_backend.agents.docs_passage import PASSAGE_CHARACTERS, WHOLE_CHARACTERS
+from netra_backend.agents.docs_words import MAX_QUERY_WORDS, STOP_WORDS, words_of
 from netra_backend.agents.documentation import Section, documentation_root, pages
+from tests.agents.docs_questions import ASKED, FIRST, LATER, OTHERS, WRONG
 
 
 def section(page: str, heading: str, body: str) -> Section:
@@ -77,12 +72,54 @@ def test_sections_with_some_words_are_found_and_said_to_be_incomplete(index: Doc
     assert [hit.url for hit in found.hits] == ["docs/operations#cancelling"]
 
 
-def test_more_of_the_words_count_more_than_the_rank_of_one(index: DocsIndex) -> None:
+def test_more_of_the_words_count_more_than_the_rank_of_one() -> None:
+    one = section("Page", "One", "A zebra, a zebra, a zebra.")
+    two = section("Page", "Two", "A long text that has a zebra, and much later a heron.")
+    with closing(DocsIndex([one, two])) as index:
+        found = index.search("zebra heron gnat")
+
+    assert (found.complete, found.missing) == (False, ("gnat",))
+    assert found.hits[0].url == "docs/page#two"
+
+
+def test_a_heading_counts_more_than_words_in_passing(index: DocsIndex) -> None:
     found = index.search("cancelling, frames, log")
 
-    assert (found.complete, found.missing) == (False, ())
-    assert found.hits[0].url == "docs/stores#sqlite"
-    assert "docs/operations#cancelling" in [hit.url for hit in found.hits]
+    assert found.missing == ()
+    assert [hit.url for hit in found.hits][:2] == [
+        "docs/operations#cancelling",
+        "docs/stores#sqlite",
+    ]
+
+
+def test_a_rare_word_counts_more_than_a_common_one() -> None:
+    common = [section("Page", f"Server {n}", "A server.") for n in range(9)]
+    rare = section("Page", "Other", "Somewhere it says zebra.")
+    with closing(DocsIndex([*common, rare])) as index:
+        assert index.search("server zebra").hits[0].url == "docs/page#other"
+
+
+def test_a_word_is_answered_by_one_that_means_the_same() -> None:
+    silence = section("Page", "Ignore a finding", "Write a comment.")
+    with closing(DocsIndex([silence, *SECTIONS])) as index:
+        found = index.search("suppress a finding")
+
+    assert (found.complete, found.missing) == (True, ())
+    assert found.hits[0].url == "docs/page#ignore-a-finding"
+
+
+def test_a_section_with_little_of_the_question_is_no_answer(index: DocsIndex) -> None:
+    found = index.search("do elephants win a cup in a socket?")
+
+    assert found.missing == ("elephants", "win", "cup")
+    assert found.hits == ()
+
+
+def test_the_first_column_of_a_table_defines_and_its_head_does_not() -> None:
+    head = section("Page", "Head", "| zebra | meaning |\n|---|---|\n| one | a horse |")
+    row = section("Page", "Row", "| animal | meaning |\n|---|---|\n| zebra | a horse |")
+    with closing(DocsIndex([head, row])) as index:
+        assert index.search("zebra").hits[0].url == "docs/page#row"
 
 
 @pytest.mark.parametrize("query", ["", "   ", "how do I", "🦊🦊", "?!*", "\x00", "\ud800", "a b c"])
@@ -114,12 +151,12 @@ def test_fts5_syntax_is_only_text(index: DocsIndex, query: str) -> None:
     found = index.search(query)
 
     assert "socket" in found.words
-    assert found.hits
+    assert found.hits or found.missing  # then what is known is too little to be an answer
     assert len(index) == len(SECTIONS)
 
 
 def test_a_long_query_is_cut(index: DocsIndex) -> None:
-    found = index.search("socket " + "word " * 20_000 + "x" * 100_000)
+    found = index.search("sockets " * 20_000 + "x" * 100_000)
     many = words_of(" ".join(f"word{number}" for number in range(100)))
 
     assert found.hits
@@ -171,6 +208,15 @@ def test_a_passage_of_a_long_section_begins_at_the_block_with_the_words() -> Non
     assert hit.passage == passage
 
 
+def test_a_passage_has_what_a_line_with_a_colon_leads_to() -> None:
+    code = "```nginx\nproxy_pass 1;\n\nserver zebra;\n```"
+    body = f"One.\n\n{'Much else. ' * 99}\n\nnginx with a zebra:\n\n{code}\n\nAn end."
+    with closing(DocsIndex([section("Page", "Page", body)])) as index:
+        (hit,) = index.search("nginx zebra").hits
+
+    assert hit.passage == f"nginx with a zebra:\n\n{code}\n\nAn end."
+
+
 def test_a_passage_does_not_end_with_what_leads_to_more() -> None:
     body = "One.\n\nTwo, as in:\n\n" + "x" * WHOLE_CHARACTERS
     with closing(DocsIndex([section("Page", "Page", body)])) as index:
@@ -189,53 +235,31 @@ def test_a_passage_of_a_long_table_has_its_head_and_the_rows_that_match() -> Non
     assert hit.passage == "| code | reason |\n|---|---|\n| 4408 | reason number 8 |"
 
 
-QUESTIONS = {
-    "What is Netra?": "docs/readme",
-    "what error codes are there?": "docs/protocol#error-codes",
-    "what close codes are there?": "docs/protocol#close-codes",
-    "which settings are there?": "docs/operations#settings",
-    "what limits are there?": "docs/protocol#limits",
-    "what commands are there?": "docs/protocol#commands",
-    "can I use redis?": "docs/operations#what-the-log-survives",
-    "What survives a kill -9?": "docs/operations#what-the-log-survives",
-    "How do I serve my own agent?": "docs/agents#serve-your-own-agent",
-    "how do I mount it in fastapi?": "docs/agents#mount-it-in-fastapi-or-starlette",
-    "how do I ask the user for approval?": "docs/agents#ask-the-user",
-    "How do I cancel a run?": "docs/protocol#cancel",
-    "how do I test an agent?": "docs/agents#test-an-agent",
-    "how do I sign in with jwt?": "docs/operations#authentication",
-    "how do I deploy behind nginx?": "docs/operations#behind-a-proxy",
-    "how do I run several workers?": "docs/operations#several-workers",
-    "how do I make a backup?": "docs/operations#backup-and-restore",
-    "which metrics are there?": "docs/operations#health-and-metrics",
-    "what is a thread?": "docs/protocol#words",
-    "what is queued_runs?": "docs/operations#settings",
-    "what does 4408 mean?": "docs/protocol#close-codes",
-    "What does JS001 mean?": "docs/rules/JS001",
-    "how do I scan my code?": "docs/scan",
-    "how do I ignore a finding?": "docs/scan#silence-one-finding",
-    "how do I use langgraph?": "docs/frameworks/langgraph",
-    "how does CopilotKit connect?": "docs/clients/copilotkit",
-    "how do I invite a member?": "docs/tutorial#share-it",
-    "how do I follow a thread in the terminal?": "docs/tutorial#watch-it-from-the-terminal",
-    "is it secure?": "docs/security",
-}
-
-
 @pytest.fixture(scope="module")
 def own() -> Iterator[DocsIndex]:
     with closing(index_of(documentation_root())) as made:
         yield made
 
 
-@pytest.mark.parametrize("question", QUESTIONS)
+def asked() -> list[object]:
+    """Return each question with the sections that answer it; those that are wrong must be wrong."""
+    why = pytest.mark.xfail(strict=True, reason="answered with another section")
+    return [
+        pytest.param(question, answers, marks=[why] if question in WRONG else [])
+        for question, answers in {**FIRST, **ASKED, **OTHERS, **LATER}.items()
+    ]
+
+
+@pytest.mark.parametrize(("question", "answers"), asked())
 def test_a_question_about_netra_leads_to_the_section_that_answers_it(
-    own: DocsIndex, question: str
+    own: DocsIndex, question: str, answers: tuple[str, ...]
 ) -> None:
     found = own.search(question)
 
-    assert found.hits[0].url == QUESTIONS[question]
     assert not found.example
+    assert [hit.url for hit in found.hits[:1]] in [[url] for url in answers] or (
+        not found.hits and not answers
+    )
 
 
 @pytest.mark.parametrize(

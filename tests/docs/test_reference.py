@@ -2,9 +2,14 @@
 
 import importlib
 import inspect
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+
+from netra_backend.core.ports import Store
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference.md").read_text(encoding="utf-8")
 
@@ -63,3 +68,25 @@ def test_every_public_name_says_what_it_is(module: str) -> None:
     for name in names_of(module):
         thing = getattr(public, name)
         assert not callable(thing) or inspect.getdoc(thing), f"{module}.{name} has no docstring"
+
+
+def test_the_contract_for_a_store_of_your_own_is_collected_and_passes(tmp_path: Path) -> None:
+    """The example, as it stands: pytest finds the tests of every part of the contract in it."""
+    (example,) = re.findall(r"```python\n(from pathlib.*?LogContract.*?)```", PAGE, re.S)
+    (tmp_path / "test_my_store.py").write_text(example, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_my_store.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    (passed,) = re.findall(r"(\d+) passed", done.stdout)
+    assert int(passed) > 50
+
+
+def test_the_page_names_every_part_of_the_contract_for_a_store() -> None:
+    named = PAGE.split("## Stores of your own")[1]
+    parts = [base.__name__ for base in Store.__mro__ if base.__module__.startswith("netra_backend")]
+    assert all(f"`{part}`" in named for part in parts)

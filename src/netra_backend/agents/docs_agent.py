@@ -23,7 +23,8 @@ from ag_ui.core import (
 from netra_backend import jsonlog
 from netra_backend.agents.answers import APPROVAL
 from netra_backend.agents.base import Reasoning, Text, ToolCall, question_of
-from netra_backend.agents.docs_index import Found, Hit, index_of, words_of
+from netra_backend.agents.docs_index import Found, Hit, index_of
+from netra_backend.agents.docs_words import words_of
 from netra_backend.agents.documentation import documentation_root
 from netra_backend.core.ids import new_id
 
@@ -169,8 +170,8 @@ def _reply(found: Found) -> str:
         )
     if not found.hits:
         return (
-            f"I found nothing: the documentation does not mention {_listed(found.words, 'or')}. I "
-            "know only what is written there; other words may find it."
+            f"I found nothing: {_lacking(found)}. I know only what is written there; other words "
+            "may find it."
         )
     best, *others = found.hits
     parts = [f"{_opening(found)} [{best.title}]({best.url}):", _quoted(best.passage)]
@@ -178,6 +179,13 @@ def _reply(found: Found) -> str:
         links = "\n".join(f"- [{hit.title}]({hit.url})" for hit in others)
         parts.append(f"See also:\n\n{links}")
     return "\n\n".join(parts)
+
+
+def _lacking(found: Found) -> str:
+    """Return why there is no hit."""
+    if found.missing:
+        return f"the documentation does not mention {_listed(found.missing, 'or')}"
+    return f"no section of the documentation is about {_listed(found.words, 'and')}"
 
 
 def _opening(found: Found) -> str:

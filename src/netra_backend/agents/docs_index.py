@@ -1,73 +1,78 @@
-"""The index of the documentation: SQLite FTS5 in memory, ranked by BM25.
+"""The index of the documentation: SQLite FTS5 in memory, and how its sections are ranked.
 
 A query is any text. Its words are taken apart, stop words are left out, and each remaining word
-is quoted, so that nothing a person types is FTS5 syntax. The sections with most of the words come
-first, and a word that stands in a code example alone counts after one that the text says; among
-those a page about one rule of the scanner comes after the pages about everything; then the ones
-whose headings say the words, and say little else; then those that define them, as a table does in
-its first column; then prose before bare tables; and then the ones that BM25 puts first.
+is quoted, so that nothing a person types is FTS5 syntax. Each word weighs as much as it is rare,
+and a section gets of that weight what the place is worth where it says the word: most in its
+heading, less in its text, little in a code example. What one block says together, and a heading
+that says little else, counts besides. A section that has less than `ENOUGH` of the weight of all
+words is no answer.
 """
 
 import math
 import re
 import sqlite3
 import weakref
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from itertools import accumulate
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from netra_backend.agents.docs_passage import CLOSE, OPEN, has_prose, is_code, is_table, passage
+from netra_backend.agents.docs_words import STOP_WORDS, alternatives, words_of
 from netra_backend.agents.documentation import Section, blocks, pages, sections
 
-MAX_QUERY_CHARACTERS = 4_000
-"""Characters of a query that are looked at."""
+ENOUGH = 0.34
+"""The share of the words' weight that a section must have to be an answer at all."""
 
-MAX_QUERY_WORDS = 12
-"""Different words of a query that are searched for: the first ones."""
+_WORTH = {"heading": 1.0, "tabled": 0.5, "listed": 0.6, "page": 0.3, "said": 0.3, "body": 0.1}
+"""What of a word's weight a section gets for the best place where it has the word."""
 
-MAX_WORD_CHARACTERS = 40
-"""Characters of a word that are searched for."""
+_TOGETHER = 0.5
+"""What of their weight the words count besides that one block of the text has together."""
 
-PASSAGE_CHARACTERS = 1_000
-"""Characters of a passage, about; a block of Markdown is not cut in two to keep to it."""
+_ALONE = 0.8
+"""What a heading counts besides that consists of the words; one of half of them half."""
 
-WHOLE_CHARACTERS = 3_000
-"""The same for a section whose heading is what was asked for: all of it is wanted."""
+_TITLES = ("heading", "page")
 
-_STOP_WORDS = """
-a about all am an and any anything are as ask at be been but by can could did do does doing
-everything exist exists explain for from get give got had happen happened happening happens has
-have hello help hey hi how i if in into is it its just know let like make makes many me mean
-meaning means much my need needs no not of off ok on one or our please possible really say should
-show so some something tell than thank thanks that the their them then there these they thing
-things this those to too up us use used using very want was way we were what when where which who
-why will with without work works would yes you your
-"""
-STOP_WORDS = frozenset(_STOP_WORDS.split())
-"""Words that say nothing about a section."""
+_LONG, _SHORT = 0.05, 1_000
+"""How much less a word counts with each doubling of a text beyond so many characters."""
 
-_WORD = re.compile(r"[^\W_]+(?:_[^\W_]+)*")
-"""A word, or a name such as ``run_timeout``, which the index looks for as a phrase."""
+_ALIKE = 0.75
+"""What an alternative of a word counts, beside the word itself."""
+
+_ASIDE = 0.6
+"""What a page about one rule of the scanner counts, unless its heading is asked for."""
+
+_OVERVIEW = 0.7
+"""The same for a page that points to the others."""
+
+_BARE = 0.95
+"""What a table counts about which nothing is said."""
+
+_RARE = 1.5
+"""The power of a word's rarity that is its weight."""
+
+_COVERED = 0.75
+"""The power of the share of the words that a section has: to lack a rare one costs much."""
 
 _TOKEN = re.compile(r"[^\W_]+")
-_TABLE_RULE = re.compile(r"\s*\|?[\s:|-]*-[\s:|-]*$")
-_LISTED = re.compile(r"^\s*[*-] \*\*(.+?)\*\*", re.MULTILINE)
-_TABLED = re.compile(r"^\|([^|]+)\|", re.MULTILINE)
-_MORE = "| … |"
-_OPEN, _CLOSE = "\x02", "\x03"
-_COLUMNS = ("page", "heading", "listed", "tabled", "said", "body")
+_LISTED = re.compile(r"^\s*[*-] (\*\*.+?\*\*|`[^`\n]+`)", re.MULTILINE)
 _SCHEMA = """
 CREATE VIRTUAL TABLE section USING fts5(
     page, heading, listed, tabled, said, body, title UNINDEXED, url UNINDEXED,
     tokenize = 'porter unicode61 remove_diacritics 2'
-)
+);
+CREATE VIRTUAL TABLE block USING fts5(
+    text, section UNINDEXED, tokenize = 'porter unicode61 remove_diacritics 2'
+);
 """
 _RANKED = """
 SELECT rowid FROM section WHERE section MATCH ?
 ORDER BY bm25(section, 2, 8, 2, 2, 1, 0.2), rowid
 """
+_BLOCKS = "SELECT rowid, section FROM block WHERE block MATCH ?"
 _HIT = """
 SELECT title, url, snippet(section, 5, '', '', '…', 24), highlight(section, 5, ?, ?)
 FROM section WHERE section MATCH ? AND rowid = ?
@@ -88,8 +93,9 @@ class Hit:
 class Found:
     """What a search gave: the words searched for, and the hits, best first.
 
-    `missing` are the words that no section has. `complete` says that every hit has all words,
-    `example` that the best one has them in the code of an example only.
+    `missing` are the words that no section has. `complete` says that the best hit has all words, or
+    says the rarest of them in its heading while no word is missing; `example` that the best one has
+    them in the code of an example only.
     """
 
     words: tuple[str, ...] = ()
@@ -99,20 +105,33 @@ class Found:
     example: bool = False
 
 
-class _Counts(NamedTuple):
-    """How many of a query's words each section has, by its id.
+class _Term(NamedTuple):
+    """A word as FTS5 expressions: its own, those of its alternatives, and what it weighs."""
 
-    `all` counts them wherever they stand, `said` those in its text and headings, `headed` those in
-    its own heading, `listed` and `tabled` those that its lists and tables begin with. `weight` is
-    that of `headed`: a rare word weighs more than one that many sections have.
+    own: str
+    others: tuple[str, ...]
+    weight: float
+    known: bool
+
+    @property
+    def either(self) -> str:
+        return " OR ".join((self.own, *self.others))
+
+
+@dataclass(slots=True)
+class _Match:
+    """What one section has of a query's words.
+
+    `worth` is the weight that it gets for them, by word; `headed` the weight of those in its
+    heading; `said` whether it has any of them outside of code; `together` the most that one
+    block has.
     """
 
-    all: Counter[int]
-    said: Counter[int]
-    headed: Counter[int]
-    listed: Counter[int]
-    tabled: Counter[int]
-    weight: Mapping[int, float]
+    worth: dict[int, float] = field(default_factory=dict)
+    headed: dict[int, float] = field(default_factory=dict)
+    weight: dict[int, float] = field(default_factory=dict)
+    said: bool = False
+    together: float = 0.0
 
 
 class DocsIndex:
@@ -120,14 +139,19 @@ class DocsIndex:
 
     def __init__(self, content: Iterable[Section]) -> None:
         self._sections = tuple(content)
+        self._length = tuple(_brevity(section.body) for section in self._sections)
         self._database = sqlite3.connect(":memory:", check_same_thread=False)
         weakref.finalize(self, self._database.close)
         with self._database:
-            self._database.execute(_SCHEMA)
+            self._database.executescript(_SCHEMA)
             self._database.executemany(
                 "INSERT INTO section (rowid, page, heading, listed, tabled, said, body, title, url)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 ((number, *_row(one)) for number, one in enumerate(self._sections)),
+            )
+            self._database.executemany(
+                "INSERT INTO block (text, section) VALUES (?, ?)",
+                ((text, n) for n, one in enumerate(self._sections) for text in _spoken(one.body)),
             )
 
     def __len__(self) -> int:
@@ -139,85 +163,105 @@ class DocsIndex:
         """Return the `limit` best sections for `query`, which may be any text."""
         words = words_of(query)
         terms = [self._term(word) for word in words]
-        known = [bool(self._rows(term)) for term in terms]
-        if not any(known):
-            return Found(words, missing=words)
-        either = " OR ".join(terms)
-        counts = self._counts(terms)
-        best = sorted(self._rows(either), key=lambda row: self._place(row, counts, len(words)))
-        complete = counts.all[best[0]] == len(words)
+        missing = tuple(word for word, term in zip(words, terms, strict=True) if not term.known)
+        matches = self._matches(terms)
+        total = sum(term.weight for term in terms)
+        rows = [row for row in matches if _mass(matches[row]) >= ENOUGH * total]
+        if not rows:
+            return Found(words, missing=missing)
+        either = " OR ".join(term.either for term in terms)
+        order = {row: number for number, row in enumerate(self._rows(either))}
+        best = sorted(rows, key=lambda row: (-self._score(row, matches[row], total), order[row]))
+        whole = len(matches[best[0]].worth) == len(words)
+        if whole:
+            best = [row for row in best if len(matches[row].worth) == len(words)]
         return Found(
             words,
-            missing=tuple(word for word, found in zip(words, known, strict=True) if not found),
+            missing=missing,
             hits=tuple(
-                self._hit(row, either, self._share(row, counts, len(words)))
+                self._hit(row, either, self._share(row, matches[row], terms))
                 for row in best[:limit]
-                if counts.all[row] == len(words) or not complete
             ),
-            complete=complete,
-            example=counts.said[best[0]] == 0,
+            complete=whole or (not missing and _heads(matches[best[0]], terms)),
+            example=not matches[best[0]].said,
         )
 
     def close(self) -> None:
         """Release the memory."""
         self._database.close()
 
-    def _term(self, word: str) -> str:
-        """Return the FTS5 expression for a word: quoted; one that occurs nowhere as a prefix."""
+    def _term(self, word: str) -> _Term:
+        """Return a word as it is searched for: one that occurs nowhere as a prefix."""
         exact = f'"{word}"'
-        return exact if len(word) < 5 or self._rows(exact) else f"{exact}*"
+        own = exact if len(word) < 5 or self._rows(exact) else f"{exact}*"
+        others = tuple(f'"{other}"' for other in alternatives(word) if self._rows(f'"{other}"'))
+        rows = len(self._rows(" OR ".join((own, *others))))
+        rarity = math.log(1 + len(self._sections) / max(1, rows))
+        return _Term(own, others, float(rarity**_RARE), rows > 0)
 
-    def _place(self, row: int, counts: "_Counts", words: int) -> tuple[float, ...]:
-        """Return where a section stands among those with any of the words: the least is best."""
-        section = self._sections[row]
-        share = self._share(row, counts, words)
-        titled = share > 0
-        return (
-            -counts.all[row],
-            -counts.said[row],
-            section.is_aside and not titled,
-            -counts.weight[row],
-            -share,
-            titled and section.heading != section.page,
-            row if share == 1 else 0,  # of equal headings the one of the more general page
-            -(counts.listed[row] == words),
-            -(counts.tabled[row] == words),
-            not _has_prose(section.body),
-        )
+    def _matches(self, terms: list[_Term]) -> dict[int, _Match]:
+        """Return what each section has that has any of the words."""
+        found: defaultdict[int, _Match] = defaultdict(_Match)
+        for number, term in enumerate(terms):
+            for expression, share in ((term.own, 1.0), *((one, _ALIKE) for one in term.others)):
+                self._add(found, number, expression, term.weight * share)
+        for row, weight in self._together(terms).items():
+            found[row].together = weight
+        return dict(found)
 
-    def _share(self, row: int, counts: "_Counts", words: int) -> float:
-        """Return how much of the heading the words make up if it has all of them, else 0."""
-        if counts.headed[row] < words:
-            return 0
-        return words / len(_TOKEN.findall(self._sections[row].heading))
+    def _add(self, found: dict[int, _Match], number: int, expression: str, weight: float) -> None:
+        for column, worth in _WORTH.items():
+            for row in self._rows(f"{column} : {expression}"):
+                match = found[row]
+                worthy = weight * worth * (1.0 if column in _TITLES else self._length[row])
+                match.worth[number] = max(match.worth.get(number, 0.0), worthy)
+                match.weight[number] = max(match.weight.get(number, 0.0), weight)
+                match.said |= column != "body"
+                if column == "heading":
+                    match.headed[number] = max(match.headed.get(number, 0.0), weight)
 
-    def _counts(self, terms: list[str]) -> "_Counts":
-        def within(*columns: str) -> Counter[int]:
-            named = f"{{{' '.join(columns)}}} : "
-            return Counter(row for term in terms for row in self._rows(named + term))
-
-        weight: defaultdict[int, float] = defaultdict(float)
+    def _together(self, terms: list[_Term]) -> Mapping[int, float]:
+        """Return the most weight of words that one block of each section has."""
+        weights: defaultdict[tuple[int, int], float] = defaultdict(float)
         for term in terms:
-            rarity = math.log(len(self._sections) / max(1, len(self._rows(term))))
-            for row in self._rows(f"heading : {term}"):
-                weight[row] += rarity
-        return _Counts(
-            within(*_COLUMNS),
-            within("page", "heading", "said"),
-            within("heading"),
-            within("listed"),
-            within("tabled"),
-            weight,
-        )
+            best: dict[tuple[int, int], float] = {}
+            for expression, share in ((term.own, 1.0), *((one, _ALIKE) for one in term.others)):
+                for block in self._database.execute(_BLOCKS, (expression,)):
+                    best[block] = max(best.get(block, 0.0), term.weight * share)
+            for block, weight in best.items():
+                weights[block] += weight
+        most: defaultdict[int, float] = defaultdict(float)
+        for (_, section), weight in weights.items():
+            most[section] = max(most[section], weight)
+        return most
+
+    def _score(self, row: int, match: _Match, total: float) -> float:
+        """Return what a section is worth as an answer to words that weigh `total`."""
+        section = self._sections[row]
+        headed = sum(match.headed.values())
+        alone = headed * len(match.headed) / max(1, len(_TOKEN.findall(section.heading)))
+        score = sum(match.worth.values()) + _TOGETHER * match.together + _ALONE * alone
+        if headed < total / 2:
+            score *= _ASIDE if section.is_aside else _OVERVIEW if section.is_overview else 1.0
+        if not has_prose(section.body):
+            score *= _BARE
+        return float(score * (_mass(match) / total) ** _COVERED)
+
+    def _share(self, row: int, match: _Match, terms: list[_Term]) -> float:
+        """Return how much of the heading the words make up, if it has most of their weight."""
+        if sum(match.headed.values()) < sum(term.weight for term in terms) / 2:
+            return 0
+        share = len(match.headed) / _length(self._sections[row].heading)
+        return min(share, 1.0 if len(match.headed) == len(terms) else 0.5)
 
     def _rows(self, expression: str) -> list[int]:
         """Return the ids of the sections that match, best first."""
         return [row for (row,) in self._database.execute(_RANKED, (expression,))]
 
     def _hit(self, row: int, expression: str, share: float) -> Hit:
-        found = self._database.execute(_HIT, (_OPEN, _CLOSE, expression, row)).fetchone()
+        found = self._database.execute(_HIT, (OPEN, CLOSE, expression, row)).fetchone()
         title, url, snippet, marked = found
-        return Hit(title, url, " ".join(snippet.split()), _passage(marked, share))
+        return Hit(title, url, " ".join(snippet.split()), passage(marked, share))
 
 
 def index_of(root: Path) -> DocsIndex:
@@ -226,73 +270,53 @@ def index_of(root: Path) -> DocsIndex:
     return DocsIndex(one for name in _in_order(texts) for one in sections(name, texts[name]))
 
 
+def _brevity(body: str) -> float:
+    """Return what a word counts in a text of this length: one that says much says every word."""
+    return 1 / (1 + _LONG * math.log2(max(1.0, len(body) / _SHORT)))
+
+
+def _length(heading: str) -> int:
+    """Return how many words of a heading say something, at least one."""
+    words = [word for word in _TOKEN.findall(heading.lower()) if word not in STOP_WORDS]
+    return max(1, len(words))
+
+
+def _mass(match: _Match) -> float:
+    return sum(match.weight.values())
+
+
+def _heads(match: _Match, terms: list[_Term]) -> bool:
+    """Return whether the section's heading has the rarest of the words."""
+    rarest = max(range(len(terms)), key=lambda number: terms[number].weight)
+    return rarest in match.headed
+
+
 def _in_order(texts: Mapping[str, str]) -> list[str]:
     """Return the names of the pages, the README first, then as the page ``index`` names them."""
     named = re.findall(r"\(([^()\s#]+)\.md[)#]", texts.get("index", ""))
     return list(dict.fromkeys(name for name in ("readme", *named, *texts) if name in texts))
 
 
-def words_of(query: str) -> tuple[str, ...]:
-    """Return the words of `query` to search for: in order, lower case, each once, no stop words."""
-    found = _WORD.findall(query[:MAX_QUERY_CHARACTERS].lower())
-    words = dict.fromkeys(word[:MAX_WORD_CHARACTERS] for word in found)
-    kept = [word for word in words if word not in STOP_WORDS and len(word) > 1]
-    return tuple(kept[:MAX_QUERY_WORDS])
-
-
 def _row(section: Section) -> tuple[str, ...]:
-    """Return what the index has of a section: what each of `_COLUMNS` is searched for, and more."""
+    """Return what the index has of a section, in the order of its columns."""
     body = section.body
-    listed, tabled = "\n".join(_LISTED.findall(body)), "\n".join(_TABLED.findall(body))
-    said = _said(body)
+    listed = "\n".join(_LISTED.findall(body))
+    tabled = "\n".join(
+        row.split("|")[1]
+        for block in blocks(body)
+        if is_table(block)
+        for row in block.splitlines()[2:]
+    )
+    said = "\n\n".join(block for block in blocks(body) if not is_code(block))
     return section.page, section.heading, listed, tabled, said, body, section.title, section.url
 
 
-def _said(body: str) -> str:
-    """Return a section without its code examples."""
-    return "\n\n".join(block for block in blocks(body) if not _is_code(block))
-
-
-def _has_prose(body: str) -> bool:
-    return any(not (_is_code(block) or block.lstrip().startswith("|")) for block in blocks(body))
-
-
-def _is_code(block: str) -> bool:
-    return block.lstrip().startswith(("```", "~~~"))
-
-
-def _passage(marked: str, share: float) -> str:
-    """Return what to quote of a section: all, or the blocks from the one with most matches on.
-
-    One whose heading has all the words is quoted from its start; one whose heading is nothing else
-    (`share` 1) at some length.
-    """
-    parts = blocks(marked)
-    limit = WHOLE_CHARACTERS if share == 1 else PASSAGE_CHARACTERS
-    start = 0
-    if len(marked) > limit and share == 0:
-        start = max(range(len(parts)), key=lambda number: parts[number].count(_OPEN))
-    chosen: list[str] = []
-    size = 0
-    for part in parts[start:]:
-        plain = _fitting(part, limit - size, only_matches=share == 0)
-        plain = plain.replace(_OPEN, "").replace(_CLOSE, "")
-        if chosen and size + len(plain) > limit:
-            break
-        chosen.append(plain)
-        size += len(plain)
-    if len(chosen) > 1 and start + len(chosen) < len(parts) and chosen[-1].endswith(":"):
-        chosen.pop()  # it leads to what is left out
-    return "\n\n".join(chosen)
-
-
-def _fitting(block: str, room: int, *, only_matches: bool) -> str:
-    """Return a block as it is; of a table that has no room the rows with matches, or the first."""
-    lines = block.splitlines()
-    if len(block) <= room or len(lines) < 3 or not _TABLE_RULE.match(lines[1]):
-        return block
-    rows = [row for row in lines[2:] if _OPEN in row and only_matches] or lines[2:]
-    ends = accumulate((len(row) + 1 for row in rows), initial=len(lines[0]) + len(lines[1]) + 3)
-    kept = [row for row, end in zip(rows, list(ends)[1:], strict=True) if end + len(_MORE) <= room]
-    kept = kept or rows[:1]
-    return "\n".join([*lines[:2], *kept, *([_MORE] if len(kept) < len(rows) else [])])
+def _spoken(body: str) -> Iterator[str]:
+    """Yield the blocks of a section that are no code; of tables and lists each row."""
+    for block in blocks(body):
+        if is_table(block):
+            yield from block.splitlines()[2:]
+        elif re.match(r"\s*[*-] ", block):
+            yield from re.split(r"\n(?=\s*[*-] )", block)
+        elif not is_code(block):
+            yield block

@@ -44,6 +44,11 @@ class Section:
         """Whether the page is one of many of a kind, full of examples: a rule of the scanner."""
         return self.url.startswith("docs/rules/")
 
+    @property
+    def is_overview(self) -> bool:
+        """Whether the page says of many things where they are told."""
+        return self.url.partition("#")[0] in {"docs/readme", "docs/index"}
+
 
 def documentation_root() -> Path:
     """Return the folder with the pages: in the installed package, else beside the source.
