@@ -9,7 +9,7 @@ import pytest
 from netra_backend.agents.documentation import anchor_of
 from netra_backend.config import Settings
 from tests.e2e.node_folder import node_folder
-from tests.e2e.node_script import printed_by
+from tests.e2e.node_script import ended, printed_by
 from tests.live import live
 from tests.server.agents import echo
 
@@ -79,3 +79,18 @@ async def test_the_examples_of_a_page_print_the_answer(tmp_path: Path, page: str
             script.write_text(example, encoding="utf-8")
             said.append(await printed_by(script, **environment))
     assert said == SAYS[page]
+
+
+@pytest.mark.parametrize("page", [page for page in SAYS if page != "agentcore"])
+async def test_with_a_wrong_token_each_example_ends_with_an_error(
+    tmp_path: Path, page: str
+) -> None:
+    """It neither tries for ever nor shows what the user said as if it were the answer."""
+    folder = await asyncio.to_thread(node_folder)
+    (tmp_path / "node_modules").symlink_to(folder / "node_modules")
+    async with live({"agent": echo}, tmp_path / "data") as server:
+        for number, example in enumerate(examples(page)):
+            script = tmp_path / f"example{number}.mjs"
+            script.write_text(example, encoding="utf-8")
+            code, out = await ended(script, SERVER_URL=server.url, SERVER_TOKEN="wrong")
+            assert (code, out) == (1, ""), f"example {number}"
