@@ -1,7 +1,12 @@
 """OpenAI Agents SDK: approvals over runs, handoffs, and the history."""
 
+import os
+import re
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +20,7 @@ from tests.contract.completions import completions
 from tests.contract.stage import Scenario, Stage
 from tests.legality import illegal
 
+ROOT = Path(__file__).parents[3]
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("imported")]
 
 T1 = ThreadKey(ALICE, ThreadId("t1"))
@@ -99,3 +105,30 @@ def test_a_call_without_a_result_is_left_out() -> None:
         {"type": "function_call", "call_id": "c2", "name": "g", "arguments": "{}"},
         {"type": "function_call_output", "call_id": "c2", "output": "done"},
     ]
+
+
+@pytest.mark.parametrize(("setting", "kind"), [("OTHER=1", "TraceImpl"), (None, "NoOpTrace")])
+def test_the_switch_that_the_page_names_turns_tracing_off(setting: str | None, kind: str) -> None:
+    page = (ROOT / "docs" / "frameworks" / "openai-agents.md").read_text(encoding="utf-8")
+    (told,) = re.findall(r"^export (OPENAI_AGENTS\w+=\w+)$", page, re.MULTILINE)
+    name, _, value = (setting or told).partition("=")
+    done = subprocess.run(
+        [sys.executable, "-c", "from agents import trace; print(type(trace('w')).__name__)"],
+        env={**os.environ, name: value},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == [kind]
+
+
+def test_the_page_names_the_setting_that_leaves_out_what_was_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from agents import RunConfig
+
+    page = (ROOT / "docs" / "frameworks" / "openai-agents.md").read_text(encoding="utf-8")
+    (name, value) = re.findall(r"`(OPENAI_AGENTS_TRACE\w+)=(\w+)`", page)[0]
+    assert RunConfig().trace_include_sensitive_data
+    monkeypatch.setenv(name, value)
+    assert not RunConfig().trace_include_sensitive_data
