@@ -94,7 +94,7 @@ class Found:
     """What a search gave: the words searched for, and the hits, best first.
 
     `missing` are the words that no section has. `complete` says that the best hit has all words, or
-    says the rarest of them in its heading while no word is missing; `example` that the best one has
+    most of their weight in its heading while no word is missing; `example` that the best one has
     them in the code of an example only.
     """
 
@@ -114,17 +114,25 @@ class _Term(NamedTuple):
     known: bool
 
     @property
+    def ways(self) -> Iterator[tuple[str, float]]:
+        """The expressions, each with what it counts."""
+        yield self.own, self.weight
+        for other in self.others:
+            yield other, self.weight * _ALIKE
+
+    @property
     def either(self) -> str:
+        """The expression that any of them matches."""
         return " OR ".join((self.own, *self.others))
 
 
 @dataclass(slots=True)
 class _Match:
-    """What one section has of a query's words.
+    """What one section has of a query's words, by their numbers.
 
-    `worth` is the weight that it gets for them, by word; `headed` the weight of those in its
-    heading; `said` whether it has any of them outside of code; `together` the most that one
-    block has.
+    `worth` is what each is worth where it stands, `weight` what it weighs wherever it stands, and
+    `headed` the same of those in the heading; `said` is whether any stands outside of code, and
+    `together` the most weight that one block has.
     """
 
     worth: dict[int, float] = field(default_factory=dict)
@@ -182,7 +190,7 @@ class DocsIndex:
                 self._hit(row, either, self._share(row, matches[row], terms))
                 for row in best[:limit]
             ),
-            complete=whole or (not missing and _heads(matches[best[0]], terms)),
+            complete=whole or (not missing and self._share(best[0], matches[best[0]], terms) > 0),
             example=not matches[best[0]].said,
         )
 
@@ -203,8 +211,8 @@ class DocsIndex:
         """Return what each section has that has any of the words."""
         found: defaultdict[int, _Match] = defaultdict(_Match)
         for number, term in enumerate(terms):
-            for expression, share in ((term.own, 1.0), *((one, _ALIKE) for one in term.others)):
-                self._add(found, number, expression, term.weight * share)
+            for expression, weight in term.ways:
+                self._add(found, number, expression, weight)
         for row, weight in self._together(terms).items():
             found[row].together = weight
         return dict(found)
@@ -225,9 +233,9 @@ class DocsIndex:
         weights: defaultdict[tuple[int, int], float] = defaultdict(float)
         for term in terms:
             best: dict[tuple[int, int], float] = {}
-            for expression, share in ((term.own, 1.0), *((one, _ALIKE) for one in term.others)):
+            for expression, weight in term.ways:
                 for block in self._database.execute(_BLOCKS, (expression,)):
-                    best[block] = max(best.get(block, 0.0), term.weight * share)
+                    best[block] = max(best.get(block, 0.0), weight)
             for block, weight in best.items():
                 weights[block] += weight
         most: defaultdict[int, float] = defaultdict(float)
@@ -283,12 +291,6 @@ def _length(heading: str) -> int:
 
 def _mass(match: _Match) -> float:
     return sum(match.weight.values())
-
-
-def _heads(match: _Match, terms: list[_Term]) -> bool:
-    """Return whether the section's heading has the rarest of the words."""
-    rarest = max(range(len(terms)), key=lambda number: terms[number].weight)
-    return rarest in match.headed
 
 
 def _in_order(texts: Mapping[str, str]) -> list[str]:
