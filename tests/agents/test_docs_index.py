@@ -12,7 +12,7 @@ from netra_backend.agents.docs_index import DocsIndex, index_of
 from netra_backend.agents.docs_passage import PASSAGE_CHARACTERS, WHOLE_CHARACTERS
 from netra_backend.agents.docs_words import MAX_QUERY_WORDS, STOP_WORDS, words_of
 from netra_backend.agents.documentation import Section, documentation_root, pages
-from tests.agents.docs_questions import ASKED, FIRST, LATER, OTHERS, WRONG
+from tests.agents.docs_questions import ASKED, FIRST, LATER, OTHERS, UNSEEN, WRONG
 
 
 def section(page: str, heading: str, body: str) -> Section:
@@ -246,7 +246,7 @@ def asked() -> list[object]:
     why = pytest.mark.xfail(strict=True, reason="answered with another section")
     return [
         pytest.param(question, answers, marks=[why] if question in WRONG else [])
-        for question, answers in {**FIRST, **ASKED, **OTHERS, **LATER}.items()
+        for question, answers in {**FIRST, **ASKED, **OTHERS, **LATER, **UNSEEN}.items()
     ]
 
 
