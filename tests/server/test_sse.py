@@ -15,6 +15,7 @@ from netra_backend.agents.base import Reasoning, Text, ToolCall
 from netra_backend.errors import CloseCode
 from netra_backend.server import sse
 from netra_backend.server.lane import LaneClosed
+from netra_backend.server.outlet import Outlet
 from netra_backend.server.sse import SseLane
 from netra_backend.stores.memory import MemoryStore
 from netra_backend.stores.sqlite import SqliteStore
@@ -413,7 +414,7 @@ async def test_a_drained_server_breaks_off_the_streams_that_are_left(tmp_path: P
 
 
 async def test_a_lane_that_nobody_takes_from_is_full() -> None:
-    lane = SseLane(high_water=10)
+    lane = SseLane(Outlet(), high_water=10)
     lane.send(b"0123456789")
     assert lane.full
     assert lane.buffered == len(b"data: 0123456789\n\n")
@@ -423,17 +424,21 @@ async def test_a_lane_that_nobody_takes_from_is_full() -> None:
 
     parts = lane.parts()
     assert await anext(parts) == b"data: 0123456789\n\n"
+    assert lane.full, "the part is on its way, and nobody has taken it yet"
+    taken = asyncio.ensure_future(anext(parts))
     await asyncio.wait_for(waiting, BOUND)
     assert not lane.full
+    taken.cancel()
 
 
 async def test_a_lane_that_was_closed_takes_nothing_and_hands_out_what_it_has() -> None:
-    lane = SseLane(high_water=1)
+    lane = SseLane(Outlet(), high_water=1)
     lane.send(b"last")
     await lane.close(CloseCode.RESTARTING)
     lane.send(b"late")
 
-    assert [part async for part in lane.parts()] == [b"data: last\n\n"]
+    async with lane.unbroken():
+        assert [part async for part in lane.parts()] == [b"data: last\n\n"]
     with pytest.raises(LaneClosed):
         await lane.room()
 

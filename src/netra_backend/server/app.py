@@ -58,7 +58,6 @@ from netra_backend.server.revocations import UnrevokedAuth
 from netra_backend.server.roster import Roster
 from netra_backend.server.routes import routes_of
 from netra_backend.server.seating import Seating
-from netra_backend.server.sse import StreamBroken
 from netra_backend.server.tickets import TicketAuth
 from netra_backend.server.websocket import WebSocketRoute
 from netra_backend.server.withdrawals import Withdrawals
@@ -138,8 +137,6 @@ class NetraApp:
         with jsonlog.bind(correlation=correlation):
             try:
                 await self._answer(scope, receive, send_with_headers)
-            except StreamBroken as ended:
-                log.info("stream ended early", extra={"why": str(ended), "path": scope["path"]})
             except Exception:
                 # The border around one request. Starlette has answered 500 before it raised;
                 # the cause goes into the log under the correlation id that the client got.

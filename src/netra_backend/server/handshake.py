@@ -16,6 +16,7 @@ from uvicorn.server import ServerState
 from netra_backend.errors import ERRORS, ErrorCode
 from netra_backend.server.clockwork import Sweep, shared
 from netra_backend.server.errors import raw_refusal
+from netra_backend.server.outlet import EXTENSION, DirectOutlet, cut
 
 SECONDS = 10.0
 """How long a request's head may take, and as long again the answer to a WebSocket handshake."""
@@ -178,6 +179,8 @@ class HttpProtocol(HttpToolsProtocol):
         url, fields, expects = self.url, self.headers, self.expect_100_continue
         self._make_whole()
         super().on_message_begin()
+        outlet: Any = DirectOutlet(self)
+        self.scope["extensions"] = {EXTENSION: outlet}
         self.url, self.expect_100_continue = url, expects
         self.headers += fields
 
@@ -269,6 +272,15 @@ class HttpProtocol(HttpToolsProtocol):
             self.scope["method"] = self.parser.get_method().decode("ascii")
             self.handle_websocket_upgrade()
         self.parser = self.scope = self.headers = None  # type: ignore[assignment]
+
+    def break_off(self) -> None:
+        """End the answer that is being sent as it is, without what its client has not taken.
+
+        uvicorn calls an answer that its application does not complete an error of the application.
+        """
+        if self._running is not None:
+            self._running.disconnected = True
+        cut(self.transport)
 
     def cut_off(self) -> None:
         """End the connection at once."""

@@ -8,14 +8,14 @@ resumes with a new one. Source: WHATWG HTML section 9.2.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from contextlib import ExitStack, aclosing, asynccontextmanager
 from functools import partial
 from typing import Self
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from netra_backend.core.events import TERMINAL, Event
 from netra_backend.core.ids import ThreadKey, UserId, name_for, new_id
@@ -26,9 +26,11 @@ from netra_backend.errors import CLOSES, CloseCode, ErrorCode, Refused
 from netra_backend.server.address import address_of
 from netra_backend.server.batch import Batch
 from netra_backend.server.clock import now
+from netra_backend.server.direct_lane import LINGER
 from netra_backend.server.follower import Gone, ThreadFollower
 from netra_backend.server.house import House
 from netra_backend.server.lane import LaneClosed
+from netra_backend.server.outlet import Outlet, outlet_of
 from netra_backend.server.pool import Admission
 from netra_backend.server.request_log import note
 from netra_backend.server.run_history import before, position_in
@@ -38,6 +40,9 @@ log = logging.getLogger(__name__)
 
 HEARTBEAT = 15.0
 """Seconds of silence after which a comment is sent, so that proxies keep the stream open."""
+
+UNREAD = "the client does not read"
+"""Why a stream is broken off whose client takes nothing."""
 
 _HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
@@ -78,7 +83,8 @@ class RunStream:
         self._user = user
         self._address = address_of(request, house.settings.trusted_proxies)
         self._follower: ThreadFollower | None = None
-        self._lane = SseLane(high_water=house.settings.write_high_water, speak=speak)
+        outlet = outlet_of(request.scope)
+        self._lane = SseLane(outlet, high_water=house.settings.write_high_water, speak=speak)
         self._place = ExitStack()
 
     async def __aenter__(self) -> Self:
@@ -135,8 +141,12 @@ class RunStream:
         self._lane.break_off(CLOSES[code].reason)
 
     async def drain(self, retry_after_ms: int) -> None:
-        """Break off, because the server restarts."""
-        self._lane.break_off("the server restarts")
+        """Break off, because the server restarts; a client that reads gets the end of its run."""
+        why = "the server restarts"
+        if self._lane.complete:
+            asyncio.get_running_loop().call_later(LINGER, self._lane.break_off, why)
+        else:
+            self._lane.break_off(why)
 
     def whole(self, run: Run) -> Response:
         """Return the run from its first event on."""
@@ -173,14 +183,18 @@ class RunStream:
     def empty(self) -> Response:
         """Return a stream without events."""
         self._lane.abandon()
-        return _EventStream(self._lane.parts(), self._place.pop_all())
+        return self._response(self._lane.parts())
 
     def _answer(self, thread: ThreadKey, after: Position, begins: Sequence[Event] = ()) -> Response:
-        return _EventStream(self._parts(thread, after, begins), self._place.pop_all())
+        return self._response(self._parts(thread, after, begins))
+
+    def _response(self, parts: AsyncGenerator[bytes]) -> Response:
+        patience = self._house.settings.behind_seconds
+        return _EventStream(parts, self._lane, patience, self._place.pop_all())
 
     async def _parts(
         self, thread: ThreadKey, after: Position, begins: Sequence[Event]
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes]:
         """Yield the prelude, then the thread's events after the position, up to a terminal one."""
         follower = self._follower = ThreadFollower(
             self._house.store,
@@ -213,43 +227,82 @@ class StreamBroken(Exception):
 
 
 class _EventStream(StreamingResponse):
-    """The response: its place is free when the client has gone, even before the first event."""
+    """The response: its place is free when the client has gone, even before the first event.
 
-    def __init__(self, parts: AsyncIterator[bytes], place: ExitStack) -> None:
+    A client may take `patience` seconds for each part. When the lane is broken off, nothing is
+    waited for any more, whoever it is that does not come to an end.
+    """
+
+    def __init__(
+        self, parts: AsyncGenerator[bytes], lane: "SseLane", patience: float, place: ExitStack
+    ) -> None:
         super().__init__(parts, media_type="text/event-stream", headers=_HEADERS)
+        self._parts = parts
+        self._lane = lane
+        self._patience = patience
         self._place = place
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         with self._place:
-            await super().__call__(scope, receive, send)
+            try:
+                await super().__call__(scope, receive, send)
+            except StreamBroken as ended:
+                log.info("stream ended early", extra={"why": str(ended), "path": scope["path"]})
+                self._lane.outlet.break_off()
+
+    async def stream_response(self, send: Send) -> None:
+        async def send_in_time(message: Message) -> None:
+            try:
+                async with asyncio.timeout(self._patience):
+                    await send(message)
+                    await self._lane.outlet.drained()
+            except TimeoutError:
+                self._lane.break_off(UNREAD)
+
+        async with aclosing(self._parts), self._lane.unbroken():
+            await super().stream_response(send_in_time)
 
 
 class SseLane:
     """The lane of one HTTP response: events as ``id:`` and ``data:`` lines.
 
-    It ends after a run's terminal event. What waits to be taken is bounded as in any lane.
+    It ends after a run's terminal event. What waits to be taken is bounded as in any lane: a part
+    counts until the `outlet` has room for the next one.
     """
 
     joins = True
 
-    def __init__(self, *, high_water: int, speak: Speak = as_is) -> None:
+    def __init__(self, outlet: Outlet, *, high_water: int, speak: Speak = as_is) -> None:
         self._speak = speak
         self.queue = asyncio.Lock()
+        self.outlet = outlet
         self._high_water = high_water
         self._pending: deque[bytes] = deque()
-        self._unsent = 0
+        self._waiting = 0
+        self._leaving = 0
         self._complete = False
+        self._over = False
         self._broken: str | None = None
+        self._until: asyncio.Timeout | None = None
         self._written = asyncio.Event()
         self._taken = asyncio.Event()
+        outlet.limit(high_water)
 
     @property
     def full(self) -> bool:
-        return self._unsent > self._high_water and not self._complete
+        """Whether it takes nothing now; nothing more at all, but a client has still to be told."""
+        if self._complete:
+            return not self._over
+        return self._waiting + self._leaving > self._high_water
 
     @property
     def buffered(self) -> int:
-        return self._unsent
+        return self._waiting + self.outlet.buffered
+
+    @property
+    def complete(self) -> bool:
+        """Whether all was written that its client will be told."""
+        return self._complete
 
     def begin(self, events: Sequence[Event], position: Position) -> None:
         """Send a prelude. Only its last event has an id: to go on after half of one is no use."""
@@ -271,7 +324,7 @@ class SseLane:
         while self.full:
             self._taken.clear()
             await self._taken.wait()
-        if self._complete:
+        if self._over:
             raise LaneClosed
 
     async def close(self, code: CloseCode) -> None:
@@ -280,31 +333,58 @@ class SseLane:
     def fail(self, error: Exception) -> None:
         """Break off because the follower cannot go on: nobody reads, or the log fails."""
         if isinstance(error, TimeoutError):
-            self.break_off("the client does not read")
+            self.break_off(UNREAD)
         else:
             log.error("the log cannot be read", exc_info=error)
             self.break_off("the log cannot be read")
 
     def break_off(self, why: str) -> None:
-        """End the answer as one that is not complete, so that the client resumes."""
-        if not self._complete:
+        """End the answer as one that is not complete, so that the client resumes.
+
+        What is pending is not sent. Nothing happens when all was.
+        """
+        if not self._over:
             self._broken = why
+            self._pending.clear()
+            self._waiting = 0
             self.abandon()
+            self._end()
+            if self._until is not None:
+                self._until.reschedule(asyncio.get_running_loop().time())
 
     def abandon(self) -> None:
         self._complete = True
         self._written.set()
+
+    def _end(self) -> None:
+        """Nothing more is sent: let go who waits for room."""
+        self._over = True
         self._taken.set()
 
-    async def parts(self) -> AsyncIterator[bytes]:
+    @asynccontextmanager
+    async def unbroken(self) -> AsyncIterator[None]:
+        """Enter to send; leave with StreamBroken at once, whatever is waited for, if that comes."""
+        try:
+            async with asyncio.timeout(None) as self._until:
+                yield
+        except TimeoutError as error:
+            if self._broken is None:
+                raise
+            raise StreamBroken(self._broken) from error
+        finally:
+            self._until = None
+            self._end()
+
+    async def parts(self) -> AsyncGenerator[bytes]:
         """Yield what is written, as it comes, until the lane is complete and empty."""
         while True:
             while self._pending:
                 part = b"".join(self._pending)
                 self._pending.clear()
-                self._unsent = 0
-                self._taken.set()
+                self._waiting, self._leaving = 0, len(part)
                 yield part
+                self._leaving = 0
+                self._taken.set()
             if self._broken is not None:
                 raise StreamBroken(self._broken)
             if self._complete:
@@ -319,9 +399,9 @@ class SseLane:
     def _put_event(self, event: Event, position: Position) -> None:
         said = self._speak(event)
         self._put(b"id: %b\ndata: %b\n\n" % (str(position).encode(), said.data))
-        self._complete = event.type in TERMINAL
+        self._complete = self._complete or event.type in TERMINAL
 
     def _put(self, part: bytes) -> None:
         self._pending.append(part)
-        self._unsent += len(part)
+        self._waiting += len(part)
         self._written.set()
