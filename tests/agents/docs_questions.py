@@ -237,4 +237,4 @@ WRONG = frozenset(
         "which event types does the page show?",
     }
 )
-"""Of `OTHERS`, `LATER` and `UNSEEN` what is answered with another section; take out what no longer is."""
+"""Of `OTHERS`, `LATER` and `UNSEEN` what another section answers; take out what no longer is."""

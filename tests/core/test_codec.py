@@ -13,7 +13,6 @@ from msgspec import Raw
 from netra_backend.core.codec import (
     MAX_DEPTH,
     MAX_PROBLEMS,
-    MAX_REQUEST_LENGTH,
     MAX_SHOWN_LENGTH,
     decode_command,
     decode_input,
@@ -21,6 +20,7 @@ from netra_backend.core.codec import (
     event_frame,
 )
 from netra_backend.core.frames import (
+    MAX_REQUEST_LENGTH,
     AuthCommand,
     CancelCommand,
     ClientFrame,

@@ -82,8 +82,15 @@ def test_every_resume_and_status_is_explained() -> None:
 
 def test_the_limits_are_those_of_the_code() -> None:
     table = section("Limits")
-    for number in (codec.MAX_DEPTH, codec.MAX_REQUEST_LENGTH, MAX_ID_LENGTH, 1_048_576, 4_194_304):
+    for number in (codec.MAX_DEPTH, frames.MAX_REQUEST_LENGTH, MAX_ID_LENGTH, 1_048_576, 4_194_304):
         assert f"| {number:,} |" in table
+
+
+def test_the_descriptions_for_programs_are_linked_from_the_beginning() -> None:
+    beginning = PAGE.split("\n## ")[0]
+    for path in ("/asyncapi.json", "/openapi.json"):
+        assert f"`GET {path}`" in beginning
+        assert f"| `GET {path}` |" in section("Descriptions for programs")
 
 
 def test_the_examples_of_event_frames_are_what_the_codec_writes() -> None:

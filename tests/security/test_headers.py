@@ -31,6 +31,7 @@ PATHS = {
     "/threads/a b": 422,
     "/no/such/path": 404,
     "/openapi.json": 200,
+    "/asyncapi.json": 200,
     "/health/live": 200,
     "/metrics": 200,
     "/connections": 403,

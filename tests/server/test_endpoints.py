@@ -29,6 +29,7 @@ NO_API = {
     "/docs": "the documentation, as pages",
     "/docs/{page:path}": "the documentation, as pages",
     "/openapi.json": "the document itself",
+    "/asyncapi.json": "what is said on the WebSocket",
     "/ws": "a WebSocket: docs/protocol.md",
     "/ai-sdk/{agent}": "a WebSocket: docs/protocol.md",
     "/{path:path}": "no WebSocket: the answer to a handshake for one",

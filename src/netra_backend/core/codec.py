@@ -13,7 +13,12 @@ from msgspec import Raw
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from netra_backend.core.frames import ClientFrame, DecideCommand, ServerFrame
+from netra_backend.core.frames import (
+    MAX_REQUEST_LENGTH,
+    ClientFrame,
+    DecideCommand,
+    ServerFrame,
+)
 from netra_backend.core.ids import ThreadName
 from netra_backend.core.positions import Position
 from netra_backend.core.resume import Piece
@@ -23,9 +28,6 @@ T = TypeVar("T")
 
 MAX_DEPTH = 100
 """Arrays and objects inside each other, in a frame of a client."""
-
-MAX_REQUEST_LENGTH = 64
-"""Characters of a command's ``request``."""
 
 MAX_SHOWN_LENGTH = 300
 """Characters of an error's text: it may quote what the client sent."""

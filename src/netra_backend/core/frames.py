@@ -6,10 +6,16 @@ their bytes are the same for every follower. ``docs/protocol.md`` shows each fra
 compares it with this file.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
+from types import MappingProxyType
+from typing import Annotated
 
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
+from netra_backend.core.ids import ID_PATTERN, THREAD_PATTERN
+from netra_backend.core.positions import POSITION_PATTERN
+from netra_backend.core.run import RunStatus
 from netra_backend.errors import ErrorCode
 
 SUBPROTOCOL = "netra.v1"
@@ -18,6 +24,21 @@ TOKEN_SUBPROTOCOL = "netra.token."  # noqa: S105 - a prefix, not a token
 
 PLAIN_SUBPROTOCOL = "netra.token"
 """What a browser offers beside its token for a dialect without a name: it wants one back."""
+
+MAX_REQUEST_LENGTH = 64
+"""Characters of a command's ``request``."""
+
+# What the text of a field may be. AsyncAPI says so; the decoder does not ask, because whoever
+# takes the field does, and names it in an answer to its command: `core/session`, `core/ids`.
+RequestText = Annotated[
+    str, Meta(extra_json_schema={"minLength": 1, "maxLength": MAX_REQUEST_LENGTH})
+]
+IdText = Annotated[str, Meta(extra_json_schema={"pattern": f"^{ID_PATTERN}$"})]
+ThreadText = Annotated[str, Meta(extra_json_schema={"pattern": f"^{THREAD_PATTERN}$"})]
+PositionText = Annotated[str, Meta(extra_json_schema={"pattern": f"^{POSITION_PATTERN}$"})]
+StatusText = Annotated[str, Meta(extra_json_schema={"enum": [s.value for s in RunStatus]})]
+DecisionText = Annotated[str, Meta(extra_json_schema={"enum": ["resolved", "cancelled"]})]
+ProtocolText = Annotated[str, Meta(extra_json_schema={"const": SUBPROTOCOL})]
 
 
 class Resume(StrEnum):
@@ -50,33 +71,33 @@ class RunCommand(Command, frozen=True, tag="run"):
     `thread` defaults to ``input.threadId``, `agent` to the server's first agent.
     """
 
-    request: str
+    request: RequestText
     input: Raw
-    thread: str | None = None
+    thread: ThreadText | None = None
     agent: str | None = None
 
 
 class FollowCommand(Command, frozen=True, tag="follow"):
     """Receive a thread's events after the position `after` (absent: from the beginning)."""
 
-    request: str
-    thread: str
-    after: str | None = None
+    request: RequestText
+    thread: ThreadText
+    after: PositionText | None = None
 
 
 class UnfollowCommand(Command, frozen=True, tag="unfollow"):
     """Receive no more events of a thread."""
 
-    request: str
-    thread: str
+    request: RequestText
+    thread: ThreadText
 
 
 class CancelCommand(Command, frozen=True, tag="cancel"):
     """End a run: the own one of this name, or the one in `thread`, whoever started it."""
 
-    request: str
-    run: str
-    thread: str | None = None
+    request: RequestText
+    run: IdText
+    thread: ThreadText | None = None
 
 
 class DecideCommand(Command, frozen=True, tag="decide"):
@@ -85,11 +106,11 @@ class DecideCommand(Command, frozen=True, tag="decide"):
     `digest` is that of the tool call which the answer is for, from the interrupt's metadata.
     """
 
-    request: str
-    thread: str
+    request: RequestText
+    thread: ThreadText
     interrupt: str
     payload: Raw = Raw(b"null")
-    status: str = "resolved"
+    status: DecisionText = "resolved"
     digest: str | None = None
 
 
@@ -97,13 +118,13 @@ class AuthCommand(Command, frozen=True, tag="auth"):
     """Renew the credential on the open socket; answered by ``ready``."""
 
     token: str
-    request: str | None = None
+    request: RequestText | None = None
 
 
 class PingCommand(Command, frozen=True, tag="ping"):
     """Ask for a ``pong``."""
 
-    request: str | None = None
+    request: RequestText | None = None
 
 
 ClientFrame = (
@@ -142,8 +163,8 @@ class Limits(Struct, frozen=True, omit_defaults=True):
 class RunState(Struct, frozen=True):
     """A run and what it is doing (``RunStatus`` values)."""
 
-    id: str
-    status: str
+    id: IdText
+    status: StatusText
 
 
 class Ready(ServerFrame, frozen=True, tag="ready", kw_only=True):
@@ -155,16 +176,16 @@ class Ready(ServerFrame, frozen=True, tag="ready", kw_only=True):
     server keeps the key of its development sign-in; absent with any other.
     """
 
-    connection: str
-    user: str
-    protocol: str
+    connection: IdText
+    user: IdText
+    protocol: ProtocolText
     heartbeat: int
     limits: Limits
     agents: list[str]
     when_busy: dict[str, str]
     data_dir: str | None = None
     expires: int | None = None
-    request: str | None = None
+    request: RequestText | None = None
 
 
 class Accepted(ServerFrame, frozen=True, tag="accepted", kw_only=True):
@@ -173,10 +194,10 @@ class Accepted(ServerFrame, frozen=True, tag="accepted", kw_only=True):
     With `queued` instead of `id` it waits until its thread is free, and begins then.
     """
 
-    request: str
-    thread: str
-    run: str
-    id: str | None = None
+    request: RequestText
+    thread: ThreadText
+    run: IdText
+    id: PositionText | None = None
     queued: bool = False
 
 
@@ -187,10 +208,10 @@ class Followed(ServerFrame, frozen=True, tag="followed", kw_only=True):
     that rebuild everything up to `id`, in one frame so that it is applied whole or not at all.
     """
 
-    request: str
-    thread: str
+    request: RequestText
+    thread: ThreadText
     resume: Resume
-    id: str | None = None
+    id: PositionText | None = None
     run: RunState | None = None
     prelude: list[Raw] | UnsetType = UNSET
 
@@ -201,17 +222,17 @@ class Unfollowed(ServerFrame, frozen=True, tag="unfollowed", kw_only=True):
     Without `request` it says why: ``deleted``, or ``denied``: the user may see it no more.
     """
 
-    thread: str
-    request: str | None = None
+    thread: ThreadText
+    request: RequestText | None = None
     why: str | None = None
 
 
 class Cancelled(ServerFrame, frozen=True, tag="cancelled", kw_only=True):
     """The run is ending; after the position `id` only its terminal event comes."""
 
-    request: str
-    run: str
-    id: str
+    request: RequestText
+    run: IdText
+    id: PositionText
 
 
 class Decided(ServerFrame, frozen=True, tag="decided", kw_only=True):
@@ -220,19 +241,19 @@ class Decided(ServerFrame, frozen=True, tag="decided", kw_only=True):
     `run` is the run that takes the answer up, once the last open question of its run is decided.
     """
 
-    request: str
+    request: RequestText
     interrupt: str
-    by: str
+    by: IdText
     won: bool
-    status: str
+    status: DecisionText
     payload: Raw
-    run: str | None = None
+    run: IdText | None = None
 
 
 class Pong(ServerFrame, frozen=True, tag="pong", kw_only=True):
     """The answer to ``ping``."""
 
-    request: str | None = None
+    request: RequestText | None = None
 
 
 class Draining(ServerFrame, frozen=True, tag="draining", kw_only=True):
@@ -251,6 +272,23 @@ class ErrorFrame(ServerFrame, frozen=True, tag="error", kw_only=True):
     code: ErrorCode
     message: str
     retry: bool
-    request: str | None = None
+    request: RequestText | None = None
     where: str | None = None
     correlation: str | None = None
+
+
+ANSWERS: Mapping[type[Command], type[ServerFrame]] = MappingProxyType(
+    {
+        RunCommand: Accepted,
+        FollowCommand: Followed,
+        UnfollowCommand: Unfollowed,
+        CancelCommand: Cancelled,
+        DecideCommand: Decided,
+        AuthCommand: Ready,
+        PingCommand: Pong,
+    }
+)
+"""What each command is answered with, unless it is refused: then it is an `ErrorFrame`."""
+
+NOTICES: tuple[type[ServerFrame], ...] = (Ready, Unfollowed, Draining, ErrorFrame)
+"""What a client is sent without having asked."""

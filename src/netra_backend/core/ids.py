@@ -20,7 +20,13 @@ ThreadName = NewType("ThreadName", str)
 MAX_ID_LENGTH = 128
 """Characters of an id at most."""
 
-_ID = re.compile(rf"(?!\.{{1,2}}\Z)[A-Za-z0-9_.:~@+=|-]{{1,{MAX_ID_LENGTH}}}")
+ID_PATTERN = rf"(?!\.{{1,2}}(?:,|$))[A-Za-z0-9_.:~@+=|-]{{1,{MAX_ID_LENGTH}}}"
+"""What every id looks like, in the words of Python and of JSON Schema alike."""
+
+THREAD_PATTERN = rf"(?:{ID_PATTERN},)?{ID_PATTERN}"
+"""What every name of a thread looks like: an id, or ``OWNER,ID``."""
+
+_ID = re.compile(ID_PATTERN)
 
 
 class ThreadKey(NamedTuple):

@@ -8,7 +8,10 @@ from netra_backend.errors import ErrorCode, FrameError
 MAX_NUMBER = 2**63 - 1
 """The largest epoch and offset: what every store can keep as an integer."""
 
-_POSITION = re.compile(r"(0|[1-9][0-9]{0,18})-(0|[1-9][0-9]{0,18})")
+POSITION_PATTERN = r"(0|[1-9][0-9]{0,18})-(0|[1-9][0-9]{0,18})"
+"""What every position looks like on the wire, in the words of Python and of JSON Schema alike."""
+
+_POSITION = re.compile(POSITION_PATTERN)
 
 
 class Position(NamedTuple):

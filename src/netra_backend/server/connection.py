@@ -14,13 +14,9 @@ from msgspec.structs import replace
 from netra_backend import jsonlog
 from netra_backend.agents.run_request import run_request
 from netra_backend.core import resume
-from netra_backend.core.codec import (
-    MAX_REQUEST_LENGTH,
-    decode_command,
-    decode_input,
-    encode_frame,
-)
+from netra_backend.core.codec import decode_command, decode_input, encode_frame
 from netra_backend.core.frames import (
+    MAX_REQUEST_LENGTH,
     SUBPROTOCOL,
     Accepted,
     Cancelled,

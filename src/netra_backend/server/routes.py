@@ -1,6 +1,8 @@
 """The routes: which path is served by what, for HTTP and for sockets that ASGI opens."""
 
+from collections.abc import Callable
 from functools import cache, partial
+from typing import Any
 
 import msgspec
 from starlette.requests import Request
@@ -11,6 +13,7 @@ from starlette.routing import WebSocketRoute as StarletteWebSocketRoute
 import netra_backend
 from netra_backend import jsonlog
 from netra_backend.errors import ErrorCode, Refused
+from netra_backend.server.asyncapi import asyncapi
 from netra_backend.server.edges.ai_sdk import spoken_on_ai_sdk
 from netra_backend.server.endpoints import Endpoint, openapi
 from netra_backend.server.house import House
@@ -27,13 +30,6 @@ def routes_of(
 ) -> list[BaseRoute]:
     """Return all routes; `sockets` serves ``/ws``, and refuses what there is not."""
 
-    @cache
-    def document() -> bytes:
-        return msgspec.json.encode(openapi(endpoints, netra_backend.__version__))
-
-    async def describe(request: Request) -> Response:
-        return Response(document(), media_type="application/json")
-
     return [
         StarletteWebSocketRoute("/ws", sockets.connect),
         StarletteWebSocketRoute(
@@ -41,10 +37,24 @@ def routes_of(
         ),
         *(Route(path, _needs_upgrade) for path in ("/ws", "/ai-sdk/{agent}")),
         *(_route(house, endpoint) for endpoint in endpoints),
-        Route("/openapi.json", describe),
+        _document("/openapi.json", partial(openapi, endpoints)),
+        _document("/asyncapi.json", asyncapi),
         *Site(house.authenticator).routes(),
         StarletteWebSocketRoute("/{path:path}", sockets.refuse),
     ]
+
+
+def _document(path: str, describe: Callable[[str], dict[str, Any]]) -> Route:
+    """Return the route of what `describe` makes for this version, once it is asked for."""
+
+    @cache
+    def encoded() -> bytes:
+        return msgspec.json.encode(describe(netra_backend.__version__))
+
+    async def show(request: Request) -> Response:
+        return Response(encoded(), media_type="application/json")
+
+    return Route(path, show)
 
 
 async def _needs_upgrade(request: Request) -> Response:
