@@ -251,3 +251,28 @@ async def test_an_answer_that_is_not_what_was_asked_for_is_refused_everywhere(
     assert open_still["status"] == "open"
     assert right["won"]
     assert ran == [{"count": 2}]
+
+
+async def test_a_thread_is_listed_with_the_questions_that_can_still_be_answered(
+    tmp_path: Path,
+) -> None:
+    """Whichever run asked; not those that have expired."""
+
+    async def agent(given: RunAgentInput) -> AsyncIterator[BaseEvent]:
+        if question_of(given) == "ask":
+            past = (datetime.now(UTC) - timedelta(seconds=1)).isoformat()
+            late = Interrupt(id="late", reason="input", expires_at=past)
+            yield ending(given, late, Interrupt(id="open", reason="input"))
+
+    async with (
+        live({"a": agent}, tmp_path) as server,
+        http(server.url, server.token()) as browser,
+    ):
+        for run, words in (("r1", "ask"), ("r2", "go on")):
+            await browser.post("/agui/a", json=run_input("t", run, words))
+        (listed,) = (await browser.get("/threads")).json()["threads"]
+        answered = await browser.post("/threads/t/interrupts", json={"interrupt": "open"})
+        (after,) = (await browser.get("/threads")).json()["threads"]
+    assert (listed["run"]["id"], listed["questions"]) == ("r2", 1)
+    assert answered.status_code == 200
+    assert after["questions"] == 0

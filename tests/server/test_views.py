@@ -54,11 +54,13 @@ def test_a_thread_is_seen_with_its_newest_run() -> None:
         "updated_at": 2,
         "head": "7-9",
         "run": None,
+        "questions": 0,
     }
 
-    assert seen(thread_view(thread, None, OWNER, Role.OWNER)) == shown
-    others = {**shown, "id": "alice,t", "role": "read", "run": {"id": "r", "status": "running"}}
-    assert seen(thread_view(thread, RUN, BOB, Role.READ)) == others
+    assert seen(thread_view(thread, None, 0, OWNER, Role.OWNER)) == shown
+    run = {"id": "r", "status": "running"}
+    others = {**shown, "id": "alice,t", "role": "read", "run": run, "questions": 2}
+    assert seen(thread_view(thread, RUN, 2, BOB, Role.READ)) == others
 
 
 def test_an_event_is_seen_as_the_bytes_that_are_in_the_log() -> None:

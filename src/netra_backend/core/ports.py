@@ -24,6 +24,7 @@ class Thread(Struct, frozen=True):
 
     `updated_at` is when a run last began or ended in it, or when it was created: an append in
     the middle of a run does not change it, because that would double what an append writes.
+    `undecided` is the number of its interrupts that nobody has decided.
     """
 
     key: ThreadKey
@@ -31,6 +32,7 @@ class Thread(Struct, frozen=True):
     created_at: int
     updated_at: int
     head: Position
+    undecided: int = 0
 
 
 class Member(Struct, frozen=True):

@@ -5,6 +5,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from netra_backend import jsonlog
+from netra_backend.agents.interrupts import expired
 from netra_backend.core.ids import (
     RunId,
     ThreadId,
@@ -39,6 +40,9 @@ from netra_backend.server.views import (
     run_view,
     thread_view,
 )
+
+_MOST_OPEN = 100
+"""Interrupts of one thread that are looked at for whether they have expired: the newest ones."""
 
 _IN_THREAD = {"thread": "the thread it is in, if somebody else started it"}
 
@@ -244,8 +248,17 @@ class Api:
     async def _seen(self, thread: Thread, user: User) -> ThreadView | None:
         """Return what the user sees of the thread; None if it is shared with them no more."""
         run = await self._house.store.last_run(thread.key)
+        questions = await self._questions(thread)
         role = await self._house.access.role(user.id, thread.key)  # last: all before is theirs
-        return None if role is None else thread_view(thread, run, user.id, role)
+        return None if role is None else thread_view(thread, run, questions, user.id, role)
+
+    async def _questions(self, thread: Thread) -> int:
+        """Return how many interrupts can still be answered."""
+        if thread.undecided == 0:
+            return 0
+        asked = await self._house.store.asked(thread.key, _MOST_OPEN)
+        late = sum(one.decided_by is None and expired(one, now()) for one in asked)
+        return max(0, thread.undecided - late)
 
 
 def thread_of(request: Request) -> ThreadName:

@@ -40,7 +40,8 @@ class LastRun(Struct, frozen=True):
 class ThreadView(Struct, frozen=True):
     """A thread; times are milliseconds since 1970, `head` is the position of its last event.
 
-    `id` is what the user names it by, `role` what they may do in it.
+    `id` is what the user names it by, `role` what they may do in it. `questions` is the number of
+    its interrupts that can still be answered, whichever run asked.
     """
 
     id: str
@@ -51,6 +52,7 @@ class ThreadView(Struct, frozen=True):
     updated_at: int
     head: str
     run: LastRun | None
+    questions: int
 
 
 class MemberView(Struct, frozen=True):
@@ -275,7 +277,9 @@ def interrupt_view(interrupt: Interrupt, *, expired: bool) -> InterruptView:
     )
 
 
-def thread_view(thread: Thread, last: Run | None, user: UserId, role: Role) -> ThreadView:
+def thread_view(
+    thread: Thread, last: Run | None, questions: int, user: UserId, role: Role
+) -> ThreadView:
     """Return what `user`, who has this role in it, sees of `thread`."""
     return ThreadView(
         id=name_for(user, thread.key),
@@ -286,6 +290,7 @@ def thread_view(thread: Thread, last: Run | None, user: UserId, role: Role) -> T
         updated_at=thread.updated_at,
         head=str(thread.head),
         run=None if last is None else LastRun(last.key.id, last.status),
+        questions=questions,
     )
 
 

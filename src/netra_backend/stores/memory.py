@@ -47,7 +47,10 @@ class _Thread:
         return Position(self.epoch, len(self.entries))
 
     def facts(self) -> Thread:
-        return Thread(self.key, self.title, self.created_at, self.updated_at, self.head())
+        undecided = sum(asked.decided_by is None for asked in self.interrupts.values())
+        return Thread(
+            self.key, self.title, self.created_at, self.updated_at, self.head(), undecided
+        )
 
     def add(self, events: Sequence[Event], run: RunId, at: int) -> None:
         for offset, event in enumerate(events, len(self.entries) + 1):

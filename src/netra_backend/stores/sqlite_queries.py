@@ -39,7 +39,10 @@ def _head_after(loose: str) -> str:
 HEAD = _head_after(f"(SELECT max(id) FROM tail WHERE seq > {INDEXED} AND id {_PLACE})")
 """SQL for the offset of the newest entry of thread ``t``."""
 
-_THREAD = f"SELECT owner, name, title, created_at, updated_at, epoch, {HEAD} FROM threads t"
+_UNDECIDED = "(SELECT count(*) FROM interrupts i WHERE i.thread = t.id AND i.decided_by IS NULL)"
+
+_THREAD = f"""SELECT owner, name, title, created_at, updated_at, epoch, {HEAD}, {_UNDECIDED}
+    FROM threads t"""
 
 _RUN = """SELECT r.owner, r.name, t.owner, t.name, r.agent, r.status, r.correlation, t.epoch,
     r.started, r.ended FROM runs r JOIN threads t ON t.id = r.thread"""
@@ -101,14 +104,16 @@ _PAGE = f"""WITH page AS MATERIALIZED (
         SELECT id >> 32 AS thread, max(id) AS last FROM tail
         WHERE seq > {INDEXED} AND id >> 32 IN (SELECT id FROM page) GROUP BY thread
     )
-    SELECT json_group_array(json_array(owner, name, title, created_at, updated_at, epoch, head))
-    FROM (SELECT t.*, {_head_after("(SELECT last FROM loose WHERE thread = t.id)")} AS head
-        FROM page t)"""
+    SELECT json_group_array(
+        json_array(owner, name, title, created_at, updated_at, epoch, head, undecided)
+    )
+    FROM (SELECT t.*, {_head_after("(SELECT last FROM loose WHERE thread = t.id)")} AS head,
+        {_UNDECIDED} AS undecided FROM page t)"""
 
 _numbers = msgspec.json.Decoder(list[int]).decode
 _names = msgspec.json.Decoder(list[RunId]).decode
 _types = msgspec.json.Decoder(list[EventType]).decode
-_page = msgspec.json.Decoder(list[tuple[UserId, ThreadId, str, int, int, int, int]]).decode
+_page = msgspec.json.Decoder(list[tuple[UserId, ThreadId, str, int, int, int, int, int]]).decode
 
 _BEFORE_ALL = (MAX_NUMBER, ThreadKey(UserId(""), ThreadId("")))
 """A place in the list of threads that is before every thread: no clock gets there."""
@@ -173,8 +178,7 @@ def find_thread(connection: sqlite3.Connection, key: ThreadKey) -> Thread | None
     row = connection.execute(f"{_THREAD} WHERE owner = ? AND name = ?", key).fetchone()
     if row is None:
         return None
-    owner, name, title, created_at, updated_at, epoch, head = row
-    return Thread(ThreadKey(owner, name), title, created_at, updated_at, Position(epoch, head))
+    return _thread(*row)
 
 
 def list_threads(
@@ -186,10 +190,21 @@ def list_threads(
     """Return one page of the threads that the user owns or is a member of."""
     updated_at, key = before or _BEFORE_ALL
     (page,) = connection.execute(_PAGE, (user, updated_at, key.id, key.owner, limit)).fetchone()
-    return [
-        Thread(ThreadKey(owner, name), title, created_at, updated_at, Position(epoch, head))
-        for owner, name, title, created_at, updated_at, epoch, head in _page(page)
-    ]
+    return [_thread(*row) for row in _page(page)]
+
+
+def _thread(
+    owner: UserId,
+    name: ThreadId,
+    title: str,
+    created_at: int,
+    updated_at: int,
+    epoch: int,
+    head: int,
+    undecided: int,
+) -> Thread:
+    key = ThreadKey(owner, name)
+    return Thread(key, title, created_at, updated_at, Position(epoch, head), undecided)
 
 
 def find_run(connection: sqlite3.Connection, key: RunKey) -> Run | None:

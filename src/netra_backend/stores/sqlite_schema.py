@@ -153,6 +153,10 @@ MIGRATIONS = (
         WHERE NOT EXISTS (SELECT 1 FROM entries WHERE entries.id = tail.id);
     INSERT INTO counters SELECT 'indexed', coalesce(max(seq), 0) FROM tail;
     """,
+    """
+    -- A list of threads says of each what is undecided, however much was asked in it before.
+    CREATE INDEX undecided_interrupts ON interrupts (thread) WHERE decided_by IS NULL;
+    """,
 )
 
 

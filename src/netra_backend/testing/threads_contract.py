@@ -79,6 +79,21 @@ class ThreadsContract(Contract):
         expect(page[0].head.offset, 2)
 
     @scenario
+    async def test_a_thread_says_what_is_undecided_in_it(self, store: Store) -> None:
+        """Whichever run asked, until it is decided; in lists as in `thread`."""
+        lease = await ask(store, "q1", "q2")
+        key = lease.thread
+        await start(store, ThreadKey(key.owner, ThreadId("quiet")), "quiet", at=9)
+        later = await start(store, key, "later", at=10)
+        await store.append([event("end")], writer=later, at=11, end=End(RunStatus.FINISHED))
+        for undecided in (2, 1, 0):
+            thread = await store.thread(key)
+            expect(thread and thread.undecided, undecided)
+            expect([t.undecided for t in await store.threads(key.owner, 9)], [undecided, 0])
+            if undecided:
+                await decide(store, key, Answer(f"q{undecided}", "resolved", b"1"), key.owner)
+
+    @scenario
     async def test_delete_removes_everything(self, store: Store) -> None:
         """Entries, runs, interrupts and the thread are gone; a neighbour stays."""
         lease = await ask(store, "q")

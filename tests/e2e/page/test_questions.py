@@ -52,6 +52,24 @@ async def test_an_approval_in_one_tab_is_seen_in_the_other(tab: Tab) -> None:
     await tab.shows_the_log()
 
 
+async def test_an_open_question_is_marked_in_the_list_until_it_is_answered(
+    tab: Tab, puppet: Puppets
+) -> None:
+    await _asked_by_the_docs_agent(tab)
+    row = tab.page.locator("#threads > li")
+    await tab.page.select_option("#agent", "puppet")
+    await tab.ask("Something else")
+    run = await puppet.next("Something else")
+    await expect(row).to_have_attribute("data-run", "running")
+    await expect(row.locator("[data-part=asking]")).to_be_visible()
+    run.end()
+    await tab.run("finished")
+    await expect(row).to_have_attribute("data-run", "finished")
+    await expect(row.locator("[data-part=asking]")).to_be_visible()
+    await tab.of("question").locator("[data-part=reject]").click()
+    await expect(row.locator("[data-part=asking]")).to_be_hidden()
+
+
 async def test_a_rejection_is_kept(tab: Tab) -> None:
     await _asked_by_the_docs_agent(tab)
     await tab.of("question").locator("[data-part=reject]").click()

@@ -112,6 +112,7 @@ const view = new ConversationView(
     onDecide: async (interrupt, payload, outcome) => {
       const decided = await open?.decide(interrupt, payload, outcome);
       if (decided === true) composer.focus();
+      if (decided === true) list.refresh();
       return decided;
     },
     userName: () => user,

@@ -96,7 +96,7 @@ export class ThreadList {
     this.#options.empty.hidden = this.#threads.length > 0;
   }
 
-  #rowOf({ id, title, run, owner, role, updated_at: updated }) {
+  #rowOf({ id, title, run, questions, owner, role, updated_at: updated }) {
     const row = this.#rows.get(id) ?? this.#newRow(id);
     const link = part(row, "link");
     const current = id === this.#current;
@@ -109,7 +109,7 @@ export class ThreadList {
     part(row, "rename").hidden = part(row, "delete").hidden = !own;
     row.dataset.run = run?.status ?? "none";
     part(row, "working").hidden = !ACTIVE.has(run?.status);
-    part(row, "asking").hidden = run?.status !== "awaiting";
+    part(row, "asking").hidden = !(questions > 0); // Whichever run asked them.
     if (current) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
     part(row, "rename").setAttribute("aria-label", `Rename ${title}`);
