@@ -56,7 +56,7 @@ def test_a_full_disk_is_an_error_and_a_closed_stream_is_none(tmp_path: Path) -> 
             [*NETRA, "."], cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, check=False
         )
     assert done.returncode == 2
-    assert done.stderr == b"netra: <stdout> cannot be written: No space left on device\n"
+    assert done.stderr == b"netra: standard output cannot be written: No space left on device\n"
     for closed in (">&-", ">&- 2>&-"):
         command = f'exec "$@" {closed}'
         done = subprocess.run(

@@ -4,22 +4,37 @@ import gc
 import os
 import sys
 
+from netra_backend.cli.output import ReaderGone, guard
 from netra_backend.errors import NetraError
 
 
 def main() -> None:
     """Run the command; an error of ours is one line on stderr and exit code 2."""
-    try:
-        code = run(sys.argv[1:])
-    except NetraError as error:
-        colour = ("\x1b[31m", "\x1b[0m") if sys.stderr.isatty() else ("", "")
-        sys.stderr.write(f"{colour[0]}netra: {error}{colour[1]}\n")
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    guard()
+    code = _run_and_tell(sys.argv[1:])
     if sys.argv[1:2] == ["scan"]:
         os._exit(code)  # all is written, and to take down what a scan has built up takes longer
     sys.exit(code)
+
+
+def _run_and_tell(arguments: list[str]) -> int:
+    """Run the command, print all that it has said or what is wrong, and return the exit code."""
+    try:
+        try:
+            return run(arguments)
+        finally:  # also where typer or argparse exits
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except ReaderGone:
+        return 1
+    except NetraError as error:
+        if sys.stderr is not None:
+            colour = ("\x1b[31m", "\x1b[0m") if sys.stderr.isatty() else ("", "")
+            sys.stderr.write(f"{colour[0]}netra: {error}{colour[1]}\n")
+            sys.stderr.flush()
+        return 2
+    except KeyboardInterrupt:
+        return 130
 
 
 def run(arguments: list[str]) -> int:

@@ -1,20 +1,17 @@
 """Where the outcome of a scan goes: results to standard output, remarks to standard error."""
 
+import contextlib
 import os
 import sys
 from collections.abc import Iterable, Mapping
 from typing import TextIO
 
 import netra_backend
+from netra_backend.cli.output import ReaderGone
 from netra_backend.cli.scan_arguments import Format
 from netra_backend.cli.scan_run import Outcome, Scan
-from netra_backend.errors import NetraError
 from netra_backend.scan.finding import Finding
 from netra_backend.scan.report import text
-
-
-class Unwritable(NetraError):
-    """What was found could not be told; the text says why."""
 
 
 class Terminal:
@@ -91,22 +88,12 @@ class Terminal:
     def _flush_to(self, stream: TextIO | None, what: str | bytes) -> None:
         if stream is None:  # closed before Python began
             return
-        try:
+        with contextlib.suppress(ReaderGone):
             if isinstance(what, bytes):
                 stream.buffer.write(what)
             else:
                 stream.write(what)
             stream.flush()
-        except BrokenPipeError:
-            _drop(stream)
-        except OSError as error:
-            _drop(stream)
-            raise Unwritable(f"{stream.name} cannot be written: {error.strerror}") from error
-
-
-def _drop(stream: TextIO) -> None:
-    """Let what is still buffered go nowhere, or it would raise when the interpreter ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _wants_colour(stream: TextIO | None) -> bool:

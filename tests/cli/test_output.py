@@ -1,0 +1,78 @@
+"""Standard output that nobody takes, the same for every command."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import clean
+from tests.live import BOUND, ServerProcess
+
+FULL = Path("/dev/full")
+NETRA = str(Path(sys.executable).with_name("netra"))
+
+COMMANDS = [
+    ["--version"],
+    ["--help"],
+    ["serve", "--help"],
+    ["scan", "--help"],
+    ["scan", "--explain", "JS001"],
+    ["scan", __file__],
+    ["token", "alice"],
+    ["tail", "t1", "--user", "alice"],
+    ["tail", "t1", "--user", "alice", "--once", "--json"],
+    ["replay", "t1", "--user", "alice", "--speed", "1000"],
+]
+
+
+def run(command: list[str], server: ServerProcess, output: int, **more: str) -> tuple[int, str]:
+    """Run ``netra`` with this standard output; return its exit code and what it said of it."""
+    asks = command[0] in {"tail", "replay"}
+    done = subprocess.run(
+        [NETRA, *command, *(("--url", server.url) if asks else ())],
+        cwd=server.data_dir.parent,
+        env=clean({"NETRA_DATA_DIR": str(server.data_dir), **more}),
+        stdout=output,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=BOUND,
+        check=False,
+    )
+    return done.returncode, done.stderr
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="LOUD: this system has no /dev/full")
+@pytest.mark.parametrize(
+    ("command", "unbuffered"), [(it, "") for it in COMMANDS] + [(["token", "alice"], "1")]
+)
+def test_a_full_disk_is_one_line_and_exit_code_2(
+    server: ServerProcess, command: list[str], unbuffered: str
+) -> None:
+    with FULL.open("wb") as full:
+        done = run(command, server, full.fileno(), PYTHONUNBUFFERED=unbuffered)
+    assert done == (2, "netra: standard output cannot be written: No space left on device\n")
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_a_reader_who_has_gone_ends_it_without_a_word(
+    server: ServerProcess, command: list[str]
+) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        code, said = run(command, server, writer)
+    finally:
+        os.close(writer)
+    # The exit code of a scan says what was found, whoever reads it.
+    assert (code, said) == (0 if command in COMMANDS[4:6] else 1, "")
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="LOUD: this system has no /dev/full")
+def test_a_remark_that_cannot_be_made_stops_nothing(server: ServerProcess) -> None:
+    with FULL.open("wb") as full:
+        done = subprocess.run(
+            [NETRA, "scan", "nowhere"], stdout=subprocess.PIPE, stderr=full, check=False
+        )
+    assert (done.returncode, done.stdout) == (2, b"")
