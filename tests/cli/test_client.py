@@ -35,6 +35,17 @@ def test_what_is_no_address_is_refused(url: str, tmp_path: Path) -> None:
         reach(url, "alice", "a token", tmp_path)
 
 
+@pytest.mark.parametrize("token", ["", " "])
+def test_an_empty_token_is_named_as_such(token: str) -> None:
+    with pytest.raises(ConfigError, match="--token is empty"):
+        reach("http://h", "alice", token, None)
+
+
+def test_without_a_key_a_token_may_be_given_instead(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="start the server there first.* with --token"):
+        reach("http://h", "alice", None, tmp_path)
+
+
 @pytest.mark.parametrize("token", ["secret\nsecret", "secr\u00e9t"])
 def test_what_is_no_token_is_refused_and_not_shown(token: str) -> None:
     with pytest.raises(ConfigError, match="--token") as refused:

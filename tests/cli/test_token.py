@@ -23,12 +23,23 @@ async def test_a_development_token_is_what_the_server_takes(
     early = netra("token", "alice", "--data-dir", str(tmp_path / "data"))
     assert early.returncode == 2
     assert "start the server there first" in early.stderr
+    assert "--token" not in early.stderr  # the command has no such option
     assert not (tmp_path / "data").exists()
     dev_key(tmp_path / "data")
     done = installed("token", "alice", "--data-dir", str(tmp_path / "data"))
     assert done.returncode == 0, done.stderr
     user = await authenticator(Settings(data_dir=tmp_path / "data")).verify(done.stdout.strip())
     assert user.id == "alice"
+
+
+def test_a_data_directory_that_is_none_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(ConfigError, match=f"{file} is no directory"):
+        make_token(Settings(data_dir=file), "alice")
+    for wrong in (file, file / "data"):
+        with pytest.raises(ConfigError, match=f"data directory cannot be used: {wrong}: [Nn]ot a"):
+            dev_key(wrong)
 
 
 async def test_a_jwt_token_has_the_configured_claims(tmp_path: Path) -> None:

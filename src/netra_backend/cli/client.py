@@ -14,7 +14,7 @@ from msgspec import Struct
 from rich.console import Console
 from rich.text import Text
 
-from netra_backend.cli.token import make_token
+from netra_backend.cli.token import Unsigned, make_token
 from netra_backend.config import load_settings
 from netra_backend.core.events import PROGRESS
 from netra_backend.errors import ConfigError, NetraError
@@ -76,11 +76,16 @@ def reach(url: str, user: str, token: str | None, data_dir: Path | None) -> Serv
     """Return the server at `url` with `token`, or one made for `user`. Raises ConfigError."""
     if not _is_address(url):
         raise ConfigError(f"--url {url!r} must look like http://127.0.0.1:8000")
+    if token is not None and not token.strip():
+        raise ConfigError("--token is empty")
     if token is not None and not (token.isascii() and token.isprintable()):
         raise ConfigError("--token has a character that no token has, such as a line break")
     if token is None:
         overrides = {} if data_dir is None else {"data_dir": data_dir}
-        token = make_token(load_settings(**overrides), user)
+        try:
+            token = make_token(load_settings(**overrides), user)
+        except Unsigned as error:
+            raise ConfigError(f"{error}; or pass a token with --token") from error
     return Server(url.rstrip("/"), token)
 
 

@@ -16,6 +16,10 @@ LIFETIME = 3600
 """Seconds that a token lasts where tokens must end."""
 
 
+class Unsigned(ConfigError):
+    """No token can be signed here; the text says why."""
+
+
 def token(
     user: Annotated[str, typer.Argument(help="Whose token.")],
     data_dir: Annotated[Path | None, typer.Option(help="The server's data directory.")] = None,
@@ -28,17 +32,20 @@ def token(
 def make_token(settings: Settings, user: str) -> str:
     """Return a token for `user` that the server with these settings accepts.
 
-    Raises ConfigError for a name that is no id, or where only the issuer can sign.
+    Raises ConfigError for a name that is no id or a data directory that is none, and Unsigned where
+    there is no key to sign with.
     """
     try:
         parse_id("user", user)
     except FrameError as error:
         raise ConfigError(error.message) from error
     if settings.auth is AuthMode.DEV:
+        if settings.data_dir.exists() and not settings.data_dir.is_dir():
+            raise ConfigError(f"the data directory {settings.data_dir} is no directory")
         if not (settings.data_dir / "dev.key").is_file():
-            raise ConfigError(
-                f"there is no key in {settings.data_dir}: start the server there first, give its "
-                "--data-dir, or pass a token with --token"
+            raise Unsigned(
+                f"there is no key in {settings.data_dir}: start the server there first, or give "
+                "its --data-dir"
             )
         return DevAuth(dev_key(settings.data_dir)).token(UserId(user))
     if settings.auth is AuthMode.AGENTCORE:
@@ -46,9 +53,8 @@ def make_token(settings: Settings, user: str) -> str:
             "with NETRA_AUTH=agentcore there are no tokens: the runtime names sessions"
         )
     if settings.jwt_secret is None:
-        raise ConfigError(
-            "this server verifies RS256 tokens, which only your identity provider can sign; "
-            "pass one with --token"
+        raise Unsigned(
+            "this server verifies RS256 tokens, which only your identity provider can sign"
         )
     claims: dict[str, Any] = {"sub": user, "exp": int(time.time()) + LIFETIME}
     if settings.jwt_audience is not None:

@@ -253,7 +253,9 @@ def kept_key(path: Path) -> str:
     try:
         return _kept_key(path)
     except OSError as error:
-        raise ConfigError(f"the data directory cannot be used: {path}: {error.strerror}") from error
+        named = path if os.path.exists(path) else path.parent  # noqa: PTH110 - it never raises
+        why = "not a directory" if isinstance(error, FileExistsError) else error.strerror
+        raise ConfigError(f"the data directory cannot be used: {named}: {why}") from error
 
 
 def _kept_key(path: Path) -> str:
