@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
+from pydantic_settings import EnvSettingsSource
 
 from netra_backend.config import AuthMode, Settings, load_settings
 from netra_backend.errors import ConfigError
@@ -191,7 +192,7 @@ def test_a_value_of_a_wrong_kind_is_named(key: str, text: str) -> None:
         ("NETRA_RUN_TIMEOUT", "inf"),
         ("NETRA_RUN_EVENTS", "many"),
         ("NETRA_AUTH", "none"),
-        ("NETRA_ALLOWED_ORIGINS", "https://a"),
+        ("NETRA_ALLOWED_ORIGINS", '"https://a"'),
     ],
 )
 def test_a_variable_of_a_wrong_kind_is_named(
@@ -199,6 +200,67 @@ def test_a_variable_of_a_wrong_kind_is_named(
 ) -> None:
     monkeypatch.setenv(name, value)
     assert name.removeprefix("NETRA_").lower() in refused()
+
+
+@pytest.mark.parametrize(
+    ("name", "example"),
+    [
+        ("NETRA_ADMINS", '["bob"]'),
+        ("NETRA_ALLOWED_ORIGINS", '["https://a.example"]'),
+        ("NETRA_ALLOWED_HOSTS", '["a.example"]'),
+        ("NETRA_JWT_JWKS", '{"https://ISSUER": "https://ISSUER/jwks.json"}'),
+        ("NETRA_AGENTS", '{"NAME": {"run_timeout": 60}}'),
+    ],
+)
+def test_a_list_that_is_no_json_is_told_how_it_is_written(
+    monkeypatch: pytest.MonkeyPatch, name: str, example: str
+) -> None:
+    for text in ("", "bob", "https://a.example", "['bob']"):
+        monkeypatch.setenv(name, text)
+        assert refused() == f"{name} must be JSON, such as {example}"
+    monkeypatch.setenv(name, example)
+    load_settings()
+
+
+def test_every_setting_that_is_read_as_json_has_an_example() -> None:
+    reads = EnvSettingsSource(Settings).field_is_complex
+    fields = Settings.model_fields.items()
+    assert [name for name, field in fields if reads(field)] == [
+        name for name, field in fields if field.examples
+    ]
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "a.example",
+        "a.example/",
+        "https://a.example/",
+        "https://a.example/path",
+        "https://a.example:443",
+        "http://a.example:80",
+        "https://*.a.example",
+        "https://é.example",
+        "*",
+        "null",
+        "",
+        "https://",
+        "https://a.example ",
+    ],
+)
+def test_what_no_browser_sends_as_an_origin_is_refused(origin: str) -> None:
+    told = refused(allowed_origins=(origin,))
+    assert f"allowed_origins: {origin!r} is no origin: write https://HOST" in told
+
+
+def test_a_password_in_an_origin_is_not_shown() -> None:
+    assert SECRET not in refused(allowed_origins=(f"https://bob:{SECRET}@a.example",))
+
+
+def test_origins_are_compared_in_small_letters() -> None:
+    given = "https://A.example", "http://[::1]:8000", "http://localhost:3000", "app-x://local"
+    allowed = load_settings(allowed_origins=given).allowed_origins
+    assert allowed == tuple(origin.lower() for origin in given)
 
 
 def test_every_fault_is_told_at_once() -> None:

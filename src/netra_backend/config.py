@@ -5,7 +5,9 @@ error that names it. ``docs/operations.md`` lists every setting and a test compa
 """
 
 import difflib
+import json
 import os
+import re
 import tomllib
 from enum import StrEnum
 from pathlib import Path
@@ -27,7 +29,6 @@ from pydantic_settings import (
     EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    SettingsError,
 )
 
 from netra_backend.errors import ConfigError
@@ -81,6 +82,14 @@ class AgentSettings(BaseModel):
     when_busy: WhenBusy | None = None
 
 
+_ORIGIN = re.compile(
+    r"(?i)(?!https://[^/]*:443$|http://[^/]*:80$)"
+    r"[a-z][a-z0-9+.-]*://(?:\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{1,5})?"
+)
+"""An origin as a browser spells it: letters beyond ASCII as ``xn--``, and no port that is the usual
+one of its scheme (RFC 6454 section 6.2). Apps have schemes of their own."""
+
+
 class Settings(BaseSettings):
     """Everything that can be set, with its default. Frozen: a server never changes its mind.
 
@@ -107,7 +116,7 @@ class Settings(BaseSettings):
     """The key for HS256 tokens, at least 32 bytes."""
     jwt_public_key: str | None = None
     """The PEM public key for RS256, ES256 or EdDSA tokens, or ``@path`` of a file that holds it."""
-    jwt_jwks: dict[str, str] = {}
+    jwt_jwks: dict[str, str] = Field({}, examples=[{"https://ISSUER": "https://ISSUER/jwks.json"}])
     """Issuers, and the URL where each publishes the keys for its tokens (JWKS)."""
     jwt_audience: str | None = None
     """If set, tokens must be for this audience."""
@@ -115,11 +124,11 @@ class Settings(BaseSettings):
     """If set, tokens must come from this issuer."""
     jwt_admin_claim: str | None = None
     """A claim that is ``true`` in the tokens of administrators."""
-    admins: tuple[str, ...] = ()
+    admins: tuple[str, ...] = Field((), examples=[["bob"]])
     """Users who are administrators, whatever their credential."""
-    allowed_origins: tuple[str, ...] = ()
+    allowed_origins: tuple[str, ...] = Field((), examples=[["https://a.example"]])
     """Origins besides the server's own that may open sockets and send commands."""
-    allowed_hosts: tuple[str, ...] = ()
+    allowed_hosts: tuple[str, ...] = Field((), examples=[["a.example"]])
     """Host headers, with or without port, that are answered; none means every one."""
 
     run_timeout: Seconds = 600.0
@@ -134,7 +143,7 @@ class Settings(BaseSettings):
     """What becomes of a run for a busy thread: ``reject``, ``enqueue`` or ``interrupt``."""
     queued_runs: Count = 16
     """Runs that may wait in one thread."""
-    agents: dict[str, AgentSettings] = {}
+    agents: dict[str, AgentSettings] = Field({}, examples=[{"NAME": {"run_timeout": 60}}])
     """Limits and ``when_busy`` of one agent, in a table ``[agents.NAME]``."""
     lease_seconds: Seconds = 15.0
     """Seconds a lease lasts; it is renewed at a third of that."""
@@ -210,6 +219,19 @@ class Settings(BaseSettings):
                 raise ValueError(f"{url} is no https URL")
         return urls
 
+    @field_validator("allowed_origins")
+    @classmethod
+    def _origins_are_as_browsers_send_them(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        """Any other would be compared in vain; `*` and `null` would be every page."""
+        for origin in origins:
+            if not _ORIGIN.fullmatch(origin):
+                shown = origin.rpartition("@")[2]  # what stands before it may be a password
+                raise ValueError(
+                    f"{shown!r} is no origin: write https://HOST, or https://HOST:PORT if the port "
+                    "is not 443, without a path or a slash at its end"
+                )
+        return tuple(origin.lower() for origin in origins)
+
     @field_validator("allowed_hosts")
     @classmethod
     def _hosts_are_compared_in_small_letters(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
@@ -242,9 +264,8 @@ def load_settings(file: Path | None = None, **overrides: Any) -> Settings:
             raise ConfigError(f"{path}: {error}") from error
     try:
         return Settings(**{**values, **_variables(), **overrides})
-    except (ValidationError, SettingsError) as error:
-        problems = error.errors() if isinstance(error, ValidationError) else [{"msg": error}]
-        lines = "; ".join(_problem(problem) for problem in problems)
+    except ValidationError as error:
+        lines = "; ".join(_problem(problem) for problem in error.errors())
         raise ConfigError(f"settings ({path} and NETRA_* variables): {lines}") from error
 
 
@@ -257,7 +278,20 @@ def _variables() -> dict[str, Any]:
         if prefix.upper() == "NETRA_" and (prefix != "NETRA_" or name not in known):
             hint = _hint(name.upper(), known, "NETRA_")
             raise ConfigError(f"the environment variable {variable} is no setting{hint}")
+    for name, field in Settings.model_fields.items():
+        variable = f"NETRA_{name.upper()}"
+        if field.examples and not _is_json(os.environ.get(variable, "null")):
+            example = json.dumps(field.examples[0])
+            raise ConfigError(f"{variable} must be JSON, such as {example}")
     return EnvSettingsSource(Settings)()
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _problem(problem: Any) -> str:

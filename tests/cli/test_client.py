@@ -42,7 +42,7 @@ def test_an_empty_token_is_named_as_such(token: str) -> None:
 
 
 def test_without_a_key_a_token_may_be_given_instead(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="start the server there first.* with --token"):
+    with pytest.raises(ConfigError, match=r"start the server there first.* with --token"):
         reach("http://h", "alice", None, tmp_path)
 
 
