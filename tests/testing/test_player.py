@@ -8,9 +8,12 @@ from ag_ui.core import (
     BaseEvent,
     EventType,
     RunAgentInput,
+    RunErrorEvent,
+    RunFinishedEvent,
     RunStartedEvent,
     StepFinishedEvent,
     StepStartedEvent,
+    TextMessageChunkEvent,
 )
 
 from netra_backend.agents.base import Text
@@ -48,6 +51,34 @@ async def test_it_refuses_what_the_runner_would_refuse() -> None:
     with pytest.raises(EventError, match="STEP_FINISHED 's'"):
         await play(agent, asking(""))
     await agent.stopped()
+
+
+@pytest.mark.parametrize(
+    "end", [RunFinishedEvent(thread_id="own", run_id="own"), RunErrorEvent(message="no")]
+)
+async def test_a_terminal_event_ends_the_run_and_closes_the_agent(end: BaseEvent) -> None:
+    closed = []
+
+    async def agent(input: RunAgentInput, run: RunContext) -> AsyncIterator[BaseEvent]:
+        try:
+            yield end
+            yield TextMessageChunkEvent(message_id="m", role="assistant", delta="late")
+        finally:
+            await run.save({"late": True})
+            closed.append(True)
+
+    assert await play(agent, asking("")) == [end]
+    assert closed == [True]
+
+
+async def test_what_is_said_in_the_middle_of_a_message_in_chunks_does_not_end_it() -> None:
+    async def agent(input: RunAgentInput, run: RunContext) -> AsyncIterator[BaseEvent]:
+        yield TextMessageChunkEvent(message_id="m", role="assistant", delta="a")
+        run.progress("half")
+        await run.save({"half": True})
+        yield TextMessageChunkEvent(message_id="m", delta="b")
+
+    assert said(await play(agent, asking(""))) == "ab"
 
 
 async def test_it_refuses_an_id_that_the_conversation_has() -> None:

@@ -220,7 +220,7 @@ class Execution:
             if self._ending is not None:
                 break  # the agent did not stop when it was told to; what it says is late
             if not self._speech.take_plain(yielded):
-                terminal = self._speech.take(yielded, _readdressed(yielded, self._given))
+                terminal = self._speech.take(yielded, terminals.readdressed(yielded, self._given))
                 if terminal is not None:
                     await self._finish(terminal)
                     return
@@ -392,13 +392,6 @@ class Execution:
     def _assign(self, status: RunStatus) -> None:
         """Assign the status: the only place that does."""
         self.status = move(self.status, status)
-
-
-def _readdressed(yielded: object, given: RunAgentInput) -> object:
-    """Return the item with a RUN_FINISHED's ids set to the run's own: agents make up theirs."""
-    if getattr(yielded, "type", None) is EventType.RUN_FINISHED and hasattr(yielded, "model_copy"):
-        return yielded.model_copy(update={"thread_id": given.thread_id, "run_id": given.run_id})
-    return yielded
 
 
 def _warn(reached: LimitReached) -> None:

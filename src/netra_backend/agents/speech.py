@@ -4,20 +4,35 @@ It says it in two ways: by what it yields, and through its `RunContext` in betwe
 """
 
 from contextlib import suppress
+from typing import Protocol
 
 from ag_ui.core import BaseEvent, EventType
 
 from netra_backend.agents.ingest import Delta, Ingest, Whole
-from netra_backend.agents.outbox import MAX_WAITING, Outbox
+from netra_backend.agents.outbox import MAX_WAITING
 from netra_backend.core.chunks import CHUNKS
-from netra_backend.core.events import TERMINAL
+from netra_backend.core.events import TERMINAL, Event
 from netra_backend.errors import LimitReached
+
+
+class Log(Protocol):
+    """Where the events of a run go: an `Outbox`, or the list of a test."""
+
+    taken: int
+    """Events that it has."""
+
+    def put(self, item: Delta | Event) -> None:
+        """Take the next event."""
+
+    @property
+    def has_room(self) -> bool:
+        """Whether it is not behind."""
 
 
 class Speech:
     """The events of a run that may have `most` of them before its end."""
 
-    def __init__(self, ingest: Ingest, outbox: Outbox, most: int) -> None:
+    def __init__(self, ingest: Ingest, outbox: Log, most: int) -> None:
         self._ingest = ingest
         self._outbox = outbox
         self._most = most

@@ -1,6 +1,6 @@
 """Terminal events: the words with which Netra itself ends a run, wherever it comes to that."""
 
-from ag_ui.core import EventType
+from ag_ui.core import EventType, RunAgentInput
 
 from netra_backend.core.events import Body, Event, event_from_body
 from netra_backend.core.run import Run, RunStatus
@@ -51,3 +51,10 @@ def status_of(terminal: Body) -> RunStatus:
         return next((status for status, ours in _SAID.items() if ours == said), RunStatus.FAILED)
     outcome = terminal.outcome or {}
     return _OUTCOMES.get(str(outcome.get("type")), RunStatus.FINISHED)
+
+
+def readdressed(yielded: object, given: RunAgentInput) -> object:
+    """Return the item, of a RUN_FINISHED with the ids of the run: agents make up theirs."""
+    if getattr(yielded, "type", None) is EventType.RUN_FINISHED and hasattr(yielded, "model_copy"):
+        return yielded.model_copy(update={"thread_id": given.thread_id, "run_id": given.run_id})
+    return yielded

@@ -6,6 +6,7 @@
     events = await play(agent, asking("Book it"), answers=[True])  # what a person says to its ask
 """
 
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
@@ -22,7 +23,7 @@ from ag_ui.core import (
 
 from netra_backend.agents.answers import check_answer
 from netra_backend.agents.base import Agent
-from netra_backend.agents.ingest import Delta, Ingest, Item
+from netra_backend.agents.ingest import Delta, Ingest
 from netra_backend.agents.loading import adapt
 from netra_backend.agents.run_context import (
     CURRENT,
@@ -32,6 +33,8 @@ from netra_backend.agents.run_context import (
     questions_of,
 )
 from netra_backend.agents.run_input import complete
+from netra_backend.agents.speech import Speech
+from netra_backend.agents.terminals import readdressed
 from netra_backend.core.events import Body, Event, delta_event, event_from_body
 from netra_backend.core.fold import Conversation
 from netra_backend.core.ids import UserId, new_id
@@ -63,6 +66,8 @@ async def play(
     None to decline: then the agent runs again, as it does on a server, and what is returned is
     what the last run yields. With no answer left, that may be a question.
 
+    A RUN_FINISHED or RUN_ERROR ends the run: the agent is closed, and what it says then is not taken.
+
     Raises ConfigError for what is no agent, what the agent raises, EventError for what the runner
     would end the run for (an event that is illegal where it comes, or an id that
     ``input.messages`` has already), and ValueError for answers that do not fit the questions, in
@@ -87,37 +92,74 @@ async def _run(
     agent: Agent, input: RunAgentInput, asked: Mapping[str, Interrupt]
 ) -> tuple[list[BaseEvent], Conversation]:
     """Return what a run yields, and what its thread is then."""
-    ingest, conversation = Ingest(_conversation(input)), _conversation(input)
-    events: list[BaseEvent] = []
-
-    def say(event: BaseEvent, urgent: bool = True) -> None:
-        for item in ingest.take(event):
-            conversation.apply(_logged(item))
-        events.append(event)
-
-    token = CURRENT.set(_context(input, say, asked))
+    turn = _Turn(input)
+    token = CURRENT.set(_context(input, turn.say, asked))
     stream = agent(input)
     try:
-        async for event in stream:
-            say(event)
+        async for yielded in stream:
+            if turn.take(yielded):
+                break
+        else:
+            turn.end()
     except (Unanswered, BaseExceptionGroup) as error:
         questions = questions_of(error)
         if not questions:
             raise
-        say(question_event(input, questions))
+        turn.end()
+        turn.take(question_event(input, questions))
     finally:
+        turn.is_over = True
         close = getattr(stream, "aclose", None)
         if close is not None:
             await close()
         CURRENT.reset(token)
-    for closer in ingest.close():
-        conversation.apply(closer)
-    return events, conversation
+    return turn.events, turn.log.conversation
 
 
-def _logged(item: Item) -> Event:
-    """Return what the log would have."""
-    return delta_event(item.type, item.id, item.text) if isinstance(item, Delta) else item.event
+class _Turn:
+    """What one run says, by the rules of `Speech`; after its end nothing is taken."""
+
+    def __init__(self, input: RunAgentInput) -> None:
+        self.events: list[BaseEvent] = []
+        self.log = _Log(_conversation(input))
+        self.is_over = False
+        self._input = input
+        self._ingest = Ingest(_conversation(input))
+        self._speech = Speech(self._ingest, self.log, sys.maxsize)
+
+    def say(self, event: BaseEvent, urgent: bool) -> None:
+        if not self.is_over:
+            self._speech.say(event, urgent)
+            self.events.append(event)
+
+    def take(self, yielded: BaseEvent) -> bool:
+        """Take what is yielded, and return whether it ends the run."""
+        terminal = self._speech.take(yielded, readdressed(yielded, self._input))
+        self.events.append(yielded)
+        if terminal is not None:
+            self.log.put(terminal.event)
+        return terminal is not None
+
+    def end(self) -> None:
+        """Take what waits, and close what is open."""
+        self._speech.settle()
+        for closer in self._ingest.close():
+            self.log.put(closer)
+
+
+class _Log:
+    """The log of one run, folded."""
+
+    has_room = True
+
+    def __init__(self, conversation: Conversation) -> None:
+        self.conversation = conversation
+        self.taken = 0
+
+    def put(self, item: Delta | Event) -> None:
+        whole = delta_event(item.type, item.id, item.text) if isinstance(item, Delta) else item
+        self.conversation.apply(whole)
+        self.taken += 1
 
 
 def _entry(question: Interrupt, answer: object) -> ResumeEntry:
