@@ -66,7 +66,8 @@ async def play(
     None to decline: then the agent runs again, as it does on a server, and what is returned is
     what the last run yields. With no answer left, that may be a question.
 
-    A RUN_FINISHED or RUN_ERROR ends the run: the agent is closed, and what it says then is not taken.
+    A RUN_FINISHED or RUN_ERROR ends the run: the agent is closed, and what it says
+    then is left out.
 
     Raises ConfigError for what is no agent, what the agent raises, EventError for what the runner
     would end the run for (an event that is illegal where it comes, or an id that
