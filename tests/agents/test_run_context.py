@@ -1,14 +1,20 @@
 """RunContext: what an agent that was written for Netra may ask of its run."""
 
 import asyncio
+import enum
 import json
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from datetime import date
+from fractions import Fraction
 from pathlib import Path
 
 import msgspec
 import pytest
 from ag_ui.core import BaseEvent, RunAgentInput, TextMessageChunkEvent
+from pydantic import BaseModel, Field
+from typing_extensions import TypedDict
 
 from netra_backend.agents.answers import APPROVAL
 from netra_backend.agents.base import Text, ToolCall
@@ -20,7 +26,7 @@ from netra_backend.core.ports import Answer
 from netra_backend.core.run import RunStatus
 from netra_backend.errors import AgentError
 from netra_backend.stores.sqlite import SqliteStore
-from netra_backend.testing import Gate, asking
+from netra_backend.testing import Gate, asking, play
 from tests.agents.running import ALICE, Running, running
 from tests.legality import illegal
 
@@ -265,6 +271,98 @@ async def test_progress_from_a_tool_a_thread_and_between_chunks() -> None:
 @dataclass
 class Basket:
     things: list[str] = field(default_factory=list)
+
+
+class Colour(enum.Enum):
+    RED = 1
+
+
+CYCLE: list[object] = []
+CYCLE.append(CYCLE)
+
+
+@pytest.mark.parametrize(
+    ("state", "where"),
+    [
+        (object(), "state: <object object at 0x"),
+        ({"a": [1, object()]}, "state.a[1]: <object object at 0x"),
+        (CYCLE, "state[0]: "),
+        ({"days": [date(2026, 1, 2)] * 200, "lock": threading.Lock()}, "state.lock: "),
+        ({"half": "\ud800"}, "state.half: "),
+    ],
+)
+async def test_what_would_be_saved_in_part_is_refused_where_it_stands(
+    state: object, where: str
+) -> None:
+    told: list[str] = []
+
+    async def agent(input: RunAgentInput, run: RunContext) -> AsyncIterator[BaseEvent]:
+        await run.save({"good": 1})
+        with pytest.raises(TypeError) as refused:
+            await run.save(state)
+        told.append(str(refused.value))
+        assert input.state == {"good": 1}
+        yield TextMessageChunkEvent(message_id="m", role="assistant", delta="a")
+
+    await play(agent, asking(""))
+    assert told[0].startswith(f"the state cannot be saved: {where}")
+
+
+async def test_what_has_one_faithful_form_is_saved_in_it() -> None:
+    async def agent(input: RunAgentInput, run: RunContext) -> AsyncIterator[BaseEvent]:
+        await run.save({"basket": Basket(["a"]), "on": date(2026, 1, 2), Colour.RED: {2, 1}})
+        saved = {"basket": {"things": ["a"]}, "on": "2026-01-02", "RED": [1, 2]}
+        assert input.state == saved
+        yield TextMessageChunkEvent(message_id="m", role="assistant", delta="a")
+
+    await play(agent, asking(""))
+
+
+class Shelf(BaseModel):
+    things: list[str] = Field(default=[], alias="theThings")
+
+
+class Box(TypedDict, total=False):
+    things: list[str]
+
+
+@pytest.mark.parametrize("shape", [Basket, Shelf, Box])
+async def test_a_state_of_somebody_else_does_not_fit(shape: type) -> None:
+    theirs = {"$type": "object", "page": 2}
+
+    async def agent(input: RunAgentInput, run: RunContext) -> AsyncIterator[BaseEvent]:
+        with pytest.raises(AgentError, match=f"none of the fields of {shape.__name__}, but .*page"):
+            run.state(shape)
+        assert run.state(dict) == theirs
+        for more in ({}, {"things": ["a"], "page": 2}, {"theThings": ["a"]} | theirs):
+            if more and (shape is Shelf) is not ("theThings" in more):
+                continue
+            input.state = more
+            run.state(shape)
+        yield TextMessageChunkEvent(message_id="m", role="assistant", delta="a")
+
+    await play(agent, asking("", state=theirs))
+
+
+@pytest.mark.parametrize(
+    ("given", "wrong"),
+    [
+        ({"text": 5, "done": "x"}, "text is of type int"),
+        ({"text": "a", "done": "x"}, "done is of type str"),
+        ({"text": "a", "done": True}, "done is of type bool"),
+        ({"text": "a", "total": float("nan")}, "total is nan"),
+        ({"text": "a", "total": float("inf")}, "total is inf"),
+    ],
+)
+async def test_progress_that_json_has_not_is_refused(given: dict, wrong: str) -> None:
+    async def agent(input: RunAgentInput, run: RunContext) -> AsyncIterator[BaseEvent]:
+        with pytest.raises((TypeError, ValueError), match=wrong):
+            run.progress(**given)
+        run.progress("a", Fraction(1, 2), 10**400)
+        yield TextMessageChunkEvent(message_id="m", role="assistant", delta="a")
+
+    told = (await play(agent, asking("")))[0]
+    assert told.value == {"text": "a", "done": 0.5, "total": 10**400}
 
 
 async def test_a_typed_state_is_kept_for_the_next_run() -> None:

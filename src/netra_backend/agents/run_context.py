@@ -6,9 +6,12 @@ that an agent calls, such as a tool, gets it from `current_run`. A plain generat
 
 import asyncio
 import hashlib
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
+from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime, timedelta
+from numbers import Real
 from typing import Any, TypeVar
 
 from ag_ui.core import (
@@ -20,7 +23,7 @@ from ag_ui.core import (
     RunFinishedInterruptOutcome,
     StateSnapshotEvent,
 )
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from netra_backend import jsonlog
 from netra_backend.agents.answers import APPROVAL, APPROVALS, check_schema
@@ -93,27 +96,48 @@ class RunContext:
         """Tell the followers how far the run is: a CUSTOM event ``netra.progress``.
 
         May be called from a thread. Left out when the log is behind, and after the run's end.
+        Raises TypeError for what is no text or number, and ValueError for infinity and NaN.
         """
-        value = {"text": text, "done": done, "total": total}
+        if not isinstance(text, str):
+            raise TypeError(f"progress: text is of type {type(text).__name__}, not str")
+        value = {"text": text, "done": _number("done", done), "total": _number("total", total)}
         told = {name: part for name, part in value.items() if part is not None}
         self._send(CustomEvent(name=PROGRESS, value=told), urgent=False)
 
     def state(self, shape: type[T]) -> T:
         """Return the thread's state as `shape`; ``shape()`` if there is none.
 
-        Raises AgentError naming the field that does not fit.
+        What the state has beside the fields of `shape` is left out. Raises AgentError naming the
+        field that does not fit, and if a state that is not empty has none of them: it is somebody
+        else's, and the next `save` would overwrite it.
         """
-        if self.input.state is None:
+        state = self.input.state
+        if state is None:
             return shape()
         try:
-            return TypeAdapter(shape).validate_python(self.input.state)
+            found = TypeAdapter(shape).validate_python(state)
         except ValidationError as error:
             problem = error.errors(include_input=False, include_url=False)[0]
             path = ".".join(str(part) for part in problem["loc"])
             raise AgentError(f"the state does not fit: {path}: {problem['msg']}") from error
+        if isinstance(state, dict) and state and _is_bare(found, state):
+            has = ", ".join(map(repr, list(state)[:5]))
+            raise AgentError(
+                f"the state does not fit: it has none of the fields of {shape.__name__}, but {has}"
+            )
+        return found
 
     async def save(self, state: object) -> None:
-        """Make `state` the thread's: a STATE_SNAPSHOT, which later runs get as their input."""
+        """Make `state` the thread's: a STATE_SNAPSHOT, which later runs get as their input.
+
+        It is saved in the form that `jsonlog.jsonable` gives it: models, dataclasses, enums, dates
+        and all else of which nothing is lost. Raises TypeError, naming where it stands, for what
+        has no such form, such as an object of any class or a list that holds itself; then the
+        state stays what it was.
+        """
+        lost = jsonlog.losses(state, "state", jsonlog.WIRE_LIMITS, only_lossy=True)
+        if lost:
+            raise TypeError(f"the state cannot be saved: {lost[0]}")
         plain = jsonlog.jsonable(state, limits=jsonlog.WIRE_LIMITS)
         self.input.state = plain
         self._send(StateSnapshotEvent(snapshot=plain), urgent=True)
@@ -199,6 +223,31 @@ class RunContext:
             self._say(event, urgent)
         else:
             self._loop.call_soon_threadsafe(self._say, event, urgent)
+
+
+def _number(name: str, given: object) -> int | float | None:
+    """Return the number, of which there are kinds that JSON has not, as one that it has."""
+    if given is None:
+        return None
+    if isinstance(given, bool) or not isinstance(given, Real):
+        raise TypeError(f"progress: {name} is of type {type(given).__name__}, not a number")
+    if isinstance(given, int):
+        return given
+    number = float(given)
+    if not math.isfinite(number):
+        raise ValueError(f"progress: {name} is {number}, which JSON has not")
+    return number
+
+
+def _is_bare(found: object, state: dict[str, Any]) -> bool:
+    """Return whether what was made of `state` has fields, and took none of them from it."""
+    if isinstance(found, BaseModel):
+        return bool(type(found).model_fields) and not found.model_fields_set
+    if is_dataclass(found):
+        names = {field.name for field in fields(found)}
+        aliases = TypeAdapter(type(found)).json_schema().get("properties", {})
+        return bool(names) and not state.keys() & (names | aliases.keys())
+    return found == {}  # of a TypedDict
 
 
 def _unsaid(event: BaseEvent, urgent: bool) -> None:

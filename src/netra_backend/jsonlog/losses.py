@@ -40,13 +40,16 @@ class Loss(NamedTuple):
         return f"{self.path}: {self.value} ({self.reason})"
 
 
-def losses(value: object, path: str = "value", limits: Limits = LIMITS) -> list[Loss]:
+def losses(
+    value: object, path: str = "value", limits: Limits = LIMITS, *, only_lossy: bool = False
+) -> list[Loss]:
     """Return what `jsonable` changes in the value, in the order of the walk; never raises.
 
     Empty if and only if ``json.dumps`` accepts the value, strict JSON allows it, and it is
-    within the limits. At most `MAX_LOSSES` are listed.
+    within the limits. With `only_lossy` what has one form for all of it is none. At most
+    `MAX_LOSSES` are listed.
     """
-    audit = _Audit(limits, path)
+    audit = _Audit(limits, path, only_lossy=only_lossy)
     try:
         audit.value(value, 0)
     except Exception:  # noqa: BLE001 - only an exhausted stack or memory leads here
@@ -57,10 +60,11 @@ def losses(value: object, path: str = "value", limits: Limits = LIMITS) -> list[
 class _Audit(Forms):
     """A walk that notes where what it writes is not what it found."""
 
-    __slots__ = ("current", "depth", "found", "quiet", "steps")
+    __slots__ = ("current", "depth", "found", "only_lossy", "quiet", "steps")
 
-    def __init__(self, limits: Limits, path: str) -> None:
+    def __init__(self, limits: Limits, path: str, *, only_lossy: bool) -> None:
         super().__init__(limits)
+        self.only_lossy = only_lossy
         self.found: list[Loss] = []
         self.steps = [path]
         self.depth = 0
@@ -115,7 +119,8 @@ class _Audit(Forms):
             yield item
 
     def _note(self, reason: str, *, lossy: bool) -> None:
-        if not self.quiet and len(self.found) < MAX_LOSSES:
+        wanted = lossy or not self.only_lossy
+        if wanted and not self.quiet and len(self.found) < MAX_LOSSES:
             path = "".join(self.steps[: self.depth + 1])
             self.found.append(Loss(path, _shown(self.current), reason, lossy))
 
