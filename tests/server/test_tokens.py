@@ -1,5 +1,6 @@
 """Tokens, as somebody who tries to forge one sees them."""
 
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,9 @@ from netra_backend.server.keys import Key
 from netra_backend.stores.memory import MemoryStore
 from netra_backend.testing.scripted_agent import ScriptedAgent, answer
 from tests.client import client
+from tests.http import http
 from tests.live import live
+from tests.server.handshake import refusal_of
 from tests.server.issuer import SECRET, Issuer, claims_of, encoded, hs256, signed_by_hand
 
 pytestmark = pytest.mark.anyio
@@ -80,6 +83,16 @@ def forgeries(issuer: Issuer) -> dict[str, str]:
         "an end that never comes": signed_by_hand(
             {"alg": "HS256"}, b'{"sub":"alice","exp":Infinity}', SECRET.encode()
         ),
+        **{
+            f"{claim} of {value[:9]}": signed_by_hand(
+                {"alg": "HS256"},
+                json.dumps({**claims_of(), claim: 0}).replace(": 0}", f": {value}}}").encode(),
+                SECRET.encode(),
+            )
+            for claim in ("exp", "iat", "nbf")
+            for value in ("Infinity", "-Infinity", "NaN", "-1" + "0" * 400, "1e400", "[]", "{}")
+            if (claim, value[:2]) != ("nbf", "-1")  # long ago, and never made a float
+        },
         "not valid yet": hs256(nbf=now + 600),
         "without a subject": hs256(sub=None),
         "a subject that is no id": hs256(sub="../bob"),
@@ -179,6 +192,19 @@ async def test_any_legal_end_opens_a_socket(tmp_path: Path, exp: Any) -> None:
     ):
         assert alice.ready["user"] == "alice"
         assert isinstance(alice.ready["expires"], int)
+
+
+async def test_a_time_that_is_no_float_is_refused_over_http_and_on_a_socket(tmp_path: Path) -> None:
+    claims = json.dumps({**claims_of(), "iat": -(10**400)}).encode()
+    token = signed_by_hand({"alg": "HS256"}, claims, SECRET.encode())
+    settings = {"auth": "jwt", "jwt_secret": SECRET}
+    async with (
+        live(AGENTS, tmp_path, store=MemoryStore(), **settings) as server,
+        http(server.url, token) as browser,
+    ):
+        assert (await browser.get("/threads")).status_code == 401
+        bearer = {"Authorization": f"Bearer {token}"}
+        assert (await refusal_of(server.socket_url, ["netra.v1"], **bearer)).status_code == 401
 
 
 async def test_a_token_is_verified_once_and_not_believed_after_its_end(

@@ -85,18 +85,21 @@ class Tokens:
         """Return whose token this is by the key. Raises PyJWTError and FrameError."""
         if key is None:
             raise jwt.InvalidAlgorithmError("there is no such key, or not for this algorithm")
-        claims = jwt.decode(
-            token,
-            key.value,
-            algorithms=[key.algorithm],
-            audience=self._audience,
-            issuer=issuer,
-            options={
-                "require": ["sub", "exp"] if require_expiry else ["sub"],
-                "verify_aud": self._audience is not None,
-            },
-        )
-        return self._user(claims)
+        try:
+            claims = jwt.decode(
+                token,
+                key.value,
+                algorithms=[key.algorithm],
+                audience=self._audience,
+                issuer=issuer,
+                options={
+                    "require": ["sub", "exp"] if require_expiry else ["sub"],
+                    "verify_aud": self._audience is not None,
+                },
+            )
+            return self._user(claims)
+        except (OverflowError, TypeError, ValueError) as error:  # the library makes ints of them
+            raise jwt.DecodeError("a claim that is a time has no time") from error
 
     def _user(self, claims: dict[str, Any]) -> User:
         """Return whom the claims name. A token that does not say when it was issued is an old one.
