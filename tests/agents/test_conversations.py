@@ -1,5 +1,6 @@
 """Conversations: the fold of every thread, kept so that it is not made anew."""
 
+import asyncio
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -9,14 +10,15 @@ from ag_ui.core import EventType
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netra_backend.agents import conversations
-from netra_backend.agents.conversations import Conversations
+from netra_backend.agents import conversations, slices
+from netra_backend.agents.conversations import Conversations, Page
 from netra_backend.core.events import Entry, Event
 from netra_backend.core.fold import Conversation
 from netra_backend.core.ids import RunId, ThreadId, ThreadKey, UserId
 from netra_backend.core.ports import Thread
 from netra_backend.core.positions import Position
-from tests.core.test_prelude import everything
+from netra_backend.core.prelude import STEP, message_id
+from tests.core.test_prelude import everything, fold
 from tests.strategies import logs
 
 pytestmark = pytest.mark.anyio
@@ -96,6 +98,10 @@ async def test_whatever_is_kept_the_fold_is_that_of_the_log(
             conversation, offset = await folded.fold(key(), upto)
             assert offset == (length if upto is None else upto)
             assert everything(conversation) == whole(log[:offset])
+            begun = await folded.begin(key(), upto)
+            assert offset - kept_after < begun.offset <= offset
+            events = [*begun.events, *(entry.event for entry in log[begun.offset : offset])]
+            assert everything(fold(events)) == whole(log[:offset])
 
 
 async def test_a_long_thread_is_read_once() -> None:
@@ -110,6 +116,112 @@ async def test_a_long_thread_is_read_once() -> None:
         assert everything(conversation) == whole(log)
         assert offset == len(log)
     assert store.read_entries == len(log)
+
+
+async def test_who_asks_at_once_for_a_long_thread_has_it_read_once() -> None:
+    store, log = Logs(), chat(5_000)
+    store.entries[key()] = log
+    folded = Conversations(store)
+    first, *others = await asyncio.gather(*(folded.begin(key()) for _ in range(20)))
+    assert store.read_entries == first.offset == len(log)
+    assert all(begun is first for begun in others)
+    assert await folded.begin(key(), exact=True) is first
+
+
+async def test_who_asked_first_and_went_away_holds_nobody_up() -> None:
+    store, log = Logs(), chat(5_000)
+    store.entries[key()] = log
+    folded = Conversations(store)
+    tasks = [asyncio.create_task(folded.begin(key())) for _ in range(3)]
+    await asyncio.sleep(0)
+    tasks[0].cancel()
+    _, second, third = await asyncio.gather(*tasks, return_exceptions=True)
+    assert not isinstance(second, BaseException)
+    assert (second.offset, second) == (len(log), third)
+
+
+async def test_a_long_thread_is_folded_a_step_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slices, "SLICE", 0.0)
+    store, applied, most = Logs(), 0, 0
+    store.entries[key()] = chat(3_000)
+    apply = Conversation.apply
+
+    def counting(conversation: Conversation, event: Event) -> None:
+        nonlocal applied
+        applied += 1
+        apply(conversation, event)
+
+    monkeypatch.setattr(Conversation, "apply", counting)
+    folded = Conversations(store)
+    tasks = [asyncio.create_task(folded.fold(key())) for _ in range(5)]
+    while not all(task.done() for task in tasks):
+        before = applied
+        await asyncio.sleep(0)
+        most = max(most, applied - before)
+    assert most <= 2 * STEP  # the last step of what one read has, and the first of the next
+
+
+async def test_a_few_entries_later_what_is_kept_is_told_and_the_log_has_the_rest() -> None:
+    store, log = Logs(), chat(2_000)
+    store.entries[key()] = log[:1_500]
+    folded = Conversations(store)
+    kept = await folded.begin(key())
+    store.entries[key()] = log[:1_600]
+    assert await folded.begin(key()) is kept
+    assert (await folded.begin(key(), exact=True)).offset == 1_600
+    store.entries[key()] = log
+    begun = await folded.begin(key(), 1_700)
+    assert begun.offset == 1_600
+    conversation = Conversation()
+    for event in (*begun.events, *(entry.event for entry in log[begun.offset :])):
+        conversation.apply(event)
+    assert everything(conversation) == whole(log)
+
+
+async def test_who_joins_a_run_is_not_told_of_the_one_before() -> None:
+    store, log = Logs(), chat(1_000)
+    ends = ({"type": "RUN_FINISHED", "threadId": "t", "runId": "r"},)
+    begins = ({"type": "RUN_STARTED", "threadId": "t", "runId": "s"},)
+    for chunk in (*({"type": "TEXT_MESSAGE_END", "messageId": "m"},), *ends, *begins):
+        event = Event(EventType(str(chunk["type"])), json.dumps(chunk).encode())
+        log.append(Entry(Position(1, len(log) + 1), RunId("s"), 0, event))
+    store.entries[key()] = log[:-1]
+    folded = Conversations(store)
+    old = await folded.begin(key())
+    store.entries[key()] = log
+    assert await folded.begin(key()) is old
+    new = await folded.begin(key(), run=RunId("s"))
+    assert (new.run, new.offset) == ("s", len(log))
+    assert await folded.begin(key(), run=RunId("s")) is new
+    read = store.read_entries
+    again = await folded.begin(key(), old.offset, RunId("r"))
+    assert (again.events, again.run) == (old.events, "r")
+    assert store.read_entries == read + old.offset
+    assert await folded.begin(key()) is new  # and what goes further is kept
+
+
+async def test_pages_are_those_of_the_messages() -> None:
+    store = Logs()
+    chunks: list[dict[str, Any]] = [{"type": "RUN_STARTED", "threadId": "t", "runId": "r"}]
+    for n in range(700):
+        chunks.append({"type": "TEXT_MESSAGE_START", "messageId": f"m{n}", "role": "assistant"})
+        chunks.append({"type": "TEXT_MESSAGE_END", "messageId": f"m{n}"})
+    store.entries[key()] = [
+        Entry(Position(1, at), RunId("r"), 0, Event(EventType(c["type"]), json.dumps(c).encode()))
+        for at, c in enumerate(chunks, start=1)
+    ]
+    folded, before, seen = Conversations(store), None, []
+    while True:
+        page = await folded.page(key(), 300, before)
+        assert page is not None
+        assert page.offset == len(chunks)
+        seen = [message_id(message) for message in page.messages] + seen
+        before = page.following
+        if before is None:
+            break
+    assert seen == [f"m{n}" for n in range(700)]
+    assert await folded.page(key(), 300, "none") is None
+    assert (await folded.page(key("other"), 300)) == Page([], 0, None)
 
 
 async def test_every_caller_has_a_conversation_of_its_own() -> None:

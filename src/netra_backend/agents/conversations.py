@@ -1,21 +1,31 @@
 """Conversations: the folds of threads' logs, without reading each log from its beginning."""
 
+import asyncio
 from collections import OrderedDict
+from collections.abc import Generator, Sequence
+from contextlib import nullcontext
+from itertools import chain
 from typing import Protocol
+from weakref import WeakValueDictionary
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
-from netra_backend.core.events import Event
+from netra_backend.agents.slices import Slices
+from netra_backend.core.events import Entry, Event
 from netra_backend.core.fold import Conversation
-from netra_backend.core.ids import ThreadKey
+from netra_backend.core.ids import RunId, ThreadKey
 from netra_backend.core.ports import Log, Threads
-from netra_backend.core.prelude import prelude
+from netra_backend.core.positions import Position
+from netra_backend.core.prelude import STEP, message_id, snapshot_of, taking_up, telling
 
-READ_LIMIT = 1_000
-"""Entries read at once while a thread is folded; between two reads the loop breathes."""
+READ_LIMIT = 250
+"""Entries read at once while a thread is folded: the reading thread has the interpreter so long."""
 
 KEPT_AFTER = 500
 """Entries folded beyond what is kept that make it worth keeping more: they take some 2 ms."""
+
+LONG = 65_536
+"""Bytes of a prelude from which on it is sent to one after the other."""
 
 BUDGET = 67_108_864
 """Bytes of events that are kept for all threads together."""
@@ -25,11 +35,13 @@ class LogOfThreads(Log, Threads, Protocol):
     """What is folded."""
 
 
-class _Kept(Struct, frozen=True):
+class Begun(Struct, frozen=True):
     """The prelude of a thread's log up to an offset: applying it is the fold so far."""
 
     epoch: int
     offset: int
+    run: RunId | None
+    """The newest run of that fold."""
     events: list[Event]
 
     @property
@@ -38,19 +50,35 @@ class _Kept(Struct, frozen=True):
         return sum(len(event.data) for event in self.events)
 
 
+_NOTHING = Begun(0, 0, None, [])
+
+
+class Page(Struct, frozen=True):
+    """Some of a thread's messages as AG-UI ``Message`` objects, and the offset of the fold."""
+
+    messages: list[Raw]
+    offset: int
+    following: str | None
+    """The id of the first one, if there are others before it."""
+
+
 class Conversations:
     """The conversation of every thread, as of now.
 
     Of long threads the prelude is kept, least recently used ones go first; it rebuilds the
     conversation by the law of ``core/prelude``, in time that grows with the messages and not
     with the deltas they came in. So every caller has a conversation of its own to go on with.
+
+    All of it is done in slices, and of many who want the same long thread the first one reads it.
     """
 
     def __init__(self, store: LogOfThreads, *, budget: int = BUDGET) -> None:
         self._store = store
         self._budget = budget
-        self._kept: OrderedDict[ThreadKey, _Kept] = OrderedDict()
+        self._kept: OrderedDict[ThreadKey, Begun] = OrderedDict()
         self._size = 0
+        self._slices = Slices()
+        self._locks: WeakValueDictionary[ThreadKey, asyncio.Lock] = WeakValueDictionary()
 
     def __repr__(self) -> str:
         return f"<Conversations {len(self._kept)} threads kept, {self._size} bytes>"
@@ -61,46 +89,148 @@ class Conversations:
         Empty and 0 if there is no such thread. Raises EventError if the log is illegal,
         StoreFailed if it cannot be read.
         """
-        found = await self._store.thread(thread)
-        if found is None:
-            return Conversation(), 0
-        epoch = found.head.epoch
-        conversation, kept_offset = self._begin(thread, epoch, upto)
-        offset = kept_offset
-        while upto is None or offset < upto:
-            limit = READ_LIMIT if upto is None else min(READ_LIMIT, upto - offset)
-            entries = await self._store.read(thread, offset, limit)
-            if entries and entries[0].position.epoch != epoch:
-                return await self.fold(thread, upto)  # deleted and created anew meanwhile
-            for entry in entries:
-                conversation.apply(entry.event)
-            if not entries:
-                break
-            offset = entries[-1].position.offset
-        if offset - kept_offset >= KEPT_AFTER:
-            self._keep(thread, _Kept(epoch, offset, prelude(thread.id, conversation)))
-        return conversation, offset
+        while (found := await self._store.thread(thread)) is not None:
+            near = self._is_near(thread, found.head, upto)
+            async with nullcontext() if near else self._alone(thread):
+                folded = await self._fold(thread, found.head.epoch, upto)
+            if folded is not None:
+                return folded
+        return Conversation(), 0
+
+    async def begin(
+        self,
+        thread: ThreadKey,
+        upto: int | None = None,
+        run: RunId | None = None,
+        *,
+        exact: bool = False,
+    ) -> Begun:
+        """Return with what someone joins the thread: the prelude of its fold up to an offset.
+
+        That is not beyond `upto`, and the fold's newest run is `run`, where they are given, unless
+        another one is now. Unless it has to be `exact`, up to `KEPT_AFTER` entries may have come
+        since, which the log has. Raises as `fold`.
+
+        Who asks for a long thread goes on in a turn of their own: to send it takes time.
+        """
+        begun = await self._begin(thread, upto, run, exact=exact)
+        if begun.size >= LONG:
+            await self._slices.turn()
+        return begun
+
+    async def _begin(
+        self, thread: ThreadKey, upto: int | None, run: RunId | None, *, exact: bool
+    ) -> Begun:
+        while (found := await self._store.thread(thread)) is not None:
+            async with self._alone(thread):
+                kept = self._find(thread, found.head.epoch, upto)
+                near = kept.offset == found.head.offset or (
+                    not exact and self._is_near(thread, found.head, upto)
+                )
+                if kept.epoch and near and run in (None, kept.run):
+                    return kept
+                folded = await self._fold(thread, found.head.epoch, upto)
+                if folded is not None:
+                    return await self._tell(thread, found.head.epoch, *folded)
+        return _NOTHING
+
+    async def page(self, thread: ThreadKey, limit: int, before: str | None = None) -> Page | None:
+        """Return the last messages of the thread as of now, or the last `before` one of them.
+
+        None if `before` is no message of the thread. Raises as `fold`.
+        """
+        begun = await self.begin(thread, exact=True)
+        messages = list(chain.from_iterable(map(snapshot_of, begun.events)))
+        if before is not None:
+            end = await self._slices.spread(_place(messages, before))
+            if end is None:
+                return None
+            messages = messages[:end]
+        page = messages[-limit:]
+        following = message_id(page[0]) if len(messages) > limit else None
+        return Page(page, begun.offset, following)
 
     def forget(self, thread: ThreadKey) -> None:
         """Keep nothing of a thread that was deleted. Idempotent."""
         kept = self._kept.pop(thread, None)
         self._size -= kept.size if kept is not None else 0
 
-    def _begin(self, thread: ThreadKey, epoch: int, upto: int | None) -> tuple[Conversation, int]:
-        """Return the conversation as far as it is kept, and the offset it reaches."""
-        conversation = Conversation()
+    def _alone(self, thread: ThreadKey) -> asyncio.Lock:
+        """Return what lets one of those who read the thread go on: the others find it kept."""
+        return self._locks.setdefault(thread, asyncio.Lock())
+
+    def _is_near(self, thread: ThreadKey, head: Position, upto: int | None) -> bool:
+        """Return whether little is to be read beyond what is kept."""
+        end = head.offset if upto is None else min(upto, head.offset)
+        return end - self._find(thread, head.epoch, upto).offset < KEPT_AFTER
+
+    async def _fold(
+        self, thread: ThreadKey, epoch: int, upto: int | None
+    ) -> tuple[Conversation, int] | None:
+        """Return the fold and its offset; None if the thread is not of this epoch any more."""
+        kept = self._find(thread, epoch, upto)
+        conversation = await self._slices.spread(taking_up(kept.events))
+        offset = kept.offset
+        while upto is None or offset < upto:
+            limit = READ_LIMIT if upto is None else min(READ_LIMIT, upto - offset)
+            entries = await self._store.read(thread, offset, limit)
+            if not entries:
+                break
+            if entries[0].position.epoch != epoch:
+                return None  # deleted and created anew meanwhile
+            await self._slices.spread(_applying(conversation, entries))
+            offset = entries[-1].position.offset
+        if offset - kept.offset >= KEPT_AFTER:
+            await self._tell(thread, epoch, conversation, offset)
+        return conversation, offset
+
+    async def _tell(
+        self, thread: ThreadKey, epoch: int, conversation: Conversation, offset: int
+    ) -> Begun:
+        """Return the prelude, as it is kept or made anew; of a long thread it is kept then."""
+        run = None if conversation.run_id is None else RunId(conversation.run_id)
+        kept = self._kept.get(thread, _NOTHING)
+        if (kept.epoch, kept.offset, kept.run) == (epoch, offset, run):
+            return kept
+        events = await self._slices.spread(telling(thread.id, conversation))
+        begun = Begun(epoch, offset, run, events)
+        if offset >= KEPT_AFTER:
+            self._keep(thread, begun)
+        return begun
+
+    def _find(self, thread: ThreadKey, epoch: int, upto: int | None) -> Begun:
+        """Return what is kept and may be gone on with."""
         kept = self._kept.get(thread)
         if kept is None or kept.epoch != epoch or (upto is not None and kept.offset > upto):
-            return conversation, 0
+            return _NOTHING
         self._kept.move_to_end(thread)
-        for event in kept.events:
-            conversation.apply(event)
-        return conversation, kept.offset
+        return kept
 
-    def _keep(self, thread: ThreadKey, kept: _Kept) -> None:
+    def _keep(self, thread: ThreadKey, begun: Begun) -> None:
+        """Keep it, unless what is kept goes further: an older run may be joined, too."""
+        kept = self._kept.get(thread, _NOTHING)
+        if (kept.epoch, kept.offset) > (begun.epoch, begun.offset):
+            return
         self.forget(thread)
-        self._size += kept.size
-        self._kept[thread] = kept
+        self._size += begun.size
+        self._kept[thread] = begun
         while self._size > self._budget:
             _, gone = self._kept.popitem(last=False)
             self._size -= gone.size
+
+
+def _applying(conversation: Conversation, entries: Sequence[Entry]) -> Generator[None, None, None]:
+    for number, entry in enumerate(entries, start=1):
+        conversation.apply(entry.event)
+        if number % STEP == 0:
+            yield
+
+
+def _place(messages: Sequence[Raw], id: str) -> Generator[None, None, int | None]:
+    """Return at which place the first message with this id is, in steps; None if there is none."""
+    for place, message in enumerate(messages):
+        if message_id(message) == id:
+            return place
+        if place % STEP == STEP - 1:
+            yield
+    return None

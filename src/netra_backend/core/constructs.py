@@ -8,9 +8,9 @@ points: the arguments of a tool call may be no JSON (AGUI204: the protocol keeps
 wrote), and a result may come for a call of an earlier run of the thread (AGUI207).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import Enum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from ag_ui.core import EventType
@@ -184,12 +184,17 @@ class Constructs:
 
     def _learn_calls(self, body: Body) -> None:
         """Note the tool calls of a snapshot: their results may still come, and no others."""
-        self._calls = {
+        self._calls = set()
+        self.learn_calls(body.messages or ())
+
+    def learn_calls(self, messages: Iterable[dict[str, Any]]) -> None:
+        """Note the tool calls of messages that a part of a snapshot brings."""
+        self._calls.update(
             str(call.get("id"))
-            for message in body.messages or ()
+            for message in messages
             if message.get("role") == "assistant"
             for call in message.get("toolCalls") or ()
-        }
+        )
 
     def _terminate(self, body: Body) -> None:
         if body.type is EventType.RUN_FINISHED and self._open:

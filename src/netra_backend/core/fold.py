@@ -10,8 +10,9 @@ message with calls.
 """
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from itertools import islice
 from typing import Any
 
 import jsonpatch
@@ -60,6 +61,17 @@ class Conversation:
             rule(self, body)
         elif body.type in TERMINAL:
             self.terminal = event
+
+    def bring(self, messages: Sequence[JsonObject]) -> None:
+        """Take a part of a prelude's MESSAGES_SNAPSHOT; all parts are as the whole is."""
+        self._messages.extend(messages)
+        self.constructs.learn_calls(messages)
+
+    def parts(self, size: int) -> Iterator[list[JsonObject]]:
+        """Yield the messages as `messages` returns them, so many at a time."""
+        each = iter(self._messages)
+        while part := [message.to_json() for message in islice(each, size)]:
+            yield part
 
     def messages(self) -> list[JsonObject]:
         """Return the messages as AG-UI ``Message`` objects, in order; those being written too."""

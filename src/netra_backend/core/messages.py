@@ -145,6 +145,11 @@ class Messages:
         self._list.append(message)
         self._know(message)
 
+    def extend(self, given: Iterable[JsonObject]) -> None:
+        """Add all of the given messages."""
+        for fields in given:
+            self.append(Message.from_json(fields))
+
     def add_missing(self, given: Iterable[JsonObject]) -> None:
         """Add those of the given messages whose ids are new."""
         for fields in given:

@@ -1,10 +1,8 @@
 """The HTTP API: threads, their messages and events, and runs."""
 
-from msgspec import Raw
 from starlette.requests import Request
 from starlette.responses import Response
 
-from netra_backend import jsonlog
 from netra_backend.agents.interrupts import expired
 from netra_backend.core.ids import (
     RunId,
@@ -179,23 +177,17 @@ class Api:
     async def list_messages(self, request: Request, user: User) -> Response:
         limit = limit_of(request, default=200, most=1_000)
         thread = await self._thread(request, user)
-        conversation, offset = await self._house.runner.conversations.fold(thread.key)
-        await self._house.access.check(user.id, thread.key, Role.READ)  # folding takes time
-        messages = conversation.messages()
         before = request.query_params.get("before")
-        if before is not None:
-            ids = [message["id"] for message in messages]
-            if before not in ids:
-                raise FrameError(
-                    "before is no message of this thread",
-                    code=ErrorCode.BAD_INPUT,
-                    where="$.before",
-                )
-            messages = messages[: ids.index(before)]
-        page = messages[-limit:]
-        following = page[0]["id"] if len(messages) > limit else None
-        encoded = [Raw(jsonlog.dumps(m, limits=jsonlog.WIRE_LIMITS).encode()) for m in page]
-        return answer(MessagePage(encoded, str(Position(thread.head.epoch, offset)), following))
+        page = await self._house.runner.conversations.page(thread.key, limit, before)
+        await self._house.access.check(user.id, thread.key, Role.READ)  # folding takes time
+        if page is None:
+            raise FrameError(
+                "before is no message of this thread",
+                code=ErrorCode.BAD_INPUT,
+                where="$.before",
+            )
+        position = Position(thread.head.epoch, page.offset)
+        return answer(MessagePage(page.messages, str(position), page.following))
 
     async def list_events(self, request: Request, user: User) -> Response:
         limit = limit_of(request, default=500, most=1_000)

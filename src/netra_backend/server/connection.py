@@ -39,7 +39,6 @@ from netra_backend.core.ids import (
 )
 from netra_backend.core.ports import Answer
 from netra_backend.core.positions import Position
-from netra_backend.core.prelude import prelude
 from netra_backend.core.resume import Backlog
 from netra_backend.core.roles import Role
 from netra_backend.core.session import (
@@ -251,8 +250,8 @@ class Connection(Dialogue):
         self._send(Cancelled(request=effect.request, run=effect.run, id=str(position)))
 
     async def _prelude(self, thread: ThreadKey) -> tuple[list[Raw], int]:
-        conversation, offset = await self._house.runner.conversations.fold(thread)
-        return [Raw(event.data) for event in prelude(thread.id, conversation)], offset
+        begun = await self._house.runner.conversations.begin(thread)
+        return [Raw(event.data) for event in begun.events], begun.offset
 
     async def _decide(self, effect: Decide) -> None:
         answer = Answer(effect.interrupt, effect.status, bytes(effect.payload))

@@ -20,7 +20,6 @@ from starlette.types import Message, Receive, Scope, Send
 from netra_backend.core.events import TERMINAL, Event
 from netra_backend.core.ids import ThreadKey, UserId, name_for, new_id
 from netra_backend.core.positions import Position
-from netra_backend.core.prelude import prelude
 from netra_backend.core.run import Run
 from netra_backend.errors import CLOSES, CloseCode, ErrorCode, Refused
 from netra_backend.server.address import address_of
@@ -169,12 +168,12 @@ class RunStream:
         """Return the prelude of the run as it stands, and what comes after that."""
         self._note(run)
         upto = run.ended.offset if run.ended is not None else None
-        conversation, offset = await self._house.runner.conversations.fold(run.thread, upto)
-        if conversation.run_id != run.key.id:  # it ended meanwhile, and another one began
+        begun = await self._house.runner.conversations.begin(run.thread, upto, run.key.id)
+        if begun.run != run.key.id:  # it ended meanwhile, and another one began
             run = await self._house.store.run(run.key) or run
             return await self.joined(run) if run.ended is not None else self.whole(run)
-        position = Position(run.started.epoch, offset)
-        return self._answer(run.thread, position, prelude(run.thread.id, conversation))
+        position = Position(run.started.epoch, begun.offset)
+        return self._answer(run.thread, position, begun.events)
 
     def _note(self, run: Run) -> None:
         """Join this request to the lines of the run, which have a correlation of their own."""
