@@ -71,7 +71,37 @@ def test_exactly_one_host_is_named(hosts: list[bytes], words: str, deflate: bool
         opening("/ws", changed(b"host", *hosts), deflate=deflate)
     assert refused.value.status == 400
     assert words in refused.value.why
-    assert opening("/ws", changed(b"host", b""), deflate=deflate).head.startswith(b"HTTP/1.1 101 ")
+
+
+@pytest.mark.parametrize("deflate", [False, True])
+@pytest.mark.parametrize(
+    ("target", "host", "words"),
+    [
+        ("/ws", b"", "a name or an address"),
+        ("/ws", b"a b/../@x", "a name or an address"),
+        ("/ws", b"user@localhost", "a name or an address"),
+        ("http://evil/ws", b"localhost", "a URL of the host"),
+        ("http://user@localhost/ws", b"localhost", "a URL of the host"),
+        ("localhost/ws", b"localhost", "a URL of the host"),
+        ("//localhost/ws", b"localhost", None),
+        ("*", b"localhost", "a URL of the host"),
+        ("ws", b"localhost", "a URL of the host"),
+        ("http://[/ws", b"localhost", "a URL of the host"),
+        ("http://localhost/ws", b"LOCALHOST", None),
+        ("http://localhost:80/ws", b"localhost:80", None),
+    ],
+)
+def test_the_target_is_of_the_host(
+    target: str, host: bytes, words: str | None, deflate: bool
+) -> None:
+    if words is None:
+        assert opening(target, changed(b"host", host), deflate=deflate).head.startswith(
+            b"HTTP/1.1 "
+        )
+        return
+    with pytest.raises(NoOpening, match=words) as refused:
+        opening(target, changed(b"host", host), deflate=deflate)
+    assert refused.value.status == 400
 
 
 @pytest.mark.parametrize("value", [b"Upgrade, \x01", b"Upgrade\n"])

@@ -9,7 +9,6 @@ import asyncio
 import logging
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import unquote
 
 from starlette.types import Scope
 from uvicorn.config import Config
@@ -19,6 +18,7 @@ from netra_backend.errors import CLOSES, CloseCode
 from netra_backend.server.direct_lane import DirectLane
 from netra_backend.server.listener import Listener
 from netra_backend.server.opening import Fields, Opening, plain_opening, subprotocols
+from netra_backend.server.target import decoded, path_and_query
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,9 @@ def entered(
     It is the border around one opening: what fails in it is logged, and ends the connection.
     """
     enter: Enter | None = getattr(config.loaded_app, "enter", None)
-    opening = None if enter is None or config.ws_per_message_deflate else plain_opening(fields)
+    opening = (
+        None if enter is None or config.ws_per_message_deflate else plain_opening(path, fields)
+    )
     if enter is None or opening is None:
         return False
     lane: DirectLane | None = None
@@ -115,12 +117,12 @@ def _scope(
     config: Config, transport: asyncio.Transport, path: str, fields: Fields
 ) -> dict[str, Any]:
     root = config.root_path
-    path, _, query = path.partition("?")
+    path, query = path_and_query(path)
     return {
         "type": "websocket",
         "client": address(transport.get_extra_info("peername")),
         "root_path": root,
-        "path": root + (unquote(path) if "%" in path else path),
+        "path": root + decoded(path),
         "query_string": query.encode("ascii"),
         "headers": fields,
         "subprotocols": subprotocols(fields),

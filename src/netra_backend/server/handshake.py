@@ -17,6 +17,7 @@ from netra_backend.errors import ERRORS, ErrorCode
 from netra_backend.server.clockwork import Sweep, shared
 from netra_backend.server.errors import raw_refusal
 from netra_backend.server.outlet import EXTENSION, DirectOutlet, cut
+from netra_backend.server.target import fault_of
 
 SECONDS = 10.0
 """How long a request's head may take, and as long again the answer to a WebSocket handshake."""
@@ -164,11 +165,19 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def _check_host(self) -> None:
-        """Raise ValueError unless there is one Host; HTTP/1.0 needs none (RFC 9112 section 3.2)."""
-        hosts = sum(name == b"host" for name, _ in self.headers)
-        if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
-            self._fault = f"A request has one Host header, not {hosts or 'none'}."
-            raise ValueError(self._fault)
+        """Raise ValueError unless one Host is named; HTTP/1.0 needs none (RFC 9112 section 3.2)."""
+        hosts = [value for name, value in self.headers if name == b"host"]
+        version = self.parser.get_http_version()
+        fault: str | None
+        if version not in ("1.0", "1.1"):  # the others are no text
+            fault = "This server speaks HTTP/1.1."
+        elif len(hosts) > 1 or (not hosts and version == "1.1"):
+            fault = f"A request has one Host header, not {len(hosts) or 'none'}."
+        else:
+            fault = fault_of(self.url, hosts[0], self.parser.get_method()) if hosts else None
+        if fault is not None:
+            self._fault = fault
+            raise ValueError(fault)
 
     def _is_answering(self) -> bool:
         """Return whether an earlier request of this connection is still being answered."""

@@ -15,6 +15,9 @@ from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFact
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
+from netra_backend.server.origin import host_name
+from netra_backend.server.target import fault_of
+
 Fields = list[tuple[bytes, bytes]]
 """Header fields as a parser of HTTP hands them over, their names in small letters."""
 
@@ -52,7 +55,7 @@ class NoOpening(Exception):
 
 def opening(path: str, fields: Fields, *, deflate: bool) -> Opening:
     """Return how the request is accepted. Raises NoOpening."""
-    plain = None if deflate else plain_opening(fields)
+    plain = None if deflate else plain_opening(path, fields)
     if plain is not None:
         return plain
     conn = ServerProtocol(extensions=[_DEFLATE] if deflate else None)
@@ -61,8 +64,11 @@ def opening(path: str, fields: Fields, *, deflate: bool) -> Opening:
         headers = Headers((n.decode("latin-1"), v.decode("latin-1")) for n, v in fields)
         _check_host(headers)
         _check_body(headers)
+        fault = fault_of(path.encode("latin-1"), headers["Host"].encode("latin-1"))
     except InvalidHeader as error:
         raise NoOpening(400, f"Failed to open a WebSocket connection: {error}.", {}) from error
+    if fault is not None:
+        raise NoOpening(400, fault, {})
     response = conn.accept(Request(path, headers))
     if response.status_code != 101:
         told = {n: v for n, v in response.headers.raw_items() if n in _TOLD}
@@ -74,10 +80,10 @@ def opening(path: str, fields: Fields, *, deflate: bool) -> Opening:
     return Opening(head, conn.extensions)
 
 
-def plain_opening(fields: Fields) -> Opening | None:
+def plain_opening(path: str, fields: Fields) -> Opening | None:
     """Return how a request without fault is accepted with nothing compressed, None for others."""
     key = _key(fields)
-    if key is None:
+    if key is None or not path.startswith("/"):
         return None
     accept = binascii.b2a_base64(sha1(key + _GUID).digest(), newline=False)  # noqa: S324 - RFC
     return Opening(_HEAD + _ACCEPT % accept, [])
@@ -105,7 +111,7 @@ def _key(fields: Fields) -> bytes | None:
     key = asked.get(b"sec-websocket-key", b"")
     try:
         valid = (
-            b"host" in asked
+            host_name(asked[b"host"].decode("latin-1")) != ""
             and asked[b"connection"].lower() in _USUAL
             and asked[b"upgrade"].lower() == b"websocket"
             and asked[b"sec-websocket-version"] == b"13"

@@ -10,7 +10,6 @@ import logging
 from collections import deque
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import unquote
 
 from uvicorn.config import Config
 from uvicorn.protocols.utils import ClientDisconnected, is_ssl
@@ -28,6 +27,7 @@ from netra_backend.server.handshake import handshakes
 from netra_backend.server.listener import LaneClosed, Listener
 from netra_backend.server.opening import Fields, NoOpening, Opening, opening, subprotocols
 from netra_backend.server.parsing import let_go
+from netra_backend.server.target import decoded, path_and_query
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +109,7 @@ class Protocol(asyncio.Protocol):
     def begin(self, path: str, fields: Fields, early: bytes = b"") -> None:
         """Begin with a request that is parsed already, and what has come behind it.
 
-        `path` may have a query.
+        `path` is the target as it was sent: it may have a query, or be a URL.
         """
         try:
             deflate = self._config.ws_per_message_deflate
@@ -126,7 +126,7 @@ class Protocol(asyncio.Protocol):
 
     def _scope_of(self, path: str, fields: Fields) -> dict[str, Any]:
         root = self._config.root_path
-        path, _, query = path.partition("?")
+        path, query = path_and_query(path)
         transport = self._transport
         return {
             "type": "websocket",
@@ -136,7 +136,7 @@ class Protocol(asyncio.Protocol):
             "server": address(transport.get_extra_info("sockname")),
             "client": address(transport.get_extra_info("peername")),
             "root_path": root,
-            "path": root + (unquote(path) if "%" in path else path),
+            "path": root + decoded(path),
             "raw_path": (root + path).encode("ascii"),
             "query_string": query.encode("ascii"),
             "headers": fields,
@@ -160,7 +160,7 @@ class Protocol(asyncio.Protocol):
             self._scope = None
             self._server.tasks.discard(asyncio.current_task())
         if not self._is_decided:
-            self._refuse(500, Headers(), b"")
+            self._tell(ErrorCode.INTERNAL)
         elif self._lane is not None and not self._is_lost:
             self._lane.close_with(code, "")
 
@@ -178,10 +178,7 @@ class Protocol(asyncio.Protocol):
     def shutdown(self) -> None:
         """End because the server stops: uvicorn's word for it."""
         if not self._is_decided:
-            self._decide()
-            code = ErrorCode.DRAINING
-            peer = self._transport.get_extra_info("peername")
-            self._answer(raw_refusal("handshake", code, ERRORS[code].meaning, peer=peer))
+            self._tell(ErrorCode.DRAINING)
 
     # --- the answer ---------------------------------------------------------------------------
 
@@ -212,7 +209,7 @@ class Protocol(asyncio.Protocol):
         elif self._refusal is None and kind == "websocket.accept":
             self._accept(message)
         elif self._refusal is None and kind == "websocket.close":
-            self._refuse(403, Headers(), b"")
+            self._tell(ErrorCode.FORBIDDEN)
         else:
             raise RuntimeError(f"unexpected ASGI message {kind!r} before the handshake is answered")
 
@@ -243,6 +240,12 @@ class Protocol(asyncio.Protocol):
         except ValueError:
             phrase = ""
         self._answer(Response(status, phrase, headers, body).serialize())
+
+    def _tell(self, code: ErrorCode) -> None:
+        """Refuse where the application has no words for it."""
+        self._decide()
+        peer = self._transport.get_extra_info("peername")
+        self._answer(raw_refusal("handshake", code, ERRORS[code].meaning, peer=peer))
 
     def _answer(self, answer: bytes) -> None:
         self._is_decided = True

@@ -1,0 +1,39 @@
+"""The target: which path a request asks for, of which host (RFC 9112 section 3.2)."""
+
+from urllib.parse import unquote
+
+from netra_backend.server.origin import host_name, split
+
+NO_HOST = "A request's Host header is a name or an address, perhaps with a port."
+OTHER_HOST = "A request's target is a path, or a URL of the host that its Host header names."
+
+
+def fault_of(target: bytes, host: bytes, method: bytes = b"GET") -> str | None:
+    """Return what is wrong with a target and the one Host beside it, or None.
+
+    A URL counts as its path. Of one with another host than Host it is not clear who is asked: a
+    proxy may have looked at either.
+    """
+    name = host.decode("latin-1")
+    if not host_name(name):
+        return NO_HOST
+    if target.startswith(b"/") or (target == b"*" and method == b"OPTIONS"):
+        return None
+    url = split(target.decode("latin-1"))
+    if url is None or not url.scheme or url.netloc.lower() != name.lower():
+        return OTHER_HOST
+    return None
+
+
+def path_and_query(target: str) -> tuple[str, str]:
+    """Return the path that a target names, and its query, both as they were sent."""
+    if not target.startswith("/"):
+        url = split(target)
+        return ("/", "") if url is None else (url.path or "/", url.query)
+    path, _, query = target.partition("?")
+    return path, query
+
+
+def decoded(path: str) -> str:
+    """Return a path as ASGI has it."""
+    return unquote(path) if "%" in path else path
