@@ -19,7 +19,7 @@ _FORKS.set_forkserver_preload(
         "tests.forked",
         *(
             f"netra_backend.cli.{name}"
-            for name in ("commands", "server", "tail", "replay", "token")
+            for name in ("commands", "server", "tail", "replay", "token", "check")
         ),
         "netra_backend.server.app",
     ]

@@ -13,7 +13,9 @@ from typer.testing import CliRunner
 
 from netra_backend import config
 from netra_backend.cli import serve, server
+from netra_backend.cli.check import OpenRun, Report, line_of, summary_of
 from netra_backend.config import Settings, load_settings
+from netra_backend.core.audit import Finding
 from netra_backend.errors import RUN_ERRORS, RunError
 
 ROOT = Path(__file__).parents[2]
@@ -53,6 +55,27 @@ def table() -> str:
 
 def test_every_setting_is_listed_as_it_is() -> None:
     assert table() in PAGE, f"expected in docs/operations.md:\n{table()}"
+
+
+def test_the_example_of_a_check_is_told_as_it_is() -> None:
+    findings = [
+        Finding("the entry before it, 1763909511-42, is missing", "alice,t1", "1763909511-43"),
+        Finding("run r7 has ended, and still has a lease", "alice,t1"),
+    ]
+    report = Report(
+        "copy/netra.db",
+        6,
+        whole=False,
+        threads=12,
+        runs=34,
+        entries=5_678,
+        open_runs=[OpenRun("alice,t2", "r9")],
+        findings=findings,
+    )
+    lines = "\n".join([*map(line_of, findings), *summary_of(report)])
+    assert f"$ netra check --data-dir copy\n{lines}\n```" in PAGE
+    for field in (*Report.__struct_fields__, *Finding.__struct_fields__):
+        assert f"`{field}`" in PAGE or field == "whole"
 
 
 def test_every_code_of_an_end_is_explained() -> None:

@@ -7,7 +7,7 @@ import typer
 
 import netra_backend
 
-COMMANDS = ("serve", "tail", "replay", "token")
+COMMANDS = ("serve", "tail", "replay", "token", "check")
 """Each is a function of this name in a module of this name."""
 
 
