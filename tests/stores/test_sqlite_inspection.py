@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -360,6 +361,26 @@ def test_a_corrupt_page_is_found_and_the_rest_is_read(copy: Path, table: str, to
     findings = found(copy)
     assert any(finding.what.startswith("SQLite: ") for finding in findings), findings
     assert any(told in finding.what for finding in findings), findings
+
+
+def test_whatever_bytes_are_wrong_it_says_so_in_its_own_words(copy: Path) -> None:
+    """Or does not see it: a letter of a text that became another is as legal as before."""
+    file = copy / "netra.db"
+    whole = file.read_bytes()
+    verdicts: list[str] = []
+    for seed in range(100):
+        random = Random(seed)
+        spoilt = bytearray(whole)
+        for _ in range(random.choice([1, 3, 20])):
+            at, length = random.randrange(len(spoilt)), random.choice([1, 4, 64])
+            spoilt[at : at + length] = random.randbytes(length)
+        file.write_bytes(spoilt[: random.choice([len(spoilt), len(spoilt), at])])
+        try:
+            verdicts.append("found" if found(copy) else "unseen")
+        except StoreFailed:
+            verdicts.append("refused")
+    assert verdicts.count("found") > 10
+    assert verdicts.count("refused") > 10
 
 
 @pytest.mark.parametrize(

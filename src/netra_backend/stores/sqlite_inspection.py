@@ -268,6 +268,8 @@ class Inspection:
         """Yield the rows. Raises Damaged where the file is, StoreFailed for all else."""
         try:
             yield from self._connection.execute(query, values)
+        except UnicodeDecodeError as error:  # sqlite3 could not even say what is wrong
+            raise Damaged("the database schema is no text") from error
         except sqlite3.DatabaseError as error:
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF
             if code in _DAMAGE:
