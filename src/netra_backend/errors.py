@@ -16,7 +16,8 @@
     │   └── LeaseLost     the writer no longer holds the run's lease
     ├── ServerError       cli/client: the server could not be reached, or refused
     ├── Unreadable        cli/scan_source: a file holds no Python source
-    └── Unwritable        cli/scan_terminal: what was found could not be told
+    └── Unwritable        cli/output: standard output takes nothing more
+        └── ReaderGone    whoever read it has closed it, which is no fault
 
 Outside of it are those that nobody has to catch who calls us::
 

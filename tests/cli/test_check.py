@@ -2,8 +2,11 @@
 
 import asyncio
 import json
+import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 import tracemalloc
 from contextlib import closing
 from pathlib import Path
@@ -142,6 +145,49 @@ def test_what_cannot_be_read_is_one_line(netra: Netra, copy: Path, tmp_path: Pat
         assert done.stderr.startswith("netra: ")
         assert told in done.stderr
     assert not (tmp_path / "absent").exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_a_verdict_that_cannot_be_written_is_none(copy: Path) -> None:
+    command = [str(Path(sys.executable).with_name("netra")), "check", "--data-dir", str(copy)]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "netra: standard output cannot be written: No space left on device\n"
+
+
+def test_who_reads_no_more_is_no_fault(copy: Path) -> None:
+    command = [str(Path(sys.executable).with_name("netra")), "check", "--data-dir", str(copy)]
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_terminal_of_another_encoding_is_told_what_it_can_show(
+    installed: Netra, copy: Path
+) -> None:
+    spoil(copy, "UPDATE runs SET status = 'verl\u00f6ren'")
+    done = installed("check", "--data-dir", str(copy), PYTHONIOENCODING="ascii")
+    assert done.returncode == 1
+    assert r"status 'verl\xf6ren'" in done.stdout
+
+
+def test_a_terminal_sees_how_far_it_is_and_a_pipe_gets_the_verdict_alone(copy: Path) -> None:
+    terminal, end = os.openpty()
+    command = [str(Path(sys.executable).with_name("netra")), "check", "--data-dir", str(copy)]
+    environment = {**os.environ, "TERM": "xterm"}
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=end, text=True, check=False, env=environment
+    )
+    shown = os.read(terminal, 65_536)
+    for descriptor in (terminal, end):
+        os.close(descriptor)
+    assert b"the file" in shown
+    assert b"threads" in shown
+    assert done.stdout.startswith(f"{copy}/netra.db is whole: ")
+    assert len(done.stdout.splitlines()) == 1
 
 
 def test_the_directory_is_that_of_the_settings(netra: Netra, copy: Path) -> None:

@@ -1,5 +1,6 @@
 """``netra check``: whether a data directory is whole."""
 
+import contextlib
 import sys
 from collections.abc import Iterator
 from enum import StrEnum
@@ -12,6 +13,7 @@ from msgspec import Struct
 from rich.console import Console
 from rich.progress import Progress
 
+from netra_backend.cli.output import ReaderGone
 from netra_backend.config import load_settings
 from netra_backend.core.audit import Finding
 from netra_backend.stores.sqlite_inspection import Inspection, inspection
@@ -128,7 +130,12 @@ def _count(number: int, one: str, many: str | None = None) -> str:
 
 
 def _say(line: str) -> None:
-    """Write a line, in which what could steer a terminal is escaped."""
+    """Write a line, in which what could steer a terminal is escaped; nobody has to read it.
+
+    Raises Unwritable: a verdict that could not be told is none.
+    """
     shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
-    sys.stdout.write(f"{shown}\n")
-    sys.stdout.flush()
+    encoding = sys.stdout.encoding or "utf-8"
+    with contextlib.suppress(ReaderGone):
+        sys.stdout.write(shown.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+        sys.stdout.flush()
