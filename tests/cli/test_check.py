@@ -39,6 +39,19 @@ def spoil(directory: Path, statement: str) -> None:
         connection.execute(statement)
 
 
+@pytest.fixture
+def copy(server: ServerProcess, tmp_path: Path) -> Path:
+    """A copy of the directory, made by SQLite."""
+    made = tmp_path / "copy"
+    made.mkdir()
+    with (
+        closing(sqlite3.connect(server.data_dir / "netra.db")) as source,
+        closing(sqlite3.connect(made / "netra.db")) as target,
+    ):
+        source.backup(target)
+    return made
+
+
 def test_a_directory_that_a_server_has_open_is_whole(server: ServerProcess, netra: Netra) -> None:
     done = netra("check", "--data-dir", str(server.data_dir))
     assert (done.returncode, done.stderr) == (0, "")
@@ -46,28 +59,19 @@ def test_a_directory_that_a_server_has_open_is_whole(server: ServerProcess, netr
     assert line.startswith(f"{server.data_dir}/netra.db is whole: 1 thread, 1 run, ")
 
 
-def test_a_backup_made_while_it_runs_is_whole(
-    server: ServerProcess, netra: Netra, tmp_path: Path
-) -> None:
-    backup = tmp_path / "backup"
-    backup.mkdir()
-    with (
-        closing(sqlite3.connect(server.data_dir / "netra.db")) as source,
-        closing(sqlite3.connect(backup / "netra.db")) as copy,
-    ):
-        source.backup(copy)
-    before = {file.name: file.read_bytes() for file in backup.iterdir()}
-    backup.chmod(0o500)
+def test_a_backup_made_while_it_runs_is_whole(netra: Netra, copy: Path) -> None:
+    before = {file.name: file.read_bytes() for file in copy.iterdir()}
+    copy.chmod(0o500)
     try:
-        done = netra("check", "--data-dir", str(backup), "--format", "json")
+        done = netra("check", "--data-dir", str(copy), "--format", "json")
     finally:
-        backup.chmod(0o700)
+        copy.chmod(0o700)
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert (report["whole"], report["threads"], report["runs"]) == (True, 1, 1)
     assert report["findings"] == report["open_runs"] == []
-    assert report["database"] == str(backup / "netra.db")
-    assert {file.name: file.read_bytes() for file in backup.iterdir()} == before
+    assert report["database"] == str(copy / "netra.db")
+    assert {file.name: file.read_bytes() for file in copy.iterdir()} == before
 
 
 def test_after_a_kill_it_is_whole_and_says_what_was_open(netra: Netra, tmp_path: Path) -> None:
@@ -101,19 +105,6 @@ async def until_it_ticks(server: ServerProcess) -> None:
         await alice.run("t1", "r1")
         await alice.follow("t1")
         await alice.arrived(lambda: len(alice.events) > 50)
-
-
-@pytest.fixture
-def copy(server: ServerProcess, tmp_path: Path) -> Path:
-    """A copy of the directory, made by SQLite."""
-    backup = tmp_path / "copy"
-    backup.mkdir()
-    with (
-        closing(sqlite3.connect(server.data_dir / "netra.db")) as source,
-        closing(sqlite3.connect(backup / "netra.db")) as made,
-    ):
-        source.backup(made)
-    return backup
 
 
 def test_each_finding_is_a_line_and_an_object(netra: Netra, copy: Path) -> None:

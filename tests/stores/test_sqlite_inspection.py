@@ -10,13 +10,20 @@ from contextlib import closing
 from pathlib import Path
 from random import Random
 
+import msgspec
 import pytest
+from ag_ui.core import EventType
 
 from netra_backend.core.audit import Finding
+from netra_backend.core.events import Event
+from netra_backend.core.ports import End
+from netra_backend.core.run import RunStatus
 from netra_backend.errors import StoreFailed
+from netra_backend.stores import sqlite_tail
 from netra_backend.stores.sqlite import SqliteStore
 from netra_backend.stores.sqlite_inspection import inspection
 from netra_backend.stores.sqlite_schema import MIGRATIONS
+from netra_backend.testing.scenario import a_thread, new_run
 from tests.client import client
 from tests.http import http
 from tests.live import live
@@ -427,3 +434,54 @@ async def _append_beside(directory: Path) -> None:
 def test_it_reads_beside_a_writer(copy: Path) -> None:
     asyncio.run(_append_beside(copy))
     assert found(copy) == []
+
+
+def legal(type: EventType, run: str, **fields: object) -> Event:
+    body = {"type": type.value, "threadId": "t", "runId": run, **fields}
+    return Event(type, msgspec.json.encode(body))
+
+
+async def live_through_runs(store: SqliteStore, goes_on: Callable[[], bool]) -> int:
+    """Write whole runs into threads of which some are deleted; return how many runs."""
+    count = 0
+    while goes_on():
+        thread = a_thread()
+        for run in ("r1", "r2"):
+            await store.open_thread(thread, "title", 1)
+            created = await store.create_run(
+                new_run(thread, run), [legal(EventType.RUN_STARTED, run)]
+            )
+            assert created.lease is not None
+            for number in range(10):
+                said = legal(EventType.CUSTOM, run, name="n", value=number)
+                await store.append([said, said], writer=created.lease, at=2)
+            end = legal(EventType.RUN_FINISHED, run)
+            finished = End(RunStatus.FINISHED)
+            await store.append([end], writer=created.lease, at=3, end=finished)
+            count += 1
+        if count % 3 == 0:
+            await store.delete_thread(thread)
+    return count
+
+
+def test_what_is_under_way_is_no_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Entries move to their place, runs are open and threads are deleted while it looks."""
+    for name, value in (("LENGTH", 20), ("LOOSE", 7), ("_SLICE", 3)):
+        monkeypatch.setattr(sqlite_tail, name, value)
+
+    async def look_on() -> None:
+        store = SqliteStore(tmp_path)
+        await store.open()
+        looking = True
+        writers = [asyncio.create_task(live_through_runs(store, lambda: looking)) for _ in "abc"]
+        try:
+            for _ in range(25):
+                assert await asyncio.to_thread(found, tmp_path) == []
+        finally:
+            looking = False
+            counts = await asyncio.gather(*writers)
+            await store.close()
+        assert min(counts) > 2
+        assert found(tmp_path) == []
+
+    asyncio.run(look_on())
