@@ -11,11 +11,12 @@ from ag_ui.core import BaseEvent, RunAgentInput
 
 from netra_backend.agents.base import Text, ToolCall
 from netra_backend.core.ports import Store
+from netra_backend.core.resume import READ_BYTES
 from netra_backend.server import api
 from netra_backend.stores.memory import MemoryStore
 from netra_backend.stores.sqlite import SqliteStore
 from netra_backend.testing.scripted_agent import Gate, ScriptedAgent, answer, endless
-from tests.client import client, run_input
+from tests.client import client, offset, run_input
 from tests.http import http, sse_stream
 from tests.live import live
 from tests.openapi import Contract
@@ -424,3 +425,32 @@ async def test_what_is_not_there_has_the_same_body_as_every_error(
     code = "not_found" if status == 404 else "bad_method"
     assert answered.json()["error"]["code"] == code
     assert ("allow" in answered.headers) == (status == 405)
+
+
+async def test_a_page_of_large_things_ends_sooner_and_says_where_to_go_on(tmp_path: Path) -> None:
+    async def talks(given: RunAgentInput) -> AsyncIterator[BaseEvent]:
+        for _ in range(9):
+            text = Text()
+            for event in (*text.start(), *text.add("x" * 300_000), *text.end()):
+                yield event
+
+    async with (
+        live({"talks": talks}, tmp_path, store=SqliteStore(tmp_path)) as server,
+        http(server.url, server.token()) as browser,
+    ):
+        await browser.post("/agui/talks", json=run_input("t", "r"))
+        for what, cursor in (("events", "after"), ("messages", "before")):
+            got, query = [], {"limit": "1000"}
+            while True:
+                answered = await browser.get(f"/threads/t/{what}", params=query)
+                page = answered.json()
+                assert len(answered.content) < READ_BYTES + 400_000
+                got += page[what] if what == "events" else page[what][::-1]
+                if page["next"] is None:
+                    break
+                query[cursor] = page["next"]
+            if what == "events":
+                assert [offset(one["id"]) for one in got] == list(range(1, len(got) + 1))
+                assert got[-1]["chunk"]["type"] == "RUN_FINISHED"
+            else:
+                assert len(got) == len({one["id"] for one in got}) == 10

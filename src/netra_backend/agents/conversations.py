@@ -17,6 +17,7 @@ from netra_backend.core.ids import RunId, ThreadKey
 from netra_backend.core.ports import Log, Threads
 from netra_backend.core.positions import Position
 from netra_backend.core.prelude import STEP, message_id, snapshot_of, taking_up, telling
+from netra_backend.core.resume import READ_BYTES
 
 READ_LIMIT = 250
 """Entries read at once while a thread is folded: the reading thread has the interpreter so long."""
@@ -137,6 +138,7 @@ class Conversations:
     async def page(self, thread: ThreadKey, limit: int, before: str | None = None) -> Page | None:
         """Return the last messages of the thread as of now, or the last `before` one of them.
 
+        They are up to `limit`, and no more than the one that makes them `READ_BYTES`.
         None if `before` is no message of the thread. Raises as `fold`.
         """
         begun = await self.begin(thread, exact=True)
@@ -146,8 +148,8 @@ class Conversations:
             if end is None:
                 return None
             messages = messages[:end]
-        page = messages[-limit:]
-        following = message_id(page[0]) if len(messages) > limit else None
+        page = _last(messages, limit)
+        following = message_id(page[0]) if len(messages) > len(page) else None
         return Page(page, begun.offset, following)
 
     def forget(self, thread: ThreadKey) -> None:
@@ -234,3 +236,13 @@ def _place(messages: Sequence[Raw], id: str) -> Generator[None, None, int | None
         if place % STEP == STEP - 1:
             yield
     return None
+
+
+def _last(messages: list[Raw], limit: int) -> list[Raw]:
+    """Return the last messages, up to `limit` and the one with which they have `READ_BYTES`."""
+    size = 0
+    for count, message in enumerate(reversed(messages[-limit:]), start=1):
+        size += len(message)
+        if size >= READ_BYTES:
+            return messages[-count:]
+    return messages[-limit:]

@@ -150,6 +150,7 @@ class Log(Protocol):
         """Return at most `limit` entries with offsets greater than `after`, in order.
 
         No gap: the first has offset ``after + 1``. Empty when there are none, or no such thread.
+        The answer ends sooner with the entry that makes it `core.resume.READ_BYTES` of events.
         A negative `after` or `limit` is a ValueError.
         """
         ...

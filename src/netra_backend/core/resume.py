@@ -6,6 +6,7 @@ before ended.
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 
 from ag_ui.core import EventType
 from msgspec import Struct
@@ -18,6 +19,21 @@ from netra_backend.errors import StoreFailed
 
 MAX_MERGED_LENGTH = 65_536
 """Characters of a merged delta: a frame that any client can take."""
+
+
+READ_BYTES = 1_048_576
+"""Bytes of events after which a store ends an answer, so that reading a log is bounded memory."""
+
+
+def bounded(entries: Sequence[Entry]) -> Sequence[Entry]:
+    """Return the entries up to the one with which they have `READ_BYTES`."""
+    sizes = accumulate(len(entry.event.data) for entry in entries)
+    return entries[: next((n for n, size in enumerate(sizes, 1) if size >= READ_BYTES), None)]
+
+
+def reaches_end(entries: Sequence[Entry], limit: int) -> bool:
+    """Return whether a store that was asked for so many entries had no more."""
+    return len(entries) < limit and sum(len(e.event.data) for e in entries) < READ_BYTES
 
 
 class Backlog(Struct, frozen=True):

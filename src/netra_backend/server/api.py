@@ -42,6 +42,7 @@ from netra_backend.server.views import (
 _MOST_OPEN = 100
 """Interrupts of one thread that are looked at for whether they have expired: the newest ones."""
 
+_SOONER = "fewer where they have 1 MiB"
 _IN_THREAD = {"thread": "the thread it is in, if somebody else started it"}
 
 
@@ -105,7 +106,10 @@ class Api:
                 self.list_messages,
                 "The conversation as AG-UI messages: what its events add up to.",
                 result=MessagePage,
-                query={"limit": "1 to 1000, default 200", "before": "`next` of the page before"},
+                query={
+                    "limit": f"1 to 1000, default 200; {_SOONER}",
+                    "before": "`next` of the page before",
+                },
                 errors=missing,
             ),
             Endpoint(
@@ -114,7 +118,7 @@ class Api:
                 self.list_events,
                 "The thread's log.",
                 result=EventPage,
-                query={"limit": "1 to 1000, default 500", "after": "a position"},
+                query={"limit": f"1 to 1000, default 500; {_SOONER}", "after": "a position"},
                 errors=missing,
             ),
             Endpoint(
@@ -194,7 +198,7 @@ class Api:
         thread = thread_key(user.id, thread_of(request))
         text = request.query_params.get("after")
         after = parse_position(text) if text is not None else None
-        backlog = await self._house.store.backlog(thread, user.id, after, limit + 1)
+        backlog = await self._house.store.backlog(thread, user.id, after, limit)
         if backlog is None:
             raise Refused(ErrorCode.NOT_FOUND)
         if after is not None and after.epoch != backlog.head.epoch:
@@ -203,8 +207,9 @@ class Api:
                 code=ErrorCode.BAD_INPUT,
                 where="$.after",
             )
-        page = backlog.entries[:limit]
-        following = str(page[-1].position) if len(backlog.entries) > limit else None
+        page = backlog.entries
+        last = page[-1].position if page else backlog.head
+        following = str(last) if last < backlog.head else None
         return answer(EventPage([event_view(entry) for entry in page], following))
 
     async def read_run(self, request: Request, user: User) -> Response:

@@ -19,7 +19,7 @@ from netra_backend.core.events import Entry
 from netra_backend.core.ids import ThreadKey
 from netra_backend.core.ports import Store
 from netra_backend.core.positions import Position
-from netra_backend.core.resume import Backlog, Piece, merge
+from netra_backend.core.resume import Backlog, Piece, merge, reaches_end
 from netra_backend.errors import NetraError
 from netra_backend.server.access import Sight
 from netra_backend.server.batch import Batch
@@ -306,7 +306,7 @@ class ThreadFollower:
         """
         if entries:
             self._serve(entries)
-        if len(entries) < READ_LIMIT and len(held) <= HELD and self._takes(held):
+        if reaches_end(entries, READ_LIMIT) and len(held) <= HELD and self._takes(held):
             # No await since the read: what is published from here on is delivered.
             self._assign(FollowerState.LIVE)
 

@@ -22,7 +22,7 @@ from netra_backend.core.ports import (
 )
 from netra_backend.core.positions import Position
 from netra_backend.core.queue import QueuedRun
-from netra_backend.core.resume import Backlog
+from netra_backend.core.resume import Backlog, bounded
 from netra_backend.core.roles import Role, role_of
 from netra_backend.core.run import IllegalMove, Lease, Run, RunStatus, move
 from netra_backend.errors import ErrorCode, LeaseLost, Refused
@@ -113,12 +113,12 @@ class MemoryStore:
                 thread.leave(interrupt)
         return thread.head()
 
-    async def read(self, thread: ThreadKey, after: int, limit: int) -> list[Entry]:
+    async def read(self, thread: ThreadKey, after: int, limit: int) -> Sequence[Entry]:
         """Return the slice."""
         if after < 0 or limit < 0:
             raise ValueError("`after` and `limit` are not negative")
         found = self._threads.get(thread)
-        return found.entries[after : after + limit] if found is not None else []
+        return bounded(found.entries[after : after + limit]) if found is not None else []
 
     async def backlog(
         self, thread: ThreadKey, user: UserId, after: Position | None, limit: int

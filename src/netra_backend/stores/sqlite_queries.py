@@ -20,7 +20,7 @@ from netra_backend.core.frames import RunState
 from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, UserId
 from netra_backend.core.ports import Interrupt, Thread
 from netra_backend.core.positions import MAX_NUMBER, Position
-from netra_backend.core.resume import Backlog
+from netra_backend.core.resume import READ_BYTES, Backlog, bounded
 from netra_backend.core.roles import Role, role_of
 from netra_backend.core.run import Run, RunStatus
 from netra_backend.stores.sqlite_tail import INDEXED
@@ -119,10 +119,42 @@ _BEFORE_ALL = (MAX_NUMBER, ThreadKey(UserId(""), ThreadId("")))
 """A place in the list of threads that is before every thread: no clock gets there."""
 
 
+FIRST_ENTRIES = 16
+"""Entries of the first statement of a read: their size says how many the next ones may take."""
+
+
 def read_entries(
     connection: sqlite3.Connection, thread: ThreadKey, after: int, limit: int
 ) -> Sequence[Entry]:
-    """Return at most `limit` entries of the thread with offsets greater than `after`."""
+    """Return entries of the thread with offsets greater than `after`: see `Log.read`."""
+    asked = min(limit, FIRST_ENTRIES)
+    return _go_on(connection, thread, _read(connection, thread, after, asked), limit)
+
+
+def _go_on(
+    connection: sqlite3.Connection, thread: ThreadKey, entries: Sequence[Entry], limit: int
+) -> Sequence[Entry]:
+    """Return the first entries, and those that follow, up to `limit` and `READ_BYTES`.
+
+    A log only grows, so several statements are as good as one; a thread of another epoch is not
+    this one.
+    """
+    got, asked = list(entries), min(limit, FIRST_ENTRIES)
+    while got and len(entries) == asked and len(got) < limit:
+        size = sum(len(entry.event.data) for entry in got)
+        if size >= READ_BYTES:
+            break
+        asked = min(limit - len(got), 1 + (READ_BYTES - size) * len(got) // size)
+        entries = _read(connection, thread, got[-1].position.offset, asked)
+        if entries and entries[0].position.epoch != got[0].position.epoch:
+            break
+        got += entries
+    return bounded(got)
+
+
+def _read(
+    connection: sqlite3.Connection, thread: ThreadKey, after: int, limit: int
+) -> Sequence[Entry]:
     row = connection.execute(
         _ENTRIES,
         {
@@ -140,12 +172,16 @@ def find_backlog(
     after: Position | None,
     limit: int,
 ) -> Backlog | None:
-    """Return what the user needs to go on after the position, or None: one statement."""
+    """Return what the user needs to go on after the position, or None: see `Log.backlog`.
+
+    One statement, but for entries that follow the first few and are not newer than the head.
+    """
     own = role_of(user, thread.owner, None) is not None
     role, head, run, status, *entries = connection.execute(
         _BACKLOG,
         {
-            "owner": thread.owner, "name": thread.id, "user": user, "own": own, "limit": limit,
+            "owner": thread.owner, "name": thread.id, "user": user, "own": own,
+            "limit": min(limit, FIRST_ENTRIES),
             "epoch": after.epoch if after is not None else None,
             "first": min(after.offset, OFFSETS) + 1 if after is not None else 1,
         },
@@ -155,7 +191,9 @@ def find_backlog(
     if epoch is None or standing is None:
         return None
     state = RunState(run, status) if run is not None else None
-    return Backlog(standing, Position(epoch, head), state, _entries(entries))
+    first = _entries(entries)
+    upto = min(limit, head - first[0].position.offset + 1) if first else 0
+    return Backlog(standing, Position(epoch, head), state, _go_on(connection, thread, first, upto))
 
 
 def _entries(row: Sequence[Any]) -> Sequence[Entry]:

@@ -16,10 +16,11 @@ from collections.abc import Awaitable
 import msgspec
 from ag_ui.core import EventType
 
-from netra_backend.core.events import Event
+from netra_backend.core.events import Entry, Event
 from netra_backend.core.ids import ThreadId, ThreadKey
 from netra_backend.core.ports import End, Store
 from netra_backend.core.positions import Position
+from netra_backend.core.resume import READ_BYTES, reaches_end
 from netra_backend.core.run import IllegalMove, Lease, RunStatus
 from netra_backend.errors import LeaseLost, Refused
 from netra_backend.testing.backlog_contract import BacklogContract
@@ -85,6 +86,28 @@ class LogContract(
         expect(list(await store.read(a_thread(), 0, 10)), [])
         for after, limit in ((-1, 1), (0, -1)):
             await expect_error(ValueError, lambda a=after, n=limit: store.read(thread, a, n))  # type: ignore[misc]
+
+    @scenario
+    async def test_an_answer_ends_with_what_makes_it_long(self, store: Store) -> None:
+        """However large events are, and wherever the first large one is, an answer is bounded."""
+        thread = a_thread()
+        lease = await start(store, thread, "r")
+        sizes = [10] * 20 + [READ_BYTES // 4] * 9 + [3 * READ_BYTES, 10, 10]
+        for n, size in enumerate(sizes):
+            await store.append([event(f"{n}{'x' * size}")], writer=lease, at=2)
+        got: list[Entry] = []
+        while page := await store.read(thread, len(got), 1_000):
+            after = Position(page[0].position.epoch, len(got))
+            backlog = await store.backlog(thread, thread.owner, after, 1_000)
+            expect(list(backlog.entries if backlog else ()), list(page))
+            *before, last = (len(entry.event.data) for entry in page)
+            got += page
+            ended = len(got) == len(sizes) + 1
+            expect(sum(before) < READ_BYTES, True)
+            expect(sum(before) + last >= READ_BYTES or ended, True)
+            expect(reaches_end(page, 1_000), ended)
+        dense(got)
+        expect(len(got), len(sizes) + 1)
 
     @scenario
     async def test_threads_do_not_see_each_other(self, store: Store) -> None:
