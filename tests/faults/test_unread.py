@@ -11,15 +11,23 @@ from typing import Any
 import jwt
 import pytest
 from ag_ui.core import BaseEvent, CustomEvent, RunAgentInput
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
+from netra_backend.core.resume import READ_BYTES
+from netra_backend.server import endpoints, handshake
+from netra_backend.server.api import PAGES_AT_ONCE
 from netra_backend.server.follower import PORTION
 from netra_backend.server.handshake import HttpProtocol
+from netra_backend.server.lane import Protocol
 from netra_backend.stores.memory import MemoryStore
 from tests.client import run_input
 from tests.conftest import Lines
 from tests.eventually import until
 from tests.http import http
-from tests.live import BOUND, Live, live
+from tests.live import BOUND, Live, live, serving
 
 pytestmark = pytest.mark.anyio
 
@@ -75,8 +83,12 @@ class Unread:
         self._socket.connect(("127.0.0.1", server.port))
         self._socket.sendall(
             f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n"
-            f"Authorization: Bearer {credential}\r\n\r\n".encode()
+            f"Authorization: Bearer {credential}\r\nConnection: close\r\n\r\n".encode()
         )
+
+    def leave(self) -> None:
+        """Go."""
+        self._socket.close()
 
     async def rest(self) -> bytes:
         """Return all that still comes."""
@@ -186,3 +198,60 @@ async def test_a_drained_server_does_not_wait_for_who_does_not_read(
         assert time.monotonic() - began < 6.0
     await client.rest()
     assert not [line for line in log_lines() if line["level"] in LOUD]
+
+
+async def test_pages_that_nobody_reads_cost_bounded_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of forty only so many are made as may be at once, and the others when those were given up."""
+    made: list[int] = []
+    encode = endpoints._encode
+
+    def counted(value: Any) -> bytes:
+        encoded = encode(value)
+        made.append(len(encoded))
+        return encoded
+
+    async with shared(tmp_path, LONG) as server:
+        monkeypatch.setattr(endpoints, "_encode", counted)
+        monkeypatch.setattr(endpoints, "TAKEN_SECONDS", BOUND)
+        path, connections = "/threads/t/events?limit=1000", 40
+        clients = [Unread(server, path, token("alice")) for _ in range(connections)]
+        await until(lambda: len(made) == PAGES_AT_ONCE)
+        await asyncio.sleep(0.5)
+        assert len(made) == PAGES_AT_ONCE
+        assert max(made) < READ_BYTES + 2 * SIZE
+        got = await asyncio.gather(*(client.rest() for client in clients[:PAGES_AT_ONCE]))
+        assert all(len(page) > READ_BYTES for page in got)
+        for client in clients[PAGES_AT_ONCE:]:
+            client.leave()
+
+
+async def test_a_page_that_nobody_reads_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log_lines: Lines
+) -> None:
+    def given_up() -> int:
+        return sum(line["message"] == "answer ended early" for line in log_lines())
+
+    monkeypatch.setattr(endpoints, "TAKEN_SECONDS", 0.3)
+    async with shared(tmp_path, LONG) as server:
+        path = "/threads/t/events?limit=1000"
+        clients = [Unread(server, path, token("alice")) for _ in range(2 * PAGES_AT_ONCE)]
+        await until(lambda: given_up() == len(clients))
+        for client in clients:
+            assert len(await client.rest()) < READ_BYTES // 2
+
+
+async def test_the_end_of_an_answer_that_nobody_reads_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handshake, "UNTAKEN_SECONDS", 0.3)
+
+    async def much(request: Request) -> Response:
+        return Response(bytes(READ_BYTES))
+
+    app = Starlette(routes=[Route("/", much)])
+    async with serving(app, Protocol, http=HttpProtocol, send_buffer=16_384) as port:
+        client = Unread(Live(None, tmp_path, port), "/", "")  # type: ignore[arg-type]
+        await asyncio.sleep(1.0)
+        assert len(await client.rest()) < READ_BYTES // 2

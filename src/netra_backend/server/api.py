@@ -21,7 +21,7 @@ from netra_backend.core.roles import Role
 from netra_backend.core.run import Run
 from netra_backend.errors import ErrorCode, FrameError, Refused
 from netra_backend.server.clock import now
-from netra_backend.server.endpoints import Endpoint, answer, decode_body, limit_of, read_body
+from netra_backend.server.endpoints import Endpoint, Turns, answer, decode_body, limit_of, read_body
 from netra_backend.server.house import House
 from netra_backend.server.user import User
 from netra_backend.server.views import (
@@ -46,6 +46,10 @@ _SOONER = "fewer where they have 1 MiB"
 _IN_THREAD = {"thread": "the thread it is in, if somebody else started it"}
 
 
+PAGES_AT_ONCE = 8
+"""Pages of events or messages of one user that are in memory; more requests wait for those."""
+
+
 class Api:
     """The operations on threads and runs."""
 
@@ -55,6 +59,7 @@ class Api:
     def endpoints(self) -> tuple[Endpoint, ...]:
         """Return the operations as the table that routes and OpenAPI are made from."""
         missing = (ErrorCode.NOT_FOUND, ErrorCode.BAD_INPUT)
+        turns = Turns(PAGES_AT_ONCE)
         return (
             Endpoint(
                 "GET",
@@ -103,7 +108,7 @@ class Api:
             Endpoint(
                 "GET",
                 "/threads/{thread}/messages",
-                self.list_messages,
+                turns.of(self.list_messages),
                 "The conversation as AG-UI messages: what its events add up to.",
                 result=MessagePage,
                 query={
@@ -115,7 +120,7 @@ class Api:
             Endpoint(
                 "GET",
                 "/threads/{thread}/events",
-                self.list_events,
+                turns.of(self.list_events),
                 "The thread's log.",
                 result=EventPage,
                 query={"limit": f"1 to 1000, default 500; {_SOONER}", "after": "a position"},

@@ -1,21 +1,36 @@
 """Endpoints: the HTTP API as one table, from which the routes and OpenAPI are made."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import logging
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import ExitStack
+from functools import wraps
 from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 import msgspec
 from msgspec import Struct
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
 
 from netra_backend.config import Settings
 from netra_backend.errors import ERRORS, ErrorCode, FrameError, Refused
 from netra_backend.server.auth import COOKIE
+from netra_backend.server.outlet import outlet_of
+from netra_backend.server.user import User
 from netra_backend.server.views import ErrorView
+
+log = logging.getLogger(__name__)
 
 BODY_SECONDS = 60.0
 """How long the body of a request may take."""
+
+PIECE = 65_536
+"""Bytes of an answer that are sent at once."""
+
+TAKEN_SECONDS = 60.0
+"""How long a client may take for a piece."""
 
 T = TypeVar("T")
 Call = Callable[..., Awaitable[Response]]
@@ -49,9 +64,70 @@ class Endpoint(Struct, frozen=True):
 _encode = msgspec.json.Encoder().encode
 
 
+class JsonAnswer(Response):
+    """An answer that leaves piece by piece, as its client takes it, and has `sent` called then.
+
+    What a client takes nothing of for `TAKEN_SECONDS` is broken off.
+    """
+
+    media_type = "application/json"
+    sent: Callable[[], object] | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        outlet = outlet_of(scope)
+        try:
+            for message in self._messages():
+                async with asyncio.timeout(TAKEN_SECONDS):
+                    await send(message)
+                    await outlet.drained()
+        except TimeoutError:
+            log.info("answer ended early", extra={"why": "the client does not read"})
+            outlet.break_off()
+        finally:
+            if self.sent is not None:
+                self.sent()
+
+    def _messages(self) -> Iterator[Message]:
+        headers = self.raw_headers
+        yield {"type": "http.response.start", "status": self.status_code, "headers": headers}
+        whole = memoryview(self.body)
+        for begin in range(0, max(len(whole), 1), PIECE):
+            end = begin + PIECE
+            more = end < len(whole)
+            yield {
+                "type": "http.response.body", "body": bytes(whole[begin:end]), "more_body": more,
+            }  # fmt: skip
+
+
+class Turns:
+    """Who may be answered now: so many long answers of one user are in memory, others wait."""
+
+    def __init__(self, at_once: int) -> None:
+        self._at_once = at_once
+        self._users: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+
+    def of(self, page: Call) -> Call:
+        """Return `page`, whose answers come in turn: it is called when there is room for one."""
+
+        @wraps(page)
+        async def in_turn(request: Request, user: User) -> Response:
+            turns = self._users.get(user.id)
+            if turns is None:
+                turns = self._users[user.id] = asyncio.Semaphore(self._at_once)
+            with ExitStack() as place:
+                await turns.acquire()
+                place.callback(turns.release)
+                response = await page(request, user)
+                if isinstance(response, JsonAnswer):
+                    response.sent = place.pop_all().close
+                return response
+
+        return in_turn
+
+
 def answer(value: Struct, status: int = 200) -> Response:
     """Return `value` as a JSON answer."""
-    return Response(_encode(value), status_code=status, media_type="application/json")
+    return JsonAnswer(_encode(value), status_code=status)
 
 
 async def read_body(request: Request, settings: Settings) -> bytes:

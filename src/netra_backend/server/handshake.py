@@ -22,6 +22,12 @@ from netra_backend.server.target import fault_of
 SECONDS = 10.0
 """How long a request's head may take, and as long again the answer to a WebSocket handshake."""
 
+UNTAKEN_SECONDS = 60.0
+"""How long a client may take nothing of an answer that is finished."""
+
+LEAVE_SECONDS = 3.0
+"""The same while the server stops."""
+
 HEAD_BYTES = 65_536
 """Bytes that a request's head may have, unless uvicorn's ``h11_max_incomplete_event_size`` says."""
 
@@ -41,6 +47,15 @@ def handshakes(server: ServerState) -> Sweep[Any]:
         return Sweep(asyncio.get_running_loop(), SECONDS, lambda late: late.cut_off())
 
     return shared(server, "handshakes", make)
+
+
+def untaken(server: ServerState) -> Sweep[Any]:
+    """Return what looks at each protocol of `server` with an answer that waits to be taken."""
+
+    def make() -> Sweep[Any]:
+        return Sweep(asyncio.get_running_loop(), UNTAKEN_SECONDS, lambda http: http.look())
+
+    return shared(server, "untaken", make)
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -67,6 +82,8 @@ class HttpProtocol(HttpToolsProtocol):
         self._running: Any = None
         self._unread = 0  # bytes since the head that were no body: trailers, mostly
         self._late = handshakes(server_state)
+        self._untaken = untaken(server_state)
+        self._left = 0  # bytes of finished answers when it was last looked at
         self._received = 0
         self._head_bytes = 0
         self._most = config.h11_max_incomplete_event_size or HEAD_BYTES
@@ -93,6 +110,7 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no more."""
         self._late.remove(self)
+        self._untaken.remove(self)
         if self._running is not None:  # uvicorn tells only the newest of pipelined requests
             self._running.disconnected = True
             self._running.message_event.set()
@@ -106,8 +124,41 @@ class HttpProtocol(HttpToolsProtocol):
         """End because the server stops: uvicorn's word for it."""
         if self._is_whole:
             super().shutdown()
+            self._left = self.transport.get_write_buffer_size()
+            if self._left:
+                self.loop.call_later(LEAVE_SECONDS, self._leave)
         else:
             self.transport.close()
+
+    def _leave(self) -> None:
+        """Wait for a client that takes something, while the server stops."""
+        if self._takes():
+            self.loop.call_later(LEAVE_SECONDS, self._leave)
+
+    def look(self) -> None:
+        """Wait for the client as long as it takes something."""
+        if self._takes():
+            self._untaken.add(self)
+
+    def _takes(self) -> bool:
+        """Return whether the client takes what is unsent; end it if it takes nothing."""
+        before, self._left = self._left, self.transport.get_write_buffer_size()
+        if self._left and self._left >= before:
+            self.break_off()
+        return 0 < self._left < before
+
+    def resume_writing(self) -> None:
+        """Go on: the client has taken something."""
+        super().resume_writing()
+        if self in self._untaken:
+            self._await_taking()
+
+    def _await_taking(self) -> None:
+        self._left = self.transport.get_write_buffer_size()
+        if self._left:
+            self._untaken.add(self)
+        else:
+            self._untaken.remove(self)
 
     def on_message_begin(self) -> None:
         """Begin to wait for the rest of the head; for the first since the connection was made."""
@@ -141,12 +192,15 @@ class HttpProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """End soon after a request that was answered before it was whole, if no other begins."""
         super().on_response_complete()
+        self._await_taking()
         if not self.pipeline and self.cycle.more_body and not self.transport.is_closing():
             self._late.add(self)
 
     def on_headers_complete(self) -> None:
         """The head is whole. One that is too long ends the parsing, as if it were no HTTP."""
         self._late.remove(self)
+        if self in self._untaken:
+            self._await_taking()
         self._in_head = False
         if self._head_bytes > self._most:
             raise ValueError("the head is too long")
