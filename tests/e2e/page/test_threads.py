@@ -116,9 +116,28 @@ async def test_deleting_tells_the_other_tab(tab: Tab, puppet: Puppets) -> None:
     await expect(tab.page.locator("#welcome")).to_be_visible()
     await expect(other.page.locator("#notice-text")).to_have_text("This conversation was deleted.")
     assert await tab.visitor.get(f"/threads/{thread}") is None
+    await expect(other.page.locator("#title")).to_have_text("pears")
+    await _is_closed(other)
     await other.page.reload()
     await expect(other.page.locator("#notice-text")).to_contain_text("There is no such")
+    await expect(other.page.locator("#title")).to_have_text("No such conversation")
+    await _is_closed(other)
     assert await other.pieces() == []
+    await other.picture("unknown")
+    await tab.page.bring_to_front()
+    await tab.page.go_back()
+    await expect(tab.page.locator("#title")).to_have_text("No such conversation")
+    await _is_closed(tab)
+    await tab.page.locator("#new-thread").click()
+    await expect(tab.page.locator("#title")).to_have_text("New conversation")
+    await expect(tab.field).to_be_focused()
+
+
+async def _is_closed(tab: Tab) -> None:
+    """Fail if the page offers to ask something."""
+    await expect(tab.page.locator("#barred")).to_contain_text("Nothing can be asked here.")
+    await expect(tab.field).to_be_disabled()
+    await expect(tab.field).to_be_hidden()
 
 
 async def test_older_conversations_come_by_pages(tab: Tab) -> None:

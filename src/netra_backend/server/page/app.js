@@ -26,6 +26,9 @@ const FINE_POINTER = matchMedia("(pointer: fine)");
 const NEW = "New conversation";
 const NOT_ACCEPTED = "The server does not accept this token.";
 const BUSY = "The agent is still busy in this conversation. Send this when it is done, or stop it.";
+const LOADING = "Conversation";
+const ENDED = { unknown: "No such conversation", deleted: "Deleted conversation" };
+const CLOSED = "Nothing can be asked here. Begin a new conversation, or open another one.";
 const UNFOLLOWABLE = {
   unknown: "There is no such conversation, or it is not yours to see.",
   denied: "You may no longer see this conversation.",
@@ -267,7 +270,7 @@ function runEnded(runStatus) {
 function drawn() {
   const runStatus = open?.status ?? "none";
   const items = open?.conversation.items ?? [];
-  const title = open ? (list.titleOf(open.id) ?? firstQuestion(items) ?? NEW) : NEW;
+  const title = open ? (list.titleOf(open.id) ?? firstQuestion(items) ?? untitled(open)) : NEW;
   document.body.dataset.runStatus = runStatus;
   document.title = open ? `${title} · Netra` : "Netra";
   setText($("title"), title);
@@ -281,15 +284,21 @@ function drawn() {
   drawTrouble();
 }
 
+/** Return what to call a thread of which neither a title nor a question is known. */
+function untitled({ ended, loaded }) {
+  if (ended) return ENDED[ended.reason] ?? LOADING;
+  return loaded ? NEW : LOADING;
+}
+
 /** Offer what the user may do in the open thread, and say what they may not. */
 function drawRights(runStatus) {
   const role = open ? roles.of(open.id) : "owner";
   if (role === null && open.loaded && !open.ended) roles.learn(open.id);
-  const barred = open && !open.ended ? barredFrom(open.id, role) : "";
+  const barred = open?.ended ? CLOSED : open ? barredFrom(open.id, role) : "";
   document.body.dataset.may = allowed(role).join(" ");
   const { agents = [], when_busy: whenBusy = {} } = connection.ready ?? {};
   const agent = composer.agent ?? agents[0];
-  composer.update({ status: runStatus, whenBusy: whenBusy[agent], closed: Boolean(open?.ended) || role === null, barred });
+  composer.update({ status: runStatus, whenBusy: whenBusy[agent], closed: role === null, barred });
   // Of a thread that has no entry yet the server may not know.
   $("share").hidden = !open?.position || Boolean(open.ended) || role === null;
   members.keep(open && !open.ended ? open.id : null);

@@ -3,6 +3,9 @@
 import { setText } from "./dom.js";
 
 const TALLEST = 240; // Pixels the field grows to before it scrolls.
+const LONG = 10_000; // Characters that are that tall in any window.
+// What begins with a letter of these runs from the right, like the message that it will be.
+const FROM_RIGHT = /^\P{L}*[\p{sc=Adlm}\p{sc=Arab}\p{sc=Hebr}\p{sc=Mand}\p{sc=Nkoo}\p{sc=Rohg}\p{sc=Syrc}\p{sc=Thaa}]/u;
 const AGENT = "netra.agent";
 const SENDS = {
   idle: "sends",
@@ -52,6 +55,9 @@ export class Composer {
   /** Show the draft for `thread`; null for a new conversation. */
   open(thread) {
     this.#thread = thread;
+    // Until `update` knows better: what is disabled or hidden takes no focus.
+    this.#nodes.field.disabled = false;
+    this.#nodes.barred.hidden = true;
     this.#setText(this.#storage.getItem(this.#key) ?? "");
   }
 
@@ -141,9 +147,15 @@ export class Composer {
     this.#fit();
   }
 
+  /**
+   * Make the field as tall as its text, and let it run from where that does: to find this out takes
+   * the browser (`dir="auto"`) the square of the length, 12 s for 1 MB.
+   */
   #fit() {
     const { field } = this.#nodes;
-    field.style.height = "auto";
-    field.style.height = `${Math.min(field.scrollHeight, TALLEST)}px`;
+    const long = field.value.length > LONG; // Such a one is not laid out twice for its height.
+    field.dir = FROM_RIGHT.test(field.value) ? "rtl" : "ltr";
+    if (!long) field.style.height = "auto";
+    field.style.height = `${long ? TALLEST : Math.min(field.scrollHeight, TALLEST)}px`;
   }
 }
