@@ -301,3 +301,37 @@ async def test_an_object_is_asked_for_field_by_field_and_checked_by_the_server(
     await tab.run("finished")
     await expect(card.locator("[data-part=verdict]")).to_contain_text("name: Ada, size: M")
     await tab.shows_the_log()
+
+
+@pytest.mark.parametrize(("width", "height"), [(1200, 800), (360, 640)])
+async def test_a_form_that_does_not_fit_is_shown_from_its_question_on(
+    tab: Tab, puppet: Puppets, width: int, height: int
+) -> None:
+    await tab.page.set_viewport_size({"width": width, "height": height})
+    properties = {f"f{n}": {"type": "string", "title": f"Field {n}"} for n in range(16)}
+    await tab.ask("Long")
+    run = await puppet.next("Long")
+    await run.say("Before you go on: " + "much. " * 300)
+    await run.play(_asks("long", {"type": "object", "properties": properties}))
+    card = tab.of("question")
+    question, last = card.locator("[data-part=text]"), card.locator("[data-part=submit]")
+    for again in (False, True):
+        if again:
+            await tab.page.reload()
+        await expect(question).to_be_in_viewport(ratio=1)
+        await expect(card.get_by_text("Field 0")).to_be_in_viewport(ratio=1)
+        await expect(tab.page.locator("#to-bottom")).to_be_visible()
+    await tab.picture(f"question-long-{width}")
+    await tab.page.locator("#to-bottom").click()
+    await expect(last).to_be_in_viewport(ratio=1)
+    await expect(tab.page.locator("#to-bottom")).to_be_hidden()
+    await card.get_by_label("Field 15").fill("x")
+    await expect(last).to_be_in_viewport(ratio=1)
+    await last.click()
+    run = await puppet.next("Long")
+    await run.say("That was " + "long. " * 300 + "Done.")
+    await expect(tab.page.locator("#to-bottom")).to_be_hidden()
+    run.end()
+    await tab.run("finished")
+    below = "(log) => log.scrollHeight - log.scrollTop - log.clientHeight"
+    assert await tab.log.evaluate(below) < 60

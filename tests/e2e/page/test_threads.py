@@ -59,6 +59,31 @@ async def test_conversations_are_listed_and_opened(tab: Tab, puppet: Puppets) ->
     await expect(_rows(tab).first.locator("[data-part=working]")).to_be_hidden()
 
 
+async def test_another_conversation_does_not_wait_for_the_slow_drawing_of_the_one_before(
+    tab: Tab, puppet: Puppets
+) -> None:
+    await _converse(tab, puppet, "apples")
+    await tab.ask("much")
+    run = await puppet.next("much")
+    await tab.run("running")
+    position = await tab.log.get_attribute("data-position") or ""
+    await tab.page.evaluate(
+        """() => {
+          const now = performance.now.bind(performance);
+          let late = 0; // As if each drawing took a hundred seconds.
+          performance.now = () => now() + (late += 100_000);
+        }"""
+    )
+    await run.say("Very much.")
+    await expect(tab.log).not_to_have_attribute("data-position", position)
+    await tab.page.locator("#new-thread").click()
+    await expect(tab.page.locator("#title")).to_have_text("New conversation")
+    await expect(tab.page.locator("#welcome")).to_be_visible()
+    await _rows(tab).first.locator("a").click()
+    await expect(tab.page.locator("#welcome")).to_be_hidden()
+    run.end()
+
+
 async def test_a_draft_stays_with_its_conversation(tab: Tab, puppet: Puppets) -> None:
     await _converse(tab, puppet, "apples")
     await tab.field.fill("half a quest")

@@ -10,8 +10,10 @@ import { thinking } from "./thinking.js";
 import { toolcall } from "./toolcall.js";
 
 const PIECES = { user: said, answer, thinking, tool: toolcall, note, activity, question, ending };
+const OPEN = ".question:not([data-verdict])";
 const NEAR_BOTTOM = 60; // Pixels from the end within which the view follows what is new.
 const UNSEEN_MS = 250; // A page that is not seen gets no frames and is drawn this late.
+const ABOVE = 12; // Pixels that are left above a question which does not fit.
 const EASE = 3; // A drawing that took long is followed by a pause of this many times as long.
 
 export class ConversationView {
@@ -23,7 +25,10 @@ export class ConversationView {
   #source = null; // () => {items} of the open thread
   #drawn = new Map(); // key → {piece, version}
   #scheduled = false;
+  #pause = null; // The timer of the pause after a drawing that took long.
   #follows = true;
+  #placed = 0; // How far it was scrolled to follow.
+  #passed = null; // The question that the person has scrolled on from.
 
   /**
    * `log` scrolls, `list` holds the pieces, `toBottom` is the button that leads to the end.
@@ -51,6 +56,8 @@ export class ConversationView {
     this.#drawn.clear();
     this.#list.replaceChildren();
     this.#follows = true;
+    this.#passed = null;
+    if (this.#pause !== null) this.#rested(); // It was for what is shown no more.
     this.changed();
   }
 
@@ -69,9 +76,9 @@ export class ConversationView {
   }
 
   scrollToEnd() {
+    if (this.#follows) this.#passed = this.#asked();
     this.#follows = true;
-    this.#log.scrollTop = this.#log.scrollHeight;
-    this.#scrolled();
+    this.#keepEnd();
   }
 
   #draw() {
@@ -84,7 +91,7 @@ export class ConversationView {
       // What cannot be drawn now must not keep what comes later from it.
       const took = performance.now() - started;
       if (took < 8) this.#scheduled = false;
-      else setTimeout(() => this.#rested(), took * EASE);
+      else this.#pause = setTimeout(() => this.#rested(), took * EASE);
     }
   }
 
@@ -101,6 +108,8 @@ export class ConversationView {
 
   /** The pause is over; what came meanwhile is drawn. */
   #rested() {
+    clearTimeout(this.#pause);
+    this.#pause = null;
     this.#scheduled = false;
     this.changed();
   }
@@ -129,14 +138,40 @@ export class ConversationView {
     }
   }
 
+  /** The person has scrolled, or the browser has for them, unless it was us. */
   #scrolled() {
-    const { scrollHeight, scrollTop, clientHeight } = this.#log;
-    this.#follows = scrollHeight - scrollTop - clientHeight < NEAR_BOTTOM;
+    if (this.#follows && this.#log.scrollTop === this.#placed) return;
+    this.#passed = this.#asked();
+    this.#follows = this.#below < NEAR_BOTTOM;
     this.#toBottom.hidden = this.#follows;
   }
 
+  /** Pixels that are below what is seen. */
+  get #below() {
+    const { scrollHeight, scrollTop, clientHeight } = this.#log;
+    return scrollHeight - scrollTop - clientHeight;
+  }
+
   #keepEnd() {
-    if (this.#follows) this.#log.scrollTop = this.#log.scrollHeight;
-    else this.#scrolled();
+    if (this.#follows) {
+      this.#log.scrollTop = Math.min(this.#log.scrollHeight, this.#topOfQuestion());
+      this.#placed = this.#log.scrollTop;
+    }
+    this.#toBottom.hidden = this.#below < NEAR_BOTTOM;
+  }
+
+  /** Return how far to scroll at most, so that who is asked sees the question before its last field. */
+  #topOfQuestion() {
+    const asked = this.#asked();
+    if (asked === null || asked === this.#passed) return Infinity;
+    const { top } = this.#log.getBoundingClientRect();
+    return asked.getBoundingClientRect().top - top + this.#log.scrollTop - ABOVE;
+  }
+
+  /** Return the first of the open questions that the conversation ends with, or null. */
+  #asked() {
+    let asked = null;
+    for (let node = this.#list.lastElementChild; node?.matches(OPEN); node = node.previousElementSibling) asked = node;
+    return asked;
   }
 }
