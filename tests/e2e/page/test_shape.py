@@ -318,6 +318,7 @@ async def test_what_is_written_from_the_right_runs_from_the_right(
         *("rtl", "rtl", "rtl", "ltr"),
     ]
     assert await tab.of("answer").locator("pre").evaluate(direction) == "ltr"
+    await expect(tab.page.get_by_role("group", name="Thought")).to_be_visible()
     for kind in ("said", "thinking"):
         assert await tab.of(kind).locator("[data-part=text]").evaluate(direction) == "rtl"
     await tab.picture("right-to-left")

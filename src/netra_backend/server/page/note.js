@@ -7,7 +7,9 @@ export function note() {
   return {
     node,
     update(item) {
-      setText(part(node, "label"), item.role === "developer" ? "Developer note" : "System note");
+      const label = item.role === "developer" ? "Developer note" : "System note";
+      setText(part(node, "label"), label);
+      node.setAttribute("aria-label", label);
       growText(part(node, "text"), item.text);
     },
   };

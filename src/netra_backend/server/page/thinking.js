@@ -12,7 +12,9 @@ export function thinking() {
       node.hidden = item.text.trim() === "" && !item.open;
       node.toggleAttribute("data-active", item.open);
       if (!touched) node.open = item.open;
-      setText(part(node, "label"), item.open ? "Thinking…" : "Thought");
+      const label = item.open ? "Thinking…" : "Thought";
+      setText(part(node, "label"), label);
+      node.setAttribute("aria-label", label);
       growText(part(node, "text"), item.text);
     },
   };

@@ -21,6 +21,7 @@ export function toolcall() {
     update(item) {
       node.dataset.status = item.status;
       node.dataset.tool = item.name;
+      node.setAttribute("aria-label", `Tool call ${item.name}`);
       setText(part(node, "name"), item.name);
       setText(part(node, "preview"), preview(item.args));
       setText(part(node, "status"), LABELS[item.status]);
