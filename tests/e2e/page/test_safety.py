@@ -48,6 +48,7 @@ MARKS = (
     '<a href="data:text/html,<script>alert(1)</script>">a</a> <a href="vbscript:x">a</a>',
     "[l](javascript:window.pwned=1) [l](JaVaScRiPt:alert(1)) <javascript:alert(1)>",
     "[l](data:text/html;base64,PHNjcmlwdD4=) [l](//evil.example 'onclick=alert(1)')",
+    "<img src=x onerror=pwned()> ![i](/x) ![i](x)",
     "![i](https://evil.example/pixel.png) ![i](javascript:alert(1))",
     '<math><mtext><table><mglyph><style><!--</style><img title="--&gt;&lt;img onerror=a()&gt;">',
     "<noscript><p title=\"</noscript><img src=data:, onerror=alert(1)>\"></noscript>",
@@ -112,7 +113,7 @@ async def _is_harmless(tab: Tab) -> None:
     assert not [name for name in found["said"] if name.startswith("on")]
     schemes = {link.split(":")[0] for link in found["links"]}
     assert schemes <= {"http", "https", "mailto"}, found["links"]
-    assert all(s.startswith((tab.visitor.url, "data:image/")) for s in found["sources"])
+    assert all(source.startswith("data:image/") for source in found["sources"])
     assert (found["styled"], found["shown"]) == (0, "block")
     assert found["ids"] == 0
 
@@ -157,6 +158,7 @@ async def test_nothing_that_is_said_is_executed(
     own = tab.visitor.url.removeprefix("http")
     others = [url for url in requests if not url.startswith((f"http{own}", f"ws{own}", "data:"))]
     assert others == []
+    assert f"{tab.visitor.url}/x" not in requests
 
 
 async def test_a_question_of_the_agent_is_not_executed(tab: Tab, puppet: Puppets) -> None:

@@ -156,13 +156,13 @@ function tameLink(node) {
   node.setAttribute("rel", "noopener noreferrer nofollow");
 }
 
-/** Show an image only if loading it tells nobody else that it was looked at. */
+/**
+ * Show only an image that is in the text itself. To load another one tells somebody that it was
+ * looked at, or asks this server for something in the user's name because a model wrote its address.
+ */
 function tameImage(node) {
   const url = urlOf(node.getAttribute("src"));
-  if (url?.href.startsWith("data:image/") || url?.origin === location.origin) {
-    node.setAttribute("loading", "lazy");
-    return;
-  }
+  if (url?.href.startsWith("data:image/")) return;
   const link = document.createElement("a");
   link.textContent = node.getAttribute("alt") || url?.href || "image";
   if (url) link.setAttribute("href", url.href);
