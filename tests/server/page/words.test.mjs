@@ -293,7 +293,7 @@ test("a state is told in words, with the seconds that are left", () => {
   assert.equal(wordsFor("live", {}, 0), "Live");
   assert.equal(wordsFor("waiting", { until: 2_400 }, 0), "Reconnecting in 3 s");
   assert.equal(wordsFor("waiting", { until: 2_400 }, 9_000), "Reconnecting in 1 s");
-  assert.match(wordsFor("restarting", { until: 5_000 }, 0), /restarting.*5 s/);
+  assert.match(wordsFor("restarting", { until: 5_000 }, 0), /^Server stopped, .*5 s/);
   assert.match(wordsFor("offline", { until: 5_000 }, 0), /Offline.*5 s/);
   assert.match(wordsFor("refused", { code: 4403 }, 0), /another user/);
 });

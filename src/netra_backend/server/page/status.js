@@ -37,7 +37,7 @@ export class Status {
 const SPOKEN = {
   live: "Connected.",
   waiting: "Connection lost. Reconnecting.",
-  restarting: "The server is restarting.",
+  restarting: "The server has stopped. Reconnecting.",
   offline: "You are offline.",
   "signed-out": "You are signed out.",
   refused: "The connection was refused.",
@@ -52,7 +52,8 @@ export function wordsFor(state, { until = 0, code = 0 }, now) {
     case "waiting":
       return `Reconnecting in ${seconds} s`;
     case "restarting":
-      return `Server restarting, next try in ${seconds} s`;
+      // Whether anybody starts it again it does not know itself.
+      return `Server stopped, next try in ${seconds} s`;
     case "offline":
       return `Offline, next try in ${seconds} s`;
     case "signed-out":
