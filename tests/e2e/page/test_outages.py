@@ -284,7 +284,7 @@ async def test_a_restart_is_announced_and_the_page_comes_back_by_itself(
     await expect(tab.of("answer")).to_have_text("Working")
     assert await asyncio.to_thread(server.stop) == 0
     await tab.connection("restarting")
-    await expect(tab.page.locator("#connection-text")).to_contain_text("Server stopped, next try in")
+    await expect(tab.page.locator("#connection-text")).to_contain_text("Server stopped, next")
     await tab.picture("restarting")
     await run.gone()
     server.start()
