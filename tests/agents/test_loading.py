@@ -149,10 +149,22 @@ def test_two_agents_cannot_have_one_name(module) -> None:
         "call this one something else."
     )
 
+    with pytest.raises(ConfigError, match="write NAME=my_module:agent to call"):
+        load_agents(["x=my_module:Team.lead", "x=my_module:agent"])
 
-@pytest.mark.parametrize("name", ["", "two words", "a/b"])
+
+@pytest.mark.parametrize("name", ["", "two words", "a/b", "\u00fcn\u00ef"])
 def test_a_name_must_fit_in_an_address(name: str) -> None:
-    assert refusal(f"{name}=docs").startswith(f"{name}=docs: agent is ")
+    told = refusal(f"{name}=docs")
+    assert told.startswith(f"{name}=docs: agent is '{name}'; an id is ")
+    assert told.endswith("; write NAME=docs")
+
+
+@pytest.mark.parametrize("path", [":", "a..b", ".a", "a b", "1"])
+def test_what_can_be_no_attribute_is_not_looked_for(path: str) -> None:
+    assert refusal(f"nowhere:{path}").endswith(
+        f"{path!r} is no attribute; write nowhere:ATTRIBUTE."
+    )
 
 
 # --- things ---

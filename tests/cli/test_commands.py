@@ -2,7 +2,7 @@
 
 import pytest
 
-from netra_backend.cli.commands import COMMANDS, make_app
+from netra_backend.cli.commands import BOXED_WIDTH, COMMANDS, make_app
 from tests.cli.conftest import Netra
 
 
@@ -20,3 +20,10 @@ def test_without_a_command_the_help_is_shown(installed: Netra) -> None:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_usage_of_a_command_names_the_program(netra: Netra, name: str) -> None:
     assert f"netra {name}" in netra(name, "--help").stdout
+
+
+@pytest.mark.parametrize("columns", [20, BOXED_WIDTH - 1, BOXED_WIDTH])
+def test_the_options_can_be_read_on_a_narrow_terminal(netra: Netra, columns: int) -> None:
+    helps = netra("serve", "--help", COLUMNS=str(columns)).stdout
+    for option in ("--agent", "--host", "--port", "--data-dir", "--workers", "--agentcore"):
+        assert f"{option} " in helps

@@ -26,7 +26,7 @@ from netra_backend.agents.docs_agent import DocsAgent
 from netra_backend.agents.frameworks import FRAMEWORKS, adapter, framework_of, wrapped
 from netra_backend.agents.importing import user_module
 from netra_backend.agents.run_context import RunContext, current_run
-from netra_backend.core.ids import parse_id
+from netra_backend.core.ids import ID_RULE, parse_id
 from netra_backend.errors import ConfigError, FrameError
 
 ACCEPTED = (
@@ -51,8 +51,8 @@ def load_agents(specs: Sequence[str]) -> dict[str, Agent]:
         name, agent = load_agent(spec)
         if name in agents:
             raise ConfigError(
-                f"{spec}: another agent is called {name!r} already; write NAME={spec} to call "
-                "this one something else."
+                f"{spec}: another agent is called {name!r} already; write "
+                f"NAME={_split(spec)[2]} to call this one something else."
             )
         agents[name] = agent
     return agents
@@ -66,7 +66,7 @@ def load_agent(spec: str) -> tuple[str, Agent]:
     """
     given, equals, source = _split(spec)
     name, agent = _load(spec, source)
-    return _name(spec, given if equals else name), agent
+    return _name(spec, source, given if equals else name), agent
 
 
 def _split(spec: str) -> tuple[str, str, str]:
@@ -98,6 +98,8 @@ def _load(spec: str, source: str) -> tuple[str, Agent]:
         return rest.replace("/", "-"), cast(
             Agent, adapter("openai:OpenAIAgent", spec, "openai")(rest)
         )
+    if not all(part.isidentifier() for part in rest.split(".")):
+        raise ConfigError(f"{spec}: {rest!r} is no attribute; write {kind}:ATTRIBUTE.")
     found = _attribute(spec, user_module(spec, kind), rest)
     try:
         return rest.rpartition(".")[2], adapt(found)
@@ -105,12 +107,13 @@ def _load(spec: str, source: str) -> tuple[str, Agent]:
         raise ConfigError(f"{spec}: {error}") from error
 
 
-def _name(spec: str, name: str) -> str:
+def _name(spec: str, source: str, name: str) -> str:
     """Return `name` if it can stand in an address and in the log."""
     try:
         return parse_id("agent", name)
     except FrameError as error:
-        raise ConfigError(f"{spec}: {error.message}; write NAME= before it") from error
+        # In its own letters, unlike the error's text, which goes to clients.
+        raise ConfigError(f"{spec}: agent is {name!r}; {ID_RULE}; write NAME={source}") from error
 
 
 def _host(spec: str, url: str) -> str:

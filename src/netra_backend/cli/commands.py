@@ -1,5 +1,6 @@
 """The commands that typer parses, each loaded when it is asked for."""
 
+import shutil
 from importlib import import_module
 from typing import Annotated
 
@@ -9,6 +10,9 @@ import netra_backend
 
 COMMANDS = ("serve", "tail", "replay", "token", "check")
 """Each is a function of this name in a module of this name."""
+
+BOXED_WIDTH = 60
+"""Columns from which on the boxes of a help text leave the options room enough to be read."""
 
 
 def run_typer(arguments: list[str]) -> int:
@@ -21,8 +25,13 @@ def run_typer(arguments: list[str]) -> int:
 
 def make_app(names: tuple[str, ...]) -> typer.Typer:
     """Return the application with these commands, and ``scan`` in its help."""
+    is_wide = shutil.get_terminal_size().columns >= BOXED_WIDTH
     app = typer.Typer(
-        name="netra", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+        name="netra",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="rich" if is_wide else None,
     )
     app.callback(help="Run AI agents and deliver what they do, live and durably.")(_root)
     for name in names:

@@ -27,6 +27,8 @@ THREAD_PATTERN = rf"(?:{ID_PATTERN},)?{ID_PATTERN}"
 """What every name of a thread looks like: an id, or ``OWNER,ID``."""
 
 _ID = re.compile(ID_PATTERN)
+ID_RULE = f"an id is 1 to {MAX_ID_LENGTH} of A-Z a-z 0-9 _ . : ~ @ + = | -"
+"""What a refused id is told."""
 
 
 class ThreadKey(NamedTuple):
@@ -54,7 +56,7 @@ def parse_id(kind: str, text: str) -> str:
     if _ID.fullmatch(text) is None:
         shown = ascii(text) if len(text) <= 40 else f"{text[:40]!a}…"
         raise FrameError(
-            f"{kind} is {shown}; an id is 1 to {MAX_ID_LENGTH} of A-Z a-z 0-9 _ . : ~ @ + = | -",
+            f"{kind} is {shown}; {ID_RULE}",
             code=ErrorCode.BAD_INPUT,
             where=f"$.{kind}",
         )
