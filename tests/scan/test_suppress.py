@@ -82,6 +82,22 @@ def test_a_comment_that_cannot_be_read_silences_nothing(comment: str, said: str)
     assert said in left[1].message
 
 
+def test_rules_without_brackets_cover_what_they_name_and_are_a_finding() -> None:
+    for bare in ("ignore JS001", "ignore: js001", "ignore JS001, JS001"):
+        before = f"dumps(x)  # netra: {bare} so be it  # noqa\n"
+        (odd,) = judged(before, finding())
+        assert (odd.rule, odd.message) == ("JS100", "comment names rules without brackets")
+        repaired = apply_fixes(before, [odd]).source
+        assert repaired.startswith("dumps(x)  # netra: ignore[JS001")
+        assert repaired.endswith("] so be it  # noqa\n")
+        assert judged(repaired, finding()) == []
+    left = judged("dumps(x)  # netra: ignore JS002\n", finding())
+    assert [it.rule for it in left] == ["JS001", "JS100"]
+    assert "ignores nothing" in left[1].message
+    for words in ("so be it", "because JS001 is wrong", "JS0011", "[JS001] JS002"):
+        assert judged(f"dumps(x)  # netra: ignore {words}\n", finding()) == []
+
+
 def test_a_comment_on_its_own_line_says_where_it_belongs() -> None:
     (_, unused) = judged("# netra: ignore\ndumps(x)\n", finding(2))[::-1]
     assert unused.rule == "JS100"

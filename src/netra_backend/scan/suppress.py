@@ -1,5 +1,7 @@
 """Comments that silence findings: ``# netra: ignore[JS001]``, or ``# netra: ignore`` for all rules.
 
+Rules without brackets, which are easily written, silence no more than they name, and are a finding.
+
 On the first or the last line of a statement a comment covers the whole statement; on a line
 between it covers what reaches over that line. A comment that silences nothing is a finding
 itself (JS100), so that none is left behind to hide the next fault.
@@ -19,7 +21,10 @@ from netra_backend.scan.options import UNUSED_IGNORE
 if TYPE_CHECKING:
     from tokenize import TokenInfo
 
-_IGNORE = r"(?i)(?P<mark>#\s*netra:\s*ignore(?![-\w])(?P<rules>\s*\[[^\]#]*\]?)?)[^#]*"
+_IGNORE = (
+    r"(?i)(?P<mark>#\s*netra:\s*ignore(?![-\w])"
+    r"(?:(?P<rules>\s*\[[^\]#]*\]?)|\s*:?\s*(?P<bare>JS\d{3}(?:[\s,]+JS\d{3})*)\b)?)[^#]*"
+)
 _LAYOUT = {NL, COMMENT, INDENT, DEDENT, ENDMARKER}
 
 Enabled = Callable[[str, str], bool]
@@ -30,7 +35,8 @@ class Ignore(Struct, frozen=True):
     """One comment. `rules` is None where it names none, and so means all.
 
     The statement it belongs to reaches from `first_line` to `last_line`; `problem` says why the
-    comment can silence nothing. `removal` takes it away, with what is said after it.
+    comment can silence nothing. `removal` takes it away, with what is said after it. `meant` is how
+    it should be written, if that is not how it is.
     """
 
     line: int
@@ -41,6 +47,7 @@ class Ignore(Struct, frozen=True):
     rules: tuple[str, ...] | None
     removal: Edit
     problem: str | None = None
+    meant: str = ""
 
     def covers(self, finding: Finding) -> bool:
         """Return whether it silences the finding, of the same file."""
@@ -108,6 +115,10 @@ def _of_statement(tokens: "list[TokenInfo]") -> Iterator[Ignore]:
         first, last = (code[0].start[0], code[-1].end[0]) if code else (line, line)
         for match in re.finditer(_IGNORE, token.string):
             rules, problem = _rules(match["rules"])
+            meant = ""
+            if match["bare"]:
+                rules = tuple(re.findall(r"JS\d{3}", match["bare"].upper()))
+                meant = _written(rules)
             if not code:
                 problem = "it stands on a line of its own, and not on the statement it is for"
             yield Ignore(
@@ -119,6 +130,7 @@ def _of_statement(tokens: "list[TokenInfo]") -> Iterator[Ignore]:
                 rules,
                 _removal(token, match),
                 problem,
+                meant,
             )
 
 
@@ -165,9 +177,21 @@ def _unused(
         elif idle:
             message = f"comment ignores {', '.join(idle)}, which is not found here"
             rest = [rule for rule in ignore.rules or () if rule not in idle]
-            text = f"# netra: ignore[{', '.join(rest)}]"
-            edit = Edit(ignore.line, ignore.column, ignore.line, ignore.end_column, text)
-            yield _finding(path, ignore, message, Fix(f"Leave {', '.join(rest)}", (edit,)))
+            fix = Fix(f"Leave {', '.join(rest)}", (_rewritten(ignore, _written(rest)),))
+            yield _finding(path, ignore, message, fix)
+        elif ignore.meant:
+            message = "comment names rules without brackets"
+            fix = Fix(f"Write {ignore.meant}", (_rewritten(ignore, ignore.meant),))
+            yield _finding(path, ignore, message, fix)
+
+
+def _written(rules: Iterable[str]) -> str:
+    return f"# netra: ignore[{', '.join(rules)}]"
+
+
+def _rewritten(ignore: Ignore, text: str) -> Edit:
+    """Return what writes the comment anew, and leaves what is said after it."""
+    return Edit(ignore.line, ignore.column, ignore.line, ignore.end_column, text)
 
 
 def _idle(
