@@ -3,6 +3,8 @@
 import asyncio
 import json
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,19 @@ def test_under_nohup_the_end_of_a_terminal_stops_nothing() -> None:
         assert stopping() == [signal.SIGINT, signal.SIGTERM]
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, -15), (signal.SIGINT, 130)])
+def test_before_it_serves_a_signal_ends_it_at_once(
+    tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    (tmp_path / "slow.py").write_text("import signal\nprint(1, flush=True)\nsignal.pause()\n")
+    command = [str(Path(sys.executable).with_name("netra")), "serve", "slow:agent", "--port", "0"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"1\n"
+        process.send_signal(number)
+        assert process.wait(BOUND) == code
 
 
 @pytest.mark.anyio
