@@ -1,6 +1,7 @@
 """Tickets: good for one socket or stream, for half a minute, and for nothing else."""
 
 import asyncio
+import base64
 import time
 from pathlib import Path
 from typing import Any
@@ -147,3 +148,32 @@ async def test_a_ticket_is_no_token_and_a_token_no_ticket(tmp_path: Path) -> Non
             f"{server.socket_url}?ticket={ticket}", subprotocols=["netra.v1"]
         ) as socket:
             assert socket.subprotocol == "netra.v1"
+
+
+async def test_two_credentials_are_none(tmp_path: Path) -> None:
+    """Of whatever sort they are, and each good by itself; the tickets are not used up."""
+    async with (
+        live(AGENTS, tmp_path, store=MemoryStore()) as server,
+        http(server.url, server.token("alice")) as browser,
+        http(server.url, None) as stranger,
+    ):
+        first, second = [(await browser.post("/auth/ticket")).json()["ticket"] for _ in range(2)]
+        bearer = {"Authorization": f"Bearer {server.token('alice')}"}
+        spelt = base64.urlsafe_b64encode(server.token("alice").encode()).decode().rstrip("=")
+        offered = f"netra.token.{spelt}"
+        both, one = f"ticket={first}&ticket={second}", f"ticket={first}"
+        asked: list[tuple[str, list[str], dict[str, str]]] = [
+            ("", [offered, offered], {}),
+            ("", [offered], bearer),
+            (both, [], {}),
+            (one, [offered], {}),
+            (one, [], bearer),
+        ]
+        for query, protocols, headers in asked:
+            address = f"{server.socket_url}?{query}"
+            refused = await refusal_of(address, ["netra.v1", *protocols], **headers)
+            assert refused.status_code == 401
+        assert (await stranger.get(f"/threads?{both}")).status_code == 401
+        assert (await stranger.get(f"/threads?{one}", headers=bearer)).status_code == 401
+        for ticket in (first, second):
+            assert (await stranger.get(f"/threads?ticket={ticket}")).status_code == 200

@@ -279,21 +279,31 @@ def _kept_key(path: Path) -> str:
 def presented_token(request: HTTPConnection) -> str | None:
     """Return the token in the Authorization header or the subprotocols, or None.
 
-    Raises Refused for two headers, of which a proxy may have looked at the other, for one of
+    Raises Refused for more than one, of which a proxy may have looked at the other, for one of
     another scheme, and for a subprotocol that is not base64url.
     """
     given = request.headers.getlist("authorization")
+    offered = [one for one in request.scope.get("subprotocols", ()) if _is_token(one)]
     if len(given) > 1:
         raise Refused(ErrorCode.UNAUTHENTICATED, "there is more than one Authorization header")
-    for header in given:
-        scheme, _, token = header.partition(" ")
+    if len(given) + len(offered) > 1:
+        raise Refused(ErrorCode.UNAUTHENTICATED, "there is more than one token")
+    if given:
+        scheme, _, token = given[0].partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             raise Refused(ErrorCode.UNAUTHENTICATED, "the Authorization header must be: Bearer …")
         return token.strip()
-    for offered in request.scope.get("subprotocols", ()):
-        if offered.startswith(TOKEN_SUBPROTOCOL):
-            return _decoded(offered.removeprefix(TOKEN_SUBPROTOCOL))
-    return None
+    return _decoded(offered[0].removeprefix(TOKEN_SUBPROTOCOL)) if offered else None
+
+
+def presents(request: HTTPConnection) -> bool:
+    """Return whether there is anything that `presented_token` looks at."""
+    offered = request.scope.get("subprotocols", ())
+    return "authorization" in request.headers or any(map(_is_token, offered))
+
+
+def _is_token(subprotocol: str) -> bool:
+    return subprotocol.startswith(TOKEN_SUBPROTOCOL)
 
 
 def _check_id(user: User) -> None:

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from netra_backend.core.credentials import Tickets
 from netra_backend.core.ids import UserId, new_id
 from netra_backend.errors import ErrorCode, Refused
-from netra_backend.server.auth import Authenticator
+from netra_backend.server.auth import Authenticator, presents
 from netra_backend.server.endpoints import Endpoint, answer
 from netra_backend.server.tokens import LAST_SECOND
 from netra_backend.server.user import User
@@ -116,10 +116,16 @@ class TicketAuth:
 
 
 def _ticket(request: HTTPConnection) -> str | None:
-    """Return the ticket of the request, or None."""
+    """Return the ticket of the request, or None.
+
+    Raises Refused for two, or one beside a token: a proxy may have looked at the other.
+    """
     if not request.scope["query_string"] or not _may_have_ticket(request):
         return None
-    return request.query_params.get(PARAMETER)
+    tickets = request.query_params.getlist(PARAMETER)
+    if len(tickets) + (bool(tickets) and presents(request)) > 1:
+        raise Refused(ErrorCode.UNAUTHENTICATED, "there is a ticket and another credential")
+    return tickets[0] if tickets else None
 
 
 def _may_have_ticket(request: HTTPConnection) -> bool:
