@@ -13,6 +13,7 @@ from ag_ui_validate.pytest_plugin import assert_valid_agui
 from hypothesis import HealthCheck, settings
 
 from netra_backend import jsonlog
+from netra_backend.server import store_failures
 
 # `make nightly` loads it: where a test does not say itself how many examples it needs.
 settings.register_profile("nightly", max_examples=10_000, deadline=None)
@@ -72,6 +73,12 @@ def log_lines() -> Iterator[Lines]:
 
 def _refuse(name: str) -> None:
     raise AssertionError(f"{name} is not JSON")
+
+
+@pytest.fixture(autouse=True)
+def no_failure_was_told() -> None:
+    """Have the first failure of the store in each test told, whatever another test has met."""
+    store_failures.forget()
 
 
 @pytest.fixture

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from netra_backend.server import request_log
+from netra_backend.server.request_log import Strangers
 from netra_backend.stores.memory import MemoryStore
 from tests.client import run_input
 from tests.conftest import Lines
@@ -53,3 +55,25 @@ async def test_what_is_asked_all_the_time_is_told_at_debug(
             await browser.get(path)
     lines = [line for line in log_lines() if line["message"] == "answered"]
     assert [line["level"] for line in lines] == ["DEBUG", "DEBUG", "DEBUG", "INFO"]
+
+
+async def test_a_flood_of_strangers_is_few_lines_and_hides_no_user(
+    tmp_path: Path, log_lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(request_log, "BURST", 5)
+    monkeypatch.setattr(request_log, "RATE", 1)
+    now = [0.0]
+    monkeypatch.setattr(Strangers.__init__, "__defaults__", (lambda: now[0],))
+    async with (
+        live({"echo": echo}, tmp_path, store=MemoryStore()) as server,
+        http(server.url, server.token()) as alice,
+        http(server.url, None) as stranger,
+    ):
+        for path in ("/threads", "/none", "/openapi.json") * 4:
+            await stranger.get(path)
+        await alice.get("/threads")
+        now[0] = 1.0
+        await stranger.get("/threads")
+    lines = [line for line in log_lines() if line["message"] == "answered"]
+    assert [line.get("user") for line in lines] == [None] * 5 + ["alice", None]
+    assert [line.get("left_out") for line in lines] == [None] * 6 + [7]

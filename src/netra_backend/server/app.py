@@ -33,7 +33,7 @@ from netra_backend.core.ids import UserId
 from netra_backend.core.nodes import Nodes
 from netra_backend.core.ports import Bus, Store
 from netra_backend.errors import ConfigError, ErrorCode, NetraError, Refused
-from netra_backend.server import metrics
+from netra_backend.server import metrics, store_failures
 from netra_backend.server.access import Access
 from netra_backend.server.administration import AdministrationApi
 from netra_backend.server.api import Api
@@ -53,7 +53,7 @@ from netra_backend.server.hub import Hub
 from netra_backend.server.interrupts import InterruptsApi
 from netra_backend.server.members import MembersApi
 from netra_backend.server.pool import Pool
-from netra_backend.server.request_log import Answer
+from netra_backend.server.request_log import Answer, Strangers
 from netra_backend.server.revocations import UnrevokedAuth
 from netra_backend.server.roster import Roster
 from netra_backend.server.routes import routes_of
@@ -101,6 +101,7 @@ class NetraApp:
         self._entrances = entrances
         self._opening: asyncio.Task[None] | None = None
         self._closed = False
+        self._strangers = Strangers()
         self.pool = house.pool
         """The live connections."""
 
@@ -122,7 +123,7 @@ class NetraApp:
             await self._asgi(scope, receive, send)
             return
         correlation = jsonlog.new_correlation()
-        answer = Answer(scope, self._house.settings.trusted_proxies)
+        answer = Answer(scope, self._house.settings.trusted_proxies, self._strangers)
 
         async def send_with_headers(message: Any) -> None:
             if message["type"] in ("http.response.start", "websocket.http.response.start"):
@@ -152,7 +153,7 @@ class NetraApp:
         try:
             await self.open()
         except NetraError as error:
-            log.exception("not open")
+            store_failures.tell("not open", error)
             await error_response(error)(scope, receive, send)
         else:
             await self._serve(scope, receive, send)

@@ -15,7 +15,7 @@ from netra_backend import jsonlog
 from netra_backend.core.ids import ThreadKey, ThreadName, UserId, name_for
 from netra_backend.core.positions import Position
 from netra_backend.errors import CloseCode, ErrorCode, FrameError, NetraError, Refused, StoreError
-from netra_backend.server import metrics
+from netra_backend.server import metrics, store_failures
 from netra_backend.server.bucket import Bucket
 from netra_backend.server.follower import Gone, ThreadFollower
 from netra_backend.server.house import House
@@ -198,8 +198,8 @@ class Dialogue(ABC):
             await act
         except (Refused, FrameError) as refusal:
             return refusal
-        except StoreError:
-            log.exception("a command failed in the store")
+        except StoreError as error:
+            store_failures.tell("a command failed in the store", error)
             return Refused(ErrorCode.STORE_FAILED)
         except NetraError:
             log.exception("a command failed")

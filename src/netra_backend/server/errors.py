@@ -1,6 +1,5 @@
 """HTTP answers for errors: one body shape for all of them, also where no application is asked."""
 
-import logging
 from collections.abc import Mapping
 from email.utils import formatdate
 from http import HTTPStatus
@@ -11,10 +10,8 @@ from starlette.responses import JSONResponse
 
 from netra_backend import jsonlog
 from netra_backend.errors import ERRORS, ErrorCode, FrameError, NetraError, Refused, Retry
-from netra_backend.server import refusals
+from netra_backend.server import refusals, store_failures
 from netra_backend.server.headers import HEADERS
-
-log = logging.getLogger(__name__)
 
 
 def error_body(code: ErrorCode, message: str, where: str | None = None) -> dict[str, Any]:
@@ -49,7 +46,7 @@ def error_response(error: Exception) -> JSONResponse:
     """Return the answer for an error; anything but a refusal is a fault without details."""
     code, message, where, about = _told(error)
     if code is ErrorCode.STORE_FAILED:
-        log.error("the store failed", exc_info=error)
+        store_failures.tell("the store failed", error)
     refusals.tell("request", code, message, where=where, **about)
     body = error_body(code, message, where)
     headers = {"Retry-After": "1"} if ERRORS[code].retry is Retry.LATER else None

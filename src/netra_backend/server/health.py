@@ -1,5 +1,6 @@
 """Health: whether the process lives, whether it can serve, and its metrics. Open to everyone."""
 
+import asyncio
 import os
 
 from msgspec import Struct, msgpack
@@ -8,10 +9,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from netra_backend.core.nodes import METRICS, Nodes
-from netra_backend.errors import ErrorCode, Refused
+from netra_backend.errors import ErrorCode, Refused, StoreFailed
 from netra_backend.server.endpoints import Endpoint, answer
 from netra_backend.server.house import House
 from netra_backend.server.metrics import in_text, measured
+
+SHARED = 0.25
+"""Seconds for which the store's verdict counts for whoever asks."""
 
 
 class HealthView(Struct, frozen=True):
@@ -29,6 +33,8 @@ class Health:
     def __init__(self, house: House, nodes: Nodes | None = None) -> None:
         self._house = house
         self._nodes = nodes
+        self._probe: asyncio.Task[StoreFailed | None] | None = None
+        self._told = 0.0
         if nodes is not None:
             nodes.let_answer(METRICS, self._measured_here)
 
@@ -69,8 +75,35 @@ class Health:
     async def read_ready(self, request: Request) -> Response:
         if self._house.runner.closing:
             raise Refused(ErrorCode.DRAINING)
-        await self._house.store.probe()
+        await self._probed()
         return answer(HealthView("ready"))
+
+    async def _probed(self) -> None:
+        """Return if the store answers; raise as it did. Its verdict is shared for `SHARED` seconds.
+
+        Anybody may ask, as often as they like, and shall not keep the store busy.
+        """
+        loop = asyncio.get_running_loop()
+        if self._probe is None or self._probe.get_loop() is not loop or self._is_old(loop.time()):
+            self._probe = loop.create_task(self._ask())
+            self._probe.add_done_callback(lambda _: self._probed_at(loop.time()))
+        error = await asyncio.shield(self._probe)
+        if error is not None:
+            raise StoreFailed(str(error)) from error  # each its own: a traceback grows
+
+    def _is_old(self, now: float) -> bool:
+        probe = self._probe
+        return probe is not None and probe.done() and now - self._told >= SHARED
+
+    def _probed_at(self, now: float) -> None:
+        self._told = now
+
+    async def _ask(self) -> StoreFailed | None:
+        try:
+            await self._house.store.probe()
+        except StoreFailed as error:
+            return error
+        return None
 
     async def read_metrics(self, request: Request) -> Response:
         families = measured() if self._nodes is None else await self._nodes.measured()

@@ -19,7 +19,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from netra_backend import jsonlog
 from netra_backend.core.ids import new_id
 from netra_backend.errors import CLOSES, ERRORS, CloseCode, ErrorCode, NetraError, Refused
-from netra_backend.server import refusals
+from netra_backend.server import refusals, store_failures
 from netra_backend.server.address import address_of
 from netra_backend.server.attendant import Attendant, End, leave
 from netra_backend.server.clock import now
@@ -95,8 +95,8 @@ class WebSocketRoute:
         except Refused as refusal:
             await _deny(websocket, refusal, address)
             return
-        except NetraError:
-            log.exception("the store failed")
+        except NetraError as error:
+            store_failures.tell("the store failed", error)
             await _deny(websocket, Refused(ErrorCode.STORE_FAILED), address)
             return
         with ExitStack() as seat:
