@@ -15,7 +15,7 @@ from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
 from netra_backend.core.ids import UserId
-from netra_backend.errors import Refused
+from netra_backend.errors import Refused, StoreFailed
 from netra_backend.server import tokens
 from netra_backend.server.app import NetraApp
 from netra_backend.server.connection import Connection
@@ -27,6 +27,9 @@ from netra_backend.testing.scripted_agent import ScriptedAgent
 from tests.client import BOUND
 from tests.eventually import until
 from tests.live import Live, live
+from tests.server.issuer import SECRET as ISSUERS
+from tests.server.issuer import Issuer
+from tests.server.test_tokens import forgeries
 
 pytestmark = pytest.mark.anyio
 
@@ -120,6 +123,19 @@ async def test_the_answer_is_that_of_asgi_and_of_websockets(
         {"Content_Length": "3"},
         {"path": "/ws/elsewhere"},
         {"path": "/ws?ticket=x"},
+        {"path": "/ws?ticket=x&ticket=y", "Authorization": ""},
+        {"Sec_WebSocket_Protocol": "netra.v1, netra.token.eA"},
+        {"Sec_WebSocket_Protocol": "netra.v1, netra.token.eA, netra.token.eA", "Authorization": ""},
+        {"Authorization": f"Bearer {signed(iat=-(10**400))}"},
+        {"Authorization": f"Bearer {signed(nbf=time.time() + 600)}"},
+        {"Host": "127.0.0.1/../@x"},
+        {"Host": "x@127.0.0.1"},
+        {"path": "http://evil.example/ws"},
+        {"path": "http://127.0.0.1/ws", "Host": "127.0.0.1", "Authorization": ""},
+        {"path": "http://127.0.0.1/ws", "Host": "127.0.0.1", "Origin": "http://evil.example"},
+        {"path": "*"},
+        {"path": "ws"},
+        {"path": "//ws"},
     ],
     ids=[
         "a foreign page",
@@ -135,6 +151,19 @@ async def test_the_answer_is_that_of_asgi_and_of_websockets(
         "a body",
         "no such path",
         "a ticket",
+        "two tickets",
+        "a token beside a token",
+        "two tokens as subprotocols",
+        "issued before time began",
+        "not valid yet",
+        "a host that is none",
+        "a user before the host",
+        "a URL of another host",
+        "a URL, and no token",
+        "a URL, and a foreign page",
+        "no path at all",
+        "a path without a slash",
+        "a path that looks like a host",
     ],
 )
 async def test_who_is_refused_is_refused_as_by_asgi(
@@ -151,6 +180,76 @@ async def test_who_is_refused_is_refused_as_by_asgi(
         opened_by_asgi(monkeypatch)
         assert refused[:2] == (await answered(server, **fields))[:2]
         assert not len(server.app.pool)
+
+
+async def test_no_forged_token_enters(tmp_path: Path) -> None:
+    issuer = Issuer()
+    forged = {
+        name: token
+        for name, token in forgeries(issuer).items()
+        if token.isascii() and token and len(token) < 30_000  # what can stand in a header
+    }
+    settings = {"jwt_secret": ISSUERS, "jwt_public_key": issuer.public}
+    async with asyncio.timeout(4 * BOUND), served(tmp_path, **settings) as server:
+        assert (await answered(server, Authorization=f"Bearer {issuer.token()}"))[0].endswith(
+            "101 Switching Protocols"
+        )
+        statuses = {
+            name: (await answered(server, Authorization=f"Bearer {token}"))[0]
+            for name, token in forged.items()
+        }
+        await until(lambda: not len(server.app.pool))
+        assert len(statuses) > 50
+        assert set(statuses.values()) == {"HTTP/1.1 401 Unauthorized"}
+
+
+@pytest.mark.parametrize(
+    ("limit", "code"),
+    [("connections", 1013), ("connections_per_user", 4429), ("connections_per_address", 4429)],
+)
+@pytest.mark.parametrize("at_once", [True, False], ids=["at once", "by ASGI"])
+async def test_where_there_is_no_room_nobody_enters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, code: int, at_once: bool
+) -> None:
+    if not at_once:
+        opened_by_asgi(monkeypatch)
+    headers = {"Authorization": f"Bearer {signed()}"}
+    async with asyncio.timeout(BOUND), served(tmp_path, **{limit: 1}) as server:
+        to = {"subprotocols": ["netra.v1"], "additional_headers": headers}
+        async with connect(server.socket_url, **to) as first:
+            await first.recv()
+            async with connect(server.socket_url, **to) as second:
+                with pytest.raises(ConnectionClosed):
+                    await second.recv()
+            assert (second.close_code, len(server.app.pool)) == (code, 1)
+
+
+async def test_a_closed_server_lets_nobody_enter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with asyncio.timeout(BOUND), served(tmp_path) as server:
+        await server.app.close()
+        refused = await answered(server)
+        assert " 503 " in refused[0]
+        opened_by_asgi(monkeypatch)
+        assert refused[:2] == (await answered(server))[:2]
+
+
+async def test_a_store_that_cannot_be_opened_lets_nobody_enter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with asyncio.timeout(BOUND), served(tmp_path) as server:
+
+        async def failing() -> None:
+            raise StoreFailed("locked")
+
+        monkeypatch.setattr(server.app._house.store, "open", failing)
+        server.app._opening = None  # as before the first request of a mounted application
+        refused = await answered(server)
+        assert " 503 " in refused[0]
+        opened_by_asgi(monkeypatch)
+        assert refused[:2] == (await answered(server))[:2]
+        monkeypatch.undo()
 
 
 async def test_a_token_that_was_seen_before_may_be_revoked(tmp_path: Path) -> None:
