@@ -34,6 +34,9 @@ pytestmark = pytest.mark.anyio
 HIGH_WATER = 65_536
 SECRET = "s3cret-of-the-issuer-0123456789abcdef"
 SIZE = 10_000
+GRACE = 40
+SERVER = {"http": HttpProtocol, "access_log": False, "timeout_graceful_shutdown": GRACE}
+"""As in `netra serve`, but for the seconds that it waits for requests when it stops."""
 LOUD = ("ERROR", "CRITICAL")
 LONG, SHORT = 300, 15
 """Events of a run that a stream gives out little by little, and of one that its memory holds."""
@@ -58,7 +61,7 @@ async def shared(tmp_path: Path, events: int, **settings: Any) -> AsyncIterator[
         tmp_path,
         store=MemoryStore(),
         send_buffer=16_384,
-        uvicorn={"http": HttpProtocol, "access_log": False},  # as `netra serve` does
+        uvicorn=SERVER,
         auth="jwt",
         jwt_secret=SECRET,
         admins=["root"],
@@ -85,10 +88,6 @@ class Unread:
             f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n"
             f"Authorization: Bearer {credential}\r\nConnection: close\r\n\r\n".encode()
         )
-
-    def leave(self) -> None:
-        """Go."""
-        self._socket.close()
 
     async def rest(self) -> bytes:
         """Return all that still comes."""
@@ -195,16 +194,20 @@ async def test_a_drained_server_does_not_wait_for_who_does_not_read(
         began = time.monotonic()
         await server.app.drain(0)
         await until(lambda: not len(server.app.pool))
-        assert time.monotonic() - began < 6.0
+        assert time.monotonic() - began < GRACE / 2
     await client.rest()
     assert not [line for line in log_lines() if line["level"] in LOUD]
 
 
 async def test_pages_that_nobody_reads_cost_bounded_memory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log_lines: Lines
 ) -> None:
-    """Of forty only so many are made as may be at once, and the others when those were given up."""
+    """Of forty only so many are made as may be at once; the others are refused."""
     made: list[int] = []
+
+    def refused() -> int:
+        return sum(line.get("status") == 429 for line in log_lines())
+
     encode = endpoints._encode
 
     def counted(value: Any) -> bytes:
@@ -217,14 +220,27 @@ async def test_pages_that_nobody_reads_cost_bounded_memory(
         monkeypatch.setattr(endpoints, "TAKEN_SECONDS", BOUND)
         path, connections = "/threads/t/events?limit=1000", 40
         clients = [Unread(server, path, token("alice")) for _ in range(connections)]
-        await until(lambda: len(made) == PAGES_AT_ONCE)
-        await asyncio.sleep(0.5)
+        await until(lambda: refused() == connections - PAGES_AT_ONCE)
         assert len(made) == PAGES_AT_ONCE
         assert max(made) < READ_BYTES + 2 * SIZE
-        got = await asyncio.gather(*(client.rest() for client in clients[:PAGES_AT_ONCE]))
-        assert all(len(page) > READ_BYTES for page in got)
-        for client in clients[PAGES_AT_ONCE:]:
-            client.leave()
+        got = await asyncio.gather(*(client.rest() for client in clients))
+        assert sum(len(page) > READ_BYTES for page in got) == PAGES_AT_ONCE
+        assert sum(b'"too_many"' in page for page in got) == refused()
+
+
+async def test_a_server_that_stops_waits_little_for_who_reads_no_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log_lines: Lines
+) -> None:
+    monkeypatch.setattr(handshake, "LEAVE_SECONDS", 0.3)
+    async with shared(tmp_path, LONG) as server:
+        path = "/threads/t/events?limit=1000"
+        clients = [Unread(server, path, token("alice")) for _ in range(PAGES_AT_ONCE)]
+        await asyncio.sleep(1.0)
+        began = time.monotonic()
+    assert time.monotonic() - began < GRACE / 2
+    assert not [line for line in log_lines() if line["level"] in LOUD]
+    for client in clients:
+        assert len(await client.rest()) < READ_BYTES
 
 
 async def test_a_page_that_nobody_reads_is_given_up(

@@ -1,6 +1,7 @@
 """The OpenAPI document: valid, complete, and what the server really sends."""
 
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,12 +12,13 @@ from starlette.routing import Mount, Route, WebSocketRoute
 
 from netra_backend.config import Settings
 from netra_backend.errors import ERRORS, ErrorCode, StoreFailed
+from netra_backend.server import api
 from netra_backend.server.app import create_app
 from netra_backend.stores.memory import MemoryStore
 from netra_backend.testing.scripted_agent import Gate, ScriptedAgent, answer
 from tests.client import Client, client, run_input
 from tests.http import http, sse_events
-from tests.live import live
+from tests.live import Live, live
 from tests.openapi import Contract
 from tests.server.agents import asks, asks_too_late, echo
 from tests.watched_store import WatchedStore
@@ -267,10 +269,18 @@ class Visit(NamedTuple):
             await self.browser.delete(f"/threads/{name}")
 
     async def crowd(self, tmp_path: Path) -> None:
-        """Ask for event streams where the user's connections are all in use."""
+        """Ask for event streams and pages where the user has no more of either."""
         judged = {"event_hooks": {"response": [self.contract.check]}}
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(api, "PAGES_AT_ONCE", 0)
+            crowded = live({"echo": echo}, tmp_path, store=MemoryStore(), connections_per_user=1)
+            await self._crowd(crowded, judged)
+
+    async def _crowd(
+        self, crowded: AbstractAsyncContextManager[Live], judged: dict[str, Any]
+    ) -> None:
         async with (
-            live({"echo": echo}, tmp_path, store=MemoryStore(), connections_per_user=1) as server,
+            crowded as server,
             client(server.socket_url, server.token()),
             http(server.url, server.token(), **judged) as browser,
         ):
@@ -279,6 +289,8 @@ class Visit(NamedTuple):
             for call in ("run", "connect"):
                 body = run_input("t", "r")
                 await browser.post(f"/copilotkit/agent/echo/{call}", json=body)
+            for page in ("events", "messages"):
+                assert (await browser.get(f"/threads/t/{page}")).status_code == 429
 
     async def faults(self) -> None:
         """Ask everything that touches the store while it fails, and while it is broken."""

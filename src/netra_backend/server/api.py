@@ -47,7 +47,7 @@ _IN_THREAD = {"thread": "the thread it is in, if somebody else started it"}
 
 
 PAGES_AT_ONCE = 8
-"""Pages of events or messages of one user that are in memory; more requests wait for those."""
+"""Pages of events or messages of one user that are in memory: see `Turns`."""
 
 
 class Api:
@@ -115,7 +115,7 @@ class Api:
                     "limit": f"1 to 1000, default 200; {_SOONER}",
                     "before": "`next` of the page before",
                 },
-                errors=missing,
+                errors=(*missing, ErrorCode.TOO_MANY),
             ),
             Endpoint(
                 "GET",
@@ -124,7 +124,7 @@ class Api:
                 "The thread's log.",
                 result=EventPage,
                 query={"limit": f"1 to 1000, default 500; {_SOONER}", "after": "a position"},
-                errors=missing,
+                errors=(*missing, ErrorCode.TOO_MANY),
             ),
             Endpoint(
                 "GET",

@@ -29,6 +29,9 @@ BODY_SECONDS = 60.0
 PIECE = 65_536
 """Bytes of an answer that are sent at once."""
 
+TURN_SECONDS = 2.0
+"""How long a request waits for its turn: less than a client may take nothing of while we stop."""
+
 TAKEN_SECONDS = 60.0
 """How long a client may take for a piece."""
 
@@ -100,7 +103,10 @@ class JsonAnswer(Response):
 
 
 class Turns:
-    """Who may be answered now: so many long answers of one user are in memory, others wait."""
+    """Who may be answered now: so many long answers of one user are in memory.
+
+    Others wait a little for one of these to be taken; then they are refused (``too_many``).
+    """
 
     def __init__(self, at_once: int) -> None:
         self._at_once = at_once
@@ -115,7 +121,7 @@ class Turns:
             if turns is None:
                 turns = self._users[user.id] = asyncio.Semaphore(self._at_once)
             with ExitStack() as place:
-                await turns.acquire()
+                await _take(turns)
                 place.callback(turns.release)
                 response = await page(request, user)
                 if isinstance(response, JsonAnswer):
@@ -123,6 +129,15 @@ class Turns:
                 return response
 
         return in_turn
+
+
+async def _take(turns: asyncio.Semaphore) -> None:
+    try:
+        async with asyncio.timeout(TURN_SECONDS):
+            await turns.acquire()
+    except TimeoutError as error:
+        text = "the user has too many long answers that were not read"
+        raise Refused(ErrorCode.TOO_MANY, text) from error
 
 
 def answer(value: Struct, status: int = 200) -> Response:

@@ -16,7 +16,7 @@ from uvicorn.server import ServerState
 from netra_backend.errors import ERRORS, ErrorCode
 from netra_backend.server.clockwork import Sweep, shared
 from netra_backend.server.errors import raw_refusal
-from netra_backend.server.outlet import EXTENSION, DirectOutlet, cut
+from netra_backend.server.outlet import EXTENSION, DirectOutlet, cut, hold_little
 from netra_backend.server.target import fault_of
 
 SECONDS = 10.0
@@ -100,6 +100,7 @@ class HttpProtocol(HttpToolsProtocol):
             super().__init__(*self._given)
             self.parser = parser
             super().connection_made(transport)
+            hold_little(transport)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""

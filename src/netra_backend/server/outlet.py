@@ -7,6 +7,7 @@ what is left to the application is to end its own part.
 
 import socket
 import struct
+from contextlib import suppress
 from typing import Any
 from weakref import ref
 
@@ -14,6 +15,9 @@ from netra_backend.server.descriptor import descriptor_of, unsent
 
 EXTENSION = "netra.outlet"
 """The key in ``scope["extensions"]`` under which `HttpProtocol` offers an `Outlet`."""
+
+SYSTEM_BYTES = 131_072
+"""Bytes of an answer that the system keeps unsent: enough to have some when there is room again."""
 
 _RESET = struct.pack("ii", 1, 0)
 """The ``SO_LINGER`` with which what the system has not sent is dropped at the end."""
@@ -68,6 +72,19 @@ def outlet_of(scope: Any) -> Outlet:
     """Return the outlet of the request with this scope."""
     outlet: Outlet | None = scope.get("extensions", {}).get(EXTENSION)
     return outlet if outlet is not None else Outlet()
+
+
+def hold_little(transport: Any) -> None:
+    """Have the system take no more than `SYSTEM_BYTES` beyond what it can send at once.
+
+    It would take megabytes for a client that does not read, which nobody counts. Where there is no
+    such option it does.
+    """
+    option = getattr(socket, "TCP_NOTSENT_LOWAT", None)
+    plain = transport.get_extra_info("socket")
+    if option is not None and plain is not None:
+        with suppress(OSError):  # a Unix socket
+            plain.setsockopt(socket.IPPROTO_TCP, option, SYSTEM_BYTES)
 
 
 def cut(transport: Any) -> None:
