@@ -26,7 +26,7 @@ Outside of it are those that nobody has to catch who calls us::
     ├── IllegalMove       core/run: a fault of ours, which is not to be taken for a refusal
     ├── LaneClosed        server/listener: tells the writer to a socket that it is gone
     ├── NoOpening         server/opening: carries the answer to a request that opens no WebSocket
-    └── StreamBroken      server/sse: breaks a response off, so that its client comes back
+    └── StreamBroken      server/sse_lane: breaks a response off, so that its client comes back
     BaseException
     ├── Unanswered        agents/run_context: leaves an agent, whose ``except Exception`` lets it
     └── TookTooLong       cli/scan_record: leaves the analysis of a file, likewise

@@ -12,11 +12,7 @@ import pytest
 from ag_ui.core import BaseEvent, CustomEvent, RunAgentInput
 
 from netra_backend.agents.base import Reasoning, Text, ToolCall
-from netra_backend.errors import CloseCode
-from netra_backend.server import sse
-from netra_backend.server.lane import LaneClosed
-from netra_backend.server.outlet import Outlet
-from netra_backend.server.sse import SseLane
+from netra_backend.server import sse_lane
 from netra_backend.stores.memory import MemoryStore
 from netra_backend.stores.sqlite import SqliteStore
 from netra_backend.testing.scripted_agent import Gate, ScriptedAgent, answer, endless
@@ -212,7 +208,7 @@ async def test_leaving_does_not_stop_the_run_and_leaves_no_follower(tmp_path: Pa
 async def test_a_silent_stream_is_kept_open_by_comments(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sse, "HEARTBEAT", 0.02)
+    monkeypatch.setattr(sse_lane, "HEARTBEAT", 0.02)
     gate = Gate()
     async with (
         live({"agent": ScriptedAgent(answer("a", gate))}, tmp_path, store=MemoryStore()) as server,
@@ -408,39 +404,6 @@ async def test_a_drained_server_breaks_off_the_streams_that_are_left(tmp_path: P
         await server.app.drain(0)
         await broken_off(events, [])
         await empty(server)
-
-
-# --- the lane of a response --------------------------------------------------------------------
-
-
-async def test_a_lane_that_nobody_takes_from_is_full() -> None:
-    lane = SseLane(Outlet(), high_water=10)
-    lane.send(b"0123456789")
-    assert lane.full
-    assert lane.buffered == len(b"data: 0123456789\n\n")
-    waiting = asyncio.ensure_future(lane.room())
-    await asyncio.sleep(0)
-    assert not waiting.done()
-
-    parts = lane.parts()
-    assert await anext(parts) == b"data: 0123456789\n\n"
-    assert lane.full, "the part is on its way, and nobody has taken it yet"
-    taken = asyncio.ensure_future(anext(parts))
-    await asyncio.wait_for(waiting, BOUND)
-    assert not lane.full
-    taken.cancel()
-
-
-async def test_a_lane_that_was_closed_takes_nothing_and_hands_out_what_it_has() -> None:
-    lane = SseLane(Outlet(), high_water=1)
-    lane.send(b"last")
-    await lane.close(CloseCode.RESTARTING)
-    lane.send(b"late")
-
-    async with lane.unbroken():
-        assert [part async for part in lane.parts()] == [b"data: last\n\n"]
-    with pytest.raises(LaneClosed):
-        await lane.room()
 
 
 @pytest.mark.parametrize(("seen", "status"), [("soon", 422), ("1-1", 404)])

@@ -7,9 +7,8 @@ resumes with a new one. Source: WHATWG HTML section 9.2.
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
-from contextlib import ExitStack, aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import ExitStack, aclosing
 from functools import partial
 from typing import Self
 
@@ -17,31 +16,24 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from netra_backend.core.events import TERMINAL, Event
+from netra_backend.core.events import Event
 from netra_backend.core.ids import ThreadKey, UserId, name_for, new_id
 from netra_backend.core.positions import Position
 from netra_backend.core.run import Run
 from netra_backend.errors import CLOSES, CloseCode, ErrorCode, Refused
 from netra_backend.server.address import address_of
-from netra_backend.server.batch import Batch
 from netra_backend.server.clock import now
 from netra_backend.server.direct_lane import LINGER
 from netra_backend.server.follower import Gone, ThreadFollower
 from netra_backend.server.house import House
-from netra_backend.server.lane import LaneClosed
-from netra_backend.server.outlet import Outlet, outlet_of
+from netra_backend.server.outlet import outlet_of
 from netra_backend.server.pool import Admission
 from netra_backend.server.request_log import note
 from netra_backend.server.run_history import before, position_in
+from netra_backend.server.sse_lane import UNREAD, Speak, SseLane, StreamBroken, as_is
 from netra_backend.server.user import User, at_expiry
 
 log = logging.getLogger(__name__)
-
-HEARTBEAT = 15.0
-"""Seconds of silence after which a comment is sent, so that proxies keep the stream open."""
-
-UNREAD = "the client does not read"
-"""Why a stream is broken off whose client takes nothing."""
 
 _HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
@@ -53,15 +45,6 @@ _REFUSALS = {
     CloseCode.OVERLOADED: (ErrorCode.OVERLOADED, ""),
 }
 """What HTTP answers where a socket would be closed with the code."""
-
-
-Speak = Callable[[Event], Event]
-"""How an event is said to a client that does not know all of AG-UI 1.0."""
-
-
-def as_is(event: Event) -> Event:
-    """Return the event: the client knows it."""
-    return event
 
 
 class RunStream:
@@ -221,10 +204,6 @@ class RunStream:
             self._lane.break_off("the thread is shared with the user no more")
 
 
-class StreamBroken(Exception):
-    """The events were not sent to their end; the text says why. The client can resume."""
-
-
 class _EventStream(StreamingResponse):
     """The response: its place is free when the client has gone, even before the first event.
 
@@ -260,147 +239,3 @@ class _EventStream(StreamingResponse):
 
         async with aclosing(self._parts), self._lane.unbroken():
             await super().stream_response(send_in_time)
-
-
-class SseLane:
-    """The lane of one HTTP response: events as ``id:`` and ``data:`` lines.
-
-    It ends after a run's terminal event. What waits to be taken is bounded as in any lane: a part
-    counts until the `outlet` has room for the next one.
-    """
-
-    joins = True
-
-    def __init__(self, outlet: Outlet, *, high_water: int, speak: Speak = as_is) -> None:
-        self._speak = speak
-        self.queue = asyncio.Lock()
-        self.outlet = outlet
-        self._high_water = high_water
-        self._pending: deque[bytes] = deque()
-        self._waiting = 0
-        self._leaving = 0
-        self._complete = False
-        self._over = False
-        self._broken: str | None = None
-        self._until: asyncio.Timeout | None = None
-        self._written = asyncio.Event()
-        self._taken = asyncio.Event()
-        outlet.limit(high_water)
-
-    @property
-    def full(self) -> bool:
-        """Whether it takes nothing now; nothing more at all, but a client has still to be told."""
-        if self._complete:
-            return not self._over
-        return self._waiting + self._leaving > self._high_water
-
-    @property
-    def buffered(self) -> int:
-        return self._waiting + self.outlet.buffered
-
-    @property
-    def complete(self) -> bool:
-        """Whether all was written that its client will be told."""
-        return self._complete
-
-    def begin(self, events: Sequence[Event], position: Position) -> None:
-        """Send a prelude. Only its last event has an id: to go on after half of one is no use."""
-        for event in events[:-1]:
-            self.send(event.data)
-        for event in events[-1:]:
-            self._put_event(event, position)
-
-    def write(self, batch: Batch) -> None:
-        for piece in batch.pieces:
-            if not self._complete:
-                self._put_event(piece.event, piece.last)
-
-    def send(self, payload: bytes) -> None:
-        if not self._complete:
-            self._put(b"data: %b\n\n" % payload)
-
-    async def room(self) -> None:
-        while self.full:
-            self._taken.clear()
-            await self._taken.wait()
-        if self._over:
-            raise LaneClosed
-
-    async def close(self, code: CloseCode) -> None:
-        self.abandon()
-
-    def fail(self, error: Exception) -> None:
-        """Break off because the follower cannot go on: nobody reads, or the log fails."""
-        if isinstance(error, TimeoutError):
-            self.break_off(UNREAD)
-        else:
-            log.error("the log cannot be read", exc_info=error)
-            self.break_off("the log cannot be read")
-
-    def break_off(self, why: str) -> None:
-        """End the answer as one that is not complete, so that the client resumes.
-
-        What is pending is not sent. Nothing happens when all was.
-        """
-        if not self._over:
-            self._broken = why
-            self._pending.clear()
-            self._waiting = 0
-            self.abandon()
-            self._end()
-            if self._until is not None:
-                self._until.reschedule(asyncio.get_running_loop().time())
-
-    def abandon(self) -> None:
-        self._complete = True
-        self._written.set()
-
-    def _end(self) -> None:
-        """Nothing more is sent: let go who waits for room."""
-        self._over = True
-        self._taken.set()
-
-    @asynccontextmanager
-    async def unbroken(self) -> AsyncIterator[None]:
-        """Enter to send; leave with StreamBroken at once, whatever is waited for, if that comes."""
-        try:
-            async with asyncio.timeout(None) as self._until:
-                yield
-        except TimeoutError as error:
-            if self._broken is None:
-                raise
-            raise StreamBroken(self._broken) from error
-        finally:
-            self._until = None
-            self._end()
-
-    async def parts(self) -> AsyncGenerator[bytes]:
-        """Yield what is written, as it comes, until the lane is complete and empty."""
-        while True:
-            while self._pending:
-                part = b"".join(self._pending)
-                self._pending.clear()
-                self._waiting, self._leaving = 0, len(part)
-                yield part
-                self._leaving = 0
-                self._taken.set()
-            if self._broken is not None:
-                raise StreamBroken(self._broken)
-            if self._complete:
-                return
-            self._written.clear()
-            try:
-                async with asyncio.timeout(HEARTBEAT):
-                    await self._written.wait()
-            except TimeoutError:
-                yield b": still here\n\n"
-
-    def _put_event(self, event: Event, position: Position) -> None:
-        said = self._speak(event)
-        self._put(b"id: %b\ndata: %b\n\n" % (str(position).encode(), said.data))
-        self._complete = self._complete or event.type in TERMINAL
-
-    def _put(self, part: bytes) -> None:
-        self._pending.append(part)
-        self._waiting += len(part)
-        self._written.set()

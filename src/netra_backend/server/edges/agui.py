@@ -19,7 +19,8 @@ from netra_backend.errors import ErrorCode, FrameError, Refused
 from netra_backend.server.edges.older_agui import as_error
 from netra_backend.server.endpoints import Endpoint, read_body
 from netra_backend.server.house import House
-from netra_backend.server.sse import RunStream, Speak, as_is
+from netra_backend.server.sse import RunStream
+from netra_backend.server.sse_lane import Speak, as_is
 from netra_backend.server.user import User
 
 FROM_START = "-1"

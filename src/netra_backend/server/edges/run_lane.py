@@ -10,7 +10,7 @@ from netra_backend.core.events import TERMINAL
 from netra_backend.errors import CloseCode
 from netra_backend.server.batch import Batch
 from netra_backend.server.lane import Lane
-from netra_backend.server.sse import Speak, as_is
+from netra_backend.server.sse_lane import Speak, as_is
 
 
 class EdgeLane(ABC):

@@ -28,7 +28,7 @@ from netra_backend.server.follower import Gone, ThreadFollower
 from netra_backend.server.house import House
 from netra_backend.server.lane import Lane
 from netra_backend.server.run_history import before, position_in
-from netra_backend.server.sse import Speak
+from netra_backend.server.sse_lane import Speak
 from netra_backend.server.user import User
 
 PING = b'{"type":"ping"}'
