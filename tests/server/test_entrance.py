@@ -11,6 +11,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
+from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
@@ -19,6 +20,7 @@ from netra_backend.errors import Refused, StoreFailed
 from netra_backend.server import tokens
 from netra_backend.server.app import NetraApp
 from netra_backend.server.connection import Connection
+from netra_backend.server.direct_lane import DirectLane
 from netra_backend.server.keys import secret_key
 from netra_backend.server.protocol import Protocol
 from netra_backend.server.tokens import Tokens
@@ -47,8 +49,8 @@ def served(tmp_path: Path, **settings: Any) -> Any:
     return live({"hello": hello}, tmp_path, store=MemoryStore(), **given)
 
 
-async def answered(server: Live, path: str = "/ws", **fields: str) -> tuple[str, list[str], bytes]:
-    """Return the status line, the fields that do not differ each time, and what comes behind."""
+def request(server: Live, path: str = "/ws", **fields: str) -> bytes:
+    """Return a handshake with these fields."""
     asked = {
         "Host": f"127.0.0.1:{server.port}",
         "Connection": "Upgrade",
@@ -59,9 +61,14 @@ async def answered(server: Live, path: str = "/ws", **fields: str) -> tuple[str,
         "Authorization": f"Bearer {signed()}",
         **{name.replace("_", "-"): value for name, value in fields.items()},
     }
-    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     lines = [f"GET {path} HTTP/1.1", *(f"{n}: {v}" for n, v in asked.items() if v), "", ""]
-    writer.write("\r\n".join(lines).encode())
+    return "\r\n".join(lines).encode()
+
+
+async def answered(server: Live, path: str = "/ws", **fields: str) -> tuple[str, list[str], bytes]:
+    """Return the status line, the fields that do not differ each time, and what comes behind."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(request(server, path, **fields))
     try:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         behind = await reader.read(16)
@@ -287,3 +294,23 @@ async def test_a_fault_of_ours_ends_the_connection_with_1011(
                 await socket.recv()
         assert socket.close_code == 1011
         await until(lambda: not len(server.app.pool))
+
+
+async def test_who_says_much_before_the_answer_is_read_no_further_than_others(
+    tmp_path: Path,
+) -> None:
+    """What came with the handshake is held back, and what comes behind it stays in the system."""
+    ping = Frame(Opcode.TEXT, b'{"type":"ping","request":"x"}').serialize(mask=True)
+    async with served(tmp_path, commands_per_second=1, command_burst=1) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(request(server) + ping * 3)
+        await asyncio.wait_for(reader.readuntil(b'"ready"'), BOUND)
+        (member,) = server.app.pool
+        lane = member._lane
+        assert isinstance(lane, DirectLane)
+        for _ in range(40):
+            writer.write(ping * 10_000)
+            await asyncio.sleep(0.01)
+            assert len(lane._unread) < 1_000_000
+        assert writer.transport.get_write_buffer_size() > 1_000_000
+        writer.transport.abort()

@@ -63,7 +63,7 @@ class Intake(asyncio.Protocol, ABC):
         self._fragments: parsing.Fragments | None = None
         self._held = False
         self._unread = early
-        self._reading = not early
+        self._reading = True  # `_regulate` pauses where something is early
         self._late_pong = b""
         if extensions:
             self._parser().extensions = extensions
