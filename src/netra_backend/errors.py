@@ -4,6 +4,7 @@
 
     NetraError
     ├── ConfigError       the settings or the agent's name cannot be used
+    │   └── Unsigned      cli/token: no token can be signed here
     ├── FrameError        a client's frame cannot be read
     ├── AgentError        an agent, or the model behind it, could not go on
     ├── EventError        an agent's event is not legal AG-UI at this place

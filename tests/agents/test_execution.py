@@ -463,6 +463,35 @@ async def test_a_run_of_ours_is_not_taken_for_one_that_nobody_executes() -> None
         assert store.works
 
 
+async def test_a_run_that_was_lost_is_cancelled_once_and_ended_when_nobody_has_it() -> None:
+    """Its agent may take long to clean up, and another holder may be killed meanwhile."""
+    cancels = 0
+    cleaned = asyncio.Event()
+
+    async def agent(input: RunAgentInput) -> AsyncIterator[BaseEvent]:
+        nonlocal cancels
+        yield START
+        while not cleaned.is_set():
+            try:
+                await cleaned.wait()
+            except asyncio.CancelledError:
+                cancels += 1
+
+    async with running(adapt(agent), lease_ms=60) as house:
+        await start(house)
+        await house.until(lambda types: len(types) > 1)
+        house.clock.now += 1_000
+        await house.store.adopt(R1, "another", house.clock.now + 1_000, house.clock.now)
+        for _ in range(3):
+            await house.runner._sweep.look()
+            await asyncio.sleep(0)
+        assert cancels == 1
+        house.clock.now += 2_000
+        await house.runner._sweep.look()
+        assert (await the_end(house))["code"] == "interrupted"
+        cleaned.set()
+
+
 async def says(run: RunContext) -> None:
     run.progress("a step")
     await run.save({"a": 1})

@@ -125,10 +125,13 @@ class Execution:
     @property
     def ends_itself(self) -> bool:
         """Whether the run's end is still to be written from here, now or when the store works."""
-        return self._ending is None or not self._ending.done() or self.unwritten
+        written = self._ending is not None and self._ending.done() and not self.unwritten
+        return not (written or self._lost)
 
     def lose(self) -> None:
-        """Stop without writing: another holder has the lease and will end the run."""
+        """Stop without writing: another holder has the lease and will end the run. Idempotent."""
+        if self._lost:
+            return
         self._lost = True
         self._outbox.seal()
         self._deadline.cancel()
