@@ -323,3 +323,20 @@ def test_fields_stand_in_the_order_of_the_source(value: str, path: str | None) -
     summary = summarise("a.py", "a", f"{ORDERED}    return json.dumps({value})\n")
     found = [finding.value_path for finding in link([summary], Options())]
     assert found == ([] if path is None else [path])
+
+
+def test_an_error_at_a_caller_is_told_beside_a_warning_at_the_wrapper() -> None:
+    source = (
+        "import json\n"
+        "def update(again, payload):\n"
+        "    if again:\n"
+        "        payload = {'tags': set()}\n"
+        "    json.dumps(payload)\n"
+        "def sure():\n"
+        "    update(0, {'tags': {1}})\n"
+        "def fine(payload):\n"
+        "    update(0, {'tags': [1]})\n"
+        "    update(0, payload)\n"
+    )
+    found = link([summarise("a.py", "a", source)], Options())
+    assert [(it.line, it.severity) for it in found] == [(5, Severity.WARNING), (7, Severity.ERROR)]

@@ -53,7 +53,7 @@ def test_each_group_of_calls_has_a_page_of_its_own() -> None:
         None,
         SEND,
         message,
-        replace(SEND, known=frozenset({("a.py", "UUID", "UUID")})),
+        replace(SEND, known=frozenset({("a.py", "UUID", "UUID", 1)})),
         replace(SEND, site=replace(SEND.site, conditional=True)),
         replace(message, inner=SEND, length=2),
     ]

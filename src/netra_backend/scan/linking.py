@@ -38,7 +38,7 @@ from netra_backend.scan.sinking import encoder_of
 from netra_backend.scan.sinks import ENCODERS, SINKS, Sink
 from netra_backend.scan.telling import tell
 from netra_backend.scan.values import Argument, Const, Param, Unknown
-from netra_backend.scan.wrappers import Wrapper, called_as, page_of
+from netra_backend.scan.wrappers import Told, Wrapper, called_as, page_of
 
 LONGEST_CHAIN = 6
 """How many functions may lie between a value and its sink."""
@@ -61,7 +61,7 @@ class Judged(Struct, frozen=True):
     sole: bool
 
     @property
-    def known(self) -> frozenset[tuple[str, str, str]]:
+    def known(self) -> frozenset[Told]:
         """What is said of the target already, whoever calls it."""
         return self.target.known if isinstance(self.target, Wrapper) else frozenset()
 
@@ -169,11 +169,11 @@ class Linker:
 
     def _judge(self, source: Source, site: Site, wrapper: Wrapper | None) -> Iterator[Finding]:
         scope = SiteScope(source, site.function)
-        said: set[tuple[str, str, str]] = set()
+        said: set[Told] = set()
         owner = f"{source.module}.{site.function.rpartition('.')[0]}"
         for judged in self._judged(site, wrapper, scope, owner):
             target, problems = judged.target, judged.problems
-            known = frozenset(map(_identity, problems))
+            known = frozenset(it for problem in problems for it in _covered(problem))
             said |= known
             if isinstance(target, Sink):
                 self._notice_formatter(scope.function, target, judged.args, scope)
@@ -183,7 +183,7 @@ class Linker:
                 self._follow(source, call, scope.function, target, known)
             if source.reported:
                 for problem in problems:
-                    if _identity(problem) in judged.known:
+                    if _told(problem) in judged.known:
                         continue
                     finding = _tell(_repairable(problem, scope), site, source.path, target)
                     if isinstance(target, Sink) and judged.sole:
@@ -197,7 +197,7 @@ class Linker:
         source: Source,
         site: Site,
         wrapper: Wrapper | None,
-        said: set[tuple[str, str, str]],
+        said: set[Told],
     ) -> Iterator[Finding]:
         """Judge the call as the classes that inherit the method see it: for some values of self."""
         read = frozenset(self._resolver.read)
@@ -208,9 +208,9 @@ class Linker:
                     home = heir.source.path, heir.declared.line
                     origins = (*found.origins, home)
                     problem = structs.replace(weakened(found), at=0, origins=origins)
-                    if _identity(problem) in said or problem.severity is Severity.NOTE:
+                    if _told(problem) in said or problem.severity is Severity.NOTE:
                         continue
-                    said.add(_identity(problem))
+                    said.update(_covered(problem))
                     yield _tell(problem, site, source.path, judged.target, _last(heir.name))
 
     def _judge_decorator(self, source: Source, site: Site, wrapper: Wrapper) -> Iterator[Finding]:
@@ -218,7 +218,7 @@ class Linker:
         self._resolver.restart()
         scope = SiteScope(source, site.function)
         for problem in self._verdict(wrapper, site.args, scope, None).problems:
-            if source.reported and _identity(problem) not in wrapper.known:
+            if source.reported and _told(weakened(problem)) not in wrapper.known:
                 weak = weakened(_repairable(problem, scope))
                 yield _tell(weak, site, source.path, wrapper)
 
@@ -316,7 +316,7 @@ class Linker:
         site: Site,
         function: Function,
         target: Sink | Wrapper,
-        known: frozenset[tuple[str, str, str]],
+        known: frozenset[Told],
     ) -> None:
         """Note the function as a wrapper, so that its callers are judged."""
         self._led_on = True
@@ -356,8 +356,14 @@ def _package(source: Source) -> str:
     return source.module.partition(".")[0]
 
 
-def _identity(problem: Problem) -> tuple[str, str, str]:
-    return problem.path, problem.kind.name, problem.name
+def _told(problem: Problem) -> Told:
+    return problem.path, problem.kind.name, problem.name, problem.severity.rank
+
+
+def _covered(problem: Problem) -> Iterator[Told]:
+    """Yield what need not be told beside the problem: itself, and as what is less sure."""
+    path, kind, name, most = _told(problem)
+    return ((path, kind, name, rank) for rank in range(most + 1))
 
 
 def _tell(

@@ -10,6 +10,9 @@ from netra_backend.scan.modules import with_json
 from netra_backend.scan.project import Source
 from netra_backend.scan.sinks import Sink
 
+Told = tuple[str, str, str, int]
+"""A problem by its path, kind and class, and how sure it is: the rank of its severity."""
+
 
 class Wrapper(Struct, frozen=True):
     """A function that hands what it is given to `inner`, in the call `site`."""
@@ -19,7 +22,7 @@ class Wrapper(Struct, frozen=True):
     function: Function
     site: Site
     inner: "Wrapper | Sink"
-    known: frozenset[tuple[str, str, str]]
+    known: frozenset[Told]
     length: int
 
     @property
