@@ -113,7 +113,8 @@ def test_hostile_markdown_becomes_harmless_nodes(page: Page, url: str) -> None:
         assert not drawn["fell"], markdown
         for node in drawn["found"]:
             _check(node, markdown)
-    assert [request for request in requests if not request.startswith("data:")] == []
+    own = ("data:", f"{url.rstrip('/')}/threads?")  # the page asks for its list when it likes
+    assert [request for request in requests if not request.startswith(own)] == []
     assert page.url.startswith(url)
 
 
