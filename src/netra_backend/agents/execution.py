@@ -384,13 +384,12 @@ class Execution:
 
     async def _write_end(self, events: Sequence[Event], end: End) -> Position:
         try:
-            position = await self._outbox.finish(events, end)
+            return await self._outbox.finish(events, end)
         except LeaseLost:
             raise
         except StoreError:
             self.unwritten = True
             raise
-        return position
 
     def _assign(self, status: RunStatus) -> None:
         """Assign the status: the only place that does."""
