@@ -17,7 +17,7 @@ from netra_backend.core.fold import Conversation
 from netra_backend.core.ids import RunId, ThreadId, ThreadKey, UserId
 from netra_backend.core.ports import Thread
 from netra_backend.core.positions import Position
-from netra_backend.core.prelude import STEP, message_id
+from netra_backend.core.prelude import message_id
 from tests.core.test_prelude import everything, fold
 from tests.strategies import logs
 
@@ -140,7 +140,7 @@ async def test_who_asked_first_and_went_away_holds_nobody_up() -> None:
     assert (second.offset, second) == (len(log), third)
 
 
-async def test_a_long_thread_is_folded_a_step_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_long_thread_is_folded_an_event_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slices, "SLICE", 0.0)
     store, applied, most = Logs(), 0, 0
     store.entries[key()] = chat(3_000)
@@ -158,7 +158,7 @@ async def test_a_long_thread_is_folded_a_step_a_turn(monkeypatch: pytest.MonkeyP
         before = applied
         await asyncio.sleep(0)
         most = max(most, applied - before)
-    assert most <= 2 * STEP  # the last step of what one read has, and the first of the next
+    assert most <= 2  # the last one of what one read has, and the first one of the next
 
 
 async def test_a_few_entries_later_what_is_kept_is_told_and_the_log_has_the_rest() -> None:

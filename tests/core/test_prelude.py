@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from netra_backend.core.events import Entry, Event
 from netra_backend.core.fold import Conversation
 from netra_backend.core.ids import ThreadId
-from netra_backend.core.prelude import prelude
+from netra_backend.core.prelude import prelude, taking_up, telling
 from tests.legality import illegal
 from tests.strategies import THREAD, JsonObject, logs, model, runs, threads, wire
 
@@ -53,6 +53,20 @@ def test_a_prelude_and_the_rest_are_the_whole(log: list[Entry], cut: int) -> Non
         prefix.apply(event)
         begun.apply(event)
         assert everything(begun) == everything(prefix)
+
+
+def test_it_is_told_and_taken_up_a_message_a_step() -> None:
+    chunks: list[JsonObject] = [
+        {"type": "RUN_STARTED", "threadId": THREAD, "runId": "r"},
+        {"type": "STATE_SNAPSHOT", "snapshot": {"rows": 3}},
+    ]
+    for n in range(70):
+        chunks.append({"type": "TEXT_MESSAGE_START", "messageId": f"m{n}", "role": "assistant"})
+        chunks.append({"type": "TEXT_MESSAGE_END", "messageId": f"m{n}"})
+    conversation = fold(wire(chunk) for chunk in chunks)
+    assert sum(1 for _ in telling(ThreadId(THREAD), conversation)) == 70 + 1
+    begun = joined(conversation)
+    assert sum(1 for _ in taking_up(begun)) == 70 + len(begun)
 
 
 @settings(max_examples=15, deadline=None)

@@ -38,7 +38,7 @@ async def talks(input: RunAgentInput) -> AsyncIterator[BaseEvent]:
 async def test_many_who_ask_for_a_long_thread_let_others_be_served(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All see all of it, it is folded once, and the loop turns between each few of its events."""
+    """All see all of it, it is folded once, and the loop turns between its events."""
     monkeypatch.setattr(slices, "SLICE", 0.0)
     turns = applied = most = 0
     apply = Conversation.apply
@@ -78,4 +78,5 @@ async def test_many_who_ask_for_a_long_thread_let_others_be_served(
     assert {page.json()["messages"][-1]["id"] for page in pages} == {f"m{MESSAGES - 1}"}
     assert {b"MESSAGES_SNAPSHOT" in join.content for join in joins} == {True}
     assert applied == MESSAGES * 3 + 2
-    assert most <= 100 < turns
+    assert most <= 2
+    assert turns > MESSAGES

@@ -16,7 +16,7 @@ from netra_backend.core.fold import Conversation
 from netra_backend.core.ids import RunId, ThreadKey
 from netra_backend.core.ports import Log, Threads
 from netra_backend.core.positions import Position
-from netra_backend.core.prelude import STEP, message_id, snapshot_of, taking_up, telling
+from netra_backend.core.prelude import message_id, snapshot_of, taking_up, telling
 from netra_backend.core.resume import READ_BYTES
 
 READ_LIMIT = 250
@@ -71,6 +71,8 @@ class Conversations:
     with the deltas they came in. So every caller has a conversation of its own to go on with.
 
     All of it is done in slices, and of many who want the same long thread the first one reads it.
+    What no slice divides: one event or message, the reading of `READ_LIMIT` entries, and where a
+    prelude's messages end and begin, which is a copy of its bytes or a look at each.
     """
 
     def __init__(self, store: LogOfThreads, *, budget: int = BUDGET) -> None:
@@ -222,10 +224,9 @@ class Conversations:
 
 
 def _applying(conversation: Conversation, entries: Sequence[Entry]) -> Generator[None, None, None]:
-    for number, entry in enumerate(entries, start=1):
+    for entry in entries:
         conversation.apply(entry.event)
-        if number % STEP == 0:
-            yield
+        yield
 
 
 def _place(messages: Sequence[Raw], id: str) -> Generator[None, None, int | None]:
@@ -233,8 +234,7 @@ def _place(messages: Sequence[Raw], id: str) -> Generator[None, None, int | None
     for place, message in enumerate(messages):
         if message_id(message) == id:
             return place
-        if place % STEP == STEP - 1:
-            yield
+        yield
     return None
 
 

@@ -24,19 +24,18 @@ class Slices:
         self._until = 0.0
 
     async def spread(self, steps: Generator[None, None, T]) -> T:
-        """Take the steps to their end, and return what they return."""
+        """Take the steps to their end, and return what they return.
+
+        A step is not interrupted: who waits for the loop waits for a slice and its last step.
+        """
         while True:
             try:
                 next(steps)
             except StopIteration as end:
                 result: T = end.value
                 return result
-            await self.breathe()
-
-    async def breathe(self) -> None:
-        """Wait for the next slice if this one is over."""
-        if perf_counter() >= self._until:
-            await self.turn()
+            if perf_counter() >= self._until:
+                await self.turn()
 
     async def turn(self) -> None:
         """Wait for a slice that nobody else has begun."""

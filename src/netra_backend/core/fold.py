@@ -12,7 +12,6 @@ message with calls.
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from itertools import islice
 from typing import Any
 
 import jsonpatch
@@ -67,15 +66,13 @@ class Conversation:
         self._messages.extend(messages)
         self.constructs.learn_calls(messages)
 
-    def parts(self, size: int) -> Iterator[list[JsonObject]]:
-        """Yield the messages as `messages` returns them, so many at a time."""
-        each = iter(self._messages)
-        while part := [message.to_json() for message in islice(each, size)]:
-            yield part
+    def each_message(self) -> Iterator[JsonObject]:
+        """Yield what `messages` returns."""
+        return (message.to_json() for message in self._messages)
 
     def messages(self) -> list[JsonObject]:
         """Return the messages as AG-UI ``Message`` objects, in order; those being written too."""
-        return [message.to_json() for message in self._messages]
+        return list(self.each_message())
 
     def used_ids(self) -> Used:
         """Return the ids of messages and tool calls, which a new run may not start again."""

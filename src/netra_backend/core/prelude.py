@@ -15,9 +15,6 @@ from netra_backend.core.events import Event
 from netra_backend.core.fold import Conversation
 from netra_backend.core.ids import ThreadId
 
-STEP = 50
-"""Messages that are told, or taken up, in one step: some 0.3 ms."""
-
 
 def prelude(thread: ThreadId, conversation: Conversation) -> list[Event]:
     """Return the events that rebuild `conversation`: legal AG-UI, as the start of one run.
@@ -37,12 +34,15 @@ def prelude(thread: ThreadId, conversation: Conversation) -> list[Event]:
 
 
 def telling(thread: ThreadId, conversation: Conversation) -> Generator[None, None, list[Event]]:
-    """Return the same, in steps: the conversation must not change between them."""
+    """Return the same, in steps: the conversation must not change between them.
+
+    A step is a message, or the state; then all that was encoded is copied, twice.
+    """
     if conversation.run_id is None:
         return []
     parts: list[bytes] = []
-    for part in conversation.parts(STEP):
-        parts.append(msgspec.json.encode(part)[1:-1])
+    for message in conversation.each_message():
+        parts.append(msgspec.json.encode(message))
         yield
     events = [
         _event(
@@ -58,6 +58,7 @@ def telling(thread: ThreadId, conversation: Conversation) -> Generator[None, Non
         events.append(marks)
     if conversation.state is not UNSET:
         events.append(_event(EventType.STATE_SNAPSHOT, snapshot=conversation.state))
+        yield
     events.extend(conversation.constructs.openers())
     if conversation.progress is not None:
         events.append(conversation.progress)
@@ -67,16 +68,21 @@ def telling(thread: ThreadId, conversation: Conversation) -> Generator[None, Non
 
 
 def taking_up(events: Iterable[Event]) -> Generator[None, None, Conversation]:
-    """Return the conversation that a prelude rebuilds, in steps."""
+    """Return the conversation that a prelude rebuilds, in steps.
+
+    A step is a message, or another event. Where the messages end is found in one step.
+    """
     conversation = Conversation()
     for event in events:
         if event.type is EventType.MESSAGES_SNAPSHOT:
             messages = snapshot_of(event)
-            for first in range(0, len(messages), STEP):
-                conversation.bring([_decode(one) for one in messages[first : first + STEP]])
+            yield
+            for message in messages:
+                conversation.bring([_decode(message)])
                 yield
         else:
             conversation.apply(event)
+            yield
     return conversation
 
 
