@@ -214,14 +214,14 @@ async def test_pages_are_those_of_the_messages() -> None:
     while True:
         page = await folded.page(key(), 300, before)
         assert page is not None
-        assert page.offset == len(chunks)
+        assert page.position == (1, len(chunks))
         seen = [message_id(message) for message in page.messages] + seen
         before = page.following
         if before is None:
             break
     assert seen == [f"m{n}" for n in range(700)]
     assert await folded.page(key(), 300, "none") is None
-    assert (await folded.page(key("other"), 300)) == Page([], 0, None)
+    assert (await folded.page(key("other"), 300)) == Page([], Position(0, 0), None)
 
 
 async def test_every_caller_has_a_conversation_of_its_own() -> None:

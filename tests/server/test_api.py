@@ -10,7 +10,8 @@ import pytest
 from ag_ui.core import BaseEvent, RunAgentInput
 
 from netra_backend.agents.base import Text, ToolCall
-from netra_backend.core.ports import Store
+from netra_backend.core.ids import ThreadKey
+from netra_backend.core.ports import Store, Thread
 from netra_backend.core.resume import READ_BYTES
 from netra_backend.server import api
 from netra_backend.stores.memory import MemoryStore
@@ -160,6 +161,44 @@ async def test_the_conversation_of_an_empty_thread_is_empty(tmp_path: Path) -> N
 
     assert messages == {"messages": [], "id": created["head"], "next": None}
     assert events == {"events": [], "next": None}
+
+
+class Vanishing(MemoryStore):
+    """Deletes a thread when somebody has looked it up, and may make it anew."""
+
+    def __init__(self, *, anew: bool) -> None:
+        super().__init__()
+        self.armed = False
+        self._anew = anew
+
+    async def thread(self, key: ThreadKey) -> Thread | None:
+        found = await super().thread(key)
+        if self.armed:
+            self.armed = False
+            await self.delete_thread(key)
+            if self._anew:
+                await self.open_thread(key, "anew", 0)
+        return found
+
+
+@pytest.mark.parametrize("anew", [True, False])
+async def test_the_position_of_messages_is_of_the_history_that_they_are_of(
+    tmp_path: Path, anew: bool
+) -> None:
+    store = Vanishing(anew=anew)
+    async with (
+        live({"echo": echo}, tmp_path, store=store) as server,
+        http(server.url, server.token()) as browser,
+    ):
+        await browser.post("/agui/echo", json=run_input("t", "r"))
+        store.armed = True
+        answered = await browser.get("/threads/t/messages")
+        now = await browser.get("/threads/t")
+
+    if anew:
+        assert answered.json() == {"messages": [], "id": now.json()["head"], "next": None}
+    else:
+        assert (answered.status_code, now.status_code) == (404, 404)
 
 
 async def test_partial_messages_are_part_of_the_conversation(tmp_path: Path) -> None:

@@ -55,10 +55,11 @@ _NOTHING = Begun(0, 0, None, [])
 
 
 class Page(Struct, frozen=True):
-    """Some of a thread's messages as AG-UI ``Message`` objects, and the offset of the fold."""
+    """Some of a thread's messages as AG-UI ``Message`` objects."""
 
     messages: list[Raw]
-    offset: int
+    position: Position
+    """How far the log was folded; 0-0 if there is no such thread."""
     following: str | None
     """The id of the first one, if there are others before it."""
 
@@ -152,7 +153,7 @@ class Conversations:
             messages = messages[:end]
         page = _last(messages, limit)
         following = message_id(page[0]) if len(messages) > len(page) else None
-        return Page(page, begun.offset, following)
+        return Page(page, Position(begun.epoch, begun.offset), following)
 
     def forget(self, thread: ThreadKey) -> None:
         """Keep nothing of a thread that was deleted. Idempotent."""

@@ -16,7 +16,7 @@ from netra_backend.core.ids import (
     thread_key,
 )
 from netra_backend.core.ports import Thread
-from netra_backend.core.positions import Position, parse_position
+from netra_backend.core.positions import parse_position
 from netra_backend.core.roles import Role
 from netra_backend.core.run import Run
 from netra_backend.errors import ErrorCode, FrameError, Refused
@@ -189,14 +189,15 @@ class Api:
         before = request.query_params.get("before")
         page = await self._house.runner.conversations.page(thread.key, limit, before)
         await self._house.access.check(user.id, thread.key, Role.READ)  # folding takes time
+        if page is not None and page.position.epoch == 0:  # deleted meanwhile
+            raise Refused(ErrorCode.NOT_FOUND)
         if page is None:
             raise FrameError(
                 "before is no message of this thread",
                 code=ErrorCode.BAD_INPUT,
                 where="$.before",
             )
-        position = Position(thread.head.epoch, page.offset)
-        return answer(MessagePage(page.messages, str(position), page.following))
+        return answer(MessagePage(page.messages, str(page.position), page.following))
 
     async def list_events(self, request: Request, user: User) -> Response:
         limit = limit_of(request, default=500, most=1_000)
