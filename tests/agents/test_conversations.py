@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netra_backend.agents import conversations, slices
-from netra_backend.agents.conversations import Conversations, Page
+from netra_backend.agents.conversations import Begun, Conversations, Page
 from netra_backend.core.events import Entry, Event
 from netra_backend.core.fold import Conversation
 from netra_backend.core.ids import RunId, ThreadId, ThreadKey, UserId
@@ -274,6 +274,52 @@ async def test_a_thread_that_is_made_anew_while_it_is_read_is_read_again() -> No
     store.read = switching  # type: ignore[method-assign]
     conversation, _ = await Conversations(store).fold(key())
     assert everything(conversation) == whole(new)
+
+
+@pytest.mark.parametrize("length", [400, 2_500])
+@pytest.mark.parametrize("here", [True, False])
+async def test_a_thread_that_is_deleted_while_it_is_read_is_not_kept(
+    length: int, here: bool
+) -> None:
+    store = Logs()
+    folded = Conversations(store)
+    read = store.read
+
+    async def deleting(thread: ThreadKey, after: int, limit: int) -> Sequence[Entry]:
+        if after >= length // 2 and store.entries.pop(thread, None) and here:
+            folded.forget(thread)
+        return await read(thread, after, limit)
+
+    store.read = deleting  # type: ignore[method-assign]
+    store.entries[key()] = chat(length)
+    assert await folded.begin(key()) == Begun(0, 0, None, [])
+    store.entries[key()] = chat(length)
+    conversation, offset = await folded.fold(key())
+    assert (conversation.messages(), offset) == ([], 0)
+    assert repr(folded) == "<Conversations 0 threads kept, 0 bytes>"
+
+
+@pytest.mark.parametrize("late", [1, 2])
+async def test_a_thread_that_is_deleted_before_it_would_be_kept_is_not_kept(late: int) -> None:
+    """Nor if it was still there when the store was asked, which is told after the deletion."""
+    store = Logs()
+    folded = Conversations(store)
+    store.entries[key()] = chat(1_000)
+    thread, asked = store.thread, 0
+
+    async def deleting(key: ThreadKey) -> Thread | None:
+        nonlocal asked
+        asked += 1
+        found = await thread(key)
+        if asked == 2:
+            del store.entries[key]
+            folded.forget(key)
+            return found if late == 2 else None
+        return await thread(key)
+
+    store.thread = deleting  # type: ignore[method-assign]
+    assert await folded.begin(key()) == Begun(0, 0, None, [])
+    assert repr(folded) == "<Conversations 0 threads kept, 0 bytes>"
 
 
 async def test_what_is_kept_has_a_bound_and_the_least_used_goes_first() -> None:

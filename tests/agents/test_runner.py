@@ -1,14 +1,17 @@
 """The runner: starts once, cancels, decides once, and ends what nobody executes."""
 
 import asyncio
+from typing import cast
 
 import pytest
 from ag_ui.core import Interrupt, RunFinishedEvent, RunFinishedInterruptOutcome
 
 from netra_backend import jsonlog
+from netra_backend.agents import conversations
 from netra_backend.agents.callbacks import Happening
 from netra_backend.core.events import Body, event_from_body
 from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey
+from netra_backend.core.nodes import Cancel, Nodes
 from netra_backend.core.ports import Answer, NewRun
 from netra_backend.core.roles import Role
 from netra_backend.core.run import RunStatus
@@ -185,6 +188,27 @@ async def test_deleting_a_thread_cancels_what_runs_in_it() -> None:
         assert await house.store.run(key("r1")) is None
         assert not await house.runner.delete_thread(T1)
         assert (await house.start(ALICE, ask("r1"))).started
+
+
+class Alone:
+    """The other nodes: none."""
+
+    def join(self, cancel: Cancel) -> None:
+        pass
+
+
+async def test_of_a_thread_that_another_node_deletes_nothing_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(conversations, "KEPT_AFTER", 1)
+    async with running(ScriptedAgent(answer("a"))) as house:
+        house.runner.share(cast("Nodes", Alone()))
+        await house.start(ALICE, ask("r1"))
+        await house.ended("r1")
+        await house.runner.conversations.fold(T1)
+        assert "1 threads kept" in repr(house.runner.conversations)
+        house.bus.publish(T1, ())
+        assert "0 threads kept" in repr(house.runner.conversations)
 
 
 async def test_one_line_joins_who_asked_to_the_lines_of_the_run(log_lines) -> None:

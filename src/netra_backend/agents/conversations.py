@@ -81,6 +81,7 @@ class Conversations:
         self._budget = budget
         self._kept: OrderedDict[ThreadKey, Begun] = OrderedDict()
         self._size = 0
+        self._forgotten = 0  # how often
         self._slices = Slices()
         self._locks: WeakValueDictionary[ThreadKey, asyncio.Lock] = WeakValueDictionary()
 
@@ -96,7 +97,7 @@ class Conversations:
         while (found := await self._store.thread(thread)) is not None:
             near = self._is_near(thread, found.head, upto)
             async with nullcontext() if near else self._alone(thread):
-                folded = await self._fold(thread, found.head.epoch, upto)
+                folded = await self._fold(thread, found.head, upto)
             if folded is not None:
                 return folded
         return Conversation(), 0
@@ -133,9 +134,10 @@ class Conversations:
                 )
                 if kept.epoch and near and run in (None, kept.run):
                     return kept
-                folded = await self._fold(thread, found.head.epoch, upto)
-                if folded is not None:
-                    return await self._tell(thread, found.head.epoch, *folded)
+                folded = await self._fold(thread, found.head, upto)
+                begun = folded and await self._tell(thread, found.head.epoch, *folded)
+                if begun is not None:
+                    return begun
         return _NOTHING
 
     async def page(self, thread: ThreadKey, limit: int, before: str | None = None) -> Page | None:
@@ -156,7 +158,11 @@ class Conversations:
         return Page(page, Position(begun.epoch, begun.offset), following)
 
     def forget(self, thread: ThreadKey) -> None:
-        """Keep nothing of a thread that was deleted. Idempotent."""
+        """Keep nothing of a thread that was deleted, nor what is being folded. Idempotent."""
+        self._forgotten += 1
+        self._drop(thread)
+
+    def _drop(self, thread: ThreadKey) -> None:
         kept = self._kept.pop(thread, None)
         self._size -= kept.size if kept is not None else 0
 
@@ -170,29 +176,33 @@ class Conversations:
         return end - self._find(thread, head.epoch, upto).offset < KEPT_AFTER
 
     async def _fold(
-        self, thread: ThreadKey, epoch: int, upto: int | None
+        self, thread: ThreadKey, head: Position, upto: int | None
     ) -> tuple[Conversation, int] | None:
-        """Return the fold and its offset; None if the thread is not of this epoch any more."""
-        kept = self._find(thread, epoch, upto)
+        """Return the fold and its offset, not before `head`; None if the thread is another now."""
+        kept = self._find(thread, head.epoch, upto)
         conversation = await self._slices.spread(taking_up(kept.events))
         offset = kept.offset
         while upto is None or offset < upto:
             limit = READ_LIMIT if upto is None else min(READ_LIMIT, upto - offset)
             entries = await self._store.read(thread, offset, limit)
-            if not entries:
+            if not entries and offset >= head.offset:
                 break
-            if entries[0].position.epoch != epoch:
-                return None  # deleted and created anew meanwhile
+            if not entries or entries[0].position.epoch != head.epoch:
+                return None  # deleted meanwhile, and perhaps created anew
             await self._slices.spread(_applying(conversation, entries))
             offset = entries[-1].position.offset
         if offset - kept.offset >= KEPT_AFTER:
-            await self._tell(thread, epoch, conversation, offset)
+            told = await self._tell(thread, head.epoch, conversation, offset)
+            return None if told is None else (conversation, offset)
         return conversation, offset
 
     async def _tell(
         self, thread: ThreadKey, epoch: int, conversation: Conversation, offset: int
-    ) -> Begun:
-        """Return the prelude, as it is kept or made anew; of a long thread it is kept then."""
+    ) -> Begun | None:
+        """Return the prelude, as it is kept or made anew; of a long thread it is kept then.
+
+        None if it would be kept and the thread was deleted meanwhile.
+        """
         run = None if conversation.run_id is None else RunId(conversation.run_id)
         kept = self._kept.get(thread, _NOTHING)
         if (kept.epoch, kept.offset, kept.run) == (epoch, offset, run):
@@ -200,8 +210,18 @@ class Conversations:
         events = await self._slices.spread(telling(thread.id, conversation))
         begun = Begun(epoch, offset, run, events)
         if offset >= KEPT_AFTER:
+            if not await self._is_there(thread, epoch):
+                return None
             self._keep(thread, begun)
         return begun
+
+    async def _is_there(self, thread: ThreadKey, epoch: int) -> bool:
+        """Return whether the thread is still of this epoch, and to be forgotten later if at all."""
+        while True:
+            forgotten = self._forgotten
+            found = await self._store.thread(thread)
+            if forgotten == self._forgotten:  # else the answer may be from before a deletion
+                return found is not None and found.head.epoch == epoch
 
     def _find(self, thread: ThreadKey, epoch: int, upto: int | None) -> Begun:
         """Return what is kept and may be gone on with."""
@@ -216,7 +236,7 @@ class Conversations:
         kept = self._kept.get(thread, _NOTHING)
         if (kept.epoch, kept.offset) > (begun.epoch, begun.offset):
             return
-        self.forget(thread)
+        self._drop(thread)
         self._size += begun.size
         self._kept[thread] = begun
         while self._size > self._budget:

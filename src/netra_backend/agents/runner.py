@@ -6,7 +6,7 @@ which agent runs.
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -33,6 +33,7 @@ from netra_backend.agents.stopping import Stopping
 from netra_backend.agents.sweep import Sweep
 from netra_backend.agents.waiting import LATER, Waiting
 from netra_backend.config import WhenBusy
+from netra_backend.core.events import Entry
 from netra_backend.core.fold import Conversation
 from netra_backend.core.ids import MAX_ID_LENGTH, RunId, RunKey, ThreadKey, new_id
 from netra_backend.core.nodes import Nodes
@@ -139,7 +140,13 @@ class Runner:
         """Execute runs beside other nodes that have the same store and bus, from now on."""
         self._stopping.nodes = self._room.nodes = nodes
         nodes.join(self._stopping.cancel_here)
-        self._unsubscribe = self._bus.subscribe(self.waiting.hear)
+        self._unsubscribe = self._bus.subscribe(self._hear)
+
+    def _hear(self, thread: ThreadKey, entries: Sequence[Entry]) -> None:
+        """Learn what another node has written, or that it has deleted the thread."""
+        if not entries:
+            self.conversations.forget(thread)
+        self.waiting.hear(thread, entries)
 
     async def open(self) -> None:
         """Begin: end the runs that died with another process, and keep doing so."""
