@@ -128,6 +128,71 @@ async def test_who_asks_at_once_for_a_long_thread_has_it_read_once() -> None:
     assert await folded.begin(key(), exact=True) is first
 
 
+async def test_who_joins_an_old_run_holds_up_only_those_who_do_too() -> None:
+    store, log = Logs(), chat(5_000)
+    store.entries[key()] = log
+    folded = Conversations(store)
+    newest = await folded.begin(key())
+    read, reading, goes_on = store.read, asyncio.Event(), asyncio.Event()
+
+    async def waiting(thread: ThreadKey, after: int, limit: int) -> Sequence[Entry]:
+        if after < 3_000:
+            reading.set()
+            await goes_on.wait()
+        return await read(thread, after, limit)
+
+    store.read = waiting  # type: ignore[method-assign]
+    before = store.read_entries
+    joins = [asyncio.create_task(folded.begin(key(), 3_000)) for _ in range(10)]
+    longer = asyncio.create_task(folded.begin(key(), 4_000))
+    await asyncio.wait_for(reading.wait(), 5)
+    assert await asyncio.wait_for(folded.begin(key()), 5) is newest
+    store.entries[key()] = chat(7_000)
+    assert (await asyncio.wait_for(folded.begin(key()), 5)).offset == 7_002
+    assert store.read_entries - before == 2_000
+    goes_on.set()
+    first, *others = await asyncio.gather(*joins)
+    assert first.offset == 3_000
+    assert all(begun is first for begun in others)
+    assert (await longer).offset == 4_000
+    assert store.read_entries - before == 2_000 + 4_000
+    assert not folded._locks, "and nothing of it is kept when nobody waits"
+
+
+async def test_who_waited_while_others_read_further_holds_them_up_no_more() -> None:
+    store, log = Logs(), chat(5_000)
+    store.entries[key()] = log
+    folded = Conversations(store)
+    first = asyncio.create_task(folded.begin(key()))
+    await asyncio.sleep(0)
+    old = asyncio.create_task(folded.begin(key(), 3_000))
+    await first
+    while not old.done():
+        lane = folded._locks.get((key(), False))
+        assert lane is None or not lane.locked() or store.read_entries == len(log)
+        await asyncio.sleep(0)
+    assert (await old).offset == 3_000
+
+
+@settings(max_examples=40, deadline=None)
+@given(logs(), st.lists(st.none() | st.integers(0, 60), max_size=6), st.integers(1, 10))
+async def test_whoever_asks_at_once_has_what_the_log_adds_up_to(
+    log: list[Entry], wanted: list[int | None], kept_after: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(conversations, "KEPT_AFTER", kept_after)
+        patch.setattr(conversations, "READ_LIMIT", 3)
+        patch.setattr(slices, "SLICE", 0.0)
+        store = Logs()
+        store.entries[key()] = log
+        folded = Conversations(store)
+        all_begun = await asyncio.gather(*(folded.begin(key(), upto) for upto in wanted))
+        for upto, begun in zip(wanted, all_begun, strict=True):
+            end = len(log) if upto is None else min(upto, len(log))
+            assert end - kept_after < begun.offset <= end
+            assert everything(fold(begun.events)) == whole(log[: begun.offset])
+
+
 async def test_who_asked_first_and_went_away_holds_nobody_up() -> None:
     store, log = Logs(), chat(5_000)
     store.entries[key()] = log

@@ -54,6 +54,13 @@ class Begun(Struct, frozen=True):
 _NOTHING = Begun(0, 0, None, [])
 
 
+class _Lane(asyncio.Lock):
+    """Lets one after the other read a thread: who comes later finds what those before told."""
+
+    told = _NOTHING
+    """Of those who read an old part: what was told last, for those who wait behind."""
+
+
 class Page(Struct, frozen=True):
     """Some of a thread's messages as AG-UI ``Message`` objects."""
 
@@ -83,7 +90,7 @@ class Conversations:
         self._size = 0
         self._forgotten = 0  # how often
         self._slices = Slices()
-        self._locks: WeakValueDictionary[ThreadKey, asyncio.Lock] = WeakValueDictionary()
+        self._locks: WeakValueDictionary[tuple[ThreadKey, bool], _Lane] = WeakValueDictionary()
 
     def __repr__(self) -> str:
         return f"<Conversations {len(self._kept)} threads kept, {self._size} bytes>"
@@ -96,7 +103,8 @@ class Conversations:
         """
         while (found := await self._store.thread(thread)) is not None:
             near = self._is_near(thread, found.head, upto)
-            async with nullcontext() if near else self._alone(thread):
+            old = self._is_old(thread, found.head.epoch, upto)
+            async with nullcontext() if near else self._alone(thread, old):
                 folded = await self._fold(thread, found.head, upto)
             if folded is not None:
                 return folded
@@ -127,18 +135,28 @@ class Conversations:
         self, thread: ThreadKey, upto: int | None, run: RunId | None, *, exact: bool
     ) -> Begun:
         while (found := await self._store.thread(thread)) is not None:
-            async with self._alone(thread):
-                kept = self._find(thread, found.head.epoch, upto)
-                near = kept.offset == found.head.offset or (
-                    not exact and self._is_near(thread, found.head, upto)
-                )
-                if kept.epoch and near and run in (None, kept.run):
+            head = found.head
+            if (kept := self._enough(thread, head, upto, run, exact=exact)) is not None:
+                return kept
+            old = self._is_old(thread, head.epoch, upto)
+            async with self._alone(thread, old):
+                if (kept := self._enough(thread, head, upto, run, exact=exact)) is not None:
                     return kept
-                folded = await self._fold(thread, found.head, upto)
-                begun = folded and await self._tell(thread, found.head.epoch, *folded)
+                if old != self._is_old(thread, head.epoch, upto):
+                    continue  # it became old while others read on: it would hold them up here
+                folded = await self._fold(thread, head, upto)
+                begun = folded and await self._tell(thread, head.epoch, *folded)
                 if begun is not None:
                     return begun
         return _NOTHING
+
+    def _enough(
+        self, thread: ThreadKey, head: Position, upto: int | None, run: RunId | None, *, exact: bool
+    ) -> Begun | None:
+        """Return what is kept, if that is what `begin` returns."""
+        kept = self._find(thread, head.epoch, upto)
+        near = kept.offset == head.offset or (not exact and self._is_near(thread, head, upto))
+        return kept if kept.epoch and near and run in (None, kept.run) else None
 
     async def page(self, thread: ThreadKey, limit: int, before: str | None = None) -> Page | None:
         """Return the last messages of the thread as of now, or the last `before` one of them.
@@ -161,14 +179,24 @@ class Conversations:
         """Keep nothing of a thread that was deleted, nor what is being folded. Idempotent."""
         self._forgotten += 1
         self._drop(thread)
+        if (lane := self._locks.get((thread, True))) is not None:
+            lane.told = _NOTHING
 
     def _drop(self, thread: ThreadKey) -> None:
         kept = self._kept.pop(thread, None)
         self._size -= kept.size if kept is not None else 0
 
-    def _alone(self, thread: ThreadKey) -> asyncio.Lock:
-        """Return what lets one of those who read the thread go on: the others find it kept."""
-        return self._locks.setdefault(thread, asyncio.Lock())
+    def _alone(self, thread: ThreadKey, old: bool) -> _Lane:
+        """Return what lets one of those who read the thread go on: the others find it kept.
+
+        Those who read an old part of it have a lane of their own, and hold up nobody else.
+        """
+        return self._locks.setdefault((thread, old), _Lane())
+
+    def _is_old(self, thread: ThreadKey, epoch: int, upto: int | None) -> bool:
+        """Return whether what is kept goes further."""
+        kept = self._kept.get(thread, _NOTHING)
+        return upto is not None and kept.epoch == epoch and kept.offset > upto
 
     def _is_near(self, thread: ThreadKey, head: Position, upto: int | None) -> bool:
         """Return whether little is to be read beyond what is kept."""
@@ -178,7 +206,7 @@ class Conversations:
     async def _fold(
         self, thread: ThreadKey, head: Position, upto: int | None
     ) -> tuple[Conversation, int] | None:
-        """Return the fold and its offset, not before `head`; None if the thread is another now."""
+        """Return the fold and its offset; None if the thread is gone, or another one now."""
         kept = self._find(thread, head.epoch, upto)
         conversation = await self._slices.spread(taking_up(kept.events))
         offset = kept.offset
@@ -204,7 +232,7 @@ class Conversations:
         None if it would be kept and the thread was deleted meanwhile.
         """
         run = None if conversation.run_id is None else RunId(conversation.run_id)
-        kept = self._kept.get(thread, _NOTHING)
+        kept = self._find(thread, epoch, offset)
         if (kept.epoch, kept.offset, kept.run) == (epoch, offset, run):
             return kept
         events = await self._slices.spread(telling(thread.id, conversation))
@@ -225,16 +253,21 @@ class Conversations:
 
     def _find(self, thread: ThreadKey, epoch: int, upto: int | None) -> Begun:
         """Return what is kept and may be gone on with."""
-        kept = self._kept.get(thread)
-        if kept is None or kept.epoch != epoch or (upto is not None and kept.offset > upto):
-            return _NOTHING
-        self._kept.move_to_end(thread)
-        return kept
+        kept = self._kept.get(thread, _NOTHING)
+        if self._is_old(thread, epoch, upto):
+            lane = self._locks.get((thread, True))
+            kept = lane.told if lane is not None else _NOTHING
+        elif kept.epoch == epoch:
+            self._kept.move_to_end(thread)
+        fits = kept.epoch == epoch and (upto is None or kept.offset <= upto)
+        return kept if fits else _NOTHING
 
     def _keep(self, thread: ThreadKey, begun: Begun) -> None:
-        """Keep it, unless what is kept goes further: an older run may be joined, too."""
+        """Keep it; while others wait for it, if what is kept goes further: of an older run."""
         kept = self._kept.get(thread, _NOTHING)
         if (kept.epoch, kept.offset) > (begun.epoch, begun.offset):
+            if (lane := self._locks.get((thread, True))) is not None:
+                lane.told = begun
             return
         self._drop(thread)
         self._size += begun.size
