@@ -7,7 +7,7 @@ that an agent calls, such as a tool, gets it from `current_run`. A plain generat
 import asyncio
 import hashlib
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime, timedelta
@@ -245,9 +245,34 @@ def _is_bare(found: object, state: dict[str, Any]) -> bool:
         return bool(type(found).model_fields) and not found.model_fields_set
     if is_dataclass(found):
         names = {field.name for field in fields(found)}
-        aliases = TypeAdapter(type(found)).json_schema().get("properties", {})
-        return bool(names) and not state.keys() & (names | aliases.keys())
+        if not names or state.keys() & names:
+            return False
+        shape = type(found)
+        return state.keys().isdisjoint(_aliases(TypeAdapter(shape).core_schema, shape))
     return found == {}  # of a TypedDict
+
+
+def _aliases(schema: Mapping[str, Any], shape: type) -> Iterator[str]:
+    """Yield what the fields of a dataclass are called beside their names, by pydantic's schema.
+
+    It also knows what the annotations of a plain dataclass say, and what a configuration does.
+    """
+    if schema.get("cls", shape) is not shape:
+        return
+    for part in schema.get("definitions", ()):
+        yield from _aliases(part, shape)
+    if "schema" in schema:
+        yield from _aliases(schema["schema"], shape)
+    elif schema["type"] == "dataclass-args":
+        for field in schema["fields"]:
+            yield from _keys(field.get("validation_alias", []))
+
+
+def _keys(alias: str | list[Any]) -> list[str]:
+    """Return the keys of an alias: it is a key, a path that begins with one, or some paths."""
+    if isinstance(alias, str):
+        return [alias]
+    return [alias[0]] if alias and isinstance(alias[0], str) else [path[0] for path in alias]
 
 
 def _unsaid(event: BaseEvent, urgent: bool) -> None:
