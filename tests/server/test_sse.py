@@ -12,6 +12,7 @@ import pytest
 from ag_ui.core import BaseEvent, CustomEvent, RunAgentInput
 
 from netra_backend.agents.base import Reasoning, Text, ToolCall
+from netra_backend.agents.conversations import Begun, Conversations
 from netra_backend.server import sse_lane
 from netra_backend.stores.memory import MemoryStore
 from netra_backend.stores.sqlite import SqliteStore
@@ -179,6 +180,33 @@ async def test_a_position_outside_the_run_is_refused(tmp_path: Path) -> None:
             before = f"{epoch}-{offset(second[0].id) - 1}"
             whole = await post(later, "r2", after=before)
             assert sse_events(whole.text)[0].id == second[0].id
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["and gone", "and run again"])
+async def test_a_run_that_is_deleted_while_it_is_joined_is_not_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, again: bool
+) -> None:
+    begin = Conversations.begin
+    async with (
+        live({"agent": echo}, tmp_path, store=SqliteStore(tmp_path)) as server,
+        http(server.url, server.token()) as browser,
+        http(server.url, server.token()) as other,
+    ):
+        await post(browser)
+
+        async def begin_late(self: Conversations, *given: Any, **options: Any) -> Begun:
+            monkeypatch.setattr(Conversations, "begin", begin)
+            assert (await other.delete("/threads/t")).status_code == 204
+            if again:
+                assert (await post(other, "another")).status_code == 200
+            return await begin(self, *given, **options)
+
+        monkeypatch.setattr(Conversations, "begin", begin_late)
+        refused = await browser.get("/agui/agent", params={"runId": "r"})
+        await empty(server)
+
+    assert refused.status_code == 404
+    assert refused.json()["error"]["code"] == "not_found"
 
 
 async def test_leaving_does_not_stop_the_run_and_leaves_no_follower(tmp_path: Path) -> None:

@@ -148,13 +148,19 @@ class RunStream:
         return self._answer(run.thread, position)
 
     async def joined(self, run: Run) -> Response:
-        """Return the prelude of the run as it stands, and what comes after that."""
+        """Return the prelude of the run as it stands, and what comes after that.
+
+        Raises Refused if it was deleted meanwhile.
+        """
         self._note(run)
         upto = run.ended.offset if run.ended is not None else None
         begun = await self._house.runner.conversations.begin(run.thread, upto, run.key.id)
-        if begun.run != run.key.id:  # it ended meanwhile, and another one began
-            run = await self._house.store.run(run.key) or run
-            return await self.joined(run) if run.ended is not None else self.whole(run)
+        if begun.run != run.key.id:  # it ended meanwhile and another one began, or it was deleted
+            found = await self._house.store.run(run.key)
+            if found is None:
+                raise Refused(ErrorCode.NOT_FOUND)
+            ended_since = run.ended is None and found.ended is not None
+            return await self.joined(found) if ended_since else self.whole(found)
         position = Position(run.started.epoch, begun.offset)
         return self._answer(run.thread, position, begun.events)
 
