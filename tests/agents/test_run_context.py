@@ -7,6 +7,7 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import date
+from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated
@@ -439,6 +440,11 @@ async def test_aliases_are_looked_for_only_where_no_name_fits(
         ({"text": "a", "done": True}, "done is of type bool"),
         ({"text": "a", "total": float("nan")}, "total is nan"),
         ({"text": "a", "total": float("inf")}, "total is inf"),
+        ({"text": "a", "total": Decimal("Infinity")}, "total is inf"),
+        ({"text": "a", "total": Decimal("1e400")}, "total is inf"),
+        ({"text": "a", "total": Decimal("NaN")}, "total is nan"),
+        ({"text": "a", "total": Fraction(10**400, 3)}, "total is inf"),
+        ({"text": "a", "total": 1j}, "total is of type complex"),
     ],
 )
 async def test_progress_that_json_has_not_is_refused(given: dict, wrong: str) -> None:
@@ -446,10 +452,14 @@ async def test_progress_that_json_has_not_is_refused(given: dict, wrong: str) ->
         with pytest.raises((TypeError, ValueError), match=wrong):
             run.progress(**given)
         run.progress("a", Fraction(1, 2), 10**400)
+        run.progress("b", Decimal("0.5"), Decimal(3))
         yield TextMessageChunkEvent(message_id="m", role="assistant", delta="a")
 
-    told = (await play(agent, asking("")))[0]
-    assert told.value == {"text": "a", "done": 0.5, "total": 10**400}
+    told = (await play(agent, asking("")))[:2]
+    assert [event.value for event in told] == [
+        {"text": "a", "done": 0.5, "total": 10**400},
+        {"text": "b", "done": 0.5, "total": 3.0},
+    ]
 
 
 async def test_a_typed_state_is_kept_for_the_next_run() -> None:

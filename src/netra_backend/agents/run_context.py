@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from numbers import Real
 from typing import Any, TypeVar
 
@@ -229,11 +230,14 @@ def _number(name: str, given: object) -> int | float | None:
     """Return the number, of which there are kinds that JSON has not, as one that it has."""
     if given is None:
         return None
-    if isinstance(given, bool) or not isinstance(given, Real):
+    if isinstance(given, bool) or not isinstance(given, Real | Decimal):
         raise TypeError(f"progress: {name} is of type {type(given).__name__}, not a number")
     if isinstance(given, int):
         return given
-    number = float(given)
+    try:
+        number = float(given)
+    except OverflowError:  # of a fraction; a decimal becomes infinity
+        number = math.inf
     if not math.isfinite(number):
         raise ValueError(f"progress: {name} is {number}, which JSON has not")
     return number
