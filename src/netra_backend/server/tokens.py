@@ -49,8 +49,9 @@ class Tokens:
     async def verify(self, token: str, *, require_expiry: bool = True) -> User:
         """Return whose token this is. Raises Refused (``unauthenticated``) without its text.
 
-        Of valid tokens a digest is remembered until they expire: after a restart everybody comes
-        again at once. Not where keys are published, because those may be withdrawn.
+        Of the newest `MAX_VERIFIED` valid tokens a digest is remembered, which counts until they
+        expire: after a restart everybody comes again at once. Not where keys are published,
+        because those may be withdrawn.
         """
         user = self.known(token, require_expiry=require_expiry)
         if user is not None:
