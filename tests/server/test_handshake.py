@@ -104,6 +104,32 @@ async def test_a_request_names_one_host(request_: bytes, answer: bytes) -> None:
         assert answer in got.partition(b"\r\n\r\n")[2]
 
 
+@pytest.mark.parametrize(
+    ("target", "told"),
+    [
+        (b"http://localhost", b"/ /"),
+        (b"http://localhost?x=1", b"/ / x=1"),
+        (b"http://localhost:80/", b"/ /"),
+        (b"http://localhost:80?x=/1", b"/ / x=/1"),
+        (b"http://localhost/?x=1", b"/ / x=1"),
+    ],
+)
+@pytest.mark.parametrize("version", [b"HTTP/1.1", b"HTTP/1.0"])
+async def test_a_url_without_a_path_asks_for_the_root(
+    target: bytes, told: bytes, version: bytes
+) -> None:
+    async def tell(request: Request) -> PlainTextResponse:
+        asked = (request.scope[name] for name in ("raw_path", "query_string"))
+        return PlainTextResponse(b" ".join([request.scope["path"].encode(), *asked]).strip())
+
+    async with peer(Starlette(routes=[Route("/", tell)])) as (reader, writer):
+        fields = b"Host: localhost\r\nConnection: close"
+        writer.write(b"GET " + target + b" " + version + b"\r\n" + fields + b"\r\n\r\n")
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200 ")
+        assert body == told
+
+
 async def test_trailers_are_no_headers_and_are_bounded() -> None:
     """RFC 9110 section 6.5.1: what comes after a body says nothing of its request."""
     seen: list[bytes] = []

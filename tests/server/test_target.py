@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from netra_backend.server.target import decoded, path_and_query
+from netra_backend.server.target import OTHER_HOST, decoded, fault_of, path_and_query, with_path
 from netra_backend.stores.memory import MemoryStore
 from tests.client import BOUND
 from tests.conftest import Lines
@@ -38,6 +38,47 @@ UPGRADE = (
 )
 def test_a_url_counts_as_its_path(target: str, path: str, query: str) -> None:
     assert path_and_query(target) == (path, query)
+
+
+@pytest.mark.parametrize(
+    ("target", "whole"),
+    [
+        (b"http://h", b"http://h/"),
+        (b"http://h:80?a=/b?c", b"http://h:80/?a=/b?c"),
+        (b"http://h/?a", b"http://h/?a"),
+        (b"http://h/a", b"http://h/a"),
+        (b"/a?b://c", b"/a?b://c"),
+        (b"a?b://c", b"a?b://c"),
+        (b"h:80", b"h:80"),
+        (b"*", b"*"),
+    ],
+)
+def test_a_url_without_a_path_is_given_one(target: bytes, whole: bytes) -> None:
+    assert with_path(target) == whole
+
+
+@pytest.mark.parametrize(
+    ("target", "host", "is_same"),
+    [
+        (b"http://h/", b"h", True),
+        (b"http://h:80/", b"h", True),
+        (b"http://h/", b"H:80", True),
+        (b"http://H:80/", b"h:80", True),
+        (b"https://h:443/", b"h", True),
+        (b"HTTP://h:80/", b"h", True),
+        (b"http://[::1]:80/", b"[::1]", True),
+        (b"http://h:443/", b"h", False),
+        (b"https://h:80/", b"h", False),
+        (b"http://h:8080/", b"h", False),
+        (b"http://h:80:80/", b"h:80", False),
+        (b"http://h:80/", b"h:81", False),
+        (b"http://u@h:80/", b"h", False),
+    ],
+)
+def test_a_url_names_the_host_with_or_without_the_default_port(
+    target: bytes, host: bytes, is_same: bool
+) -> None:
+    assert fault_of(target, host) == (None if is_same else OTHER_HOST)
 
 
 def test_a_path_is_decoded_once() -> None:

@@ -17,7 +17,7 @@ from netra_backend.errors import ERRORS, ErrorCode
 from netra_backend.server.clockwork import Sweep, shared
 from netra_backend.server.errors import raw_refusal
 from netra_backend.server.outlet import EXTENSION, DirectOutlet, cut, hold_little
-from netra_backend.server.target import fault_of
+from netra_backend.server.target import fault_of, with_path
 
 SECONDS = 10.0
 """How long a request's head may take, and as long again the answer to a WebSocket handshake."""
@@ -205,6 +205,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._in_head = False
         if self._head_bytes > self._most:
             raise ValueError("the head is too long")
+        self.url = with_path(self.url)  # uvicorn fails where there is none
         self._is_opening = (
             self.ws_protocol_class is not None
             and self.parser.should_upgrade()

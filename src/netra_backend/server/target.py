@@ -7,6 +7,8 @@ from netra_backend.server.origin import host_name, split
 NO_HOST = "A request's Host header is a name or an address, perhaps with a port."
 OTHER_HOST = "A request's target is a path, or a URL of the host that its Host header names."
 
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+
 
 def fault_of(target: bytes, host: bytes, method: bytes = b"GET") -> str | None:
     """Return what is wrong with a target and the one Host beside it, or None.
@@ -20,9 +22,20 @@ def fault_of(target: bytes, host: bytes, method: bytes = b"GET") -> str | None:
     if target.startswith(b"/") or (target == b"*" and method == b"OPTIONS"):
         return None
     url = split(target.decode("latin-1"))
-    if url is None or not url.scheme or url.netloc.lower() != name.lower():
+    if url is None or not url.scheme:
         return OTHER_HOST
-    return None
+    port = _DEFAULT_PORTS.get(url.scheme, "")  # a port that may be named or left out
+    asked, named = (one.lower().removesuffix(port) for one in (url.netloc, name))
+    return None if asked == named else OTHER_HOST
+
+
+def with_path(target: bytes) -> bytes:
+    """Return the target; with the path ``/`` if it is a URL that has none."""
+    if target.startswith(b"/"):
+        return target
+    place, mark, query = target.partition(b"?")
+    _, slashes, rest = place.partition(b"://")
+    return place + b"/" + mark + query if slashes and b"/" not in rest else target
 
 
 def path_and_query(target: str) -> tuple[str, str]:
