@@ -8,6 +8,10 @@ from typing import Any
 
 import jwt
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import WebSocketRoute
+from starlette.types import Scope
+from starlette.websockets import WebSocket
 from websockets.asyncio.client import connect
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
@@ -21,14 +25,17 @@ from netra_backend.server import tokens
 from netra_backend.server.app import NetraApp
 from netra_backend.server.connection import Connection
 from netra_backend.server.direct_lane import DirectLane
+from netra_backend.server.entrance import Accept
+from netra_backend.server.handshake import HttpProtocol
 from netra_backend.server.keys import secret_key
 from netra_backend.server.protocol import Protocol
 from netra_backend.server.tokens import Tokens
 from netra_backend.stores.memory import MemoryStore
 from netra_backend.testing.scripted_agent import ScriptedAgent
 from tests.client import BOUND
+from tests.conftest import Lines
 from tests.eventually import until
-from tests.live import Live, live
+from tests.live import Live, live, serving
 from tests.server.issuer import SECRET as ISSUERS
 from tests.server.issuer import Issuer
 from tests.server.test_tokens import forgeries
@@ -80,7 +87,7 @@ async def answered(server: Live, path: str = "/ws", **fields: str) -> tuple[str,
 
 
 def opened_by_asgi(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(NetraApp, "enter", lambda *given: False)
+    monkeypatch.setattr(NetraApp, "netra_enter", lambda *given: False)
 
 
 class Later(datetime):
@@ -97,6 +104,50 @@ async def test_an_opening_takes_no_protocol_object(
     monkeypatch.setattr(Protocol, "__init__", None)
     async with asyncio.timeout(BOUND), served(tmp_path) as server:
         assert (await answered(server))[0] == "HTTP/1.1 101 Switching Protocols"
+
+
+async def test_an_application_with_an_enter_of_its_own_is_served_by_asgi(
+    log_lines: Lines,
+) -> None:
+    async def hello(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.send_text("hello")
+        await websocket.close()
+
+    class Theirs(Starlette):
+        def enter(self, *given: object) -> bool:
+            raise AssertionError("it is not ours to call")
+
+    app = Theirs(routes=[WebSocketRoute("/ws", hello)])
+    async with (
+        asyncio.timeout(BOUND),
+        serving(app, Protocol, http=HttpProtocol) as port,
+        connect(f"ws://127.0.0.1:{port}/ws") as socket,
+    ):
+        assert await socket.recv() == "hello"
+    assert not [line for line in log_lines() if line["message"] == "connection failed"]
+
+
+async def test_what_is_said_of_a_socket_is_what_asgi_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scopes: list[Scope] = []
+
+    def look(app: NetraApp, scope: Scope, accept: Accept) -> bool:
+        scopes.append(scope)
+        return False
+
+    async def serve(app: NetraApp, scope: Scope, *channel: object) -> None:
+        scopes.append(scope)
+
+    monkeypatch.setattr(NetraApp, "netra_enter", look)
+    monkeypatch.setattr(NetraApp, "_serve", serve)
+    async with asyncio.timeout(BOUND), served(tmp_path) as server:
+        await answered(server, "/ws%20?a=b")
+        at_once, by_asgi = scopes
+    told = {"type", "client", "root_path", "path", "query_string", "headers", "subprotocols"}
+    assert at_once.keys() == told
+    assert at_once == {name: by_asgi[name] for name in told}
 
 
 async def test_the_answer_is_that_of_asgi_and_of_websockets(

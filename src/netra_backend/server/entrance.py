@@ -1,8 +1,9 @@
 """The entrance: opens a socket within the call that read its request, where nothing is waited for.
 
 ASGI takes a task for each opening, a scope with all that anybody may ask for, and messages back and
-forth: more than half of an opening. So an application with a method ``enter`` is asked first. Where
-it says no, which it does for whatever is unusual, ASGI serves the socket as if nobody had asked.
+forth: more than half of an opening. So an application with a method ``netra_enter`` is asked first.
+Where it says no, which it does for whatever is unusual, ASGI serves the socket as if nobody had
+asked.
 """
 
 import asyncio
@@ -26,10 +27,10 @@ Accept = Callable[[str | None], DirectLane]
 """Accepts the handshake with a subprotocol, or none, and returns the lane to the socket."""
 
 Enter = Callable[[Scope, Accept], bool]
-"""An application's ``enter``: it accepts and serves the socket, or returns False at once.
+"""An application's ``netra_enter``: it accepts and serves the socket, or returns False at once.
 
-It has to give the lane a listener, and must not wait. The scope is ASGI's without ``server``,
-``state`` and ``extensions``.
+It has to give the lane a listener, and must not wait. Of ASGI's scope it gets ``type``, ``client``,
+``root_path``, ``path``, ``query_string``, ``headers`` and ``subprotocols``.
 """
 
 
@@ -61,7 +62,7 @@ def entered(
 
     It is the border around one opening: what fails in it is logged, and ends the connection.
     """
-    enter: Enter | None = getattr(config.loaded_app, "enter", None)
+    enter: Enter | None = getattr(config.loaded_app, "netra_enter", None)
     opening = (
         None if enter is None or config.ws_per_message_deflate else plain_opening(path, fields)
     )
