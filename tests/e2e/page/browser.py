@@ -20,6 +20,7 @@ from playwright.async_api import (
 
 from tests.e2e.page import transcript
 from tests.e2e.page.transcript import JsonObject
+from tests.eventually import until
 
 WAIT_MS = 40_000
 """Milliseconds after which a wait for the page has failed."""
@@ -87,9 +88,9 @@ class Visitor:
         """Take no offence at complaints that match `pattern`."""
         self._tolerated.append(pattern)
 
-    def must_complain(self, pattern: str) -> None:
-        """Fail unless the browser has complained about this."""
-        assert any(re.search(pattern, complaint) for complaint in self._complaints)
+    async def complains(self, pattern: str) -> None:
+        """Return when the browser has complained about this."""
+        await until(lambda: any(re.search(pattern, one) for one in self._complaints))
 
     def check(self) -> None:
         """Fail if the browser complained about anything that was not brought about on purpose."""

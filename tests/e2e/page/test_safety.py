@@ -204,4 +204,4 @@ async def test_the_page_may_be_framed_by_nobody_and_runs_nothing_inline(tab: Tab
     )
     assert await tab.page.evaluate("window.pwned ?? null") is None
     await expect(tab.log).to_be_visible()
-    tab.visitor.must_complain("Refused|violates")
+    await tab.visitor.complains("Refused|violates")
