@@ -128,7 +128,7 @@ class Intake(asyncio.Protocol, ABC):
                 break
         self._unread = b"" if conn.eof_sent else data[at:]  # nobody's, behind the end
         self._put_away(conn)
-        if self._unread:
+        if self._unread and self._is_ready():  # else `_regulate` does it when it is
             self._reads.later(self._read_on)
 
     def _regulate(self) -> None:
