@@ -24,6 +24,7 @@ from netra_backend.server.handshake import HttpProtocol
 from netra_backend.server.lane import Protocol
 from netra_backend.stores.remote import RemoteStore
 from tests.forked import Forked
+from tests.ports import free_port
 
 BOUND = 60.0
 """Seconds after which a wait in a test has failed."""
@@ -32,12 +33,6 @@ BOUND = 60.0
 def token(data_dir: Path, user: str) -> str:
     """Return a development token for `user` of the server with this data directory."""
     return DevAuth(dev_key(data_dir)).token(UserId(user))
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 class Reachable:

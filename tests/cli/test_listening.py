@@ -7,7 +7,7 @@ import pytest
 
 from netra_backend.cli.listening import listen, reserve, shown
 from netra_backend.errors import ConfigError
-from tests.live import free_port
+from tests.ports import free_port
 
 
 def test_who_shares_an_address_shares_its_connections_and_the_reserve_gets_none() -> None:

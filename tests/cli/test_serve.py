@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Netra
-from tests.live import free_port
+from tests.ports import free_port
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ from netra_backend.core.run import Run, RunStatus
 from netra_backend.stores.sqlite import SqliteStore
 from tests.client import BOUND, client, run_input
 from tests.http import http, sse_events, sse_stream
-from tests.live import free_port
+from tests.ports import free_port
 
 pytestmark = pytest.mark.anyio
 

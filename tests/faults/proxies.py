@@ -16,8 +16,9 @@ import psutil
 import pytest
 
 from tests.eventually import until
-from tests.live import BOUND, Reachable, free_port
+from tests.live import BOUND, Reachable
 from tests.person import Address
+from tests.ports import free_port
 
 PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
 PLACES = os.pathsep.join(
