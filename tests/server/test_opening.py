@@ -6,7 +6,15 @@ from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
-from netra_backend.server.opening import Fields, NoOpening, opening, subprotocols
+from netra_backend.server.handshake import HttpProtocol
+from netra_backend.server.opening import (
+    Fields,
+    NoOpening,
+    asks_for_websocket,
+    opening,
+    plain_opening,
+    subprotocols,
+)
 
 VALID: Fields = [
     (b"host", b"localhost"),
@@ -137,6 +145,38 @@ def test_compression_is_agreed_on_where_it_is_configured() -> None:
     assert isinstance(extensions[0], PerMessageDeflate)
     head, extensions = opening("/ws", fields, deflate=False)
     assert (b"Extensions" in head, extensions) == (False, [])
+
+
+def test_only_what_is_asked_for_has_to_be_said_once() -> None:
+    told = (b"x-forwarded-for", b"192.0.2.1")
+    assert plain_opening("/ws", [*VALID, told, told]) == plain_opening("/ws", VALID)
+    for name, value in VALID:
+        assert plain_opening("/ws", [*VALID, (name, value)]) is None
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        [],
+        VALID,
+        changed(b"connection"),
+        changed(b"upgrade"),
+        changed(b"upgrade", b"h2c"),
+        changed(b"upgrade", b"h2c, websocket"),
+        changed(b"upgrade", b"websocket", b"h2c"),
+        changed(b"upgrade", b"h2c", b"websocket"),
+        changed(b"connection", b"close"),
+        changed(b"connection", b"x-upgrade"),
+        changed(b"connection", b"close ,\t UPGRADE "),
+        changed(b"connection", b"upgrade", b"close"),
+        changed(b"connection", b"close", b"upgrade"),
+    ],
+    ids=repr,
+)
+def test_uvicorn_is_of_the_same_opinion(fields: Fields) -> None:
+    protocol = HttpProtocol.__new__(HttpProtocol)
+    protocol.headers = fields
+    assert asks_for_websocket(fields) is (protocol._get_upgrade() == b"websocket")
 
 
 def test_subprotocols_of_all_fields_are_offered() -> None:

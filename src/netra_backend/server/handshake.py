@@ -16,6 +16,7 @@ from uvicorn.server import ServerState
 from netra_backend.errors import ERRORS, ErrorCode
 from netra_backend.server.clockwork import Sweep, shared
 from netra_backend.server.errors import raw_refusal
+from netra_backend.server.opening import Fields, asks_for_websocket
 from netra_backend.server.outlet import EXTENSION, DirectOutlet, cut, hold_little
 from netra_backend.server.target import fault_of, with_path
 
@@ -66,6 +67,8 @@ class HttpProtocol(HttpToolsProtocol):
     """
 
     timeout_keep_alive_task = None  # as uvicorn's __init__ has it, which may not have run yet
+    url = b""
+    headers: Fields = []  # noqa: RUF012 - each request has a list of its own
     _fault = "Invalid HTTP request received."
 
     def __init__(
@@ -84,8 +87,8 @@ class HttpProtocol(HttpToolsProtocol):
         self._late = handshakes(server_state)
         self._untaken = untaken(server_state)
         self._left = 0  # bytes of finished answers when it was last looked at
-        self._received = 0
-        self._head_bytes = 0
+        self._arrived = 0  # bytes that came last
+        self._received = 0  # bytes of a head that came before
         self._most = config.h11_max_incomplete_event_size or HEAD_BYTES
         self.connections = server_state.connections
         self.parser = HttpRequestParser(self)
@@ -164,26 +167,23 @@ class HttpProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begin to wait for the rest of the head; for the first since the connection was made."""
         self.url, self.headers = b"", []
-        self.expect_100_continue = False
         self._in_head = True
-        self._received = self._head_bytes = self._unread = 0
+        self._received = self._unread = 0
         if self not in self._late:
             self._late.add(self)
 
     def on_url(self, url: bytes) -> None:
         """Take a part of the request's target."""
-        self._head_bytes += len(url)
         self.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header: its line has a colon, a space and an end beside the two."""
-        if not self._in_head:
-            return  # a trailer is no header (RFC 9110 section 6.5.1); we know none
-        self._head_bytes += len(name) + len(value) + 4
-        name = name.lower()
-        if name == b"expect" and value.lower() == b"100-continue":
-            self.expect_100_continue = True
-        self.headers.append((name, value))
+        """Take a header."""
+        if self._in_head:  # a trailer is no header (RFC 9110 section 6.5.1); we know none
+            self.headers.append((name.lower(), value))
+
+    def _head_bytes(self) -> int:
+        """Return how long the head is: a field has a colon, a space and an end beside it."""
+        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
 
     def on_body(self, body: bytes) -> None:
         """Take a part of the body."""
@@ -203,7 +203,7 @@ class HttpProtocol(HttpToolsProtocol):
         if self in self._untaken:
             self._await_taking()
         self._in_head = False
-        if self._head_bytes > self._most:
+        if self._received + self._arrived > self._most and self._head_bytes() > self._most:
             raise ValueError("the head is too long")
         self.url = with_path(self.url)  # uvicorn fails where there is none
         self._is_opening = (
@@ -212,7 +212,7 @@ class HttpProtocol(HttpToolsProtocol):
             and self.parser.get_method() == b"GET"  # RFC 6455 section 4.1
             and self.parser.get_http_version() == "1.1"
             and not self._is_answering()
-            and self._get_upgrade() == b"websocket"
+            and asks_for_websocket(self.headers)
         )
         if self._is_opening:
             return  # `Protocol` looks at the rest
@@ -241,13 +241,16 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _begin_request(self) -> None:
         """Do what uvicorn does at the begin of a request, with what has been read of it."""
-        url, fields, expects = self.url, self.headers, self.expect_100_continue
+        url, fields = self.url, self.headers
         self._make_whole()
         super().on_message_begin()
         outlet: Any = DirectOutlet(self)
         self.scope["extensions"] = {EXTENSION: outlet}
-        self.url, self.expect_100_continue = url, expects
+        self.url = url
         self.headers += fields
+        self.expect_100_continue = any(
+            name == b"expect" and value.lower() == b"100-continue" for name, value in fields
+        )
 
     def data_received(self, data: bytes) -> None:
         """Take what came; refuse a head that does not end, and read no further.
@@ -255,7 +258,8 @@ class HttpProtocol(HttpToolsProtocol):
         What has come behind a handshake are the first frames of an impatient client. uvicorn
         drops them.
         """
-        self._unread += 0 if self._in_head else len(data)
+        self._arrived = len(data)
+        self._unread += 0 if self._in_head else self._arrived
         self._stop_idling()
         try:
             self.parser.feed_data(data)
@@ -270,7 +274,7 @@ class HttpProtocol(HttpToolsProtocol):
         if not self._in_head and self._unread > self._most:
             self.transport.abort()
         elif self._in_head and self in self._late and not self.transport.is_closing():
-            self._received += len(data)
+            self._received += self._arrived
             if self._received > self._most:
                 self._refuse("the head does not end")
 
@@ -307,7 +311,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _refuse(self, cause: str) -> None:
         """Refuse what the parser could not read, or a head that is too long for us."""
-        is_long = max(self._head_bytes, self._received) > self._most
+        is_long = max(self._head_bytes(), self._received) > self._most
         code = ErrorCode.HEAD_TOO_BIG if is_long else ErrorCode.BAD_REQUEST
         why = ERRORS[code].meaning if is_long else self._fault
         peer = self.transport.get_extra_info("peername")

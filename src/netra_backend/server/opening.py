@@ -89,25 +89,31 @@ def plain_opening(path: str, fields: Fields) -> Opening | None:
     return Opening(_HEAD + _ACCEPT % accept, [])
 
 
+def asks_for_websocket(fields: Fields) -> bool:
+    """Return whether a request asks to go on as a WebSocket; of each field its last value counts.
+
+    As uvicorn has it. What such a request lacks, `opening` says.
+    """
+    asked = dict(fields)
+    connection = asked.get(b"connection", b"").lower()
+    return asked.get(b"upgrade", b"").lower() == b"websocket" and (
+        connection in _USUAL or b"upgrade" in map(bytes.strip, connection.split(b","))
+    )
+
+
 def subprotocols(fields: Fields) -> list[str]:
     """Return what the client offers, its favourite first."""
-    offered: list[str] = []
-    for name, value in fields:
-        if name == b"sec-websocket-protocol":
-            offered += [token.strip() for token in value.decode("latin-1").split(",")]
-    return offered
+    offered = [value for name, value in fields if name == b"sec-websocket-protocol"]
+    if not offered:
+        return []
+    return [token.strip() for token in b",".join(offered).decode("latin-1").split(",")]
 
 
 def _key(fields: Fields) -> bytes | None:
     """Return the client's key if the request is valid beyond doubt, else None."""
-    asked: dict[bytes, bytes] = {}
-    for name, value in fields:
-        if name in _BODY:
-            return None
-        if name in _ASKED:
-            if name in asked:
-                return None
-            asked[name] = value
+    asked = dict(fields)
+    if not asked.keys().isdisjoint(_BODY) or (len(asked) < len(fields) and _is_unclear(fields)):
+        return None
     key = asked.get(b"sec-websocket-key", b"")
     try:
         valid = (
@@ -120,6 +126,12 @@ def _key(fields: Fields) -> bytes | None:
     except (KeyError, binascii.Error):
         return None
     return key if valid else None
+
+
+def _is_unclear(fields: Fields) -> bool:
+    """Return whether something that may be said once is said more than once."""
+    names = [name for name, _ in fields if name in _ASKED]
+    return len(set(names)) < len(names)
 
 
 def _check_host(headers: Headers) -> None:
