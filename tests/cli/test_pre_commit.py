@@ -1,4 +1,7 @@
-"""The pre-commit hook, by a real pre-commit that installs this project from a git repository."""
+"""The pre-commit hook, by a real pre-commit that takes it from a git repository of this project.
+
+Every run has it use the command that is installed here; the nightly one has it install its own.
+"""
 
 import os
 import shutil
@@ -19,6 +22,7 @@ repos:
     hooks:
       - id: netra-scan
         args: [src, --fail-on, error]
+        language: {language}
 """
 SOURCE = "import json\nfrom enum import Enum\nclass S(Enum):\n    A = 1\njson.dumps({'s': S.A})\n"
 
@@ -39,20 +43,23 @@ def committed(folder: Path) -> str:
     return git(folder, "rev-parse", "HEAD")
 
 
-@pytest.mark.nightly
 @pytest.mark.timeout(900)
-def test_a_commit_with_a_finding_is_stopped(tmp_path: Path) -> None:
+@pytest.mark.parametrize("language", ["system", pytest.param("python", marks=pytest.mark.nightly)])
+def test_a_commit_with_a_finding_is_stopped(tmp_path: Path, language: str) -> None:
     if shutil.which("git") is None:
         pytest.skip("git is not installed, so pre-commit cannot run")
+    pytest.importorskip("pre_commit", reason="pre-commit is not installed")
     ours, theirs = tmp_path / "ours", tmp_path / "theirs"
     ours.mkdir()
     for name in SHIPPED:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, ours / name)
-    hook = HOOK.format(repository=ours, revision=committed(ours))
+    hook = HOOK.format(repository=ours, revision=committed(ours), language=language)
     write(theirs, {".pre-commit-config.yaml": hook, "src/a.py": SOURCE})
     committed(theirs)
-    environment = {**os.environ, "PRE_COMMIT_HOME": str(tmp_path / "home")}
+    scripts = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    home = str(tmp_path / "home")
+    environment = {**os.environ, "PRE_COMMIT_HOME": home, "PATH": scripts}
 
     def pre_commit(*arguments: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
