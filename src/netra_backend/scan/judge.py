@@ -128,6 +128,7 @@ class Judge:
         """Certain if every alternative raises for certain, otherwise for some values."""
         results = [list(self._value(option, place, depth + 1)) for option in head.options]
         certain = all(any(p.severity is Severity.ERROR for p in result) for result in results)
+        results = _repairable_alike(results)
         seen = set()
         for result in results:
             for problem in result:
@@ -304,7 +305,7 @@ class Judge:
             self.open = True
         elif isinstance(head, Alternatives):
             results = [list(self._key(option, place)) for option in head.options]
-            certain = all(results)
+            certain, results = all(results), _repairable_alike(results)
             for result in results[: 1 if certain else None]:
                 yield from (p if certain else weakened(p) for p in result)
         elif isinstance(head, Seq) and head.cls == "tuple":
@@ -352,6 +353,13 @@ _Flat = tuple[Entry, Scope, bool, bool]
 def function_line(scope: Scope) -> int:
     """Return where the function of the scope begins, 0 if it is a module's own."""
     return 0 if scope.function is None else scope.function.line
+
+
+def _repairable_alike(results: list[list[Problem]]) -> list[list[Problem]]:
+    """Return the problems of alternatives; of several kinds, what repairs one breaks the other."""
+    if len({problem.kind for result in results for problem in result}) < 2:
+        return results
+    return [[structs.replace(problem, at=0) for problem in result] for result in results]
 
 
 def weakened(problem: Problem) -> Problem:

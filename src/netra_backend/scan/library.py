@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from netra_backend.scan.arguments import argument_of
+from netra_backend.scan.arithmetic import absolute, difference, total
 from netra_backend.scan.commandline import PARSER, parsed, parsed_and_rest
 from netra_backend.scan.dumping import as_dict, model_dump
 from netra_backend.scan.fields import own_dict
@@ -224,6 +225,8 @@ RESULTS: Mapping[str, Result] = {
     "builtins.filter": _always(Instance("builtins.filter", (), True)),
     "builtins.iter": _same,
     "builtins.next": _one_of_items,
+    "builtins.abs": absolute,
+    "builtins.sum": total,
     "builtins.min": _least,
     "builtins.max": _least,
     "builtins.str": _always(STR),
@@ -248,6 +251,8 @@ RESULTS: Mapping[str, Result] = {
     "copy.copy": _same,
     "copy.deepcopy": _same,
     "dataclasses.replace": _same,
+    "datetime.date.__sub__": difference,
+    "datetime.datetime.__sub__": difference,
     "dataclasses.asdict": as_dict,
     "attr.asdict": as_dict,
     "attrs.asdict": as_dict,
