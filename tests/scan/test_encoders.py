@@ -8,6 +8,7 @@ import decimal
 import enum
 import fractions
 import importlib
+import ipaddress
 import json
 import pathlib
 import uuid
@@ -75,6 +76,7 @@ SAMPLES: dict[Kind, Any] = {
     Kind.CALLABLE: len,
     Kind.CLASS: Thing,
     Kind.MODULE: json,
+    Kind.OPAQUE: ipaddress.ip_address("::1"),
     Kind.OBJECT: Thing(),
     Kind.ARRAY: (1,),
     Kind.NUMBER: 1,

@@ -39,6 +39,8 @@ def attribute(resolver: "Resolver", base: Found, name: str, line: int = 0) -> Fo
     if isinstance(head, (Dict, Seq)):
         cls = "dict" if isinstance(head, Dict) else head.cls
         return External(f"builtins.{cls}.{name}", base), scope
+    if isinstance(head, Text) or (isinstance(head, Const) and isinstance(head.value, str)):
+        return External(f"builtins.str.{name}", base), scope
     return UNKNOWN, scope
 
 

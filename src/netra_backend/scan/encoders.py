@@ -38,6 +38,7 @@ _NEVER = frozenset(
         Kind.CALLABLE,
         Kind.CLASS,
         Kind.MODULE,
+        Kind.OPAQUE,
         Kind.OBJECT,
         Kind.TIMEZONE,
     }

@@ -43,6 +43,8 @@ class Kind(Enum):
     CALLABLE = "function"
     CLASS = "class"
     MODULE = "module"
+    OPAQUE = "library object"
+    """Of a class that everybody has; it may look like a dict or a string, and is neither."""
     OBJECT = "plain object"
 
 
@@ -87,7 +89,8 @@ _NAMES: dict[Kind, str] = {
     " asyncio.Lock asyncio.Event asyncio.Queue asyncio.Semaphore asyncio.StreamReader"
     " asyncio.StreamWriter subprocess.Popen sqlite3.Connection sqlite3.Cursor queue.Queue"
     " logging.Logger logging.LogRecord builtins.file io.StringIO io.BytesIO types.FrameType"
-    " types.TracebackType re.Pattern re.Match inspect.Signature contextvars.ContextVar"
+    " io.BufferedReader types.TracebackType re.Pattern re.Match inspect.Signature"
+    " contextvars.ContextVar"
     " starlette.websockets.WebSocket starlette.requests.Request starlette.requests.HTTPConnection"
     " starlette.responses.Response starlette.datastructures.UploadFile httpx.Response"
     " httpx.Client httpx.AsyncClient requests.Response requests.Session"
@@ -99,7 +102,8 @@ _NAMES: dict[Kind, str] = {
     Kind.STRUCT: "msgspec.Struct",
     Kind.MODEL: "pydantic.BaseModel pydantic.main.BaseModel pydantic_settings.BaseSettings",
     Kind.ROW: "sqlalchemy.Row sqlalchemy.engine.Row sqlalchemy.engine.row.Row"
-    " sqlalchemy.RowMapping sqlalchemy.engine.RowMapping sqlite3.Row asyncpg.Record",
+    " sqlalchemy.RowMapping sqlalchemy.engine.RowMapping sqlite3.Row asyncpg.Record"
+    " sqlalchemy.orm.DeclarativeBase sqlalchemy.orm.declarative_base django.db.models.Model",
     Kind.ARRAY_DATA: "numpy.ndarray numpy.int64 numpy.int32 numpy.int16 numpy.int8 numpy.uint8"
     " numpy.uint16 numpy.uint32 numpy.uint64 numpy.float32 numpy.float16 numpy.bool_"
     " numpy.datetime64 pandas.DataFrame pandas.Series torch.Tensor",
@@ -107,7 +111,18 @@ _NAMES: dict[Kind, str] = {
     " types.LambdaType functools.partial builtins.function",
     Kind.CLASS: "builtins.type",
     Kind.MODULE: "types.ModuleType",
-    Kind.OBJECT: "builtins.object builtins.ellipsis types.SimpleNamespace string.Template",
+    Kind.OPAQUE: "types.SimpleNamespace types.MappingProxyType string.Template"
+    " collections.ChainMap ipaddress.IPv4Address ipaddress.IPv6Address ipaddress.IPv4Network"
+    " ipaddress.IPv6Network ipaddress.IPv4Interface ipaddress.IPv6Interface"
+    " email.message.Message email.message.EmailMessage http.cookiejar.CookieJar"
+    " configparser.ConfigParser starlette.datastructures.URL starlette.datastructures.Headers"
+    " starlette.datastructures.MutableHeaders starlette.datastructures.QueryParams"
+    " starlette.datastructures.FormData starlette.datastructures.State"
+    " starlette.datastructures.Secret requests.structures.CaseInsensitiveDict"
+    " requests.cookies.RequestsCookieJar httpx.Headers httpx.URL httpx.QueryParams httpx.Cookies"
+    " yarl.URL multidict.CIMultiDict multidict.CIMultiDictProxy multidict.MultiDict"
+    " multidict.MultiDictProxy pydantic.SecretStr pydantic.SecretBytes pandas.Index",
+    Kind.OBJECT: "builtins.object builtins.ellipsis",
     Kind.UNKNOWN: "typing.Protocol typing.Generic typing_extensions.Protocol abc.ABC",
 }
 

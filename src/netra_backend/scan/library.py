@@ -28,6 +28,7 @@ from netra_backend.scan.values import (
     UNKNOWN,
     Awaited,
     Call,
+    Const,
     Dict,
     Each,
     Entry,
@@ -115,6 +116,24 @@ def _cast(resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Fo
     if isinstance(target, Global):
         return Instance(target.name, (), False, call.line), scope
     return UNKNOWN, scope
+
+
+def _open(_resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
+    mode = argument_of(call.args, "mode", 1)
+    text = mode.value.value if mode is not None and isinstance(mode.value, Const) else ""
+    cls = "io.BufferedReader" if isinstance(text, str) and "b" in text else "builtins.file"
+    return Instance(cls, (), True, call.line), scope
+
+
+def _gathered(_resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
+    """``asyncio.gather``: what each of the arguments gives, unless exceptions may be among it."""
+    if any(argument.name not in ("", "*") for argument in call.args):
+        return UNKNOWN, scope
+    entries = tuple(
+        Entry(None, Awaited(Each(a.value) if a.name else a.value), maybe=bool(a.name))
+        for a in call.args
+    )
+    return Instance("asyncio.Future", (Seq("list", entries, call.line),), True, call.line), scope
 
 
 def _super(resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
@@ -230,7 +249,8 @@ RESULTS: Mapping[str, Result] = {
     "builtins.min": _least,
     "builtins.max": _least,
     "builtins.str": _always(STR),
-    "builtins.open": _always(Instance("builtins.file", (), True)),
+    "builtins.str.encode": _always(Instance("builtins.bytes", (), True)),
+    "builtins.open": _open,
     "builtins.type": _always(UNKNOWN),
     "builtins.object": _always(UNKNOWN),
     "builtins.super": _super,
@@ -262,6 +282,7 @@ RESULTS: Mapping[str, Result] = {
     f"{PARSER}.parse_known_args": parsed_and_rest,
     "asyncio.create_task": _task,
     "asyncio.ensure_future": _task,
+    "asyncio.gather": _gathered,
     "asyncio.wait_for": _wait_for,
     "asyncio.shield": _wait_for,
     **{

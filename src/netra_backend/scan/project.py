@@ -39,6 +39,11 @@ class Source:
         self._summary = summary
         self._functions: dict[str, Function] = {}
 
+    @property
+    def is_stub(self) -> bool:
+        """Whether it stands in for a library: then it says nothing of what functions do."""
+        return self.path.startswith("<")
+
     @cached_property
     def declared(self) -> Module:
         """What the file declares."""

@@ -233,7 +233,7 @@ def _passed(resolver: Resolver, value: Passed, scope: Scope) -> Found:
     """A function that we have read and that changes nothing leaves the container as it was."""
     base, home = resolver.resolve(value.base, scope)
     func = resolver.resolve(value.func, scope)[0]
-    if isinstance(func, FunctionRef):
+    if isinstance(func, FunctionRef) and not func.source.is_stub:
         return (UNKNOWN if _changes(func, value.place) else base), home
     if isinstance(base, Dict):
         return Dict(tuple(map(weaken, base.entries)), base.line), home

@@ -19,6 +19,8 @@ def test_a_stub_can_be_read(module: str) -> None:
 def test_a_stub_names_what_the_library_has(module: str) -> None:
     library = pytest.importorskip(module, reason=f"{module} is not installed")
     for node in ast.parse(STUBS[module]).body:
+        if getattr(node, "name", "").startswith("_"):
+            continue  # the stub's own name of something that has none
         if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
             assert hasattr(library, node.name), node.name
         if isinstance(node, ast.ClassDef):

@@ -8,5 +8,5 @@ RULE = Rule(
     name="plain-object",
     summary="an object, class, function or module reaches JSON",
     noun="{kind}",
-    kinds=frozenset({Kind.OBJECT, Kind.CLASS, Kind.CALLABLE, Kind.MODULE}),
+    kinds=frozenset({Kind.OBJECT, Kind.OPAQUE, Kind.CLASS, Kind.CALLABLE, Kind.MODULE}),
 )

@@ -6,7 +6,13 @@ known. ``tests/scan/stubs`` compares them with the libraries where those are ins
 
 from collections.abc import Mapping
 
-from netra_backend.scan.stubs import aio, stdlib, web
+from netra_backend.scan.stubs import aio, binary, data, stdlib, web
 
-STUBS: Mapping[str, str] = {**stdlib.STUBS, **aio.STUBS, **web.STUBS}
+STUBS: Mapping[str, str] = {
+    **stdlib.STUBS,
+    **binary.STUBS,
+    **aio.STUBS,
+    **web.STUBS,
+    **data.STUBS,
+}
 """Source by the name of the module."""

@@ -14,12 +14,24 @@ class WebSocketDisconnect(Exception):
 class WebSocket(HTTPConnection):
     client_state: WebSocketState
     application_state: WebSocketState
+    async def receive_bytes(self) -> bytes: ...
+    async def receive_text(self) -> str: ...
 """
 
 STARLETTE_REQUESTS = """
-class HTTPConnection: ...
+from starlette.datastructures import URL, Address, FormData, Headers, QueryParams, State
+class HTTPConnection:
+    base_url: URL
+    client: Address | None
+    cookies: dict[str, str]
+    headers: Headers
+    query_params: QueryParams
+    state: State
+    url: URL
 class Request(HTTPConnection):
     method: str
+    async def body(self) -> bytes: ...
+    async def form(self) -> FormData: ...
 """
 
 STARLETTE_RESPONSES = """
@@ -28,13 +40,21 @@ class JSONResponse(Response): ...
 """
 
 STARLETTE_DATASTRUCTURES = """
-class Address(NamedTuple): ...
+from typing import NamedTuple
+class Address(NamedTuple):
+    host: str
+    port: int
 class URL: ...
 class Headers: ...
+class MutableHeaders(Headers): ...
 class QueryParams: ...
+class FormData: ...
 class State: ...
 class UploadFile:
     filename: str | None
+    headers: Headers
+    size: int | None
+    async def read(self, size=-1) -> bytes: ...
 """
 
 FASTAPI = """
