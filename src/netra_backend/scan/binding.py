@@ -6,6 +6,7 @@ from netra_backend.scan.changing import is_from_elsewhere, note_change
 from netra_backend.scan.containers import altered, store, without
 from netra_backend.scan.environment import assign, path_of, replace
 from netra_backend.scan.frame import Frame
+from netra_backend.scan.storing import Stored
 from netra_backend.scan.values import (
     UNKNOWN,
     Argument,
@@ -80,6 +81,8 @@ def bind_item(frame: Frame, target: ast.Subscript, entry: Entry) -> None:
     frame.touch(path)
     if len(keys) == 1 and isinstance(keys[0], ast.Name):
         frame.stored_by.append((path, keys[0].id))
+    if len(names) == len(keys) == 1 and frame.outlives(path):
+        frame.stored.append(Stored(path, Entry(names[0], entry.value)))
     old = frame.value(base)
     if len(names) != len(keys) or weightless(old):
         replace(frame.names, old, UNKNOWN)

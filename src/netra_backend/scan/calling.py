@@ -12,6 +12,7 @@ from netra_backend.scan.declarations import Site
 from netra_backend.scan.deferring import deferred
 from netra_backend.scan.environment import path_of, replace
 from netra_backend.scan.frame import Frame, given, member
+from netra_backend.scan.storing import stored
 from netra_backend.scan.values import (
     BOOL,
     FLOAT,
@@ -151,6 +152,8 @@ def _mutate(frame: Frame, callee: ast.Attribute, args: tuple[Argument, ...]) -> 
         return None
     path = path_of(callee.value)
     frame.touch(path)
+    if frame.outlives(path):
+        frame.stored.extend(stored(path, callee.attr, args))
     old = frame.names.get(path) if path else None
     if callee.attr == "add_argument" and isinstance(old, FROM_ELSEWHERE):
         if told(args):

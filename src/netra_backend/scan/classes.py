@@ -3,11 +3,14 @@
 import ast
 from collections.abc import Mapping
 
+from msgspec import structs
+
 from netra_backend.scan.declarations import Attribute, Class
 from netra_backend.scan.environment import path_of, weight
 from netra_backend.scan.frame import Frame
 from netra_backend.scan.grounding import ground
-from netra_backend.scan.values import UNKNOWN, Argument, Param, Value, join, unmarked
+from netra_backend.scan.storing import with_items
+from netra_backend.scan.values import UNKNOWN, Argument, Entry, Param, Value, join, unmarked
 
 _SERIALIZERS = frozenset({"field_serializer", "model_serializer", "serializer", "validator_json"})
 _HEAVIEST = 100
@@ -17,7 +20,7 @@ class ClassBody:
     """A class that is being read."""
 
     __slots__ = ("_attributes", "_bases", "_decorators", "_frame", "_keywords", "_methods",
-                 "_node", "_settings", "name")  # fmt: skip
+                 "_node", "_settings", "_stored", "name")  # fmt: skip
 
     def __init__(self, name: str, node: ast.ClassDef, scope: Frame, frame: Frame) -> None:
         self.name = name
@@ -33,6 +36,7 @@ class ClassBody:
         )
         self._attributes: dict[str, Attribute] = {}
         self._methods: list[str] = []
+        self._stored: dict[str, list[Entry]] = {}
         self._settings = set(_settings(node))
 
     def finish(self) -> None:
@@ -70,8 +74,17 @@ class ClassBody:
             known.inner,
         )
 
+    def store(self, name: str, item: Entry) -> None:
+        """Note that a method stores the item in the container ``self.name``."""
+        self._stored.setdefault(name, []).append(item)
+
     def result(self) -> Class:
         """Return the class."""
+        for name, items in self._stored.items():
+            known = self._attributes.get(name)
+            if known is not None:
+                assigned = with_items(known.assigned, items)
+                self._attributes[name] = structs.replace(known, assigned=assigned)
         return Class(
             self._bases,
             self._keywords,

@@ -17,6 +17,7 @@ from netra_backend.scan.environment import (
     replace,
 )
 from netra_backend.scan.places import NOWHERE, Lines
+from netra_backend.scan.storing import Stored
 from netra_backend.scan.values import (
     UNKNOWN,
     Altered,
@@ -100,6 +101,7 @@ class Frame:
         "receiver",
         "required",
         "results",
+        "stored",
         "stored_by",
         "yields",
     )
@@ -127,6 +129,7 @@ class Frame:
         self.global_names: set[str] = set()
         self.changed_globals: set[str] = set()
         self.rebound_globals: set[str] = set()
+        self.stored: list[Stored] = []
         self.stored_by: list[tuple[str, str]] = []
         self.defaulted: set[str] = set()
         self.assigned_to_self: list[tuple[str, Value, Value, int]] = []
@@ -194,6 +197,15 @@ class Frame:
             self.changes.update(given(value))
         elif root:
             self.changed_globals.add(root)
+
+    def outlives(self, path: str) -> bool:
+        """Return whether what the path names is there when the function has returned."""
+        root, _, rest = path.partition(".")
+        if rest:
+            return bool(self.receiver) and root == self.receiver and "." not in rest
+        if not root or not self.function or root in self.names:
+            return False
+        return self.outer(root) == Global(f"{self.file.module}.{root}")
 
     def has_changed(self, path: str) -> bool:
         """Return whether attributes of what the path names were assigned here, or are None."""

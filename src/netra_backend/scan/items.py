@@ -54,14 +54,18 @@ def item(resolver: "Resolver", base: Found, key: "Head") -> Found:
 def _dict_item(head: Dict, key: "Head") -> Value:
     if not isinstance(key, Const):
         return UNKNOWN
+    possible: list[Value] = []
     for entry in reversed(head.entries):
         if entry.key == key:
-            return union([entry.value, UNKNOWN]) if entry.maybe else entry.value
+            possible.append(entry.value)
+            return union([*possible, UNKNOWN] if entry.maybe or possible[1:] else possible)
         if entry.spread and not entry.maybe:
-            return Item(entry.value, key)
-        if not isinstance(entry.key, Const):
+            return union([*possible, UNKNOWN]) if possible else Item(entry.value, key)
+        if entry.spread or entry.key is None:
             return UNKNOWN
-    return UNKNOWN
+        if not isinstance(entry.key, Const):
+            possible.append(entry.value)
+    return union([*possible, UNKNOWN])
 
 
 def _sequence_item(head: Seq, key: "Head") -> Value:

@@ -25,6 +25,7 @@ from netra_backend.scan.signatures import (
     traits,
 )
 from netra_backend.scan.statements import run
+from netra_backend.scan.storing import grounded, with_items
 from netra_backend.scan.values import (
     NONE,
     UNKNOWN,
@@ -76,6 +77,7 @@ class Reader:
         self.classes: dict[str, ClassBody] = {}
         self._changed: set[str] = set()
         self._rebound: set[str] = set()
+        self._stored: dict[str, list[Entry]] = {}
         self._top = Frame(self.file, "", "", self._builtin)
 
     def read(self, tree: ast.Module) -> Module:
@@ -167,6 +169,12 @@ class Reader:
         if item.owner is not None:
             for attribute in frame.assigned_to_self:
                 item.owner.assign(*attribute, declared_params)
+        for kept in grounded(frame.stored, declared_params):
+            name = kept.path.rpartition(".")[2]
+            if name == kept.path:
+                self._stored.setdefault(name, []).append(kept.entry)
+            elif item.owner is not None:
+                item.owner.store(name, kept.entry)
         self._changed |= frame.changed_globals
         self._rebound |= frame.rebound_globals
         self.functions[item.nested.name] = self._declare(frame, node, params, found, owner, item)
@@ -234,12 +242,13 @@ class Reader:
     def _at_large(self, name: str, value: Value, declared: Value) -> Value:
         """What functions find in a variable of the module, which others may have changed."""
         container = isinstance(value, (Dict, Seq, Passed))
+        stored = self._stored.get(name, [])
         if declared is not UNKNOWN and (not container or name in self._changed):
-            return declared
+            return declared if not stored or _says_items(declared) else with_items(value, stored)
         if container and name in self._rebound:
             return UNKNOWN
         if container and name in self._changed:
-            return _emptied(value)
+            return with_items(_emptied(value), stored)
         return union([value, UNKNOWN]) if name in self._rebound else value
 
     def _exports(self) -> tuple[str, ...] | None:
@@ -248,6 +257,12 @@ class Reader:
             return None
         names = [entry.value for entry in value.entries]
         return tuple(n.value for n in names if isinstance(n, Const) and isinstance(n.value, str))
+
+
+def _says_items(declared: Value) -> bool:
+    """Return whether the annotation says what is in a container."""
+    args = declared.args if isinstance(declared, Instance) else ()
+    return bool(args) and UNKNOWN not in args
 
 
 def _emptied(value: Value) -> Value:
