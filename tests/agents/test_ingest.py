@@ -37,7 +37,8 @@ from hypothesis import strategies as st
 
 from netra_backend import jsonlog
 from netra_backend.agents import ingest as ingest_module
-from netra_backend.agents.ingest import MAX_EVENT_BYTES, Delta, Ingest, Item, Whole, wire_json
+from netra_backend.agents.ingest import Delta, Ingest, Item, Whole, wire_json
+from netra_backend.agents.size import MAX_EVENT_BYTES
 from netra_backend.core.events import Body, Event, delta_event, event_from_body
 from netra_backend.core.fold import Conversation
 from netra_backend.errors import EventError
@@ -281,6 +282,20 @@ def test_an_event_over_the_limit_is_refused() -> None:
     for event in (big, result, delta):
         with pytest.raises(EventError, match=f"{event.type.value} has .* bytes; the limit is"):
             taken(ingest, event)
+
+
+def test_one_that_is_far_over_it_is_refused_before_its_bytes_are_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ingest_module, "_any_json", lambda fields: pytest.fail("they are made"))
+    huge = CustomEvent(name="n", value=[{"a": 1}] * MAX_EVENT_BYTES)
+
+    with pytest.raises(EventError, match=r"^CUSTOM has at least \d+ bytes; the limit .*'value'"):
+        taken(fresh(), START, huge)
+
+
+def test_what_is_not_written_of_an_event_may_have_any_size() -> None:
+    taken(fresh(), START, CustomEvent(name="n", value=1, raw_event=["x" * MAX_EVENT_BYTES] * 2))
 
 
 def test_a_small_delta_of_a_message_with_an_endless_id_is_refused() -> None:

@@ -10,8 +10,9 @@ from ag_ui.core import EventType
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netra_backend.agents.ingest import MAX_EVENT_BYTES, Delta
+from netra_backend.agents.ingest import Delta
 from netra_backend.agents.outbox import MAX_WAITING, MAX_WAITING_LENGTH, Outbox
+from netra_backend.agents.size import MAX_EVENT_BYTES
 from netra_backend.agents.wheel import Act
 from netra_backend.core.events import DELTAS, Body, Entry, Event, event_from_body, plain_delta
 from netra_backend.core.fold import Conversation

@@ -24,6 +24,7 @@ from pydantic import ValidationError
 
 from netra_backend import jsonlog
 from netra_backend.agents.documents import Document
+from netra_backend.agents.size import MAX_EVENT_BYTES, check_size
 from netra_backend.core.chunks import CHUNKS, Expander
 from netra_backend.core.events import (
     PROGRESS,
@@ -37,9 +38,6 @@ from netra_backend.core.events import (
 )
 from netra_backend.core.fold import Conversation
 from netra_backend.errors import EventError
-
-MAX_EVENT_BYTES = 4_194_304
-"""Bytes of one event. A larger result belongs in a file that the event links to."""
 
 MAX_PLAIN_LENGTH = MAX_EVENT_BYTES // 8
 """Characters of a delta with its id that are surely no event of more than `MAX_EVENT_BYTES`: JSON
@@ -173,13 +171,18 @@ def _valid(item: BaseEvent) -> bytes:
 
     Pydantic does not check what is assigned later, or constructed without validation.
     """
-    data = wire_json(item)
+    kind = getattr(item.type, "value", item.type)
+    fields = _fields(item)
+    data = _plain_json(fields)
+    if data is None:
+        check_size(kind, fields)
+        data = _any_json(fields)
     try:
         type(item).model_validate_json(data)
     except ValidationError as error:
         problem = error.errors(include_input=False, include_url=False)[0]
         path = ".".join(str(part) for part in problem["loc"])
-        raise EventError(f"{item.type}: {path}: {problem['msg']}") from error
+        raise EventError(f"{kind}: {path}: {problem['msg']}") from error
     return data
 
 
@@ -197,7 +200,11 @@ def wire_json(model: Model) -> bytes:
     Never raises.
     """
     fields = _fields(model)
-    return _plain_json(fields) or jsonlog.dumps(fields, limits=jsonlog.WIRE_LIMITS).encode()
+    return _plain_json(fields) or _any_json(fields)
+
+
+def _any_json(fields: dict[str, Any]) -> bytes:
+    return jsonlog.dumps(fields, limits=jsonlog.WIRE_LIMITS).encode()
 
 
 def _plain_json(fields: dict[str, Any]) -> bytes | None:
@@ -243,7 +250,7 @@ def _fields(value: Any, depth: int = 0) -> Any:
     Walks the models, and lists of models, itself because ``model_dump`` runs serialisers of the
     values inside, which are the user's and may raise.
     """
-    if type(value) is list:
+    if type(value) is list and len(value) < MAX_EVENT_BYTES:  # a longer one is not written anyway
         return [_fields(part, depth) if isinstance(part, Model) else part for part in value]
     if not isinstance(value, Model) or depth > MAX_MODELS:
         return value

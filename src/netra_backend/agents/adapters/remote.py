@@ -19,8 +19,9 @@ from ag_ui.core import BaseEvent, Event, RunAgentInput, RunFinishedEvent
 from pydantic import TypeAdapter, ValidationError
 
 from netra_backend.agents.foreign import translated
-from netra_backend.agents.ingest import MAX_EVENT_BYTES, wire_json
+from netra_backend.agents.ingest import wire_json
 from netra_backend.agents.run_context import scope_of
+from netra_backend.agents.size import MAX_EVENT_BYTES
 from netra_backend.errors import AgentError
 
 _EVENT: TypeAdapter[BaseEvent] = TypeAdapter(Event)

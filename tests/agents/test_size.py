@@ -1,0 +1,61 @@
+"""The size of an event is told before its bytes are made."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from ag_ui.core import AssistantMessage
+from hypothesis import given
+
+from netra_backend import jsonlog
+from netra_backend.agents.size import MAX_EVENT_BYTES, check_size, least
+from netra_backend.errors import EventError
+from tests import strategies
+
+CYCLE: list[Any] = ["x"]
+CYCLE.append(CYCLE)
+SHARED = ["x" * 1_000]
+
+
+@given(strategies.json_values(max_leaves=30))
+def test_it_is_never_more_than_what_is_written(value: Any) -> None:
+    assert least(value) <= len(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        CYCLE,
+        {"a": {"b": CYCLE}},
+        [SHARED, SHARED],
+        {(1, "a"): 1, None: 2, "é": b"\xff"},
+        [datetime(2026, 1, 1, tzinfo=UTC), {1, 2}, float("nan"), object()],
+        [AssistantMessage(id="m", content="x" * 50)],
+    ],
+)
+def test_nor_where_it_is_no_plain_json(value: Any) -> None:
+    assert least(value) <= len(jsonlog.dumps(value, jsonlog.WIRE_LIMITS).encode())
+
+
+def test_what_is_cut_off_for_its_depth_does_not_count() -> None:
+    value: Any = ["x" * (MAX_EVENT_BYTES + 1)]
+    for _ in range(jsonlog.WIRE_LIMITS.depth):
+        value = [value]
+    check_size("CUSTOM", {"value": value})
+    assert len(jsonlog.dumps({"value": value}, jsonlog.WIRE_LIMITS)) < 1_000
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "x" * (MAX_EVENT_BYTES + 1),
+        [None] * MAX_EVENT_BYTES,
+        {"a": {"x" * MAX_EVENT_BYTES: 1}},
+        [{"text": "x" * (MAX_EVENT_BYTES // 2)} for _ in range(3)],
+    ],
+    ids=["a text", "a list", "a key", "texts"],
+)
+def test_what_is_far_too_big_is_refused_with_its_field(value: Any) -> None:
+    with pytest.raises(EventError, match=r"^CUSTOM has at least \d+ bytes; the limit is .*'value'"):
+        check_size("CUSTOM", {"type": "CUSTOM", "name": "n", "value": value})
