@@ -315,6 +315,52 @@ async def test_the_log_says_of_which_run_an_agent_does_not_stop(log_lines) -> No
         stubborn.set()
     (line,) = complaints()
     assert (line["run"], line["thread"], line["correlation"]) == ("r1", "t1", run.correlation)
+    assert line["agent"] == "agent"
+    assert f"{__file__}:" in line["at"][0]
+    assert line["at"][0].endswith(" in agent")
+    assert line["at"][1].endswith(" in wait")
+
+
+@pytest.mark.parametrize("yielded", [{"type": "CUSTOM"}, None, "Hello", CustomEvent])
+async def test_the_log_says_where_an_agent_broke_the_rules(yielded: Any, log_lines: Lines) -> None:
+    async def agent(given: RunAgentInput) -> AsyncIterator[BaseEvent]:
+        yield START
+        yield yielded
+
+    async with running(agent) as house:
+        await start(house)
+        assert (await the_end(house))["code"] == "illegal_event"
+    (line,) = [one for one in log_lines() if one["message"] == "the agent broke the protocol"]
+    begins = agent.__code__.co_firstlineno
+    assert line["at"] == [f"{__file__}:{begins + 2} in agent"]
+    assert type(yielded).__qualname__ in line["exception"]["message"]
+    assert (line["agent"], line["run"]) == ("agent", "r1")
+
+
+@pytest.mark.parametrize("kind", ["NoneType", "list", "coroutine"])
+async def test_an_agent_that_returns_no_stream_has_failed(kind: str, log_lines: Lines) -> None:
+    returned = {"NoneType": lambda: None, "list": lambda: [START], "coroutine": raises_cancelled}
+
+    def agent(given: RunAgentInput) -> AsyncIterator[BaseEvent]:
+        return returned[kind]()  # type: ignore[no-any-return, operator]
+
+    async with running(agent) as house:
+        await start(house)
+        assert (await the_end(house))["code"] == "agent_failed"
+    (line,) = [one for one in log_lines() if one["message"] == "the agent failed"]
+    assert line["exception"]["message"].startswith(f"the agent returned {kind}; called with")
+
+
+async def test_the_log_says_where_an_agent_waited_when_its_time_was_over(log_lines: Lines) -> None:
+    async def agent(given: RunAgentInput) -> AsyncIterator[BaseEvent]:
+        yield START
+        await asyncio.Event().wait()
+
+    async with running(agent, timeout=0.05) as house:
+        await start(house)
+        assert (await the_end(house))["code"] == "timeout"
+    (line,) = [one for one in log_lines() if one["message"] == "a limit ends the run"]
+    assert [call.rpartition(" in ")[2] for call in line["at"]] == ["agent", "wait"]
 
 
 async def raises_cancelled() -> None:

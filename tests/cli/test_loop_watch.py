@@ -1,7 +1,9 @@
 """The watch of the loop: one pair of lines for what holds it up, with where that stands."""
 
 import asyncio
+import copy
 import time
+from typing import Any
 
 import pytest
 
@@ -42,6 +44,30 @@ async def test_what_holds_the_loop_up_is_told_with_its_place_and_its_time(
     assert "in hold_up" in lines[0]["at"][-1]
     assert __file__ in lines[0]["at"][-1]
     assert lines[1]["seconds"] >= LIMIT
+
+
+async def test_the_users_own_code_is_told_however_deep_in_a_library_it_is_held_up(
+    log_lines: Lines,
+) -> None:
+    before = counted()
+
+    async def mine() -> None:
+        width = 200_000
+        while counted() == before:
+            await asyncio.sleep(LIMIT / 2)
+            value: list[Any] = [0] * width
+            for _ in range(loop_watch.FRAMES):
+                value = [value]
+            copy.deepcopy(value)
+            width *= 2
+
+    with LoopWatch(LIMIT):
+        await asyncio.create_task(mine(), name="run r1")
+    (line, _) = [line for line in log_lines() if "event loop" in line["message"]]
+    assert line["task"] == "run r1"
+    assert f"{__file__}:" in line["at"][0]
+    assert line["at"][0].endswith(" in mine")
+    assert [copy.__file__ in call for call in line["at"][1:]] == [True] * loop_watch.FRAMES
 
 
 async def test_a_loop_that_waits_is_not_blocked(log_lines: Lines) -> None:

@@ -16,7 +16,7 @@ from ag_ui.core import BaseEvent, EventType, RunAgentInput
 from ag_ui.core import Interrupt as AguiInterrupt
 
 from netra_backend import jsonlog
-from netra_backend.agents import terminals
+from netra_backend.agents import stream, terminals
 from netra_backend.agents.base import Agent
 from netra_backend.agents.conversations import Conversations
 from netra_backend.agents.ingest import Ingest, Whole
@@ -31,7 +31,7 @@ from netra_backend.agents.run_context import (
     scope,
 )
 from netra_backend.agents.speech import Speech
-from netra_backend.core.events import Body, Event, body_of, event_from_body
+from netra_backend.core.events import Event, body_of
 from netra_backend.core.ids import ThreadKey
 from netra_backend.core.ports import End, Interrupt, Runs
 from netra_backend.core.positions import Position
@@ -80,6 +80,7 @@ class Execution:
         self.lease = lease
         self.status = run.status
         self._agent = agent
+        self._stream: object = None
         self._given = given
         self._node = node
         self._ingest = ingest
@@ -154,6 +155,7 @@ class Execution:
         """Put the run's ids on every line that is logged inside."""
         return jsonlog.bind(
             run=self.run.key.id,
+            agent=self.run.agent,
             thread=self.run.thread.id,
             user=self.run.key.owner,
             correlation=self.run.correlation,
@@ -189,10 +191,11 @@ class Execution:
     async def _break_off(self, error: EventError | LimitReached) -> None:
         """End the run for what the agent has yielded."""
         if isinstance(error, LimitReached):
-            _warn(error)
+            self._warn(error)
             await self._fail(RunError.TOO_MANY_EVENTS, f"its limit is {error.most} events")
         else:
-            log.error("the agent broke the protocol", exc_info=error)
+            about = {"at": stream.place(self._stream)}
+            log.error("the agent broke the protocol", exc_info=error, extra=about)
             await self._fail(RunError.ILLEGAL_EVENT, "the agent broke the protocol")
         self._reaper = self._reaper or asyncio.create_task(self._reap())
 
@@ -204,9 +207,9 @@ class Execution:
 
     async def _take_all(self) -> None:
         """Move the agent's events to the outbox; its own terminal event ends the run at once."""
-        stream = self._agent(self._given)
+        self._stream = events = stream.opened(self._agent, self._given)
         try:
-            await self._take_from(stream)
+            await self._take_from(events)
         except (Unanswered, BaseExceptionGroup) as error:
             questions = questions_of(error)
             if not questions:
@@ -215,11 +218,11 @@ class Execution:
         except (EventError, LimitReached) as error:
             await self._break_off(error)  # before the agent is closed, which it may delay
         finally:
-            await self._close(stream)
+            await self._close(events)
 
-    async def _take_from(self, stream: AsyncIterator[BaseEvent]) -> None:
+    async def _take_from(self, events: AsyncIterator[BaseEvent]) -> None:
         taken = 0
-        async for yielded in stream:
+        async for yielded in events:
             if self._ending is not None:
                 break  # the agent did not stop when it was told to; what it says is late
             if not self._speech.take_plain(yielded):
@@ -261,13 +264,8 @@ class Execution:
     async def _finish(self, terminal: Whole | None) -> None:
         """End the run as the agent ended it."""
         if terminal is None:
-            body = Body(
-                type=EventType.RUN_FINISHED,
-                thread_id=self._given.thread_id,
-                run_id=self._given.run_id,
-                outcome={"type": "success"},
-            )
-            await self._end(RunStatus.FINISHED, [*self._ingest.close(), event_from_body(body)])
+            end = terminals.finished(self._given)
+            await self._end(RunStatus.FINISHED, [*self._ingest.close(), end])
         elif terminal.body.type is EventType.RUN_ERROR:
             await self._end(RunStatus.FAILED, [terminal.event])
         else:
@@ -310,9 +308,13 @@ class Execution:
         terminal = terminals.failed(self.run, code, cause)
         await self._end(RunStatus.FAILED, [*self._ingest.close(), terminal])
 
+    def _warn(self, reached: LimitReached) -> None:
+        about = {"limit": reached.limit, "most": reached.most, "at": stream.place(self._stream)}
+        log.warning("a limit ends the run", extra=about)
+
     def _time_out(self) -> None:
         with self._named():
-            _warn(LimitReached("run_timeout", self._node.limits.timeout))
+            self._warn(LimitReached("run_timeout", self._node.limits.timeout))
         self._stopper = asyncio.create_task(self._stop_quietly(RunStatus.TIMED_OUT))
 
     async def _stop_quietly(self, status: RunStatus) -> None:
@@ -346,16 +348,14 @@ class Execution:
         """Tell, once, that the agent takes longer than it may."""
         if not self._hangs:
             self._hangs = True
-            log.error(what, exc_info=error, extra={"seconds": self._node.limits.grace})
+            about = {"seconds": self._node.limits.grace, "at": stream.place(self._stream)}
+            log.error(what, exc_info=error, extra=about)
 
-    async def _close(self, stream: AsyncIterator[object]) -> None:
-        """Close the agent's generator, for at most as long as it may take."""
-        aclose = getattr(stream, "aclose", None)
-        if aclose is None:
-            return
+    async def _close(self, events: object) -> None:
+        """Close the agent's stream, for at most as long as it may take."""
         try:
             async with asyncio.timeout(self._node.limits.grace):
-                await aclose()
+                await stream.close(events)
         except TimeoutError as error:
             self._tell_hanging("the agent does not close", error)
 
@@ -394,7 +394,3 @@ class Execution:
     def _assign(self, status: RunStatus) -> None:
         """Assign the status: the only place that does."""
         self.status = move(self.status, status)
-
-
-def _warn(reached: LimitReached) -> None:
-    log.warning("a limit ends the run", extra={"limit": reached.limit, "most": reached.most})

@@ -21,6 +21,18 @@ def error(code: str, text: str) -> Event:
     return event_from_body(Body(type=EventType.RUN_ERROR, message=text, code=code))
 
 
+def finished(given: RunAgentInput) -> Event:
+    """Return the end of a run whose agent returned without one."""
+    return event_from_body(
+        Body(
+            type=EventType.RUN_FINISHED,
+            thread_id=given.thread_id,
+            run_id=given.run_id,
+            outcome={"type": "success"},
+        )
+    )
+
+
 def failed(run: Run, code: RunError, cause: str | None = None) -> Event:
     """Return the end of a run that failed: users learn the correlation id, not the exception."""
     said = "The run failed" if cause is None else f"The run failed: {cause}"

@@ -7,9 +7,11 @@ every other run of the process. Nothing in the loop can tell of it while it last
 import asyncio
 import logging
 import sys
+import sysconfig
 import threading
 import time
 import traceback
+from pathlib import Path
 
 from netra_backend import jsonlog
 from netra_backend.server.metrics import LOOP_BLOCKED
@@ -23,7 +25,14 @@ PAUSE = 10.0
 """Seconds between two lines at least; the metric counts what is left out."""
 
 FRAMES = 8
-"""The innermost calls of the loop's thread that a line shows."""
+"""The innermost calls of the loop's thread that a line shows, besides one of the user's code."""
+
+INSTALLED = (
+    "<frozen",
+    str(Path(__file__).parents[1]),
+    *map(sysconfig.get_path, ("stdlib", "platlib", "purelib")),
+)
+"""Where the code is that the user has not written."""
 
 
 class LoopWatch:
@@ -69,7 +78,7 @@ class LoopWatch:
         tells = not self._stopped.is_set() and time.monotonic() - self._told >= PAUSE
         if tells:
             self._told = time.monotonic()
-            about = {"seconds": self._limit, "at": self._place()}
+            about = {"seconds": self._limit, "task": self._task(), "at": self._place()}
             log.warning("the event loop is blocked", extra=about)
         while not self._turned.wait(self._limit):
             if self._stopped.is_set():
@@ -80,10 +89,19 @@ class LoopWatch:
             log.warning("the event loop was blocked", extra={"seconds": seconds})
 
     def _place(self) -> list[str]:
-        """Return the innermost calls of the loop's thread, the innermost last."""
+        """Return the innermost calls of the loop's thread, the innermost last.
+
+        What the user has written may have called a library that calls many others, so the innermost
+        call of the user's own code is among them.
+        """
         frame = sys._current_frames().get(self._watched)
-        if frame is None:
-            return []
-        walk = traceback.walk_stack(frame)
-        calls = traceback.StackSummary.extract(walk, limit=FRAMES, lookup_lines=False)
-        return [f"{call.filename}:{call.lineno} in {call.name}" for call in reversed(calls)]
+        walk = list(traceback.walk_stack(frame)) if frame is not None else []
+        theirs = [one for one in walk if not one[0].f_code.co_filename.startswith(INSTALLED)]
+        shown = walk[:FRAMES] + [one for one in theirs[:1] if one not in walk[:FRAMES]]
+        calls = [(frame.f_code, line) for frame, line in reversed(shown)]
+        return [f"{code.co_filename}:{line} in {code.co_name}" for code, line in calls]
+
+    def _task(self) -> str | None:
+        """Return the name of the task that is being executed; that of a run is ``run ID``."""
+        task = asyncio.current_task(self._loop)
+        return None if task is None else task.get_name()

@@ -121,8 +121,9 @@ async def leave(grace: float) -> None:
     rest = asyncio.all_tasks() - {asyncio.current_task()}
     for task in rest:
         task.cancel()
-    if rest and (await asyncio.wait(rest, timeout=grace))[1]:
-        log.error("agents do not stop; the process ends without them")
+    if rest and (still := (await asyncio.wait(rest, timeout=grace))[1]):
+        names = sorted(task.get_name() for task in still)
+        log.error("agents do not stop; the process ends without them", extra={"tasks": names})
         jsonlog.flush(1.0)
         os._exit(0)
 
