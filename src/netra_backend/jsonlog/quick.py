@@ -182,7 +182,9 @@ class Quick:
 
     def _body(self, given: dict[str, Any], bound: binding.Bound) -> str | None:
         """Return the rest of a line with the fields of a call; None if one is unusual."""
-        if len(given) > MAX_FIELDS or not bound.fields.keys().isdisjoint(given):
+        if len(given) > MAX_FIELDS:
+            return None
+        if bound.fields and not bound.fields.keys().isdisjoint(given):
             return None
         if not self._names.issuperset(given) and not all(map(self._is_usual, given)):
             return None
@@ -211,11 +213,14 @@ class Quick:
                 or value is None
                 or (kind is float and value - value == 0)  # neither NaN nor an infinity
             ):
-                if shown is given:
-                    shown = given.copy()
-                shown[name] = told = _told(value, kind)
+                known = _members.get(id(value))
+                told = _told(value, kind) if known is None else known[1]
                 if told is None:
                     return None
+                if told is not value:
+                    if shown is given:
+                        shown = given.copy()
+                    shown[name] = told
         if unknown and not self._are_harmless(unknown):
             return {name: redact(one) for name, one in shown.items()}
         return shown
@@ -273,9 +278,6 @@ def _is_usual_record(stored: dict[str, Any]) -> bool:
 
 def _told(value: Any, kind: type) -> Any:
     """Return a value as the encoder takes it, without secrets; None if it is too large."""
-    known = _members.get(id(value))
-    if known is not None:
-        return known[1]
     if kind is tuple and _is_address(value):
         return [*value]
     sure = _sure.get(id(kind))
