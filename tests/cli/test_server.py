@@ -23,6 +23,7 @@ from netra_backend.server.app import create_app
 from netra_backend.stores.sqlite import SqliteStore
 from tests.cli.conftest import Netra
 from tests.client import BOUND, client
+from tests.eventually import until
 from tests.http import http
 from tests.live import ServerProcess, token
 
@@ -229,6 +230,46 @@ async def agent(input):
         except asyncio.CancelledError:
             pass
 """
+
+BUSY = """
+from ag_ui.core import TextMessageStartEvent
+
+async def agent(input):
+    yield TextMessageStartEvent(message_id="m")
+    while True:
+        pass
+"""
+
+
+@pytest.mark.anyio
+async def test_an_agent_that_computes_does_not_keep_the_process(tmp_path: Path) -> None:
+    """Nothing turns any more, so nobody is told; the run ends when the next process starts."""
+    (tmp_path / "busy.py").write_text(BUSY, encoding="utf-8")
+    environment = {"NETRA_GRACE_SECONDS": "0.5", "NETRA_LOOP_BLOCKED_SECONDS": "0.2"}
+    server = ServerProcess(
+        tmp_path / "data", ("busy:agent",), cwd=tmp_path, environment=environment
+    )
+    server.start()
+    await server.wait_ready()
+    async with client(server.socket_url, server.token()) as alice:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(alice.run("t1", "r1"), 0.1)  # its answer may wait for ever
+        blocked = "the event loop is blocked"
+        await until(lambda: blocked in [line["message"] for line in lines_of(server)])
+        assert await asyncio.to_thread(server.stop, signal.SIGTERM) == 0
+    assert lines_of(server)[-1]["message"] == "something does not stop; the process ends without it"
+    server.start()
+    await server.wait_ready()
+    async with http(server.url, server.token()) as alice_again:
+        await has_status(alice_again, "r1", "interrupted")
+    server.stop()
+
+
+async def has_status(browser: httpx.AsyncClient, run: str, status: str) -> None:
+    """Return when the run has this status."""
+    async with asyncio.timeout(BOUND):
+        while (await browser.get(f"/runs/{run}")).json().get("status") != status:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
 
 
 @pytest.mark.anyio

@@ -103,6 +103,25 @@ async def test_a_worker_that_is_frozen_is_killed_and_started_again(
     assert await asyncio.wait_for(running, 60) == 0
 
 
+async def test_a_worker_that_is_frozen_delays_no_stop(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The keeper would notice it in half a minute."""
+    notes = tmp_path / "notes"
+    notes.touch()
+    command = [sys.executable, "-c", CALLS_AND_FREEZES.format(notes=str(notes))]
+    settings = Settings(data_dir=tmp_path, grace_seconds=0.1)
+    kept = Workers(settings, command, count=1, host="127.0.0.1", port=0)
+    running = asyncio.create_task(kept.run())
+    await until(lambda: notes.read_text().endswith("\n"))
+    kept._stop()
+    assert await asyncio.wait_for(running, keeper.LOOK * keeper.SILENT / 2) == 0
+    pid = int(notes.read_text())
+    assert not psutil.pid_exists(pid)
+    told = [(record.getMessage(), record.__dict__.get("worker")) for record in caplog.records]
+    assert told[-1] == ("a worker does not stop and is killed", pid)
+
+
 async def test_a_worker_that_dies_is_started_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -94,6 +94,26 @@ async def test_told_to_stop_all_workers_say_so(tmp_path: Path) -> None:
             assert await person.client.closed() == 1012
 
 
+async def test_a_worker_that_is_frozen_delays_no_stop(tmp_path: Path) -> None:
+    """The clients of the others are told; its own are cut off. Its runs end at the next start."""
+    async with workers(tmp_path, NETRA_GRACE_SECONDS="1") as server, AsyncExitStack() as stack:
+        one, two = await apart(server, stack)
+        await one.client.run("t0", "r1", "go on")
+        frozen = worker_of(server, one)
+        assert frozen is not None
+        os.kill(frozen.pid, signal.SIGSTOP)
+        stopping = asyncio.to_thread(server.stop, signal.SIGTERM)
+        assert await asyncio.wait_for(stopping, BOUND / 4) == 0
+        await two.client.notice("draining")
+        assert await two.client.closed() == 1012
+        assert await one.client.closed() == 1006
+        server.start()
+        await server.wait_ready()
+        async with Person(server, "again") as person:
+            followed = await person.follow("t0")
+            assert followed["run"] == {"id": "r1", "status": "interrupted"}
+
+
 async def test_the_log_tells_the_workers_apart(tmp_path: Path) -> None:
     """They share one standard error: each line says whose it is, also that one has died."""
 

@@ -117,9 +117,8 @@ class Execution:
         last = await self._stop(RunStatus.CANCELLED)
         return Position(last.epoch, last.offset - 1)
 
-    async def interrupt(self) -> None:
-        """End the run because the server stops, and wait for the agent to stop."""
-        await self._stop_quietly(RunStatus.INTERRUPTED)
+    async def stopped(self) -> None:
+        """Return when the agent has stopped, or had its time to."""
         if self._reaper is not None:
             await self._reaper
 
@@ -315,10 +314,10 @@ class Execution:
     def _time_out(self) -> None:
         with self._named():
             self._warn(LimitReached("run_timeout", self._node.limits.timeout))
-        self._stopper = asyncio.create_task(self._stop_quietly(RunStatus.TIMED_OUT))
+        self._stopper = asyncio.create_task(self.stop_quietly(RunStatus.TIMED_OUT))
 
-    async def _stop_quietly(self, status: RunStatus) -> None:
-        """Stop the run when nobody waits for the answer."""
+    async def stop_quietly(self, status: RunStatus) -> None:
+        """End the run from outside when nobody waits for the answer, and tell the agent to stop."""
         with self._named():
             try:
                 await self._stop(status)

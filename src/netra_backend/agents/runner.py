@@ -41,7 +41,7 @@ from netra_backend.core.ports import Bus, Interrupt, Store
 from netra_backend.core.positions import Position
 from netra_backend.core.queue import QueuedRun
 from netra_backend.core.roles import Role
-from netra_backend.core.run import Lease, Run
+from netra_backend.core.run import Lease, Run, RunStatus
 from netra_backend.errors import ErrorCode, Refused
 
 log = logging.getLogger(__name__)
@@ -160,8 +160,8 @@ class Runner:
             await asyncio.wait(tasks)
             await asyncio.sleep(0)  # let them be forgotten
 
-    async def close(self) -> None:
-        """End every run as interrupted and wait for it. Idempotent."""
+    async def end(self) -> None:
+        """End every run as interrupted, without waiting for agents to stop. Idempotent."""
         self._closing = True
         self._unsubscribe()
         if self._sweeper is not None:
@@ -171,7 +171,13 @@ class Runner:
         if self._starting:
             await asyncio.wait(self._starting)
         executions = list(self.executions.values())
-        await asyncio.gather(*(execution.interrupt() for execution in executions))
+        await asyncio.gather(*(e.stop_quietly(RunStatus.INTERRUPTED) for e in executions))
+
+    async def close(self) -> None:
+        """End every run as interrupted, and wait for its agent to stop. Idempotent."""
+        await self.end()
+        executions = list(self.executions.values())
+        await asyncio.gather(*(execution.stopped() for execution in executions))
         self.projection.close()
 
     async def start(self, request: RunRequest) -> Accepted:

@@ -17,7 +17,7 @@ import uvicorn
 
 from netra_backend import jsonlog
 from netra_backend.agents.loading import load_agents
-from netra_backend.cli import collector
+from netra_backend.cli import collector, deadline
 from netra_backend.cli.listening import listen, shown
 from netra_backend.cli.loop_watch import LoopWatch
 from netra_backend.cli.signals import HURRIES, stopping
@@ -110,22 +110,20 @@ async def _serve(
     with LoopWatch(settings.loop_blocked_seconds):
         await Server(app, settings, tells=tells).serve(sockets=[listener])
     collecting.cancel()
-    await leave(settings.grace_seconds)
+    await leave()
 
 
-async def leave(grace: float) -> None:
-    """Return when nothing runs any more; after `grace` seconds end the process as it is.
+async def leave() -> None:
+    """Return when nothing runs any more; soon end the process as it is, if something does.
 
-    An agent may swallow its cancellation for ever. Its run has ended, and the log is closed.
+    An agent may swallow its cancellation for ever. It has had its time to stop, its run has ended,
+    and the log is closed.
     """
     rest = asyncio.all_tasks() - {asyncio.current_task()}
     for task in rest:
         task.cancel()
-    if rest and (still := (await asyncio.wait(rest, timeout=grace))[1]):
-        names = sorted(task.get_name() for task in still)
-        log.error("agents do not stop; the process ends without them", extra={"tasks": names})
-        jsonlog.flush(1.0)
-        os._exit(0)
+    if rest and (still := (await asyncio.wait(rest, timeout=deadline.SLACK / 2))[1]):
+        deadline.end_now(task.get_name() for task in still)
 
 
 class Server(uvicorn.Server):
@@ -149,7 +147,7 @@ class Server(uvicorn.Server):
                 ws_ping_interval=settings.ping_seconds,
                 ws_ping_timeout=settings.ping_seconds,
                 ws_per_message_deflate=False,
-                timeout_graceful_shutdown=int(settings.grace_seconds) + 1,
+                timeout_graceful_shutdown=cast(int, settings.grace_seconds),  # any number does
                 server_header=False,
                 h11_max_incomplete_event_size=settings.head_bytes,
                 proxy_headers=False,  # `trusted_proxies` says who is believed
@@ -179,13 +177,18 @@ class Server(uvicorn.Server):
         """Stop; a second signal waits for neither runs nor connections.
 
         Unlike uvicorn's, it does not raise the signal again in the end: who asked the server to
-        stop, and got that, sees exit code 0.
+        stop, and got that, sees exit code 0. What does not stop in time is left behind.
         """
         # A worker gets SIGTERM twice where all processes of a service get it (systemd), once from
         # its keeper; so there only SIGINT hurries.
         is_hurry = sig in HURRIES if self._tells else sig == signal.SIGINT
-        self.force_exit |= self.should_exit and is_hurry
-        self.should_exit = True
+        grace, finish = self._settings.grace_seconds, self._settings.finish_seconds
+        if self.should_exit and is_hurry and not self.force_exit:
+            self.force_exit = True
+            deadline.end_in(grace)
+        elif not self.should_exit:
+            self.should_exit = True
+            deadline.end_in(finish + grace)
         self._stopped_by = self._stopped_by or signal.Signals(sig).name
         if self.force_exit and self._finishing is not None:
             self._finishing.get_loop().call_soon_threadsafe(self._finishing.cancel)

@@ -39,6 +39,9 @@ did not come to serve."""
 TRIES = 6
 """Workers that may end in one place before they serve, one after the other, before all stop."""
 
+LAST = 0.75
+"""Seconds after what runs and agents are given at a stop; a worker that can ends itself before."""
+
 
 def inherited(line: int) -> RemoteStore:
     """Return the store that a worker shares, given the descriptor of its line.
@@ -99,11 +102,22 @@ class Workers:
             log.info("stopping", extra={"signal": None if told is None else told.name})
         elif told not in HURRIES:
             return
-        number = signal.SIGINT if self._stopping.is_set() else signal.SIGTERM
+        hurries = self._stopping.is_set()
+        number = signal.SIGINT if hurries else signal.SIGTERM
         self._stopping.set()
+        seconds = self._settings.grace_seconds + LAST
+        seconds += 0 if hurries else self._settings.finish_seconds
+        asyncio.get_running_loop().call_later(seconds, self._kill_left)
         for process in self._running.values():
             with suppress(ProcessLookupError):  # it has ended, and nobody has looked yet
                 process.send_signal(number)
+
+    def _kill_left(self) -> None:
+        """End the workers that do not end: who is frozen takes no signal but this one."""
+        for pid, process in self._running.items():
+            log.error("a worker does not stop and is killed", extra={"worker": pid})
+            with suppress(ProcessLookupError):
+                process.kill()
 
     async def _keep_one(self, port: int) -> None:
         """Keep one worker running, until all are to stop."""

@@ -239,8 +239,11 @@ class NetraApp:
         await self._house.runner.finish()
 
     async def end_runs(self) -> None:
-        """Start no more runs, and end those that there are as interrupted, while clients watch."""
-        await self._house.runner.close()
+        """Start no more runs, and end those that there are as interrupted, while clients watch.
+
+        Nobody waits for an agent that does not stop at once.
+        """
+        await self._house.runner.end()
 
     async def drain(self, retry_after_ms: int) -> None:
         """Tell every client that the server restarts: close its socket with 1012, or its stream.
