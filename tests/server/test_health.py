@@ -134,3 +134,22 @@ async def test_many_who_ask_cost_the_store_one_call_and_the_log_one_traceback(
         assert store.probes == 2
     errors = [line for line in log_lines() if line["level"] == "ERROR"]
     assert [line["exception"]["message"] for line in errors] == ["locked"] * (not works)
+
+
+async def test_a_store_that_says_nothing_is_not_ready(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is still asked once only, and counts again as soon as it answers."""
+    monkeypatch.setattr(health, "ANSWERS", 0.05)
+    store = Probed()
+    async with (
+        live({"echo": echo}, tmp_path, store=store) as server,
+        http(server.url, None) as supervisor,
+    ):
+        for _ in range(2):
+            unready = await supervisor.get("/health/ready")
+            assert (unready.status_code, unready.json()["error"]["code"]) == (503, "store_failed")
+        assert store.probes == 1
+        store.may.set()
+        monkeypatch.setattr(health, "ANSWERS", 60.0)
+        assert (await supervisor.get("/health/ready")).status_code == 200

@@ -59,7 +59,7 @@ async def test_a_call_of_nothing_is_answered() -> None:
     workers = Workers()
     one = await workers.worker()
     future = one._future(None)
-    one._say(Call(one._number, "drop_everything", Raw(b"\x90")))
+    one._say(Call(one._number, "drop_everything", Raw(b"\x90"), one._until))
     with pytest.raises(StoreFailed, match="drop_everything"):
         await future
     with pytest.raises(ValueError, match="missing"):
@@ -96,7 +96,7 @@ async def ends() -> tuple[Notes, socket.socket]:
 @pytest.mark.anyio
 async def test_messages_come_whole_however_they_are_cut() -> None:
     sender, theirs = await ends()
-    message = Call(1, "probe", Raw(b"\x90"))
+    message = Call(1, "probe", Raw(b"\x90"), 9.0)
     sender.say(message)
     sender.say(message)
     await asyncio.sleep(0.01)

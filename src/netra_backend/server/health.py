@@ -17,6 +17,9 @@ from netra_backend.server.metrics import in_text, measured
 SHARED = 0.25
 """Seconds for which the store's verdict counts for whoever asks."""
 
+ANSWERS = 3.0
+"""Seconds after which a store that has not answered is told to have failed."""
+
 
 class HealthView(Struct, frozen=True):
     """``live`` or ``ready``."""
@@ -87,7 +90,10 @@ class Health:
         if self._probe is None or self._probe.get_loop() is not loop or self._is_old(loop.time()):
             self._probe = loop.create_task(self._ask())
             self._probe.add_done_callback(lambda _: self._probed_at(loop.time()))
-        error = await asyncio.shield(self._probe)
+        try:
+            error = await asyncio.wait_for(asyncio.shield(self._probe), ANSWERS)
+        except TimeoutError:
+            error = StoreFailed("the store does not answer")
         if error is not None:
             raise StoreFailed(str(error)) from error  # each its own: a traceback grows
 

@@ -9,7 +9,8 @@ import logging
 
 from netra_backend.core.ids import UserId
 from netra_backend.core.ports import Store
-from netra_backend.errors import CloseCode
+from netra_backend.errors import CloseCode, NetraError
+from netra_backend.server import store_failures
 from netra_backend.server.access import Access
 from netra_backend.server.pool import Pool
 from netra_backend.server.revocations import UnrevokedAuth
@@ -70,6 +71,8 @@ class Withdrawals:
             await asyncio.sleep(EVERY)
             try:
                 await self.look()
+            except NetraError as error:
+                store_failures.tell("withdrawals cannot be looked for", error)
             except Exception:
                 # The border around one look: whatever is wrong with the store now, what will be
                 # withdrawn later has to be noticed.

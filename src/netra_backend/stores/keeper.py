@@ -9,20 +9,22 @@ import asyncio
 import itertools
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from netra_backend.core.events import Entry
 from netra_backend.core.ids import RunKey, ThreadKey
 from netra_backend.core.nodes import METRICS, Gathered
 from netra_backend.core.ports import Created, Store
 from netra_backend.core.positions import Position
 from netra_backend.core.run import Lease
 from netra_backend.core.samples import Family
-from netra_backend.errors import NetraError
+from netra_backend.errors import NetraError, StoreFailed
 from netra_backend.stores.gatherings import Gatherings
 from netra_backend.stores.measuring import Measuring
 from netra_backend.stores.procedures import (
@@ -38,12 +40,15 @@ from netra_backend.stores.procedures import (
     Measure,
     Measured,
     Message,
+    Ping,
+    Pong,
     Published,
     Returned,
     Stop,
     Stopped,
     Take,
     Taken,
+    Unheard,
     raised,
     result,
 )
@@ -127,9 +132,6 @@ class Keeper:
         while self._ending:
             await asyncio.wait(set(self._ending))
 
-    def _joined(self, line: "WorkerLine") -> None:
-        self._lines[line] = None
-
     def _left(self, line: "WorkerLine") -> None:
         """Expire the worker's leases, when all it had asked for is done."""
         self._lines.pop(line, None)
@@ -138,15 +140,18 @@ class Keeper:
         self._gatherings.leave(line)
         for number in [n for n, asked in self._asked.items() if line in asked.others]:
             self._answered(line, number)
-        task = asyncio.get_running_loop().create_task(self._expire(line))
+        self._begin(self._expire(line))
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
 
     async def _expire(self, line: "WorkerLine") -> None:
         if line.calls:
             await asyncio.wait(set(line.calls))
+        await self._publish_for(line)
         try:
-            await self._publish_for(line)
             if line.leases:
                 await self.store.renew(list(line.leases.values()), 0)
         except NetraError:
@@ -154,12 +159,20 @@ class Keeper:
 
     async def _publish_for(self, line: "WorkerLine") -> None:
         """Publish the ends that the worker did not come to publish: nothing would follow them."""
-        for thread, position in line.unpublished.items():
-            if position is None:
-                if await self.store.thread(thread) is None:
-                    self._publish(line, Published(thread, ()))
-            elif entries := await self.store.read(thread, position.offset - 1, 1):
-                self._publish(line, Published(thread, entries))
+        unpublished, line.unpublished = line.unpublished, {}
+        for thread, position in unpublished.items():
+            try:
+                await self._publish_end(thread, position)
+            except NetraError:
+                log.exception("an end that its worker did not tell is not told")
+
+    async def _publish_end(self, thread: ThreadKey, position: Position | None) -> None:
+        entries: Sequence[Entry] = ()
+        if position is not None:
+            entries = await self.store.read(thread, position.offset - 1, 1)
+        if entries or await self.store.thread(thread) is None:
+            for line in self._lines:
+                line.publish(Published(thread, entries))
 
     def _others(self, than: "WorkerLine") -> "set[WorkerLine]":
         return {line for line in self._lines if line is not than}
@@ -250,7 +263,7 @@ class WorkerLine(Line):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=MAX_UNSENT)
-        self._keeper._joined(self)
+        self._keeper._lines[self] = None
         self._look_soon()
 
     def _look_soon(self) -> None:
@@ -313,6 +326,10 @@ class WorkerLine(Line):
                 self._keeper.seats.give(self, message.seats)
             case Measure():
                 self._keeper._measure_all(self, message)
+            case Ping():
+                self.say(Pong())
+            case Unheard():
+                self._keeper._begin(self._keeper._publish_for(self))
             case _:
                 self._pass_on(message)
 
@@ -342,6 +359,9 @@ class WorkerLine(Line):
         if not self.has_called:
             self.has_called = True
             self._keeper._called.set()
+        if time.monotonic() > call.until:
+            self.say(raised(call.number, StoreFailed("this process was too late to begin it")))
+            return
         try:
             procedure = PROCEDURES[call.method]
             given = procedure.unpack(call.arguments)

@@ -29,11 +29,16 @@ NOT_CALLED = frozenset({"open", "close"})
 
 
 class Call(Struct, tag=True, array_like=True):
-    """Call `method`; the answer has the same number."""
+    """Call `method`; the answer has the same number.
+
+    Who reads it after `until`, of the clock that the processes of a machine share, refuses it: who
+    asked may have been told that the store failed.
+    """
 
     number: int
     method: str
     arguments: Raw
+    until: float
 
 
 class Returned(Struct, tag=True, array_like=True):
@@ -142,11 +147,24 @@ class Measured(Struct, tag=True, array_like=True):
     families: Sequence[Family]
 
 
+class Unheard(Struct, tag=True, array_like=True):
+    """Tell all what appends and deletions of mine have ended: I did not wait for their answers."""
+
+
+class Ping(Struct, tag=True, array_like=True):
+    """Say that you are alive."""
+
+
+class Pong(Struct, tag=True, array_like=True):
+    """The answer to `Ping`, at once."""
+
+
 Settling = Returned | Raised | Stopped | Taken | MadeRoom | Answers | Measured
 """What a worker waits for."""
 
 Message = (
     Settling | Call | Published | Stop | Take | Give | MakeRoom | Ask | Answered | Measure
+    | Unheard | Ping | Pong
 )  # fmt: skip
 
 _messages = msgpack.Decoder(Message)

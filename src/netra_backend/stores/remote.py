@@ -1,13 +1,16 @@
 """The remote store: a store, and a bus, that another process of this machine keeps.
 
 What `netra serve --workers` gives each worker. Every promise is the keeper's store's; this end adds
-that calls which have no answer when the line ends raise StoreFailed.
+that calls raise StoreFailed which have no answer when the line ends, or when the keeper, which is
+frozen, has said nothing for `ANSWERS` seconds. Of those nothing has been done, and will not be,
+unless the keeper had begun it: then who asks again finds it done.
 """
 
 import asyncio
 import itertools
 import logging
 import socket
+import time
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any
@@ -15,8 +18,9 @@ from typing import Any
 from netra_backend.core.events import Entry
 from netra_backend.core.ids import RunKey, ThreadKey
 from netra_backend.core.nodes import Answer, Cancel, Gathered, MakeRoom, Seat
-from netra_backend.core.ports import Listener
+from netra_backend.core.ports import Created, Listener
 from netra_backend.core.positions import Position
+from netra_backend.core.run import Lease
 from netra_backend.core.samples import Family
 from netra_backend.errors import NetraError, StoreFailed
 from netra_backend.stores import procedures
@@ -34,6 +38,7 @@ from netra_backend.stores.procedures import (
     Measure,
     Measured,
     Message,
+    Ping,
     Procedure,
     Published,
     Raised,
@@ -43,6 +48,7 @@ from netra_backend.stores.procedures import (
     Stopped,
     Take,
     Taken,
+    Unheard,
     error_of,
 )
 
@@ -50,6 +56,19 @@ log = logging.getLogger(__name__)
 
 PATIENCE = ANSWER_SECONDS + 1.0
 """Seconds after which the keeper itself does not answer: it waits for others that long."""
+
+LOOK = 1.0
+"""Seconds between two looks whether the keeper has said something to who waits for it."""
+
+SILENT = 10
+"""Looks in a row at which it has not, after which it does not run. They are counted, and not
+seconds: when it is this process that has stood still, it was not the keeper."""
+
+ANSWERS = 10.0
+"""Seconds in which the keeper begins what it is asked, or never does. A store that is slow while
+its keeper runs is waited for."""
+
+UNANSWERED = "the process that keeps the store does not answer"
 
 
 class RemoteStore:
@@ -68,7 +87,13 @@ class RemoteStore:
         self._lost = lost
         self._line: _KeeperLine | None = None
         self._numbers = itertools.count()
-        self._awaited: dict[int, tuple[asyncio.Future[Any], Procedure | None]] = {}
+        self._awaited: dict[int, tuple[asyncio.Future[Any], Procedure | None, float]] = {}
+        """What has no answer, and until when it is waited for if the keeper is silent."""
+        self._until = 0.0
+        self._heard = True
+        self._silent = 0
+        """Looks in a row at which the keeper had said nothing."""
+        self._looking: asyncio.TimerHandle | None = None
         self._answers: dict[str, Answer] = {}
         self._answering: set[asyncio.Future[None]] = set()
 
@@ -79,11 +104,12 @@ class RemoteStore:
             _, self._line = await loop.create_connection(
                 lambda: _KeeperLine(self), sock=self._socket
             )
+            self._look_soon()
 
     async def close(self) -> None:
         """Hang up, when what was asked for is answered."""
         if self._awaited:
-            await asyncio.wait({future for future, _ in self._awaited.values()})
+            await asyncio.wait({future for future, *_ in self._awaited.values()})
         line, self._line = self._line, None
         if line is not None:
             line.hang_up()
@@ -106,7 +132,7 @@ class RemoteStore:
     async def cancel(self, run: RunKey) -> Position | None:
         """Cancel the run on the worker that executes it; see `Nodes.cancel`."""
         future = self._future(None)
-        self._say(Stop(self._number, run))
+        self._ask(future, Stop(self._number, run))
         return await future  # type: ignore[no-any-return]
 
     async def take(self, seats: Sequence[Seat]) -> Sequence[Seat]:
@@ -114,7 +140,7 @@ class RemoteStore:
         future = self._future(None)
         if not future.done():
             self._taking[self._number] = seats
-        self._say(Take(self._number, seats))
+        self._ask(future, Take(self._number, seats))
         try:
             return await future  # type: ignore[no-any-return]
         except asyncio.CancelledError:
@@ -133,7 +159,7 @@ class RemoteStore:
     async def make_room(self, seat: Seat) -> bool:
         """Ask for a seat that is taken on another worker; see `Nodes.make_room`."""
         future = self._future(None)
-        self._say(procedures.MakeRoom(self._number, seat))
+        self._ask(future, procedures.MakeRoom(self._number, seat))
         return await future  # type: ignore[no-any-return]
 
     def let_answer(self, subject: str, answer: Answer) -> None:
@@ -143,13 +169,13 @@ class RemoteStore:
     async def ask(self, subject: str, question: bytes) -> Gathered:
         """Ask all workers; see `Nodes.ask`."""
         future = self._future(None)
-        self._say(Ask(self._number, subject, question))
+        self._ask(future, Ask(self._number, subject, question))
         return await _in_time(future)  # type: ignore[no-any-return]
 
     async def measured(self) -> Sequence[Family]:
         """Return what all workers have measured; see `Nodes.measured`."""
         future = self._future(None)
-        self._say(Measure(self._number))
+        self._ask(future, Measure(self._number))
         return await _in_time(future)  # type: ignore[no-any-return]
 
     def _call(
@@ -158,7 +184,8 @@ class RemoteStore:
         future = self._future(procedure)
         number = self._number
         try:
-            self._say(Call(number, procedure.name, procedure.pack(*args, **named)))
+            packed = procedure.pack(*args, **named)
+            self._ask(future, Call(number, procedure.name, packed, self._until))
         except (TypeError, ValueError, OverflowError) as error:
             self._awaited.pop(number, None)
             if not future.done():
@@ -170,15 +197,52 @@ class RemoteStore:
         self._number = next(self._numbers)
         if self._line is None:
             future.set_exception(StoreFailed("the store is not open"))
+        elif self._silent >= SILENT:
+            future.set_exception(StoreFailed(UNANSWERED))
         else:
-            self._awaited[self._number] = (future, procedure)
+            self._until = time.monotonic() + ANSWERS
+            self._awaited[self._number] = (future, procedure, self._until)
         return future
+
+    def _ask(self, future: asyncio.Future[Any], message: Message) -> None:
+        """Say what `future` will have the answer to, unless it has failed already."""
+        if not future.done():
+            self._say(message)
 
     def _say(self, message: Message) -> None:
         if self._line is not None:
             self._line.say(message)
 
+    def _look_soon(self) -> None:
+        self._looking = asyncio.get_running_loop().call_later(LOOK, self._look)
+
+    def _look(self) -> None:
+        """See whether the keeper runs, and wait no more for one that does not."""
+        waits = any(not future.done() for future, *_ in self._awaited.values())
+        is_asked = waits or self._silent >= SILENT
+        self._silent = 0 if self._heard or not is_asked else self._silent + 1
+        self._heard = False
+        if self._silent == SILENT:
+            log.error(UNANSWERED)
+        if self._silent >= SILENT:
+            self._wait_no_more()
+        if self._silent:
+            self._say(Ping())
+        self._look_soon()
+
+    def _wait_no_more(self) -> None:
+        """Fail what the keeper will not begin any more; its answers may still come."""
+        now = time.monotonic()
+        for future, _, until in list(self._awaited.values()):
+            if now >= until and not future.done():
+                future.set_exception(StoreFailed(UNANSWERED))
+
     def _received(self, message: Message) -> None:
+        self._heard = True
+        if self._silent:
+            if self._silent >= SILENT:
+                log.warning("the process that keeps the store answers again")
+            self._silent = 0
         match message:
             case Published():
                 self.bus.hear(message.thread, message.entries)
@@ -197,11 +261,10 @@ class RemoteStore:
         task.add_done_callback(self._answering.discard)
 
     def _settle(self, message: Settling) -> None:
-        future, procedure = self._awaited.pop(message.number)
+        future, procedure, _ = self._awaited.pop(message.number)
         seats = self._taking.pop(message.number, ())
-        if future.done():  # its caller waits no more
-            if isinstance(message, Taken) and not message.full:
-                self.give(seats)
+        if future.done():
+            self._unheard(message, procedure, seats)
             return
         match message:
             case Raised():
@@ -218,6 +281,26 @@ class RemoteStore:
                 future.set_result(message.families)
             case Returned() if procedure is not None:
                 future.set_result(procedure.result.decode(message.result))
+
+    def _unheard(
+        self, message: Settling, procedure: Procedure | None, seats: Sequence[Seat]
+    ) -> None:
+        """Finish what was begun for a caller who waits no more, as far as nobody else would."""
+        match message:
+            case Taken() if not message.full:
+                self.give(seats)
+            case Returned() if procedure is not None:
+                value = procedure.result.decode(message.result)
+                lease = value.lease if isinstance(value, Created) else value
+                if isinstance(lease, Lease):
+                    self._begin(self._hand_back(lease))
+                elif procedure.name in ("append", "delete_thread"):
+                    self._say(Unheard())
+
+    async def _hand_back(self, lease: Lease) -> None:
+        """Let others end the run at once, which nobody executes."""
+        with suppress(NetraError):  # then they do when it has expired
+            await self.renew([lease], 0)
 
     async def _stop(self, message: Stop) -> None:
         position = None
@@ -241,7 +324,9 @@ class RemoteStore:
         was_open, self._line = self._line is not None, None
         awaited, self._awaited = self._awaited, {}
         self._taking.clear()
-        for future, _ in awaited.values():
+        if self._looking is not None:
+            self._looking.cancel()
+        for future, *_ in awaited.values():
             if not future.done():
                 future.set_exception(StoreFailed("the process that keeps the store is gone"))
         if was_open:
@@ -253,7 +338,7 @@ async def _in_time(future: asyncio.Future[Any]) -> Any:
     try:
         return await asyncio.wait_for(future, PATIENCE)
     except TimeoutError as error:
-        raise StoreFailed("the process that keeps the store does not answer") from error
+        raise StoreFailed(UNANSWERED) from error
 
 
 class RemoteBus:
