@@ -29,6 +29,7 @@ from netra_backend.server.errors import error_body
 from netra_backend.server.house import House
 from netra_backend.server.lane import DirectLane, Lane, LaneClosed, lane_for
 from netra_backend.server.origin import check_host, check_origin
+from netra_backend.server.socket_request import SocketRequest
 from netra_backend.server.user import User
 
 log = logging.getLogger(__name__)
@@ -59,7 +60,7 @@ class WebSocketRoute:
         It can where nothing is waited for, nothing is refused and nobody has to go: `connect` sees
         to all else, and looks at everything anew.
         """
-        request = HTTPConnection(scope)
+        request = SocketRequest(scope)
         try:
             self._check(request)
             user = self._house.authenticator.known(request)
