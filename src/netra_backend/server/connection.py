@@ -16,21 +16,18 @@ from netra_backend.agents.run_request import run_request
 from netra_backend.core import resume
 from netra_backend.core.codec import decode_command, decode_input, encode_frame
 from netra_backend.core.frames import (
-    MAX_REQUEST_LENGTH,
     SUBPROTOCOL,
     Accepted,
     Cancelled,
     Decided,
     ErrorFrame,
     Followed,
-    Limits,
     Ready,
     Resume,
     ServerFrame,
     Unfollowed,
 )
 from netra_backend.core.ids import (
-    MAX_ID_LENGTH,
     ThreadKey,
     ThreadName,
     parse_id,
@@ -50,7 +47,6 @@ from netra_backend.core.session import (
     Refresh,
     Send,
     Session,
-    SessionLimits,
     StartRun,
     Unfollow,
     refused,
@@ -81,12 +77,7 @@ class Connection(Dialogue):
 
     def __init__(self, id: str, user: User, lane: Lane, house: House) -> None:
         super().__init__(id, user, lane, house)
-        self._session = Session(
-            SessionLimits(
-                followed_threads=house.settings.followed_threads,
-                bad_frames=house.settings.bad_frames,
-            )
-        )
+        self._session = Session(house.terms.session)
         self._followers: dict[ThreadName, ThreadFollower] = {}
 
     def __repr__(self) -> str:
@@ -315,28 +306,16 @@ class Connection(Dialogue):
             self._session.unfollowed(effect.thread)
 
     def _ready(self, request: str | None) -> Ready:
-        settings = self._house.settings
-        expires = self._user.expires
+        terms, user = self._house.terms, self._user
         return Ready(
             connection=self.id,
-            user=self.user,
+            user=user.id,
             protocol=SUBPROTOCOL,
-            heartbeat=int(settings.ping_seconds * 1000),
-            limits=Limits(
-                frame_bytes=settings.frame_bytes,
-                head_bytes=settings.head_bytes,
-                id_length=MAX_ID_LENGTH,
-                request_length=MAX_REQUEST_LENGTH,
-                title_length=settings.title_length,
-                followed_threads=settings.followed_threads,
-                commands_per_second=settings.commands_per_second,
-                command_burst=settings.command_burst,
-                connections_per_user=settings.connections_per_user,
-                runs_per_user=settings.runs_per_user,
-            ),
-            agents=self._house.runner.agents,
-            when_busy=self._house.runner.when_busy,
+            heartbeat=terms.heartbeat,
+            limits=terms.limits,
+            agents=terms.agents,
+            when_busy=terms.when_busy,
             data_dir=self._house.key_dir,
-            expires=None if expires is None else expires * 1000,
+            expires=None if user.expires is None else user.expires * 1000,
             request=request,
         )

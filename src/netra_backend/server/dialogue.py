@@ -48,8 +48,7 @@ class Dialogue(ABC):
         self._correlation = jsonlog.correlation()
         self._heard = asyncio.get_running_loop().time()
         self._at_work = False
-        settings = house.settings
-        self._bucket = Bucket(settings.commands_per_second, settings.command_burst, self._heard)
+        self._bucket: Bucket | None = None
 
     @property
     def state(self) -> str:
@@ -118,7 +117,7 @@ class Dialogue(ABC):
         metrics.FRAMES_IN.inc()
         self._at_work = True
         try:
-            wait = self._bucket.take(asyncio.get_running_loop().time())
+            wait = self._take_token()
             if len(data) > self._house.settings.frame_bytes:
                 await self.close(CloseCode.TOO_BIG)
             elif wait:
@@ -129,6 +128,16 @@ class Dialogue(ABC):
         finally:
             self._at_work = False
             self._heard = asyncio.get_running_loop().time()
+
+    def _take_token(self) -> float:
+        """Return the seconds until the client may send a frame, 0 if it may now.
+
+        Most connections never send one: the bucket is made with the first.
+        """
+        now = asyncio.get_running_loop().time()
+        if self._bucket is None:
+            self._bucket = Bucket(self._house.terms.rate, self._house.terms.burst, now)
+        return self._bucket.take(now)
 
     async def _slow_down(self, data: bytes, wait: float) -> None:
         """Refuse a frame that came too soon, and take no other before there is a token for it.
