@@ -10,7 +10,7 @@ from uvicorn.server import ServerState
 
 from netra_backend.config import Settings
 from netra_backend.server import clockwork
-from netra_backend.server.clockwork import TOGETHER, Pings, Sweep, Turns, shared
+from netra_backend.server.clockwork import TOGETHER, Clockwork, Pings, Sweep, Turns, shared
 from tests.client import BOUND
 
 pytestmark = pytest.mark.anyio
@@ -208,8 +208,8 @@ async def test_who_does_not_answer_is_dead_within_both_times_and_half_a_second()
 
 
 async def test_what_is_shared_is_made_once_for_a_server() -> None:
-    one, other = ServerState(), ServerState()
+    one, other, loop = ServerState(), ServerState(), asyncio.get_running_loop()
 
-    assert shared(one, "list", list) is shared(one, "list", list)
-    assert shared(one, "list", list) is not shared(other, "list", list)
-    assert shared(one, "dict", dict) == {}
+    assert shared(one, Turns, loop) is shared(one, Turns, loop)
+    assert shared(one, Turns, loop) is not shared(other, Turns, loop)
+    assert isinstance(shared(one, Clockwork, None, None).writes, Turns)

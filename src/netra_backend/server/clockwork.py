@@ -218,19 +218,31 @@ class Pings:
             self.keep(member)
 
 
+class Clockwork:
+    """What the lanes of one server share: `pings`, and their turns, to read in and to write in."""
+
+    __slots__ = ("pings", "reads", "writes")
+
+    def __init__(self, interval: float | None, timeout: float | None) -> None:
+        loop = asyncio.get_running_loop()
+        self.pings = Pings(loop, interval, timeout)
+        self.reads = Turns(loop)
+        self.writes = Turns(loop)
+
+
 _THINGS = "netra"
 
 T = TypeVar("T")
 
 
-def shared(server: ServerState, key: object, make: Callable[[], T]) -> T:
-    """Return the one thing that all sockets of `server` have under `key`, made when first asked.
+def shared(server: ServerState, make: Callable[..., T], *given: object) -> T:
+    """Return the one thing of this kind that all sockets of `server` have, made when first asked.
 
-    The server itself keeps it: every opening asks several times, and a dictionary of weak
-    references took three to four hundredths of its CPU time.
+    The server itself keeps it: every opening asks twice, and a dictionary of weak references took
+    three to four hundredths of its CPU time.
     """
     things: dict[object, Any] = vars(server).setdefault(_THINGS, {})
-    thing: T | None = things.get(key)
+    thing: T | None = things.get(make)
     if thing is None:
-        thing = things[key] = make()
+        thing = things[make] = make(*given)
     return thing

@@ -18,9 +18,9 @@ from websockets.server import ServerProtocol
 
 from netra_backend.errors import CLOSES, CloseCode
 from netra_backend.server.batch import Batch, websocket_frame
-from netra_backend.server.clockwork import Turns, shared
+from netra_backend.server.clockwork import Clockwork, shared
 from netra_backend.server.descriptor import descriptor_of
-from netra_backend.server.intake import Intake, Ping
+from netra_backend.server.intake import Intake
 from netra_backend.server.lane_room import LaneRoom
 from netra_backend.server.listener import LaneClosed, Listener
 from netra_backend.server.metrics import CLOSES as CLOSED
@@ -33,6 +33,10 @@ JOIN_BYTES = 4_096
 
 JOIN_FRAMES = 64
 """Frames that leave together at most. Of those that wait the water mark knows nothing."""
+
+
+Ping = tuple[float | None, float | None]
+"""The seconds between pings, and those to answer one."""
 
 
 class DirectLane(Intake):
@@ -60,19 +64,14 @@ class DirectLane(Intake):
         greeting: bytes,
         early: bytes,
     ) -> None:
+        clockwork = shared(server, Clockwork, *ping)
         super().__init__(
-            transport,
-            server,
-            listener,
-            extensions=extensions,
-            max_size=max_size,
-            ping=ping,
-            early=early,
+            transport, clockwork, listener, extensions=extensions, max_size=max_size, early=early
         )
         self._server = server
         self._descriptor = -1 if extensions else descriptor_of(transport)
         self._borrower: Callable[[], None] | None = None
-        self._turns = shared(server, Turns, lambda: Turns(self._loop))
+        self._turns = clockwork.writes
         self._joined: list[bytes] | None = None
         self._room: LaneRoom | None = None
         self._lost = False
@@ -81,7 +80,8 @@ class DirectLane(Intake):
         if self._open:
             self._pings.keep(self)
             self._write(greeting)
-        self._regulate()
+        if early:
+            self._regulate()
 
     # --- out ----------------------------------------------------------------------------------
 

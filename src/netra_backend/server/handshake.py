@@ -41,22 +41,19 @@ class Late(Protocol):
         ...
 
 
-def handshakes(server: ServerState) -> Sweep[Any]:
-    """Return what cuts off each `Late` of `server` that stays in it for `SECONDS`."""
+class Deadlines:
+    """What the connections of one server share.
 
-    def make() -> Sweep[Any]:
-        return Sweep(asyncio.get_running_loop(), SECONDS, lambda late: late.cut_off())
+    `late` cuts off each `Late` that stays in it for `SECONDS`, `untaken` looks at each protocol
+    with an answer that waits to be taken.
+    """
 
-    return shared(server, "handshakes", make)
+    __slots__ = ("late", "untaken")
 
-
-def untaken(server: ServerState) -> Sweep[Any]:
-    """Return what looks at each protocol of `server` with an answer that waits to be taken."""
-
-    def make() -> Sweep[Any]:
-        return Sweep(asyncio.get_running_loop(), UNTAKEN_SECONDS, lambda http: http.look())
-
-    return shared(server, "untaken", make)
+    def __init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.late: Sweep[Any] = Sweep(loop, SECONDS, lambda late: late.cut_off())
+        self.untaken: Sweep[Any] = Sweep(loop, UNTAKEN_SECONDS, lambda http: http.look())
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -84,8 +81,9 @@ class HttpProtocol(HttpToolsProtocol):
         self._in_head = True
         self._running: Any = None
         self._unread = 0  # bytes since the head that were no body: trailers, mostly
-        self._late = handshakes(server_state)
-        self._untaken = untaken(server_state)
+        deadlines = shared(server_state, Deadlines)
+        self._late = deadlines.late
+        self._untaken = deadlines.untaken
         self._left = 0  # bytes of finished answers when it was last looked at
         self._arrived = 0  # bytes that came last
         self._received = 0  # bytes of a head that came before

@@ -9,7 +9,6 @@ from abc import ABC, abstractmethod
 from random import getrandbits
 from time import perf_counter
 
-from uvicorn.server import ServerState
 from websockets.extensions import Extension
 from websockets.frames import CloseCode as FrameCode
 from websockets.frames import Frame, Opcode
@@ -19,11 +18,8 @@ from websockets.server import ServerProtocol
 from netra_backend.errors import CloseCode
 from netra_backend.server import parsing
 from netra_backend.server.batch import websocket_frame
-from netra_backend.server.clockwork import SLICE, Pings, Turns, shared
+from netra_backend.server.clockwork import SLICE, Clockwork
 from netra_backend.server.listener import Listener
-
-Ping = tuple[float | None, float | None]
-"""The seconds between pings, and those to answer one."""
 
 
 class Intake(asyncio.Protocol, ABC):
@@ -41,12 +37,11 @@ class Intake(asyncio.Protocol, ABC):
     def __init__(
         self,
         transport: asyncio.Transport,
-        server: ServerState,
+        clockwork: Clockwork,
         listener: Listener,
         *,
         extensions: list[Extension],
         max_size: int | None,
-        ping: Ping,
         early: bytes,
     ) -> None:
         self.full = False
@@ -56,8 +51,8 @@ class Intake(asyncio.Protocol, ABC):
         self._listener = listener
         self._max_size = max_size
         self._open = not transport.is_closing()
-        self._pings = shared(server, Pings, lambda: Pings(self._loop, *ping))
-        self._reads = shared(server, "reads", lambda: Turns(self._loop))
+        self._pings = clockwork.pings
+        self._reads = clockwork.reads
         self._pinged: bytes | None = None
         self._conn: ServerProtocol | None = None
         self._fragments: parsing.Fragments | None = None
@@ -88,8 +83,9 @@ class Intake(asyncio.Protocol, ABC):
 
     def hold(self, held: bool) -> None:
         """Receive no further messages, or do again."""
-        self._held = held
-        self._regulate()
+        if held is not self._held:
+            self._held = held
+            self._regulate()
 
     def data_received(self, data: bytes) -> None:
         """Read what came, in one's turn: very many peers may say something at the same moment.

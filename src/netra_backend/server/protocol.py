@@ -20,10 +20,11 @@ from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 
 from netra_backend.errors import ERRORS, CloseCode, ErrorCode
+from netra_backend.server.clockwork import shared
 from netra_backend.server.direct_lane import DirectLane
 from netra_backend.server.entrance import address, answer, entered, lane_of
 from netra_backend.server.errors import raw_refusal
-from netra_backend.server.handshake import handshakes
+from netra_backend.server.handshake import Deadlines
 from netra_backend.server.listener import LaneClosed, Listener
 from netra_backend.server.opening import Fields, NoOpening, Opening, opening, subprotocols
 from netra_backend.server.parsing import let_go
@@ -57,7 +58,7 @@ class Protocol(asyncio.Protocol):
         self._server = server_state
         self._app_state = app_state
         self._loop = _loop or asyncio.get_running_loop()
-        self._late = handshakes(server_state)
+        self._late = shared(server_state, Deadlines).late
         self._transport: asyncio.Transport
         self._opening: Opening | None = None
         self._scope: dict[str, Any] | None = None
