@@ -95,17 +95,23 @@ def test_one_who_was_never_in_takes_nobody_elses_place() -> None:
     assert (len(pool), refusal(pool, BOB)) == (1, CloseCode.OVERLOADED)
 
 
+def measured(pool: Pool) -> tuple[float, ...]:
+    """Return how many connections, users and addresses the metrics show."""
+    pool.measure()
+    return (CONNECTIONS._value.get(), USERS._value.get(), ADDRESSES._value.get())
+
+
 def test_everybody_can_be_removed_while_all_are_visited() -> None:
     pool = Pool(limit=10, per_user=10)
     for number in range(5):
         pool.admit(One(ALICE), f"192.0.2.{number}", 1)
-    assert (CONNECTIONS._value.get(), USERS._value.get(), ADDRESSES._value.get()) == (5, 1, 5)
+    assert measured(pool) == (5, 1, 5)
     assert repr(pool) == "<Pool 5 of 10 connections, 1 users, 5 addresses>"
     for member in pool:
         pool.remove(member)
 
     assert (len(pool), list(pool)) == (0, [])
-    assert (CONNECTIONS._value.get(), USERS._value.get(), ADDRESSES._value.get()) == (0, 0, 0)
+    assert measured(pool) == (0, 0, 0)
     assert repr(pool) == "<Pool 0 of 10 connections, 0 users, 0 addresses>"
 
 

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from netra_backend.core.nodes import METRICS, Nodes
+from netra_backend.core.samples import Family
 from netra_backend.errors import ErrorCode, Refused, StoreFailed
 from netra_backend.server.endpoints import Endpoint, answer
 from netra_backend.server.house import House
@@ -112,8 +113,12 @@ class Health:
         return None
 
     async def read_metrics(self, request: Request) -> Response:
-        families = measured() if self._nodes is None else await self._nodes.measured()
+        families = self._measured() if self._nodes is None else await self._nodes.measured()
         return Response(in_text(families), media_type=CONTENT_TYPE_LATEST)
 
     async def _measured_here(self, question: bytes) -> bytes:
-        return msgpack.encode(measured(os.getpid()))
+        return msgpack.encode(self._measured(os.getpid()))
+
+    def _measured(self, worker: int | None = None) -> list[Family]:
+        self._house.pool.measure()
+        return measured(worker)

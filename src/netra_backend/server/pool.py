@@ -110,7 +110,6 @@ class Pool:
         self._leaving: set[Member] = set()
         self._of_user: dict[UserId, dict[Member, None]] = {}
         self._of_address: dict[str, dict[Member, None]] = {}
-        self._told = (0, 0)
         self.left: Callable[[UserId, str], None] = lambda user, address: None
         """Called when a member counts no more, with its user and its address."""
 
@@ -151,11 +150,14 @@ class Pool:
         if admission.refused is None:
             if admission.instead is not None:
                 self._retire(admission.instead)
-            self._members[member] = Place(address, now)
-            self._of_user.setdefault(member.user, {})[member] = None
-            self._of_address.setdefault(address, {})[member] = None
-            self._tell()
+            self.take_in(member, address, now)
         return admission
+
+    def take_in(self, member: Member, address: str, now: int) -> None:
+        """Count a connection for which `has_room` says in this turn of the loop that there is."""
+        self._members[member] = Place(address, now)
+        self._of_user.setdefault(member.user, {})[member] = None
+        self._of_address.setdefault(address, {})[member] = None
 
     def retire(self, user: UserId, at: str | None = None) -> Member | None:
         """Count the user's most silent member no more, and return it: it has to be dismissed.
@@ -177,7 +179,6 @@ class Pool:
         else:
             self._leave_count(member)
         del self._members[member]
-        self._tell()
 
     def _decide(self, member: Member, address: str) -> Admission:
         if self.has_room(member.user, address):
@@ -209,12 +210,14 @@ class Pool:
         _drop(self._of_address, address, member)
         self.left(member.user, address)
 
-    def _tell(self) -> None:
+    def measure(self) -> None:
+        """Have the metrics show how many there are; to be called before they are read.
+
+        A gauge takes as long as all other counting here, and so is not set for each connection.
+        """
         CONNECTIONS.set(len(self._members))
-        told, self._told = self._told, (len(self._of_user), len(self._of_address))
-        if told != self._told:  # mostly not: a gauge takes as long as all other counting here
-            USERS.set(self._told[0])
-            ADDRESSES.set(self._told[1])
+        USERS.set(len(self._of_user))
+        ADDRESSES.set(len(self._of_address))
 
 
 def turned_away(limit: str) -> CloseCode:

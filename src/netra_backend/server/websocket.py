@@ -80,7 +80,7 @@ class WebSocketRoute:
             lane = accept(dialect.subprotocol)
             lane.limit(self._house.settings.write_high_water)
             dialogue = dialect.begin(id, user, lane, self._house)
-            self._pool.admit(dialogue, address, now())
+            self._pool.take_in(dialogue, address, now())
             log.info("connected", extra=_told(CONNECTED, CONNECTED, address))
             lane.listen(Attendant(dialogue, lane, self._pool, address, copy_context()))
             dialogue.greet()
