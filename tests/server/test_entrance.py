@@ -240,6 +240,39 @@ async def test_who_is_refused_is_refused_as_by_asgi(
         assert not len(server.app.pool)
 
 
+@pytest.mark.parametrize(
+    "at_fault",
+    [
+        {"Authorization": f"Bearer {signed()}x"},
+        {"Authorization": f"Bearer {signed(exp=1)}"},
+        {"Authorization": f"Bearer {signed(iat=1)}"},
+    ],
+    ids=["forged", "expired", "revoked"],
+)
+async def test_who_is_refused_is_judged_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_fault: dict[str, str]
+) -> None:
+    judged: list[str] = []
+    judge = Tokens.known
+    monkeypatch.setattr(
+        Tokens,
+        "known",
+        lambda self, token, **how: judged.append(token) or judge(self, token, **how),
+    )
+    async with asyncio.timeout(BOUND), served(tmp_path) as server:
+        await server.app.revoke(UserId("alice"))
+        for asked in range(1, 4):  # nor is the verdict kept for the next who comes with it
+            assert (await answered(server, **at_fault))[0] == "HTTP/1.1 401 Unauthorized"
+            assert len(judged) == asked
+        good = signed(sub="bob")
+        assert (await answered(server, Authorization=f"Bearer {good}"))[0].split()[1] == "101"
+
+
+async def test_no_header_is_taken_for_a_verdict(tmp_path: Path) -> None:
+    async with asyncio.timeout(BOUND), served(tmp_path) as server:
+        assert (await answered(server, **{"netra.refusal": "x"}))[0].split()[1] == "101"
+
+
 async def test_no_forged_token_enters(tmp_path: Path) -> None:
     issuer = Issuer()
     forged = {

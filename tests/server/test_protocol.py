@@ -146,9 +146,9 @@ async def test_what_comes_before_the_answer_is_kept_and_first_words_leave_with_i
     seen: list[Protocol] = []
     begin = Protocol.begin
 
-    def noting(self: Protocol, path: str, fields: Any, early: bytes = b"") -> None:
+    def noting(self: Protocol, path: str, fields: Any, early: bytes = b"", *rest: Any) -> None:
         seen.append(self)
-        begin(self, path, fields, early)
+        begin(self, path, fields, early, *rest)
 
     monkeypatch.setattr(Protocol, "begin", noting)
     decided.append(asyncio.Event())

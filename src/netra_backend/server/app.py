@@ -158,7 +158,7 @@ class NetraApp:
         else:
             await self._serve(scope, receive, send)
 
-    def netra_enter(self, scope: Scope, accept: Accept) -> bool:
+    def netra_enter(self, scope: Scope, accept: Accept) -> bool | Refused:
         """Serve a socket at once, and return whether that can be: see `server.entrance`.
 
         It cannot for an application made from this one that has its own `__call__`.

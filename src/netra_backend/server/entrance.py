@@ -3,7 +3,7 @@
 ASGI takes a task for each opening, a scope with all that anybody may ask for, and messages back and
 forth: more than half of an opening. So an application with a method ``netra_enter`` is asked first.
 Where it says no, which it does for whatever is unusual, ASGI serves the socket as if nobody had
-asked.
+asked. Whom it refuses ASGI answers, with the refusal at hand: nobody is judged twice.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from starlette.types import Scope
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from netra_backend.errors import CLOSES, CloseCode
+from netra_backend.errors import CLOSES, CloseCode, Refused
 from netra_backend.server.direct_lane import DirectLane
 from netra_backend.server.listener import Listener
 from netra_backend.server.opening import Fields, Opening, plain_opening, subprotocols
@@ -26,12 +26,16 @@ log = logging.getLogger(__name__)
 Accept = Callable[[str | None], DirectLane]
 """Accepts the handshake with a subprotocol, or none, and returns the lane to the socket."""
 
-Enter = Callable[[Scope, Accept], bool]
+Enter = Callable[[Scope, Accept], bool | Refused]
 """An application's ``netra_enter``: it accepts and serves the socket, or returns False at once.
 
-It has to give the lane a listener, and must not wait. Of ASGI's scope it gets ``type``, ``client``,
-``root_path``, ``path``, ``query_string``, ``headers`` and ``subprotocols``.
+Or it returns why the client is refused: ASGI's scope then has that under `REFUSAL`. It has to give
+the lane a listener, and must not wait. Of ASGI's scope it gets ``type``, ``client``, ``root_path``,
+``path``, ``query_string``, ``headers`` and ``subprotocols``.
 """
+
+
+REFUSAL = "netra.refusal"
 
 
 class _Nobody:
@@ -57,8 +61,8 @@ def entered(
     path: str,
     fields: Fields,
     early: bytes,
-) -> bool:
-    """Have the application serve the socket, and return whether it does.
+) -> bool | Refused:
+    """Have the application serve the socket, and return whether it does, or why it refuses to.
 
     It is the border around one opening: what fails in it is logged, and ends the connection.
     """

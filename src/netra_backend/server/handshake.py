@@ -329,11 +329,12 @@ class HttpProtocol(HttpToolsProtocol):
             self.connections.discard(self)
             config, server_state, *_ = self._given
             path = self.url.decode("ascii")
-            if not kind.enter(config, server_state, self.transport, path, self.headers, rest):
+            entered = kind.enter(config, server_state, self.transport, path, self.headers, rest)
+            if entered is not True:
                 protocol = kind(*self._given)
                 protocol.connection_made(self.transport)
                 self.transport.set_protocol(protocol)
-                protocol.begin(path, self.headers, rest)
+                protocol.begin(path, self.headers, rest, entered or None)
         else:
             self._begin_request()
             self.scope["method"] = self.parser.get_method().decode("ascii")

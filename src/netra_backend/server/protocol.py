@@ -19,10 +19,10 @@ from websockets.frames import Opcode
 from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 
-from netra_backend.errors import ERRORS, CloseCode, ErrorCode
+from netra_backend.errors import ERRORS, CloseCode, ErrorCode, Refused
 from netra_backend.server.clockwork import shared
 from netra_backend.server.direct_lane import DirectLane
-from netra_backend.server.entrance import address, answer, entered, lane_of
+from netra_backend.server.entrance import REFUSAL, address, answer, entered, lane_of
 from netra_backend.server.errors import raw_refusal
 from netra_backend.server.handshake import Deadlines
 from netra_backend.server.listener import LaneClosed, Listener
@@ -85,7 +85,7 @@ class Protocol(asyncio.Protocol):
         path: str,
         fields: Fields,
         early: bytes,
-    ) -> bool:
+    ) -> bool | Refused:
         """Have the socket opened without this class, and return whether it was; see `entrance`."""
         return entered(config, server_state, transport, path, fields, early)
 
@@ -107,21 +107,26 @@ class Protocol(asyncio.Protocol):
                 self.begin(request.path, fields)
         let_go(conn)
 
-    def begin(self, path: str, fields: Fields, early: bytes = b"") -> None:
+    def begin(
+        self, path: str, fields: Fields, early: bytes = b"", refusal: Refused | None = None
+    ) -> None:
         """Begin with a request that is parsed already, and what has come behind it.
 
-        `path` is the target as it was sent: it may have a query, or be a URL.
+        `path` is the target as it was sent: it may have a query, or be a URL. `refusal` is the
+        application's, if it has said so when it was asked to `enter`.
         """
         try:
             deflate = self._config.ws_per_message_deflate
             self._opening = opening(path, fields, deflate=deflate)
-        except NoOpening as refusal:
-            self._answer(_told(refusal, self._transport))
+        except NoOpening as none:
+            self._answer(_told(none, self._transport))
             return
         if early:
             self.data_received(early)
         self._late.add(self)
         self._scope = self._scope_of(path, fields)
+        if refusal is not None:
+            self._scope[REFUSAL] = refusal
         self._messages.append({"type": "websocket.connect"})
         self._server.tasks.add(self._loop.create_task(self._run()))
 

@@ -24,7 +24,7 @@ from netra_backend.server.address import address_of
 from netra_backend.server.attendant import Attendant, End, leave
 from netra_backend.server.clock import now
 from netra_backend.server.dialogue import Dialogue
-from netra_backend.server.entrance import Accept
+from netra_backend.server.entrance import REFUSAL, Accept
 from netra_backend.server.errors import error_body
 from netra_backend.server.house import House
 from netra_backend.server.lane import DirectLane, Lane, LaneClosed, lane_for
@@ -54,19 +54,19 @@ class WebSocketRoute:
         self._choose = choose
         self._pool = house.pool
 
-    def enter(self, scope: Scope, accept: Accept) -> bool:
-        """Serve a client at once, and return whether that can be: see `entrance`.
+    def enter(self, scope: Scope, accept: Accept) -> bool | Refused:
+        """Serve a client at once, and return whether that can be, or why not: see `entrance`.
 
         It can where nothing is waited for, nothing is refused and nobody has to go: `connect` sees
-        to all else, and looks at everything anew.
+        to all else, and looks at everything anew but who is refused.
         """
         request = SocketRequest(scope)
         try:
             self._check(request)
             user = self._house.authenticator.known(request)
             dialect = self._choose(request)
-        except Refused:
-            return False
+        except Refused as refusal:
+            return refusal.with_traceback(None)
         address = self._address(request)
         if (
             user is None
@@ -182,7 +182,10 @@ class WebSocketRoute:
         check_origin(request, self._house.settings.allowed_origins)
 
     async def _admit(self, websocket: WebSocket) -> User:
-        """Return who connects. Raises Refused."""
+        """Return who connects. Raises Refused: as `enter` has judged, if it has."""
+        refusal: Refused | None = websocket.scope.get(REFUSAL)
+        if refusal is not None:
+            raise refusal
         self._check(websocket)
         return await self._house.authenticator.user(websocket)
 
