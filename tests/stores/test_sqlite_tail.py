@@ -93,6 +93,25 @@ async def test_a_commit_moves_a_slice_and_no_more(
 
 
 @pytest.mark.anyio
+async def test_of_much_that_arrives_at_once_a_commit_copies_twice_as_much_and_no_more(
+    tmp_path: Path, counted: sqlite3.Connection
+) -> None:
+    """Who appends waits for it; and what comes meanwhile is the next commit's."""
+    store = SqliteStore(tmp_path)
+    await store.open()
+    lease = await start(store, a_thread(), "r")
+    await store.append([event("x")] * 199, writer=lease, at=2)
+    steps = []
+    for _ in range(8):
+        await store.append([event("x")] * 15, writer=lease, at=2)
+        steps.append((count(counted, "entries"), count(counted, "tail") - 200))
+    copied = [3 + 30 * n for n in range(1, 7)] + [200]
+    assert [entries for entries, _ in steps[:7]] == copied
+    assert [tail for _, tail in steps] == [15, 30, 45, 60, 75, 90, 105, 0]
+    await store.close()
+
+
+@pytest.mark.anyio
 async def test_the_index_follows_in_steps_and_ends_with_the_tail(
     tmp_path: Path, counted: sqlite3.Connection
 ) -> None:

@@ -41,6 +41,13 @@ loose."""
 _SLICE = 64
 """Entries that are copied or deleted with one commit, at least."""
 
+_COPIES = 2
+_DELETES = 8
+"""Entries that are copied and deleted for each that arrives, if that is more: a move ends before the
+tail is twice as long. A copy takes longer than a write, and who appends waits for it; so what comes
+meanwhile, and with it the next slice, grows. Measured with four copies instead of two, for 1,000
+entries a commit: 39 ms of CPU instead of 25 for one commit of ten."""
+
 _COLUMNS = 5
 _BATCH = 1024
 """Entries that one INSERT takes at most: 5,120 of SQLite's 32,766 variables."""
@@ -142,15 +149,17 @@ class Tail:
             self._index()
         if self._move is None and self._length >= LENGTH:
             self._move, self._arrived = self._begin(LENGTH), 0
-        size, self._arrived = max(_SLICE, 4 * self._arrived), 0
+        arrived, self._arrived = self._arrived, 0
         if self._move is not None:
-            self._advance(self._move, size)
+            self._advance(
+                self._move, max(_SLICE, _COPIES * arrived), max(_SLICE, _DELETES * arrived)
+            )
 
     def clear(self) -> None:
         """Move everything, so that nothing of a thread is anywhere but in its place."""
         self._move = self._begin(1)
         while self._move is not None:
-            self._advance(self._move, self._length)
+            self._advance(self._move, self._length, self._length)
 
     def _index(self) -> None:
         """Put what is loose into the index, in the order of its pages."""
@@ -167,17 +176,18 @@ class Tail:
         self._index()
         return _Move(last, first - 1)
 
-    def _advance(self, move: _Move, size: int) -> None:
+    def _advance(self, move: _Move, copies: int, deletes: int) -> None:
+        """Copy so many entries, or delete so many once all are copied."""
         if not move.is_copied:
-            count, last = self._execute(_NEXT, (move.copied, move.mark, size)).fetchone()
+            count, last = self._execute(_NEXT, (move.copied, move.mark, copies)).fetchone()
             if count:
                 copied = (move.copied, last, move.mark)
                 self._execute(_COPY, copied)
                 self._execute(f"DELETE FROM {_COPIED}", copied)
                 move.copied = last
-            move.is_copied = count < size
+            move.is_copied = count < copies
             return
-        first, move.deleted = move.deleted, min(move.deleted + size, move.mark)
+        first, move.deleted = move.deleted, min(move.deleted + deletes, move.mark)
         self._execute("DELETE FROM tail WHERE seq <= ?", (move.deleted,))
         self._length -= move.deleted - first
         if move.deleted == move.mark:
