@@ -28,7 +28,7 @@ async def writer(tmp_path: Path) -> AsyncIterator[SqliteWriter]:
     file = tmp_path / "netra.db"
     connection = open_writer(file)
     migrate(connection, file)
-    writer = SqliteWriter(file)
+    writer = SqliteWriter(file, lambda _: None)
     writer.start(Ledger(connection), asyncio.get_running_loop())
     yield writer
     await asyncio.to_thread(writer.stop)

@@ -2,7 +2,8 @@
 
 What an acknowledgement survives: the death of the process, and a power cut as far as the disk
 keeps what ``fsync`` promised. Writes go through one thread, which commits together what arrived
-during the commit before (`sqlite_writer`); reads go beside it (`sqlite_readers`).
+during the commit before (`sqlite_writer`); reads go beside it (`sqlite_readers`), and so does the
+copying from the write-ahead log into the database (`sqlite_checkpoints`).
 """
 
 import asyncio
@@ -31,6 +32,7 @@ from netra_backend.stores import sqlite_credentials as credentials
 from netra_backend.stores import sqlite_members as members
 from netra_backend.stores import sqlite_queries as queries
 from netra_backend.stores import sqlite_queue as queue
+from netra_backend.stores.sqlite_checkpoints import SqliteCheckpoints
 from netra_backend.stores.sqlite_files import (
     DATABASE,
     naming,
@@ -54,7 +56,8 @@ class SqliteStore:
     def __init__(self, directory: Path, *, readers: int = 2) -> None:
         self._directory = directory
         self._reader_count = readers
-        self._writer = SqliteWriter(directory / DATABASE)
+        self._checkpoints = SqliteCheckpoints(directory / DATABASE)
+        self._writer = SqliteWriter(directory / DATABASE, self._checkpoints.note)
         self._readers = SqliteReaders(directory / DATABASE)
         self._resources = ExitStack()
         self._dead_fence = 0
@@ -81,6 +84,8 @@ class SqliteStore:
                 ledger = Ledger(connection)
             self._readers.start(self._reader_count)
             resources.callback(self._readers.stop)
+            self._checkpoints.start()
+            resources.callback(self._checkpoints.stop)
             self._writer.start(ledger, loop)
             resources.callback(self._writer.stop)
             self._dead_fence = ledger.dead_fence

@@ -43,10 +43,10 @@ _SLICE = 64
 
 _COPIES = 2
 _DELETES = 8
-"""Entries that are copied and deleted for each that arrives, if that is more: a move ends before the
-tail is twice as long. A copy takes longer than a write, and who appends waits for it; so what comes
-meanwhile, and with it the next slice, grows. Measured with four copies instead of two, for 1,000
-entries a commit: 39 ms of CPU instead of 25 for one commit of ten."""
+"""Entries that are copied and deleted for each that arrives, if that is more: a move ends before
+the tail is twice as long. A copy takes longer than a write, and who appends waits for it; so what
+comes meanwhile, and with it the next slice, grows. Measured with four copies instead of two, for
+1,000 entries a commit: 39 ms of CPU instead of 25 for one commit of ten."""
 
 _COLUMNS = 5
 _BATCH = 1024

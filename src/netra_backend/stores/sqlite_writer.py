@@ -42,10 +42,14 @@ class WriterCounts(Struct, frozen=True):
 
 
 class SqliteWriter:
-    """Takes operations from one event loop and answers their futures there, commit by commit."""
+    """Takes operations from one event loop and answers their futures there, commit by commit.
 
-    def __init__(self, file: Path) -> None:
+    `committed` is told, in the thread that writes, of how many operations each commit had.
+    """
+
+    def __init__(self, file: Path, committed: Callable[[int], None]) -> None:
         self._file = file
+        self._committed = committed
         self._turn = threading.Condition(threading.Lock())
         self._arriving: list[_Write] = []
         self._waiting: list[_Write] = []
@@ -143,6 +147,8 @@ class SqliteWriter:
                 self._ledger.abandon()
             self._failed_commits += 1
             outcomes = [(future, None, failure(self._file, error)) for future, _, _ in group]
+        else:
+            self._committed(len(group))
         self._operations += len(group)
         self._answer(outcomes)
 
