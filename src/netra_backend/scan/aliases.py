@@ -20,11 +20,54 @@ _FORMS: Mapping[str, str] = {
     for module in ("typing", "typing_extensions")
     for name in ("Union", "Optional")
 }
+_NEW_TYPES = frozenset({"typing.NewType", "typing_extensions.NewType"})
 _DEEPEST = 8
+
+_PLAIN = {
+    f"{module}.{alias}": f"builtins.{name}"
+    for module in ("typing", "typing_extensions")
+    for alias, name in (
+        ("List", "list"),
+        ("Dict", "dict"),
+        ("Set", "set"),
+        ("FrozenSet", "frozenset"),
+        ("Tuple", "tuple"),
+        ("Text", "str"),
+    )
+} | {
+    "typing.Deque": "collections.deque",
+    "typing.DefaultDict": "collections.defaultdict",
+    "typing.OrderedDict": "collections.OrderedDict",
+    "typing.Counter": "collections.Counter",
+}
+_PLAIN |= {
+    f"typing.{name}": f"collections.abc.{name}"
+    for name in ("Awaitable", "Coroutine", "AsyncGenerator", "Generator", "Iterator")
+    + ("AsyncIterator", "Iterable", "AsyncIterable", "Collection")
+}
+_PLAIN |= {
+    f"{module}.{name}": f"builtins.{plain}"
+    for module in ("typing", "collections.abc")
+    for name, plain in (
+        ("Sequence", "list"),
+        ("MutableSequence", "list"),
+        ("Mapping", "dict"),
+        ("MutableMapping", "dict"),
+    )
+}
+_GENERIC = frozenset(f"builtins.{name}" for name in ("dict", "frozenset", "list", "set"))
+
+
+def plain_name(name: str) -> str:
+    """Return the class that an annotation means, by its name: ``typing.List`` is a list.
+
+    What takes any sequence or mapping is mostly given a list or dict.
+    """
+    return _PLAIN.get(name, name)
 
 
 def aliased(value: Value) -> Value:
-    """Return an instance of the union that the value of a module's variable names.
+    """Return an instance of the union, list, dict or new type that a module's variable names.
 
     Unknown for everything else: an alias of a single class is looked through by its name.
     """
@@ -41,11 +84,19 @@ def _instance(value: Value, depth: int) -> Value:
         form = _FORMS.get(value.base.name)
         if form is not None:
             return union([*inner, NONE] if form == "Optional" else inner)
-        return Instance(value.base.name, tuple(inner), False, value.line) if depth else UNKNOWN
+        name = plain_name(value.base.name)
+        known = depth or name in _GENERIC
+        return Instance(name, tuple(inner), False, value.line) if known else UNKNOWN
+    if isinstance(value, Call) and _is_new_type(value.func) and len(value.args) == 2:
+        return _instance(value.args[1].value, depth + 1)
     if isinstance(value, Call) and isinstance(value.func, Attr) and value.func.name == "__or__":
         sides = (value.func.base, *(argument.value for argument in value.args))
         return union([_instance(side, depth + 1) for side in sides])
     return NONE if value == NONE and depth else UNKNOWN
+
+
+def _is_new_type(func: Value) -> bool:
+    return isinstance(func, Global) and func.name in _NEW_TYPES
 
 
 def _parts(key: Value) -> list[Value]:

@@ -3,12 +3,14 @@
 import ast
 from collections.abc import Callable
 
-from netra_backend.scan.aliases import aliased
+from netra_backend.scan.aliases import aliased, plain_name
 from netra_backend.scan.values import (
     NONE,
     UNKNOWN,
+    Entry,
     Global,
     Instance,
+    Seq,
     Value,
     union,
 )
@@ -22,30 +24,6 @@ _TRANSPARENT = frozenset(
     for name in ("Annotated", "Final", "ClassVar", "Required", "NotRequired", "ReadOnly")
 ) | {"dataclasses.InitVar"}
 """Forms whose first argument is the type."""
-
-_ALIASES = {
-    f"{module}.{alias}": f"builtins.{name}"
-    for module in ("typing", "typing_extensions")
-    for alias, name in (
-        ("List", "list"),
-        ("Dict", "dict"),
-        ("Set", "set"),
-        ("FrozenSet", "frozenset"),
-        ("Tuple", "tuple"),
-        ("Text", "str"),
-    )
-} | {
-    "typing.Deque": "collections.deque",
-    "typing.DefaultDict": "collections.defaultdict",
-    "typing.OrderedDict": "collections.OrderedDict",
-    "typing.Counter": "collections.Counter",
-    "typing.Awaitable": "collections.abc.Awaitable",
-    "typing.Coroutine": "collections.abc.Coroutine",
-    "typing.AsyncGenerator": "collections.abc.AsyncGenerator",
-    "typing.Generator": "collections.abc.Generator",
-    "typing.Iterator": "collections.abc.Iterator",
-    "typing.AsyncIterator": "collections.abc.AsyncIterator",
-}
 
 _TYPING = frozenset({"typing", "typing_extensions"})
 _DEEPEST = 20
@@ -79,7 +57,7 @@ def dotted(node: ast.expr, lookup: Lookup) -> str:
 
 
 def _instance(name: str, line: int) -> Value:
-    name = _ALIASES.get(name, name)
+    name = plain_name(name)
     module, _, last = name.rpartition(".")
     if module in _TYPING and last == "Self":
         return Instance("typing.Self", (), False, line)
@@ -130,10 +108,10 @@ def _generic(node: ast.Subscript, lookup: Lookup, depth: int) -> Value:
         else read(part, lookup, depth + 1)
         for part in inner
     )
-    if base.cls == "builtins.tuple" and len(inner) == 2 and _is_ellipsis(inner[1]):
+    if base.cls == "builtins.tuple":
+        if len(inner) != 2 or not _is_ellipsis(inner[1]):
+            return Seq("tuple", tuple(Entry(None, arg) for arg in args), node.lineno)
         args = (args[0],)
-    elif base.cls == "builtins.tuple":
-        args = (union(list(args)),)
     return Instance(base.cls, args, False, node.lineno)
 
 

@@ -74,6 +74,16 @@ def _made(resolver: "Resolver", factory: Value, plain: Found, scope: Scope) -> F
     return resolver.resolve(Call(factory, (Argument("", given),), head.line), scope)
 
 
+def tuple_as_dict(resolver: "Resolver", callee: Callee, _call: Call, scope: Scope) -> Found:
+    """``_asdict()`` of a named tuple with annotated fields."""
+    receiver = None if isinstance(callee, ClassRef) else callee.receiver
+    ref = None if receiver is None else resolver.class_of(receiver)
+    if ref is None:
+        return UNKNOWN, scope
+    entries = [Entry(Const(name), settled(it)) for name, it in fields(resolver, ref).items()]
+    return Dict(tuple(entries)), ref.source.scope
+
+
 def model_dump(resolver: "Resolver", callee: Callee, call: Call, scope: Scope) -> Found:
     """pydantic's ``model_dump()``, unless in JSON mode or cut in ways that are not followed."""
     receiver = None if isinstance(callee, ClassRef) else callee.receiver

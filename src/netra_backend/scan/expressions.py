@@ -124,7 +124,7 @@ def _generators(frame: Frame, generators: list[ast.comprehension]) -> bool:
         iterable = frame.value(generator.iter)
         certain = certain and not generator.ifs and has_items(iterable)
         item = UNKNOWN if iterable is UNKNOWN else Each(iterable, generator.target.lineno)
-        bind(frame, generator.target, UNKNOWN if generator.is_async else item)
+        bind(frame, generator.target, item)
         for test in generator.ifs:
             frame.value(test)
             frame.names.update(narrowed(frame, test)[0])

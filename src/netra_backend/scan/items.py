@@ -134,11 +134,15 @@ def _each_of_instance(resolver: "Resolver", base: Found, head: Instance) -> Foun
             return STR, scope
         case "builtins.range" | "builtins.bytes" | "builtins.bytearray":
             return INT, scope
-    if resolver.kind(base) in _ITERABLES and head.args:
+    if head.args and (head.cls in _ABSTRACT or resolver.kind(base) in _ITERABLES):
         return resolver.resolve(head.args[0], scope)
     return UNKNOWN, scope
 
 
+_ABSTRACT = frozenset(
+    f"collections.abc.{name}"
+    for name in ("AsyncIterable", "AsyncIterator", "Collection", "Iterable", "Iterator")
+)
 _ITERABLES = frozenset({Kind.ARRAY, Kind.MAPPING, Kind.SET, Kind.DEQUE, Kind.ITERATOR, Kind.VIEW})
 
 

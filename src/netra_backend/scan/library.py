@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from netra_backend.scan.arguments import argument_of
 from netra_backend.scan.arithmetic import absolute, difference, total
 from netra_backend.scan.commandline import PARSER, parsed, parsed_and_rest
-from netra_backend.scan.dumping import as_dict, model_dump
+from netra_backend.scan.dumping import as_dict, model_dump, tuple_as_dict
 from netra_backend.scan.fields import own_dict
 from netra_backend.scan.heads import (
     ClassRef,
@@ -134,6 +134,12 @@ def _gathered(_resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) 
         for a in call.args
     )
     return Instance("asyncio.Future", (Seq("list", entries, call.line),), True, call.line), scope
+
+
+def _new_type(resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
+    """``NewType``: calling it is taken for calling the class, which gives one as well."""
+    argument = argument_of(call.args, "tp", 1)
+    return resolver.resolve(UNKNOWN if argument is None else argument.value, scope)
 
 
 def _super(resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
@@ -276,6 +282,8 @@ RESULTS: Mapping[str, Result] = {
     "dataclasses.asdict": as_dict,
     "attr.asdict": as_dict,
     "attrs.asdict": as_dict,
+    "typing.NamedTuple._asdict": tuple_as_dict,
+    "typing.NewType": _new_type,
     "typing.cast": _cast,
     "functools.partial": _partial,
     f"{PARSER}.parse_args": parsed,

@@ -136,6 +136,8 @@ class Resolver:
             return all(self.informative(option, scope) for option in declared.options)
         if isinstance(declared, Const):
             return True
+        if isinstance(declared, Seq):
+            return all(self.informative(entry.value, scope) for entry in declared.entries)
         if not isinstance(declared, Instance):
             return False
         kind = self.project.kind(declared.cls, scope.source)

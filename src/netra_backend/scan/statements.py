@@ -54,12 +54,23 @@ def _expression(frame: Frame, node: ast.Expr) -> bool:
 
 
 def _assign(frame: Frame, node: ast.Assign) -> bool:
+    if isinstance(node.value, ast.Lambda) and isinstance(node.targets[0], ast.Name):
+        return _definition(frame, _named(node.value, node.targets[0].id))
     value = frame.value(node.value)
     if has_default(node.value):
         frame.defaulted.update(filter(None, map(path_of, node.targets)))
     for target in node.targets:
         bind(frame, target, value, node.value)
     return True
+
+
+def _named(node: ast.Lambda, name: str) -> ast.FunctionDef:
+    """Return the function that a lambda with a name is."""
+    found = ast.parse(f"def {name}(): return None").body[0]
+    assert isinstance(found, ast.FunctionDef)
+    found.args = node.args
+    found.body = [ast.copy_location(ast.Return(node.body), node.body)]
+    return ast.copy_location(found, node)
 
 
 def _annotated(frame: Frame, node: ast.AnnAssign) -> bool:
@@ -201,11 +212,7 @@ def _flag(frame: Frame, test: ast.expr) -> tuple[str, bool]:
 def _for(frame: Frame, node: ast.For | ast.AsyncFor) -> bool:
     iterable = frame.value(node.iter)
     start = dict(frame.names)
-    item = (
-        UNKNOWN
-        if iterable is UNKNOWN or isinstance(node, ast.AsyncFor)
-        else Each(iterable, node.target.lineno)
-    )
+    item = UNKNOWN if iterable is UNKNOWN else Each(iterable, node.target.lineno)
     bind(frame, node.target, item)
     mark = len(frame.stored_by)
     goes_on = _loop(frame, node, start, frame.names)
@@ -333,7 +340,8 @@ def _match(frame: Frame, node: ast.Match) -> bool:
 
 
 def _type_alias(frame: Frame, node: Any) -> bool:
-    assign(frame.names, node.name.id, UNKNOWN)
+    """``type Name = …``; of a generic one nothing is known."""
+    assign(frame.names, node.name.id, UNKNOWN if node.type_params else frame.value(node.value))
     return True
 
 
