@@ -42,8 +42,17 @@ _PLAIN = {
 }
 _PLAIN |= {
     f"typing.{name}": f"collections.abc.{name}"
-    for name in ("Awaitable", "Coroutine", "AsyncGenerator", "Generator", "Iterator")
-    + ("AsyncIterator", "Iterable", "AsyncIterable", "Collection")
+    for name in (
+        "AsyncGenerator",
+        "AsyncIterable",
+        "AsyncIterator",
+        "Awaitable",
+        "Collection",
+        "Coroutine",
+        "Generator",
+        "Iterable",
+        "Iterator",
+    )
 }
 _PLAIN |= {
     f"{module}.{name}": f"builtins.{plain}"

@@ -9,7 +9,7 @@ from netra_backend.scan.heads import (
     Open,
     either,
 )
-from netra_backend.scan.kinds import Kind
+from netra_backend.scan.kinds import ITERABLES, Kind
 from netra_backend.scan.values import (
     INT,
     STR,
@@ -134,15 +134,11 @@ def _each_of_instance(resolver: "Resolver", base: Found, head: Instance) -> Foun
             return STR, scope
         case "builtins.range" | "builtins.bytes" | "builtins.bytearray":
             return INT, scope
-    if head.args and (head.cls in _ABSTRACT or resolver.kind(base) in _ITERABLES):
+    if head.args and (head.cls in ITERABLES or resolver.kind(base) in _ITERABLES):
         return resolver.resolve(head.args[0], scope)
     return UNKNOWN, scope
 
 
-_ABSTRACT = frozenset(
-    f"collections.abc.{name}"
-    for name in ("AsyncIterable", "AsyncIterator", "Collection", "Iterable", "Iterator")
-)
 _ITERABLES = frozenset({Kind.ARRAY, Kind.MAPPING, Kind.SET, Kind.DEQUE, Kind.ITERATOR, Kind.VIEW})
 
 

@@ -138,6 +138,12 @@ KINDS.update(
 MIXINS = frozenset({"typing.Protocol", "typing.Generic", "typing_extensions.Protocol", "abc.ABC"})
 """Bases that say nothing of what an instance is."""
 
+ITERABLES = frozenset(
+    f"collections.abc.{name}"
+    for name in ("AsyncIterable", "AsyncIterator", "Collection", "Iterable", "Iterator")
+)
+"""Of what they are nothing is said, but of what they give."""
+
 DATACLASS_DECORATORS = frozenset(
     {"dataclasses.dataclass", "pydantic.dataclasses.dataclass", "dataclass_transform"}
 )

@@ -30,7 +30,7 @@ from netra_backend.scan.heads import (
 )
 from netra_backend.scan.invocation import invoke
 from netra_backend.scan.items import awaited, each, item
-from netra_backend.scan.kinds import KINDS, Kind
+from netra_backend.scan.kinds import ITERABLES, KINDS, Kind
 from netra_backend.scan.project import Project
 from netra_backend.scan.signatures import annotated
 from netra_backend.scan.values import (
@@ -141,7 +141,8 @@ class Resolver:
         if not isinstance(declared, Instance):
             return False
         kind = self.project.kind(declared.cls, scope.source)
-        if kind in (Kind.MAPPING, Kind.ARRAY) and declared.cls in KINDS:
+        container = kind in (Kind.MAPPING, Kind.ARRAY) and declared.cls in KINDS
+        if container or declared.cls in ITERABLES:
             return bool(declared.args) and all(self.informative(a, scope) for a in declared.args)
         if kind is Kind.UNKNOWN:
             meant = self.project.alias(declared.cls, scope.source)

@@ -66,10 +66,8 @@ def _assign(frame: Frame, node: ast.Assign) -> bool:
 
 def _named(node: ast.Lambda, name: str) -> ast.FunctionDef:
     """Return the function that a lambda with a name is."""
-    found = ast.parse(f"def {name}(): return None").body[0]
-    assert isinstance(found, ast.FunctionDef)
-    found.args = node.args
-    found.body = [ast.copy_location(ast.Return(node.body), node.body)]
+    result = ast.copy_location(ast.Return(node.body), node.body)
+    found = ast.FunctionDef(name=name, args=node.args, body=[result], decorator_list=[])
     return ast.copy_location(found, node)
 
 
