@@ -103,7 +103,8 @@ _NAMES: dict[Kind, str] = {
     Kind.MODEL: "pydantic.BaseModel pydantic.main.BaseModel pydantic_settings.BaseSettings",
     Kind.ROW: "sqlalchemy.Row sqlalchemy.engine.Row sqlalchemy.engine.row.Row"
     " sqlalchemy.RowMapping sqlalchemy.engine.RowMapping sqlite3.Row asyncpg.Record"
-    " sqlalchemy.orm.DeclarativeBase sqlalchemy.orm.declarative_base django.db.models.Model",
+    " sqlalchemy.orm.DeclarativeBase django.db.models.Model"
+    " sqlalchemy.orm.declarative_base sqlalchemy.ext.declarative.declarative_base",
     Kind.ARRAY_DATA: "numpy.ndarray numpy.int64 numpy.int32 numpy.int16 numpy.int8 numpy.uint8"
     " numpy.uint16 numpy.uint32 numpy.uint64 numpy.float32 numpy.float16 numpy.bool_"
     " numpy.datetime64 pandas.DataFrame pandas.Series torch.Tensor",
@@ -141,7 +142,7 @@ MIXINS = frozenset({"typing.Protocol", "typing.Generic", "typing_extensions.Prot
 ITERABLES = frozenset(
     f"collections.abc.{name}"
     for name in ("AsyncIterable", "AsyncIterator", "Collection", "Iterable", "Iterator")
-)
+) | {"sqlalchemy.engine.ScalarResult", "sqlalchemy.orm.Query"}
 """Of what they are nothing is said, but of what they give."""
 
 DATACLASS_DECORATORS = frozenset(

@@ -21,6 +21,7 @@ from netra_backend.scan.heads import (
     settled,
 )
 from netra_backend.scan.items import each, item
+from netra_backend.scan.querying import QUERY_RESULTS
 from netra_backend.scan.values import (
     INT,
     NONE,
@@ -282,6 +283,7 @@ RESULTS: Mapping[str, Result] = {
     "dataclasses.asdict": as_dict,
     "attr.asdict": as_dict,
     "attrs.asdict": as_dict,
+    **QUERY_RESULTS,
     "typing.NamedTuple._asdict": tuple_as_dict,
     "typing.NewType": _new_type,
     "typing.cast": _cast,

@@ -207,6 +207,8 @@ class Project:
             if isinstance(found, tuple) and isinstance(found[0], Global):
                 name, near = found[0].name, found[1].source
                 continue
+            if isinstance(found, tuple) and isinstance(found[0], Call):
+                return _made_by(found[0])
             return name if isinstance(found, External) else ""
         return ""
 
@@ -278,9 +280,9 @@ class Project:
     def _parents(self, ref: ClassRef) -> Iterator[ClassRef | str]:
         for base in ref.declared.bases:
             value = base.base if isinstance(base, Item) else base  # Generic[T]
-            if isinstance(value, Call) and isinstance(value.func, Global):
+            if isinstance(value, Call):
                 # collections.namedtuple(...) and enum's functional form as bases
-                yield value.func.name
+                yield _made_by(value) or "?"
             elif isinstance(value, Global):
                 yield self.class_named(value.name, ref.source) or "?"
             else:
@@ -344,6 +346,11 @@ class Project:
             if function is not None:
                 return FunctionRef(f"{item.name}.{name}", function, item.source)
         return None
+
+
+def _made_by(call: Call) -> str:
+    """Return the name of the function that made a class, empty if it has none."""
+    return call.func.name if isinstance(call.func, Global) else ""
 
 
 def _own_class(function: Function, name: str, source: Source) -> Found | None:

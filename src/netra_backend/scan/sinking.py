@@ -11,6 +11,9 @@ from netra_backend.scan.resolve import Resolver
 from netra_backend.scan.sinks import Sink
 from netra_backend.scan.values import NONE, Argument, Const, Global
 
+_ABSTRACT = ("collections.abc.", "numbers.", "typing.")
+_PROTOCOLS = frozenset({"typing.Protocol", "typing_extensions.Protocol"})
+
 
 def encoder_of(
     resolver: Resolver, sink: Sink, args: Sequence[Argument], scope: Scope
@@ -57,4 +60,12 @@ def _handled(resolver: Resolver, found: Found) -> frozenset[str] | None:
     if not isinstance(head, FunctionRef) or head.function.handled.everything:
         return None
     names = (c.name for c in head.function.handled.classes if isinstance(c, Global))
-    return frozenset(resolver.project.canonical(name, head.source) for name in names)
+    handled = frozenset(resolver.project.canonical(name, head.source) for name in names)
+    return None if any(_is_abstract(resolver, name) for name in handled) else handled
+
+
+def _is_abstract(resolver: Resolver, name: str) -> bool:
+    """Return whether classes are taken for instances of it that do not name it as their base."""
+    if name == "os.PathLike" or name.startswith(_ABSTRACT):
+        return True
+    return not resolver.project.ancestors(name).isdisjoint(_PROTOCOLS)
