@@ -49,6 +49,8 @@ _RESULTS: Mapping[str, Value] = {
     for name in names
 }
 
+_SEQUENCES = frozenset({"builtins.frozenset", "builtins.set", "builtins.tuple"})
+
 _TEXT_METHODS = frozenset(
     {"isoformat", "strftime", "model_dump_json", "hexdigest", "as_posix", "join"}
 )
@@ -132,6 +134,8 @@ def _known_result(name: str, args: tuple[Argument, ...], line: int) -> Value | N
         return _RESULTS[name]
     if name == "builtins.dict":
         return Dict(tuple(map(_dict_entry, args)), line)
+    if name in _SEQUENCES and not args:
+        return Seq(name.removeprefix("builtins."), (), line)
     if name == "builtins.getattr":
         attribute = args[1].value if len(args) >= 2 else UNKNOWN
         if isinstance(attribute, Const) and isinstance(attribute.value, str):

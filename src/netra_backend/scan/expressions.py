@@ -1,14 +1,15 @@
 """Expressions as values, calls apart."""
 
 import ast
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from netra_backend.scan.binding import bind
 from netra_backend.scan.containers import has_items, some_of
 from netra_backend.scan.environment import assign, path_of
 from netra_backend.scan.frame import Frame, member
-from netra_backend.scan.narrowing import narrowed
+from netra_backend.scan.narrowing import narrowed, truth
 from netra_backend.scan.values import (
     BOOL,
     INT,
@@ -100,21 +101,35 @@ def _dict(frame: Frame, node: ast.Dict) -> Value:
 
 
 def _comprehension(frame: Frame, node: ast.ListComp | ast.SetComp | ast.GeneratorExp) -> Value:
-    with frame.inner_names():
-        certain = _generators(frame, node.generators)
+    with _inside(frame, node.generators) as certain:
         item = frame.entry(None, node.elt)
     if isinstance(node, ast.GeneratorExp):
         return Instance("types.GeneratorType", (item.value,), True, node.lineno)
     kind = "list" if isinstance(node, ast.ListComp) else "set"
+    if certain is None:
+        return Seq(kind, (), node.lineno)
     return Seq(kind, (Entry(None, item.value, item.at, not certain),), node.lineno)
 
 
 def _dict_comprehension(frame: Frame, node: ast.DictComp) -> Value:
-    with frame.inner_names():
-        certain = _generators(frame, node.generators)
+    with _inside(frame, node.generators) as certain:
         item = frame.entry(node.key, node.value)
+    if certain is None:
+        return Dict((), node.lineno)
     entry = Entry(item.key, item.value, item.at, not certain, key_at=item.key_at)
     return Dict((entry,), node.lineno)
+
+
+@contextmanager
+def _inside(frame: Frame, generators: list[ast.comprehension]) -> Iterator[bool | None]:
+    """Bind the targets inside; give whether at least one item is sure to come, None if none is."""
+    with frame.inner_names():
+        if any(frame.is_empty(generator.iter) for generator in generators):
+            with frame.unreached():
+                _generators(frame, generators)
+                yield None
+        else:
+            yield _generators(frame, generators)
 
 
 def _generators(frame: Frame, generators: list[ast.comprehension]) -> bool:
@@ -180,7 +195,11 @@ def _boolean(frame: Frame, node: ast.BoolOp) -> Value:
     values = []
     with frame.inner_names():
         for item in node.values:
+            if frame.is_empty(item) and item is not node.values[-1] and not conjunction:
+                continue  # the next one is taken in its stead
             values.append(frame.value(item))
+            if frame.is_empty(item) and conjunction:
+                return values[-1]
             frame.names.update(narrowed(frame, item)[0 if conjunction else 1])
     if conjunction:
         return union([UNKNOWN, values[-1]])
@@ -197,7 +216,13 @@ def _present(value: Value) -> Value:
 def _conditional(frame: Frame, node: ast.IfExp) -> Value:
     frame.value(node.test)
     options = []
-    for known, branch in zip(narrowed(frame, node.test), (node.body, node.orelse), strict=True):
+    sure = truth(frame, node.test)
+    branches = (True, node.body), (False, node.orelse)
+    for known, (taken, branch) in zip(narrowed(frame, node.test), branches, strict=True):
+        if sure is not None and sure is not taken:
+            with frame.unreached(), frame.inner_names():
+                frame.value(branch)
+            continue
         with frame.inner_names():
             frame.names.update(known)
             options.append(frame.value(branch))

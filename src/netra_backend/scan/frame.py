@@ -198,6 +198,25 @@ class Frame:
         elif root:
             self.changed_globals.add(root)
 
+    def is_empty(self, node: ast.expr) -> bool:
+        """Return whether the node names a container in which nothing was stored so far.
+
+        In a loop something may come in a later round, and from a function inside at any time.
+        """
+        if type(node) is not ast.Name or not self.function or self.exits or self.nested:
+            return False
+        value = self.names.get(node.id)
+        return isinstance(value, (Dict, Seq)) and not value.entries
+
+    @contextmanager
+    def unreached(self) -> Iterator[None]:
+        """Read what is never executed: for the names in it, not for its calls."""
+        self.guarded += 1
+        try:
+            yield
+        finally:
+            self.guarded -= 1
+
     def outlives(self, path: str) -> bool:
         """Return whether what the path names is there when the function has returned."""
         root, _, rest = path.partition(".")

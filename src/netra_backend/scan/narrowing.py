@@ -27,6 +27,20 @@ def narrowed(frame: Frame, test: ast.expr) -> tuple[Names, Names]:
     return {}, {}
 
 
+def truth(frame: Frame, test: ast.expr) -> bool | None:
+    """Return what the test gives whenever it is made, None if that depends."""
+    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        inner = truth(frame, test.operand)
+        return None if inner is None else not inner
+    if isinstance(test, ast.BoolOp):
+        sides = [truth(frame, part) for part in test.values]
+        decisive = isinstance(test.op, ast.Or)
+        if decisive in sides:
+            return decisive
+        return None if None in sides else not decisive
+    return False if frame.is_empty(test) else None
+
+
 def _there(frame: Frame, node: ast.expr) -> Names:
     path = path_of(node)
     value = frame.value(node) if path else UNKNOWN

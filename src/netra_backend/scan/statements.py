@@ -13,7 +13,7 @@ from netra_backend.scan.binding import bind, bind_attribute, delete
 from netra_backend.scan.environment import Names, assign, merge, path_of, replace
 from netra_backend.scan.frame import Frame, Nested, has_default
 from netra_backend.scan.imports import bind_imports
-from netra_backend.scan.narrowing import narrowed
+from netra_backend.scan.narrowing import narrowed, truth
 from netra_backend.scan.values import (
     UNKNOWN,
     Const,
@@ -188,11 +188,16 @@ def _if(frame: Frame, node: ast.If) -> bool:
     frame.value(node.test)
     positive, negative = narrowed(frame, node.test)
     start, required = frame.names, frame.required
-    name, truth = _flag(frame, node.test)
+    sure = truth(frame, node.test)
+    name, flag = _flag(frame, node.test)
     ends = []
-    for known, body, taken in ((positive, node.body, truth), (negative, node.orelse, not truth)):
+    for known, body, taken in ((positive, node.body, True), (negative, node.orelse, False)):
+        if sure is not None and sure is not taken:
+            with frame.unreached():
+                _branch(frame, known, body, start)
+            continue
         if name:
-            frame.required = (*required, (name, taken))
+            frame.required = (*required, (name, taken is flag))
         ends.append(_branch(frame, known, body, start))
     frame.required = required
     return _meet(frame, ends)
@@ -210,6 +215,12 @@ def _flag(frame: Frame, test: ast.expr) -> tuple[str, bool]:
 def _for(frame: Frame, node: ast.For | ast.AsyncFor) -> bool:
     iterable = frame.value(node.iter)
     start = dict(frame.names)
+    if frame.is_empty(node.iter):
+        bind(frame, node.target, UNKNOWN)
+        with frame.unreached():
+            _branch(frame, {}, node.body, frame.names)
+        frame.names = start
+        return run(frame, node.orelse)
     item = UNKNOWN if iterable is UNKNOWN else Each(iterable, node.target.lineno)
     bind(frame, node.target, item)
     mark = len(frame.stored_by)
