@@ -62,6 +62,16 @@ def _default(parameter: Parameter, home: Scope) -> tuple[Value, Scope]:
     return (UNKNOWN if parameter.default is None else parameter.default), home
 
 
+def keyword_dict(args: Sequence[Argument]) -> Argument | None:
+    """Return the keyword arguments as one that is a dict, None if there are none."""
+    named = [argument for argument in args if argument.name not in ("", "*")]
+    entries = [
+        Entry(None if a.name == "**" else Const(a.name), a.value, a.at, spread=a.name == "**")
+        for a in named
+    ]
+    return Argument("", Dict(tuple(entries))) if entries else None
+
+
 def argument_of(args: Sequence[Argument], name: str, position: int | None) -> Argument | None:
     """Return the argument that is passed by the name, or at the position.
 

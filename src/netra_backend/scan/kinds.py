@@ -100,7 +100,8 @@ _NAMES: dict[Kind, str] = {
     " websockets.asyncio.client.ClientConnection redis.Redis redis.asyncio.Redis"
     " sqlalchemy.engine.Engine sqlalchemy.orm.Session sqlalchemy.ext.asyncio.AsyncSession",
     Kind.STRUCT: "msgspec.Struct",
-    Kind.MODEL: "pydantic.BaseModel pydantic.main.BaseModel pydantic_settings.BaseSettings",
+    Kind.MODEL: "pydantic.BaseModel pydantic.main.BaseModel pydantic_settings.BaseSettings"
+    " sqlmodel.SQLModel",
     Kind.ROW: "sqlalchemy.Row sqlalchemy.engine.Row sqlalchemy.engine.row.Row"
     " sqlalchemy.RowMapping sqlalchemy.engine.RowMapping sqlite3.Row asyncpg.Record"
     " sqlalchemy.orm.DeclarativeBase django.db.models.Model"

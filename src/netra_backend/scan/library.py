@@ -143,6 +143,20 @@ def _new_type(resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -
     return resolver.resolve(UNKNOWN if argument is None else argument.value, scope)
 
 
+def _next_item(asynchronous: bool) -> Result:
+    """``queue.get()``: what the queue is declared to hold."""
+
+    def make(resolver: "Resolver", callee: Callee, call: Call, scope: Scope) -> Found:
+        head, home = _receiver(callee, scope)
+        if not isinstance(head, Instance) or not head.args:
+            return UNKNOWN, scope
+        if asynchronous:
+            return Instance("types.CoroutineType", (head.args[0],), True, call.line), home
+        return resolver.resolve(head.args[0], home)
+
+    return make
+
+
 def _super(resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
     if len(call.args) != 2:
         return UNKNOWN, scope
@@ -293,11 +307,20 @@ RESULTS: Mapping[str, Result] = {
     "asyncio.create_task": _task,
     "asyncio.ensure_future": _task,
     "asyncio.gather": _gathered,
+    "asyncio.Queue.get": _next_item(asynchronous=True),
+    "asyncio.Queue.get_nowait": _next_item(asynchronous=False),
+    "queue.Queue.get": _next_item(asynchronous=False),
+    "queue.Queue.get_nowait": _next_item(asynchronous=False),
     "asyncio.wait_for": _wait_for,
     "asyncio.shield": _wait_for,
     **{
         f"{base}.{method}": model_dump
-        for base in ("pydantic.BaseModel", "pydantic.main.BaseModel")
+        for base in (
+            "pydantic.BaseModel",
+            "pydantic.main.BaseModel",
+            "pydantic_settings.BaseSettings",
+            "sqlmodel.SQLModel",
+        )
         for method in ("model_dump", "dict")
     },
 }

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import Struct, structs
 
-from netra_backend.scan.arguments import argument_of, bind_arguments
+from netra_backend.scan.arguments import argument_of, bind_arguments, keyword_dict
 from netra_backend.scan.calling import LOG_METHODS
 from netra_backend.scan.conversion import Conversions
 from netra_backend.scan.declarations import Function, Site, Trait
@@ -304,6 +304,8 @@ class Linker:
     def _verdict_of_sink(self, sink: Sink, args: Sequence[Argument], scope: Scope) -> Verdict:
         argument = argument_of(args, sink.argument or "\0", sink.position)
         encoder = encoder_of(self._resolver, sink, args, scope)
+        if argument is None and sink.keywords:
+            argument = keyword_dict(args)
         if argument is None or encoder is None:
             return _CLEAN
         judge = Judge(self._resolver, *encoder)

@@ -9,7 +9,7 @@ from typing import Any
 
 from netra_backend.scan.attributes import attribute
 from netra_backend.scan.commandline import says_little, with_argument
-from netra_backend.scan.containers import mutate
+from netra_backend.scan.containers import mutate, receiver
 from netra_backend.scan.declarations import Trait
 from netra_backend.scan.decorating import Decorators
 from netra_backend.scan.fields import declares_items
@@ -255,8 +255,12 @@ def _altered(resolver: Resolver, value: Altered, scope: Scope) -> Found:
             return (
                 _undeclared(resolver, found, _holds_fields(resolver, found)) if changed else found
             )
-        if value.method in (CHANGED, INSIDE) or not isinstance(head, Dict):
+        if value.method in (CHANGED, INSIDE):
             return _undeclared(resolver, found, value.method == INSIDE)
+        if isinstance(head, Open) or resolver.kind(found) is Kind.MAPPING:
+            head = Dict((receiver(settled(found)),))
+        if not isinstance(head, Dict):
+            return found
         args = [Argument(a.name, _settled(resolver.resolve(a.value, scope))) for a in value.args]
         return mutate(head, value.method, tuple(args))[0], home  # type: ignore[return-value]
 

@@ -30,6 +30,8 @@ class Sink(Struct, frozen=True):
     argument: str
     position: int | None = 0
     openers: tuple[str, ...] = ()
+    keywords: bool = False
+    """Whether it writes its keyword arguments as a dict when it has no other argument."""
 
 
 ENCODERS = {
@@ -51,8 +53,8 @@ def _sinks() -> dict[str, Sink]:
         "simplejson.dumps": Sink("simplejson.dumps", SIMPLEJSON, "obj"),
         "simplejson.dump": Sink("simplejson.dump", SIMPLEJSON, "obj"),
         "msgspec.json.encode": Sink("msgspec.json.encode", MSGSPEC, "obj"),
-        "flask.jsonify": Sink("jsonify", FLASK, "", 0),
-        "flask.json.jsonify": Sink("jsonify", FLASK, "", 0),
+        "flask.jsonify": Sink("jsonify", FLASK, "", 0, keywords=True),
+        "flask.json.jsonify": Sink("jsonify", FLASK, "", 0, keywords=True),
         "django.http.JsonResponse": Sink("JsonResponse", DJANGO, "data"),
         "django.http.response.JsonResponse": Sink("JsonResponse", DJANGO, "data"),
         "starlette.responses.JSONResponse": Sink("JSONResponse", STDLIB, "content"),
