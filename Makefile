@@ -8,6 +8,8 @@ PORT ?= 8000
 # A file at a time to each of four workers, in the order that tests/conftest.py gives them: on two
 # cores, two of them wait for a browser, a proxy or a dead line at most times.
 BY_FILE := -n 4 --dist loadfile --no-loadscope-reorder
+# Where it is a matter of numbers how well something is tried.
+BY_NUMBER := $(addprefix tests/,agents core faults jsonlog scan security server test_strategies.py)
 
 # What pytest and Python made of a source once, they keep.
 unexport PYTHONDONTWRITEBYTECODE
@@ -18,7 +20,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help:
 	@echo "make serve   install and run the server with its chat page on http://$(HOST):$(PORT)"
 	@echo "make test    install and pass the whole suite"
-	@echo "make nightly the long proofs: every agent through every client, 10,000 generated cases of each law"
+	@echo "make nightly the long proofs: every agent through every client, thousands of generated cases of each law"
 	@echo "make lint    ruff, mypy --strict, the import contracts and netra scan"
 	@echo "make bench   print speed and memory beside a C baseline"
 
@@ -55,7 +57,7 @@ test: $(VENV)/.test
 
 nightly: $(VENV)/.test
 	$(BIN)/python -m pytest $(BY_FILE) -m nightly
-	$(BIN)/python -m pytest tests/faults tests/jsonlog tests/scan tests/security -n 2 --dist loadgroup --hypothesis-profile=nightly --timeout=1800
+	$(BIN)/python -m pytest $(BY_NUMBER) -n 2 --dist loadgroup --hypothesis-profile=nightly --timeout=1800
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m bench

@@ -14,15 +14,24 @@ from hypothesis import HealthCheck, settings
 
 from netra_backend import jsonlog
 from netra_backend.server import store_failures
+from tests.night import examples
 
 # `make nightly` loads it: where a test does not say itself how many examples it needs.
 settings.register_profile("nightly", max_examples=10_000, deadline=None)
 # How long a case takes is no fault of it: other work may be in the way.
-settings.register_profile("day", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "day",
+    max_examples=examples(100),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 if settings.get_current_profile_name() == "default":
     settings.load_profile("day")
 
 HERE = Path(__file__).parent
+WAITING = pytest.StashKey[int]()
+"""How many tests wait for the night."""
+
 LONG = ("faults", "e2e", "contract", "cli", "docs")
 
 Check = Callable[[RunAgentInput, Sequence[BaseEvent]], None]
@@ -40,10 +49,29 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
-def pytest_report_header(config: pytest.Config) -> str | None:
-    """Say what is left out."""
-    left_out = "not nightly" in config.option.markexpr
-    return "left out: what takes minutes, which `make nightly` runs" if left_out else None
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    """Count what waits for the night."""
+    for item in items:
+        if item.get_closest_marker("nightly"):
+            item.config.stash[WAITING] = item.config.stash.get(WAITING, 0) + 1
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Have a worker of pytest-xdist tell who writes the summary."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["waiting"] = session.config.stash.get(WAITING, 0)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take what a worker counted; all have collected the same."""
+    node.config.stash[WAITING] = getattr(node, "workeroutput", {}).get("waiting", 0)
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Say how much was left out."""
+    if waiting := config.stash.get(WAITING, 0):
+        terminalreporter.write_line(f"{waiting} tests wait for the night: `make nightly` runs them")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

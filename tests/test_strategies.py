@@ -7,16 +7,17 @@ from hypothesis import given, settings
 
 from netra_backend.core.events import Entry
 from tests.legality import illegal
+from tests.night import examples
 from tests.strategies import JsonObject, Writer, logs, model, runs, threads, wire
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(runs())
 def test_a_run_is_legal(events: list[JsonObject]) -> None:
     assert illegal(events) == []
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(runs(chunks=True))
 def test_every_event_is_one_of_ag_ui(events: list[JsonObject]) -> None:
     for event in events:
@@ -24,13 +25,13 @@ def test_every_event_is_one_of_ag_ui(events: list[JsonObject]) -> None:
         wire(event)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(threads())
 def test_a_thread_is_legal(thread: list[list[JsonObject]]) -> None:
     assert illegal([event for run in thread for event in run], later_run=True) == []
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(logs())
 def test_a_log_is_dense(log: list[Entry]) -> None:
     assert [entry.position.offset for entry in log] == list(range(1, len(log) + 1))

@@ -19,6 +19,7 @@ from netra_backend.core.ports import Thread
 from netra_backend.core.positions import Position
 from netra_backend.core.prelude import message_id
 from tests.core.test_prelude import everything, fold
+from tests.night import examples
 from tests.strategies import logs
 
 pytestmark = pytest.mark.anyio
@@ -79,7 +80,7 @@ def histories(draw: st.DrawFn) -> tuple[list[Entry], list[tuple[int, int | None]
     return log, [(length, draw(st.none() | st.integers(0, length))) for length in lengths]
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(histories(), st.integers(1, 10), st.integers(1, 10), st.integers(0, 20_000))
 async def test_whatever_is_kept_the_fold_is_that_of_the_log(
     history: tuple[list[Entry], list[tuple[int, int | None]]],
@@ -174,7 +175,7 @@ async def test_who_waited_while_others_read_further_holds_them_up_no_more() -> N
     assert (await old).offset == 3_000
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(logs(), st.lists(st.none() | st.integers(0, 60), max_size=6), st.integers(1, 10))
 async def test_whoever_asks_at_once_has_what_the_log_adds_up_to(
     log: list[Entry], wanted: list[int | None], kept_after: int

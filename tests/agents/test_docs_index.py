@@ -13,6 +13,7 @@ from netra_backend.agents.docs_passage import PASSAGE_CHARACTERS, WHOLE_CHARACTE
 from netra_backend.agents.docs_words import MAX_QUERY_WORDS, STOP_WORDS, words_of
 from netra_backend.agents.documentation import Section, documentation_root, pages
 from tests.agents.docs_questions import ASKED, FIRST, LATER, OTHERS, UNSEEN, WRONG
+from tests.night import examples
 
 
 def section(page: str, heading: str, body: str) -> Section:
@@ -163,7 +164,7 @@ def test_a_long_query_is_cut(index: DocsIndex) -> None:
     assert len(many) == MAX_QUERY_WORDS
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.text(max_size=60))
 def test_any_text_can_be_searched_for(query: str) -> None:
     found = INDEX.search(query)
@@ -172,7 +173,7 @@ def test_any_text_can_be_searched_for(query: str) -> None:
     assert not STOP_WORDS.intersection(found.words)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.text(max_size=30).filter(words_of))
 def test_what_was_indexed_is_found_by_its_own_words(word: str) -> None:
     one = section("Page", "Page", "Something else.\n\n" + " ".join(words_of(word)))

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from netra_backend.agents.documents import Document
 from netra_backend.errors import EventError
+from tests.night import examples
 from tests.strategies import json_values
 
 AMPLE = 1_000_000
@@ -44,7 +45,7 @@ OPERATIONS = st.one_of(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.lists(st.lists(OPERATIONS, max_size=4), max_size=6))
 def test_patches_make_what_the_library_makes_of_them(patches: list[Any]) -> None:
     expected: Any = {"a": {}, "b": []}

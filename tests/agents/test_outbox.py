@@ -24,6 +24,7 @@ from netra_backend.core.run import Lease, RunStatus
 from netra_backend.errors import StoreFailed
 from netra_backend.stores.local_bus import LocalBus
 from tests.core.test_prelude import everything
+from tests.night import examples
 from tests.strategies import JsonObject, logs
 
 pytestmark = pytest.mark.anyio
@@ -398,7 +399,7 @@ async def test_who_waits_for_room_does_not_wait_for_a_window() -> None:
     await asyncio.wait_for(waiting, 5)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(logs(), st.lists(st.booleans(), max_size=20))
 def test_what_is_joined_out_of_turn_folds_to_the_same(log: list[Entry], done: list[bool]) -> None:
     """At every event that is no delta, and at the end; whenever the appends end."""

@@ -11,6 +11,7 @@ from netra_backend.core.events import Body, body_of, event_from_body
 from netra_backend.core.fold import Conversation
 from netra_backend.errors import EventError
 from tests.legality import illegal
+from tests.night import examples
 from tests.strategies import JsonObject, model, runs, wire
 
 TEXT, TOOL, THOUGHT = (
@@ -44,7 +45,7 @@ def long(*bodies: Body) -> list[str]:
     ]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(runs(chunks=True))
 def test_written_out_a_run_is_legal(events: list[JsonObject]) -> None:
     events = expanded(events)
@@ -55,7 +56,7 @@ def test_written_out_a_run_is_legal(events: list[JsonObject]) -> None:
         conversation.apply(wire(fields))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(runs(chunks=True))
 def test_written_out_it_says_the_same(events: list[JsonObject]) -> None:
     """Nothing but chunks is changed, and no text of them is lost."""

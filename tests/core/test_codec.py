@@ -38,6 +38,7 @@ from netra_backend.core.positions import MAX_NUMBER, Position
 from netra_backend.core.resume import Piece, merge
 from netra_backend.core.session import unreadable
 from netra_backend.errors import ErrorCode, FrameError
+from tests.night import examples
 from tests.strategies import entries, ids, json_values, logs, runs, texts
 
 BIG = 1_000_000
@@ -266,7 +267,7 @@ def readable(data: bytes) -> None:
     assert strict(encode_frame(told))["code"] == "bad_frame"
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(st.binary(max_size=60))
 @example(b'{"type":"ping","request":"\xff"}')
 def test_any_bytes(data: bytes) -> None:
@@ -285,7 +286,7 @@ def mangled(draw: st.DrawFn) -> bytes:
     return data
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(mangled())
 def test_mangled_frames(data: bytes) -> None:
     readable(data)
@@ -294,7 +295,7 @@ def test_mangled_frames(data: bytes) -> None:
 KEYS = ["type", "request", "thread", "run", "input", "payload", "token", "after", "status", "x"]
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(
     st.dictionaries(
         st.sampled_from(KEYS),
@@ -305,7 +306,7 @@ def test_objects_of_any_shape(fields: dict[str, Any]) -> None:
     readable(json.dumps(fields).encode())
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(json_values(10))
 def test_any_json(value: Any) -> None:
     readable(json.dumps(value).encode())
@@ -327,7 +328,7 @@ def with_message(**message: Any) -> str:
     return json.dumps({**INPUT, "messages": [{"id": "m", **message}]})
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(runs(max_steps=0), json_values())
 def test_an_input_is_read(run: list[dict[str, Any]], value: Any) -> None:
     given = {**run[0]["input"], "state": value, "forwardedProps": value, "tools": [], "x": value}
@@ -439,7 +440,7 @@ def mangled_inputs(draw: st.DrawFn) -> bytes:
     return json.dumps(given).encode()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(mangled_inputs() | st.binary(max_size=40) | json_values().map(msgspec.json.encode))
 def test_any_input_is_read_or_refused(raw: bytes) -> None:
     try:
@@ -482,7 +483,7 @@ def strict(data: bytes) -> Any:
     return json.loads(data.decode(), object_pairs_hook=once, parse_constant=never)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(ids(), logs(max_runs=1))
 def test_an_event_frame_is_json_for_every_id_and_event(thread: str, log: list[Any]) -> None:
     for piece in merge(log, after=0):

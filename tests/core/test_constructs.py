@@ -16,6 +16,7 @@ from netra_backend.core.events import Event, body_of, event_from_body, event_fro
 from netra_backend.core.fold import Conversation
 from netra_backend.errors import EventError
 from tests.legality import errors, illegal
+from tests.night import examples
 from tests.strategies import JsonObject, model, runs, wire
 
 ELSEWHERE = {
@@ -242,7 +243,7 @@ def mangled(events: list[JsonObject], how: int, at: int, to: int) -> list[JsonOb
     return [*events[:at], {**events[at], **{k: ids[k] for k in same}}, *events[at + 1 :]]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(runs(max_steps=20), st.integers(0, 3), st.integers(0, 60), st.integers(0, 60))
 def test_what_the_validator_calls_an_error_is_rejected(
     events: list[JsonObject], how: int, at: int, to: int
@@ -254,7 +255,7 @@ def test_what_the_validator_calls_an_error_is_rejected(
             fold(events)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(runs(), st.integers(0, 80))
 def test_a_run_cut_anywhere_can_be_closed_and_ended(events: list[JsonObject], cut: int) -> None:
     prefix = events[: max(1, min(cut, len(events) - 1))]
@@ -271,7 +272,7 @@ def test_a_run_cut_anywhere_can_be_closed_and_ended(events: list[JsonObject], cu
     constructs.accept(wire(END), body_of(wire(END)))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(runs(), st.integers(0, 80))
 def test_what_is_open_can_be_opened_again(events: list[JsonObject], cut: int) -> None:
     constructs = fold(events[: 1 + cut % len(events)]).constructs

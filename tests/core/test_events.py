@@ -19,10 +19,11 @@ from netra_backend.core.events import (
     plain_delta,
 )
 from netra_backend.errors import EventError
+from tests.night import examples
 from tests.strategies import JsonObject, json_values, model, runs, texts
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(runs(chunks=True))
 def test_bytes_are_kept_and_the_body_says_what_they_say(events: list[JsonObject]) -> None:
     for fields in events:

@@ -18,6 +18,7 @@ from netra_backend.core.events import event_from_json
 from netra_backend.core.fold import Conversation, patched
 from netra_backend.core.prelude import prelude
 from netra_backend.errors import EventError, FrameError
+from tests.night import examples
 from tests.strategies import THREAD, JsonObject, json_values, threads, wire
 
 MESSAGES: TypeAdapter[list[Any]] = TypeAdapter(list[Message])
@@ -69,7 +70,7 @@ USER = {"id": "u", "role": "user", "content": "hi"}
 END = ev("RUN_FINISHED", threadId="t", runId="r")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(threads())
 def test_messages_are_ag_ui_messages(thread: list[list[JsonObject]]) -> None:
     conversation = fold(*[event for events in thread for event in events])
@@ -340,7 +341,7 @@ def test_state_is_set_by_the_input_a_snapshot_and_patches() -> None:
     assert later.state == {"a": 1}
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(json_values(), json_values())
 def test_any_patch_applies_or_changes_nothing(document: Any, patch: Any) -> None:
     before = repr(document)
@@ -422,7 +423,7 @@ INPUT = {"threadId": "t", "runId": "r", "messages": []}
 FIELDS = ["id", "role", "content", "toolCalls", "metadata", "name", "encryptedValue", "error"]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     st.lists(
         st.fixed_dictionaries(

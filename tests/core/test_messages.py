@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from netra_backend.core.events import Entry
 from netra_backend.core.fold import Conversation
 from netra_backend.core.messages import Call, Message, Messages
+from tests.night import examples
 from tests.strategies import JsonObject, json_values, logs
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(logs())
 def test_a_message_is_what_its_json_says(log: list[Entry]) -> None:
     conversation = Conversation()

@@ -12,6 +12,7 @@ from netra_backend.core.fold import Conversation
 from netra_backend.core.ids import ThreadId
 from netra_backend.core.prelude import prelude, taking_up, telling
 from tests.legality import illegal
+from tests.night import examples
 from tests.strategies import THREAD, JsonObject, logs, model, runs, threads, wire
 
 
@@ -41,7 +42,7 @@ def everything(conversation: Conversation) -> JsonObject:
     }
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(logs(), st.integers(0, 200))
 def test_a_prelude_and_the_rest_are_the_whole(log: list[Entry], cut: int) -> None:
     events = [entry.event for entry in log]
@@ -78,14 +79,14 @@ def test_at_every_cut_of_a_run(run: list[JsonObject]) -> None:
         assert everything(fold([*joined(fold(events[:cut])), *events[cut:]])) == whole
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(logs())
 def test_a_prelude_of_a_prelude_is_the_same(log: list[Entry]) -> None:
     first = joined(fold(entry.event for entry in log))
     assert joined(fold(first)) == first
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(threads(max_runs=2), st.integers(0, 200))
 def test_a_prelude_and_the_rest_are_legal_ag_ui(thread: list[list[JsonObject]], cut: int) -> None:
     run = [event for part in thread for event in part]

@@ -17,6 +17,7 @@ from netra_backend.core.positions import Position
 from netra_backend.core.resume import MAX_MERGED_LENGTH, Piece, answer, merge, pieces
 from netra_backend.errors import StoreFailed
 from tests.core.test_prelude import everything
+from tests.night import examples
 from tests.strategies import entries, logs
 
 PLAIN_KEYS = [{"type", "messageId", "delta"}, {"type", "toolCallId", "delta"}]
@@ -35,14 +36,14 @@ def deltas(*texts: str, subject: str = "m") -> list[Entry]:
     )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(logs())
 def test_folding_a_merge_is_folding_the_log(log: list[Entry]) -> None:
     merged = merge(log, after=0)
     assert everything(folded(merged)) == everything(folded(pieces(log)))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(logs(), st.integers(0, 200), st.integers(0, 10**12))
 def test_a_merge_is_dense_and_ends_where_the_log_ends(
     log: list[Entry], skip: int, shift: int
@@ -62,7 +63,7 @@ def test_a_merge_is_dense_and_ends_where_the_log_ends(
     assert {piece.last.epoch for piece in merged} == {log[0].position.epoch}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(logs())
 def test_only_neighbouring_plain_deltas_of_one_message_are_joined(log: list[Entry]) -> None:
     merged = merge(log, after=0)
@@ -83,7 +84,7 @@ def test_only_neighbouring_plain_deltas_of_one_message_are_joined(log: list[Entr
         assert not (same and one.event.type is other.event.type)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(logs())
 def test_merging_again_changes_nothing(log: list[Entry]) -> None:
     once = merge(log, after=0)
@@ -94,7 +95,7 @@ def test_merging_again_changes_nothing(log: list[Entry]) -> None:
     assert [piece.event for piece in merge(again, after=0)] == [piece.event for piece in once]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(logs(), st.integers(0, 200))
 def test_a_backlog_read_in_two_parts_is_the_backlog(log: list[Entry], cut: int) -> None:
     cut %= len(log) + 1
@@ -139,7 +140,7 @@ def test_nothing_is_merged_of_nothing() -> None:
     assert pieces([]) == []
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(logs(), st.integers(0, 200), st.sampled_from(["lost", "doubled", "swapped", "epoch"]))
 def test_a_log_with_a_hole_is_refused(log: list[Entry], at: int, fault: str) -> None:
     log = [*log, *log, *log][:3] if len(log) < 3 else log

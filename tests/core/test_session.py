@@ -46,6 +46,7 @@ from netra_backend.core.session import (
     unreadable,
 )
 from netra_backend.errors import ERRORS, CloseCode, ErrorCode, FrameError, Refused, Retry
+from tests.night import examples
 
 OPENING, READY, DRAINING, CLOSED = SessionState
 THREADS, BAD_FRAMES = 3, 3
@@ -447,4 +448,6 @@ class SessionMachine(RuleBasedStateMachine):
 
 
 TestSessionMachine = SessionMachine.TestCase
-TestSessionMachine.settings = settings(max_examples=100, stateful_step_count=25, deadline=None)
+TestSessionMachine.settings = settings(
+    max_examples=examples(100), stateful_step_count=25, deadline=None
+)

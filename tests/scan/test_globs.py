@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netra_backend.scan.globs import covers, decide, parse_pattern, parse_patterns
+from tests.night import examples
 
 PATTERNS = [
     *("a.py", "*.py", "/a.py", "b/", "/b", "b/*.py", "**/b", "b/**", "a/**/c", "?.py", "[ab].py"),
@@ -63,7 +64,7 @@ def test_a_pattern_means_what_git_says(repository: Path, pattern: str) -> None:
     assert ignored_by_us([pattern]) == ignored_by_git(repository, [pattern])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(st.sampled_from(PATTERNS), min_size=2, max_size=5))
 def test_patterns_together_mean_what_git_says(repository: Path, patterns: list[str]) -> None:
     assert ignored_by_us(patterns) == ignored_by_git(repository, patterns)

@@ -23,6 +23,7 @@ from netra_backend.core.resume import merge
 from netra_backend.core.run import RunStatus
 from netra_backend.errors import CLOSES, ERRORS, Refused, Retry
 from netra_backend.server.site import PAGE
+from tests.night import examples
 from tests.strategies import entries, logs
 
 NODE = shutil.which("node")
@@ -246,7 +247,7 @@ def _events(log: Sequence[Entry]) -> list[Event]:
 
 
 @needs_node
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(log=logs(), cut=st.integers(0, 200))
 def test_a_merged_replay_shows_what_every_event_shows(
     peer: _Peer, log: list[Entry], cut: int
@@ -341,7 +342,7 @@ def test_whoever_joins_sees_at_once_what_the_others_see(peer: _Peer) -> None:
 
 
 @needs_node
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(log=logs(max_runs=4), cut=st.integers(0, 200))
 def test_whoever_joins_any_thread_sees_what_its_runs_left(
     peer: _Peer, log: list[Entry], cut: int
