@@ -138,6 +138,7 @@ def test_what_cannot_be_read_is_one_line(netra: Netra, copy: Path, tmp_path: Pat
     assert not (tmp_path / "absent").exists()
 
 
+@pytest.mark.nightly
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
 def test_a_verdict_that_cannot_be_written_is_none(copy: Path) -> None:
     command = [str(Path(sys.executable).with_name("netra")), "check", "--data-dir", str(copy)]
@@ -147,6 +148,7 @@ def test_a_verdict_that_cannot_be_written_is_none(copy: Path) -> None:
     assert done.stderr == "netra: standard output cannot be written: No space left on device\n"
 
 
+@pytest.mark.nightly
 def test_who_reads_no_more_is_no_fault(copy: Path) -> None:
     command = [str(Path(sys.executable).with_name("netra")), "check", "--data-dir", str(copy)]
     reader, writer = os.pipe()

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,8 @@ from tests.live import BOUND, ServerProcess
 
 FULL = Path("/dev/full")
 NETRA = str(Path(sys.executable).with_name("netra"))
+
+NO_SPACE = "netra: standard output cannot be written: No space left on device\n"
 
 COMMANDS = [
     ["--version"],
@@ -25,6 +28,14 @@ COMMANDS = [
     ["tail", "t1", "--user", "alice", "--once", "--json"],
     ["replay", "t1", "--user", "alice", "--speed", "1000"],
 ]
+
+
+def some(*by_day: int) -> list[Any]:
+    """Return all commands, of which the others wait for the night: one `main` ends them all."""
+    return [
+        command if at in by_day else pytest.param(command, marks=pytest.mark.nightly)
+        for at, command in enumerate(COMMANDS)
+    ]
 
 
 def run(command: list[str], server: ServerProcess, output: int, **more: str) -> tuple[int, str]:
@@ -44,18 +55,21 @@ def run(command: list[str], server: ServerProcess, output: int, **more: str) -> 
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="LOUD: this system has no /dev/full")
-@pytest.mark.parametrize(
-    ("command", "unbuffered"), [(it, "") for it in COMMANDS] + [(["token", "alice"], "1")]
-)
-def test_a_full_disk_is_one_line_and_exit_code_2(
-    server: ServerProcess, command: list[str], unbuffered: str
-) -> None:
+@pytest.mark.parametrize("command", some(2, 5, 7), ids=" ".join)
+def test_a_full_disk_is_one_line_and_exit_code_2(server: ServerProcess, command: list[str]) -> None:
     with FULL.open("wb") as full:
-        done = run(command, server, full.fileno(), PYTHONUNBUFFERED=unbuffered)
-    assert done == (2, "netra: standard output cannot be written: No space left on device\n")
+        done = run(command, server, full.fileno())
+    assert done == (2, NO_SPACE)
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+@pytest.mark.skipif(not FULL.exists(), reason="LOUD: this system has no /dev/full")
+def test_so_it_is_where_nothing_is_buffered(server: ServerProcess) -> None:
+    with FULL.open("wb") as full:
+        done = run(["token", "alice"], server, full.fileno(), PYTHONUNBUFFERED="1")
+    assert done == (2, NO_SPACE)
+
+
+@pytest.mark.parametrize("command", some(1, 4, 8), ids=" ".join)
 def test_a_reader_who_has_gone_ends_it_without_a_word(
     server: ServerProcess, command: list[str]
 ) -> None:

@@ -135,7 +135,9 @@ def told(folder: Path, *options: str) -> list[tuple[str, int, str, str]]:
     return [(Path(it.path).name, it.line, it.rule, it.message) for it in outcome.findings]
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.nightly) for seed in range(1, 4))]
+)
 def test_after_any_edits_a_scan_says_what_one_without_a_cache_says(
     tmp_path: Path, seed: int
 ) -> None:

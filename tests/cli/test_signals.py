@@ -23,7 +23,10 @@ def test_under_nohup_the_end_of_a_terminal_stops_nothing() -> None:
         signal.signal(signal.SIGHUP, before)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, -15), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGTERM, -15), pytest.param(signal.SIGINT, 130, marks=pytest.mark.nightly)],
+)
 def test_before_it_serves_a_signal_ends_it_at_once(
     tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
@@ -37,7 +40,7 @@ def test_before_it_serves_a_signal_ends_it_at_once(
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.nightly)])
 async def test_a_server_whose_terminal_goes_says_goodbye(tmp_path: Path, workers: int) -> None:
     """It may be told again, by the shell and by the system, which is no hurry."""
     server = ServerProcess(tmp_path / "data", ("docs", "--workers", str(workers)))

@@ -81,7 +81,14 @@ async def test_the_examples_of_a_page_print_the_answer(tmp_path: Path, page: str
     assert said == SAYS[page]
 
 
-@pytest.mark.parametrize("page", [page for page in SAYS if page != "agentcore"])
+@pytest.mark.parametrize(
+    "page",
+    [
+        "ag-ui" if page == "ag-ui" else pytest.param(page, marks=pytest.mark.nightly)
+        for page in SAYS
+        if page != "agentcore"
+    ],
+)
 async def test_with_a_wrong_token_each_example_ends_with_an_error(
     tmp_path: Path, page: str
 ) -> None:

@@ -76,6 +76,7 @@ async def test_a_conversation_with_reasoning_and_tools(tmp_path: Path, folder: P
     assert len(agent.inputs) == 3, "a turn that is complete sends nothing by itself"
 
 
+@pytest.mark.nightly
 async def test_a_cut_in_the_middle_is_resumed_with_all_of_it(tmp_path: Path, folder: Path) -> None:
     gate = Gate()
     words = [f"{number} " for number in range(100)]

@@ -67,6 +67,7 @@ async def test_a_conversation_a_failure_and_a_page_that_is_loaded_anew(
     assert "secret" not in str(failed)
 
 
+@pytest.mark.nightly
 async def test_a_cut_and_a_reload_in_the_middle_of_a_run(tmp_path: Path, folder: Path) -> None:
     gate = Gate()
     words = [f"{number} " for number in range(100)]

@@ -18,7 +18,7 @@ from tests.http import http
 from tests.live import Live, live
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
-both = pytest.mark.parametrize("by", ["socket", "sse"])
+both = pytest.mark.parametrize("by", ["socket", pytest.param("sse", marks=pytest.mark.nightly)])
 
 
 async def thinker(given: RunAgentInput) -> AsyncIterator[BaseEvent]:

@@ -14,7 +14,7 @@ from netra_backend.testing.scripted_agent import Gate, ScriptedAgent, answer
 from tests.checker import judge
 from tests.client import run_input
 from tests.faults.busy_agent import write_busy_agent
-from tests.faults.proxies import PROXIES, TIMEOUT, Proxy, behind
+from tests.faults.proxies import PROXIES, TIMEOUT, Nginx, Proxy, behind
 from tests.http import http
 from tests.live import BOUND, ServerProcess, live
 from tests.person import Person, read_logs
@@ -122,7 +122,9 @@ async def test_a_client_cannot_say_where_it_comes_from(tmp_path: Path, kind: typ
 
 
 @pytest.mark.parametrize(
-    "kind", [None, *PROXIES], ids=lambda kind: kind.program if kind else "no proxy"
+    "kind",
+    [None, Nginx, *(pytest.param(k, marks=pytest.mark.nightly) for k in PROXIES if k is not Nginx)],
+    ids=lambda kind: kind.program if kind else "no proxy",
 )
 async def test_all_are_told_when_the_server_stops_and_go_on_where_they_were(
     tmp_path: Path, kind: type[Proxy] | None, capsys: pytest.CaptureFixture[str]

@@ -17,9 +17,12 @@ from tests.eventually import until
 from tests.faults.crew import processes, worker_of, workers
 from tests.http import http
 from tests.live import BOUND, ServerProcess
+from tests.night import NIGHTLY
 from tests.person import Person
 
 pytestmark = pytest.mark.anyio
+
+WORKERS = 3 if NIGHTLY else 2
 
 TRIES = 6
 """Attempts beyond a limit: as good as never does the same worker get all of them."""
@@ -43,7 +46,7 @@ async def waits(given):
 
 
 class Crowd:
-    """People at a server of three workers; whoever joins, stays."""
+    """People at a server of several workers; whoever joins, stays."""
 
     def __init__(self, server: ServerProcess, stack: AsyncExitStack) -> None:
         self._server = server
@@ -96,8 +99,8 @@ class Crowd:
 async def test_connections_count_on_all_workers_and_those_of_the_killed_are_free(
     tmp_path: Path,
 ) -> None:
-    async with workers(tmp_path, 3, **LIMITS) as server, AsyncExitStack() as stack:
-        await until(lambda: len(processes(server)) == 3)
+    async with workers(tmp_path, WORKERS, **LIMITS) as server, AsyncExitStack() as stack:
+        await until(lambda: len(processes(server)) == WORKERS)
         crowd = Crowd(server, stack)
         await crowd.join("alice", HOME, 3)
         assert await crowd.refused("alice", WORK) == {4429}
@@ -132,7 +135,7 @@ async def test_connections_count_on_all_workers_and_those_of_the_killed_are_free
 async def test_runs_count_on_all_workers_and_those_of_the_killed_are_free(tmp_path: Path) -> None:
     (tmp_path / "waiting_module.py").write_text(WAITS)
     async with (
-        workers(tmp_path, 3, agent="waiting_module:waits", NETRA_RUNS_PER_USER="3") as server,
+        workers(tmp_path, WORKERS, agent="waiting_module:waits", NETRA_RUNS_PER_USER="3") as server,
         AsyncExitStack() as stack,
     ):
         crowd = Crowd(server, stack)
@@ -174,6 +177,7 @@ async def _has_status(browser: Any, run: str, status: str) -> None:
             await asyncio.sleep(0.02)
 
 
+@pytest.mark.nightly
 async def test_with_the_keeper_all_ends_and_nothing_counts_when_it_starts_again(
     tmp_path: Path,
 ) -> None:
@@ -184,7 +188,7 @@ async def test_with_the_keeper_all_ends_and_nothing_counts_when_it_starts_again(
     (tmp_path / "waiting_module.py").write_text(WAITS)
     async with (
         workers(
-            tmp_path, 3, agent="waiting_module:waits", NETRA_FINISH_SECONDS="600", **LIMITS
+            tmp_path, WORKERS, agent="waiting_module:waits", NETRA_FINISH_SECONDS="600", **LIMITS
         ) as server,
         AsyncExitStack() as stack,
     ):

@@ -107,7 +107,10 @@ def test_a_call_without_a_result_is_left_out() -> None:
     ]
 
 
-@pytest.mark.parametrize(("setting", "kind"), [("OTHER=1", "TraceImpl"), (None, "NoOpTrace")])
+@pytest.mark.parametrize(
+    ("setting", "kind"),
+    [pytest.param("OTHER=1", "TraceImpl", marks=pytest.mark.nightly), (None, "NoOpTrace")],
+)
 def test_the_switch_that_the_page_names_turns_tracing_off(setting: str | None, kind: str) -> None:
     page = (ROOT / "docs" / "frameworks" / "openai-agents.md").read_text(encoding="utf-8")
     (told,) = re.findall(r"^export (OPENAI_AGENTS\w+=\w+)$", page, re.MULTILINE)

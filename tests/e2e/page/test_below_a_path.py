@@ -71,6 +71,7 @@ async def test_everything_on_the_page_works(tab: Tab, url: str) -> None:
     await expect(tab.page.locator("#threads > li")).to_have_count(0)
 
 
+@pytest.mark.nightly
 async def test_every_link_and_picture_of_the_documentation_is_below_the_path(
     tab: Tab, url: str
 ) -> None:

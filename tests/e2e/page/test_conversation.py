@@ -174,6 +174,7 @@ async def test_a_second_tab_joins_in_the_middle_and_both_end_equal(
     assert await tab.shows_the_log() == await other.shows_the_log()
 
 
+@pytest.mark.nightly
 async def test_a_question_from_another_tab_appears(tab: Tab, puppet: Puppets) -> None:
     await tab.ask("First")
     run = await puppet.next("First")
@@ -191,6 +192,7 @@ async def test_a_question_from_another_tab_appears(tab: Tab, puppet: Puppets) ->
     assert await tab.shows_the_log() == await other.shows_the_log()
 
 
+@pytest.mark.nightly
 async def test_a_stranger_sees_nothing_of_it(tab: Tab, puppet: Puppets, meet: Meet) -> None:
     await tab.ask("Secret")
     run = await puppet.next("Secret")

@@ -62,6 +62,7 @@ async def test_a_page_that_is_not_there_says_so(tab: Tab) -> None:
     await expect(tab.page.locator("h1")).to_have_text("Not found")
 
 
+@pytest.mark.nightly
 async def test_the_links_of_the_docs_agent_lead_to_what_they_name(tab: Tab) -> None:
     await tab.page.select_option("#agent", "docs")
     links: set[str] = set()

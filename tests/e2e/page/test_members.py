@@ -101,6 +101,7 @@ async def test_the_owner_invites_changes_and_removes_by_keyboard(
     assert [member["role"] for member in listed["members"]] == ["owner"]
 
 
+@pytest.mark.nightly
 async def test_what_is_refused_is_told_in_the_dialog(meet: Meet, puppet: Puppets) -> None:
     there = await two(meet, puppet)
     there.owner.visitor.tolerate(FORBIDDEN)
@@ -181,6 +182,7 @@ async def test_a_reader_reads_and_is_told_why_not_more(
     await expect(there.owner.of("said").last).to_contain_text("pears")
 
 
+@pytest.mark.nightly
 async def test_who_may_not_decide_sees_the_question_only(meet: Meet, puppet: Puppets) -> None:
     there = await two(meet, puppet)
     await there.invite("write")
@@ -251,6 +253,7 @@ async def test_who_is_removed_is_told_though_the_dialog_was_open(
     )
 
 
+@pytest.mark.nightly
 async def test_everybody_who_may_write_stops_what_anybody_asked(
     meet: Meet, puppet: Puppets
 ) -> None:

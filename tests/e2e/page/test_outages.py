@@ -79,6 +79,7 @@ async def test_the_network_is_pulled_in_the_middle_and_comes_back(
     assert wired.resumes[-1] == "replay"
 
 
+@pytest.mark.nightly
 async def test_many_cuts_while_words_stream(wired: Tab, wire: Cable, puppet: Puppets) -> None:
     await wired.ask("Never mind the cuts")
     run = await puppet.next("Never mind the cuts")
@@ -143,6 +144,7 @@ async def test_who_was_away_long_gets_a_snapshot(wired: Tab, wire: Cable, puppet
         assert tab.resumes[-1] == "snapshot"
 
 
+@pytest.mark.nightly
 async def test_a_snapshot_keeps_what_earlier_runs_left(
     wired: Tab, wire: Cable, puppet: Puppets, server: ServerProcess
 ) -> None:
@@ -300,6 +302,7 @@ async def test_a_restart_is_announced_and_the_page_comes_back_by_itself(
     await tab.shows_the_log()
 
 
+@pytest.mark.nightly
 async def test_what_is_asked_while_the_server_is_down_is_answered_after_it(
     meet: Meet, server: ServerProcess, puppet: Puppets
 ) -> None:

@@ -70,6 +70,7 @@ async def test_an_open_question_is_marked_in_the_list_until_it_is_answered(
     await expect(row.locator("[data-part=asking]")).to_be_hidden()
 
 
+@pytest.mark.nightly
 async def test_a_rejection_is_kept(tab: Tab) -> None:
     await _asked_by_the_docs_agent(tab)
     await tab.of("question").locator("[data-part=reject]").click()
@@ -83,6 +84,7 @@ async def test_a_rejection_is_kept(tab: Tab) -> None:
     await tab.shows_the_log()
 
 
+@pytest.mark.nightly
 async def test_the_loser_of_a_race_learns_what_was_decided(
     meet: Meet, server: ServerProcess
 ) -> None:
@@ -173,7 +175,10 @@ async def test_enter_answers_a_question_for_a_text_and_begins_no_line(
     await tab.run("finished")
 
 
-@pytest.mark.parametrize(("button", "payload"), [("approve", True), ("reject", False)])
+@pytest.mark.parametrize(
+    ("button", "payload"),
+    [("approve", True), pytest.param("reject", False, marks=pytest.mark.nightly)],
+)
 async def test_a_yes_or_no_is_one_of_two_buttons_and_never_a_click_on_answer(
     tab: Tab, puppet: Puppets, button: str, payload: bool
 ) -> None:
@@ -303,7 +308,9 @@ async def test_an_object_is_asked_for_field_by_field_and_checked_by_the_server(
     await tab.shows_the_log()
 
 
-@pytest.mark.parametrize(("width", "height"), [(1200, 800), (360, 640)])
+@pytest.mark.parametrize(
+    ("width", "height"), [pytest.param(1200, 800, marks=pytest.mark.nightly), (360, 640)]
+)
 async def test_a_form_that_does_not_fit_is_shown_from_its_question_on(
     tab: Tab, puppet: Puppets, width: int, height: int
 ) -> None:

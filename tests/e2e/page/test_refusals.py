@@ -60,6 +60,7 @@ async def test_what_is_asked_of_an_agent_that_queues_is_shown_waiting(
     await tab.shows_the_log()
 
 
+@pytest.mark.nightly
 async def test_what_waits_in_another_conversation_is_kept_and_goes_with_it(
     tab: Tab, puppet: Puppets
 ) -> None:
