@@ -3,6 +3,7 @@
 import sys
 from collections.abc import AsyncIterator, Iterator
 from functools import partial, wraps
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -107,24 +108,42 @@ def test_openai_without_the_extra(monkeypatch) -> None:
     )
 
 
-def test_a_missing_attribute_with_close_names(module) -> None:
+def test_a_missing_attribute_with_close_names(module, tmp_path: Path) -> None:
     module("my_module.py", MODULE)
 
     assert refusal("my_module:agnet") == (
-        "my_module:agnet: my_module has no attribute 'agnet'. Did you mean agent?"
+        f"my_module:agnet: my_module ({tmp_path}/my_module.py) has no attribute 'agnet'. "
+        "Did you mean agent?"
     )
     assert refusal("my_module:Team.leader").startswith(
         "my_module:Team.leader: the class Team has no attribute 'leader'. Did you mean lead?"
     )
-    assert refusal("my_module:zzz") == "my_module:zzz: my_module has no attribute 'zzz'."
+    assert refusal("my_module:number.zzz").endswith(
+        "an object of builtins.int has no attribute 'zzz'."
+    )
 
 
-def test_a_refusal_names_the_spec_what_was_found_and_what_is_accepted(module) -> None:
+def test_a_missing_attribute_unlike_all_others_with_what_there_is(module, tmp_path: Path) -> None:
+    module("my_module.py", MODULE)
+    module("empty.py", "from os import path\nasync def one(): yield 1\n")
+
+    assert refusal("my_module:zzz").endswith("has no attribute 'zzz'. It has agents: agent.")
+    assert refusal("my_module:Team.zzz").endswith("has no attribute 'zzz'. It has agents: lead.")
+    assert refusal("empty:zzz") == (
+        f"empty:zzz: empty ({tmp_path}/empty.py) has no attribute 'zzz'."
+    )
+    assert refusal("sys:zzz") == "sys:zzz: sys (built in) has no attribute 'zzz'."
+
+
+def test_a_refusal_names_the_spec_what_was_found_where_and_what_is_accepted(
+    module, tmp_path: Path
+) -> None:
     module("my_module.py", MODULE)
 
     assert refusal("my_module:forgetful") == (
-        "my_module:forgetful: found the async function forgetful, which does not yield; it "
-        f"returns one value: use `yield` for each event, or drop `async`. {ACCEPTED}"
+        f"my_module:forgetful: found the async function forgetful ({tmp_path}/my_module.py, line "
+        "9), which does not yield; it returns one value: use `yield` for each event, or drop "
+        f"`async`. {ACCEPTED}"
     )
 
 
@@ -286,13 +305,18 @@ def factory():
         (declared_otherwise, "the function declared_otherwise", "it is not asynchronous: write"),
         (lambda input: generator(input=input), "the function ", "it is not asynchronous: write"),
         (generating, "the generator function generating", "it is not asynchronous: write `async"),
-        (returning, "the async function returning, which does not yield", "use `yield` for each"),
+        (returning, "the async function returning (", "), which does not yield; it returns one"),
         (none, "the function none", "it is called with no argument, and an agent is called with"),
         (factory, "the function factory", "(a function that makes an agent has to be called in"),
         (two, "the function two", "it is called with (input, more), and an agent is called with"),
         (keyword, "the function keyword", "it is called with (*, input), and an agent is call"),
         (partial(two), "an object of functools.partial", "it is called with (input, more)"),
-        (generator(asking("")), "an object of builtins.async_generator", "it cannot be called"),
+        (
+            generator(asking("")),
+            "an object of builtins.async_gen",
+            "generator has returned it: name",
+        ),
+        (generating(None), "an object of builtins.generator", "generating has returned it: name"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

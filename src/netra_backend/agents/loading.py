@@ -38,6 +38,9 @@ ACCEPTED = (
 )
 """What every refusal ends with."""
 
+MAX_HINTS = 5
+"""Agents of a module that a message names."""
+
 _STREAMS = (AsyncIterator, AsyncIterable, AsyncGenerator)
 
 
@@ -163,7 +166,7 @@ def _fault(thing: object) -> str | None:
     if isinstance(thing, type):
         return "pass an instance of the class or a function"
     if not callable(thing):
-        return "it cannot be called"
+        return _unlike_a_callable(thing)
     if not (_takes(thing, None) or _takes_the_run(thing)):
         return (
             f"it is called with {_signature(thing)}, and an agent is called with the run's input, "
@@ -183,6 +186,12 @@ def _fault(thing: object) -> str | None:
         "it is not asynchronous: write `async def` and `yield`, or, if it returns an async "
         "iterator, declare `-> AsyncIterator[BaseEvent]`"
     )
+
+
+def _unlike_a_callable(thing: object) -> str:
+    if inspect.isasyncgen(thing) or inspect.iscoroutine(thing) or inspect.isgenerator(thing):
+        return f"{thing.__qualname__} has returned it: name the function, and do not call it"
+    return "it cannot be called"
 
 
 def _code(thing: Callable[..., Any]) -> Callable[..., Any]:
@@ -240,12 +249,18 @@ def _described(thing: object) -> str:
         return f"the module {thing.__name__}"
     if not inspect.isroutine(thing):
         return f"an object of {type(thing).__module__}.{type(thing).__qualname__}"
-    name = thing.__qualname__
+    name = f"{thing.__qualname__}{_place(thing)}"
     if inspect.iscoroutinefunction(thing):
         return f"the async function {name}, which does not yield"
     if inspect.isgeneratorfunction(thing):
         return f"the generator function {name}"
     return f"the function {name}"
+
+
+def _place(function: Callable[..., Any]) -> str:
+    """Return where the function is written, in brackets; nothing of one written in C."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return "" if code is None else f" ({code.co_filename}, line {code.co_firstlineno})"
 
 
 def _attribute(spec: str, module: ModuleType, path: str) -> object:
@@ -254,8 +269,28 @@ def _attribute(spec: str, module: ModuleType, path: str) -> object:
         try:
             found = getattr(found, name)
         except AttributeError as error:
-            owner = found.__name__ if isinstance(found, ModuleType) else _described(found)
-            close = difflib.get_close_matches(name, [n for n in dir(found) if n[0] != "_"])
-            hint = f" Did you mean {' or '.join(close)}?" if close else ""
+            owner = _owner(found) if isinstance(found, ModuleType) else _described(found)
+            hint = _hint(name, found)
             raise ConfigError(f"{spec}: {owner} has no attribute {name!r}.{hint}") from error
     return found
+
+
+def _owner(module: ModuleType) -> str:
+    """Return the module with its file: another one of this name may have been meant."""
+    return f"{module.__name__} ({getattr(module, '__file__', None) or 'built in'})"
+
+
+def _hint(name: str, found: object) -> str:
+    """Return what may have been meant: names like this one, else those of agents."""
+    close = difflib.get_close_matches(name, [n for n in dir(found) if n[0] != "_"])
+    if close:
+        return f" Did you mean {' or '.join(close)}?"
+    own = getattr(found, "__dict__", {})
+    agents = [n for n, value in own.items() if n[0] != "_" and _is_agent(value)]
+    return f" It has agents: {', '.join(agents[:MAX_HINTS])}." if agents else ""
+
+
+def _is_agent(thing: object) -> bool:
+    if framework_of(thing) is not None:
+        return True
+    return inspect.isasyncgenfunction(thing) and _fault(thing) is None
