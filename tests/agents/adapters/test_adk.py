@@ -54,7 +54,7 @@ def texts(chunks: list[dict[str, Any]]) -> str:
 
 async def asked_and_answered(house: Running, payload: bytes) -> RunStatus:
     """Let a run ask, answer it, and return how the run that goes on ends."""
-    await house.runner.start(ALICE, asking("delete it", thread_id="t1", run_id="r1"))
+    await house.start(ALICE, asking("delete it", thread_id="t1", run_id="r1"))
     assert (await house.ended("r1")).status is RunStatus.AWAITING
     (asked,) = await house.store.asked(T1, 9)
     decided = await house.runner.interrupts.decide(T1, Answer(asked.id, "resolved", payload), ALICE)
@@ -88,7 +88,7 @@ async def test_a_tool_that_wants_a_confirmation_asks_if_sessions_are_kept(confir
 async def test_threads_of_one_name_and_two_users_share_no_session() -> None:
     async with running(ADKAgent(agent(), InMemorySessionService())) as house:
         for user, secret in ((ALICE, "hers"), (UserId("bob"), "his")):
-            await house.runner.start(user, asking(secret, thread_id="t1", run_id="r1"))
+            await house.start(user, asking(secret, thread_id="t1", run_id="r1"))
             await house.ended("r1", user)
         entries = await house.store.read(ThreadKey(UserId("bob"), ThreadId("t1")), 0, 99)
     assert "his" in str([entry.event.data for entry in entries])
@@ -98,7 +98,7 @@ async def test_threads_of_one_name_and_two_users_share_no_session() -> None:
 async def test_without_sessions_the_history_comes_from_the_log() -> None:
     async with running(adapt(agent())) as house:
         for run, said in (("r1", "one"), ("r2", "two")):
-            await house.runner.start(ALICE, asking(said, thread_id="t1", run_id=run))
+            await house.start(ALICE, asking(said, thread_id="t1", run_id=run))
             await house.ended(run)
         chunks = await house.chunks()
     assert texts(chunks) == "oneone one two"
