@@ -18,7 +18,7 @@ FIRST: dict[str, tuple[str, ...]] = {
     "How do I cancel a run?": ("docs/protocol#cancel",),
     "how do I test an agent?": ("docs/agents#test-an-agent",),
     "how do I sign in with jwt?": ("docs/operations#authentication",),
-    "how do I deploy behind nginx?": ("docs/operations#nginx",),
+    "how do I deploy behind nginx?": ("docs/deployment#nginx",),
     "how do I run several workers?": ("docs/operations#several-workers",),
     "how do I make a backup?": ("docs/operations#backup-and-restore",),
     "which metrics are there?": ("docs/operations#health-and-metrics",),
@@ -88,7 +88,7 @@ OTHERS: dict[str, tuple[str, ...]] = {
     "how do I rotate the JWT keys?": ("docs/operations#authentication",),
     "how can I log a user out everywhere?": ("docs/operations#revocation",),
     "what happens when the disk is full?": ("docs/operations#what-the-log-survives",),
-    "how do I use Caddy?": ("docs/operations#caddy",),
+    "how do I use Caddy?": ("docs/deployment#caddy",),
     "where is the data stored?": (
         "docs/operations#settings",
         "docs/operations#what-the-log-survives",
@@ -97,7 +97,7 @@ OTHERS: dict[str, tuple[str, ...]] = {
         "docs/operations#settings",
         "docs/operations#what-a-client-meets-at-a-limit",
     ),
-    "does the page work behind a path prefix?": ("docs/operations#behind-a-proxy",),
+    "does the page work behind a path prefix?": ("docs/deployment#behind-a-proxy",),
     "how do I stream tokens?": (
         "docs/agents#write-your-own-agent",
         "docs/tutorial#write-an-agent",
@@ -144,7 +144,11 @@ OTHERS: dict[str, tuple[str, ...]] = {
 """Written before the ranking was changed; its weights were chosen with them, no page was."""
 
 LATER: dict[str, tuple[str, ...]] = {
-    "how do I run it with Docker?": (),
+    "how do I run it with Docker?": ("docs/deployment#docker-and-other-containers",),
+    "how do I deploy it?": ("docs/deployment",),
+    "how do I deploy it with systemd?": ("docs/deployment#systemd",),
+    "how do I run it on Kubernetes?": ("docs/deployment#kubernetes",),
+    "can I put the data directory on NFS?": ("docs/deployment#what-may-not-be-shared",),
     "what is the bus for?": ("docs/reference#stores-of-your-own",),
     "how do I use a self-signed certificate?": (),
     "how do I limit runs per user?": (

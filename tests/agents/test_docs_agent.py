@@ -298,7 +298,7 @@ async def test_what_is_known_of_a_question_may_be_too_little_for_an_answer() -> 
 async def test_the_answer_for_nginx_has_the_lines_to_copy() -> None:
     answer = text(await play(DocsAgent(pause=0), asking("how do I put it behind nginx?")))
 
-    assert answer.startswith("From [Operations / nginx](docs/operations#nginx):")
+    assert answer.startswith("From [Deployment / nginx](docs/deployment#nginx):")
     assert "proxy_pass http://127.0.0.1:8000;" in answer
 
 

@@ -37,7 +37,8 @@ def test_adk_keeps_the_contract_of_an_agent() -> None:
 
 
 def test_the_example_of_its_page_runs() -> None:
-    assert passed("tests/docs/test_agents.py", "-m", "", "-k", "example_of_each_framework and adk") == 1
+    chosen = "example_of_each_framework and adk"
+    assert passed("tests/docs/test_agents.py", "-m", "", "-k", chosen) == 1
 
 
 def test_it_comes_out_of_every_edge() -> None:

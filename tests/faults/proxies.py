@@ -1,4 +1,4 @@
-"""Real proxies in front of a server, configured with the very lines of docs/operations.md."""
+"""Real proxies in front of a server, configured with the very lines of docs/deployment.md."""
 
 import asyncio
 import os
@@ -10,26 +10,45 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 import psutil
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from tests.eventually import until
 from tests.live import BOUND, Reachable
 from tests.person import Address
 from tests.ports import free_port
 
-PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
+PAGE = Path(__file__).parents[2] / "docs" / "deployment.md"
 PLACES = os.pathsep.join(
     [str(Path(sys.executable).parent), os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"]
 )
+USAGE = x509.KeyUsage(
+    digital_signature=True,
+    key_cert_sign=True,
+    **dict.fromkeys(
+        (
+            *("content_commitment", "key_encipherment", "data_encipherment", "key_agreement"),
+            *("crl_sign", "encipher_only", "decipher_only"),
+        ),
+        False,
+    ),
+)
+DAY = timedelta(days=1)
 TIMEOUT = 3
 """Seconds after which a proxy cuts an idle connection: what stands for the 60 of the page."""
 
 
 class Proxy(Reachable, ABC):
-    """A proxy on `port`, which serves what `server` does."""
+    """A proxy that serves with TLS on `port` what `server` does, and on `plain_port` says so."""
 
     program: str
     cuts_idle = True
@@ -43,9 +62,18 @@ class Proxy(Reachable, ABC):
         self.folder = folder / self.program
         self.folder.mkdir(parents=True)
         self.file = self.folder / "configuration"
-        self.port = free_port()
+        self.port, self.plain_port = free_port(), free_port()
+        self.certificate = write_certificate(self.folder)
         self.process: subprocess.Popen[bytes] | None = None
         self._server = server
+
+    @property
+    def url(self) -> str:
+        return f"https://127.0.0.1:{self.port}"
+
+    @property
+    def socket_url(self) -> str:
+        return f"wss://127.0.0.1:{self.port}/ws"
 
     def token(self, user: str = "alice") -> str:
         return self._server.token(user)
@@ -53,7 +81,7 @@ class Proxy(Reachable, ABC):
     async def start(self) -> None:
         """Start it; return when it accepts connections."""
         target = self._server.url.removeprefix("http://")
-        self.file.write_text(self.configuration(lines(self.program, target, self.port)))
+        self.file.write_text(self.configuration(self.lines(target)))
         with (self.folder / "log").open("wb") as log:
             self.process = subprocess.Popen(
                 self.command(), stdout=log, stderr=log, env={**os.environ, "HOME": str(self.folder)}
@@ -86,6 +114,27 @@ class Proxy(Reachable, ABC):
                     process.kill()
 
     reloads: signal.Signals
+
+    def lines(self, target: str) -> str:
+        """Return the page's lines for the program, with what is only here in place of the page's.
+
+        That are ports, where the server is, a certificate, and a shorter timeout.
+        """
+        language = {"caddy": "caddyfile"}.get(self.program, self.program)
+        text = PAGE.read_text(encoding="utf-8")
+        (block,) = re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+        ours = {"127.0.0.1:8000": target, **self.places}
+        if self.cuts_idle:
+            ours[" 60s"] = f" {TIMEOUT}s"
+        for shown, put in ours.items():
+            assert shown in block, f"the page's lines for {self.program} have no {shown!r}"
+            block = block.replace(shown, put)
+        return block
+
+    @property
+    @abstractmethod
+    def places(self) -> dict[str, str]:
+        """Return the ports and files of the page, and those that are here instead."""
 
     @abstractmethod
     def configuration(self, page: str) -> str:
@@ -121,6 +170,15 @@ class Nginx(Proxy):
     program = "nginx"
     reloads = signal.SIGHUP
 
+    @property
+    def places(self) -> dict[str, str]:
+        return {
+            "listen 80;": f"listen 127.0.0.1:{self.plain_port};",
+            "listen 443 ssl;": f"listen 127.0.0.1:{self.port} ssl;",
+            "/etc/ssl/chat.example.pem": str(self.certificate),
+            "/etc/ssl/private/chat.example.key": str(self.certificate),
+        }
+
     def configuration(self, page: str) -> str:
         return (
             f"daemon off;\nworker_processes 1;\n"
@@ -138,6 +196,14 @@ class Haproxy(Proxy):
     program = "haproxy"
     reloads = signal.SIGUSR2
 
+    @property
+    def places(self) -> dict[str, str]:
+        return {
+            "bind :80\n": f"bind 127.0.0.1:{self.plain_port}\n",
+            "bind :443 ": f"bind 127.0.0.1:{self.port} ",
+            "/etc/haproxy/chat.example.pem": str(self.certificate),
+        }
+
     def configuration(self, page: str) -> str:
         return page
 
@@ -151,9 +217,15 @@ class Caddy(Proxy):
     program = "caddy"
     cuts_idle = False
 
+    @property
+    def places(self) -> dict[str, str]:
+        tls = f"tls {self.certificate} {self.certificate}"
+        return {"chat.example {\n": f"https://127.0.0.1:{self.port} {{\n\t{tls}\n"}
+
     def configuration(self, page: str) -> str:
         return (
             f"{{\n\tadmin unix/{self.folder}/admin\n\tpersist_config off\n"
+            f"\thttp_port {self.plain_port}\n"
             f"\tservers {{\n\t\ttimeouts {{\n\t\t\tidle {TIMEOUT}s\n\t\t}}\n\t}}\n}}\n{page}"
         )
 
@@ -186,23 +258,30 @@ async def behind(kind: type[Proxy] | None, server: Address, folder: Path) -> Asy
     proxy = kind(server, folder)
     try:
         await proxy.start()
-        yield proxy
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("SSL_CERT_FILE", str(proxy.certificate))  # whom OpenSSL trusts
+            yield proxy
     finally:
         proxy.stop()
 
 
-def lines(program: str, target: str, port: int) -> str:
-    """Return the page's lines for the program, with other ports and a shorter timeout."""
-    language = {"caddy": "caddyfile"}.get(program, program)
-    (block,) = re.findall(rf"```{language}\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    for shown, ours in (
-        ("127.0.0.1:8000", target),
-        ("listen 80;", f"listen 127.0.0.1:{port};"),
-        ("bind :80\n", f"bind 127.0.0.1:{port}\n"),
-        ("http://netra.example", f"http://127.0.0.1:{port}"),
-        (" 60s", f" {TIMEOUT}s"),
+def write_certificate(folder: Path) -> Path:
+    """Write a certificate for 127.0.0.1 with its key into one file; return where it is."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "chat.example")])
+    now = datetime.now(UTC)
+    names = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    builder = builder.not_valid_before(now - DAY).not_valid_after(now + DAY)
+    identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+    for extension, critical in (  # it is its own authority, by the strict rules of Python 3.13
+        (names, False),
+        (identifier, False),
+        (x509.BasicConstraints(ca=True, path_length=None), True),
+        (USAGE, True),
     ):
-        block = block.replace(shown, ours)
-    assert target in block, "the page names another address of the server"
-    assert str(port) in block, "the page names another address of the proxy"
-    return str(block)
+        builder = builder.add_extension(extension, critical)
+    made = builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
+    file = folder / "chat.example.pem"
+    file.write_bytes(made + key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return file

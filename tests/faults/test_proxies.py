@@ -1,4 +1,4 @@
-"""Behind nginx, haproxy and Caddy: idle connections stay, a reload and a stop lose nothing."""
+"""Behind nginx, haproxy and Caddy with TLS: idle sockets stay, a reload and a stop lose nothing."""
 
 import asyncio
 import signal
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from websockets.asyncio.client import connect
+from websockets.typing import Origin
 
 from netra_backend.stores.memory import MemoryStore
 from netra_backend.testing.scripted_agent import Gate, ScriptedAgent, answer
@@ -104,6 +105,29 @@ async def test_server_sent_events_are_not_held_back(tmp_path: Path, kind: type[P
             pass
         gate.open()
         while "RUN_FINISHED" not in await anext(lines):
+            pass
+
+
+@EACH
+async def test_a_page_comes_with_tls_and_its_requests_are_the_servers_own(
+    tmp_path: Path, kind: type[Proxy]
+) -> None:
+    async with (
+        live({"echo": echo}, tmp_path, store=MemoryStore(), allowed_hosts=("127.0.0.1",)) as server,
+        behind(kind, server, tmp_path) as proxy,
+        http(proxy.url, proxy.token()) as browser,
+    ):
+        assert isinstance(proxy, Proxy)
+        moved = await browser.get(f"http://127.0.0.1:{proxy.plain_port}/health/live")
+        assert moved.status_code in (301, 302, 308)
+        assert moved.headers["location"].startswith("https://127.0.0.1")
+        for origin, status in ((proxy.url, 404), ("https://elsewhere.example", 403)):
+            renamed = await browser.patch(
+                "/threads/t", json={"title": "T"}, headers={"Origin": origin}
+            )
+            assert renamed.status_code == status
+        token = {"Authorization": f"Bearer {proxy.token()}"}
+        async with connect(proxy.socket_url, origin=Origin(proxy.url), additional_headers=token):
             pass
 
 
