@@ -43,6 +43,21 @@ API_KEYS: dict[str, str] = {
     "npm": f"npm_{LONG}",
     "pypi": f"pypi-AgEIcHlwaS5vcmc{CANARY}",
     "hugging face": f"hf_{LONG}",
+    "stripe, restricted, test": f"rk_test_{CANARY}",
+    "sendgrid": f"SG.{CANARY}0123456789.{LONG}",
+    "digitalocean": f"dop_v1_{LONG}",
+    "docker": f"dckr_pat_{LONG}",
+    "shopify": f"shpat_{LONG}",
+    "square": f"sq0atp-{LONG}",
+    "vault": f"hvs.{LONG}",
+    "google, access": f"ya29.{LONG}",
+    "google, client": f"GOCSPX-{LONG}",
+    "age": f"AGE-SECRET-KEY-1{UPPER}{UPPER}",
+    "groq": f"gsk_{LONG}",
+    "xai": f"xai-{LONG}",
+    "perplexity": f"pplx-{LONG}",
+    "replicate": f"r8_{LONG}",
+    "linear": f"lin_api_{LONG}",
 }
 """Keys that say by how they begin whose they are, with nothing else beside them."""
 

@@ -1,8 +1,9 @@
 """API keys of services that mark them by how they begin, so that scanners like this find them.
 
-The marks are published: by GitHub, GitLab, npm, PyPI, Slack, Stripe and Hugging Face in their
-documentation of tokens, by AWS in its reference of unique identifiers, by Google, OpenAI and
-Anthropic in the examples of theirs. They are case-sensitive.
+The marks are published: by GitHub, GitLab, npm, PyPI, Slack, Stripe, Hugging Face, SendGrid,
+DigitalOcean, Docker, Shopify, Square, Vault and age in their documentation of tokens, by AWS in its
+reference of unique identifiers, by Google, OpenAI, Anthropic, Groq, xAI, Perplexity, Replicate and
+Linear in the examples of theirs. They are case-sensitive.
 """
 
 import re
@@ -32,6 +33,7 @@ MARKS = (
     Mark("sk_live_", _STRIPE),
     Mark("sk_test_", _STRIPE, alone=True),
     Mark("rk_live_", _STRIPE, alone=True),
+    Mark("rk_test_", _STRIPE, alone=True),
     Mark("whsec_", re.compile(r"[A-Za-z0-9+/=]{16,}+")),
     *(Mark(f"gh{kind}_", _GITHUB) for kind in "pousr"),
     Mark("github_pat_", _GITHUB),
@@ -45,12 +47,36 @@ MARKS = (
     Mark("npm_", _LETTERS),
     Mark("pypi-", re.compile(r"(?:Ag[A-Za-z0-9_-]{14,}+|[A-Za-z0-9_-]{40,}+)")),
     Mark("hf_", _LETTERS),
+    Mark("SG.", re.compile(r"[A-Za-z0-9_-]{16,}+\.[A-Za-z0-9_-]{16,}+"), alone=True),
+    Mark("dop_v1_", _LETTERS),
+    Mark("dckr_pat_", _WORD),
+    *(Mark(f"shp{kind}_", _LETTERS) for kind in ("at", "ca", "pa", "ss")),
+    *(Mark(f"sq0{kind}-", _WORD) for kind in ("atp", "csp")),
+    Mark("hvs.", _WORD, alone=True),
+    Mark("ya29.", _WORD, alone=True),
+    Mark("GOCSPX-", _WORD),
+    Mark("AGE-SECRET-KEY-1", re.compile(r"[A-Z0-9]{16,}+")),
+    Mark("gsk_", _LETTERS, alone=True),
+    Mark("xai-", _LETTERS, alone=True),
+    Mark("pplx-", _LETTERS, alone=True),
+    Mark("r8_", _LETTERS, alone=True),
+    Mark("lin_api_", _LETTERS),
 )
 
 
 def has_no_mark(text: str) -> bool:
     """Return whether there is surely no key in a text: a quick look, for texts that are short."""
-    if "-" in text and ("sk-" in text or "pat-" in text or "app-" in text or "pypi-" in text):
+    if "-" in text and (
+        "sk-" in text
+        or "pat-" in text
+        or "app-" in text
+        or "pypi-" in text
+        or "sq0" in text
+        or "GOCSPX-" in text
+        or "SECRET-" in text
+        or "xai-" in text
+        or "pplx-" in text
+    ):
         return False
     if "_" in text and (
         "pat_" in text
@@ -60,7 +86,14 @@ def has_no_mark(text: str) -> bool:
         or "whsec_" in text
         or "npm_" in text
         or "hf_" in text
+        or "dop_v1_" in text
+        or "shp" in text
+        or "gsk_" in text
+        or "r8_" in text
+        or "lin_api_" in text
     ):
+        return False
+    if "." in text and ("SG." in text or "hvs." in text or "ya29." in text):
         return False
     if "AKIA" in text or "ASIA" in text or "AIza" in text:
         return False
