@@ -13,6 +13,7 @@ from netra_backend.jsonlog.secret_names import (
     ENDINGS,
     HARMLESS,
     LAST,
+    SETTINGS,
     is_secret_name,
 )
 from netra_backend.jsonlog.shapes import REDACTED
@@ -96,8 +97,16 @@ def test_each_word_of_the_table_counts_where_it_says() -> None:
         assert is_secret_name(f"{name}_secret")
 
 
+@pytest.mark.parametrize("word", SETTINGS)
+def test_what_is_told_about_a_secret_is_none(word: str) -> None:
+    for name in (f"token_{word}", f"cookie-{word}", f"accessToken{word.title()}"):
+        assert redact({name: "x"}) == {name: "x"}
+        assert redact({name: "Bearer abc123"}) == {name: f"Bearer {REDACTED}"}
+        assert is_secret_name(f"{name}_token")
+
+
 def test_each_entry_of_the_table_has_a_reason() -> None:
-    for table in (ANYWHERE, LAST, ENDINGS, HARMLESS, COUNTS, COUNTS_OF_TOKENS):
+    for table in (ANYWHERE, LAST, ENDINGS, HARMLESS, SETTINGS, COUNTS, COUNTS_OF_TOKENS):
         assert all(table.values())
 
 

@@ -48,17 +48,39 @@ ENDINGS = {
 """What a name ends with, without what parts its words."""
 
 HARMLESS = {
+    "authorizationendpoint": "where to ask for one: RFC 8414 section 2",
+    "authorizationurl": "the same, as OpenAPI calls it",
     "continuationtoken": "a page of Azure and S3",
     "nextcontinuationtoken": "the next page of S3",
     "nextpagetoken": "the next page of Google's APIs",
     "nexttoken": "the next page of AWS",
     "pagetoken": "a page of Google's APIs",
     "paginationtoken": "a page of AWS",
+    "tokenendpoint": "where one gets them: RFC 8414 section 2",
+    "tokenuri": "the same, in Google's service accounts",
+    "tokenurl": "the same, as OpenAPI calls it",
 }
 """Whole names, without what parts their words, under which none is: without them one cannot page.
 
 A value of such a shape is a secret here as everywhere.
 """
+
+SETTINGS = {
+    "algorithm": "token_algorithm",
+    "arn": "secret_arn, AWS's name of one",
+    "audience": "token_audience",
+    "domain": "cookie_domain",
+    "file": "password_file, where containers find one",
+    "issuer": "token_issuer",
+    "name": "cookie_name, secret_name",
+    "path": "cookie_path",
+    "policy": "password_policy, cookie_policy",
+    "provider": "credential_provider",
+    "samesite": "cookie_samesite",
+    "status": "password_status",
+    "type": "token_type of RFC 6749 section 5.1",
+}
+"""Words at the end that say of a name what it tells about a secret, without being one."""
 
 COUNTS = {
     "age": "cookie_max_age",
@@ -117,7 +139,7 @@ def names_a_count(name: str) -> bool:
 def _is_secret(name: str) -> bool:
     words = _words(name)
     squeezed = "".join(words).removesuffix("s")
-    if squeezed in HARMLESS:
+    if squeezed in HARMLESS or (words and words[-1] in SETTINGS):
         return False
     return (
         not ANYWHERE.keys().isdisjoint(word.removesuffix("s") for word in words)
