@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netra_backend.jsonlog.api_keys import MARKS
+from netra_backend.jsonlog.secret_places import PLACES
 from netra_backend.jsonlog.shapes import (
     MAX_ANCHORS,
     REDACTED,
@@ -148,6 +149,31 @@ PIECES = st.sampled_from(
             "%",
             "--",
         ),
+        *(
+            "curl -u",
+            "a:",
+            "sig=",
+            "?code=",
+            "<",
+            ">",
+            "value",
+            "none",
+            "`",
+            "pass=",
+            "(",
+            ")",
+            ",",
+        ),
+        *(
+            "<cookie ",
+            "a=",
+            "authorization",
+            "digest ",
+            "mysql -p",
+            "pwd=/srv",
+            "otp=",
+            "/bot1234567:",
+        ),
     )
 )
 
@@ -216,6 +242,25 @@ def test_a_text_full_of_anchors_is_taken_for_secret_at_some_point() -> None:
         "-token x",
         "-",
         "0123456789abcdef ",
+        *PLACES,
+        *(f"{anchor}a" for anchor in PLACES),
+        *(f"{anchor} " for anchor in PLACES),
+        "curl -u ",
+        "mysql -a -",
+        "<cookie a=b\n",
+        "oracle:thin:a/",
+        "cookie: none ",
+        "cookie: none\n",
+        "authorization=digest ",
+        "token value: ",
+        "name='token', ",
+        "('token', '",
+        "('token', \"",
+        "<token>",
+        "pwd=/srv/a",
+        "token=a('",
+        "secret: |\n a\n",
+        "://aaaaaaaaaaaaaaaaaaaa1",
     ],
 )
 def test_a_megabyte_costs_little(piece: str) -> None:

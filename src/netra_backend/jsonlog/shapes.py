@@ -7,19 +7,24 @@ and `MAX_ANCHORS` bounds what a text full of anchors costs.
 """
 
 import binascii
-import itertools
 import re
 from collections.abc import Callable
 
 from netra_backend.jsonlog.api_keys import MARKS, SHORTEST, Mark, begins_word, has_no_mark
+from netra_backend.jsonlog.secret_places import PLACES, has_no_place
+from netra_backend.jsonlog.secret_values import (
+    Span,
+    credentials_span,
+    header_span,
+    is_told,
+    paired_span,
+    value_span,
+)
 
 REDACTED = "[redacted]"
 
 SHORT = 1_000
 """Characters of a text that gets a quick look before."""
-
-MAX_BRACKETS = 2_000
-"""Brackets in one value that are looked at; one with more goes on to the end of its text."""
 
 MAX_ANCHORS = 4_000
 """Anchors in one text that are looked at; after that many its whole rest is taken for secret."""
@@ -30,6 +35,10 @@ NAMES = (
 )
 """Words at the end of a name that make what stands after it a secret."""
 
+_SPELLED = ("otp", "pass", "passcode", "phpsessid", "jsessionid", "sessionid", "_auth")
+_ASSIGNED = ("ticket", *_SPELLED)
+"""Names that tell of a secret only with a sign like ``=``: *pass: 3* and *otp, see* do not."""
+
 KEYS = (
     *("api", "access", "private", "secret", "signing", "encryption", "account", "auth", "master"),
     "subscription",
@@ -39,29 +48,41 @@ KEYS = (
 _KEY = re.compile(rf"(?:{'|'.join(KEYS)})[_\- ]?$")
 
 _AFTER_NAME = re.compile(
-    r"s?(?P<quote>\\{0,8}+[\"'])?+\s{0,4}+(?:=>|(?P<sign>[=:,])|%(?:25)?3d)\s{0,8}+", re.IGNORECASE
+    r"(?:s|_?(?:hash|value|\d{1,2}+))?(?P<quote>\\{0,8}+[\"'])?+\s{0,4}+"
+    r"(?:=>|(?P<sign>[=:,>])|%(?:25)?3d)(?:\s|\\[nrt]){0,8}+",
+    re.IGNORECASE,
 )
+_LABELLED = re.compile(
+    r"s?(?:\\{0,8}+[\"'])?+(?:\s{0,8}+,)?+(?:\s|\\n){0,20}+(?:\\{0,8}+[\"'])?+value"
+    r"(?:\\{0,8}+[\"'])?+\s{0,4}+[:=]\s{0,8}+",
+    re.IGNORECASE,
+)
+"""What stands between a name that is a value and its own: ``name='token', value='…'``."""
+_TAG = re.compile(r"<[\w:-]{0,40}+$")
 _OPTION = re.compile(r"(?<![\w-])--?[A-Za-z0-9_-]{0,36}+$")
 _AFTER_OPTION = re.compile(r"(?P<many>s)?[ \t]{1,4}+(?![\s-])", re.IGNORECASE)
-_QUOTED = re.compile(r"(?:[bru]{1,2})?(?P<escape>\\{0,8}+)(?P<quote>[\"'])", re.IGNORECASE)
-_BARE = re.compile(r"[^\s&;,'\"<>\])}%\\]++(?:%(?!26|0[ad]|2526)[^\s&;,'\"<>\])}%\\]*+)*+", re.I)
 _PLAIN_NUMBER = re.compile(r"[\d.,]++(?![\w])")
-_LINE = re.compile(r"[^\r\n]*+")
-_BRACKETS = re.compile(r"[\[\](){}]")
 
-_BEARER = re.compile(r"[ \t]{1,8}+(?P<secret>[A-Za-z0-9._~+/=-]++)")
+_BEARER = re.compile(
+    r"[ \t]{1,8}+(?!(?:realm|scope|error|error_description|error_uri|resource_metadata)="
+    r"|(?:tokens?|auth|authentication|authorization|credentials?|header|scheme|format"
+    r"|is|was|of|for|from|or|and|in|not|missing|required)(?![A-Za-z0-9._~+/=-]))"
+    r"(?P<secret>[A-Za-z0-9._~+/=-]++)",
+    re.IGNORECASE,
+)
+"""No secret is what a server asks for, ``Bearer realm="…"``, nor what people say of one."""
 _BASIC = re.compile(r"[ \t]{1,8}+(?P<secret>[A-Za-z0-9+/_-]{4,}+={0,2}+)")
 _JWT = re.compile(r"[A-Za-z0-9_-]++(?:\.[A-Za-z0-9_-]*+){1,4}+")
 _OWN = re.compile(r"[A-Za-z0-9._~+/=-]++")
 _USERINFO = re.compile(r"[^\s/?#'\"<>]*+")
-_PEM = re.compile(r"[A-Z0-9 ]{0,40}?private key-----", re.IGNORECASE)
+_LONG_USER = re.compile(r"(?=[^\d@]{0,64}\d)[A-Za-z0-9_-]{20,}+$")
+"""No user's name, but a token in its place: of NATS, of Sentry, of git hosts."""
+_PEM = re.compile(r"[A-Z0-9 ]{0,40}?private key(?: block)?-----", re.IGNORECASE)
 
 _RUN = b"w" * SHORTEST
 _RUNS = bytes(b"w"[0] if chr(one).isalnum() or one in b"+-./=_" else 32 for one in range(128))
 _RUNS += b" " * 128
 """Makes the characters of API keys all the same, so that one search tells whether there is one."""
-
-Span = tuple[int, int]
 
 
 def secret_spans(text: str) -> list[Span]:
@@ -131,19 +152,39 @@ def _named(text: str, small: str, at: int, end: int) -> Span | None:
     name = small[at:end]
     if name == "key" and not _KEY.search(small, max(0, at - 13), at):
         return None
+    if name in _SPELLED and not _is_spelled(text, small, at, end):
+        return None
     after = _AFTER_NAME.match(text, end)
+    if after is None or after["sign"] == ",":
+        return _beside(text, name, at, end, after)
+    begin, sign = after.end(), after["sign"]
+    if sign == ">" and not _TAG.search(text, max(0, at - 42), at):
+        return None
+    if name in _ASSIGNED and sign not in ("=", None):
+        return None
+    if sign == ":" and after["quote"] is None and name in ("cookie", "authorization"):
+        return header_span(text, at, begin)
+    if is_told(text, name, at, begin):
+        return None
+    return credentials_span(text, begin) if name == "authorization" else value_span(text, begin)
+
+
+def _beside(text: str, name: str, at: int, end: int, after: re.Match[str] | None) -> Span | None:
+    """Find the value that stands beside a name that is one itself, or an option."""
+    if name in _ASSIGNED:
+        return None
+    labelled = _LABELLED.match(text, end)
+    if labelled is not None:
+        return value_span(text, labelled.end())
     if after is None:
-        return None if name == "ticket" else _option(text, at, end)
-    begin, sign, quote = after.end(), after["sign"], after["quote"]
-    if name == "ticket" and sign != "=" and sign is not None:
-        return None
-    if sign == "," and quote is None:
-        return None
-    if sign == ":" and quote is None and name in ("cookie", "authorization"):
-        return begin, _line_end(text, at, begin)
-    if name == "token" and small.startswith("s", end) and _PLAIN_NUMBER.match(text, begin):
-        return None
-    return _value(text, begin, quoted_only=sign == ",")
+        return _option(text, at, end)
+    return None if after["quote"] is None else paired_span(text, at, end, after.end())
+
+
+def _is_spelled(text: str, small: str, at: int, end: int) -> bool:
+    """Return whether a short name is a word, and not sessionId: so agents name a conversation."""
+    spelled = text[at:end]
+    return not text[at - 1 : at].isalpha() and spelled in (small[at:end], spelled.upper())
 
 
 def _option(text: str, at: int, end: int) -> Span | None:
@@ -153,60 +194,7 @@ def _option(text: str, at: int, end: int) -> Span | None:
         return None
     if after["many"] and _PLAIN_NUMBER.match(text, after.end()):
         return None
-    return _value(text, after.end(), quoted_only=False)
-
-
-def _value(text: str, begin: int, *, quoted_only: bool) -> Span | None:
-    """Find the value that begins there: quoted, in brackets, or up to what ends a word."""
-    quoted = _QUOTED.match(text, begin)
-    if quoted is not None:
-        return quoted.end(), _quote_end(text, quoted.end(), quoted["quote"], len(quoted["escape"]))
-    if quoted_only:
-        return None
-    if text[begin : begin + 1] in ("[", "{", "("):
-        return begin, _bracket_end(text, begin)
-    bare = _BARE.match(text, begin)
-    return None if bare is None else bare.span()
-
-
-def _quote_end(text: str, begin: int, quote: str, escape: int) -> int:
-    """Return where the quoted text ends: at a quote with no more backslashes before it."""
-    at = text.find(quote, begin)
-    while at >= 0:
-        slashes = at
-        while slashes > begin and text[slashes - 1] == "\\":
-            slashes -= 1
-        count = at - slashes
-        if count <= escape:
-            return slashes
-        # In the repr of a text, an escaped quote has two backslashes before it.
-        if escape == 0 and count % 2 == 0 and not text[at + 1 : at + 2].isalnum():
-            return at
-        at = text.find(quote, at + 1)
-    return len(text)
-
-
-def _bracket_end(text: str, begin: int) -> int:
-    """Return where the brackets that open here are closed, or the text ends."""
-    depth = 0
-    for found in itertools.islice(_BRACKETS.finditer(text, begin), MAX_BRACKETS):
-        depth += 1 if found[0] in "[({" else -1
-        if depth == 0:
-            return found.end()
-    return len(text)
-
-
-def _line_end(text: str, at: int, begin: int) -> int:
-    """Return where a header ends: with its line, or at the quote that it stands in."""
-    line = _LINE.match(text, begin)
-    end = begin if line is None else line.end()
-    while at > 0 and (text[at - 1].isalnum() or text[at - 1] in "-_"):
-        at -= 1
-    quote = text[at - 1 : at]
-    if quote in ("'", '"'):
-        closed = text.find(quote, begin, end)
-        return closed if closed >= 0 else end
-    return end
+    return value_span(text, after.end())
 
 
 def _after(pattern: re.Pattern[str]) -> "Look":
@@ -251,6 +239,9 @@ def _userinfo(text: str, _small: str, _at: int, end: int) -> Span | None:
     colon, last = told.find(":"), told.rfind("@")
     if last < 0 and "…" in told:
         last = told.rfind("…")
+    user = told[: colon if 0 <= colon < last else last]
+    if last >= 0 and _LONG_USER.match(user):
+        return end, end + last
     return (end + colon + 1, end + last) if 0 <= colon < last else None
 
 
@@ -282,7 +273,8 @@ _LOOKS: tuple[tuple[str, Look], ...] = (
     ("eyj", _jwt),
     ("://", _userinfo),
     ("-----begin ", _private_key),
-    *((name, _named) for name in NAMES),
+    *((name, _named) for name in (*NAMES, *_SPELLED)),
+    *((anchor, _after(pattern)) for anchor, pattern in PLACES.items()),
 )
 _KEY_LOOKS: tuple[tuple[str, Look], ...] = tuple((mark.begin, _key(mark)) for mark in MARKS)
 
@@ -297,12 +289,15 @@ def is_harmless(text: str) -> bool:
     if "-----" in text or not has_no_mark(text):
         return False
     separated = ":" in text or "=" in text or "%" in text or "'" in text or '"' in text
+    separated = separated or "<" in text or "`" in text
     if not separated:
         if " " not in text and "\t" not in text:
             return True
         separated = "-" in text  # as the options of a command are
     small = text.lower()
     if "bearer" in small or "basic" in small:
+        return False
+    if not has_no_place(text, small):
         return False
     return not separated or not (
         "://" in small
@@ -315,4 +310,6 @@ def is_harmless(text: str) -> bool:
         or "pwd" in small
         or "credential" in small
         or "ticket" in small
+        or "otp" in small
+        or "sess" in small
     )

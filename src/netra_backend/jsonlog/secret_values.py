@@ -1,0 +1,172 @@
+"""Where a secret ends that stands after its name, and what stands there instead of one.
+
+Nothing here looks back further than a name is long, or at a character more than a few times.
+"""
+
+import itertools
+import re
+
+Span = tuple[int, int]
+
+MAX_BRACKETS = 2_000
+"""Brackets in one value that are looked at; one with more goes on to the end of its text."""
+
+_QUOTED = re.compile(r"(?:[bru]{1,2})?(?P<escape>\\{0,8}+)(?P<quote>[\"'])", re.IGNORECASE)
+_BARE = re.compile(r"[^\s&;,'\"<>\])}%\\]++(?:%(?!26|0[ad]|2526)[^\s&;,'\"<>\])}%\\]*+)*+", re.I)
+_BRACKET = re.compile(r"[\[({]")
+_BRACKETS = re.compile(r"[\[\](){}]")
+_BLOCK = re.compile(r"[|>][+-]?[ \t]*+(?:\\n|\r?\n)(?:[ \t]++[^\r\n]*+(?:\r?\n)?+)++")
+"""A text of several lines as YAML writes it."""
+_LINE = re.compile(r"[^\r\n]*+")
+_SCHEME = re.compile(
+    r"(?:apikey|api-key|aws4-[a-z0-9-]++|basic|bearer|bot|digest|dpop|hawk|negotiate|ntlm|token)"
+    r"[ \t]++",
+    re.IGNORECASE,
+)
+"""What stands before the credentials in a header: RFC 9110 section 11.4."""
+_STATE = re.compile(
+    r"(?:none|null|nil|true|false|yes|no|ok|undefined|unknown|empty|missing|required|optional"
+    r"|valid|invalid|expired|enabled|disabled|accepted|denied|granted|rejected|refused|failed"
+    r"|changed|unchanged|set|unset|not|too|must)(?![\w=:;@/+$%#!*-]|[.,]\w)",
+    re.IGNORECASE,
+)
+"""Words that tell of a secret how it is: ``password: too short``, ``cookies=enabled``."""
+_PATH = re.compile(
+    r"/(?:app|builds?|code|data|etc|home|mnt|opt|private|root|runner|srv|tmp|usr|Users|var|work"
+    r"|workspace)(?:/[\w.@+-]*+)*+(?![^\s,'\"\])}])"
+)
+"""The directory that a shell says in PWD and OLDPWD."""
+_ISSUE = re.compile(r"#?(?:[A-Za-z]{2,10}-)?\d{1,9}(?![\w-])")
+"""A ticket that people work on."""
+_NUMBER = re.compile(r"[\d.,]++(?![\w])")
+_MAX_ESCAPE = 8
+_PAIR = 100
+"""Characters in which a cookie has its ``=``."""
+_MAX_NAME = 64
+_OPENS = re.compile(r"[\[(]\s?(?:[bru]{1,2})?\\{0,8}[\"']$", re.IGNORECASE)
+_CLOSES = re.compile(r"\\{0,8}[\"']\s?[\])]")
+_SHORTEST_TOKEN = 4
+"""Characters of a quoted token. Parsers quote shorter ones: ``unexpected token: '}'``."""
+
+
+def value_span(text: str, begin: int) -> Span | None:
+    """Find the value that begins there: quoted, in brackets, or up to what ends a word."""
+    quoted = quoted_span(text, begin)
+    if quoted is not None:
+        return quoted
+    if text[begin : begin + 1] in ("[", "{", "("):
+        return begin, _bracket_end(text, begin)
+    block = _BLOCK.match(text, begin)
+    if block is not None:
+        return block.span()
+    bare = _BARE.match(text, begin)
+    if bare is None:
+        return None
+    end = bare.end()
+    opened = _BRACKET.search(text, begin, end) if text[end : end + 1] in ("'", '"') else None
+    return begin, end if opened is None else _bracket_end(text, opened.start())
+
+
+def quoted_span(text: str, begin: int) -> Span | None:
+    """Find what is in the quotes that begin there."""
+    quoted = _QUOTED.match(text, begin)
+    if quoted is None:
+        return None
+    return quoted.end(), _quote_end(text, quoted.end(), quoted["quote"], len(quoted["escape"]))
+
+
+def credentials_span(text: str, begin: int) -> Span | None:
+    """Find the value of an authorization that is no line of its own: scheme and credentials."""
+    scheme = _SCHEME.match(text, begin)
+    if scheme is None:
+        return value_span(text, begin)
+    found = value_span(text, scheme.end())
+    return None if found is None else (begin, found[1])
+
+
+def header_span(text: str, at: int, begin: int) -> Span | None:
+    """Find the value of a header, whose name begins at `at`: the rest of its line."""
+    if _STATE.match(text, begin):
+        cookie = text[at : at + len("cookie")].lower() == "cookie"
+        if not (cookie and "=" in text[begin : begin + _PAIR]):
+            return None
+    return begin, _line_end(text, at, begin)
+
+
+def paired_span(text: str, at: int, end: int, begin: int) -> Span | None:
+    """Find the value behind the comma after a quoted name: that of a header or an option.
+
+    Names may stand in a list themselves, ``['id', 'token', 'value']``. So there is a value where
+    the two are alone in their brackets, and where the name can be no other's.
+    """
+    start = at
+    while start > max(0, at - _MAX_NAME) and (text[start - 1].isalnum() or text[start - 1] in "-_"):
+        start -= 1
+    name = text[start:end].lower()
+    if "-" in name or name in ("cookie", "authorization"):
+        return quoted_span(text, begin)
+    if not _OPENS.search(text, max(0, start - 12), start):
+        return None
+    found = quoted_span(text, begin)
+    if found is None or found[1] >= len(text) or _CLOSES.match(text, found[1]):
+        return found
+    return None
+
+
+def is_told(text: str, name: str, at: int, begin: int) -> bool:
+    """Return whether what stands behind a name, which begins at `at`, is surely no secret."""
+    if name == "ticket":
+        return _ISSUE.match(text, begin) is not None
+    if name == "pass" and _NUMBER.match(text, begin):
+        return True
+    if name == "pwd" and text[at - 1 : at] != ";" and _PATH.match(text, begin):
+        return True
+    if name == "token":
+        if text[at + 5 : at + 6] in ("s", "S") and _NUMBER.match(text, begin):
+            return True
+        quoted = _QUOTED.match(text, begin)
+        if quoted is not None:
+            closed = text.find(quoted["quote"], quoted.end(), quoted.end() + _SHORTEST_TOKEN)
+            return closed >= 0 and text[closed - 1] != "\\"
+    return _STATE.match(text, begin) is not None
+
+
+def _quote_end(text: str, begin: int, quote: str, escape: int) -> int:
+    """Return where the quoted text ends: at a quote with no more backslashes before it."""
+    at = text.find(quote, begin)
+    while at >= 0:
+        slashes = at
+        while slashes > begin and text[slashes - 1] == "\\":
+            slashes -= 1
+        count = at - slashes
+        if count <= escape:
+            return slashes
+        # In the repr of a text, an escaped quote has two backslashes before it.
+        if escape == 0 and count % 2 == 0 and not text[at + 1 : at + 2].isalnum():
+            return at
+        at = text.find(quote, at + 1)
+    return len(text)
+
+
+def _bracket_end(text: str, begin: int) -> int:
+    """Return where the brackets that open here are closed, or the text ends."""
+    depth = 0
+    for found in itertools.islice(_BRACKETS.finditer(text, begin), MAX_BRACKETS):
+        depth += 1 if found[0] in "[({" else -1
+        if depth == 0:
+            return found.end()
+    return len(text)
+
+
+def _line_end(text: str, at: int, begin: int) -> int:
+    """Return where a header ends: with its line, or at the quote that it stands in."""
+    line = _LINE.match(text, begin)
+    end = begin if line is None else line.end()
+    while at > 0 and (text[at - 1].isalnum() or text[at - 1] in "-_"):
+        at -= 1
+    quote, escape = text[at - 1 : at], 0
+    if quote not in ("'", '"'):
+        return end
+    while escape < _MAX_ESCAPE and text[at - 2 - escape : at - 1 - escape] == "\\":
+        escape += 1
+    return min(end, _quote_end(text, begin, quote, escape))
