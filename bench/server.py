@@ -64,7 +64,9 @@ def netra(bench: Workbench, *arguments: str, **variables: str) -> Iterator[Serve
         *arguments,
     ]
     with Process(command, stderr=bench.file("netra.log"), environment=kept | set_here) as process:
-        address = process.await_stderr(r"Netra is at http://127\.0\.0\.1:(\d+)", START_SECONDS)
+        said = "every worker serves" if any("--workers" in one for one in arguments) else "serving"
+        pattern = rf'"{said}".*"http://127\.0\.0\.1:(\d+)"'
+        address = process.await_stderr(pattern, START_SECONDS)
         token = make_token(Settings(data_dir=data_dir), USER)
         headers = (f"Authorization: Bearer {token}", "Sec-WebSocket-Protocol: netra.v1")
         yield Server(process, int(address[1]), headers, ready_frames=1)

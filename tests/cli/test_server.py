@@ -4,8 +4,10 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
+import subprocess
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import version
@@ -44,7 +46,8 @@ async def test_it_serves_an_agent_of_the_users_own(tmp_path: Path) -> None:
             await alice.until("RUN_FINISHED")
             said = "".join(f["chunk"].get("delta", "") for f in alice.events)
             assert said == "one two "
-        assert f"Netra is at {server.url}" in server.log_file.read_text()
+        lines = [json.loads(line) for line in server.log_file.read_text().splitlines()]
+        assert server.url in [line.get("at") for line in lines if line["message"] == "serving"]
         async with httpx.AsyncClient() as browser:
             page = await browser.get(server.url)
         assert page.status_code == 200
@@ -138,21 +141,12 @@ async def test_restored_data_has_new_epochs(tmp_path: Path) -> None:
 
 
 def test_it_takes_a_free_port_and_stops_at_sigint(tmp_path: Path) -> None:
-    """Port 0 is a free port, which the printed address names; Ctrl+C ends it in peace."""
-    import subprocess
-
-    netra = Path(sys.executable).with_name("netra")
-    clean = {key: value for key, value in os.environ.items() if not key.startswith("NETRA_")}
-    process = subprocess.Popen(
-        [str(netra), "serve", "--port", "0", "--data-dir", str(tmp_path / "data")],
-        env=clean,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    """Port 0 is a free port, which a line of the log names; Ctrl+C ends it in peace."""
+    process = _serve_on_a_free_port(tmp_path, subprocess.PIPE)
     assert process.stderr is not None
     try:
-        line = next(line for line in process.stderr if "Netra is at" in line)
-        port = int(line.split(":")[2].split()[0])
+        line = next(line for line in process.stderr if "serving" in line)
+        port = int(json.loads(line)["at"].rsplit(":", 1)[1])
         with socket.create_connection(("127.0.0.1", port), timeout=5):
             pass
     finally:
@@ -160,7 +154,33 @@ def test_it_takes_a_free_port_and_stops_at_sigint(tmp_path: Path) -> None:
         rest = process.stderr.read()
         process.stderr.close()
     assert process.wait(20) in (0, 130)
+    assert [json.loads(line)["level"] for line in rest.splitlines()]
     assert "Traceback" not in rest
+
+
+def test_it_greets_who_sits_at_a_terminal(tmp_path: Path) -> None:
+    keyboard, terminal = os.openpty()
+    process = _serve_on_a_free_port(tmp_path, terminal)
+    os.close(terminal)
+    with os.fdopen(keyboard, encoding="utf-8", errors="replace") as shown:
+        try:
+            line = next(line for line in shown if "Netra is at" in line)
+            assert re.search(r"Netra is at http://127\.0\.0\.1:\d+  \(Ctrl\+C stops it\)", line)
+        finally:
+            process.send_signal(signal.SIGINT)
+            with contextlib.suppress(OSError):  # nobody is left at the other end
+                shown.read()
+    assert process.wait(20) in (0, 130)
+
+
+def _serve_on_a_free_port(tmp_path: Path, stderr: int) -> "subprocess.Popen[str]":
+    netra = Path(sys.executable).with_name("netra")
+    return subprocess.Popen(
+        [str(netra), "serve", "--port", "0", "--data-dir", str(tmp_path / "data")],
+        env={key: value for key, value in os.environ.items() if not key.startswith("NETRA_")},
+        stderr=stderr,
+        text=True,
+    )
 
 
 def test_what_it_sends_does_not_wait_for_acknowledgements() -> None:

@@ -3,6 +3,8 @@
 import socket
 import sys
 
+import typer
+
 from netra_backend.errors import ConfigError
 
 
@@ -51,3 +53,9 @@ def shown(listener: socket.socket) -> str:
     """Return the URL of the server that listens there."""
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def greet(listener: socket.socket) -> None:
+    """Tell who sits at the terminal where the server is; elsewhere standard error is the log's."""
+    if sys.stderr.isatty():
+        typer.echo(f"Netra is at {shown(listener)}  (Ctrl+C stops it)", err=True)

@@ -12,13 +12,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple, cast
 
-import typer
 import uvicorn
 
 from netra_backend import jsonlog
 from netra_backend.agents.loading import load_agents
 from netra_backend.cli import collector, deadline
-from netra_backend.cli.listening import listen, shown
+from netra_backend.cli.listening import greet, listen, shown
 from netra_backend.cli.loop_watch import LoopWatch
 from netra_backend.cli.signals import HURRIES, stopping
 from netra_backend.cli.workers import Workers, check_platform, command_line, inherited
@@ -160,7 +159,7 @@ class Server(uvicorn.Server):
         for listener in sockets or ():
             log.info("serving", extra={"at": shown(listener), **self._netra.about})
             if self._tells:
-                typer.echo(f"Netra is at {shown(listener)}  (Ctrl+C stops it)", err=True)
+                greet(listener)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

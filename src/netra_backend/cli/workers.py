@@ -15,10 +15,8 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 
-import typer
-
 from netra_backend import jsonlog
-from netra_backend.cli.listening import reserve, shown
+from netra_backend.cli.listening import greet, reserve, shown
 from netra_backend.cli.signals import HURRIES, stopping
 from netra_backend.config import Settings
 from netra_backend.errors import ConfigError
@@ -89,7 +87,11 @@ class Workers:
                 port = reserved.getsockname()[1]
                 places = [asyncio.create_task(self._keep_one(port)) for _ in range(self._count)]
                 if await self._keeper.joined(self._count, self._stopping):
-                    typer.echo(f"Netra is at {shown(reserved)}  (Ctrl+C stops it)", err=True)
+                    log.info(
+                        "every worker serves",
+                        extra={"at": shown(reserved), "workers": self._count},
+                    )
+                    greet(reserved)
                 await asyncio.gather(*places)
         finally:
             await self._keeper.settled()
