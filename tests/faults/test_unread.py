@@ -16,9 +16,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from netra_backend.core.resume import READ_BYTES
+from netra_backend.core.pages import READ_BYTES
 from netra_backend.server import endpoints, handshake
-from netra_backend.server.api import PAGES_AT_ONCE
+from netra_backend.server.endpoints import PAGES_AT_ONCE
 from netra_backend.server.follower import PORTION
 from netra_backend.server.handshake import HttpProtocol
 from netra_backend.server.lane import Protocol

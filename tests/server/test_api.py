@@ -11,8 +11,8 @@ from ag_ui.core import BaseEvent, RunAgentInput
 
 from netra_backend.agents.base import Text, ToolCall
 from netra_backend.core.ids import ThreadKey
+from netra_backend.core.pages import READ_BYTES
 from netra_backend.core.ports import Store, Thread
-from netra_backend.core.resume import READ_BYTES
 from netra_backend.server import api
 from netra_backend.stores.memory import MemoryStore
 from netra_backend.stores.sqlite import SqliteStore
@@ -464,6 +464,25 @@ async def test_what_is_not_there_has_the_same_body_as_every_error(
     code = "not_found" if status == 404 else "bad_method"
     assert answered.json()["error"]["code"] == code
     assert ("allow" in answered.headers) == (status == 405)
+
+
+async def test_a_page_of_long_titles_ends_sooner_and_says_where_to_go_on(tmp_path: Path) -> None:
+    sizes = [300_000, 9] * 9
+    async with (
+        live({"echo": echo}, tmp_path, store=SqliteStore(tmp_path), title_length=400_000) as server,
+        http(server.url, server.token()) as browser,
+    ):
+        for n, size in enumerate(sizes):
+            await browser.post("/threads", json={"id": f"t{n}", "title": "x" * size})
+        got, query = [], {"limit": "100"}
+        while True:
+            answered = await browser.get("/threads", params=query)
+            assert len(answered.content) < READ_BYTES + 400_000
+            got += answered.json()["threads"]
+            if answered.json()["next"] is None:
+                break
+            query["before"] = answered.json()["next"]
+    assert sorted(one["id"] for one in got) == sorted(f"t{n}" for n in range(len(sizes)))
 
 
 async def test_a_page_of_large_things_ends_sooner_and_says_where_to_go_on(tmp_path: Path) -> None:

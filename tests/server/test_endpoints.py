@@ -1,5 +1,6 @@
 """The OpenAPI document: valid, complete, and what the server really sends."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -12,7 +13,7 @@ from starlette.routing import Mount, Route, WebSocketRoute
 
 from netra_backend.config import Settings
 from netra_backend.errors import ERRORS, ErrorCode, StoreFailed
-from netra_backend.server import api, health
+from netra_backend.server import app, health
 from netra_backend.server.app import create_app
 from netra_backend.stores.memory import MemoryStore
 from netra_backend.testing.scripted_agent import Gate, ScriptedAgent, answer
@@ -272,7 +273,7 @@ class Visit(NamedTuple):
         """Ask for event streams and pages where the user has no more of either."""
         judged = {"event_hooks": {"response": [self.contract.check]}}
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(api, "PAGES_AT_ONCE", 0)
+            patched.setattr(app, "PAGES_AT_ONCE", 0)
             crowded = live({"echo": echo}, tmp_path, store=MemoryStore(), connections_per_user=1)
             await self._crowd(crowded, judged)
 
@@ -289,8 +290,9 @@ class Visit(NamedTuple):
             for call in ("run", "connect"):
                 body = run_input("t", "r")
                 await browser.post(f"/copilotkit/agent/echo/{call}", json=body)
-            for page in ("events", "messages"):
-                assert (await browser.get(f"/threads/t/{page}")).status_code == 429
+            pages = ("", "/t/events", "/t/messages", "/t/interrupts")
+            asked = [browser.get(f"/threads{page}") for page in pages]
+            assert {a.status_code for a in await asyncio.gather(*asked)} == {429}
 
     async def faults(self) -> None:
         """Ask everything that touches the store while it fails, and while it is broken."""

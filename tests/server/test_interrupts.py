@@ -17,6 +17,7 @@ from ag_ui.core import (
 )
 
 from netra_backend.agents.base import ToolCall, question_of
+from netra_backend.core.pages import READ_BYTES
 from netra_backend.stores.sqlite import SqliteStore
 from tests.client import client, run_input
 from tests.http import http
@@ -127,6 +128,38 @@ async def test_what_was_asked_is_listed(tmp_path: Path) -> None:
     assert [one["id"] for one in open_ones] == ["q1", "q3"]
     assert [one["id"] for one in newest] == ["q3"]
     assert [answer.status_code for answer in refusals] == [422, 422, 404, 404, 404, 404, 422]
+
+
+async def test_a_page_of_what_was_asked_says_where_to_go_on(tmp_path: Path) -> None:
+    """Also where questions and answers are large: there it has fewer than were asked for."""
+
+    async def asks_much(given: RunAgentInput) -> AsyncIterator[BaseEvent]:
+        reason = "x" * 300_000
+        yield ending(given, *(Interrupt(id=f"q{n}", reason=reason) for n in range(9)))
+
+    async with (
+        live({"asks": asks_much}, tmp_path, store=SqliteStore(tmp_path)) as server,
+        http(server.url, server.token()) as browser,
+    ):
+        await browser.post("/agui/asks", json=run_input("t", "r"))
+        for number in range(0, 9, 2):
+            answer = {"interrupt": f"q{number}", "payload": "y" * 500_000}
+            assert (await browser.post("/threads/t/interrupts", json=answer)).status_code == 200
+        for limit in (1, 2, 9, 1_000):
+            got: list[str] = []
+            query: dict[str, Any] = {"limit": limit}
+            while True:
+                answered = await browser.get("/threads/t/interrupts", params=query)
+                assert len(answered.content) < READ_BYTES + 900_000
+                page = answered.json()
+                assert len(page["interrupts"]) <= limit
+                got = [one["id"] for one in page["interrupts"]] + got
+                if page["next"] is None:
+                    break
+                query["before"] = page["next"]
+            assert got == [f"q{n}" for n in range(9)]
+        unknown = await browser.get("/threads/t/interrupts", params={"before": "q10"})
+        assert (unknown.status_code, unknown.json()["error"]["where"]) == (422, "$.before")
 
 
 async def test_an_interrupt_expires(tmp_path: Path) -> None:

@@ -14,10 +14,10 @@ from netra_backend.agents.slices import Slices
 from netra_backend.core.events import Entry, Event
 from netra_backend.core.fold import Conversation
 from netra_backend.core.ids import RunId, ThreadKey
+from netra_backend.core.pages import READ_BYTES
 from netra_backend.core.ports import Log, Threads
 from netra_backend.core.positions import Position
 from netra_backend.core.prelude import message_id, snapshot_of, taking_up, telling
-from netra_backend.core.resume import READ_BYTES
 
 READ_LIMIT = 250
 """Entries read at once while a thread is folded: the reading thread has the interpreter so long."""

@@ -51,6 +51,10 @@ class Entry(Struct, frozen=True, gc=False):
     at: int
     event: Event
 
+    def size(self) -> int:
+        """Return the bytes of its event, which count where a page of entries ends."""
+        return len(self.event.data)
+
 
 class Body(Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
     """The fields of an AG-UI event that this package reads; others stay in the bytes."""

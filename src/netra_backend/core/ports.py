@@ -34,6 +34,10 @@ class Thread(Struct, frozen=True):
     head: Position
     undecided: int = 0
 
+    def size(self) -> int:
+        """Return the bytes of its title, which count where a page of threads ends."""
+        return len(self.title.encode())
+
 
 class Member(Struct, frozen=True):
     """A user with whom a thread is shared, and what they may do in it."""
@@ -61,6 +65,10 @@ class Interrupt(Struct, frozen=True):
     status: str | None = None
     answer: bytes | None = None
     resumed_by: RunId | None = None
+
+    def size(self) -> int:
+        """Return the bytes of question and answer, which count where a page of them ends."""
+        return len(self.question) + len(self.answer or b"")
 
 
 class Answer(Struct, frozen=True):
@@ -150,7 +158,7 @@ class Log(Protocol):
         """Return at most `limit` entries with offsets greater than `after`, in order.
 
         No gap: the first has offset ``after + 1``. Empty when there are none, or no such thread.
-        The answer ends sooner with the entry that makes it `core.resume.READ_BYTES` of events.
+        The answer ends sooner with the entry that makes it `core.pages.READ_BYTES` of events.
         A negative `after` or `limit` is a ValueError.
         """
         ...
@@ -188,7 +196,8 @@ class Threads(Protocol):
         """Return at most `limit` threads that the user owns or is a member of.
 
         Last updated first, then by id and by owner, descending. `before` is ``(updated_at, key)``
-        of the last one of the page before. A negative `limit` is a ValueError.
+        of the last one of the page before. The answer ends sooner with the thread that makes it
+        `core.pages.READ_BYTES` of titles. A negative `limit` is a ValueError.
         """
         ...
 
@@ -288,10 +297,14 @@ class Runs(Protocol):
         """Return the interrupts that `run` left, in the order it left them."""
         ...
 
-    def asked(self, thread: ThreadKey, limit: int) -> Awaitable[Sequence[Interrupt]]:
+    def asked(
+        self, thread: ThreadKey, limit: int, before: str | None = None
+    ) -> Awaitable[Sequence[Interrupt]]:
         """Return the newest interrupts of the thread, at most `limit`, in the order of asking.
 
-        A negative `limit` is a ValueError.
+        `before` is the id of one: then those that were asked before it, none if there is no such
+        one. There are fewer where they have `core.pages.READ_BYTES` of questions and answers with
+        the oldest of them. A negative `limit` is a ValueError.
         """
         ...
 

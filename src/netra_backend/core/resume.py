@@ -6,13 +6,13 @@ before ended.
 """
 
 from collections.abc import Iterable, Sequence
-from itertools import accumulate
 
 from ag_ui.core import EventType
 from msgspec import Struct
 
 from netra_backend.core.events import Entry, Event, delta_event, plain_delta
 from netra_backend.core.frames import Resume, RunState
+from netra_backend.core.pages import is_full
 from netra_backend.core.positions import Position
 from netra_backend.core.roles import Role
 from netra_backend.errors import StoreFailed
@@ -21,19 +21,9 @@ MAX_MERGED_LENGTH = 65_536
 """Characters of a merged delta: a frame that any client can take."""
 
 
-READ_BYTES = 1_048_576
-"""Bytes of events after which a store ends an answer, so that reading a log is bounded memory."""
-
-
-def bounded(entries: Sequence[Entry]) -> Sequence[Entry]:
-    """Return the entries up to the one with which they have `READ_BYTES`."""
-    sizes = accumulate(len(entry.event.data) for entry in entries)
-    return entries[: next((n for n, size in enumerate(sizes, 1) if size >= READ_BYTES), None)]
-
-
 def reaches_end(entries: Sequence[Entry], limit: int) -> bool:
     """Return whether a store that was asked for so many entries had no more."""
-    return len(entries) < limit and sum(len(e.event.data) for e in entries) < READ_BYTES
+    return len(entries) < limit and not is_full(entries, Entry.size)
 
 
 class Backlog(Struct, frozen=True):

@@ -15,6 +15,7 @@ from netra_backend.core.ids import (
     parse_thread,
     thread_key,
 )
+from netra_backend.core.pages import is_full
 from netra_backend.core.ports import Thread
 from netra_backend.core.positions import parse_position
 from netra_backend.core.roles import Role
@@ -42,33 +43,35 @@ from netra_backend.server.views import (
 _MOST_OPEN = 100
 """Interrupts of one thread that are looked at for whether they have expired: the newest ones."""
 
-_SOONER = "fewer where they have 1 MiB"
+SOONER = "fewer where they have 1 MiB"
+"""What is said of the limit of every page."""
+
 _IN_THREAD = {"thread": "the thread it is in, if somebody else started it"}
-
-
-PAGES_AT_ONCE = 8
-"""Pages of events or messages of one user that are in memory: see `Turns`."""
 
 
 class Api:
     """The operations on threads and runs."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: House, turns: Turns) -> None:
         self._house = house
+        self._turns = turns
 
     def endpoints(self) -> tuple[Endpoint, ...]:
         """Return the operations as the table that routes and OpenAPI are made from."""
         missing = (ErrorCode.NOT_FOUND, ErrorCode.BAD_INPUT)
-        turns = Turns(PAGES_AT_ONCE)
+        turns = self._turns
         return (
             Endpoint(
                 "GET",
                 "/threads",
-                self.list_threads,
+                turns.of(self.list_threads),
                 "The user's threads, and those shared with them, last updated first.",
                 result=ThreadPage,
-                query={"limit": "1 to 100, default 30", "before": "`next` of the page before"},
-                errors=(ErrorCode.BAD_INPUT,),
+                query={
+                    "limit": f"1 to 100, default 30; {SOONER}",
+                    "before": "`next` of the page before",
+                },
+                errors=(ErrorCode.BAD_INPUT, ErrorCode.TOO_MANY),
             ),
             Endpoint(
                 "POST",
@@ -112,7 +115,7 @@ class Api:
                 "The conversation as AG-UI messages: what its events add up to.",
                 result=MessagePage,
                 query={
-                    "limit": f"1 to 1000, default 200; {_SOONER}",
+                    "limit": f"1 to 1000, default 200; {SOONER}",
                     "before": "`next` of the page before",
                 },
                 errors=(*missing, ErrorCode.TOO_MANY),
@@ -123,7 +126,7 @@ class Api:
                 turns.of(self.list_events),
                 "The thread's log.",
                 result=EventPage,
-                query={"limit": f"1 to 1000, default 500; {_SOONER}", "after": "a position"},
+                query={"limit": f"1 to 1000, default 500; {SOONER}", "after": "a position"},
                 errors=(*missing, ErrorCode.TOO_MANY),
             ),
             Endpoint(
@@ -152,8 +155,8 @@ class Api:
         threads = await self._house.store.threads(user.id, limit + 1, before)
         views = [await self._seen(thread, user) for thread in threads[:limit]]
         shown = [view for view in views if view is not None]
-        more = len(threads) > limit
-        last = threads[limit - 1] if more else None
+        more = len(threads) > limit or is_full(threads, Thread.size)
+        last = threads[:limit][-1] if more else None
         following = f"{last.updated_at}-{full_name(last.key)}" if last is not None else None
         return answer(ThreadPage(shown, following))
 

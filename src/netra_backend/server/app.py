@@ -44,6 +44,7 @@ from netra_backend.server.dialects import spoken_on_ws
 from netra_backend.server.edges.agentcore import AgentCoreEdge
 from netra_backend.server.edges.agui import AguiEdge
 from netra_backend.server.edges.copilotkit import CopilotKitEdge
+from netra_backend.server.endpoints import PAGES_AT_ONCE, Turns
 from netra_backend.server.entrance import Accept, Enter
 from netra_backend.server.errors import answer_error, answer_missing, error_response
 from netra_backend.server.headers import HEADERS
@@ -336,14 +337,15 @@ def create_app(
     access, seating = Access(store, runner.executions), Seating(settings, pool, nodes)
     house = House(settings, auth, store, access, runner, hub, pool, seating, key_dir)
     withdrawals = Withdrawals(store, auth, house.access, pool)
+    turns = Turns(PAGES_AT_ONCE)
     endpoints = (
         *tickets.endpoints(),
         *AguiEdge(house).endpoints(),
         *CopilotKitEdge(house).endpoints(),
         *(AgentCoreEdge(house).endpoints() if agentcore else ()),
-        *Api(house).endpoints(),
+        *Api(house, turns).endpoints(),
         *MembersApi(house).endpoints(),
-        *InterruptsApi(house).endpoints(),
+        *InterruptsApi(house, turns).endpoints(),
         *AdministrationApi(Roster(house, nodes), withdrawals).endpoints(),
         *Health(house, nodes).endpoints(),
     )

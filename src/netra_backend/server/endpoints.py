@@ -102,6 +102,10 @@ class JsonAnswer(Response):
             }  # fmt: skip
 
 
+PAGES_AT_ONCE = 8
+"""Pages of one user that are in memory: see `Turns`."""
+
+
 class Turns:
     """Who may be answered now: so many long answers of one user are in memory.
 

@@ -6,16 +6,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from netra_backend.agents.interrupts import expired
-from netra_backend.core.ports import Answer
+from netra_backend.core.pages import is_full
+from netra_backend.core.ports import Answer, Interrupt
 from netra_backend.core.roles import Role
 from netra_backend.core.session import parse_decision
 from netra_backend.errors import ErrorCode, FrameError, Refused
-from netra_backend.server.api import thread_of
+from netra_backend.server.api import SOONER, thread_of
 from netra_backend.server.clock import now
-from netra_backend.server.endpoints import Endpoint, answer, decode_body, limit_of, read_body
+from netra_backend.server.endpoints import Endpoint, Turns, answer, decode_body, limit_of, read_body
 from netra_backend.server.house import House
 from netra_backend.server.user import User
-from netra_backend.server.views import DecidedView, InterruptList, NewAnswer, interrupt_view
+from netra_backend.server.views import DecidedView, InterruptPage, NewAnswer, interrupt_view
 
 STATUSES = frozenset({"open", "expired", "resolved", "cancelled"})
 
@@ -23,8 +24,9 @@ STATUSES = frozenset({"open", "expired", "resolved", "cancelled"})
 class InterruptsApi:
     """The operations on interrupts."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: House, turns: Turns) -> None:
         self._house = house
+        self._turns = turns
 
     def endpoints(self) -> tuple[Endpoint, ...]:
         """Return the operations for the table of endpoints."""
@@ -32,14 +34,15 @@ class InterruptsApi:
             Endpoint(
                 "GET",
                 "/threads/{thread}/interrupts",
-                self.list_interrupts,
+                self._turns.of(self.list_interrupts),
                 "What the runs of the thread have asked, the newest last.",
-                result=InterruptList,
+                result=InterruptPage,
                 query={
-                    "limit": "1 to 1000, default 100: the newest ones",
+                    "limit": f"1 to 1000, default 100: the newest ones; {SOONER}",
+                    "before": "`next` of the page before",
                     "status": "`open`, `expired`, `resolved` or `cancelled`: these of them",
                 },
-                errors=(ErrorCode.NOT_FOUND, ErrorCode.BAD_INPUT),
+                errors=(ErrorCode.NOT_FOUND, ErrorCode.BAD_INPUT, ErrorCode.TOO_MANY),
             ),
             Endpoint(
                 "POST",
@@ -71,10 +74,20 @@ class InterruptsApi:
         thread = await self._house.access.thread(user.id, thread_of(request), Role.READ)
         if await self._house.store.thread(thread) is None:
             raise Refused(ErrorCode.NOT_FOUND)
-        asked = await self._house.store.asked(thread, limit)
+        before = request.query_params.get("before")
+        if before is not None and await self._house.store.interrupt(thread, before) is None:
+            raise FrameError(
+                "before is no interrupt of this thread",
+                code=ErrorCode.BAD_INPUT,
+                where="$.before",
+            )
+        asked = await self._house.store.asked(thread, limit + 1, before)
+        more = len(asked) > limit or is_full(asked, Interrupt.size)
+        asked = asked[-limit:]
         await self._house.access.check(user.id, thread, Role.READ)  # or removed meanwhile
         views = [interrupt_view(one, expired=expired(one, now())) for one in asked]
-        return answer(InterruptList([v for v in views if wanted in (None, v.status)]))
+        shown = [view for view in views if wanted in (None, view.status)]
+        return answer(InterruptPage(shown, asked[0].id if more else None))
 
     async def decide_interrupt(self, request: Request, user: User) -> Response:
         given = decode_body(await read_body(request, self._house.settings), NewAnswer)

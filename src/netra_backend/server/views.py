@@ -183,10 +183,14 @@ class InterruptView(Struct, frozen=True):
     resumed_by: str | None
 
 
-class InterruptList(Struct, frozen=True):
-    """Interrupts in the order in which they were asked."""
+class InterruptPage(Struct, frozen=True):
+    """Interrupts in the order in which they were asked.
+
+    `next` is the ``before`` that gives the page with the ones asked before these, or null.
+    """
 
     interrupts: list[InterruptView]
+    next: str | None
 
 
 class NewAnswer(Struct, frozen=True, forbid_unknown_fields=True):

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from netra_backend.core.events import Entry, Event
 from netra_backend.core.frames import RunState
 from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, UserId
+from netra_backend.core.pages import bounded
 from netra_backend.core.ports import (
     Answer,
     Created,
@@ -22,7 +23,7 @@ from netra_backend.core.ports import (
 )
 from netra_backend.core.positions import Position
 from netra_backend.core.queue import QueuedRun
-from netra_backend.core.resume import Backlog, bounded
+from netra_backend.core.resume import Backlog
 from netra_backend.core.roles import Role, role_of
 from netra_backend.core.run import IllegalMove, Lease, Run, RunStatus, move
 from netra_backend.errors import ErrorCode, LeaseLost, Refused
@@ -118,7 +119,7 @@ class MemoryStore:
         if after < 0 or limit < 0:
             raise ValueError("`after` and `limit` are not negative")
         found = self._threads.get(thread)
-        return bounded(found.entries[after : after + limit]) if found is not None else []
+        return [] if found is None else bounded(found.entries[after : after + limit], Entry.size)
 
     async def backlog(
         self, thread: ThreadKey, user: UserId, after: Position | None, limit: int
@@ -151,7 +152,7 @@ class MemoryStore:
 
     async def threads(
         self, user: UserId, limit: int, before: tuple[int, ThreadKey] | None = None
-    ) -> list[Thread]:
+    ) -> Sequence[Thread]:
         """Return one page of the threads that the user owns or is a member of."""
         if limit < 0:
             raise ValueError("`limit` is not negative")
@@ -159,7 +160,7 @@ class MemoryStore:
         found.sort(key=lambda thread: _place(thread.updated_at, thread.key), reverse=True)
         if before is not None:
             found = [t for t in found if _place(t.updated_at, t.key) < _place(*before)]
-        return [thread.facts() for thread in found[:limit]]
+        return bounded([thread.facts() for thread in found[:limit]], Thread.size)
 
     async def rename_thread(self, key: ThreadKey, title: str) -> bool:
         """Set the title."""
@@ -314,13 +315,18 @@ class MemoryStore:
         left = found.interrupts.values() if found is not None else ()
         return [interrupt for interrupt in left if interrupt.run == run]
 
-    async def asked(self, thread: ThreadKey, limit: int) -> list[Interrupt]:
-        """Return the newest interrupts of the thread."""
+    async def asked(
+        self, thread: ThreadKey, limit: int, before: str | None = None
+    ) -> Sequence[Interrupt]:
+        """Return the newest interrupts of the thread, or those before one of them."""
         if limit < 0:
             raise ValueError("`limit` is not negative")
         found = self._threads.get(thread)
         left = list(found.interrupts.values()) if found is not None else []
-        return left[max(0, len(left) - limit) :]
+        if before is not None:
+            ids = [asked.id for asked in left]
+            left = left[: ids.index(before)] if before in ids else []
+        return bounded(left[::-1][:limit], Interrupt.size)[::-1]
 
     async def decide(
         self, thread: ThreadKey, answer: Answer, by: UserId, needs: Role

@@ -228,11 +228,13 @@ class SqliteStore:
         """Return the interrupts that `run` left."""
         return await self._readers.run(lambda db: queries.list_interrupts(db, thread, run))
 
-    async def asked(self, thread: ThreadKey, limit: int) -> Sequence[Interrupt]:
+    async def asked(
+        self, thread: ThreadKey, limit: int, before: str | None = None
+    ) -> Sequence[Interrupt]:
         """Return the newest interrupts of the thread."""
         if limit < 0:
             raise ValueError("`limit` is not negative")
-        return await self._readers.run(lambda db: queries.list_asked(db, thread, limit))
+        return await self._readers.run(lambda db: queries.list_asked(db, thread, limit, before))
 
     async def decide(
         self, thread: ThreadKey, answer: Answer, by: UserId, needs: Role

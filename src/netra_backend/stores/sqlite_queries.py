@@ -18,9 +18,10 @@ from ag_ui.core import EventType
 from netra_backend.core.events import Entry, Event
 from netra_backend.core.frames import RunState
 from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, UserId
+from netra_backend.core.pages import READ_BYTES, bounded
 from netra_backend.core.ports import Interrupt, Thread
 from netra_backend.core.positions import MAX_NUMBER, Position
-from netra_backend.core.resume import READ_BYTES, Backlog, bounded
+from netra_backend.core.resume import Backlog
 from netra_backend.core.roles import Role, role_of
 from netra_backend.core.run import Run, RunStatus
 from netra_backend.stores.sqlite_tail import INDEXED
@@ -93,12 +94,20 @@ _PLACED = "(t.updated_at, t.name, t.owner) < (?2, ?3, ?4)"
 
 # Two lists that are merged, so that SQLite takes the own threads in the order of their index. What
 # is loose is looked through once for all of them.
-_PAGE = f"""WITH page AS MATERIALIZED (
+_PAGE = f"""WITH listed AS (
         SELECT t.* FROM threads t WHERE t.owner = ?1 AND {_PLACED}
         UNION ALL
         SELECT t.* FROM members m JOIN threads t ON t.id = m.thread
         WHERE m.user = ?1 AND t.owner <> ?1 AND {_PLACED}
         ORDER BY updated_at DESC, name DESC, owner DESC LIMIT ?5
+    ),
+    page AS MATERIALIZED (
+        SELECT * FROM (
+            SELECT *, sum(length(CAST(title AS BLOB))) OVER (
+                ORDER BY updated_at DESC, name DESC, owner DESC
+                ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+            ) AS upto FROM listed
+        ) WHERE coalesce(upto, 0) < {READ_BYTES}
     ),
     loose AS MATERIALIZED (
         SELECT id >> 32 AS thread, max(id) AS last FROM tail
@@ -149,7 +158,7 @@ def _go_on(
         if entries and entries[0].position.epoch != got[0].position.epoch:
             break
         got += entries
-    return bounded(got)
+    return bounded(got, Entry.size)
 
 
 def _read(
@@ -311,14 +320,29 @@ def list_interrupts(
 
 
 def list_asked(
-    connection: sqlite3.Connection, thread: ThreadKey, limit: int
+    connection: sqlite3.Connection, thread: ThreadKey, limit: int, before: str | None
 ) -> Sequence[Interrupt]:
-    """Return the newest interrupts of the thread, in the order of asking."""
+    """Return the newest interrupts of the thread, or those before one, in the order of asking."""
     rows = connection.execute(
-        f"{_INTERRUPT} WHERE t.owner = ? AND t.name = ? ORDER BY i.id DESC LIMIT ?",
-        (*thread, limit),
+        # What is long is not looked at before its turn: it would all be sorted, too.
+        f"""WITH place AS MATERIALIZED (SELECT id AS thread, CASE WHEN ?4 IS NULL THEN {MAX_NUMBER}
+                ELSE (SELECT id FROM interrupts i WHERE i.thread = t.id AND i.name = ?4) END AS upto
+            FROM threads t WHERE owner = ?1 AND name = ?2
+        ),
+        newest AS MATERIALIZED (
+            SELECT i.id FROM place JOIN interrupts i ON i.thread = place.thread AND i.id < upto
+            ORDER BY i.id DESC LIMIT ?3
+        )
+        {_INTERRUPT} WHERE i.id IN (SELECT id FROM newest) ORDER BY i.id DESC""",
+        (*thread, limit, before),
     )
-    return [_interrupt(row) for row in reversed(rows.fetchall())]
+    found: list[Interrupt] = []
+    size = 0
+    while size < READ_BYTES and (row := rows.fetchone()) is not None:
+        found.append(_interrupt(row))
+        size += found[-1].size()
+    rows.close()
+    return found[::-1]
 
 
 def list_undelivered(connection: sqlite3.Connection) -> Sequence[Interrupt]:

@@ -5,7 +5,8 @@ import asyncio
 from msgspec.structs import replace
 
 from netra_backend.core.ids import RunId, ThreadKey
-from netra_backend.core.ports import Answer, Decision, End, Store
+from netra_backend.core.pages import READ_BYTES
+from netra_backend.core.ports import Answer, Decision, End, Interrupt, Store
 from netra_backend.core.run import RunStatus
 from netra_backend.errors import ErrorCode
 from netra_backend.testing.scenario import (
@@ -150,6 +151,29 @@ class InterruptsContract(Contract):
         foreign = ThreadKey(a_thread().owner, thread.id)
         expect(list(await store.asked(foreign, 9)), [])
         await expect_error(ValueError, lambda: store.asked(thread, -1))
+        expect([asked.id for asked in await store.asked(thread, 9, "q3")], ["q1", "q2"])
+        expect([asked.id for asked in await store.asked(thread, 1, "q3")], ["q2"])
+        expect(list(await store.asked(thread, 9, "q1")), [])
+        expect(list(await store.asked(thread, 9, "none")), [])
+
+    @scenario
+    async def test_what_was_asked_and_is_long_comes_in_pages(self, store: Store) -> None:
+        """However large questions are, an answer is bounded, and begins with what makes it long."""
+        lease = await start(store, a_thread(), "asks")
+        sizes = [10] * 5 + [3 * READ_BYTES] + [READ_BYTES // 4] * 9
+        left = [
+            replace(question(lease, f"q{n}"), question=b'"%s"' % (b"x" * size))
+            for n, size in enumerate(sizes)
+        ]
+        end = End(RunStatus.AWAITING, left)
+        await store.append([event("end")], writer=lease, at=9, end=end)
+        got: list[Interrupt] = []
+        while page := await store.asked(lease.thread, 100, got[0].id if got else None):
+            first, *others = (len(asked.question) for asked in page)
+            got = [*page, *got]
+            expect(sum(others) < READ_BYTES, True)
+            expect(first + sum(others) >= READ_BYTES or len(got) == len(left), True)
+        expect(got, left)
 
     @scenario
     async def test_a_question_can_be_asked_anew(self, store: Store) -> None:

@@ -18,9 +18,10 @@ from ag_ui.core import EventType
 
 from netra_backend.core.events import Entry, Event
 from netra_backend.core.ids import ThreadId, ThreadKey
+from netra_backend.core.pages import READ_BYTES
 from netra_backend.core.ports import End, Store
 from netra_backend.core.positions import Position
-from netra_backend.core.resume import READ_BYTES, reaches_end
+from netra_backend.core.resume import reaches_end
 from netra_backend.core.run import IllegalMove, Lease, RunStatus
 from netra_backend.errors import LeaseLost, Refused
 from netra_backend.testing.backlog_contract import BacklogContract

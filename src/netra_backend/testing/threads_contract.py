@@ -3,7 +3,8 @@
 import asyncio
 
 from netra_backend.core.ids import ThreadId, ThreadKey
-from netra_backend.core.ports import Answer, End, Store
+from netra_backend.core.pages import READ_BYTES
+from netra_backend.core.ports import Answer, End, Store, Thread
 from netra_backend.core.positions import Position
 from netra_backend.core.run import RunStatus
 from netra_backend.testing.scenario import (
@@ -59,6 +60,24 @@ class ThreadsContract(Contract):
             expect(seen, everything)
         expect(list(await store.threads(owner, 0)), [])
         await expect_error(ValueError, lambda: store.threads(owner, -1))
+
+    @scenario
+    async def test_threads_with_long_titles_come_in_pages(self, store: Store) -> None:
+        """However long titles are, an answer is bounded, and ends with what makes it long."""
+        owner = a_thread().owner
+        sizes = [10] * 5 + [3 * READ_BYTES] + [READ_BYTES // 4] * 9
+        for n, size in enumerate(sizes):
+            key = ThreadKey(owner, ThreadId(f"t{n}"))
+            await store.open_thread(key, "ä" * (size // 2), 100 - n)
+        got: list[Thread] = []
+        before: tuple[int, ThreadKey] | None = None
+        while page := await store.threads(owner, 100, before):
+            *others, last = (len(thread.title.encode()) for thread in page)
+            got += page
+            before = (page[-1].updated_at, page[-1].key)
+            expect(sum(others) < READ_BYTES, True)
+            expect(sum(others) + last >= READ_BYTES or len(got) == len(sizes), True)
+        expect([len(thread.title.encode()) for thread in got], sizes)
 
     @scenario
     async def test_a_run_brings_its_thread_to_the_front(self, store: Store) -> None:

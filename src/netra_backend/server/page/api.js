@@ -38,9 +38,16 @@ export class Api {
     return (await (await this.#call("GET", `${pathOf(thread)}/members`)).json()).members;
   }
 
-  /** Return the newest questions of the thread's runs: [{id, by}]; `by` is null while one is open. */
+  /** Return all questions of the thread's runs: [{id, by}]; `by` is null while one is open. */
   async interrupts(thread) {
-    return (await (await this.#call("GET", `${pathOf(thread)}/interrupts?limit=1000`)).json()).interrupts;
+    const asked = [];
+    const query = new URLSearchParams({ limit: "1000" });
+    for (;;) {
+      const page = await (await this.#call("GET", `${pathOf(thread)}/interrupts?${query}`)).json();
+      asked.unshift(...page.interrupts);
+      if (page.next === null) return asked;
+      query.set("before", page.next);
+    }
   }
 
   async setMember(thread, user, role) {

@@ -1,0 +1,21 @@
+"""Pages: where a store ends an answer, so that whatever is read is bounded memory."""
+
+from collections.abc import Callable, Sequence
+from itertools import accumulate
+from typing import TypeVar
+
+READ_BYTES = 1_048_576
+"""Bytes after which a store ends an answer: of events, of titles, of questions and answers."""
+
+T = TypeVar("T")
+
+
+def bounded(items: Sequence[T], size: Callable[[T], int]) -> Sequence[T]:
+    """Return the items up to the one with which they have `READ_BYTES`."""
+    sizes = accumulate(map(size, items))
+    return items[: next((n for n, upto in enumerate(sizes, 1) if upto >= READ_BYTES), None)]
+
+
+def is_full(items: Sequence[T], size: Callable[[T], int]) -> bool:
+    """Return whether the items have `READ_BYTES`, so that there may be more."""
+    return sum(map(size, items)) >= READ_BYTES
