@@ -161,7 +161,7 @@ class RunStream:
                 raise Refused(ErrorCode.NOT_FOUND)
             ended_since = run.ended is None and found.ended is not None
             return await self.joined(found) if ended_since else self.whole(found)
-        position = Position(run.started.epoch, begun.offset)
+        position = Position(begun.epoch, begun.offset)
         return self._answer(run.thread, position, begun.events)
 
     def _note(self, run: Run) -> None:
