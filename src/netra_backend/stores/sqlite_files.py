@@ -54,7 +54,9 @@ def owned_directory(directory: Path) -> Iterator[Path]:
             _take(lock, directory)
             _sign(directory / OWNER)
         except OSError as error:
-            raise StoreFailed(f"{directory}: {error.strerror}") from error
+            why = "not a directory" if isinstance(error, FileExistsError) else error.strerror
+            text = f"the data directory cannot be used: {directory}: {why}"
+            raise StoreFailed(text) from error
         yield _database(directory)
 
 
