@@ -61,8 +61,7 @@ class MembersApi:
         if await self._house.store.thread(thread) is None:
             raise Refused(ErrorCode.NOT_FOUND)
         members = await self._house.store.members(thread)
-        if user.id not in (thread.owner, *(member.user for member in members)):
-            raise Refused(ErrorCode.NOT_FOUND)  # removed since the role was looked up
+        await self._house.access.check(user.id, thread, Role.READ)  # or removed meanwhile
         views = [MemberView(member.user, member.role) for member in members]
         return answer(MemberList([MemberView(thread.owner, Role.OWNER), *views]))
 
