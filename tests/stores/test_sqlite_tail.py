@@ -5,6 +5,7 @@ import random
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,12 @@ from netra_backend.core.run import Lease
 from netra_backend.errors import StoreFailed
 from netra_backend.stores import sqlite_tail
 from netra_backend.stores.sqlite import SqliteStore
-from netra_backend.stores.sqlite_files import open_reader
+from netra_backend.stores.sqlite_files import open_reader, open_writer
+from netra_backend.stores.sqlite_ledger import Ledger
+from netra_backend.stores.sqlite_schema import migrate
 from netra_backend.testing.log_contract import LogContract
 from netra_backend.testing.scenario import a_thread, dense, entries, event, start
+from tests.eventually import until
 
 OWNER = UserId("u")
 
@@ -82,13 +86,11 @@ async def test_a_commit_moves_a_slice_and_no_more(
     lease = await start(store, a_thread(), "r")
     for _ in range(19):
         await store.append([event("x")], writer=lease, at=2)
-    lengths = []
-    for _ in range(16):
-        await store.probe()
-        lengths.append((count(counted, "entries"), count(counted, "tail")))
     copied = [(n, 20) for n in (3, 6, 9, 12, 15, 18, 20)]
     deleted = [(20, n) for n in (17, 14, 11, 8, 5, 2, 0)]
-    assert lengths == [*copied, *deleted, (20, 0), (20, 0)]
+    for step in (*copied, *deleted, (20, 0)):
+        await until(lambda step=step: (count(counted, "entries"), count(counted, "tail")) == step)
+        await store.probe()
     await store.close()
 
 
@@ -101,14 +103,67 @@ async def test_of_much_that_arrives_at_once_a_commit_copies_twice_as_much_and_no
     await store.open()
     lease = await start(store, a_thread(), "r")
     await store.append([event("x")] * 199, writer=lease, at=2)
-    steps = []
-    for _ in range(8):
+    copied = [(3 + 30 * n, 200 + 15 * n) for n in range(7)]
+    for step in (*copied, (200, 305), (200, 200)):
+        await until(lambda step=step: (count(counted, "entries"), count(counted, "tail")) == step)
         await store.append([event("x")] * 15, writer=lease, at=2)
-        steps.append((count(counted, "entries"), count(counted, "tail") - 200))
-    copied = [3 + 30 * n for n in range(1, 7)] + [200]
-    assert [entries for entries, _ in steps[:7]] == copied
-    assert [tail for _, tail in steps] == [15, 30, 45, 60, 75, 90, 105, 0]
     await store.close()
+
+
+@pytest.mark.anyio
+async def test_a_move_that_fails_fails_no_append(
+    tmp_path: Path, counted: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was acknowledged is there, and the move is done again."""
+    store = SqliteStore(tmp_path)
+    await store.open()
+    lease = await start(store, a_thread(), "r")
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite_tail, "_COPY", "SELECT 1 FROM nowhere WHERE ? <> ? + ?")
+        for _ in range(30):
+            await store.append([event("x")], writer=lease, at=2)
+        assert (count(counted, "entries"), count(counted, "tail")) == (0, 31)
+        dense(await entries(store, lease.thread))
+    for _ in range(30):
+        await store.probe()
+    await until(lambda: (count(counted, "entries"), count(counted, "tail")) == (31, 0))
+    dense(await entries(store, lease.thread))
+    await store.close()
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["works", "fails"])
+def test_a_move_is_not_synced_and_every_commit_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    connection = open_writer(tmp_path / "netra.db")
+    migrate(connection, tmp_path / "netra.db")
+
+    def synchronous() -> int:
+        return int(connection.execute("PRAGMA synchronous").fetchone()[0])
+
+    def tidy(_: sqlite_tail.Tail) -> None:
+        moved.append(synchronous())
+        if fails:
+            raise sqlite3.OperationalError("as if the disk was full")
+
+    moved: list[int] = []
+    monkeypatch.setattr(sqlite_tail.Tail, "tidy", tidy)
+    ledger = Ledger(connection)
+    ledger.probe()
+    ledger.commit()
+    with pytest.raises(sqlite3.OperationalError) if fails else nullcontext():
+        ledger.tidy()
+    assert moved == [1], "NORMAL"
+    assert (synchronous(), connection.in_transaction) == (2, False), "FULL"
+    connection.execute("PRAGMA synchronous = NORMAL")
+    ledger._syncs = False  # as if it could not be set
+    ledger.probe()
+    with pytest.raises(sqlite3.OperationalError, match="inside a transaction"):
+        ledger.commit()
+    ledger.abandon()
+    ledger.commit()
+    assert synchronous() == 2
+    connection.close()
 
 
 @pytest.mark.anyio
@@ -122,11 +177,14 @@ async def test_the_index_follows_in_steps_and_ends_with_the_tail(
     store = SqliteStore(tmp_path)
     await store.open()
     lease = await start(store, a_thread(), "r")
-    steps = []
-    for _ in range(16):
+    for n in range(2, 18):
         await store.append([event("x")], writer=lease, at=2)
-        steps.append((count(counted, "tail"), count(counted, "tail_index"), indexed()))
-    assert steps == [(n, n // 7 * 7, n // 7 * 7) for n in range(2, 18)]
+        step = (n, n // 7 * 7, n // 7 * 7)
+        await until(
+            lambda step=step: (
+                (count(counted, "tail"), count(counted, "tail_index"), indexed()) == step
+            )
+        )
     for _ in range(3):
         await store.append([event("x")], writer=lease, at=2)
     while count(counted, "tail"):
@@ -147,11 +205,11 @@ async def test_the_index_follows_a_few_writes_that_are_small(
     store = SqliteStore(tmp_path)
     await store.open()
     lease = await start(store, a_thread(), "r")
-    steps = []
-    for _ in range(8):
+    for step in ((2, 0), (3, 3), (4, 3), (5, 3), (6, 6), (7, 6), (8, 6), (9, 9)):
         await store.append([event("x")], writer=lease, at=2)
-        steps.append((count(counted, "tail"), count(counted, "tail_index")))
-    assert steps == [(2, 0), (3, 0), (4, 4), (5, 4), (6, 4), (7, 4), (8, 8), (9, 8)]
+        await until(
+            lambda step=step: (count(counted, "tail"), count(counted, "tail_index")) == step
+        )
     dense(await entries(store, lease.thread))
     await store.close()
 

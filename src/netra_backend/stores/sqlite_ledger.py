@@ -71,6 +71,8 @@ class Ledger:
         self._held: dict[RunKey, _Held] = {}
         self._entries: list[Any] = []
         self._tail = Tail(connection)
+        self._syncs = True
+        """Whether what is committed is synced, as `open_writer` has it."""
         prepare_erasure(connection)
         self._fence = self._next("opening") << 32
         self.dead_fence = self._fence
@@ -83,14 +85,36 @@ class Ledger:
 
     def commit(self) -> None:
         """Make everything since the last commit durable, or raise sqlite3.Error."""
-        tidies = self._tail.is_due(self._entries)
-        if tidies or not self._tail.fits(self._entries):
+        if not self._syncs:
+            self._sync(True)
+        if not self._tail.fits(self._entries):
             self._begin()
         self._write_entries()  # outside a transaction, one statement is one transaction
-        if tidies:
-            self._tail.tidy()
         if self._connection.in_transaction:
             self._execute("COMMIT")
+
+    def tidy(self) -> None:
+        """Put entries that are committed nearer to their place, or raise sqlite3.Error.
+
+        What a power cut takes of it is done again, so it is not synced: the next commit is.
+        """
+        if not self._tail.is_due:
+            return
+        self._sync(False)
+        try:
+            self._begin()
+            self._tail.tidy()
+            self._execute("COMMIT")
+        except BaseException:
+            self.abandon()
+            raise
+        finally:
+            self._sync(True)
+
+    def _sync(self, syncs: bool) -> None:
+        self._syncs = False  # until it is known: no commit is acknowledged before
+        self._execute(f"PRAGMA synchronous = {'FULL' if syncs else 'NORMAL'}")
+        self._syncs = syncs
 
     def abandon(self) -> None:
         """Undo everything since the last commit and forget what was remembered of it."""

@@ -39,14 +39,14 @@ INDEXED = "(SELECT value FROM counters WHERE name = 'indexed')"
 loose."""
 
 _SLICE = 64
-"""Entries that are copied or deleted with one commit, at least."""
+"""Entries that are copied or deleted after one commit, at least."""
 
 _COPIES = 2
 _DELETES = 8
 """Entries that are copied and deleted for each that arrives, if that is more: a move ends before
-the tail is twice as long. A copy takes longer than a write, and who appends waits for it; so what
-comes meanwhile, and with it the next slice, grows. Measured with four copies instead of two, for
-1,000 entries a commit: 39 ms of CPU instead of 25 for one commit of ten."""
+the tail is twice as long. A copy takes longer than a write, and who appends next waits for it; so
+what comes meanwhile, and with it the next slice, grows. Measured with four copies instead of two,
+for 1,000 entries a commit: 39 ms of CPU instead of 25 for one commit of ten."""
 
 _COLUMNS = 5
 _BATCH = 1024
@@ -112,14 +112,15 @@ class Tail:
         """Writes since the index was brought up to date."""
         self._arrived = 0
 
-    def is_due(self, rows: list[Any]) -> bool:
-        """Return whether there is something to `tidy` once `rows` are written."""
-        loose = self._loose + len(rows) // _COLUMNS
-        return self._move is not None or self._length >= LENGTH or self._lags(loose)
+    @property
+    def is_due(self) -> bool:
+        """Whether there is something to `tidy`."""
+        return self._move is not None or self._length >= LENGTH or self._lags
 
-    def _lags(self, loose: int) -> bool:
-        """Return whether the index should follow, with so many entries that are not in it."""
-        return loose >= LOOSE or self._writes >= STEP
+    @property
+    def _lags(self) -> bool:
+        """Whether the index should follow."""
+        return self._loose >= LOOSE or self._writes >= STEP
 
     def fits(self, rows: list[Any]) -> bool:
         """Return whether `write` needs one statement at most, which needs no transaction."""
@@ -145,7 +146,7 @@ class Tail:
 
     def tidy(self) -> None:
         """Index what is loose if it is much, and move a slice; more of it if much arrives."""
-        if self._lags(self._loose):
+        if self._lags:
             self._index()
         if self._move is None and self._length >= LENGTH:
             self._move, self._arrived = self._begin(LENGTH), 0
