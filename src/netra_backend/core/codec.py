@@ -20,7 +20,6 @@ from netra_backend.core.frames import (
     ServerFrame,
 )
 from netra_backend.core.ids import ThreadName
-from netra_backend.core.positions import Position
 from netra_backend.core.resume import Piece
 from netra_backend.errors import ErrorCode, FrameError
 
@@ -112,9 +111,11 @@ def event_frame(thread: ThreadName, piece: Piece) -> bytes:
     encoded: the event's own bytes were made when it was appended.
     """
     epoch, offset = piece.last
-    start = f'"from":"{Position(epoch, piece.first)}",' if piece.first != offset else ""
-    head = f'{{"id":"{epoch}-{offset}",{start}"thread":"{thread}","chunk":'
-    return b"%b%b}" % (head.encode(), piece.event.data)
+    start = b'"from":"%d-%d",' % (epoch, piece.first) if piece.first != offset else b""
+    name = thread.encode()
+    return b'{"id":"%d-%d",%b"thread":"%b","chunk":%b}' % (
+        epoch, offset, start, name, piece.event.data,
+    )  # fmt: skip
 
 
 def _check(data: bytes) -> None:

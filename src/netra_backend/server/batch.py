@@ -1,7 +1,6 @@
 """A batch: consecutive events of one thread on their way to followers, encoded once for all."""
 
 from collections.abc import Sequence
-from itertools import repeat
 from struct import Struct
 
 from netra_backend.core.codec import event_frame
@@ -33,9 +32,9 @@ class Batch:
         """The offset of the first entry."""
         self.last = pieces[-1].last
         """The position of the last entry."""
-        self.frames = list(map(event_frame, repeat(self.name), pieces))
+        self.frames = [event_frame(self.name, piece) for piece in pieces]
         """The event frames as JSON, one a piece."""
-        self.prepared = b"".join(map(websocket_frame, self.frames))
+        self.prepared = _prepared(self.frames)
         """All event frames as WebSocket frames, joined: one write for a socket."""
         self._texts: list[str] | None = None
         self._addressed: Batch | None = None
@@ -53,6 +52,12 @@ class Batch:
         if self._texts is None:
             self._texts = [frame.decode() for frame in self.frames]
         return self._texts
+
+
+def _prepared(frames: list[bytes]) -> bytes:
+    if len(frames) == 1:  # as in nearly every batch
+        return websocket_frame(frames[0])
+    return b"".join(map(websocket_frame, frames))
 
 
 def websocket_frame(payload: bytes, opcode: int = TEXT) -> bytes:
