@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import random
 from collections import Counter
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 import pytest
 from websockets.frames import Frame, Opcode
 
-from netra_backend.server import intake, parsing
+from netra_backend.server import clockwork, intake, parsing
 from netra_backend.server.clockwork import STEP
 from netra_backend.server.direct_lane import DirectLane
 from netra_backend.server.intake import Intake
@@ -223,3 +225,45 @@ async def test_of_many_who_speak_at_once_few_are_read_in_a_turn(
             os.write(socket.socket.transport.get_extra_info("socket").fileno(), said)
         await until(lambda: read.total() == len(sockets))
         assert max(read.values()) <= STEP
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_the_transport_reads_exactly_while_what_comes_could_be_taken(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever happened before, and in whatever order: else a peer is deaf, or costs memory."""
+    monkeypatch.setattr(intake, "SLICE", 1e-9)
+    monkeypatch.setattr(clockwork, "STEP", 1)
+    chance, sent = random.Random(seed), 0
+    frame = Frame(Opcode.TEXT, b"x" * 700).serialize(mask=True)
+    async with ends(Protocol) as (lane, _):
+        assert isinstance(lane, DirectLane)
+        lane.listen(notes := Notes())
+
+        def receive() -> None:
+            nonlocal sent
+            count = chance.choice([1, 1, 40])
+            lane.data_received(frame * count)
+            sent += count
+
+        actions: list[Callable[[], None]] = [
+            receive,
+            lambda: lane.hold(True),
+            lambda: lane.hold(False),
+            lane.pause_writing,
+            lane.resume_writing,
+            lane.ping,
+        ]
+        for _ in range(300):
+            chance.choice(actions)()
+            takes = not (lane._held or lane.full or lane._unread)
+            assert lane._transport.is_reading() is takes
+            if chance.random() < 0.3:
+                await asyncio.sleep(0)
+        lane.resume_writing()
+        lane.hold(False)
+        await until(lambda: len(notes.messages) == sent)
+        assert lane._transport.is_reading()
+        lane.hold(True)
+        lane.close_with(1000, "")
+        assert lane._transport.is_reading(), "the peer's answer has to be read"

@@ -30,7 +30,7 @@ class Intake(asyncio.Protocol, ABC):
 
     __slots__ = (
         "_conn", "_fragments", "_held", "_late_pong", "_listener", "_loop", "_max_size", "_open",
-        "_pinged", "_pings", "_reading", "_reads", "_transport", "_unread",
+        "_pinged", "_pings", "_reads", "_transport", "_unread",
         "full",
     )  # fmt: skip
 
@@ -58,7 +58,6 @@ class Intake(asyncio.Protocol, ABC):
         self._fragments: parsing.Fragments | None = None
         self._held = False
         self._unread = early
-        self._reading = True  # `_regulate` pauses where something is early
         self._late_pong = b""
         if extensions:
             self._parser().extensions = extensions
@@ -101,8 +100,7 @@ class Intake(asyncio.Protocol, ABC):
             return
         self._unread = data
         self._reads.begin(self._read_on)
-        if self._unread:
-            self._pause()
+        self._match()
 
     def _read(self, data: bytes) -> None:
         """Parse for a slice of time; the rest in turns to come, so that many frames delay nobody.
@@ -128,36 +126,33 @@ class Intake(asyncio.Protocol, ABC):
             self._reads.later(self._read_on)
 
     def _regulate(self) -> None:
-        """Read while our own writes are taken and the listener is ready, else do not."""
-        if self._transport.is_closing():
-            return
-        ready = self._is_ready()
-        if ready and self._unread:
+        """Go on if what decides whether anything is read has changed, and lets it be read."""
+        if self._unread and self._is_ready() and not self._transport.is_closing():
             self._reads.later(self._read_on)
-        reading = ready and not self._unread
-        if reading != self._reading:
-            self._reading = reading
-            self._transport.resume_reading() if reading else self._transport.pause_reading()
+        self._match()
 
     def _is_ready(self) -> bool:
         """Return whether what comes next can be taken; of a closed lane it always is."""
         return not (self._open and (self._held or self.full))
+
+    def _match(self) -> None:
+        """Have the transport read while our own writes are taken, and nothing that came waits.
+
+        What waits in the system costs us no memory. Nobody else pauses or resumes the transport,
+        and it alone knows which of the two was done last: so nothing can be at odds with it.
+        """
+        if self._transport.is_closing():
+            return
+        reads = self._is_ready() and not self._unread
+        if reads != self._transport.is_reading():
+            self._transport.resume_reading() if reads else self._transport.pause_reading()
 
     def _read_on(self) -> None:
         """Go on with what has been received."""
         if self._unread and self._is_ready():
             data, self._unread = self._unread, b""
             self._read(data)  # which goes on with the rest itself
-            if self._unread:
-                self._pause()
-            elif not self._reading:
-                self._regulate()
-
-    def _pause(self) -> None:
-        """Receive nothing more while something waits: in the system it costs us no memory."""
-        if self._reading and not self._transport.is_closing():
-            self._reading = False
-            self._transport.pause_reading()
+            self._match()
 
     def _parser(self) -> ServerProtocol:
         if self._conn is None:
