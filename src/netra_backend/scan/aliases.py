@@ -7,6 +7,7 @@ from netra_backend.scan.values import (
     UNKNOWN,
     Attr,
     Call,
+    Const,
     Global,
     Instance,
     Item,
@@ -83,13 +84,27 @@ def aliased(value: Value) -> Value:
     return UNKNOWN if isinstance(value, Global) else _instance(value, 0)
 
 
+def type_variable(value: Value) -> str:
+    """Return the name of the type variable that the call makes, empty if it makes none."""
+    if not isinstance(value, Call) or not isinstance(value.func, Global) or not value.args:
+        return ""
+    name = value.args[0].value
+    made = value.func.name in ("typing.TypeVar", "typing_extensions.TypeVar")
+    return name.value if made and isinstance(name, Const) and isinstance(name.value, str) else ""
+
+
+def instance_of(value: Value) -> Value:
+    """Return an instance of the type that stands in the brackets of a generic one."""
+    return _instance(value, 1)
+
+
 def _instance(value: Value, depth: int) -> Value:
     if depth > _DEEPEST:
         return UNKNOWN
     if isinstance(value, Global):
         return Instance(value.name, (), False, value.line)
     if isinstance(value, Item) and isinstance(value.base, Global):
-        inner = [_instance(part, depth + 1) for part in _parts(value.key)]
+        inner = [_instance(part, depth + 1) for part in parts(value.key)]
         form = _FORMS.get(value.base.name)
         if form is not None:
             return union([*inner, NONE] if form == "Optional" else inner)
@@ -108,5 +123,6 @@ def _is_new_type(func: Value) -> bool:
     return isinstance(func, Global) and func.name in _NEW_TYPES
 
 
-def _parts(key: Value) -> list[Value]:
+def parts(key: Value) -> list[Value]:
+    """Return the types in the brackets of a generic one."""
     return [entry.value for entry in key.entries] if isinstance(key, Seq) else [key]

@@ -3,7 +3,7 @@
 import ast
 from collections.abc import Callable
 
-from netra_backend.scan.aliases import aliased, plain_name
+from netra_backend.scan.aliases import aliased, plain_name, type_variable
 from netra_backend.scan.values import (
     NONE,
     UNKNOWN,
@@ -25,6 +25,9 @@ _TRANSPARENT = frozenset(
 ) | {"dataclasses.InitVar"}
 """Forms whose first argument is the type."""
 
+VARIABLE = "typing.TypeVar."
+"""Stands before the name of a type variable where a class would have its module."""
+
 _TYPING = frozenset({"typing", "typing_extensions"})
 _DEEPEST = 20
 
@@ -36,7 +39,11 @@ def read(node: ast.expr | None, lookup: Lookup, depth: int = 0) -> Value:
     if isinstance(node, ast.Constant):
         return _constant(node, lookup, depth)
     if isinstance(node, (ast.Name, ast.Attribute)):
-        alias = aliased(lookup(node.id)) if isinstance(node, ast.Name) else UNKNOWN
+        meant = lookup(node.id) if isinstance(node, ast.Name) else UNKNOWN
+        variable = type_variable(meant)
+        if variable:
+            return Instance(f"{VARIABLE}{variable}", (), False, node.lineno)
+        alias = aliased(meant)
         return alias if alias is not UNKNOWN else _instance(dotted(node, lookup), node.lineno)
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
         return _union([node.left, node.right], lookup, depth)

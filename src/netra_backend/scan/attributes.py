@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from netra_backend.scan.commandline import Parsed, field
 from netra_backend.scan.declarations import Attribute, Trait
 from netra_backend.scan.fields import Made, given, given_to_init, own_dict, setting
+from netra_backend.scan.generics import specialised
 from netra_backend.scan.heads import (
     Alternatives,
     ClassRef,
@@ -140,7 +141,7 @@ def _of_declared(resolver: "Resolver", base: Found, head: Instance, name: str) -
     attribute, owner = found
     if kind is Kind.ENUM and not attribute.inner and attribute.declared is UNKNOWN:
         return Instance(head.cls, (), True, head.line), scope  # a member, through a member
-    value = _field(resolver, attribute, owner, name)
+    value = _field(resolver, attribute, owner, name, base)
     if kind is Kind.MODEL and setting(resolver, ref, "use_enum_values"):
         return _without_enums(resolver, value)
     return value
@@ -168,11 +169,17 @@ def _without_enums(resolver: "Resolver", found: Found) -> Found:
     return found
 
 
-def _field(resolver: "Resolver", attribute: Attribute, owner: ClassRef, name: str) -> Found:
+def _field(
+    resolver: "Resolver", attribute: Attribute, owner: ClassRef, name: str, base: Found
+) -> Found:
     """Return an attribute of an instance: what is declared, else what is assigned."""
     home = owner.source.scope
-    if resolver.informative(attribute.declared, home):
-        return resolver.resolve(attribute.declared, home)
+    declared = specialised(resolver, attribute.declared, base, owner)
+    if resolver.informative(declared, home):
+        return resolver.resolve(declared, home)
+    assigned_to = specialised(resolver, attribute.assigned, base, owner)
+    if assigned_to is not attribute.assigned:
+        return resolver.resolve(assigned_to, home)
     key = f"{owner.name}.{name}", owner.source.path
 
     def assigned() -> Found:

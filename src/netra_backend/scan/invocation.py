@@ -7,6 +7,7 @@ from netra_backend.scan.arguments import bind_arguments
 from netra_backend.scan.commandline import Parsed, Parser, says_little
 from netra_backend.scan.declarations import Trait
 from netra_backend.scan.fields import Made, declares_items, made
+from netra_backend.scan.generics import specialised
 from netra_backend.scan.heads import (
     ClassRef,
     External,
@@ -99,6 +100,19 @@ def _better(resolver: "Resolver", ref: FunctionRef, inner: Scope) -> Found | Non
     return found if found is not None and isinstance(found[0], (Made, Parser, Parsed)) else None
 
 
+def _declared(resolver: "Resolver", ref: FunctionRef) -> Value:
+    """Return what the annotation says, of a method for the instance that it is called on."""
+    declared, owner = ref.function.declared, ref.function.owner
+    if ref.receiver is None or not owner or not isinstance(ref.receiver[0], Instance):
+        return declared
+    home = resolver.project.class_named(owner, ref.source)
+    return (
+        specialised(resolver, declared, ref.receiver, home)
+        if isinstance(home, ClassRef)
+        else declared
+    )
+
+
 def _returns_its_own(resolver: "Resolver", ref: FunctionRef) -> bool:
     """Return whether callers get what the function returns, for all that decorates it."""
     found = ref.function.traits
@@ -123,11 +137,11 @@ def call_function(
         return Instance(cls, (function.yields,), True), inner
     if isinstance(function.declared, Instance) and function.declared.cls == "typing.Self":
         value = _itself(ref)
-    elif resolver.informative(function.declared, home):
+    elif resolver.informative(declared := _declared(resolver, ref), home):
         better = None if found & Trait.ASYNC else _better(resolver, ref, inner)
         if better is not None:
             return better
-        value, inner = function.declared, home
+        value, inner = declared, home
     elif found & Trait.ABSTRACT:
         return UNKNOWN, scope
     else:

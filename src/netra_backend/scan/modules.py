@@ -141,6 +141,7 @@ class Reader:
         module, _, name = declared.cls.rpartition(".")
         meant = self._top.names.get(name) if module == self.file.module else None
         variable = isinstance(meant, Call) and last_name(meant.func) == "TypeVar"
+        variable |= declared.cls.startswith(annotations.VARIABLE)
         return name == "Callable" or variable
 
     # --- definitions ---------------------------------------------------------------------
@@ -285,6 +286,8 @@ def _names_class(declared: Value) -> bool:
     if isinstance(declared, Union):
         return any(map(_names_class, declared.options))
     if not isinstance(declared, Instance):
+        return False
+    if declared.cls.startswith(annotations.VARIABLE):
         return False
     return declared.cls not in KINDS or any(map(_names_class, declared.args))
 

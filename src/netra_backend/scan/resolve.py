@@ -134,7 +134,7 @@ class Resolver:
         """Return whether the annotation says all that an encoder wants to know."""
         if isinstance(declared, Union):
             return all(self.informative(option, scope) for option in declared.options)
-        if isinstance(declared, Const):
+        if isinstance(declared, (Const, Settled)):
             return True
         if isinstance(declared, Seq):
             return all(self.informative(entry.value, scope) for entry in declared.entries)
