@@ -19,7 +19,10 @@ from tests.cli.scanning import project, write
 def tree(tmp_path: Path) -> Path:
     write(tmp_path, {"pyproject.toml": "[tool.netra.scan]\n", "top.py": ""})
     write(tmp_path, {"src/pkg/__init__.py": "", "src/pkg/sub/a.py": "", "src/space/b.py": ""})
-    write(tmp_path, {"app/deep/__init__.py": "", "app/deep/c.py": ""})
+    write(
+        tmp_path, {"app/deep/__init__.py": "", "app/deep/c.py": "", "app/deep/types/low/d.py": ""}
+    )
+    write(tmp_path, {"app/deep/odd-name/e.py": "", "app/deep/types/f/__init__.py": ""})
     return tmp_path
 
 
@@ -31,6 +34,9 @@ def tree(tmp_path: Path) -> Path:
         ("src/pkg/sub/a.py", "pkg.sub.a"),
         ("src/space/b.py", "space.b"),
         ("app/deep/c.py", "deep.c"),
+        ("app/deep/types/low/d.py", "deep.types.low.d"),
+        ("app/deep/types/f/__init__.py", "deep.types.f"),
+        ("app/deep/odd-name/e.py", "e"),
         ("odd-name/x.py", "x"),
     ],
 )

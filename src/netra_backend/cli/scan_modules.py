@@ -18,7 +18,8 @@ def import_roots(project: Project) -> tuple[str, ...]:
 class Names:
     """Names modules as they are imported: from the outermost package, else from a root.
 
-    A folder with an ``__init__.py`` is a package. What was seen of a folder is remembered.
+    A folder with an ``__init__.py`` is a package, and so is one without below it, unless it is a
+    root. What was seen of a folder is remembered.
     """
 
     def __init__(self, roots: Iterable[str]) -> None:
@@ -41,11 +42,22 @@ class Names:
         return self._packages[folder]
 
     def _look(self, folder: str) -> tuple[str, ...]:
-        if not os.path.isfile(f"{folder}/__init__.py"):
-            return _below_root(folder, self._roots)
         above, name = os.path.split(folder)
-        inside = os.path.isfile(f"{above}/__init__.py")
-        return (*self._package(above), name) if inside and above != folder else (name,)
+        if not os.path.isfile(f"{folder}/__init__.py"):
+            if self._is_inside(folder):
+                return (*self._package(above), name)
+            return _below_root(folder, self._roots)
+        inside = above != folder and self._is_inside(above)
+        return (*self._package(above), name) if inside else (name,)
+
+    def _is_inside(self, folder: str) -> bool:
+        """Return whether the folder is a package, or lies in one."""
+        if os.path.isfile(f"{folder}/__init__.py"):
+            return True
+        above, name = os.path.split(folder)
+        if folder in self._roots or above == folder or not name.isidentifier():
+            return False
+        return self._is_inside(above)
 
 
 def find_module(name: str, roots: Iterable[str]) -> str | None:
