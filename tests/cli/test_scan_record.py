@@ -70,7 +70,7 @@ def test_a_file_that_cannot_be_scanned_says_why(data: bytes, why: str) -> None:
 
 def test_a_file_that_is_gone_is_skipped(tmp_path: Path) -> None:
     record = record_file(a_file(tmp_path / "a.py"), None)
-    assert record.summary.skipped == "No such file or directory"
+    assert record.summary.skipped == "it is not there"
 
 
 def test_the_cache_answers_for_the_same_content_only(tmp_path: Path) -> None:

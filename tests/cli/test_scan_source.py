@@ -93,7 +93,7 @@ def test_files_that_cannot_be_read_say_why(tmp_path: Path) -> None:
     said = {
         "huge.py": "2.0 MB is too large; the limit is 2 MB",
         "loop.py": "Too many levels of symbolic links",
-        "broken.py": "No such file or directory",
+        "broken.py": "a link to a file that is not there",
         "pipe.py": "no regular file",
         ".": "Is a directory",
     }

@@ -51,6 +51,9 @@ def read_bytes(file: bytes) -> bytes:
                 size = f"{kind.st_size / 1e6:.1f} MB"
                 raise Unreadable(f"{size} is too large; the limit is {MOST_BYTES / 1e6:.0f} MB")
             return opened.read(MOST_BYTES + 1)
+    except FileNotFoundError as error:
+        gone = "a link to a file that is not there" if os.path.islink(file) else "it is not there"
+        raise Unreadable(gone) from error
     except OSError as error:
         raise Unreadable(error.strerror or str(error)) from error
 
