@@ -73,6 +73,10 @@ class Response:
     status_code: int
     text: str
     url: URL
+class Request:
+    headers: Headers
+    method: str
+    url: URL
 class Cookies: ...
 class Headers: ...
 class QueryParams: ...
