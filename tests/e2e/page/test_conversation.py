@@ -138,6 +138,7 @@ async def test_a_reload_in_the_middle_loses_nothing(tab: Tab, puppet: Puppets) -
     await tab.shows_the_log()
 
 
+@pytest.mark.nightly
 async def test_a_question_is_sent_once_however_often_the_page_is_reloaded(
     tab: Tab, puppet: Puppets
 ) -> None:

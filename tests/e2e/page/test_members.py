@@ -214,6 +214,7 @@ async def test_who_may_not_decide_sees_the_question_only(meet: Meet, puppet: Pup
     await expect(theirs).to_have_text(f"Approved by {there.name}.")
 
 
+@pytest.mark.nightly
 async def test_a_member_leaves_and_a_removed_one_is_told(meet: Meet, puppet: Puppets) -> None:
     there = await two(meet, puppet)
     page = there.guest.page

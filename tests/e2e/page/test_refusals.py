@@ -113,6 +113,7 @@ async def test_what_is_asked_of_an_agent_that_can_be_interrupted_stops_the_answe
     await tab.shows_the_log()
 
 
+@pytest.mark.nightly
 async def test_a_busy_thread(meet: Meet, server: ServerProcess, puppet: Puppets) -> None:
     visitor = await meet()
     tab = await visitor.tab()
