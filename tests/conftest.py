@@ -4,6 +4,7 @@ import gc
 import io
 import json
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from hypothesis import HealthCheck, settings
 from netra_backend import jsonlog
 from netra_backend.server import store_failures
 from tests.night import examples
+from tests.scheduling import scheduler
 
 # `make nightly` loads it: where a test does not say itself how many examples it needs.
 settings.register_profile("nightly", max_examples=10_000, deadline=None)
@@ -32,7 +34,7 @@ HERE = Path(__file__).parent
 WAITING = pytest.StashKey[int]()
 """How many tests wait for the night."""
 
-LONG = ("faults", "e2e", "contract", "cli", "docs")
+LONG = ("e2e/page", "faults", "e2e", "contract", "cli", "docs")
 
 Check = Callable[[RunAgentInput, Sequence[BaseEvent]], None]
 Lines = Callable[[], list[dict[str, Any]]]
@@ -76,8 +78,19 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the folders of long tests: all workers wait for the one that begins last."""
-    rank = {HERE / name: n for n, name in enumerate(LONG)}
-    items.sort(key=lambda item: min(rank.get(x, len(LONG)) for x in item.path.parents))
+
+    @cache
+    def rank(file: Path) -> int:
+        begins = (n for n, name in enumerate(LONG) if file.is_relative_to(HERE / name))
+        return next(begins, len(LONG))
+
+    items.sort(key=lambda item: rank(item.path))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Let a worker have together what shares a set-up."""
+    return scheduler(config, log)
 
 
 @pytest.fixture
