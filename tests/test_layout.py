@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
+from tests.table import each_of
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "netra_backend"
@@ -131,7 +131,7 @@ def modules() -> list[str]:
     return sorted(path.relative_to(SOURCE).as_posix() for path in SOURCE.rglob("*.py"))
 
 
-@pytest.mark.parametrize("module", modules())
+@each_of(modules())
 def test_every_module_has_its_test(module: str) -> None:
     path = Path(module)
     mirror = ROOT / "tests" / path.parent / f"test_{path.name}"

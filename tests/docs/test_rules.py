@@ -9,7 +9,6 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from msgspec import Struct
 
 from netra_backend.scan.engine import link, summarise
@@ -17,6 +16,7 @@ from netra_backend.scan.finding import Finding, Severity
 from netra_backend.scan.fix import apply_fixes
 from netra_backend.scan.options import Options
 from netra_backend.scan.rules import RULES
+from tests.table import each_of
 
 PAGES = Path(__file__).parents[2] / "docs" / "rules"
 MARKER = re.compile(r'# (JS\d{3})(?: (warning|note))?(?: "([^"]*)")?')
@@ -78,7 +78,7 @@ def only(section: str) -> list[Case]:
     return [case for case in CASES if case.section == section]
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+@each_of(CASES, lambda case: case.id)
 def test_the_scan_agrees_with_the_page(case: Case) -> None:
     wanted = expected(case.files)
     found = {(f.path, f.line, f.rule, f.severity.value, f.value_path) for f in scan(case.files)}
@@ -89,19 +89,17 @@ def test_the_scan_agrees_with_the_page(case: Case) -> None:
             assert (path, line, rule, level, where) in found
 
 
-@pytest.mark.parametrize("case", only("Found"), ids=lambda case: case.id)
+@each_of(only("Found"), lambda case: case.id)
 def test_what_must_be_found_is_marked(case: Case) -> None:
     assert {rule for _, _, rule, _, _ in expected(case.files)} == {case.page}
 
 
-@pytest.mark.parametrize(
-    "case", [c for c in CASES if c.section != "Found"], ids=lambda case: case.id
-)
+@each_of((c for c in CASES if c.section != "Found"), lambda case: case.id)
 def test_what_must_be_silent_has_no_marker(case: Case) -> None:
     assert not expected(case.files)
 
 
-@pytest.mark.parametrize("case", only("Fixed by --fix"), ids=lambda case: case.id)
+@each_of(only("Fixed by --fix"), lambda case: case.id)
 def test_fixes_make_the_fixed_form_and_nothing_else(case: Case) -> None:
     (before,) = (c for c in only("Found") if (c.page, c.title) == (case.page, case.title))
     (text,) = before.files.values()
@@ -111,7 +109,7 @@ def test_fixes_make_the_fixed_form_and_nothing_else(case: Case) -> None:
     assert apply_fixes(fixed, scan({"example.py": fixed})).source == fixed
 
 
-@pytest.mark.parametrize("case", only("Found"), ids=lambda case: case.id)
+@each_of(only("Found"), lambda case: case.id)
 def test_every_offered_fix_parses_and_silences_its_finding(case: Case) -> None:
     fixed = dict(case.files)
     for path, text in case.files.items():

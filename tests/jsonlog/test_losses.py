@@ -15,6 +15,7 @@ from tests.jsonlog.hostile_makers import cyclic_list
 from tests.jsonlog.hostile_values import VALUES
 from tests.jsonlog.test_safe import ACCEPTED
 from tests.jsonlog.thoroughness import NAMES, briefly
+from tests.table import each_of
 
 
 def told(value: object, **limits: Any) -> list[tuple[str, str, bool]]:
@@ -88,7 +89,7 @@ OWN_CODE = ("hostile dict", "hostile list", "hostile tuple", "endless list")
 """Subclasses whose own iteration ``json.dumps`` runs; `jsonable` reads the items past it."""
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in OWN_CODE])
+@each_of(name for name in NAMES if name not in OWN_CODE)
 def test_every_hostile_value_is_listed_if_json_dumps_would_fail(name: str) -> None:
     found = losses(VALUES[name](), name)
     assert all(one.path.startswith(name) for one in found)

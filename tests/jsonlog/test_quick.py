@@ -21,6 +21,7 @@ from netra_backend.jsonlog.record import line
 from tests.jsonlog.hostile_values import VALUES
 from tests.jsonlog.test_safe import ACCEPTED
 from tests.jsonlog.thoroughness import NAMES, briefly
+from tests.table import each_of
 
 CREATED = 1_700_000_000.125
 
@@ -135,7 +136,7 @@ def test_arguments_and_exceptions() -> None:
             assert "s3cr3t" not in json.dumps(quick)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@each_of(NAMES)
 def test_hostile_values_are_written_alike_or_not_at_all(name: str) -> None:
     quick, careful = both(record("text", value=VALUES[name](), after="x"))
     assert quick is None or {**quick, "value": 0} == {**careful, "value": 0}

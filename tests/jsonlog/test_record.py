@@ -14,6 +14,7 @@ from netra_backend.jsonlog.record import MAX_FIELDS, fields, line
 from tests.jsonlog.hostile_classes import HostileError, SelfLogging, raiser, with_methods
 from tests.jsonlog.hostile_values import VALUES
 from tests.jsonlog.thoroughness import NAMES
+from tests.table import each_of
 
 
 def record(msg: Any = "hello", *args: Any, **attributes: Any) -> logging.LogRecord:
@@ -175,7 +176,7 @@ def test_no_secret_gets_out() -> None:
     assert text.count("[redacted]") == 8
 
 
-@pytest.mark.parametrize("name", NAMES)
+@each_of(NAMES)
 def test_every_hostile_value_in_every_place(name: str) -> None:
     value = VALUES[name]()
     attributes: dict[str, Any] = {"levelname": value, "stack_info": None, "field": value}

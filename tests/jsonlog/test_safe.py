@@ -31,6 +31,7 @@ from netra_backend.jsonlog.forms import LARGEST_NUMBER
 from tests.jsonlog.hostile_classes import Colour, Day, Level, Mode, Named, Pet
 from tests.jsonlog.hostile_values import LARGE, VALUES
 from tests.jsonlog.thoroughness import NIGHTLY, briefly
+from tests.table import each_of
 
 PLAIN = (type(None), bool, int, float, str, list, dict)
 
@@ -72,7 +73,7 @@ def small(limits: Limits, name: str) -> Limits:
     return limits._replace(nodes=10_000, text=100_000, total=100_000) if large else limits
 
 
-@pytest.mark.parametrize("name", VALUES)
+@each_of(VALUES)
 def test_every_hostile_value_becomes_one_line_of_strict_json(name: str) -> None:
     value = VALUES[name]()
     for limits in (small(LIMITS, name), RECORD_LIMITS):

@@ -19,6 +19,7 @@ from netra_backend.jsonlog.shapes import (
 from tests.jsonlog.hostile_secrets import SECRETS as HIDDEN
 from tests.jsonlog.hostile_secrets import TEXTS
 from tests.jsonlog.thoroughness import briefly
+from tests.table import each_of
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.c2lnbmF0dXJl"
 SECRETS = [
@@ -105,7 +106,7 @@ def test_harmless_texts_stay(text: str) -> None:
     assert redact_text(text) == text
 
 
-@pytest.mark.parametrize("name", TEXTS)
+@each_of(TEXTS)
 def test_the_secrets_of_the_corpus(name: str) -> None:
     text = TEXTS[name]
     for one in (text, f"é {text}", f"{'x ' * SHORT}{text}"):

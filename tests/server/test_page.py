@@ -25,6 +25,7 @@ from netra_backend.errors import CLOSES, ERRORS, Refused, Retry
 from netra_backend.server.site import PAGE
 from tests.night import examples
 from tests.strategies import entries, logs
+from tests.table import each_of
 
 NODE = shutil.which("node")
 needs_node = pytest.mark.skipif(
@@ -91,7 +92,7 @@ def test_markup_has_nothing_inline_and_only_assets_that_exist(path: Path) -> Non
     assert len(set(markup.ids)) == len(markup.ids)
 
 
-@pytest.mark.parametrize("path", OWN, ids=lambda path: path.name)
+@each_of(OWN, lambda path: path.name)
 def test_no_file_of_the_page_names_another_host(path: Path) -> None:
     text = path.read_text(encoding="utf-8").replace(SVG_NAMESPACE, "")
     assert re.findall(r"https?://[^\s\"'`)]+|[\"'(]//[a-z]", text) == []
