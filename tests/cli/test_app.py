@@ -10,8 +10,8 @@ import netra_backend
 from tests.cli.conftest import Netra
 
 
-def test_help_names_every_command(installed: Netra) -> None:
-    done = installed("--help")
+def test_help_names_every_command(netra: Netra) -> None:
+    done = netra("--help")
     assert done.returncode == 0
     assert all(name in done.stdout for name in ("serve", "tail", "replay", "token", "scan"))
 
@@ -21,8 +21,8 @@ def test_the_version_is_that_of_the_distribution(installed: Netra) -> None:
     assert netra_backend.__version__ == version("netra-backend")
 
 
-def test_an_unknown_command_is_refused(installed: Netra) -> None:
-    done = installed("srve")
+def test_an_unknown_command_is_refused(netra: Netra) -> None:
+    done = netra("srve")
     assert done.returncode == 2
     assert "srve" in done.stderr
 

@@ -12,8 +12,8 @@ def test_only_the_command_that_is_asked_for_is_there() -> None:
         assert names == [name, "scan"]
 
 
-def test_without_a_command_the_help_is_shown(installed: Netra) -> None:
-    done = installed()
+def test_without_a_command_the_help_is_shown(netra: Netra) -> None:
+    done = netra()
     assert all(name in done.stdout for name in (*COMMANDS, "scan"))
 
 

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from itertools import count
 from pathlib import Path
@@ -19,6 +20,7 @@ from websockets.typing import Subprotocol
 from tests.checker import Name, judge
 from tests.client import offset
 from tests.eventually import until
+from tests.faults.busy_agent import write_busy_agent
 from tests.faults.crew import apart, lines, processes, worker_of, workers
 from tests.http import http
 from tests.live import BOUND, ServerProcess
@@ -32,8 +34,23 @@ GONE = (OSError, WebSocketException)
 NAMES: list[Name] = [*(("alice", f"t{n}") for n in range(3)), ("bob", "t0")]
 
 
-async def test_a_run_is_followed_and_cancelled_on_another_worker(tmp_path: Path) -> None:
-    async with workers(tmp_path) as server, AsyncExitStack() as stack:
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A server of two workers for the tests that leave it as good as they found it."""
+    folder = tmp_path_factory.mktemp("server")
+    process = ServerProcess(
+        folder / "data", (write_busy_agent(folder), "--workers", "2"), cwd=folder
+    )
+    process.start()
+    try:
+        asyncio.run(process.wait_ready())
+        yield process
+    finally:
+        process.stop(signal.SIGKILL)
+
+
+async def test_a_run_is_followed_and_cancelled_on_another_worker(server: ServerProcess) -> None:
+    async with AsyncExitStack() as stack:
         one, two = await apart(server, stack)
         await one.client.run("t0", "r1", "go on")
         await two.follow("t0")
@@ -114,10 +131,9 @@ async def test_a_worker_that_is_frozen_delays_no_stop(tmp_path: Path) -> None:
             assert followed["run"] == {"id": "r1", "status": "interrupted"}
 
 
-async def test_the_log_tells_the_workers_apart(tmp_path: Path) -> None:
+async def test_the_log_tells_the_workers_apart(server: ServerProcess) -> None:
     """They share one standard error: each line says whose it is, also that one has died."""
-
-    async with workers(tmp_path) as server, AsyncExitStack() as stack:
+    async with AsyncExitStack() as stack:
         await apart(server, stack)
         pids = {process.pid for process in processes(server)}
         connected = [line for line in lines(server) if line["message"] == "connected"]
@@ -257,7 +273,7 @@ async def test_what_is_taken_away_on_one_worker_ends_on_the_others(tmp_path: Pat
                     assert (await again.get("/threads")).status_code == 401
 
 
-async def test_a_ticket_opens_one_socket_whichever_workers_are_asked(tmp_path: Path) -> None:
+async def test_a_ticket_opens_one_socket_whichever_workers_are_asked(server: ServerProcess) -> None:
     async def opens(ticket: str) -> bool:
         """Return whether the ticket opens a socket: at a worker that the system chooses."""
         address = f"{server.socket_url}?ticket={ticket}"
@@ -267,7 +283,7 @@ async def test_a_ticket_opens_one_socket_whichever_workers_are_asked(tmp_path: P
         except InvalidStatus as refused:
             return refused.response.status_code != 401
 
-    async with workers(tmp_path) as server, http(server.url, server.token()) as alice:
+    async with http(server.url, server.token()) as alice:
         await until(lambda: len(processes(server)) == 2)
         for _ in range(8):
             ticket = (await alice.post("/auth/ticket")).json()["ticket"]
