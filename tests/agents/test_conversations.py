@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 from collections.abc import Sequence
 from typing import Any
 
@@ -160,6 +161,53 @@ async def test_who_joins_an_old_run_holds_up_only_those_who_do_too() -> None:
     assert not folded._locks, "and nothing of it is kept when nobody waits"
 
 
+@pytest.mark.parametrize("order", ["ascending", "descending", "shuffled"])
+async def test_who_join_different_old_runs_read_the_thread_once_together(order: str) -> None:
+    store, log = Logs(), chat(20_000)
+    store.entries[key()] = log
+    folded = Conversations(store)
+    await folded.begin(key())
+    before = store.read_entries
+    ends = list(range(1_000, 20_000, 1_000))
+    asked = {
+        "ascending": ends,
+        "descending": ends[::-1],
+        "shuffled": random.Random(1).sample(ends, len(ends)),
+    }[order]
+
+    begun = await asyncio.gather(*(folded.begin(key(), end) for end in asked))
+    assert [one.offset for one in begun] == asked
+    # The first one, who waits for nobody, reads up to its end; then all of them do so at once.
+    assert store.read_entries - before <= asked[0] + ends[-1]
+
+
+@pytest.mark.parametrize(
+    ("leaves", "order"),
+    [([], [5, 7, 9, 1, 3]), ([7], [5, 9, 1, 3]), ([9, 1], [5, 7, 3])],
+    ids=["all stay", "the next one leaves", "others leave"],
+)
+async def test_in_a_lane_the_next_goes_on_from_the_one_before_or_begins_anew(
+    leaves: list[int], order: list[int]
+) -> None:
+    lane, turns, goes_on = conversations._Lane(), [], asyncio.Event()
+
+    async def read(upto: int) -> None:
+        async with lane.alone(upto):
+            turns.append(upto)
+            lane.told = conversations.Begun(1, upto, None, [])
+            await goes_on.wait()
+
+    tasks = {upto: asyncio.create_task(read(upto)) for upto in (5, 3, 9, 1, 7)}
+    await asyncio.sleep(0)
+    goes_on.set()
+    await asyncio.sleep(0)  # now the next one has its turn, and has not gone on yet
+    for upto in leaves:
+        tasks[upto].cancel()
+    await asyncio.gather(*tasks.values(), return_exceptions=True)
+    assert turns == order
+    assert not lane._taken
+
+
 async def test_who_waited_while_others_read_further_holds_them_up_no_more() -> None:
     store, log = Logs(), chat(5_000)
     store.entries[key()] = log
@@ -170,7 +218,7 @@ async def test_who_waited_while_others_read_further_holds_them_up_no_more() -> N
     await first
     while not old.done():
         lane = folded._locks.get((key(), False))
-        assert lane is None or not lane.locked() or store.read_entries == len(log)
+        assert lane is None or not lane._taken or store.read_entries == len(log)
         await asyncio.sleep(0)
     assert (await old).offset == 3_000
 

@@ -1,10 +1,12 @@
 """Conversations: the folds of threads' logs, without reading each log from its beginning."""
 
 import asyncio
+from bisect import bisect_left, insort
 from collections import OrderedDict
-from collections.abc import Generator, Sequence
-from contextlib import nullcontext
+from collections.abc import AsyncIterator, Generator, Sequence
+from contextlib import asynccontextmanager, nullcontext
 from itertools import chain
+from math import inf
 from typing import Protocol
 from weakref import WeakValueDictionary
 
@@ -54,11 +56,52 @@ class Begun(Struct, frozen=True):
 _NOTHING = Begun(0, 0, None, [])
 
 
-class _Lane(asyncio.Lock):
-    """Lets one after the other read a thread: who comes later finds what those before told."""
+class _Lane:
+    """Lets one after the other read a thread: who comes later finds what those before told.
 
-    told = _NOTHING
-    """Of those who read an old part: what was told last, for those who wait behind."""
+    Of those who wait, the next is who wants the least beyond what was told last, else the least of
+    all: so many who want different old parts read the thread once together, and nobody waits for
+    ever.
+    """
+
+    def __init__(self) -> None:
+        self.told = _NOTHING
+        """Of those who read an old part: what was told last, for those who wait behind."""
+        self._taken = False
+        self._waiting: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._count = 0
+
+    @asynccontextmanager
+    async def alone(self, upto: int | None) -> AsyncIterator[None]:
+        """Be the one who reads, up to an offset."""
+        if self._taken:
+            await self._wait(inf if upto is None else upto)
+        self._taken = True
+        try:
+            yield
+        finally:
+            self._leave()
+
+    async def _wait(self, upto: float) -> None:
+        turn = asyncio.get_running_loop().create_future()
+        self._count += 1
+        insort(self._waiting, (upto, self._count, turn))
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():  # it was given the turn, and cannot take it
+                self._leave()
+            raise
+
+    def _leave(self) -> None:
+        """Let the next one read, who is not there until it goes on: the lane stays taken."""
+        while self._waiting:
+            beyond = bisect_left(self._waiting, (self.told.offset,))
+            _, _, turn = self._waiting.pop(beyond % len(self._waiting))
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._taken = False
 
 
 class Page(Struct, frozen=True):
@@ -104,7 +147,7 @@ class Conversations:
         while (found := await self._store.thread(thread)) is not None:
             near = self._is_near(thread, found.head, upto)
             old = self._is_old(thread, found.head.epoch, upto)
-            async with nullcontext() if near else self._alone(thread, old):
+            async with nullcontext() if near else self._lane(thread, old).alone(upto):
                 folded = await self._fold(thread, found.head, upto)
             if folded is not None:
                 return folded
@@ -139,7 +182,7 @@ class Conversations:
             if (kept := self._enough(thread, head, upto, run, exact=exact)) is not None:
                 return kept
             old = self._is_old(thread, head.epoch, upto)
-            async with self._alone(thread, old):
+            async with self._lane(thread, old).alone(upto):
                 if (kept := self._enough(thread, head, upto, run, exact=exact)) is not None:
                     return kept
                 if old != self._is_old(thread, head.epoch, upto):
@@ -186,7 +229,7 @@ class Conversations:
         kept = self._kept.pop(thread, None)
         self._size -= kept.size if kept is not None else 0
 
-    def _alone(self, thread: ThreadKey, old: bool) -> _Lane:
+    def _lane(self, thread: ThreadKey, old: bool) -> _Lane:
         """Return what lets one of those who read the thread go on: the others find it kept.
 
         Those who read an old part of it have a lane of their own, and hold up nobody else.
