@@ -135,6 +135,16 @@ async def test_the_example_of_each_framework_runs(name: str, tmp_path: Path) -> 
         assert "sunny." in said
 
 
+@pytest.mark.parametrize("name", FRAMEWORKS)
+def test_a_page_says_where_its_commands_and_its_example_go(name: str) -> None:
+    page = (DOCS / name).read_text(encoding="utf-8")
+    commands = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)[0]
+    assert "In a clone of this repository:\n\n```sh" in page
+    assert ("serve my_module:agent" in commands) == (
+        "as `my_module.py` first:\n\n```python" in page
+    )
+
+
 ADAPTED = """
 from netra_backend.agents.loading import load_agent
 
