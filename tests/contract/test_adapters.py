@@ -133,3 +133,33 @@ async def test_a_tool_result_that_is_not_json(adapter: Adapter) -> None:
         assert "2026" in shown(result["content"])
 
     await played(adapter, Scenario.ODD, check)
+
+
+NEVER_COMES = {
+    Scenario.REASONING: "REASONING_MESSAGE_CONTENT",
+    Scenario.TOOL: "TOOL_CALL_RESULT",
+    Scenario.CANCEL_TOOL: "TOOL_CALL_RESULT",
+    Scenario.ODD: "TOOL_CALL_RESULT",
+}
+"""What would come if an adapter could after all."""
+
+
+@pytest.mark.parametrize(
+    ("adapter", "scenario"),
+    [(one, scenario) for one in ADAPTERS for scenario in one.cannot if one.name != "remote"],
+    ids=lambda value: value if isinstance(value, str) else value.name,
+)
+async def test_what_it_is_said_that_it_cannot_it_still_cannot(
+    adapter: Adapter, scenario: Scenario
+) -> None:
+    for module in adapter.needs:
+        pytest.importorskip(module)
+    stage = Stage(scenario)
+    async with (
+        asyncio.timeout(BOUND),
+        adapter.playing(stage) as thing,
+        running(adapt(thing)) as house,
+    ):
+        await house.start(ALICE, asking("How is the weather?", thread_id="t1", run_id="r1"))
+        assert (await house.ended("r1")).status is RunStatus.FINISHED
+        assert NEVER_COMES[scenario] not in await house.types()
