@@ -42,6 +42,7 @@ from netra_backend.agents.size import MAX_EVENT_BYTES
 from netra_backend.core.events import Body, Event, delta_event, event_from_body
 from netra_backend.core.fold import Conversation
 from netra_backend.errors import EventError
+from tests import strategies
 
 
 def fresh(**state: Any) -> Ingest:
@@ -380,6 +381,16 @@ class Shouting(str):
 
     def isascii(self) -> bool:
         return True
+
+
+@given(strategies.json_values(max_leaves=20))
+def test_plain_values_are_written_as_all_others_are(value: Any) -> None:
+    event = StateSnapshotEvent(snapshot=value)
+    slow = jsonlog.dumps(ingest_module._fields(event), limits=jsonlog.WIRE_LIMITS).encode()
+
+    (item,) = taken(fresh(), START, event)[1:]
+    assert isinstance(item, Whole)
+    assert item.event.data == slow
 
 
 @given(

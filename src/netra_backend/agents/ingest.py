@@ -24,7 +24,7 @@ from pydantic import ValidationError
 
 from netra_backend import jsonlog
 from netra_backend.agents.documents import Document
-from netra_backend.agents.size import MAX_EVENT_BYTES, check_size
+from netra_backend.agents.size import MAX_EVENT_BYTES, check_size, is_encodable
 from netra_backend.core.chunks import CHUNKS, Expander
 from netra_backend.core.events import (
     PROGRESS,
@@ -38,6 +38,7 @@ from netra_backend.core.events import (
 )
 from netra_backend.core.fold import Conversation
 from netra_backend.errors import EventError
+from netra_backend.jsonlog.encode import encode
 
 MAX_PLAIN_LENGTH = MAX_EVENT_BYTES // 8
 """Characters of a delta with its id that are surely no event of more than `MAX_EVENT_BYTES`: JSON
@@ -175,8 +176,8 @@ def _valid(item: BaseEvent) -> bytes:
     fields = _fields(item)
     data = _plain_json(fields)
     if data is None:
-        check_size(kind, fields)
-        data = _any_json(fields)
+        is_plain = check_size(kind, fields)
+        data = encode(fields).encode() if is_plain else _any_json(fields)
     try:
         type(item).model_validate_json(data)
     except ValidationError as error:
@@ -231,17 +232,9 @@ def _plain(item: Any) -> Delta | None:
     id, delta = get(id_field), get("delta")
     if type(id) is not str or type(delta) is not str or not id.isascii():
         return None
-    if len(id) + len(delta) > MAX_PLAIN_LENGTH or not (delta.isascii() or _is_encodable(delta)):
+    if len(id) + len(delta) > MAX_PLAIN_LENGTH or not (delta.isascii() or is_encodable(delta)):
         return None
     return Delta(kind, id, delta)
-
-
-def _is_encodable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _fields(value: Any, depth: int = 0) -> Any:

@@ -1,11 +1,13 @@
-"""Size: how much an event is at least, told before anything is made of it.
+"""Size: what an event is at least, and whether it is plain JSON, told before its bytes are made.
 
-The wire bytes of an event are judged by `ingest`; to make them takes the event loop for seconds
-where an agent has put a whole file, or a list of millions, into one.
+The wire bytes of an event are judged by `ingest`; to make them the long way takes the event loop
+for seconds where an agent has put a whole file, or a list of millions, into one.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
+
+from ag_ui.core import EventType
 
 from netra_backend import jsonlog
 from netra_backend.errors import EventError
@@ -16,46 +18,81 @@ MAX_EVENT_BYTES = 4_194_304
 _LEVELS = range(jsonlog.WIRE_LIMITS.depth - 1)
 """What stands deeper in a field is cut off."""
 
+_SIMPLE = frozenset({bool, type(None), EventType})
 
-def check_size(event: str, fields: Mapping[str, Any]) -> None:
-    """Raise EventError, with the field at fault, if an event of type `event` is surely too big.
 
-    Takes as long for what is far too big as for what is just not.
+class Size(NamedTuple):
+    """What a look at a value has told."""
+
+    least: int
+    """Bytes that its JSON surely has; of what is too big any such number."""
+    plain: bool
+    """Whether an encoder writes it as `jsonlog.dumps` does."""
+
+
+def check_size(event: str, fields: Mapping[str, Any]) -> bool:
+    """Return whether all fields of an event of type `event` are plain.
+
+    Raises EventError, with the field at fault, if it is surely too big. Takes as long for what is
+    far too big as for what is just not.
     """
-    sizes = {name: least(value) for name, value in fields.items()}
-    size = sum(sizes.values())
-    if size > MAX_EVENT_BYTES:
+    sizes = {name: size_of(value) for name, value in fields.items()}
+    least = sum(size.least for size in sizes.values())
+    if least > MAX_EVENT_BYTES:
         field = max(sizes, key=sizes.__getitem__)
         raise EventError(
-            f"{event} has at least {size} bytes; the limit is {MAX_EVENT_BYTES}, "
+            f"{event} has at least {least} bytes; the limit is {MAX_EVENT_BYTES}, "
             f"and most are in {field!r}"
         )
+    return all(size.plain for size in sizes.values())
 
 
-def least(value: Any) -> int:
-    """Return how many bytes the JSON of `value` has at least; of what is too big any such number.
-
-    A container that is there twice counts once, so that a cycle ends.
-    """
-    size, level, seen = 0, [value], set[int]()
+def size_of(value: Any) -> Size:
+    """Return the size of `value`. A container that is there twice counts once: a cycle ends."""
+    least, plain = 0, True
+    level, seen = [value], set[int]()
     for _ in _LEVELS:
         below: list[Any] = []
         for one in level:
             kind = type(one)
-            if kind is str or kind is bytes:
-                size += len(one)
-            elif kind in _CONTAINERS and id(one) not in seen:
+            if kind is str:
+                least += len(one)
+                plain = plain and (one.isascii() or is_encodable(one))
+            elif kind is list or kind is dict or kind is tuple:
+                plain = plain and id(one) not in seen
+                if id(one) in seen:
+                    continue
                 seen.add(id(one))
-                inside = [*one, *one.values()] if kind is dict else one
-                size += 2 * len(inside)  # each has a character and what sets it apart
-                if size <= MAX_EVENT_BYTES:
+                inside = one
+                if kind is dict:
+                    plain = plain and all(type(key) is str for key in one)
+                    inside = [*one, *one.values()]
+                least += 2 * len(inside)  # each has a character and what sets it apart
+                if least <= MAX_EVENT_BYTES:
                     below.extend(inside)
-            if size > MAX_EVENT_BYTES:
-                return size
+            else:
+                least += len(one) if kind is bytes else 0
+                plain = plain and _is_simple(one, kind)
+            if least > MAX_EVENT_BYTES:
+                return Size(least, plain=False)
         if not below:
-            break
+            return Size(least, plain)
         level = below
-    return size
+    return Size(least, plain=False)
 
 
-_CONTAINERS = frozenset({list, tuple, dict})
+def _is_simple(one: Any, kind: type) -> bool:
+    if kind is int:
+        return bool(one.bit_length() <= 64)
+    if kind is float:
+        return bool(one - one == 0)  # neither NaN nor an infinity
+    return kind in _SIMPLE
+
+
+def is_encodable(text: str) -> bool:
+    """Return whether the text has no half of a surrogate pair."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
