@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from ag_ui.core import AssistantMessage, EventType
-from hypothesis import given
+from hypothesis import assume, given
 
 from netra_backend import jsonlog
 from netra_backend.agents.size import MAX_EVENT_BYTES, check_size, size_of
@@ -43,7 +43,7 @@ def test_nor_where_it_is_no_plain_json(value: Any) -> None:
 
 @given(strategies.json_values(max_leaves=30))
 def test_what_is_plain_is_written_by_an_encoder_as_the_long_way(value: Any) -> None:
-    assert size_of(value).plain
+    assume(size_of(value).plain)  # all but integers of more than 64 bits
     assert encode(value) == jsonlog.dumps(value, jsonlog.WIRE_LIMITS)
 
 
