@@ -266,5 +266,11 @@ SECRET = (
     f"<apiKey>{C}</apiKey>",
     f"password%3D{C}",
     f"Incorrect API key provided: sk-{L}",
+    f"https://a.blob.core.windows.net/c/b?sig={L}%3D&se=2026",
+    f"https://a.b/cb?state=x&code={L}",
+    f"<Morsel: sid={C}; Path=/>",
+    f"<SimpleCookie: sid='{C}'>",
+    f"openssl aes-256-cbc -pass pass:{C} -in a",
+    f"openssl pkcs12 -export -passout pass:{C}",
 )
 """What must be hidden wherever it stands."""
