@@ -178,6 +178,17 @@ def test_a_module_is_read_in_one_sitting() -> None:
     assert {path: count for path, count in lines.items() if count > LONGEST} == {}
 
 
+def test_every_log_of_ours_is_one_that_cannot_raise() -> None:
+    """The standard logger passes on what a handler of the application raises."""
+    apart = ("jsonlog", "scan", "testing")
+    modules = [
+        path for path in SOURCE.rglob("*.py") if path.relative_to(SOURCE).parts[0] not in apart
+    ]
+    texts = {path: path.read_text(encoding="utf-8") for path in modules}
+    assert [path for path, text in texts.items() if "log = logging.getLogger(" in text] == []
+    assert len([path for path, text in texts.items() if "log = jsonlog.get_logger(" in text]) > 20
+
+
 def test_the_import_contracts_hold_and_are_exhaustive(tmp_path: Path) -> None:
     """A module at a place where no layer is named breaks the contract, so none can be forgotten."""
     linter = Path(sys.executable).with_name("lint-imports")

@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import weakref
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -29,6 +29,7 @@ from netra_backend.agents.run_context import RunContext, current_run
 from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey
 from netra_backend.core.run import RunStatus
 from netra_backend.errors import StoreFailed
+from netra_backend.jsonlog.binding import bound
 from netra_backend.stores.memory import MemoryStore
 from netra_backend.testing import Gate, ScriptedAgent, asking
 from netra_backend.testing.scripted_agent import Script, answer, endless, events, failure, tool_call
@@ -121,6 +122,47 @@ async def test_the_traceback_is_in_the_log_under_the_id_that_the_user_got(
     (record,) = [r for r in caplog.records if r.message == "the agent failed"]
     assert record.exc_info is not None
     assert "a secret" in str(record.exc_info[1])
+
+
+@contextmanager
+def listening(listener: Callable[[logging.LogRecord], None]) -> Iterator[None]:
+    """Give the agents' logger a handler of the application's own."""
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            listener(record)
+
+    handler, logger = Listener(logging.ERROR), logging.getLogger("netra_backend.agents")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+async def test_a_line_about_a_failure_says_whose_run_of_which_agent_it_was() -> None:
+    told: list[dict[str, object]] = []
+    with listening(lambda record: told.append({**bound(), "says": record.getMessage()})):
+        async with running(ScriptedAgent(failure("a", error=ValueError("no")))) as house:
+            await start(house)
+            await the_end(house)
+            run = await house.store.run(R1)
+    assert run is not None
+    ids = {"run": "r1", "thread": "t1", "user": "alice", "agent": "agent"}
+    assert told == [{"says": "the agent failed", **ids, "correlation": run.correlation}]
+
+
+@pytest.mark.strict_logs("off")
+async def test_a_handler_of_the_application_that_raises_keeps_no_run_from_its_end() -> None:
+    """Also where nobody has called `jsonlog.configure`: an error path must not fail itself."""
+
+    def refuse(record: logging.LogRecord) -> None:
+        raise TypeError(f"{record.levelname} is not JSON serializable")
+
+    with listening(refuse):
+        async with running(ScriptedAgent(failure("a", error=ValueError("no")))) as house:
+            await start(house)
+            assert (await the_end(house))["code"] == "agent_failed"
 
 
 async def test_after_the_acknowledgement_of_a_cancel_comes_only_the_end() -> None:

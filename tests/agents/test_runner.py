@@ -140,7 +140,9 @@ async def test_a_decision_outlives_a_crash_before_its_run() -> None:
     assert [entry.payload for entry in later.inputs[0].resume or ()] == [True]
 
 
-async def test_a_run_that_nobody_executes_is_ended_with_what_it_left_open_closed() -> None:
+async def test_a_run_that_nobody_executes_is_ended_with_what_it_left_open_closed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     """Another process began it and died: its lease runs out, and the sweep ends it once."""
     store = MemoryStore()
     told: list[Happening] = []
@@ -163,6 +165,9 @@ async def test_a_run_that_nobody_executes_is_ended_with_what_it_left_open_closed
         assert (await house.chunks())[-1]["code"] == "interrupted"
     (happening,) = told
     assert (happening.kind, happening.status) == ("agent_completed", "interrupted")
+    (line,) = [vars(record) for record in caplog.records if record.msg == "run interrupted"]
+    assert (line["levelname"], line["agent"], line["correlation"]) == ("WARNING", "agent", "c0")
+    assert "process has ended" in line["why"]
     assert happening.seconds == (house.clock.now - new.at) / 1000
 
 

@@ -22,7 +22,6 @@ what its queue cannot hold.
 
 import asyncio
 import inspect
-import logging
 import queue
 import threading
 from collections.abc import Callable, Sequence
@@ -38,7 +37,7 @@ from netra_backend.core.ids import RunId, ThreadId, ThreadKey, UserId
 from netra_backend.core.ports import Bus, Listener
 from netra_backend.core.run import Run, RunStatus
 
-log = logging.getLogger(__name__)
+log = jsonlog.get_logger(__name__)
 
 QUEUED = 1_000
 """Happenings that wait for a subscriber; more are left out."""
@@ -273,13 +272,14 @@ class ObservedBus:
 def _logged(happening: Happening) -> None:
     fields = {
         name: value
-        for name in ("agent", "tool", "call", "status", "code", "seconds")
+        for name in ("tool", "call", "status", "code", "seconds")
         if (value := getattr(happening, name)) is not None
     }
     with jsonlog.bind(
         run=happening.run,
         thread=happening.thread,
         user=happening.user,
+        agent=happening.agent,
         correlation=happening.correlation,
     ):
         log.info(happening.kind.replace("_", " "), extra=fields)

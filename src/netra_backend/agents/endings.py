@@ -4,10 +4,10 @@ A run whose process died, whose end could not be written when it was due, or tha
 it could begin.
 """
 
-import logging
 from collections.abc import Callable
 from contextlib import suppress
 
+from netra_backend import jsonlog
 from netra_backend.agents import terminals
 from netra_backend.agents.callbacks import Projection
 from netra_backend.agents.conversations import Conversations
@@ -17,7 +17,9 @@ from netra_backend.core.ports import Bus, End, Store
 from netra_backend.core.run import Lease, Run, RunStatus
 from netra_backend.errors import EventError, LeaseLost, Refused, RunError
 
-log = logging.getLogger(__name__)
+log = jsonlog.get_logger(__name__)
+
+_NOBODY = "its process has ended, or did not renew its lease in time"
 
 
 class Endings:
@@ -42,7 +44,8 @@ class Endings:
         """End a run that nobody executes any more."""
         terminal = terminals.stopped(run, RunStatus.INTERRUPTED)
         if await self._end(run, lease, RunStatus.INTERRUPTED, terminal):
-            log.warning("run interrupted", extra={"correlation": run.correlation})
+            told = {"correlation": run.correlation, "agent": run.agent, "why": _NOBODY}
+            log.warning("run interrupted", extra=told)
 
     async def failed(self, run: Run, lease: Lease) -> None:
         """End a run of ours that could not be ended when it was due."""

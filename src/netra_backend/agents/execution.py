@@ -6,7 +6,6 @@ exception is a lost lease: then somebody else writes it.
 """
 
 import asyncio
-import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractContextManager
@@ -38,7 +37,7 @@ from netra_backend.core.positions import Position
 from netra_backend.core.run import Lease, Run, RunStatus, move
 from netra_backend.errors import EventError, LeaseLost, LimitReached, RunError, StoreError
 
-log = logging.getLogger(__name__)
+log = jsonlog.get_logger(__name__)
 
 BREATH = 32
 """Events between two looks whether the event loop has turned: an agent that never waits has to. One
@@ -157,6 +156,7 @@ class Execution:
             agent=self.run.agent,
             thread=self.run.thread.id,
             user=self.run.key.owner,
+            agent=self.run.agent,
             correlation=self.run.correlation,
         )
 

@@ -7,7 +7,6 @@ answered until then.
 """
 
 import hashlib
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -27,7 +26,7 @@ from netra_backend.core.ports import Answer, Decision, Interrupt, Runs
 from netra_backend.core.roles import Role
 from netra_backend.errors import ErrorCode, Refused
 
-log = logging.getLogger(__name__)
+log = jsonlog.get_logger(__name__)
 
 Resume = Callable[[Interrupt, RunAgentInput], Awaitable[RunId]]
 """Starts, or queues, the run that goes on with the answers to an interrupt's run."""

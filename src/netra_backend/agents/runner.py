@@ -5,7 +5,6 @@ which agent runs.
 """
 
 import asyncio
-import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -44,7 +43,7 @@ from netra_backend.core.roles import Role
 from netra_backend.core.run import Lease, Run, RunStatus
 from netra_backend.errors import ErrorCode, Refused
 
-log = logging.getLogger(__name__)
+log = jsonlog.get_logger(__name__)
 
 T = TypeVar("T")
 

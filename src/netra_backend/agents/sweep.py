@@ -1,6 +1,5 @@
 """The sweep: renews the leases of this node's runs, and ends the runs that nobody executes."""
 
-import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping
 
 from netra_backend import jsonlog
@@ -11,7 +10,7 @@ from netra_backend.core.ports import Runs
 from netra_backend.core.run import ENDED, Lease, Run
 from netra_backend.errors import StoreError
 
-log = logging.getLogger(__name__)
+log = jsonlog.get_logger(__name__)
 
 
 class Sweep:

@@ -6,7 +6,6 @@ once. One that finds its agent at its limit keeps waiting.
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 
@@ -22,7 +21,7 @@ from netra_backend.core.queue import QueuedRun
 from netra_backend.core.run import Run
 from netra_backend.errors import ErrorCode, NetraError, Refused
 
-log = logging.getLogger(__name__)
+log = jsonlog.get_logger(__name__)
 
 Begin = Callable[[QueuedRun, RunAgentInput], Awaitable[Run]]
 """Begins a run that has waited; raises Refused (thread_busy, too_many) if it has to go on."""

@@ -5,7 +5,6 @@ every other run of the process. Nothing in the loop can tell of it while it last
 """
 
 import asyncio
-import logging
 import sys
 import sysconfig
 import threading
@@ -16,7 +15,7 @@ from pathlib import Path
 from netra_backend import jsonlog
 from netra_backend.server.metrics import LOOP_BLOCKED
 
-log = logging.getLogger(__name__)
+log = jsonlog.get_logger(__name__)
 
 LOOKS = 4
 """Looks at the loop in the time after which it counts as blocked."""

@@ -28,7 +28,7 @@ from netra_backend.server.handshake import HttpProtocol
 from netra_backend.server.lane import Protocol
 from netra_backend.stores.sqlite import SqliteStore
 
-log = logging.getLogger(__name__)
+log = jsonlog.get_logger(__name__)
 
 SWITCH_SECONDS = 0.001
 """For how long a thread that computes keeps the interpreter while another one wants it.
@@ -109,7 +109,8 @@ async def renew_epochs(data_dir: Path) -> None:
 async def _serve(
     app: NetraApp, settings: Settings, listener: socket.socket, *, tells: bool
 ) -> None:
-    if not log.isEnabledFor(logging.DEBUG):  # its start and its end we tell in a line each
+    # Its start and its end we tell in a line each.
+    if not logging.getLogger(__name__).isEnabledFor(logging.DEBUG):
         logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     await app.open()
     collector.calm()

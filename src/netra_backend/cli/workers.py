@@ -5,7 +5,6 @@ of its own, so the system shares connections out evenly, and only to workers tha
 """
 
 import asyncio
-import logging
 import os
 import signal
 import socket
@@ -25,7 +24,7 @@ from netra_backend.stores.keeper import Keeper
 from netra_backend.stores.remote import RemoteStore
 from netra_backend.stores.sqlite import SqliteStore
 
-log = logging.getLogger(__name__)
+log = jsonlog.get_logger(__name__)
 
 MIN_LIFE = 5.0
 """Seconds after which a worker that ends is started again at once; an earlier one waits."""

@@ -6,7 +6,6 @@ with the first request.
 """
 
 import asyncio
-import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -65,7 +64,7 @@ from netra_backend.server.withdrawals import Withdrawals
 from netra_backend.stores.local_bus import LocalBus
 from netra_backend.stores.sqlite import SqliteStore
 
-log = logging.getLogger(__name__)
+log = jsonlog.get_logger(__name__)
 
 WebSocketEndpoint = Callable[[WebSocket], Awaitable[None]]
 

@@ -5,7 +5,6 @@ and ends when there are no more; meanwhile nothing further is read from the sock
 """
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Callable
 from contextvars import Context
@@ -13,6 +12,7 @@ from contextvars import Context
 from msgspec import Struct
 from starlette.websockets import WebSocketState
 
+from netra_backend import jsonlog
 from netra_backend.errors import CLOSES
 from netra_backend.server.clock import now
 from netra_backend.server.dialogue import Dialogue
@@ -20,7 +20,7 @@ from netra_backend.server.direct_lane import DirectLane
 from netra_backend.server.listener import LaneClosed, Listener
 from netra_backend.server.pool import Pool
 
-log = logging.getLogger(__name__)
+log = jsonlog.get_logger(__name__)
 
 
 class End(Struct, frozen=True):

@@ -3,7 +3,6 @@
 Commands of one connection are carried out one after the other, so each gets its one answer.
 """
 
-import logging
 from functools import partial
 from typing import NamedTuple
 
@@ -60,7 +59,7 @@ from netra_backend.server.house import House
 from netra_backend.server.lane import Lane
 from netra_backend.server.user import User
 
-log = logging.getLogger(__name__)
+log = jsonlog.get_logger(__name__)
 
 
 class _Resumed(NamedTuple):

@@ -5,7 +5,6 @@ work, or does not read, is simply read more slowly.
 """
 
 import asyncio
-import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import AbstractContextManager
@@ -22,7 +21,7 @@ from netra_backend.server.house import House
 from netra_backend.server.lane import Lane, LaneClosed, turn
 from netra_backend.server.user import User, at_expiry
 
-log = logging.getLogger(__name__)
+log = jsonlog.get_logger(__name__)
 
 T = TypeVar("T")
 

@@ -1,7 +1,6 @@
 """Endpoints: the HTTP API as one table, from which the routes and OpenAPI are made."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import ExitStack
 from functools import wraps
@@ -14,6 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
+from netra_backend import jsonlog
 from netra_backend.config import Settings
 from netra_backend.errors import ERRORS, ErrorCode, FrameError, Refused
 from netra_backend.server.auth import COOKIE
@@ -21,7 +21,7 @@ from netra_backend.server.outlet import outlet_of
 from netra_backend.server.user import User
 from netra_backend.server.views import ErrorView
 
-log = logging.getLogger(__name__)
+log = jsonlog.get_logger(__name__)
 
 BODY_SECONDS = 60.0
 """How long the body of a request may take."""

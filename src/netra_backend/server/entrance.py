@@ -7,7 +7,6 @@ asked. Whom it refuses ASGI answers, with the refusal at hand: nobody is judged 
 """
 
 import asyncio
-import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -15,13 +14,14 @@ from starlette.types import Scope
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
+from netra_backend import jsonlog
 from netra_backend.errors import CLOSES, CloseCode, Refused
 from netra_backend.server.direct_lane import DirectLane
 from netra_backend.server.listener import Listener
 from netra_backend.server.opening import Fields, Opening, plain_opening, subprotocols
 from netra_backend.server.target import decoded, path_and_query
 
-log = logging.getLogger(__name__)
+log = jsonlog.get_logger(__name__)
 
 Accept = Callable[[str | None], DirectLane]
 """Accepts the handshake with a subprotocol, or none, and returns the lane to the socket."""

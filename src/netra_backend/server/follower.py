@@ -9,12 +9,12 @@ lane's water mark and no more.
 """
 
 import asyncio
-import logging
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from enum import Enum
 from functools import partial
 from typing import Any
 
+from netra_backend import jsonlog
 from netra_backend.core.events import Entry
 from netra_backend.core.ids import ThreadKey
 from netra_backend.core.ports import Store
@@ -27,7 +27,7 @@ from netra_backend.server.lane import DirectLane, Lane, LaneClosed, turn
 from netra_backend.server.metrics import BEHIND, LEAKS
 from netra_backend.server.topic import Topic
 
-log = logging.getLogger(__name__)
+log = jsonlog.get_logger(__name__)
 
 READ_LIMIT = 500
 """Entries read from the log at once for a follower that is behind."""

@@ -5,7 +5,6 @@ again, but not more often than `PAUSE` allows: tokens with made-up key ids cost 
 """
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable
 from typing import IO, Any, NoReturn
@@ -15,9 +14,10 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 import jwt
 import msgspec
 
+from netra_backend import jsonlog
 from netra_backend.server.keys import Key, algorithm_of
 
-log = logging.getLogger(__name__)
+log = jsonlog.get_logger(__name__)
 
 MAX_AGE = 3_600.0
 """Seconds after which the keys are looked up again: an issuer may have withdrawn one."""

@@ -1,7 +1,5 @@
 """Members over HTTP: with whom a thread is shared, and as what."""
 
-import logging
-
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -15,7 +13,7 @@ from netra_backend.server.house import House
 from netra_backend.server.user import User
 from netra_backend.server.views import Invitation, MemberList, MemberView
 
-log = logging.getLogger(__name__)
+log = jsonlog.get_logger(__name__)
 
 
 class MembersApi:

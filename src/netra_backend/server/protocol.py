@@ -6,7 +6,6 @@ goes when the application has given the lane a listener of its own, and returned
 """
 
 import asyncio
-import logging
 from collections import deque
 from http import HTTPStatus
 from typing import Any
@@ -19,6 +18,7 @@ from websockets.frames import Opcode
 from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 
+from netra_backend import jsonlog
 from netra_backend.errors import ERRORS, CloseCode, ErrorCode, Refused
 from netra_backend.server.clockwork import shared
 from netra_backend.server.direct_lane import DirectLane
@@ -30,7 +30,7 @@ from netra_backend.server.opening import Fields, NoOpening, Opening, opening, su
 from netra_backend.server.parsing import let_go
 from netra_backend.server.target import decoded, path_and_query
 
-log = logging.getLogger(__name__)
+log = jsonlog.get_logger(__name__)
 
 EXTENSION = "netra.lane"
 """The key in ``scope["extensions"]`` under which `Protocol` offers its ``lane``."""

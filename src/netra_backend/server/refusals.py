@@ -7,16 +7,16 @@ sent is told to itself; the log leaves out what stands in quotes where a frame, 
 or an agent's name is wrong, and the value of a header that opens no WebSocket.
 """
 
-import logging
 import re
 import time
 from collections.abc import Callable
 
+from netra_backend import jsonlog
 from netra_backend.errors import ErrorCode
 from netra_backend.server.bucket import Bucket
 from netra_backend.server.metrics import REFUSALS
 
-log = logging.getLogger(__name__)
+log = jsonlog.get_logger(__name__)
 
 RATE = 20
 """Lines of one code in a second, in the long run."""

@@ -5,7 +5,6 @@ writes queries, in which tickets stand. Who is no user cannot fill the log: in a
 each is a line, and the next one that is says how many were left out.
 """
 
-import logging
 import time
 from collections.abc import Callable
 from typing import Any
@@ -13,11 +12,12 @@ from typing import Any
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
+from netra_backend import jsonlog
 from netra_backend.server.address import address_of
 from netra_backend.server.bucket import Bucket
 from netra_backend.server.refusals import BURST, RATE
 
-log = logging.getLogger(__name__)
+log = jsonlog.get_logger(__name__)
 
 ASKED_OFTEN = frozenset({"/health/live", "/health/ready", "/metrics", "/ping"})
 """What supervisors and monitoring systems ask all the time: told at DEBUG."""

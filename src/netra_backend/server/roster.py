@@ -1,11 +1,11 @@
 """The roster: the live connections of all nodes, whichever of them is asked."""
 
 import asyncio
-import logging
 import os
 
 from msgspec import Struct, msgpack
 
+from netra_backend import jsonlog
 from netra_backend.core.ids import ThreadKey
 from netra_backend.core.nodes import Nodes
 from netra_backend.core.ports import Thread
@@ -16,7 +16,7 @@ from netra_backend.server.house import House
 from netra_backend.server.pool import Member, Place
 from netra_backend.server.views import ConnectionPage, ConnectionView, FollowedView
 
-log = logging.getLogger(__name__)
+log = jsonlog.get_logger(__name__)
 
 LIST, CLOSE = "connections", "close connection"
 """What nodes ask each other."""

@@ -6,7 +6,6 @@ resumes with a new one. Source: WHATWG HTML section 9.2.
 """
 
 import asyncio
-import logging
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import ExitStack, aclosing
 from functools import partial
@@ -16,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
+from netra_backend import jsonlog
 from netra_backend.core.events import Event
 from netra_backend.core.ids import ThreadKey, UserId, name_for, new_id
 from netra_backend.core.positions import Position
@@ -33,7 +33,7 @@ from netra_backend.server.run_history import before, position_in
 from netra_backend.server.sse_lane import UNREAD, Speak, SseLane, StreamBroken, as_is
 from netra_backend.server.user import User, at_expiry
 
-log = logging.getLogger(__name__)
+log = jsonlog.get_logger(__name__)
 
 _HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 

@@ -1,11 +1,11 @@
 """The lane of one HTTP response that streams a run as server-sent events."""
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
+from netra_backend import jsonlog
 from netra_backend.core.events import TERMINAL, Event
 from netra_backend.core.positions import Position
 from netra_backend.errors import CloseCode
@@ -13,7 +13,7 @@ from netra_backend.server.batch import Batch
 from netra_backend.server.lane import LaneClosed
 from netra_backend.server.outlet import Outlet
 
-log = logging.getLogger(__name__)
+log = jsonlog.get_logger(__name__)
 
 HEARTBEAT = 15.0
 """Seconds of silence after which a comment is sent, so that proxies keep the stream open."""

@@ -5,15 +5,15 @@ full. So of one cause there is a line in `PERIOD` seconds, which says how many w
 the one before; each request that failed has its short line as a refusal (``server/refusals``).
 """
 
-import logging
 import time
 from collections.abc import Callable
 
 from msgspec import Struct
 
+from netra_backend import jsonlog
 from netra_backend.server.bucket import Bucket
 
-log = logging.getLogger(__name__)
+log = jsonlog.get_logger(__name__)
 
 PERIOD = 10.0
 """Seconds between two lines about one cause."""

@@ -5,7 +5,6 @@ gets an HTTP answer that says why. Where there is no room, the socket is closed 
 which a browser can read: an HTTP answer to a handshake it cannot.
 """
 
-import logging
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from contextvars import copy_context
@@ -32,7 +31,7 @@ from netra_backend.server.origin import check_host, check_origin
 from netra_backend.server.socket_request import SocketRequest
 from netra_backend.server.user import User
 
-log = logging.getLogger(__name__)
+log = jsonlog.get_logger(__name__)
 
 CONNECTED = WebSocketState.CONNECTED
 

@@ -5,8 +5,8 @@ a member who was removed sees nothing more, and a user who was revoked is closed
 """
 
 import asyncio
-import logging
 
+from netra_backend import jsonlog
 from netra_backend.core.ids import UserId
 from netra_backend.core.ports import Store
 from netra_backend.errors import CloseCode, NetraError
@@ -15,7 +15,7 @@ from netra_backend.server.access import Access
 from netra_backend.server.pool import Pool
 from netra_backend.server.revocations import UnrevokedAuth
 
-log = logging.getLogger(__name__)
+log = jsonlog.get_logger(__name__)
 
 EVERY = 1.0
 """Seconds between two looks at the store."""

@@ -7,7 +7,6 @@ that comes, its leases are over: another worker ends its runs.
 
 import asyncio
 import itertools
-import logging
 import socket
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
@@ -17,6 +16,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from netra_backend import jsonlog
 from netra_backend.core.events import Entry
 from netra_backend.core.ids import RunKey, ThreadKey
 from netra_backend.core.nodes import METRICS, Gathered
@@ -54,7 +54,7 @@ from netra_backend.stores.procedures import (
 )
 from netra_backend.stores.seats import Seats
 
-log = logging.getLogger(__name__)
+log = jsonlog.get_logger(__name__)
 
 MAX_UNSENT = 64 << 20
 """Bytes that may wait for one worker. Of publications beyond, only each thread's last is kept."""

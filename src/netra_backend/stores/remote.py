@@ -8,13 +8,13 @@ unless the keeper had begun it: then who asks again finds it done.
 
 import asyncio
 import itertools
-import logging
 import socket
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any
 
+from netra_backend import jsonlog
 from netra_backend.core.events import Entry
 from netra_backend.core.ids import RunKey, ThreadKey
 from netra_backend.core.nodes import Answer, Cancel, Gathered, MakeRoom, Seat
@@ -52,7 +52,7 @@ from netra_backend.stores.procedures import (
     error_of,
 )
 
-log = logging.getLogger(__name__)
+log = jsonlog.get_logger(__name__)
 
 PATIENCE = ANSWER_SECONDS + 1.0
 """Seconds after which the keeper itself does not answer: it waits for others that long."""
