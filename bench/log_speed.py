@@ -11,7 +11,7 @@ from statistics import median
 from time import process_time_ns
 from typing import Any
 
-from bench.loggers import BASE, OURS, installed
+from bench.loggers import BASE, LOGGERS, OURS, StructlogOrjsonUnbuffered, installed
 from bench.table import Row, row
 from bench.workbench import Workbench
 
@@ -91,9 +91,10 @@ def ask(bench: Workbench) -> Iterator[Row]:
     is in the kernel when the call returns; that alone is measured, too, and taken from both.
     """
     for place in ("memory", "file"):
+        named = {**LOGGERS, f"{BASE}, unbuffered": StructlogOrjsonUnbuffered}
         loggers = {
             name: cls(bench.file(f"{cls.__name__}.log") if place == "file" else None)
-            for name, cls in installed()
+            for name, cls in installed(named if place == "file" else LOGGERS)
         }
         for name, scenario in SCENARIOS.items():
             able = {
