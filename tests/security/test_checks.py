@@ -18,6 +18,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from netra_backend.core.ids import ThreadId, ThreadKey, UserId
+from netra_backend.core.ports import Store
 from netra_backend.core.positions import Position
 from netra_backend.core.resume import pieces
 from netra_backend.core.roles import Role
@@ -44,7 +45,9 @@ EVIL = {"Origin": "http://evil.example"}
 
 
 @asynccontextmanager
-async def place(tmp_path: Path, gate: Gate | None = None) -> AsyncIterator[Live]:
+async def place(
+    tmp_path: Path, gate: Gate | None = None, store: Store | None = None
+) -> AsyncIterator[Live]:
     """Run a server on which alice has a thread, which bob may read."""
     agents = {
         "asks": asks,
@@ -54,7 +57,7 @@ async def place(tmp_path: Path, gate: Gate | None = None) -> AsyncIterator[Live]
     }
     async with (
         live(
-            agents, tmp_path, store=MemoryStore(), auth="jwt", jwt_secret=SECRET,
+            agents, tmp_path, store=store or MemoryStore(), auth="jwt", jwt_secret=SECRET,
             allowed_hosts=("127.0.0.1",), when_busy="enqueue",
         ) as server,
         http(server.url, hs256(sub="alice")) as alice,
@@ -330,8 +333,3 @@ async def test_a_check_that_is_taken_away_is_missed(
     monkeypatch.setattr(check.place, check.name, check.without)
     async with place(tmp_path / "without") as server:
         assert not await check.attack(server), "nothing depends on this check"
-
-
-async def test_a_socket_keeps_its_user(tmp_path: Path) -> None:
-    async with place(tmp_path) as server:
-        assert await renewal_with_a_strangers_token(server)
