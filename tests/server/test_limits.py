@@ -17,7 +17,7 @@ from netra_backend.server import endpoints
 from netra_backend.server.handshake import HttpProtocol
 from netra_backend.stores.memory import MemoryStore
 from netra_backend.testing.scripted_agent import ScriptedAgent, endless
-from tests.client import Client, client
+from tests.client import Client, client, run_input
 from tests.http import http
 from tests.live import Live, live
 from tests.server.agents import echo
@@ -170,6 +170,22 @@ async def test_runs_per_user(tmp_path: Path) -> None:
         assert (await bob.run("t", "r", agent="endless"))["type"] == "accepted"
         await alice.command("cancel", run="r0")
         assert (await alice.run("t2", "r2", agent="echo"))["type"] == "accepted"
+
+
+async def test_queued_runs(tmp_path: Path) -> None:
+    """Over a socket and over HTTP; what waits does so all the same."""
+    async with place(tmp_path, when_busy="enqueue", queued_runs=2) as (_, alice, browser):
+        assert (await alice.run("t", "r0", agent="endless"))["type"] == "accepted"
+        for number in (1, 2):
+            assert (await alice.run("t", f"r{number}", agent="echo"))["queued"] is True
+        assert (await alice.run("t", "r3", agent="echo"))["code"] == "too_many"
+        refused = await browser.post("/agui/echo", json=run_input("t", "r3"))
+        assert (refused.status_code, refused.json()["error"]["code"]) == (429, "too_many")
+        await alice.follow("t")
+        await alice.command("cancel", run="r0")
+        await alice.until_frame(
+            lambda f: f["chunk"]["type"] == "RUN_FINISHED" and f["chunk"]["runId"] == "r2"
+        )
 
 
 async def test_title_length(tmp_path: Path) -> None:
