@@ -1,5 +1,6 @@
 """``netra token``."""
 
+import time
 from pathlib import Path
 
 import jwt
@@ -11,6 +12,7 @@ from netra_backend.config import AuthMode, Settings
 from netra_backend.errors import ConfigError
 from netra_backend.server.auth import authenticator, dev_key
 from tests.cli.conftest import Netra
+from tests.live import BOUND
 
 pytestmark = pytest.mark.anyio
 
@@ -54,6 +56,14 @@ async def test_a_jwt_token_has_the_configured_claims(tmp_path: Path) -> None:
     assert (await authenticator(settings).verify(token)).id == "alice"
     claims = jwt.decode(token, SECRET, algorithms=["HS256"], audience="chat", issuer="me")
     assert claims["sub"] == "alice"
+
+
+async def test_a_token_is_good_after_a_revocation(tmp_path: Path) -> None:
+    """It says when it was issued: one that does not is older than every revocation."""
+    settings = Settings(data_dir=tmp_path, auth=AuthMode.JWT, jwt_secret=SecretStr(SECRET))
+    user = await authenticator(settings).verify(make_token(settings, "alice"))
+    assert user.issued is not None
+    assert abs(user.issued - time.time()) < BOUND
 
 
 def test_only_an_issuer_signs_rs256(tmp_path: Path) -> None:

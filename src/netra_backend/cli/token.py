@@ -54,9 +54,11 @@ def make_token(settings: Settings, user: str) -> str:
         )
     if settings.jwt_secret is None:
         raise Unsigned(
-            "this server verifies RS256 tokens, which only your identity provider can sign"
+            "this server verifies tokens with public keys; only your identity provider can sign "
+            "them"
         )
-    claims: dict[str, Any] = {"sub": user, "exp": int(time.time()) + LIFETIME}
+    now = int(time.time())  # without `iat` it would be older than every revocation
+    claims: dict[str, Any] = {"sub": user, "iat": now, "exp": now + LIFETIME}
     if settings.jwt_audience is not None:
         claims["aud"] = settings.jwt_audience
     if settings.jwt_issuer is not None:
