@@ -59,6 +59,10 @@ FOREIGN_ORIGINS = (
     "http://0x7f000001:{port}",
     "http://[::ffff:127.0.0.1]:{port}",
     "http://user@127.0.0.1:{port}",
+    "http://127.0.0.1\t:{port}",  # a parser of URLs would leave the tab out
+    "http://127.0.0.1:{port}/",
+    "http://127.0.0.1:{port}#",
+    "HTTP://127.0.0.1:{port}",
     "http://127.0.0.1:{port}@evil.example",
     "http://evil.example#127.0.0.1:{port}",
     "http://evil.example?127.0.0.1:{port}",

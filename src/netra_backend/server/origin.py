@@ -16,14 +16,14 @@ def check_origin(request: "HTTPConnection", allowed: tuple[str, ...]) -> None:
     """Raise Refused (``forbidden``) if a page of another origin sends the request.
 
     Browsers send Origin with every WebSocket handshake and every unsafe request; what sends none
-    is no browser. Compared with the Host header: the URL's scheme is unknown behind a proxy.
+    is no browser. Compared with the Host header, letter by letter: browsers spell both alike
+    (WHATWG HTML section 7.1.1). The URL's scheme is unknown behind a proxy.
     """
     origin = request.headers.get("origin")
     if origin is None or origin in allowed:
         return
-    parts = split(origin)
     host = request.headers.get("host")
-    if parts is None or parts.scheme not in ("http", "https") or parts.netloc != host:
+    if host is None or origin not in (f"http://{host}", f"https://{host}"):
         raise Refused(ErrorCode.FORBIDDEN, "requests from this origin are not allowed")
 
 
