@@ -327,9 +327,20 @@ CHECKS = {
 async def test_a_check_that_is_taken_away_is_missed(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    check = CHECKS[name]
-    async with place(tmp_path / "with") as server:
+    await missed(CHECKS[name], tmp_path, monkeypatch)
+
+
+async def missed(
+    check: Check,
+    directory: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    store: Callable[[Path], Store] = lambda _: MemoryStore(),
+) -> None:
+    """See that the attack is held off with the check, and not without it."""
+    place_of = directory / "with"
+    async with place(place_of, store=store(place_of)) as server:
         assert await check.attack(server), "the server as it is does not hold the attack off"
     monkeypatch.setattr(check.place, check.name, check.without)
-    async with place(tmp_path / "without") as server:
+    place_of = directory / "without"
+    async with place(place_of, store=store(place_of)) as server:
         assert not await check.attack(server), "nothing depends on this check"

@@ -4,7 +4,6 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -38,7 +37,7 @@ from tests.security.test_checks import (
     Check,
     decide_after_withdrawal,
     follow_foreign,
-    place,
+    missed,
     renewal_with_a_strangers_token,
     socket_of_a_foreign_page,
 )
@@ -339,22 +338,4 @@ async def test_a_check_that_is_taken_away_is_missed(
 async def test_a_check_of_the_database_that_is_taken_away_is_missed(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await missed(IN_SQLITE[name], tmp_path, monkeypatch, database=True)
-
-
-@asynccontextmanager
-async def place_of(directory: Path, *, database: bool) -> AsyncIterator[Live]:
-    store = SqliteStore(directory) if database else None
-    async with place(directory, store=store) as server:
-        yield server
-
-
-async def missed(
-    check: Check, directory: Path, monkeypatch: pytest.MonkeyPatch, *, database: bool = False
-) -> None:
-    """See that an attack is held off with the check, and not without it."""
-    async with place_of(directory / "with", database=database) as server:
-        assert await check.attack(server), "the server as it is does not hold the attack off"
-    monkeypatch.setattr(check.place, check.name, check.without)
-    async with place_of(directory / "without", database=database) as server:
-        assert not await check.attack(server), "nothing depends on this check"
+    await missed(IN_SQLITE[name], tmp_path, monkeypatch, SqliteStore)
