@@ -153,7 +153,6 @@ class Execution:
         """Put the run's ids on every line that is logged inside."""
         return jsonlog.bind(
             run=self.run.key.id,
-            agent=self.run.agent,
             thread=self.run.thread.id,
             user=self.run.key.owner,
             agent=self.run.agent,

@@ -1,13 +1,12 @@
 """The deadline of a stop: a process that was told to end does, whatever holds it up."""
 
-import logging
 import os
 import threading
 from collections.abc import Iterable
 
 from netra_backend import jsonlog
 
-log = logging.getLogger(__name__)
+log = jsonlog.get_logger(__name__)
 
 SLACK = 0.5
 """Seconds beyond what runs and agents are given, for saying goodbye to the clients."""
