@@ -71,6 +71,7 @@ UNMIRRORED |= {
     for name in (
         "annotations",
         "arguments",
+        "arithmetic",
         "attributes",
         "binding",
         "calling",
@@ -86,6 +87,7 @@ UNMIRRORED |= {
         "expressions",
         "fields",
         "frame",
+        "generics",
         "grounding",
         "heads",
         "imports",
@@ -100,12 +102,14 @@ UNMIRRORED |= {
         "modules",
         "narrowing",
         "project",
+        "querying",
         "resolve",
         "rule",
         "signatures",
         "sinking",
         "sinks",
         "statements",
+        "storing",
         "summary",
         "telling",
     )
@@ -116,7 +120,7 @@ UNMIRRORED |= {
 }
 UNMIRRORED |= {
     f"scan/stubs/{name}.py": "tests/scan/stubs/test_stubs.py"
-    for name in ("__init__", "aio", "stdlib", "web")
+    for name in ("__init__", "aio", "binary", "data", "stdlib", "web")
 }
 
 PUBLIC = {

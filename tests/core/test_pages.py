@@ -1,0 +1,18 @@
+"""Pages: an answer ends with the item that makes it full."""
+
+from netra_backend.core.pages import READ_BYTES, bounded, is_full
+
+HALF = "x" * (READ_BYTES // 2)
+
+
+def test_what_has_room_comes_whole() -> None:
+    assert bounded([], len) == []
+    assert bounded([HALF, "", "a"], len) == [HALF, "", "a"]
+    assert not is_full([HALF, "", "a"], len)
+
+
+def test_it_ends_with_the_item_that_makes_it_full() -> None:
+    """So one item comes however large it is, and who asks for the next page gets on."""
+    assert bounded([HALF, HALF, "a"], len) == [HALF, HALF]
+    assert bounded([2 * HALF, "a"], len) == [2 * HALF]
+    assert is_full([HALF, HALF], len)
