@@ -247,3 +247,36 @@ async def test_when_very_many_say_goodbye_some_are_answered_in_each_turn(
         await until(lambda: len(server.app.pool) == 0)
     assert sum(turns) == 4 * STEP
     assert max(turns) <= STEP
+
+
+async def test_who_end_at_the_same_moment_are_closed_in_several_turns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns = [0]
+    lose, end = DirectLane.connection_lost, Turns._end
+
+    def losing(lane: DirectLane, exc: Exception | None) -> None:
+        turns[-1] += 1
+        lose(lane, exc)
+
+    def ending(shared: Turns) -> None:
+        turns.append(0)
+        end(shared)
+
+    monkeypatch.setattr(DirectLane, "connection_lost", losing)
+    monkeypatch.setattr(Turns, "_end", ending)
+    async with live({"echo": echo}, tmp_path, store=MemoryStore()) as server:
+        peers = []
+        for _ in range(4 * STEP):
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write((UPGRADE % server.token()).encode())
+            await reader.readuntil(b'"ready"')
+            peers.append((reader, writer))
+        for _, writer in peers:
+            writer.write_eof()  # at once: the server has had no turn in between
+        for reader, writer in peers:
+            await reader.read()
+            writer.close()
+        await until(lambda: len(server.app.pool) == 0)
+    assert sum(turns) == 4 * STEP
+    assert max(turns) <= 2 * STEP  # between two ends there are two turns of the loop

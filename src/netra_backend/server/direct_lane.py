@@ -305,8 +305,15 @@ class DirectLane(Intake):
         self._forget()
         self._tell_lost(FrameCode.ABNORMAL_CLOSURE, "")
 
-    def eof_received(self) -> None:
-        """Let the transport close."""
+    def eof_received(self) -> bool:
+        """Close in one's turn what the transport would close at once: very many may go together.
+
+        One with TLS does not wait for it.
+        """
+        if self._descriptor < 0:
+            return False
+        self._turns.begin(self._transport.close)
+        return True
 
     def pause_writing(self) -> None:
         """The write buffer is over the high-water mark."""
