@@ -34,7 +34,18 @@ HERE = Path(__file__).parent
 WAITING = pytest.StashKey[int]()
 """How many tests wait for the night."""
 
-LONG = ("e2e/page", "faults", "e2e", "contract", "cli", "docs")
+LONG = (
+    "e2e/page",
+    "faults",
+    "e2e",
+    "contract",
+    "cli",
+    "docs",
+    "jsonlog/laws",
+    "security",
+    "stores",
+    "testing",
+)
 
 Check = Callable[[RunAgentInput, Sequence[BaseEvent]], None]
 Lines = Callable[[], list[dict[str, Any]]]
