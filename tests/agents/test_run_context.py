@@ -25,6 +25,7 @@ from netra_backend.agents.base import Text, ToolCall
 from netra_backend.agents.loading import adapt
 from netra_backend.agents.outbox import MAX_WAITING
 from netra_backend.agents.run_context import RunContext, current_run
+from netra_backend.agents.size import MAX_EVENT_BYTES
 from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, UserId
 from netra_backend.core.ports import Answer
 from netra_backend.core.run import RunStatus
@@ -293,7 +294,10 @@ CYCLE.append(CYCLE)
         (CYCLE, "state[0]: "),
         ({"days": [date(2026, 1, 2)] * 200, "lock": threading.Lock()}, "state.lock: "),
         ({"half": "\ud800"}, "state.half: "),
+        (["x" * MAX_EVENT_BYTES], "it has at least 4194306 bytes, and an event may have 4194304"),
+        (Basket([None] * MAX_EVENT_BYTES), "it has at least "),  # type: ignore[list-item]
     ],
+    ids=["object", "inside", "cycle", "behind", "surrogate", "too big", "too big inside"],
 )
 async def test_what_would_be_saved_in_part_is_refused_where_it_stands(
     state: object, where: str

@@ -28,6 +28,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from netra_backend import jsonlog
 from netra_backend.agents.answers import APPROVAL, APPROVALS, check_schema
+from netra_backend.agents.size import MAX_EVENT_BYTES, size_of
 from netra_backend.core.events import PROGRESS
 from netra_backend.core.ids import ThreadKey, UserId, new_id
 from netra_backend.errors import AgentError
@@ -133,13 +134,16 @@ class RunContext:
 
         It is saved in the form that `jsonlog.jsonable` gives it: models, dataclasses, enums, dates
         and all else of which nothing is lost. Raises TypeError, naming where it stands, for what
-        has no such form, such as an object of any class or a list that holds itself; then the
-        state stays what it was.
+        has no such form, such as an object of any class or a list that holds itself, and for what
+        is too big for an event; then the state stays what it was.
         """
-        lost = jsonlog.losses(state, "state", jsonlog.WIRE_LIMITS, only_lossy=True)
-        if lost:
-            raise TypeError(f"the state cannot be saved: {lost[0]}")
+        is_plain = _check_room(state)  # of what is far too big nothing is made
         plain = jsonlog.jsonable(state, limits=jsonlog.WIRE_LIMITS)
+        if not is_plain:
+            _check_room(plain)
+            lost = jsonlog.losses(state, "state", jsonlog.WIRE_LIMITS, only_lossy=True)
+            if lost:
+                raise TypeError(f"the state cannot be saved: {lost[0]}")
         self.input.state = plain
         self._send(StateSnapshotEvent(snapshot=plain), urgent=True)
         await self._room()
@@ -241,6 +245,17 @@ def _number(name: str, given: object) -> int | float | None:
     if not math.isfinite(number):
         raise ValueError(f"progress: {name} is {number}, which JSON has not")
     return number
+
+
+def _check_room(state: object) -> bool:
+    """Return whether the state is plain. Raises TypeError if it surely does not fit an event."""
+    size = size_of(state)
+    if size.least > MAX_EVENT_BYTES:
+        raise TypeError(
+            f"the state cannot be saved: it has at least {size.least} bytes, and an event may have "
+            f"{MAX_EVENT_BYTES}"
+        )
+    return size.plain
 
 
 def _is_bare(found: object, state: dict[str, Any]) -> bool:
