@@ -11,7 +11,7 @@ import re
 import sys
 from collections import defaultdict
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from netra_backend.jsonlog import binding, tracing
 from netra_backend.jsonlog.attributes import (
@@ -57,6 +57,10 @@ _modules = sys.modules
 _TRACING = "opentelemetry.trace"
 
 
+_Front: TypeAlias = tuple[int, str, str]
+"""A level and a logger, and what they and a text are in the line."""
+
+
 class Quick:
     """What makes usual lines of one layout."""
 
@@ -72,6 +76,7 @@ class Quick:
         self._heads: dict[int, dict[str, tuple[str, str]]] = defaultdict(dict)
         self._harmless: set[str] = set()
         self._texts: dict[str, str] = {}
+        self._fronts: dict[str, _Front] = {}
         self._names: set[str] = set()
 
     def line(
@@ -90,13 +95,14 @@ class Quick:
         dict.
         """
         try:
-            head, behind = self._heads[level].get(logger) or self._head(level, logger)
-            message = self._texts.get(text) or self._message(text, fixed=fixed)
+            front = self._fronts.get(text)
+            if front is None or front[0] != level or front[1] != logger:
+                front = self._front(level, logger, text, fixed=fixed)
             bound = current()
             told = bound.told
             tail = told[1] if told[0] is self else self._tail(bound)
             body = self._body(given, bound) if given else ""
-            if message is None or tail is None or body is None:
+            if front is None or tail is None or body is None:
                 return None
             if error is not None:
                 tail += self._error(error)
@@ -106,7 +112,7 @@ class Quick:
             if not since <= created < until:
                 stamp = self._stamped(created)
             end = f",{body}" if body else "}\n"
-            return f"{stamp}{head}{message}{behind}{tail}{end}"  # noqa: TRY300 - also of this
+            return f"{stamp}{front[2]}{tail}{end}"
         except Exception:  # noqa: BLE001 - part of the border around one log record
             return None
 
@@ -149,6 +155,17 @@ class Quick:
         head = f'",{encode(redact_pairs({**shown, "message": 0}))[1:-2]}'  # without the 0
         self._remember(self._heads[level], logger, (head, behind))
         return head, behind
+
+    def _front(self, level: int, logger: str, text: str, *, fixed: bool) -> _Front | None:
+        """Return what stands between the time and the tail, and remember it for a fixed text."""
+        head, behind = self._heads[level].get(logger) or self._head(level, logger)
+        message = self._texts.get(text) or self._message(text, fixed=fixed)
+        if message is None:
+            return None
+        front = (level, logger, f"{head}{message}{behind}")
+        if fixed and len(text) <= MAX_REMEMBERED_TEXT:
+            self._remember(self._fronts, text, front)
+        return front
 
     def _message(self, text: str, *, fixed: bool) -> str | None:
         """Return the message as JSON."""
@@ -213,14 +230,16 @@ class Quick:
                 or value is None
                 or (kind is float and value - value == 0)  # neither NaN nor an infinity
             ):
+                sure = _sure.get(id(kind))
+                if sure is not None and sure(value):
+                    continue
                 known = _members.get(id(value))
                 told = _told(value, kind) if known is None else known[1]
                 if told is None:
                     return None
-                if told is not value:
-                    if shown is given:
-                        shown = given.copy()
-                    shown[name] = told
+                if shown is given:
+                    shown = given.copy()
+                shown[name] = told
         if unknown and not self._are_harmless(unknown):
             return {name: redact(one) for name, one in shown.items()}
         return shown
@@ -278,10 +297,7 @@ def _is_usual_record(stored: dict[str, Any]) -> bool:
 
 def _told(value: Any, kind: type) -> Any:
     """Return a value as the encoder takes it, without secrets; None if it is too large."""
-    if kind is tuple and _is_address(value):
-        return [*value]
-    sure = _sure.get(id(kind))
-    return value if sure is not None and sure(value) else _walked(value)
+    return [*value] if kind is tuple and _is_address(value) else _walked(value)
 
 
 def _is_address(value: tuple[object, ...]) -> bool:
