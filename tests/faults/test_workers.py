@@ -127,8 +127,10 @@ async def test_a_worker_that_is_frozen_delays_no_stop(tmp_path: Path) -> None:
         server.start()
         await server.wait_ready()
         async with Person(server, "again") as person:
-            followed = await person.follow("t0")
-            assert followed["run"] == {"id": "r1", "status": "interrupted"}
+            await person.follow("t0")
+            await person.settle("t0")
+        (log,) = (await read_logs(server, [("alice", "t0")])).values()
+        assert log[-1]["chunk"]["code"] == "interrupted"
 
 
 async def test_the_log_tells_the_workers_apart(server: ServerProcess) -> None:
