@@ -12,15 +12,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from netra_backend.core.events import Event
 from netra_backend.core.ids import RunKey, ThreadKey, UserId
-from netra_backend.core.ports import (
-    Answer,
-    Created,
-    Decision,
-    End,
-    Interrupt,
-    NewRun,
-    Thread,
-)
+from netra_backend.core.ports import Answer, Created, Decision, End, Interrupt, NewRun, Thread
 from netra_backend.core.positions import Position
 from netra_backend.core.roles import Role
 from netra_backend.core.run import IllegalMove, Lease, Run, RunStatus, move
@@ -31,6 +23,7 @@ from netra_backend.stores.sqlite_members import check_role
 from netra_backend.stores.sqlite_queries import (
     HEAD,
     find_interrupt,
+    find_place,
     find_run,
     find_run_in,
     find_thread,
@@ -307,7 +300,7 @@ class Ledger:
                 if run.thread != new.thread:
                     raise Refused(ErrorCode.RUN_CONFLICT)
                 return Created(run, None)
-            thread, epoch, head, busy = self._place(new.thread)
+            thread, epoch, head, busy = find_place(self._connection, new.thread)
             if busy:
                 raise Refused(ErrorCode.THREAD_BUSY)
             resumed = resumption(new, partial(find_interrupt, self._connection, new.thread))
@@ -340,19 +333,6 @@ class Ledger:
             ),
             Lease(new.key, new.thread, new.holder, fence, new.expires_at),
         )
-
-    def _place(self, thread: ThreadKey) -> tuple[int, int, int, bool]:
-        """Return the thread's key, epoch and last offset, and whether a run in it is active."""
-        row = self._execute(
-            f"SELECT t.id, t.epoch, {HEAD},"
-            " EXISTS (SELECT 1 FROM runs WHERE thread = t.id AND holder IS NOT NULL)"
-            " FROM threads t WHERE owner = ? AND name = ?",
-            thread,
-        ).fetchone()
-        if row is None:
-            raise Refused(ErrorCode.NOT_FOUND)
-        found, epoch, head, busy = row
-        return found, epoch, head, bool(busy)
 
     def _decide(self, thread: int, interrupt: Interrupt) -> None:
         self._execute(
@@ -410,5 +390,5 @@ class Ledger:
             if interrupt.decided_by is not None:
                 return Decision(interrupt, won=False)
             interrupt = decided(interrupt, answer, by)
-            self._decide(self._place(thread)[0], interrupt)
+            self._decide(find_place(self._connection, thread)[0], interrupt)
             return Decision(interrupt, won=True)

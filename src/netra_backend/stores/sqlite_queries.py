@@ -24,6 +24,7 @@ from netra_backend.core.positions import MAX_NUMBER, Position
 from netra_backend.core.resume import Backlog
 from netra_backend.core.roles import Role, role_of
 from netra_backend.core.run import Run, RunStatus
+from netra_backend.errors import ErrorCode, Refused
 from netra_backend.stores.sqlite_tail import INDEXED
 
 OFFSETS = (1 << 32) - 1
@@ -44,6 +45,10 @@ _UNDECIDED = "(SELECT count(*) FROM interrupts i WHERE i.thread = t.id AND i.dec
 
 _THREAD = f"""SELECT owner, name, title, created_at, updated_at, epoch, {HEAD}, {_UNDECIDED}
     FROM threads t"""
+
+_HEAD_AND_BUSY = f"""SELECT t.id, t.epoch, {HEAD},
+    EXISTS (SELECT 1 FROM runs WHERE thread = t.id AND holder IS NOT NULL)
+    FROM threads t WHERE owner = ? AND name = ?"""
 
 _RUN = """SELECT r.owner, r.name, t.owner, t.name, r.agent, r.status, r.correlation, t.epoch,
     r.started, r.ended FROM runs r JOIN threads t ON t.id = r.thread"""
@@ -226,6 +231,18 @@ def find_thread(connection: sqlite3.Connection, key: ThreadKey) -> Thread | None
     if row is None:
         return None
     return _thread(*row)
+
+
+def find_place(connection: sqlite3.Connection, key: ThreadKey) -> tuple[int, int, int, bool]:
+    """Return the thread's id, its epoch and last offset, and whether a run in it is active.
+
+    Raises Refused (NOT_FOUND).
+    """
+    row = connection.execute(_HEAD_AND_BUSY, key).fetchone()
+    if row is None:
+        raise Refused(ErrorCode.NOT_FOUND)
+    thread, epoch, head, busy = row
+    return thread, epoch, head, bool(busy)
 
 
 def list_threads(
