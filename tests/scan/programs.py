@@ -16,7 +16,8 @@ from msgspec import Struct
 FILE = "program.py"
 
 HEAD = """\
-import dataclasses, datetime, decimal, enum, functools, json, pathlib, uuid
+import base64, dataclasses, datetime, decimal, enum, functools, ipaddress, json, pathlib, types
+import typing, uuid
 from collections import deque
 from json import dumps as write
 
@@ -68,6 +69,50 @@ class Box:
 
     def pack(self):
         return {"thing": self.thing}
+
+
+class Shelf:
+    def __init__(self):
+        self.rows = []
+        self.named = {"first": 1}
+
+    def put(self, name, thing):
+        self.rows.append(thing)
+        self.named[name] = thing
+
+    def mend(self):
+        self.named["first"] = str(self.named["first"])
+
+
+T = typing.TypeVar("T")
+
+
+class Holder(typing.Generic[T]):
+    def __init__(self, held: T):
+        self.held = held
+
+    def get(self) -> T:
+        return self.held
+
+
+class Spot(typing.NamedTuple):
+    name: str
+    color: Color
+
+
+KEPT = {}
+
+
+def keep_at(name, thing):
+    KEPT[name] = thing
+
+
+def held(holder: Holder[Color]):
+    return holder.get()
+
+
+def second(pair: tuple[str, Color]):
+    return pair[1]
 
 
 def texts(pairs):
@@ -124,6 +169,11 @@ VALUES = (
     "Color.RED.name", "Color.RED.value", "str(Color.RED)", "[c for c in Color]",
     "[c.name for c in Color]", "{c.name: 1 for c in Color}", "{c: 1 for c in Color}",
     "list({1, 2})", "sorted([2, 1])", "tuple([Color.RED])", "dict(a=Color.RED)",
+    "base64.b64encode(b'x')", "base64.b64encode(b'x').decode()", "'a'.encode()",
+    "abs(Job().since - Job().since)", "ipaddress.ip_address('::1')", "types.MappingProxyType({})",
+    "sum([decimal.Decimal(1)])", "sum([])",
+    "Spot('a', Color.RED)._asdict()", "Spot('a', Color.RED).name", "held(Holder(Color.RED))",
+    "Holder('a').get()", "second(('a', Color.RED))", "set()", "frozenset()",
     "datetime.datetime.now().isoformat()", "getattr(Job(), 'color', None)", "Color", "same",
 )  # fmt: skip
 """Expressions without names."""
@@ -186,6 +236,17 @@ STATEMENTS = (
     "if (z := {a}): {t} = z",
     "{t} = [{a}]; {t} += [{b}]",
     "assert True; {t} = {a}",
+    "{t} = Shelf(); {t}.put('x', {a}); {t} = {t}.named",
+    "{t} = Shelf(); {t}.put('x', {a}); {t} = {t}.rows[-1]",
+    "{t} = Shelf(); {t}.put('first', {a}); {t}.mend(); {t} = {t}.named",
+    "keep_at('x', {a}); {t} = KEPT['x']",
+    "{t} = lambda: {a}\n{t} = {t}()",
+    "{t} = set()\nfor x in {t}: {u} = {a}",
+    "{t} = set(); {u} = [{a} for _ in {t}]",
+    "{t} = []; {u} = {t} or {a}",
+    "{t} = {{}}\nif {t}: {u} = {a}\nelse: {u} = {b}",
+    "{t} = set()\nfor x in [1, 2]:\n    if {t}: {u} = {a}\n    {t}.add(x)",
+    "{t} = dict(first={a}).copy(); {t}.update({{'more': {b}}})",
     "with contextlib.nullcontext({a}) as {t}: pass",
 )
 """Statements over targets t and u, names a and b, and an expression e."""
