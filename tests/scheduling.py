@@ -4,16 +4,21 @@ from typing import Any
 
 from xdist.scheduler import LoadFileScheduling
 
-TOGETHER = ("tests/e2e/page/",)
-"""What all tests of a folder share: one browser, one server with the puppet agent."""
+TOGETHER = (
+    # one browser, one server with the puppet agent
+    ("tests/e2e/page/",),
+    # the frameworks, each of which takes a second or more to import
+    ("tests/contract/test_adapters", "tests/contract/test_matrix", "tests/agents/adapters/"),
+)
+"""What all files share whose paths begin so."""
 
 
 class ByFileOrSetUp(LoadFileScheduling):
-    """Give a worker a file at a time, or all files below a folder of `TOGETHER`."""
+    """Give a worker a file at a time, or all files that `TOGETHER` names in one line."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = super()._split_scope(nodeid)
-        return next((folder for folder in TOGETHER if file.startswith(folder)), file)
+        return next((paths[0] for paths in TOGETHER if file.startswith(paths)), file)
 
 
 def scheduler(config: Any, log: Any) -> ByFileOrSetUp | None:

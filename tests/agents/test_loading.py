@@ -8,11 +8,7 @@ from typing import Any
 
 import pytest
 from ag_ui.core import BaseEvent, RunAgentInput, StepFinishedEvent, StepStartedEvent
-from pydantic_ai import Agent as PydanticAgent
-from pydantic_ai.models.test import TestModel
 
-from netra_backend.agents.adapters.openai import OpenAIAgent
-from netra_backend.agents.adapters.pydantic_ai import PydanticAIAgent
 from netra_backend.agents.docs_agent import DocsAgent
 from netra_backend.agents.loading import ACCEPTED, adapt, load_agent, load_agents
 from netra_backend.errors import ConfigError
@@ -78,6 +74,8 @@ def test_docs() -> None:
     ],
 )
 def test_an_openai_model(monkeypatch, spec: str, name: str) -> None:
+    from netra_backend.agents.adapters.openai import OpenAIAgent
+
     monkeypatch.setenv("OPENAI_API_KEY", "k")
     loaded, agent = load_agent(spec)
 
@@ -260,6 +258,11 @@ async def test_what_is_an_agent_as_it_is(thing) -> None:
 
 
 async def test_a_pydantic_ai_agent_is_wrapped() -> None:
+    from pydantic_ai import Agent as PydanticAgent
+    from pydantic_ai.models.test import TestModel
+
+    from netra_backend.agents.adapters.pydantic_ai import PydanticAIAgent
+
     agent = adapt(PydanticAgent(TestModel(custom_output_text="hello")))
 
     assert isinstance(agent, PydanticAIAgent)

@@ -33,13 +33,21 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from netra_backend.agents.adapters.openai import OpenAIAgent
+from netra_backend.agents.base import Agent
 from netra_backend.errors import AgentError
 from netra_backend.testing.player import asking, play
 
 pytestmark = pytest.mark.anyio
 BOUND = 10.0
 """Seconds that nothing here may take."""
+
+
+def model() -> Agent:
+    """Import the library in the worker that needs it: it takes a second, and all would wait."""
+    from netra_backend.agents.adapters.openai import OpenAIAgent
+
+    return OpenAIAgent("m-1")
+
 
 WAIT = object()
 """In a fake's script: send nothing more, and wait to be left."""
@@ -144,14 +152,14 @@ async def exhausted(stream: AsyncIterator[BaseEvent]) -> None:
 async def conversation(api: FakeAPI, *messages: Any, **fields: Any) -> list[dict[str, Any]]:
     """Return what the model is sent for a run with these messages."""
     api.script = [*HELLO, DONE]
-    await play(OpenAIAgent("m-1"), asking("", messages=list(messages), **fields))
+    await play(model(), asking("", messages=list(messages), **fields))
     return api.requests[-1]["messages"]
 
 
 async def test_an_answer_with_its_usage(api: FakeAPI, assert_legal) -> None:
     api.script = [*HELLO, USAGE, DONE]
     given = asking("Hi")
-    events = await play(OpenAIAgent("m-1"), given)
+    events = await play(model(), given)
 
     assert [event.type for event in events] == [
         "TEXT_MESSAGE_START",
@@ -175,7 +183,7 @@ async def test_an_answer_with_its_usage(api: FakeAPI, assert_legal) -> None:
 
 async def test_what_is_asked_of_the_api(api: FakeAPI) -> None:
     api.script = [*HELLO, DONE]
-    await play(OpenAIAgent("m-1"), asking("Hi"))
+    await play(model(), asking("Hi"))
 
     assert api.requests == [
         {
@@ -192,7 +200,7 @@ async def test_what_is_asked_of_the_api(api: FakeAPI) -> None:
 async def test_reasoning_before_the_answer(api: FakeAPI, assert_legal, field: str) -> None:
     api.script = [delta(**{field: "Let me "}), delta(**{field: "see."}), *HELLO, DONE]
     given = asking("Hi")
-    events = await play(OpenAIAgent("m-1"), given)
+    events = await play(model(), given)
 
     assert text(events, "REASONING_MESSAGE_CONTENT") == "Let me see."
     assert [event.type for event in events][4:7] == [
@@ -212,7 +220,7 @@ async def test_answer_and_reasoning_may_alternate(api: FakeAPI, assert_legal) ->
         DONE,
     ]
     given = asking("Hi")
-    events = await play(OpenAIAgent("m-1"), given)
+    events = await play(model(), given)
 
     assert len({event.message_id for event in of_type(events, "TEXT_MESSAGE_START")}) == 2
     assert_legal(given, events)
@@ -221,7 +229,7 @@ async def test_answer_and_reasoning_may_alternate(api: FakeAPI, assert_legal) ->
 async def test_a_refusal_of_the_model_is_shown(api: FakeAPI) -> None:
     api.script = [delta(refusal="I will not."), delta("stop"), DONE]
 
-    assert text(await play(OpenAIAgent("m-1"), asking("Hi"))) == "I will not."
+    assert text(await play(model(), asking("Hi"))) == "I will not."
 
 
 async def test_tools_are_offered_and_their_calls_streamed(api: FakeAPI, assert_legal) -> None:
@@ -240,7 +248,7 @@ async def test_tools_are_offered_and_their_calls_streamed(api: FakeAPI, assert_l
         Tool(name="time", description="The time"),
     ]
     given = asking("Hi", tools=tools)
-    events = await play(OpenAIAgent("m-1"), given)
+    events = await play(model(), given)
 
     assert [tool["function"] for tool in api.requests[0]["tools"]] == [
         {"name": "weather", "description": "The weather", "parameters": parameters},
@@ -272,7 +280,7 @@ async def test_calls_that_all_have_the_index_0(api: FakeAPI, assert_legal) -> No
         DONE,
     ]
     given = asking("Hi")
-    events = await play(OpenAIAgent("m-1"), given)
+    events = await play(model(), given)
 
     assert [event.tool_call_id for event in of_type(events, "TOOL_CALL_END")] == ["c0", "c1"]
     assert_legal(given, events)
@@ -290,7 +298,7 @@ async def test_an_id_that_the_thread_has_used_is_replaced(api: FakeAPI, assert_l
         tool_calls=[ToolCall(id="call_0", function=FunctionCall(name="x", arguments="{}"))],
     )
     given = asking("", messages=[before, UserMessage(id="u", content="Hi")])
-    events = await play(OpenAIAgent("m-1"), given)
+    events = await play(model(), given)
     (start,) = of_type(events, "TOOL_CALL_START")
 
     assert start.tool_call_id != "call_0"
@@ -305,7 +313,7 @@ async def test_a_call_without_an_id_gets_one(api: FakeAPI) -> None:
         delta("tool_calls"),
         DONE,
     ]
-    events = await play(OpenAIAgent("m-1"), asking("Hi"))
+    events = await play(model(), asking("Hi"))
 
     assert len({event.tool_call_id for event in of_type(events, "TOOL_CALL_START")}) == 2
 
@@ -410,7 +418,7 @@ async def test_a_refusal_of_the_api_is_an_error(api: FakeAPI) -> None:
     api.refusal = JSONResponse(body, 404, headers={"connection": "close"})
 
     with pytest.raises(AgentError, match=r"^openai:m-1: Error code: 404 - .*no such model"):
-        await play(OpenAIAgent("m-1"), asking("Hi"))
+        await play(model(), asking("Hi"))
 
 
 async def test_a_server_that_is_not_there_is_an_error(monkeypatch) -> None:
@@ -420,7 +428,7 @@ async def test_a_server_that_is_not_there_is_an_error(monkeypatch) -> None:
     monkeypatch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:{port}/v1")
 
     with pytest.raises(AgentError, match="Connection error"):
-        await play(OpenAIAgent("m-1"), asking("Hi"))
+        await play(model(), asking("Hi"))
 
 
 BROKEN = {
@@ -442,7 +450,7 @@ BROKEN = {
 async def test_an_answer_that_breaks_off_is_an_error(api: FakeAPI, fault: str) -> None:
     last, message = BROKEN[fault]
     api.script = [delta(content="Half of "), last, *([DONE] if last else [])]
-    stream = OpenAIAgent("m-1")(asking("Hi"))
+    stream = model()(asking("Hi"))
     seen = [await anext(stream), await anext(stream)]
 
     assert text(seen) == "Half of "
@@ -454,13 +462,13 @@ async def test_nulls_that_some_servers_send_are_nothing(api: FakeAPI) -> None:
     last = {"choices": [{"index": 0, "delta": None, "finish_reason": "stop"}]}
     api.script = [{"choices": None}, delta(content="Hello", tool_calls=None), last, DONE]
 
-    assert text(await play(OpenAIAgent("m-1"), asking("Hi"))) == "Hello"
+    assert text(await play(model(), asking("Hi"))) == "Hello"
 
 
 async def test_a_usage_that_is_no_count_is_left_out(api: FakeAPI) -> None:
     usage = {"prompt_tokens": -1, "completion_tokens": None, "total_tokens": "many"}
     api.script = [*HELLO, {**USAGE, "usage": usage}, DONE]
-    events = await play(OpenAIAgent("m-1"), asking("Hi"))
+    events = await play(model(), asking("Hi"))
 
     assert events[-1].usage[0].model_dump() == {"model": "m-1"}
 
@@ -476,7 +484,7 @@ CONSTRUCTS = {
 async def test_closing_it_in_the_middle_closes_the_response(api: FakeAPI, construct: str) -> None:
     chunk, kind = CONSTRUCTS[construct]
     api.script = [chunk, WAIT]
-    stream = OpenAIAgent("m-1")(asking("Hi"))
+    stream = model()(asking("Hi"))
     async with asyncio.timeout(BOUND):
         async for event in stream:
             if event.type == kind:
@@ -487,7 +495,7 @@ async def test_closing_it_in_the_middle_closes_the_response(api: FakeAPI, constr
 
 async def test_cancelling_it_while_it_waits_closes_the_response(api: FakeAPI) -> None:
     api.script = [delta(content="Half of "), WAIT]
-    task = asyncio.create_task(play(OpenAIAgent("m-1"), asking("Hi")))
+    task = asyncio.create_task(play(model(), asking("Hi")))
     async with asyncio.timeout(BOUND):
         await api.waiting.wait()
         task.cancel()
@@ -498,7 +506,7 @@ async def test_cancelling_it_while_it_waits_closes_the_response(api: FakeAPI) ->
 
 async def test_each_run_has_its_own_ids(api: FakeAPI) -> None:
     api.script = [*HELLO, DONE]
-    agent = OpenAIAgent("m-1")
+    agent = model()
     ids = [
         event.message_id
         for _ in range(2)
