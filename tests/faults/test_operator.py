@@ -16,16 +16,12 @@ from tests.eventually import until
 from tests.faults.crew import processes, worker_at, worker_of, workers
 from tests.http import http
 from tests.live import BOUND, ServerProcess
-from tests.night import NIGHTLY
 from tests.person import Person
 
 pytestmark = pytest.mark.anyio
 
 EACH = 3
-"""Connections of each worker, and workers where one is lost."""
-
-ALL = EACH if NIGHTLY else 2
-"""The same where all are well."""
+"""Connections of each worker, and workers."""
 
 AtWork = tuple[ServerProcess, "Desk", dict[int, list[Person]]]
 """A server, its operator's desk, and its people: so many at each worker."""
@@ -78,18 +74,20 @@ class Desk:
 
 
 @asynccontextmanager
-async def at_work(tmp_path: Path, count: int) -> AsyncIterator[AtWork]:
+async def at_work(
+    tmp_path: Path,
+) -> AsyncIterator[AtWork]:
     async with (
-        workers(tmp_path, count, NETRA_ADMINS='["root"]') as server,
+        workers(tmp_path, EACH, NETRA_ADMINS='["root"]') as server,
         AsyncExitStack() as stack,
     ):
-        await until(lambda: len(processes(server)) == count)
+        await until(lambda: len(processes(server)) == EACH)
         people: dict[int, list[Person]] = {process.pid: [] for process in processes(server)}
-        while any(len(theirs) < count for theirs in people.values()):
+        while any(len(theirs) < EACH for theirs in people.values()):
             person = Person(server, "someone", f"user{len(stack._exit_callbacks)}")  # type: ignore[attr-defined]
             await person.connect()
             worker = worker_of(server, person)
-            if worker is None or len(people[worker.pid]) == count:
+            if worker is None or len(people[worker.pid]) == EACH:
                 await person.leave()
                 continue
             stack.push_async_callback(person.leave)
@@ -114,8 +112,9 @@ def frozen(worker: int) -> Iterator[None]:
         os.kill(worker, signal.SIGCONT)
 
 
+@pytest.mark.nightly
 async def test_whichever_worker_answers_tells_of_all(tmp_path: Path) -> None:
-    async with at_work(tmp_path, ALL) as (_, desk, people):
+    async with at_work(tmp_path) as (_, desk, people):
         everybody = [person for theirs in people.values() for person in theirs]
         ids = {person.client.ready["connection"] for person in everybody}
         for person in everybody:
@@ -127,7 +126,7 @@ async def test_whichever_worker_answers_tells_of_all(tmp_path: Path) -> None:
             assert told['netra_command_seconds_count{command="ping"}'] == len(everybody)
             assert told['netra_command_seconds_bucket{command="ping",le="+Inf"}'] == len(everybody)
             for each in people:
-                assert told[f'netra_connected_users{{worker="{each}"}}'] == ALL
+                assert told[f'netra_connected_users{{worker="{each}"}}'] == EACH
                 assert told[f'netra_worker_up{{worker="{each}"}}'] == 1
             listed = await desk.connections(worker, limit=1_000)
             assert {one["id"] for one in listed["connections"]} == ids
@@ -136,7 +135,7 @@ async def test_whichever_worker_answers_tells_of_all(tmp_path: Path) -> None:
             paged: list[str] = []
             after: dict[str, str] = {}
             while True:  # whoever answers the next page
-                page = await desk.connections(desk.workers[len(paged) // 2 % ALL], limit=2, **after)
+                page = await desk.connections(desk.workers[len(paged) % EACH], limit=2, **after)
                 paged += [one["id"] for one in page["connections"]]
                 if page["next"] is None:
                     break
@@ -154,7 +153,7 @@ async def test_whichever_worker_answers_tells_of_all(tmp_path: Path) -> None:
 async def test_a_worker_that_is_frozen_is_named_and_one_that_dies_takes_no_count_along(
     tmp_path: Path,
 ) -> None:
-    async with at_work(tmp_path, EACH) as (server, desk, people), AsyncExitStack() as stack:
+    async with at_work(tmp_path) as (server, desk, people), AsyncExitStack() as stack:
         everybody = [person for theirs in people.values() for person in theirs]
         for person in everybody:
             await person.client.command("ping")

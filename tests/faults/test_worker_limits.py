@@ -23,6 +23,7 @@ from tests.person import Person
 pytestmark = pytest.mark.anyio
 
 WORKERS = 3 if NIGHTLY else 2
+"""By day the fewest that share a limit."""
 
 TRIES = 6
 """Attempts beyond a limit: as good as never does the same worker get all of them."""
@@ -96,11 +97,12 @@ class Crowd:
         return [person for person in self.people if worker_of(self._server, person) == worker]
 
 
+@pytest.mark.nightly
 async def test_connections_count_on_all_workers_and_those_of_the_killed_are_free(
     tmp_path: Path,
 ) -> None:
-    async with workers(tmp_path, WORKERS, **LIMITS) as server, AsyncExitStack() as stack:
-        await until(lambda: len(processes(server)) == WORKERS)
+    async with workers(tmp_path, 3, **LIMITS) as server, AsyncExitStack() as stack:
+        await until(lambda: len(processes(server)) == 3)
         crowd = Crowd(server, stack)
         await crowd.join("alice", HOME, 3)
         assert await crowd.refused("alice", WORK) == {4429}
@@ -188,7 +190,7 @@ async def test_with_the_keeper_all_ends_and_nothing_counts_when_it_starts_again(
     (tmp_path / "waiting_module.py").write_text(WAITS)
     async with (
         workers(
-            tmp_path, WORKERS, agent="waiting_module:waits", NETRA_FINISH_SECONDS="600", **LIMITS
+            tmp_path, 3, agent="waiting_module:waits", NETRA_FINISH_SECONDS="600", **LIMITS
         ) as server,
         AsyncExitStack() as stack,
     ):
