@@ -295,6 +295,24 @@ def test_one_that_is_far_over_it_is_refused_before_its_bytes_are_made(
         taken(fresh(), START, huge)
 
 
+@pytest.mark.parametrize("late", [Colour.RED, object(), "\ud800"], ids=repr)
+def test_what_another_thread_puts_into_a_value_meanwhile_breaks_nothing(
+    late: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state: dict[str, Any] = {"a": 1}
+    check = ingest_module.check_size
+
+    def checked(event: str, fields: dict[str, Any]) -> bool:
+        is_plain = check(event, fields)
+        state["late"] = late
+        return is_plain
+
+    monkeypatch.setattr(ingest_module, "check_size", checked)
+    (_, item) = taken(fresh(), START, StateSnapshotEvent(snapshot=state))
+    assert isinstance(item, Whole)
+    assert set(json.loads(item.event.data)["snapshot"]) == {"a", "late"}
+
+
 def test_what_is_not_written_of_an_event_may_have_any_size() -> None:
     taken(fresh(), START, CustomEvent(name="n", value=1, raw_event=["x" * MAX_EVENT_BYTES] * 2))
 

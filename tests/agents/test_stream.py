@@ -59,6 +59,11 @@ async def test_of_one_that_takes_its_events_from_another_its_own_place_is_told()
 class Plain:
     """An iterator that is no generator, and cannot be closed."""
 
+    def __getattr__(self, name: str) -> object:
+        if name == "aclose":
+            raise AttributeError(name)
+        raise RuntimeError("nobody has a reason to ask")
+
     def __aiter__(self) -> "Plain":
         return self
 

