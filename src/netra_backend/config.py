@@ -154,8 +154,8 @@ class Settings(BaseSettings):
     """Bytes of one frame from a client, and of one HTTP body."""
     head_bytes: Count = 65_536
     """Bytes of the head of a request, or of a handshake."""
-    title_length: Count = 200
-    """Characters of a thread's title."""
+    title_length: Annotated[Count, Field(le=10_000)] = 200
+    """Characters of a thread's title, 10,000 at most."""
     commands_per_second: Count = 100
     """Frames that one connection may send in a second, in the long run."""
     command_burst: Count = 500

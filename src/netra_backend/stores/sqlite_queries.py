@@ -99,20 +99,12 @@ _PLACED = "(t.updated_at, t.name, t.owner) < (?2, ?3, ?4)"
 
 # Two lists that are merged, so that SQLite takes the own threads in the order of their index. What
 # is loose is looked through once for all of them.
-_PAGE = f"""WITH listed AS (
+_PAGE = f"""WITH page AS MATERIALIZED (
         SELECT t.* FROM threads t WHERE t.owner = ?1 AND {_PLACED}
         UNION ALL
         SELECT t.* FROM members m JOIN threads t ON t.id = m.thread
         WHERE m.user = ?1 AND t.owner <> ?1 AND {_PLACED}
         ORDER BY updated_at DESC, name DESC, owner DESC LIMIT ?5
-    ),
-    page AS MATERIALIZED (
-        SELECT * FROM (
-            SELECT *, sum(length(CAST(title AS BLOB))) OVER (
-                ORDER BY updated_at DESC, name DESC, owner DESC
-                ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-            ) AS upto FROM listed
-        ) WHERE coalesce(upto, 0) < {READ_BYTES}
     ),
     loose AS MATERIALIZED (
         SELECT id >> 32 AS thread, max(id) AS last FROM tail
@@ -254,7 +246,7 @@ def list_threads(
     """Return one page of the threads that the user owns or is a member of."""
     updated_at, key = before or _BEFORE_ALL
     (page,) = connection.execute(_PAGE, (user, updated_at, key.id, key.owner, limit)).fetchone()
-    return [_thread(*row) for row in _page(page)]
+    return bounded([_thread(*row) for row in _page(page)], Thread.size)
 
 
 def _thread(
