@@ -182,10 +182,11 @@ class Quick:
         given = {"correlation": binding.correlation(), **bound.fields}
         if len(given) > MAX_FIELDS:
             return None
+        names = self._names
         for name, value in given.items():
             if id(type(value)) not in SCALARS and not _is_constant(value):
                 return None
-            if name != "correlation" and not self._is_usual(name):
+            if name not in names and name != "correlation" and not self._is_usual(name):
                 return None
         correlation = given["correlation"]
         if type(correlation) is not str or len(correlation) > NAME_LIMITS.text:

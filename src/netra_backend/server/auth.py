@@ -283,7 +283,7 @@ def presented_token(request: HTTPConnection) -> str | None:
     another scheme, and for a subprotocol that is not base64url.
     """
     given = request.headers.getlist("authorization")
-    offered = [one for one in request.scope.get("subprotocols", ()) if _is_token(one)]
+    offered = _offered(request)
     if len(given) > 1:
         raise Refused(ErrorCode.UNAUTHENTICATED, "there is more than one Authorization header")
     if len(given) + len(offered) > 1:
@@ -298,12 +298,13 @@ def presented_token(request: HTTPConnection) -> str | None:
 
 def presents(request: HTTPConnection) -> bool:
     """Return whether there is anything that `presented_token` looks at."""
-    offered = request.scope.get("subprotocols", ())
-    return "authorization" in request.headers or any(map(_is_token, offered))
+    return "authorization" in request.headers or bool(_offered(request))
 
 
-def _is_token(subprotocol: str) -> bool:
-    return subprotocol.startswith(TOKEN_SUBPROTOCOL)
+def _offered(request: HTTPConnection) -> list[str]:
+    """Return the subprotocols that are tokens."""
+    subprotocols = request.scope.get("subprotocols", ())
+    return [one for one in subprotocols if one.startswith(TOKEN_SUBPROTOCOL)]
 
 
 def _check_id(user: User) -> None:
