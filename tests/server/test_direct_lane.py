@@ -16,7 +16,7 @@ from netra_backend.server.direct_lane import DirectLane
 from netra_backend.server.lane import Protocol
 from netra_backend.stores.memory import MemoryStore
 from tests.eventually import until
-from tests.live import live
+from tests.live import Live, live
 from tests.server.agents import echo
 from tests.server.test_lane import batch, closed, ends, received
 
@@ -216,29 +216,41 @@ UPGRADE = (
 CLOSE = b"\x88\x82\0\0\0\0\x03\xe8"
 
 
-async def test_when_very_many_say_goodbye_some_are_answered_in_each_turn(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def lots(monkeypatch: pytest.MonkeyPatch, method: str) -> list[int]:
+    """Return how often lanes call their method from each end of a turn to the next."""
     turns = [0]
-    part, end = DirectLane._part, Turns._end
+    act, end = getattr(DirectLane, method), Turns._end
 
-    def noting(lane: DirectLane, answer: bytes) -> None:
+    def acting(lane: DirectLane, given: object) -> None:
         turns[-1] += 1
-        part(lane, answer)
+        act(lane, given)
 
     def ending(shared: Turns) -> None:
         turns.append(0)
         end(shared)
 
-    monkeypatch.setattr(DirectLane, "_part", noting)
+    monkeypatch.setattr(DirectLane, method, acting)
     monkeypatch.setattr(Turns, "_end", ending)
+    return turns
+
+
+async def crowd(server: Live) -> list[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """Return more peers, who are connected, than are served in a turn."""
+    peers = []
+    for _ in range(4 * STEP):
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write((UPGRADE % server.token()).encode())
+        await reader.readuntil(b"\r\n\r\n")
+        peers.append((reader, writer))
+    return peers
+
+
+async def test_when_very_many_say_goodbye_some_are_answered_in_each_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns = lots(monkeypatch, "_part")
     async with live({"echo": echo}, tmp_path, store=MemoryStore()) as server:
-        peers = []
-        for _ in range(4 * STEP):
-            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-            writer.write((UPGRADE % server.token()).encode())
-            await reader.readuntil(b"\r\n\r\n")
-            peers.append((reader, writer))
+        peers = await crowd(server)
         for _, writer in peers:
             writer.write(CLOSE)  # at once: the server has had no turn in between
         for reader, writer in peers:
@@ -252,26 +264,9 @@ async def test_when_very_many_say_goodbye_some_are_answered_in_each_turn(
 async def test_who_end_at_the_same_moment_are_closed_in_several_turns(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    turns = [0]
-    lose, end = DirectLane.connection_lost, Turns._end
-
-    def losing(lane: DirectLane, exc: Exception | None) -> None:
-        turns[-1] += 1
-        lose(lane, exc)
-
-    def ending(shared: Turns) -> None:
-        turns.append(0)
-        end(shared)
-
-    monkeypatch.setattr(DirectLane, "connection_lost", losing)
-    monkeypatch.setattr(Turns, "_end", ending)
+    turns = lots(monkeypatch, "connection_lost")
     async with live({"echo": echo}, tmp_path, store=MemoryStore()) as server:
-        peers = []
-        for _ in range(4 * STEP):
-            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-            writer.write((UPGRADE % server.token()).encode())
-            await reader.readuntil(b'"ready"')
-            peers.append((reader, writer))
+        peers = await crowd(server)
         for _, writer in peers:
             writer.write_eof()  # at once: the server has had no turn in between
         for reader, writer in peers:
