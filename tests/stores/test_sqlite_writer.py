@@ -200,3 +200,24 @@ async def test_an_error_of_ours_leaves_nobody_waiting(writer: SqliteWriter) -> N
     assert {type(outcome) for outcome in outcomes} == {StoreFailed}
     with pytest.raises(StoreFailed, match="the writer has stopped"):
         await writer.submit(lambda ledger: ledger.probe())
+
+
+@pytest.mark.parametrize("error", [MemoryError(), sqlite3.OperationalError("disk I/O error")])
+async def test_what_nobody_waits_for_fails_nobody_and_is_told_once(
+    writer: SqliteWriter,
+    error: Exception,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail(_: Ledger) -> None:
+        raise error
+
+    for failing, told in ((True, 1), (False, 1), (True, 2)):
+        with monkeypatch.context() as patch:
+            if failing:
+                patch.setattr(Ledger, "tidy", fail)
+            for _ in range(4):  # each begins when what followed the one before is done
+                await writer.submit(Ledger.probe)
+        said = [line for line in caplog.records if "put in order" in line.message]
+        assert len(said) == told
+    assert writer.counts.failed_commits == 0

@@ -62,5 +62,5 @@ class SqliteCheckpoints:
             while not self._stopped:
                 self._due.wait()
                 self._due.clear()
-                with suppress(sqlite3.Error):  # the writer meets the same, and tells
+                with suppress(sqlite3.Error, MemoryError):  # the writer meets the same
                     connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()

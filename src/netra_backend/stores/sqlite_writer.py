@@ -5,6 +5,7 @@ entries in each of 50 commits a second: nine of ten take less than 0.4 ms instea
 """
 
 import asyncio
+import logging
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -17,6 +18,8 @@ from msgspec import Struct
 from netra_backend.errors import StoreFailed
 from netra_backend.stores.sqlite_files import check_there, failure
 from netra_backend.stores.sqlite_ledger import REFUSALS, Ledger
+
+log = logging.getLogger(__name__)
 
 MAX_WAITING = 100_000
 """Operations that wait for the writer at most; one more is refused with StoreFailed."""
@@ -62,6 +65,7 @@ class SqliteWriter:
         self._operations = 0
         self._commits = 0
         self._failed_commits = 0
+        self._is_untidy = False
 
     @property
     def counts(self) -> WriterCounts:
@@ -122,11 +126,22 @@ class SqliteWriter:
             while (group := self._next_group()) is not None:
                 if group:
                     self._carry_out(group)
-                with suppress(sqlite3.Error):  # the next turn tries again
-                    self._ledger.tidy()
-                    self._ledger.scrub()
+                self._clean_up()
         finally:
             self._leave()
+
+    def _clean_up(self) -> None:
+        """Do what nobody waits for. Where it fails, that is told once, and the next turn tries."""
+        try:
+            self._ledger.tidy()
+            self._ledger.scrub()
+        except (sqlite3.Error, MemoryError) as error:
+            if not self._is_untidy:
+                why = str(failure(self._file, error))
+                log.warning("the log cannot be put in order", extra={"why": why})
+            self._is_untidy = True
+        else:
+            self._is_untidy = False
 
     def _next_group(self) -> list[_Write] | None:
         """Return what waits, waiting for it; None when the writer is to stop and nothing is left.
