@@ -40,10 +40,14 @@ _PRIMARY = frozenset(
 
 
 class Nested(Struct, frozen=True):
-    """A function or class whose body is read after the code around it."""
+    """A function or class whose body is read after the code around it.
+
+    `names` are those of the function around it, as they stood where it was defined.
+    """
 
     node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
     name: str
+    names: Names
 
 
 class File:

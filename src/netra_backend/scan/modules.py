@@ -29,6 +29,7 @@ from netra_backend.scan.storing import grounded, with_items
 from netra_backend.scan.values import (
     NONE,
     UNKNOWN,
+    Altered,
     Attr,
     Call,
     Captured,
@@ -114,13 +115,20 @@ class Reader:
             return value
         return Global(f"{self.file.module}.{name}")
 
-    def _closure(self, frame: Frame, outer: Lookup, params: dict[str, Value]) -> Lookup:
-        """What a name stands for inside a nested function: containers may have changed by then."""
+    def _closure(
+        self, frame: Frame, nested: Nested, outer: Lookup, params: dict[str, Value]
+    ) -> Lookup:
+        """What a name stands for inside a nested function: containers may have changed by then.
+
+        Of a name that was bound anew, nobody can tell which value it has when that is called.
+        """
 
         def look(name: str) -> Value:
             value = frame.names.get(name)
             if value is None:
                 return outer(name)
+            if _is_another(nested.names.get(name, value), value):
+                return UNKNOWN
             if isinstance(value, (Passed, Union)):
                 return UNKNOWN
             if isinstance(value, Param) and self._may_be_called(params.get(name, UNKNOWN)):
@@ -179,8 +187,10 @@ class Reader:
         self._changed |= frame.changed_globals
         self._rebound |= frame.rebound_globals
         self.functions[item.nested.name] = self._declare(frame, node, params, found, owner, item)
-        outer = self._closure(frame, item.outer, declared_params)
-        return [Pending(nested, frame, outer, None) for nested in frame.nested]
+        return [
+            Pending(it, frame, self._closure(frame, it, item.outer, declared_params), None)
+            for it in frame.nested
+        ]
 
     @staticmethod
     def _bind_parameters(
@@ -264,6 +274,15 @@ def _says_items(declared: Value) -> bool:
     """Return whether the annotation says what is in a container."""
     args = declared.args if isinstance(declared, Instance) else ()
     return bool(args) and UNKNOWN not in args
+
+
+def _is_another(before: Value, after: Value) -> bool:
+    """Return whether a name was bound anew: not whether its container was changed."""
+    if before == after:
+        return False
+    if isinstance(before, (Dict, Seq)) and type(before) is type(after):
+        return before.line != getattr(after, "line", 0)
+    return not isinstance(after, (Altered, Passed))
 
 
 def _emptied(value: Value) -> Value:

@@ -148,7 +148,7 @@ def _jump(frame: Frame, _node: ast.Break | ast.Continue) -> bool:
 
 def _definition(frame: Frame, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> bool:
     name = frame.prefix + node.name
-    frame.nested.append(Nested(node, name))
+    frame.nested.append(Nested(node, name, dict(frame.names) if frame.function else {}))
     if not isinstance(node, ast.ClassDef):
         frame.visit([*node.args.defaults, *node.args.kw_defaults])
     frame.visit([d for d in node.decorator_list if isinstance(d, ast.Call)])
