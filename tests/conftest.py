@@ -3,6 +3,7 @@
 import gc
 import io
 import json
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -34,6 +35,12 @@ HERE = Path(__file__).parent
 WAITING = pytest.StashKey[int]()
 """How many tests wait for the night."""
 
+FRAMEWORK = 200
+"""Modules; a test of ours imports fewer."""
+
+IMPORTED = pytest.StashKey[int]()
+"""How many modules there were when garbage was last looked for in all that there is."""
+
 LONG = (
     "e2e/page",
     "faults",
@@ -56,10 +63,20 @@ Lines = Callable[[], list[dict[str, Any]]]
 gc.disable()
 
 
-def pytest_collection_finish() -> None:
+def pytest_collection_finish(session: pytest.Session) -> None:
     """Look for garbage from here on, and never in what was there before."""
     gc.freeze()
     gc.enable()
+    session.config.stash[IMPORTED] = len(sys.modules)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Look for no garbage in a framework that the test has imported: all later tests would."""
+    if len(sys.modules) - item.config.stash[IMPORTED] > FRAMEWORK:
+        gc.collect()
+        gc.freeze()
+        item.config.stash[IMPORTED] = len(sys.modules)
 
 
 def pytest_deselected(items: list[pytest.Item]) -> None:
