@@ -295,7 +295,9 @@ def test_one_that_is_far_over_it_is_refused_before_its_bytes_are_made(
         taken(fresh(), START, huge)
 
 
-@pytest.mark.parametrize("late", [Colour.RED, object(), "\ud800"], ids=repr)
+@pytest.mark.parametrize(
+    "late", [Colour.RED, object(), "\ud800"], ids=["an enum", "an object", "a surrogate"]
+)
 def test_what_another_thread_puts_into_a_value_meanwhile_breaks_nothing(
     late: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
