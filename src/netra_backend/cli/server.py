@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -89,7 +89,14 @@ def keep(settings: Settings, count: int, place: Place, *, restored: bool) -> int
         if restored:
             await renew_epochs(settings.data_dir)
         arguments = command_line(sys.argv[2:])
-        workers = Workers(settings, arguments, count=count, host=place.host, port=place.port)
+        workers = Workers(
+            settings,
+            arguments,
+            count=count,
+            host=place.host,
+            port=place.port,
+            end_in=deadline.end_in,
+        )
         return await workers.run()
 
     with _runner() as runner:
@@ -116,7 +123,8 @@ async def _serve(
     collector.calm()
     collecting = asyncio.create_task(collector.collect_in_peace(), name="collector")
     with LoopWatch(settings.loop_blocked_seconds):
-        await Server(app, settings, tells=tells).serve(sockets=[listener])
+        server = Server(app, settings, tells=tells, end_in=deadline.end_in)
+        await server.serve(sockets=[listener])
     collecting.cancel()
     await leave()
 
@@ -135,10 +143,22 @@ async def leave() -> None:
 
 
 class Server(uvicorn.Server):
-    """uvicorn, which says goodbye to the clients before it closes their sockets."""
+    """uvicorn, which says goodbye to the clients before it closes their sockets.
 
-    def __init__(self, app: NetraApp, settings: Settings, *, tells: bool = True) -> None:
+    `end_in` is told at a signal in how many seconds the process is to end, if it is to end with the
+    server: that of a host which has more to do is not.
+    """
+
+    def __init__(
+        self,
+        app: NetraApp,
+        settings: Settings,
+        *,
+        tells: bool = True,
+        end_in: Callable[[float], None] = lambda seconds: None,
+    ) -> None:
         self._netra = app
+        self._end_in = end_in
         self._tells = tells
         self._settings = settings
         self._finishing: asyncio.Future[None] | None = None
@@ -190,13 +210,13 @@ class Server(uvicorn.Server):
         # A worker gets SIGTERM twice where all processes of a service get it (systemd), once from
         # its keeper; so there only SIGINT hurries.
         is_hurry = sig in HURRIES if self._tells else sig == signal.SIGINT
-        grace, finish = self._settings.grace_seconds, self._settings.finish_seconds
+        last = self._settings.grace_seconds + deadline.SLACK
         if self.should_exit and is_hurry and not self.force_exit:
             self.force_exit = True
-            deadline.end_in(grace)
+            self._end_in(last)
         elif not self.should_exit:
             self.should_exit = True
-            deadline.end_in(finish + grace)
+            self._end_in(self._settings.finish_seconds + last)
         self._stopped_by = self._stopped_by or signal.Signals(sig).name
         if self.force_exit and self._finishing is not None:
             self._finishing.get_loop().call_soon_threadsafe(self._finishing.cancel)

@@ -11,10 +11,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from netra_backend import jsonlog
+from netra_backend.cli import deadline
 from netra_backend.cli.listening import greet, reserve, shown
 from netra_backend.cli.signals import HURRIES, stopping
 from netra_backend.config import Settings
@@ -35,9 +36,6 @@ did not come to serve."""
 
 TRIES = 6
 """Workers that may end in one place before they serve, one after the other, before all stop."""
-
-LAST = 0.75
-"""Seconds after what runs and agents are given at a stop; a worker that can ends itself before."""
 
 
 def inherited(line: int) -> RemoteStore:
@@ -61,15 +59,26 @@ def inherited(line: int) -> RemoteStore:
 
 
 class Workers:
-    """`count` processes of `command`, which serve `host` and `port` until a signal comes."""
+    """`count` processes of `command`, which serve `host` and `port` until a signal comes.
+
+    `end_in` is told at a stop in how many seconds this process is to end, and with which exit code.
+    """
 
     def __init__(
-        self, settings: Settings, command: Sequence[str], *, count: int, host: str, port: int
+        self,
+        settings: Settings,
+        command: Sequence[str],
+        *,
+        count: int,
+        host: str,
+        port: int,
+        end_in: Callable[[float, int], None] = lambda seconds, code: None,
     ) -> None:
         self._settings = settings
         self._command = command
         self._count = count
         self._address = host, port
+        self._end_in = end_in
         self._keeper = Keeper(SqliteStore(settings.data_dir), measured_by_log)
         self._running: dict[int, asyncio.subprocess.Process] = {}
         self._stopping = asyncio.Event()
@@ -106,9 +115,10 @@ class Workers:
         hurries = self._stopping.is_set()
         number = signal.SIGINT if hurries else signal.SIGTERM
         self._stopping.set()
-        seconds = self._settings.grace_seconds + LAST
+        seconds = self._settings.grace_seconds
         seconds += 0 if hurries else self._settings.finish_seconds
-        asyncio.get_running_loop().call_later(seconds, self._kill_left)
+        self._end_in(seconds + deadline.KEPT, self._failure or 0)
+        asyncio.get_running_loop().call_later(seconds + deadline.KILLED, self._kill_left)
         for process in self._running.values():
             with suppress(ProcessLookupError):  # it has ended, and nobody has looked yet
                 process.send_signal(number)
@@ -116,9 +126,9 @@ class Workers:
     def _kill_left(self) -> None:
         """End the workers that do not end: who is frozen takes no signal but this one."""
         for pid, process in self._running.items():
-            log.error("a worker does not stop and is killed", extra={"worker": pid})
             with suppress(ProcessLookupError):
                 process.kill()
+            log.error("a worker does not stop and is killed", extra={"worker": pid})
 
     async def _keep_one(self, port: int) -> None:
         """Keep one worker running, until all are to stop."""
@@ -130,6 +140,7 @@ class Workers:
                 pid, code, has_joined = await self._run_one(port)
             except OSError:  # no process, descriptor or memory is left: perhaps later
                 if not has_begun:
+                    self._failure = 1
                     self._stop()
                     raise
                 log.exception("a worker cannot be started")
