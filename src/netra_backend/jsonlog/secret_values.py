@@ -3,8 +3,10 @@
 Nothing here looks back further than a name is long, or at a character more than a few times.
 """
 
+import functools
 import itertools
 import re
+import string
 
 Span = tuple[int, int]
 
@@ -43,6 +45,8 @@ _MAX_ESCAPE = 8
 _PAIR = 100
 """Characters in which a cookie has its ``=``."""
 _MAX_NAME = 64
+_NAME = string.ascii_letters + string.digits + "-_"
+_BEFORE = re.compile(r"(?P<escape>\\{0,8})(?P<quote>[\"'])[\w-]*\Z", re.ASCII)
 _OPENS = re.compile(r"[\[(]\s?(?:[bru]{1,2})?\\{0,8}[\"']$", re.IGNORECASE)
 _CLOSES = re.compile(r"\\{0,8}[\"']\s?[\])]")
 _SHORTEST_TOKEN = 4
@@ -72,7 +76,8 @@ def quoted_span(text: str, begin: int) -> Span | None:
     quoted = _QUOTED.match(text, begin)
     if quoted is None:
         return None
-    return quoted.end(), _quote_end(text, quoted.end(), quoted["quote"], len(quoted["escape"]))
+    inside = _in_quotes(quoted["quote"], len(quoted["escape"]))
+    return quoted.end(), _matched_end(inside, text, quoted.end())
 
 
 def credentials_span(text: str, begin: int) -> Span | None:
@@ -99,9 +104,7 @@ def paired_span(text: str, at: int, end: int, begin: int) -> Span | None:
     Names may stand in a list themselves, ``['id', 'token', 'value']``. So there is a value where
     the two are alone in their brackets, and where the name can be no other's.
     """
-    start = at
-    while start > max(0, at - _MAX_NAME) and (text[start - 1].isalnum() or text[start - 1] in "-_"):
-        start -= 1
+    start = _name_begin(text, at)
     name = text[start:end].lower()
     if "-" in name or name in ("cookie", "authorization"):
         return quoted_span(text, begin)
@@ -131,23 +134,6 @@ def is_told(text: str, name: str, at: int, begin: int) -> bool:
     return _STATE.match(text, begin) is not None
 
 
-def _quote_end(text: str, begin: int, quote: str, escape: int) -> int:
-    """Return where the quoted text ends: at a quote with no more backslashes before it."""
-    at = text.find(quote, begin)
-    while at >= 0:
-        slashes = at
-        while slashes > begin and text[slashes - 1] == "\\":
-            slashes -= 1
-        count = at - slashes
-        if count <= escape:
-            return slashes
-        # In the repr of a text, an escaped quote has two backslashes before it.
-        if escape == 0 and count % 2 == 0 and not text[at + 1 : at + 2].isalnum():
-            return at
-        at = text.find(quote, at + 1)
-    return len(text)
-
-
 def _bracket_end(text: str, begin: int) -> int:
     """Return where the brackets that open here are closed, or the text ends."""
     depth = 0
@@ -160,13 +146,32 @@ def _bracket_end(text: str, begin: int) -> int:
 
 def _line_end(text: str, at: int, begin: int) -> int:
     """Return where a header ends: with its line, or at the quote that it stands in."""
-    line = _LINE.match(text, begin)
-    end = begin if line is None else line.end()
-    while at > 0 and (text[at - 1].isalnum() or text[at - 1] in "-_"):
-        at -= 1
-    quote, escape = text[at - 1 : at], 0
-    if quote not in ("'", '"'):
-        return end
-    while escape < _MAX_ESCAPE and text[at - 2 - escape : at - 1 - escape] == "\\":
-        escape += 1
-    return min(end, _quote_end(text, begin, quote, escape))
+    opened = _BEFORE.search(text, max(0, _name_begin(text, at) - _MAX_ESCAPE - 1), at)
+    if opened is None:
+        return _matched_end(_LINE, text, begin)
+    return _matched_end(_in_quotes(opened["quote"], len(opened["escape"]), r"\r\n"), text, begin)
+
+
+def _name_begin(text: str, at: int) -> int:
+    """Return where the name begins of which a part stands there."""
+    name = text[max(0, at - _MAX_NAME) : at]
+    return at - len(name) + len(name.rstrip(_NAME))
+
+
+@functools.cache
+def _in_quotes(quote: str, escape: int, stop: str = "") -> re.Pattern[str]:
+    """Return what is in quotes: up to a quote with no more backslashes before it, or a `stop`.
+
+    In the repr of a text, an escaped quote has two backslashes before it.
+    """
+    more = rf"\\{{{escape + 1},}}+{quote}"
+    if escape == 0:
+        even = r"(?:\\\\)"
+        more = rf"{even}*+\\{quote}|{even}++(?:{quote}(?=[^\W_])|(?={quote}))"
+    return re.compile(rf"(?:[^\\{quote}{stop}]++|{more}|\\++(?!{quote}))*+")
+
+
+def _matched_end(pattern: re.Pattern[str], text: str, begin: int) -> int:
+    """Return where the pattern, which may match nothing, ends."""
+    found = pattern.match(text, begin)
+    return begin if found is None else found.end()
