@@ -58,10 +58,8 @@ def test_an_error_that_nobody_expects_is_a_failure_of_the_store_that_names_it() 
 async def test_a_call_of_nothing_is_answered() -> None:
     workers = Workers()
     one = await workers.worker()
-    future = one._future(None)
-    one._say(Call(one._number, "drop_everything", Raw(b"\x90"), one._until))
     with pytest.raises(StoreFailed, match="drop_everything"):
-        await future
+        await one._ask(lambda number, until: Call(number, until, "drop_everything", Raw(b"\x90")))
     with pytest.raises(ValueError, match="missing"):
         await one.read()
     with pytest.raises(ValueError, match="surrogates"):
@@ -96,7 +94,7 @@ async def ends() -> tuple[Notes, socket.socket]:
 @pytest.mark.anyio
 async def test_messages_come_whole_however_they_are_cut() -> None:
     sender, theirs = await ends()
-    message = Call(1, "probe", Raw(b"\x90"), 9.0)
+    message = Call(1, 9.0, "probe", Raw(b"\x90"))
     sender.say(message)
     sender.say(message)
     await asyncio.sleep(0.01)

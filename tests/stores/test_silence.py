@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from netra_backend.core.ids import RunKey
 from netra_backend.core.nodes import Seat
 from netra_backend.core.ports import End
 from netra_backend.core.run import RunStatus
@@ -18,7 +19,7 @@ from netra_backend.stores import remote
 from netra_backend.stores.keeper import WorkerLine
 from netra_backend.testing.scenario import FAR, a_thread, entries, event, start
 from tests.eventually import until
-from tests.stores.workers import Workers, as_store
+from tests.stores.workers import Workers, as_store, settled
 
 pytestmark = pytest.mark.anyio
 
@@ -31,10 +32,10 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Frozen:
-    """A keeper whose line to one worker can stand still: nothing is read, nothing is said."""
+    """A keeper whose line to the last worker can stand still: nothing is read, nothing is said."""
 
     def __init__(self, workers: Workers) -> None:
-        (self.line,) = workers.keeper._lines
+        *_, self.line = workers.keeper._lines
         self._unsaid: list[Any] = []
 
     def freeze(self, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
@@ -92,6 +93,46 @@ async def test_calls_end_in_time_and_are_not_made_when_it_goes_on(
     await one.close()
 
 
+async def test_what_only_others_can_do_is_not_done_late_either(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A run that another worker executes is not cancelled, and it gives no seat."""
+    workers = Workers()
+    one, two = await workers.worker(), await workers.worker()
+    lease = await start(as_store(one), a_thread(), "r", expires_at=FAR)
+    done: list[object] = []
+
+    async def cancel(run: RunKey) -> None:
+        done.append(run)
+
+    async def answer(question: bytes) -> bytes:
+        done.append(question)
+        return b""
+
+    def make_room(seat: Seat) -> bool:
+        done.append(seat)
+        return True
+
+    seat = Seat("user", "alice", 1)
+    one.join(cancel)
+    one.let_make_room(make_room)
+    one.let_answer("subject", answer)
+    assert await one.take([seat]) == []
+    thaw = Frozen(workers).freeze(monkeypatch)
+    asked = [two.cancel(lease.run), two.make_room(seat), two.ask("subject", b"")]
+    failed = await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 5)
+    assert {str(error) for error in failed} == {remote.UNANSWERED}
+    thaw()
+    await until(lambda: not two._awaited)
+    await one.probe()  # what was sent to it before has come
+    await settled()
+    assert done == []
+    assert await two.cancel(lease.run) is None
+    assert done == [lease.run], "who tries again is heard"
+    for worker in (one, two):
+        await worker.close()
+
+
 async def test_a_store_that_is_slow_while_its_keeper_runs_is_waited_for() -> None:
     workers = Workers()
     one = await workers.worker()
@@ -137,6 +178,35 @@ async def test_a_run_that_was_begun_for_nobody_is_ended_by_whoever_looks(
             pass
     assert [run.key.id for run in orphans] == ["r"]
     await one.close()
+
+
+async def test_seats_that_were_taken_for_nobody_are_given_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The keeper froze between the taking and the answer."""
+    workers = Workers()
+    one = await workers.worker()
+    frozen = Frozen(workers)
+    two = await workers.worker()
+    seat = Seat("user", "alice", 1)
+    take, thaws = workers.keeper.seats.take, []
+
+    def freezes(*given: Any) -> Any:
+        full = take(*given)
+        thaws.append(frozen.freeze(monkeypatch))
+        return full
+
+    with monkeypatch.context() as context:
+        context.setattr(workers.keeper.seats, "take", freezes)
+        with pytest.raises(StoreFailed, match="does not answer"):
+            await one.take([seat])
+    assert await two.take([seat]) == [seat], "it is taken"
+    thaws[0]()
+    await until(lambda: not one._awaited)
+    await one.probe()
+    assert await two.take([seat]) == []
+    for worker in (one, two):
+        await worker.close()
 
 
 @pytest.mark.parametrize("deleted", [False, True])

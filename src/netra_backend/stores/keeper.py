@@ -25,7 +25,7 @@ from netra_backend.core.positions import Position
 from netra_backend.core.run import Lease
 from netra_backend.core.samples import Family
 from netra_backend.errors import NetraError, StoreFailed
-from netra_backend.stores.gatherings import Gatherings
+from netra_backend.stores.gatherings import ANSWER_SECONDS, Gatherings
 from netra_backend.stores.measuring import Measuring
 from netra_backend.stores.procedures import (
     PROCEDURES,
@@ -43,6 +43,7 @@ from netra_backend.stores.procedures import (
     Ping,
     Pong,
     Published,
+    Question,
     Returned,
     Stop,
     Stopped,
@@ -206,7 +207,7 @@ class Keeper:
         """Ask every worker that serves, and call `done` with what they say in time."""
 
         def ask(line: "WorkerLine", number: int) -> None:
-            line.say(Ask(number, subject, question))
+            line.say(Ask(number, time.monotonic() + ANSWER_SECONDS, subject, question))
 
         self._gatherings.begin([line for line in self._lines if line.has_called], ask, done)
 
@@ -316,6 +317,9 @@ class WorkerLine(Line):
 
     def received(self, message: Message) -> None:
         self._silent = 0
+        if isinstance(message, Question) and time.monotonic() > message.until:
+            self.say(raised(message.number, StoreFailed("this process was too late to begin it")))
+            return
         match message:
             case Call():
                 self._call(message)
@@ -359,9 +363,6 @@ class WorkerLine(Line):
         if not self.has_called:
             self.has_called = True
             self._keeper._called.set()
-        if time.monotonic() > call.until:
-            self.say(raised(call.number, StoreFailed("this process was too late to begin it")))
-            return
         try:
             procedure = PROCEDURES[call.method]
             given = procedure.unpack(call.arguments)

@@ -28,17 +28,22 @@ NOT_CALLED = frozenset({"open", "close"})
 """What the owner of a store does with it, and nobody else."""
 
 
-class Call(Struct, tag=True, array_like=True):
-    """Call `method`; the answer has the same number.
+class Question(Struct, tag=True, array_like=True):
+    """What a worker asks of the keeper; the answer has the same number.
 
-    Who reads it after `until`, of the clock that the processes of a machine share, refuses it: who
-    asked may have been told that the store failed.
+    A keeper that reads it after `until`, of the clock that the processes of a machine share,
+    refuses it: who asked may have been told that the store failed.
     """
 
     number: int
+    until: float
+
+
+class Call(Question):
+    """Call `method`."""
+
     method: str
     arguments: Raw
-    until: float
 
 
 class Returned(Struct, tag=True, array_like=True):
@@ -64,10 +69,9 @@ class Published(Struct, tag=True, array_like=True):
     entries: Sequence[Entry]
 
 
-class Stop(Struct, tag=True, array_like=True):
+class Stop(Question):
     """Cancel the run if it is executed where this arrives; sent on by the keeper to the others."""
 
-    number: int
     run: RunKey
 
 
@@ -78,10 +82,9 @@ class Stopped(Struct, tag=True, array_like=True):
     position: Position | None
 
 
-class Take(Struct, tag=True, array_like=True):
+class Take(Question):
     """Take these seats; see `core.nodes`."""
 
-    number: int
     seats: Sequence[Seat]
 
 
@@ -98,10 +101,9 @@ class Give(Struct, tag=True, array_like=True):
     seats: Sequence[Seat]
 
 
-class MakeRoom(Struct, tag=True, array_like=True):
+class MakeRoom(Question):
     """Give such a seat; sent on by the keeper to the worker that has most of them."""
 
-    number: int
     seat: Seat
 
 
@@ -112,10 +114,9 @@ class MadeRoom(Struct, tag=True, array_like=True):
     made: bool
 
 
-class Ask(Struct, tag=True, array_like=True):
+class Ask(Question):
     """Ask every worker; sent on by the keeper to all that serve."""
 
-    number: int
     subject: str
     question: bytes
 
@@ -134,10 +135,8 @@ class Answers(Struct, tag=True, array_like=True):
     gathered: Gathered
 
 
-class Measure(Struct, tag=True, array_like=True):
+class Measure(Question):
     """Tell what all workers have measured."""
-
-    number: int
 
 
 class Measured(Struct, tag=True, array_like=True):
@@ -162,10 +161,10 @@ class Pong(Struct, tag=True, array_like=True):
 Settling = Returned | Raised | Stopped | Taken | MadeRoom | Answers | Measured
 """What a worker waits for."""
 
-Message = (
-    Settling | Call | Published | Stop | Take | Give | MakeRoom | Ask | Answered | Measure
-    | Unheard | Ping | Pong
-)  # fmt: skip
+Asking = Call | Stop | Take | MakeRoom | Ask | Measure
+"""What a worker asks: each is a `Question`."""
+
+Message = Settling | Asking | Published | Give | Answered | Unheard | Ping | Pong
 
 _messages = msgpack.Decoder(Message)
 _encode = msgpack.Encoder().encode

@@ -3,7 +3,8 @@
 What `netra serve --workers` gives each worker. Every promise is the keeper's store's; this end adds
 that calls raise StoreFailed which have no answer when the line ends, or when the keeper, which is
 frozen, has said nothing for `ANSWERS` seconds. Of those nothing has been done, and will not be,
-unless the keeper had begun it: then who asks again finds it done.
+unless the keeper had begun it: then who asks again finds it done. That holds for all that is asked,
+also for what other workers do.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ import socket
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 from netra_backend import jsonlog
 from netra_backend.core.events import Entry
@@ -31,6 +32,7 @@ from netra_backend.stores.procedures import (
     Answered,
     Answers,
     Ask,
+    Asking,
     Call,
     Give,
     Line,
@@ -71,6 +73,15 @@ its keeper runs is waited for."""
 UNANSWERED = "the process that keeps the store does not answer"
 
 
+class _Awaited(NamedTuple):
+    """What has no answer, and until when it is waited for if the keeper is silent."""
+
+    future: asyncio.Future[Any]
+    until: float
+    procedure: Procedure | None
+    seats: Sequence[Seat]
+
+
 class RemoteStore:
     """A `Store`, and the `Nodes` that share it, at the other end of `line`.
 
@@ -82,14 +93,11 @@ class RemoteStore:
         """The bus of all workers."""
         self._cancel: Cancel | None = None
         self._make_room: MakeRoom = lambda seat: False
-        self._taking: dict[int, Sequence[Seat]] = {}
         self._socket = line
         self._lost = lost
         self._line: _KeeperLine | None = None
         self._numbers = itertools.count()
-        self._awaited: dict[int, tuple[asyncio.Future[Any], Procedure | None, float]] = {}
-        """What has no answer, and until when it is waited for if the keeper is silent."""
-        self._until = 0.0
+        self._awaited: dict[int, _Awaited] = {}
         self._heard = True
         self._silent = 0
         """Looks in a row at which the keeper had said nothing."""
@@ -109,7 +117,7 @@ class RemoteStore:
     async def close(self) -> None:
         """Hang up, when what was asked for is answered."""
         if self._awaited:
-            await asyncio.wait({future for future, *_ in self._awaited.values()})
+            await asyncio.wait({asked.future for asked in self._awaited.values()})
         line, self._line = self._line, None
         if line is not None:
             line.hang_up()
@@ -131,16 +139,12 @@ class RemoteStore:
 
     async def cancel(self, run: RunKey) -> Position | None:
         """Cancel the run on the worker that executes it; see `Nodes.cancel`."""
-        future = self._future(None)
-        self._ask(future, Stop(self._number, run))
-        return await future  # type: ignore[no-any-return]
+        asked = self._ask(lambda number, until: Stop(number, until, run))
+        return await asked  # type: ignore[no-any-return]
 
     async def take(self, seats: Sequence[Seat]) -> Sequence[Seat]:
         """Take seats among all workers; see `Nodes.take`."""
-        future = self._future(None)
-        if not future.done():
-            self._taking[self._number] = seats
-        self._ask(future, Take(self._number, seats))
+        future = self._ask(lambda number, until: Take(number, until, seats), seats=seats)
         try:
             return await future  # type: ignore[no-any-return]
         except asyncio.CancelledError:
@@ -158,9 +162,8 @@ class RemoteStore:
 
     async def make_room(self, seat: Seat) -> bool:
         """Ask for a seat that is taken on another worker; see `Nodes.make_room`."""
-        future = self._future(None)
-        self._ask(future, procedures.MakeRoom(self._number, seat))
-        return await future  # type: ignore[no-any-return]
+        asked = self._ask(lambda number, until: procedures.MakeRoom(number, until, seat))
+        return await asked  # type: ignore[no-any-return]
 
     def let_answer(self, subject: str, answer: Answer) -> None:
         """Let workers ask for what is here; see `Nodes.let_answer`."""
@@ -168,46 +171,46 @@ class RemoteStore:
 
     async def ask(self, subject: str, question: bytes) -> Gathered:
         """Ask all workers; see `Nodes.ask`."""
-        future = self._future(None)
-        self._ask(future, Ask(self._number, subject, question))
-        return await _in_time(future)  # type: ignore[no-any-return]
+        asked = self._ask(lambda number, until: Ask(number, until, subject, question))
+        return await _in_time(asked)  # type: ignore[no-any-return]
 
     async def measured(self) -> Sequence[Family]:
         """Return what all workers have measured; see `Nodes.measured`."""
-        future = self._future(None)
-        self._ask(future, Measure(self._number))
-        return await _in_time(future)  # type: ignore[no-any-return]
+        return await _in_time(self._ask(Measure))  # type: ignore[no-any-return]
 
     def _call(
         self, procedure: Procedure, args: tuple[Any, ...], named: dict[str, Any]
     ) -> asyncio.Future[Any]:
-        future = self._future(procedure)
-        number = self._number
         try:
             packed = procedure.pack(*args, **named)
-            self._ask(future, Call(number, procedure.name, packed, self._until))
         except (TypeError, ValueError, OverflowError) as error:
-            self._awaited.pop(number, None)
-            if not future.done():
-                future.set_exception(ValueError(str(error)))
-        return future
+            future = asyncio.get_running_loop().create_future()
+            future.set_exception(ValueError(str(error)))
+            return future
+        return self._ask(
+            lambda number, until: Call(number, until, procedure.name, packed), procedure
+        )
 
-    def _future(self, procedure: Procedure | None) -> asyncio.Future[Any]:
+    def _ask(
+        self,
+        question: Callable[[int, float], Asking],
+        procedure: Procedure | None = None,
+        seats: Sequence[Seat] = (),
+    ) -> asyncio.Future[Any]:
+        """Ask the keeper what `question` makes of a number and a time; return its answer.
+
+        `procedure` is what it calls, `seats` are those it takes.
+        """
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._number = next(self._numbers)
         if self._line is None:
             future.set_exception(StoreFailed("the store is not open"))
         elif self._silent >= SILENT:
             future.set_exception(StoreFailed(UNANSWERED))
         else:
-            self._until = time.monotonic() + ANSWERS
-            self._awaited[self._number] = (future, procedure, self._until)
+            number, until = next(self._numbers), time.monotonic() + ANSWERS
+            self._say(question(number, until))
+            self._awaited[number] = _Awaited(future, until, procedure, seats)
         return future
-
-    def _ask(self, future: asyncio.Future[Any], message: Message) -> None:
-        """Say what `future` will have the answer to, unless it has failed already."""
-        if not future.done():
-            self._say(message)
 
     def _say(self, message: Message) -> None:
         if self._line is not None:
@@ -218,7 +221,7 @@ class RemoteStore:
 
     def _look(self) -> None:
         """See whether the keeper runs, and wait no more for one that does not."""
-        waits = any(not future.done() for future, *_ in self._awaited.values())
+        waits = any(not asked.future.done() for asked in self._awaited.values())
         is_asked = waits or self._silent >= SILENT
         self._silent = 0 if self._heard or not is_asked else self._silent + 1
         self._heard = False
@@ -233,9 +236,9 @@ class RemoteStore:
     def _wait_no_more(self) -> None:
         """Fail what the keeper will not begin any more; its answers may still come."""
         now = time.monotonic()
-        for future, _, until in list(self._awaited.values()):
-            if now >= until and not future.done():
-                future.set_exception(StoreFailed(UNANSWERED))
+        for asked in self._awaited.values():
+            if now >= asked.until and not asked.future.done():
+                asked.future.set_exception(StoreFailed(UNANSWERED))
 
     def _received(self, message: Message) -> None:
         self._heard = True
@@ -261,8 +264,7 @@ class RemoteStore:
         task.add_done_callback(self._answering.discard)
 
     def _settle(self, message: Settling) -> None:
-        future, procedure, _ = self._awaited.pop(message.number)
-        seats = self._taking.pop(message.number, ())
+        future, _, procedure, seats = self._awaited.pop(message.number)
         if future.done():
             self._unheard(message, procedure, seats)
             return
@@ -323,12 +325,11 @@ class RemoteStore:
         """The keeper is gone: nothing that waits will be answered."""
         was_open, self._line = self._line is not None, None
         awaited, self._awaited = self._awaited, {}
-        self._taking.clear()
         if self._looking is not None:
             self._looking.cancel()
-        for future, *_ in awaited.values():
-            if not future.done():
-                future.set_exception(StoreFailed("the process that keeps the store is gone"))
+        for asked in awaited.values():
+            if not asked.future.done():
+                asked.future.set_exception(StoreFailed("the process that keeps the store is gone"))
         if was_open:
             self._lost()
 
