@@ -39,6 +39,12 @@ class Thread(Struct, frozen=True):
         return len(self.title.encode())
 
 
+def checked_title(title: str) -> str:
+    """Return the title. ValueError for one that no UTF-8 has: with half of a surrogate pair."""
+    title.encode()
+    return title
+
+
 class Member(Struct, frozen=True):
     """A user with whom a thread is shared, and what they may do in it."""
 
@@ -182,7 +188,8 @@ class Threads(Protocol):
     def open_thread(self, key: ThreadKey, title: str, at: int) -> Awaitable[Thread]:
         """Return the thread `key`, created now with `title` if there was none.
 
-        Idempotent. A thread that is created anew after a deletion has a new epoch.
+        Idempotent. A thread that is created anew after a deletion has a new epoch. A title with
+        half of a surrogate pair is a ValueError, here as in `rename_thread`.
         """
         ...
 

@@ -20,6 +20,7 @@ from netra_backend.core.ports import (
     Member,
     NewRun,
     Thread,
+    checked_title,
 )
 from netra_backend.core.positions import Position
 from netra_backend.core.queue import QueuedRun
@@ -140,6 +141,7 @@ class MemoryStore:
 
     async def open_thread(self, key: ThreadKey, title: str, at: int) -> Thread:
         """Return the thread, created if there was none."""
+        checked_title(title)
         if key not in self._threads:
             self._epoch += 1
             self._threads[key] = _Thread(key, title, at, at, self._epoch)
@@ -164,6 +166,7 @@ class MemoryStore:
 
     async def rename_thread(self, key: ThreadKey, title: str) -> bool:
         """Set the title."""
+        checked_title(title)
         if key not in self._threads:
             return False
         self._threads[key].title = title

@@ -22,6 +22,7 @@ from netra_backend.core.ports import (
     Member,
     NewRun,
     Thread,
+    checked_title,
 )
 from netra_backend.core.positions import Position
 from netra_backend.core.queue import QueuedRun
@@ -142,7 +143,7 @@ class SqliteStore:
 
     async def open_thread(self, key: ThreadKey, title: str, at: int) -> Thread:
         """Return the thread; see `Threads.open_thread`."""
-        return await self._writer.submit(Ledger.open_thread, key, title, at)
+        return await self._writer.submit(Ledger.open_thread, key, checked_title(title), at)
 
     async def thread(self, key: ThreadKey) -> Thread | None:
         """Return the thread, or None."""
@@ -158,7 +159,7 @@ class SqliteStore:
 
     async def rename_thread(self, key: ThreadKey, title: str) -> bool:
         """Set the title; see `Threads.rename_thread`."""
-        return await self._writer.submit(Ledger.rename_thread, key, title)
+        return await self._writer.submit(Ledger.rename_thread, key, checked_title(title))
 
     async def delete_thread(self, key: ThreadKey) -> bool:
         """Delete the thread; its bytes are overwritten and the write-ahead log emptied."""

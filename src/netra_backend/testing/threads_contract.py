@@ -41,6 +41,17 @@ class ThreadsContract(Contract):
         expect(await store.rename_thread(a_thread(), "x"), False)
 
     @scenario
+    async def test_a_title_that_cannot_be_written_is_refused(self, store: Store) -> None:
+        """Half of a surrogate pair; and the list of threads is what it was."""
+        key = a_thread()
+        for _ in range(2):  # where there is none, and where there is one
+            before = list(await store.threads(key.owner, 9))
+            await expect_error(ValueError, lambda: store.open_thread(key, "a \ud800", 1))
+            await expect_error(ValueError, lambda: store.rename_thread(key, "a \ud800"))
+            expect(list(await store.threads(key.owner, 9)), before)
+            await store.open_thread(key, "a title", 1)
+
+    @scenario
     async def test_threads_are_paged_newest_first(self, store: Store) -> None:
         """Pages of every size show each thread once, also where `updated_at` is the same."""
         owner = a_thread().owner
