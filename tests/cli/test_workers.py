@@ -13,7 +13,7 @@ import pytest
 from netra_backend.cli import workers
 from netra_backend.cli.workers import Workers, command_line
 from netra_backend.config import Settings
-from netra_backend.stores import keeper
+from netra_backend.stores import worker_line
 from tests.eventually import until
 
 pytestmark = pytest.mark.anyio
@@ -91,7 +91,7 @@ async def test_a_worker_that_is_frozen_is_killed_and_started_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(workers, "PAUSE", 0.01)
-    monkeypatch.setattr(keeper, "LOOK", 0.01)
+    monkeypatch.setattr(worker_line, "LOOK", 0.01)
     notes = tmp_path / "notes"
     notes.touch()
     command = [sys.executable, "-c", CALLS_AND_FREEZES.format(notes=str(notes))]
@@ -115,7 +115,7 @@ async def test_a_worker_that_is_frozen_delays_no_stop(
     running = asyncio.create_task(kept.run())
     await until(lambda: notes.read_text().endswith("\n"))
     kept._stop()
-    assert await asyncio.wait_for(running, keeper.LOOK * keeper.SILENT / 2) == 0
+    assert await asyncio.wait_for(running, worker_line.LOOK * worker_line.SILENT / 2) == 0
     pid = int(notes.read_text())
     assert not psutil.pid_exists(pid)
     told = [(record.getMessage(), record.__dict__.get("worker")) for record in caplog.records]

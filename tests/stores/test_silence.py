@@ -16,7 +16,7 @@ from netra_backend.core.ports import End
 from netra_backend.core.run import RunStatus
 from netra_backend.errors import LeaseLost, StoreFailed
 from netra_backend.stores import remote
-from netra_backend.stores.keeper import WorkerLine
+from netra_backend.stores.worker_line import WorkerLine
 from netra_backend.testing.scenario import FAR, a_thread, entries, event, start
 from tests.eventually import until
 from tests.stores.workers import Workers, as_store, settled
