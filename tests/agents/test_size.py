@@ -1,7 +1,10 @@
 """The size of an event is told before its bytes are made."""
 
 import json
+from collections import OrderedDict, defaultdict, deque, namedtuple
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from enum import Enum
 from typing import Any
 
 import pytest
@@ -17,6 +20,52 @@ from tests import strategies
 CYCLE: list[Any] = ["x"]
 CYCLE.append(CYCLE)
 SHARED = ["x" * 1_000]
+TWICE = ["x", {"y": 1}]
+ROWS = [{"id": number, "name": "n" * 20} for number in range(150_000)]
+
+
+class Text(str):
+    """A text of another class."""
+
+    __slots__ = ()
+
+
+class Long(bytes, Enum):
+    """What is written by its name."""
+
+    FILE = b"x" * 1_000
+
+
+class Node:
+    """What has no fields, and is written with its name and class."""
+
+    def __init__(self) -> None:
+        self.rows = ["x" * 1_000]
+
+
+@dataclass(eq=False)
+class Table:
+    """Rows, that may hold the table again."""
+
+    rows: list[Any] = field(default_factory=list)
+
+
+def _liar(base: type) -> type:
+    """Return a subclass of a container that denies what it has."""
+
+    def fail(*_: object) -> Any:
+        raise AssertionError("no code of a value's class is run")
+
+    names = ("__len__", "__iter__", "__getitem__", "__eq__", "__hash__", "keys", "values", "items")
+    return type(f"Liar_{base.__name__}", (base,), dict.fromkeys((*names, "copy"), fail))
+
+
+TABLE = Table()
+TABLE.rows += ["x" * 1_000, TABLE, [TABLE]]
+ONE_ANOTHER: list[Any] = [["x" * 1_000], ["y" * 1_000]]
+ONE_ANOTHER[0].append(ONE_ANOTHER[1])
+ONE_ANOTHER[1].append(ONE_ANOTHER[0])
+Pair = namedtuple("Pair", "a b")
 
 
 @given(strategies.json_values(max_leaves=30))
@@ -35,6 +84,18 @@ def test_it_is_never_more_than_what_is_written(value: Any) -> None:
         {(1, "a"): 1, None: 2, "é": b"\xff"},
         [datetime(2026, 1, 1, tzinfo=UTC), {1, 2}, float("nan"), object()],
         [AssistantMessage(id="m", content="x" * 50)],
+        [OrderedDict(a=[1]), defaultdict(list, a=[2**63]), deque(["x"] * 9), Pair("a", {"b": 1})],
+        [frozenset({"x", 1, 2.5}), {b"x", (1, 2)}, bytearray(b"\xff" * 50), Text("x" * 50)],
+        [TABLE, TABLE],
+        [ONE_ANOTHER, *ONE_ANOTHER],
+        {
+            "a": [Long.FILE, Node()],
+            "b": [None, True, -(2**63), 2**64, 2**5_000, 9, 10, -10, 63, 64],
+        },
+        [10**digits + less for digits in range(20) for less in (-1, 0)],
+        {10**digits: 1 for digits in range(20)},
+        *([_liar(base)([Text("x"), 1])] for base in (list, tuple, deque)),
+        [_liar(dict)({"a": 1}), _liar(str)("x" * 50), _liar(bytes)(b"x"), _liar(bytearray)(b"x")],
     ],
 )
 def test_nor_where_it_is_no_plain_json(value: Any) -> None:
@@ -52,6 +113,7 @@ def test_what_is_plain_is_written_by_an_encoder_as_the_long_way(value: Any) -> N
     [
         *("", "é\u2028\x7f", 0, -1, 2**64 - 1, -(2**63), 1e16, -0.0, 5e-324, True, None),
         *([], {}, (), [[]], ("a", [1, {"b": (None,)}]), {"é": {"": ""}}, EventType.CUSTOM),
+        *([TWICE, TWICE], {"a": TWICE, "b": {"c": [TWICE, {}]}}),
     ],
     ids=repr,
 )
@@ -60,18 +122,11 @@ def test_so_it_is_at_its_edges(value: Any) -> None:
     assert encode(value) == jsonlog.dumps(value, jsonlog.WIRE_LIMITS)
 
 
-class Text(str):
-    """A text of another class."""
-
-    __slots__ = ()
-
-
 @pytest.mark.parametrize(
     "value",
     [
         *(2**64 * 2, float("nan"), float("inf"), "\ud800", "\ud83d\ude00", b"x", Text("x")),
         *({1: 1}, {Text("a"): 1}, {"\ud800": 1}, {None: 1}, {1, 2}, object(), CYCLE),
-        [SHARED, SHARED],
         AssistantMessage(id="m", content="x"),
     ],
     ids=lambda value: type(value).__name__,
@@ -103,8 +158,23 @@ def test_what_is_cut_off_for_its_depth_does_not_count() -> None:
         [None] * MAX_EVENT_BYTES,
         {"a": {"x" * MAX_EVENT_BYTES: 1}},
         [{"text": "x" * (MAX_EVENT_BYTES // 2)} for _ in range(3)],
+        defaultdict(list, rows=ROWS),
+        OrderedDict(rows=ROWS),
+        deque(ROWS),
+        Table(ROWS),
+        AssistantMessage.model_construct(content=ROWS),
+        Pair(ROWS, None),
+        set(range(1_000_000)),
+        frozenset(range(1_000_000)),
+        list(range(1_000_000)),
+        bytearray(MAX_EVENT_BYTES + 1),
+        Text("x" * (MAX_EVENT_BYTES + 1)),
+        _liar(list)(ROWS),
+        _liar(dict)(rows=ROWS),
+        [["x" * 100]] * 300_000,
+        [[SHARED] * 100] * 100,
     ],
-    ids=["a text", "a list", "a key", "texts"],
+    ids=lambda value: type(value).__name__,
 )
 def test_what_is_far_too_big_is_refused_with_its_field(value: Any) -> None:
     with pytest.raises(EventError, match=r"^CUSTOM has at least \d+ bytes; the limit is .*'value'"):

@@ -4,21 +4,44 @@ The wire bytes of an event are judged by `ingest`; to make them the long way tak
 for seconds where an agent has put a whole file, or a list of millions, into one.
 """
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from ag_ui.core import EventType
 
 from netra_backend import jsonlog
 from netra_backend.errors import EventError
+from netra_backend.jsonlog.fields import field_names
+from netra_backend.jsonlog.forms import Forms
+from netra_backend.jsonlog.guard import MISSING, own_attribute
+from netra_backend.jsonlog.walk import Form
 
 MAX_EVENT_BYTES = 4_194_304
 """Bytes of one event. A larger result belongs in a file that the event links to."""
 
-_LEVELS = range(jsonlog.WIRE_LIMITS.depth - 1)
-"""What stands deeper in a field is cut off."""
+_FORMS = Forms(jsonlog.WIRE_LIMITS)
+"""What tells how a class is written: what is looked at here is what is written there."""
 
-_SIMPLE = frozenset({bool, type(None), EventType})
+_BASES: dict[Form, tuple[type, ...]] = {
+    Forms.mapping: (dict,),
+    Forms.listing: (list,),
+    Forms.row: (tuple,),
+    Forms.collection: (set, frozenset),
+    Forms.queue: (deque,),
+    Forms.string: (str,),
+    Forms.binary: (bytes, bytearray),
+}
+"""The classes whose own methods read a value of this form: those of a subclass are not asked."""
+
+_SCALARS = (str, bytes, bytearray)
+
+_BITS_OF_TWO_DIGITS = 6
+"""Bits of an integer that surely has two digits at least: with n bits it has 3n // 10."""
+
+_DEPTH = jsonlog.WIRE_LIMITS.depth
+"""Containers around what is cut off for it."""
 
 
 class Size(NamedTuple):
@@ -48,46 +71,98 @@ def check_size(event: str, fields: Mapping[str, Any]) -> bool:
 
 
 def size_of(value: Any) -> Size:
-    """Return the size of `value`. A container that is there twice counts once: a cycle ends."""
-    least, plain = 0, True
-    level, seen = [value], set[int]()
-    for _ in _LEVELS:
-        below: list[Any] = []
-        for one in level:
+    """Return the size of `value`. A container counts each time that it is there, as it is written.
+
+    Of what is too big no more is looked at than tells that it is.
+    """
+    look = _Look()
+    with suppress(RuntimeError):  # another thread has changed it, or no stack is left
+        look.take((value,), 1)
+        return Size(look.least, look.plain and look.least <= MAX_EVENT_BYTES)
+    return Size(look.least, plain=False)
+
+
+class _Look:
+    """What is known of a value so far, and the containers that we are inside of."""
+
+    __slots__ = ("inside", "least", "plain")
+
+    def __init__(self) -> None:
+        self.least = 0
+        self.plain = True
+        self.inside: set[int] = set()
+
+    def take(self, values: Iterable[Any], depth: int) -> None:
+        """Look at values that stand in so many containers, until it is too much."""
+        for one in values:
             kind = type(one)
             if kind is str:
-                least += len(one)
-                plain = plain and (one.isascii() or is_encodable(one))
-            elif kind is list or kind is dict or kind is tuple:
-                plain = plain and id(one) not in seen
-                if id(one) in seen:
-                    continue
-                seen.add(id(one))
-                inside = one
-                if kind is dict:
-                    keys = list(one)  # at once: another thread may change it meanwhile
-                    plain = plain and all(type(key) is str for key in keys)
-                    inside = [*keys, *one.values()]
-                least += 2 * len(inside)  # each has a character and what sets it apart
-                if least <= MAX_EVENT_BYTES:
-                    below.extend(inside)
-            else:
-                least += len(one) if kind is bytes else 0
-                plain = plain and _is_simple(one, kind)
-            if least > MAX_EVENT_BYTES:
-                return Size(least, plain=False)
-        if not below:
-            return Size(least, plain)
-        level = below
-    return Size(least, plain=False)
+                self.least += len(one)
+                if not one.isascii():
+                    self.plain = self.plain and is_encodable(one)
+            elif kind is int:
+                bits = one.bit_length()
+                if bits > 64:
+                    self.plain = False
+                elif bits > _BITS_OF_TWO_DIGITS:
+                    self.least += bits * 3 // 10 - 1
+            elif kind is dict or kind is list or kind is tuple:
+                self._enter(one, kind, depth)
+            elif not _is_simple(one, kind):
+                self.plain = False
+                self._take_other(one, kind, depth)
+            if self.least > MAX_EVENT_BYTES:
+                return
+
+    def _take_other(self, one: Any, kind: type, depth: int) -> None:
+        form = _FORMS.form(kind)
+        if form is Forms.fields:
+            self._enter(one, None, depth)
+            return
+        base: Any = next((base for base in _BASES.get(form, ()) if issubclass(kind, base)), None)
+        if base in _SCALARS:
+            self.least += base.__len__(one)
+        elif base is not None:
+            self._enter(one, base, depth)
+
+    def _enter(self, one: Any, base: Any, depth: int) -> None:
+        """Look into a container, but for what is cut off: what is in itself, or too deep."""
+        if depth >= _DEPTH or id(one) in self.inside:
+            self.plain = False
+            return
+        if base is not None and base.__len__(one) > MAX_EVENT_BYTES:
+            self.least += base.__len__(one)
+            return
+        parts = self._parts(one, base)
+        self.least += 2 * len(parts)  # each has a character and what sets it apart
+        self.inside.add(id(one))
+        self.take(parts, depth + 1)
+        self.inside.discard(id(one))
+
+    def _parts(self, one: Any, base: Any) -> list[Any]:
+        """Return what is in a container, at once: another thread may change it meanwhile."""
+        if base is None:
+            return _stored(one)
+        if base is not dict:
+            return [*base.__iter__(one)]
+        keys = [*dict.keys(one)]
+        self.plain = self.plain and all(type(key) is str for key in keys)
+        return [*keys, *dict.values(one)]
+
+
+def _stored(one: Any) -> list[Any]:
+    """Return the fields that a model or dataclass has."""
+    found = [own_attribute(one, name) for name in field_names(type(one)) or ()]
+    extra = own_attribute(one, "__pydantic_extra__")
+    if type(extra) is dict:
+        found += extra.values()
+    return [field for field in found if field is not MISSING]
 
 
 def _is_simple(one: Any, kind: type) -> bool:
-    if kind is int:
-        return bool(one.bit_length() <= 64)
     if kind is float:
         return bool(one - one == 0)  # neither NaN nor an infinity
-    return kind in _SIMPLE
+    return one is None or kind is bool or kind is EventType
 
 
 def is_encodable(text: str) -> bool:
