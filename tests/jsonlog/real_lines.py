@@ -110,6 +110,9 @@ INNOCENT = (
     "task-manager-for-background-jobs-started",
     "risk-assessment-of-the-quarter finished",
     "the skeleton key: a metaphor",
+    "_auth=off",
+    "password: required, and 8 characters",
+    "the form says (password: missing), again",
 )
 """What nobody needs to hide, of nginx, uvicorn, SQLAlchemy, asyncio, boto, Kubernetes, git and models."""
 
@@ -272,5 +275,15 @@ SECRET = (
     f"<SimpleCookie: sid='{C}'>",
     f"openssl aes-256-cbc -pass pass:{C} -in a",
     f"openssl pkcs12 -export -passout pass:{C}",
+    f"['cli', 'password', '{C}', 'x']",
+    f"VALUES ('bob', 'api_key', '{C}')",
+    f"HSET ('user:1', 'password', '{C}')",
+    f'"alice","passwd","{C}","x"',
+    f"Authorization: expired {B}",
+    f"Proxy-Authorization: invalid {B}",
+    f"Cookie: set {'by the server ' * 9}; sid={C}",
+    f'password: ok"{C}',
+    f"password: not~{C}",
+    f"pwd=/app/{C}",
 )
 """What must be hidden wherever it stands."""

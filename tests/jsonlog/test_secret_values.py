@@ -24,6 +24,7 @@ from netra_backend.jsonlog.secret_values import (
         ("Secret(value='a b') c", "Secret(value='a b')"),
         ("|\n  a\n  b\nc: d", "|\n  a\n  b\n"),
         (" a", None),
+        ("a\"b'c' d", "a\"b'c"),
     ],
 )
 def test_a_value_ends(text: str, value: str | None) -> None:
@@ -60,6 +61,23 @@ def test_a_header_ends_with_its_line_or_the_quote_that_it_stands_in() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("authorization: denied for role=viewer", True),
+        ("authorization: expired.\n", True),
+        ("authorization: expired Zm9vYmFyYmF6cXV4", False),
+        ("authorization: not valid dXNlcjpwYXNz", False),
+        ("cookie: set by the server", True),
+        ("cookie: set sid=hunter", False),
+        (f"cookie: set {'w ' * 60}; sid=hunter2", False),
+    ],
+)
+def test_a_header_is_shown_whose_line_only_tells_of_it(text: str, told: bool) -> None:
+    name = text.partition(":")[0]
+    assert (header_span(text, 0, len(name) + 2) is None) is told
+
+
+@pytest.mark.parametrize(
     ("text", "value"),
     [
         ("('token', 'a b')", "a b"),
@@ -67,6 +85,7 @@ def test_a_header_ends_with_its_line_or_the_quote_that_it_stands_in() -> None:
         ("['x', 'x-token', 'a', 'y']", "a"),
         ("['id', 'token', 'value']", None),
         ("['token', 'value', 'x']", None),
+        ("['cli', 'access_token', 'a', 'x']", "a"),
         ("('token', 'a and no e", "a and no e"),
     ],
 )
@@ -83,21 +102,36 @@ def test_a_pair_is_alone_in_its_brackets(text: str, value: str | None) -> None:
         ("password", "Missing", True),
         ("password", "missing-1", False),
         ("password", "not.me", False),
+        ("password", "none.", True),
+        ("password", "failed), again", True),
+        ("password", "failed)x", False),
+        ("password", 'ok"hunter2', False),
+        *(("password", f"no{sign}x", False) for sign in "~^?|&,!"),
+        ("_auth", "off", True),
         ("token", "None", True),
         ("token", "'}'", True),
         ("token", "'abcd'", False),
         ("pwd", "/home/ann", True),
         ("pwd", "/x8Kd9", False),
+        ("pwd", "/app/hunter2", False),
+        ("pwd", "/app/xKdP", False),
         ("pwd", "/home/ann#1", False),
         ("pass", "3", True),
         ("pass", "a3", False),
         ("ticket", "NETRA-12", True),
         ("ticket", "ST-1-abc", False),
+        ("ticket", "123456789", False),
     ],
 )
 def test_words_that_tell_of_a_secret_are_none(name: str, value: str, told: bool) -> None:
     text = f"{name}={value}"
     assert is_told(text, name, 0, len(name) + 1) is told
+
+
+@pytest.mark.parametrize("before", ["?", "&", "&support_", "%3F", "%2526"])
+def test_the_number_of_a_ticket_in_a_query_is_hidden(before: str) -> None:
+    at = len(before)
+    assert not is_told(f"{before}ticket=12", "ticket", at, at + len("ticket="))
 
 
 def test_a_path_in_a_connection_string_is_hidden() -> None:

@@ -15,6 +15,7 @@ MAX_BRACKETS = 2_000
 
 _QUOTED = re.compile(r"(?:[bru]{1,2})?(?P<escape>\\{0,8}+)(?P<quote>[\"'])", re.IGNORECASE)
 _BARE = re.compile(r"[^\s&;,'\"<>\])}%\\]++(?:%(?!26|0[ad]|2526)[^\s&;,'\"<>\])}%\\]*+)*+", re.I)
+_QUOTE_INSIDE = re.compile(r"(?:\\{0,8}+[\"'](?=[^\W_])[^\s&;,'\"<>\])}\\]++)++")
 _BRACKET = re.compile(r"[\[({]")
 _BRACKETS = re.compile(r"[\[\](){}]")
 _BLOCK = re.compile(r"[|>][+-]?[ \t]*+(?:\\n|\r?\n)(?:[ \t]++[^\r\n]*+(?:\r?\n)?+)++")
@@ -26,24 +27,29 @@ _SCHEME = re.compile(
     re.IGNORECASE,
 )
 """What stands before the credentials in a header: RFC 9110 section 11.4."""
-_STATE = re.compile(
-    r"(?:none|null|nil|true|false|yes|no|ok|undefined|unknown|empty|missing|required|optional"
-    r"|valid|invalid|expired|enabled|disabled|accepted|denied|granted|rejected|refused|failed"
-    r"|changed|unchanged|set|unset|not|too|must)(?![\w=:;@/+$%#!*-]|[.,]\w)",
-    re.IGNORECASE,
+_STATES = (
+    r"(?:none|null|nil|true|false|yes|no|on|off|ok|undefined|unknown|empty|missing|required"
+    r"|optional|valid|invalid|expired|enabled|disabled|accepted|denied|granted|rejected|refused"
+    r"|failed|changed|unchanged|set|unset|not|too|must)"
 )
 """Words that tell of a secret how it is: ``password: too short``, ``cookies=enabled``."""
+_STATE = re.compile(rf"{_STATES}(?=[.,)\]}}\"']{{0,8}}+(?:\s|\Z))", re.IGNORECASE)
+_STATED = re.compile(
+    rf"(?i:{_STATES})(?:[ \t]{{1,4}}+[a-z]{{1,16}}+(?:=[a-z]{{1,16}}+)?+)*+"
+    r"[ \t.,)\]}\"']{0,8}+(?=[\r\n]|\Z)"
+)
+"""A line that only tells of a header, in words of small letters: ``denied for role=viewer``."""
 _PATH = re.compile(
     r"/(?:app|builds?|code|data|etc|home|mnt|opt|private|root|runner|srv|tmp|usr|Users|var|work"
-    r"|workspace)(?:/[\w.@+-]*+)*+(?![^\s,'\"\])}])"
+    r"|workspace)(?:/[a-z._-]*+)*+(?![^\s,'\"\])}])"
 )
-"""The directory that a shell says in PWD and OLDPWD."""
-_ISSUE = re.compile(r"#?(?:[A-Za-z]{2,10}-)?\d{1,9}(?![\w-])")
-"""A ticket that people work on."""
+"""The directory that a shell says in PWD and OLDPWD, where it could be no password."""
+_ISSUE = re.compile(r"#?(?:[A-Za-z]{2,10}-)?\d{1,7}(?![\w-])")
+"""A ticket that people work on, and link to without a query."""
+_IN_QUERY = re.compile(r"(?:[?&]|%(?:25)?(?:3f|26))[\w-]{0,32}\Z", re.IGNORECASE)
 _NUMBER = re.compile(r"[\d.,]++(?![\w])")
 _MAX_ESCAPE = 8
-_PAIR = 100
-"""Characters in which a cookie has its ``=``."""
+_ITEMS = ("token", "key")
 _MAX_NAME = 64
 _NAME = string.ascii_letters + string.digits + "-_"
 _BEFORE = re.compile(r"(?P<escape>\\{0,8})(?P<quote>[\"'])[\w-]*\Z", re.ASCII)
@@ -68,7 +74,10 @@ def value_span(text: str, begin: int) -> Span | None:
         return None
     end = bare.end()
     opened = _BRACKET.search(text, begin, end) if text[end : end + 1] in ("'", '"') else None
-    return begin, end if opened is None else _bracket_end(text, opened.start())
+    if opened is not None:
+        return begin, _bracket_end(text, opened.start())
+    inside = _QUOTE_INSIDE.match(text, end)
+    return begin, end if inside is None else inside.end()
 
 
 def quoted_span(text: str, begin: int) -> Span | None:
@@ -91,22 +100,20 @@ def credentials_span(text: str, begin: int) -> Span | None:
 
 def header_span(text: str, at: int, begin: int) -> Span | None:
     """Find the value of a header, whose name begins at `at`: the rest of its line."""
-    if _STATE.match(text, begin):
-        cookie = text[at : at + len("cookie")].lower() == "cookie"
-        if not (cookie and "=" in text[begin : begin + _PAIR]):
-            return None
+    told = _STATED.match(text, begin)
+    if told and not ("=" in told[0] and text[at : at + len("cookie")].lower() == "cookie"):
+        return None
     return begin, _line_end(text, at, begin)
 
 
 def paired_span(text: str, at: int, end: int, begin: int) -> Span | None:
-    """Find the value behind the comma after a quoted name: that of a header or an option.
+    """Find the value behind the comma after a quoted name: of a header, an option, an argument.
 
-    Names may stand in a list themselves, ``['id', 'token', 'value']``. So there is a value where
-    the two are alone in their brackets, and where the name can be no other's.
+    Some names may stand in a list themselves, ``['id', 'token', 'value']``: after those there is a
+    value where the two are alone in their brackets.
     """
     start = _name_begin(text, at)
-    name = text[start:end].lower()
-    if "-" in name or name in ("cookie", "authorization"):
+    if text[start:end].lower() not in _ITEMS:
         return quoted_span(text, begin)
     if not _OPENS.search(text, max(0, start - 12), start):
         return None
@@ -119,7 +126,8 @@ def paired_span(text: str, at: int, end: int, begin: int) -> Span | None:
 def is_told(text: str, name: str, at: int, begin: int) -> bool:
     """Return whether what stands behind a name, which begins at `at`, is surely no secret."""
     if name == "ticket":
-        return _ISSUE.match(text, begin) is not None
+        asked = _IN_QUERY.search(text, max(0, at - _MAX_NAME), at)
+        return asked is None and _ISSUE.match(text, begin) is not None
     if name == "pass" and _NUMBER.match(text, begin):
         return True
     if name == "pwd" and text[at - 1 : at] != ";" and _PATH.match(text, begin):
