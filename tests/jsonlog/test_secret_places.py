@@ -3,7 +3,7 @@
 import pytest
 
 from netra_backend.jsonlog.secret_places import PLACES, has_no_place
-from netra_backend.jsonlog.shapes import is_harmless, redact_text
+from netra_backend.jsonlog.shapes import REDACTED, is_harmless, redact_text
 from tests.jsonlog.real_lines import INNOCENT, SECRET
 
 
@@ -31,9 +31,29 @@ def test_the_quick_look_lets_most_lines_pass() -> None:
         "exit code=137 after 3 s",
         "https://a.b/?code=404&state=x",
         "signature=short",
+        "signature=Callable.of_many.Words_2",
+        "https://a.b/?code=ERR_CONNECTION_REFUSED_2",
+        "mysqladmin -protocol tcp -plugin-dir /x -print",
+        "mysql is up; ssh -p2222 host",
+        "the password 'name' label",
         "bots: /bot1 and /bot2",
         "password reset, password reuse",
     ],
 )
 def test_what_only_looks_alike_stays(text: str) -> None:
     assert redact_text(text) == text
+
+
+@pytest.mark.parametrize(
+    ("before", "secret", "after"),
+    [
+        ("?code=", "onlysmalllettershere", "&state=x"),
+        ("?code=", "ABCD-EFGH-IJKL-MNOP", ""),
+        ("?code=", "1234-5678-9012-3456", ""),
+        ("&code=", "0a1b2c3d4e5f6a7b8c9d", ""),
+        ("&code=", "0f2b4a7e-8d2c-4a73-9bb2-0c5dd1bb6a11.x", "&x"),
+        ("mysql -e 'use x; select' -p", "portal", " x"),
+    ],
+)
+def test_what_no_name_is_made_of_is_hidden(before: str, secret: str, after: str) -> None:
+    assert redact_text(f"{before}{secret}{after}") == f"{before}{REDACTED}{after}"

@@ -8,8 +8,17 @@ import re
 
 _NEAR = r"[^\r\n|]{0,200}?"
 """What may stand between a program's name and its option."""
+_NEAR_QUOTES = r"(?:[^\r\n|;]|;(?=[^\"';\r\n]{0,200}[\"'])){0,200}?"
+"""The same of a program that takes statements in quotes, whose ``;`` ends no command."""
 _OPTION = r"[\"']?,?[= ][ ]{0,4}[\"']?"
-_LONG = r"(?P<secret>[A-Za-z0-9%+/=_~.-]{16,}+)"
+WORDS = (
+    r"(?:[A-Z]?[a-z]++(?:[_.-](?:[A-Z]?[a-z]++|\d{1,4}+))*+"
+    r"|[A-Z]++(?:_(?:[A-Z]++|\d{1,4}+))*+(?![.-]))"
+)
+"""Words and short numbers, as names are made of; a secret mixes letters and digits in one."""
+_SIGNS = "[A-Za-z0-9%+/=_~.-]"
+_LONG = rf"(?!{WORDS}(?!{_SIGNS}))(?P<secret>{_SIGNS}{{16,}}+)"
+_CODE = rf"(?!{WORDS}(?!{_SIGNS}|&state=))(?P<secret>{_SIGNS}{{16,}}+)"
 
 
 PLACES: dict[str, re.Pattern[str]] = {
@@ -18,8 +27,8 @@ PLACES: dict[str, re.Pattern[str]] = {
     "?sig=": re.compile(_LONG),
     "&sig=": re.compile(_LONG),
     # RFC 6749 section 4.1.2, RFC 7636 section 4.5, SAML 2.0 bindings section 3.5.
-    "?code=": re.compile(_LONG),
-    "&code=": re.compile(_LONG),
+    "?code=": re.compile(_CODE),
+    "&code=": re.compile(_CODE),
     "code_verifier=": re.compile(_LONG),
     "samlresponse=": re.compile(_LONG),
     # The value of a cookie in the `repr` of http.cookiejar and http.cookies.
@@ -36,14 +45,19 @@ PLACES: dict[str, re.Pattern[str]] = {
         rf"|-b{_OPTION}[^\s=@'\"]{{1,64}}+=)(?P<secret>[^\s'\"]++)"
     ),
     "docker login": re.compile(rf"{_NEAR}\s-p[= ]?(?P<secret>[^\s-]\S*+)"),
-    "mysql": re.compile(rf"(?:dump|admin)?\s{_NEAR}(?<=\s)-p(?P<secret>[^\s-]\S*+)"),
+    "mysql": re.compile(
+        rf"(?:dump|admin)?\s{_NEAR_QUOTES}(?<=\s)"
+        r"-p(?!(?:ath|id|lugin|ort|refix|rint|rotocol)\b)(?P<secret>[^\s-]\S*+)"
+    ),
     "redis-cli": re.compile(rf"{_NEAR}\s-a\s{{1,4}}+(?P<secret>\S++)"),
     "sshpass": re.compile(r"\s{1,4}+-p\s{0,4}+(?P<secret>[^\s-]\S*+)"),
     "-pass pass:": re.compile(r"(?P<secret>\S++)"),  # openssl
     "-passin pass:": re.compile(r"(?P<secret>\S++)"),
     "-passout pass:": re.compile(r"(?P<secret>\S++)"),
     # `invalid password 'x'`; after other words quotes hold what is called so: secret "web-env".
-    "password ": re.compile(r"(?P<quote>[\"'`])(?P<secret>[^\"'`\r\n]{1,256}+)(?P=quote)"),
+    "password ": re.compile(
+        r"(?P<quote>[\"'`])(?P<secret>[^\"'`\r\n]{1,256}+)(?P=quote)(?!\s(?:field|label)\b)"
+    ),
 }
 
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 
 from netra_backend.jsonlog.api_keys import MARKS, SHORTEST, Mark, begins_word, has_no_mark
-from netra_backend.jsonlog.secret_places import PLACES, has_no_place
+from netra_backend.jsonlog.secret_places import PLACES, WORDS, has_no_place
 from netra_backend.jsonlog.secret_values import (
     Span,
     credentials_span,
@@ -61,6 +61,8 @@ _LABELLED = re.compile(
 _TAG = re.compile(r"<[\w:-]{0,40}+$")
 _OPTION = re.compile(r"(?<![\w-])--?[A-Za-z0-9_-]{0,36}+$")
 _AFTER_OPTION = re.compile(r"(?P<many>s)?[ \t]{1,4}+(?![\s-])", re.IGNORECASE)
+_FEW = re.compile(r"\d{1,3}+(?![\w.-])")
+"""How many tokens there are."""
 _PLAIN_NUMBER = re.compile(r"[\d.,]++(?![\w])")
 
 _BEARER = re.compile(
@@ -75,7 +77,7 @@ _BASIC = re.compile(r"[ \t]{1,8}+(?P<secret>[A-Za-z0-9+/_-]{4,}+={0,2}+)")
 _JWT = re.compile(r"[A-Za-z0-9_-]++(?:\.[A-Za-z0-9_-]*+){1,4}+")
 _OWN = re.compile(r"[A-Za-z0-9._~+/=-]++")
 _USERINFO = re.compile(r"[^\s/?#'\"<>]*+")
-_LONG_USER = re.compile(r"(?=[^\d@]{0,64}\d)[A-Za-z0-9_-]{20,}+$")
+_LONG_USER = re.compile(rf"(?!{WORDS}\Z)(?=[^\d@]{{0,64}}\d)[A-Za-z0-9_-]{{20,}}+\Z")
 """No user's name, but a token in its place: of NATS, of Sentry, of git hosts."""
 _PEM = re.compile(r"[A-Z0-9 ]{0,40}?private key(?: block)?-----", re.IGNORECASE)
 
@@ -175,7 +177,9 @@ def _beside(text: str, name: str, at: int, end: int, after: re.Match[str] | None
         return None
     labelled = _LABELLED.match(text, end)
     if labelled is not None:
-        return value_span(text, labelled.end())
+        begin = labelled.end()
+        counted = name == "token" and _FEW.match(text, begin)
+        return None if counted or is_told(text, name, at, begin) else value_span(text, begin)
     if after is None:
         return _option(text, at, end)
     return None if after["quote"] is None else paired_span(text, at, end, after.end())
