@@ -10,10 +10,10 @@ from netra_backend.jsonlog.secret_names import (
     ANYWHERE,
     COUNTS,
     COUNTS_OF_TOKENS,
+    DESCRIPTIONS,
     ENDINGS,
     HARMLESS,
     LAST,
-    SETTINGS,
     is_secret_name,
 )
 from netra_backend.jsonlog.shapes import REDACTED
@@ -97,7 +97,7 @@ def test_each_word_of_the_table_counts_where_it_says() -> None:
         assert is_secret_name(f"{name}_secret")
 
 
-@pytest.mark.parametrize("word", SETTINGS)
+@pytest.mark.parametrize("word", DESCRIPTIONS)
 def test_what_is_told_about_a_secret_is_none(word: str) -> None:
     for name in (f"token_{word}", f"cookie-{word}", f"accessToken{word.title()}"):
         assert redact({name: "x"}) == {name: "x"}
@@ -106,7 +106,7 @@ def test_what_is_told_about_a_secret_is_none(word: str) -> None:
 
 
 def test_each_entry_of_the_table_has_a_reason() -> None:
-    for table in (ANYWHERE, LAST, ENDINGS, HARMLESS, SETTINGS, COUNTS, COUNTS_OF_TOKENS):
+    for table in (ANYWHERE, LAST, ENDINGS, HARMLESS, DESCRIPTIONS, COUNTS, COUNTS_OF_TOKENS):
         assert all(table.values())
 
 

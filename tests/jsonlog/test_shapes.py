@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netra_backend.jsonlog.api_keys import MARKS
+from netra_backend.jsonlog.api_keys import MARKS, Mark, has_no_mark
 from netra_backend.jsonlog.secret_places import PLACES
 from netra_backend.jsonlog.shapes import (
     MAX_ANCHORS,
+    NAMES,
     REDACTED,
     SHORT,
     is_harmless,
@@ -18,6 +19,7 @@ from netra_backend.jsonlog.shapes import (
 )
 from tests.jsonlog.hostile_secrets import SECRETS as HIDDEN
 from tests.jsonlog.hostile_secrets import TEXTS
+from tests.jsonlog.real_lines import SECRET
 from tests.jsonlog.thoroughness import briefly
 from tests.table import each_of
 
@@ -113,6 +115,35 @@ def test_the_secrets_of_the_corpus(name: str) -> None:
         shown = redact_text(one)
         assert not [secret for secret in HIDDEN if secret in shown]
         assert not is_harmless(one)
+
+
+LEAST = (*(f"{name}=abc" for name in NAMES if name != "key"), "Basic YWJjOmQ=", "password `abc`")
+
+
+@each_of((*TEXTS.values(), *SECRET, *LEAST))
+def test_the_quick_look_sees_whatever_is_least_of_a_secret(text: str) -> None:
+    """Of each text the least that is still found, without what else could give it away."""
+    text = text[-SHORT:]
+    assert secret_spans(text)
+    assert not is_harmless(text)
+    size = len(text)
+    while size:
+        for at in range(0, len(text), size):
+            less = text[:at] + text[at + size :]
+            if secret_spans(less):
+                assert not is_harmless(less), less
+                text = less
+                break
+        else:
+            size //= 2
+
+
+@pytest.mark.parametrize("mark", MARKS, ids=[mark.begin for mark in MARKS])
+def test_the_quick_look_sees_each_mark(mark: Mark) -> None:
+    for rest in ("0a" * 30, "0A" * 30, "a-" + "0a" * 20, f"{'0a' * 10}.{'0a' * 10}", "Ag" * 20):
+        text = f"{mark.begin}{rest}"
+        assert not (secret_spans(text) and is_harmless(text))
+        assert not has_no_mark(mark.begin)
 
 
 PIECES = st.sampled_from(

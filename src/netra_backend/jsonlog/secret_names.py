@@ -65,7 +65,7 @@ HARMLESS = {
 A value of such a shape is a secret here as everywhere.
 """
 
-SETTINGS = {
+DESCRIPTIONS = {
     "algorithm": "token_algorithm",
     "arn": "secret_arn, AWS's name of one",
     "audience": "token_audience",
@@ -80,7 +80,7 @@ SETTINGS = {
     "status": "password_status",
     "type": "token_type of RFC 6749 section 5.1",
 }
-"""Words at the end that say of a name what it tells about a secret, without being one."""
+"""Words at the end of a name of what only describes a secret: which kind, whose, where it is."""
 
 COUNTS = {
     "age": "cookie_max_age",
@@ -139,7 +139,7 @@ def names_a_count(name: str) -> bool:
 def _is_secret(name: str) -> bool:
     words = _words(name)
     squeezed = "".join(words).removesuffix("s")
-    if squeezed in HARMLESS or (words and words[-1] in SETTINGS):
+    if squeezed in HARMLESS or (words and words[-1] in DESCRIPTIONS):
         return False
     return (
         not ANYWHERE.keys().isdisjoint(word.removesuffix("s") for word in words)

@@ -221,8 +221,8 @@ def _basic(text: str, _small: str, _at: int, end: int) -> Span | None:
     if found is None:
         return None
     data = found["secret"].rstrip("=").translate({45: 43, 95: 47})
-    with_rest = data[: len(data) // 4 * 4]  # a text may be cut anywhere
-    return found.span("secret") if b":" in binascii.a2b_base64(with_rest) else None
+    whole = data[:-1] if len(data) % 4 == 1 else data  # a text may be cut anywhere
+    return found.span("secret") if b":" in binascii.a2b_base64(f"{whole}==") else None
 
 
 def _jwt(text: str, _small: str, at: int, end: int) -> Span | None:
@@ -290,13 +290,13 @@ def is_harmless(text: str) -> bool:
     """
     if "." in text and ("eyJ" in text or "token." in text):
         return False
-    if "-----" in text or not has_no_mark(text):
+    if not has_no_mark(text):
         return False
     separated = ":" in text or "=" in text or "%" in text or "'" in text or '"' in text
     separated = separated or "<" in text or "`" in text
     if not separated:
         if " " not in text and "\t" not in text:
-            return True
+            return "/" not in text or has_no_place(text, text.lower())
         separated = "-" in text  # as the options of a command are
     small = text.lower()
     if "bearer" in small or "basic" in small:
