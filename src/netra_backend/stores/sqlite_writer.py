@@ -5,7 +5,6 @@ entries in each of 50 commits a second: nine of ten take less than 0.4 ms instea
 """
 
 import asyncio
-import logging
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -15,11 +14,12 @@ from typing import Any, TypeVar, TypeVarTuple
 
 from msgspec import Struct
 
+from netra_backend import jsonlog
 from netra_backend.errors import StoreFailed
 from netra_backend.stores.sqlite_files import check_there, failure
 from netra_backend.stores.sqlite_ledger import REFUSALS, Ledger
 
-log = logging.getLogger(__name__)
+log = jsonlog.get_logger(__name__)
 
 MAX_WAITING = 100_000
 """Operations that wait for the writer at most; one more is refused with StoreFailed."""
