@@ -121,6 +121,10 @@ class Ledger:
             busy, _, _ = self._execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             self.scrub_due = bool(busy)
 
+    def take_pages(self) -> int:
+        """Return about how many pages were written since this was asked last."""
+        return self._tail.take_pages()
+
     def _begin(self) -> None:
         if not self._connection.in_transaction:
             self._execute("BEGIN IMMEDIATE")

@@ -51,12 +51,12 @@ class WriterCounts(Struct, frozen=True):
 class SqliteWriter:
     """Takes operations from one event loop and answers their futures there, commit by commit.
 
-    `committed` is told, in the thread that writes, of how many operations each commit had.
+    `wrote` is told, in the thread that writes, about how many pages each turn of it took.
     """
 
-    def __init__(self, file: Path, committed: Callable[[int], None]) -> None:
+    def __init__(self, file: Path, wrote: Callable[[int], None]) -> None:
         self._file = file
-        self._committed = committed
+        self._wrote = wrote
         self._turn = threading.Condition(threading.Lock())
         self._arriving: list[_Write] = []
         self._waiting: list[_Write] = []
@@ -127,6 +127,7 @@ class SqliteWriter:
                 if group:
                     self._carry_out(group)
                 self._clean_up()
+                self._wrote(self._ledger.take_pages())
         finally:
             self._leave()
 
@@ -167,8 +168,6 @@ class SqliteWriter:
                 self._ledger.abandon()
             self._failed_commits += 1
             outcomes = [(future, None, failure(self._file, error)) for future, _, _ in group]
-        else:
-            self._committed(len(group))
         self._operations += len(group)
         self._answer(outcomes)
 
