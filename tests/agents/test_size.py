@@ -3,7 +3,7 @@
 import json
 from collections import OrderedDict, defaultdict, deque, namedtuple
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from enum import Enum
 from typing import Any
 
@@ -87,6 +87,11 @@ def test_it_is_never_more_than_what_is_written(value: Any) -> None:
         [OrderedDict(a=[1]), defaultdict(list, a=[2**63]), deque(["x"] * 9), Pair("a", {"b": 1})],
         [frozenset({"x", 1, 2.5}), {b"x", (1, 2)}, bytearray(b"\xff" * 50), Text("x" * 50)],
         [TABLE, TABLE],
+        [Node()] * 9,
+        {complex(0, number): 1 for number in range(9)},
+        {frozenset(), (), datetime(1, 1, 1), b""},
+        [datetime(1, 1, 1)] * 9,
+        [date(1, 1, 1)] * 9,
         [ONE_ANOTHER, *ONE_ANOTHER],
         {
             "a": [Long.FILE, Node()],
@@ -173,9 +178,27 @@ def test_what_is_cut_off_for_its_depth_does_not_count() -> None:
         _liar(dict)(rows=ROWS),
         [["x" * 100]] * 300_000,
         [[SHARED] * 100] * 100,
+        [Node()] * 200_000,
+        [datetime(2026, 1, 1)] * 200_000,
     ],
     ids=lambda value: type(value).__name__,
 )
 def test_what_is_far_too_big_is_refused_with_its_field(value: Any) -> None:
     with pytest.raises(EventError, match=r"^CUSTOM has at least \d+ bytes; the limit is .*'value'"):
         check_size("CUSTOM", {"type": "CUSTOM", "name": "n", "value": value})
+
+
+def test_so_are_very_many_numbers_of_numpy() -> None:
+    numpy = pytest.importorskip("numpy", reason="numpy is not installed")
+    for shape in ((2_000, 2_000, 3), (3_000_000,)):
+        with pytest.raises(EventError, match="CUSTOM has at least"):
+            check_size("CUSTOM", {"value": [numpy.zeros(shape, "uint8")]})
+
+
+def test_and_few_are_never_more_than_what_is_written() -> None:
+    numpy = pytest.importorskip("numpy", reason="numpy is not installed")
+    for shape in ((), (0,), (3, 0), (7,), (2, 3, 4)):
+        for kind in ("uint8", "?", "float64", "complex128", "datetime64[s]", "O"):
+            value = [numpy.zeros(shape, kind)]
+            assert size_of(value).least <= len(jsonlog.dumps(value, jsonlog.WIRE_LIMITS))
+    assert size_of([numpy.zeros(20_000_000, "uint8")]).least < 100, "only its class is written"

@@ -14,7 +14,7 @@ from ag_ui.core import EventType
 from netra_backend import jsonlog
 from netra_backend.errors import EventError
 from netra_backend.jsonlog.fields import field_names
-from netra_backend.jsonlog.forms import Forms
+from netra_backend.jsonlog.forms import Forms, view_of
 from netra_backend.jsonlog.guard import MISSING, own_attribute
 from netra_backend.jsonlog.walk import Form
 
@@ -34,6 +34,12 @@ _BASES: dict[Form, tuple[type, ...]] = {
     Forms.binary: (bytes, bytearray),
 }
 """The classes whose own methods read a value of this form: those of a subclass are not asked."""
+
+_LEAST: dict[Form, int] = {
+    Forms.opaque: len('{"$type":"","$repr":""}') - 2,
+    Forms.moment: len("2026-01-01T00:00:00"),
+}
+"""Bytes of what is written in such a form always, without two that count where it stands."""
 
 _SCALARS = (str, bytes, bytearray)
 
@@ -119,6 +125,7 @@ class _Look:
         if form is Forms.fields:
             self._enter(one, None, depth)
             return
+        self.least += 2 * _numbers(one) if form is Forms.array else _LEAST.get(form, 0)
         base: Any = next((base for base in _BASES.get(form, ()) if issubclass(kind, base)), None)
         if base in _SCALARS:
             self.least += base.__len__(one)
@@ -146,7 +153,9 @@ class _Look:
         if base is not dict:
             return [*base.__iter__(one)]
         keys = [*dict.keys(one)]
-        self.plain = self.plain and all(type(key) is str for key in keys)
+        if not all(type(key) is str for key in keys):
+            self.plain = False
+            keys = [key for key in keys if _FORMS.form(type(key)) is not Forms.opaque]  # are short
         return [*keys, *dict.values(one)]
 
 
@@ -157,6 +166,14 @@ def _stored(one: Any) -> list[Any]:
     if type(extra) is dict:
         found += extra.values()
     return [field for field in found if field is not MISSING]
+
+
+def _numbers(array: Any) -> int:
+    """Return how many numbers are written of a NumPy array."""
+    view = view_of(array)
+    if view is None or view.nbytes > jsonlog.WIRE_LIMITS.text:
+        return 0
+    return view.nbytes // view.itemsize if view.ndim else 0  # one that stands alone is counted
 
 
 def _is_simple(one: Any, kind: type) -> bool:

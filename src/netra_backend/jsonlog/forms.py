@@ -161,14 +161,14 @@ class Forms(Walk):
 
     def array(self, value: Any, depth: int) -> Json:
         """Return a NumPy array as numbers, read through the buffer protocol."""
-        view = _view(value)
+        view = view_of(value)
         if view is None or view.nbytes > self.limits.text:
             return self.opaque(value, depth)
         return self.value(view.tolist(), depth)
 
     def scalar(self, value: Any, depth: int) -> Json:
         """Return a NumPy scalar as a number; one that is none, as a time, gives its bytes."""
-        view = _view(value)
+        view = view_of(value)
         if view is None or view.ndim > 0:
             return self.opaque(value, depth)
         return self.value(view.tolist(), depth)
@@ -206,7 +206,7 @@ def _told_by(call: Callable[[Any], str]) -> Form:
     return form
 
 
-def _view(value: Any) -> memoryview | None:
+def view_of(value: Any) -> memoryview | None:
     """Return the memory of numbers that Python can read; None for others."""
     try:
         view = memoryview(value)
