@@ -4,7 +4,7 @@ SQLite does it within the commit that makes the log too long, and syncs the data
 all that wait for that commit, and for the next, wait some ten milliseconds more. A connection of
 its own does it while others commit. What it does not get done the writer finds, and finishes, at
 ``wal_autocheckpoint``: nothing depends on this thread. Measured on a busy disk, the slowest of a
-hundred appends: 15 ms instead of 24 with 100 entries each, 20 ms instead of 32 with 200 kB each.
+hundred appends: 15 ms instead of 23 with 100 entries each, 20 ms instead of 32 with 200 kB each.
 """
 
 import sqlite3
