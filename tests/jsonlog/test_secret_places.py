@@ -2,7 +2,7 @@
 
 import pytest
 
-from netra_backend.jsonlog.secret_places import PLACES, has_no_place
+from netra_backend.jsonlog.secret_places import COMMANDS, PLACES, has_no_place
 from netra_backend.jsonlog.shapes import REDACTED, is_harmless, redact_text
 from tests.jsonlog.real_lines import INNOCENT, SECRET
 
@@ -15,6 +15,21 @@ def test_a_place_is_met_and_hides_what_stands_there(anchor: str) -> None:
         found = PLACES[anchor].search(line, line.lower().index(anchor) + len(anchor))
         assert not is_harmless(line)
         assert found is None or found["secret"] not in redact_text(line)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_is_met_and_hides_its_option(name: str) -> None:
+    lines = [line for line in SECRET if name in line]
+    assert lines
+    assert not [line for line in lines if is_harmless(line) or redact_text(line) == line]
+
+
+def test_the_secret_of_a_command_may_have_its_name_and_go_on() -> None:
+    for secret in ("curla", "acurla", "x" * 1_000):
+        assert redact_text(f"curl -u ann:{secret} x") == f"curl -u ann:{REDACTED} x"
+        assert redact_text(f"mysql -pmysql{secret} x") == f"mysql -p{REDACTED} x"
+    assert redact_text("curl --user 'curl:x'") == f"curl --user 'curl:{REDACTED}'"
+    assert redact_text("curl x | y -u ann:portal") == "curl x | y -u ann:portal"
 
 
 def test_the_quick_look_lets_most_lines_pass() -> None:

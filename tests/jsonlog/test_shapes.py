@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netra_backend.jsonlog.api_keys import MARKS, Mark, has_no_mark
-from netra_backend.jsonlog.secret_places import PLACES
+from netra_backend.jsonlog.secret_places import COMMANDS, PLACES
 from netra_backend.jsonlog.shapes import (
     MAX_ANCHORS,
     NAMES,
@@ -273,6 +273,9 @@ ADVERSE = (
     "-",
     "0123456789abcdef ",
     *PLACES,
+    *COMMANDS,
+    *(f"{name} {'-' * 200}" for name in COMMANDS),
+    *(f"{name}{' -u x' * 40}" for name in COMMANDS),
     *(f"{anchor}a" for anchor in PLACES),
     *(f"{anchor} " for anchor in PLACES),
     "curl -u ",

@@ -5,11 +5,8 @@ text as it is; the group `secret` of it is one. What a pattern passes over is bo
 """
 
 import re
+from typing import NamedTuple
 
-_NEAR = r"[^\r\n|]{0,200}?"
-"""What may stand between a program's name and its option."""
-_NEAR_QUOTES = r"(?:[^\r\n|;]|;(?=[^\"';\r\n]{0,200}[\"'])){0,200}?"
-"""The same of a program that takes statements in quotes, whose ``;`` ends no command."""
 _OPTION = r"[\"']?,?[= ][ ]{0,4}[\"']?"
 WORDS = (
     r"(?:[A-Z]?[a-z]++(?:[_.-](?:[A-Z]?[a-z]++|\d{1,4}+))*+"
@@ -32,24 +29,13 @@ PLACES: dict[str, re.Pattern[str]] = {
     "code_verifier=": re.compile(_LONG),
     "samlresponse=": re.compile(_LONG),
     # The value of a cookie in the `repr` of http.cookiejar and http.cookies.
-    "<cookie ": re.compile(r"[^=>\s]{0,200}+=(?P<secret>[^\r\n>]*?)(?= for |[\r\n>]|\Z)"),
+    "<cookie ": re.compile(r"[^=>\s]{0,200}+=(?P<secret>[^\r\n> ]*+(?: ++(?!for )[^\r\n> ]*+)*+)"),
     "<morsel: ": re.compile(r"[^=>\s]{0,200}+=(?P<secret>[^\r\n>]*+)"),
     "<simplecookie: ": re.compile(r"(?P<secret>[^\r\n>]*+)"),
     # URLs that are a secret themselves.
     "/bot": re.compile(r"\d{6,12}+:(?P<secret>[A-Za-z0-9_-]{30,}+)"),  # Telegram
     "/api/webhooks/": re.compile(r"\d{6,20}+/(?P<secret>[A-Za-z0-9_-]{20,}+)"),  # Discord
     "oracle:thin:": re.compile(r"[^/\s@]{1,100}+/(?P<secret>[^@\s]{1,200}+)@"),
-    # Options of commands whose names do not say what they are.
-    "curl": re.compile(
-        rf"{_NEAR}(?:\s|['\"])(?:(?:-u|--user){_OPTION}[^\s:'\"]{{1,64}}+:"
-        rf"|-b{_OPTION}[^\s=@'\"]{{1,64}}+=)(?P<secret>[^\s'\"]++)"
-    ),
-    "docker login": re.compile(rf"{_NEAR}\s-p[= ]?(?P<secret>[^\s-]\S*+)"),
-    "mysql": re.compile(
-        rf"(?:dump|admin)?\s{_NEAR_QUOTES}(?<=\s)"
-        r"-p(?!(?:ath|id|lugin|ort|refix|rint|rotocol)\b)(?P<secret>[^\s-]\S*+)"
-    ),
-    "redis-cli": re.compile(rf"{_NEAR}\s-a\s{{1,4}}+(?P<secret>\S++)"),
     "sshpass": re.compile(r"\s{1,4}+-p\s{0,4}+(?P<secret>[^\s-]\S*+)"),
     "-pass pass:": re.compile(r"(?P<secret>\S++)"),  # openssl
     "-passin pass:": re.compile(r"(?P<secret>\S++)"),
@@ -59,6 +45,52 @@ PLACES: dict[str, re.Pattern[str]] = {
         r"(?P<quote>[\"'`])(?P<secret>[^\"'`\r\n]{1,256}+)(?P=quote)(?!\s(?:field|label)\b)"
     ),
 }
+
+
+class Command(NamedTuple):
+    """A program that takes a secret as an option whose name does not say so."""
+
+    option: re.Pattern[str]
+    over: re.Pattern[str] = re.compile(r"[\r\n|]")
+    """Where its arguments end at the latest."""
+
+
+NEAR = 280
+"""Characters after a command in which its option is looked for."""
+_LONGEST_OPTION = 80
+"""Characters of an option up to its secret."""
+
+COMMANDS: dict[str, Command] = {
+    "curl": Command(
+        re.compile(
+            rf"-(?<=[\s'\"]-)(?:(?:u|-user){_OPTION}[^\s:'\"]{{1,64}}+:"
+            rf"|b{_OPTION}[^\s=@'\"]{{1,64}}+=)(?P<secret>[^\s'\"]++)"
+        )
+    ),
+    "docker login": Command(re.compile(r"-(?<=\s-)p[= ]?(?P<secret>[^\s-]\S*+)")),
+    "mysql": Command(
+        re.compile(
+            r"-(?<=\s-)p(?!(?:ath|id|lugin|ort|refix|rint|rotocol)\b)(?P<secret>[^\s-]\S*+)"
+        ),
+        re.compile(r"[\r\n|]|;(?![^\"';\r\n]{0,200}[\"'])"),  # none in a quoted statement
+    ),
+    "redis-cli": Command(re.compile(r"-(?<=\s-)a\s{1,4}+(?P<secret>\S++)")),
+}
+
+
+def option_span(text: str, small: str, name: str, begin: int) -> tuple[int, int] | None:
+    """Find the secret among the arguments, which begin there, of one of the `COMMANDS`."""
+    command = COMMANDS[name]
+    end = begin + NEAR
+    again = small.find(name, begin, end)
+    if again >= 0:  # what stands further behind that is found from there
+        end = min(end, again + _LONGEST_OPTION)
+    over = command.over.search(text, begin, end)
+    end = end if over is None else over.start()
+    found = command.option.search(text, begin, end)
+    if found is not None and found.end() == end:
+        found = command.option.match(text, found.start())
+    return None if found is None else found.span("secret")
 
 
 def has_no_place(text: str, small: str) -> bool:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 
 from netra_backend.jsonlog.api_keys import MARKS, SHORTEST, Mark, begins_word, has_no_mark
-from netra_backend.jsonlog.secret_places import PLACES, WORDS, has_no_place
+from netra_backend.jsonlog.secret_places import COMMANDS, PLACES, WORDS, has_no_place, option_span
 from netra_backend.jsonlog.secret_values import (
     Span,
     credentials_span,
@@ -209,6 +209,13 @@ def _after(pattern: re.Pattern[str]) -> "Look":
     return look
 
 
+def _command(name: str) -> "Look":
+    def look(text: str, small: str, _at: int, end: int) -> Span | None:
+        return option_span(text, small, name, end)
+
+    return look
+
+
 def _own(text: str, small: str, at: int, end: int) -> Span | None:
     """Find the token that a browser sends as a subprotocol, whose names are case-sensitive."""
     found = _OWN.match(text, end)
@@ -279,6 +286,7 @@ _LOOKS: tuple[tuple[str, Look], ...] = (
     ("-----begin ", _private_key),
     *((name, _named) for name in (*NAMES, *_SPELLED)),
     *((anchor, _after(pattern)) for anchor, pattern in PLACES.items()),
+    *((name, _command(name)) for name in COMMANDS),
 )
 _KEY_LOOKS: tuple[tuple[str, Look], ...] = tuple((mark.begin, _key(mark)) for mark in MARKS)
 
