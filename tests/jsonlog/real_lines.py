@@ -293,6 +293,7 @@ SECRET = (
     f'"alice","passwd","{C}","x"',
     f"Authorization: expired {B}",
     f"Proxy-Authorization: invalid {B}",
+    f"authorization=expired {B}",
     f"Cookie: set {'by the server ' * 9}; sid={C}",
     f'password: ok"{C}',
     f"password: not~{C}",

@@ -39,6 +39,7 @@ def test_a_value_ends(text: str, value: str | None) -> None:
         ("digest 'a b' c", "digest 'a b"),
         ("abc def", "abc"),
         ("token ", None),
+        ("not valid Zm9vYmFy x", "not valid Zm9vYmFy"),
     ],
 )
 def test_credentials_are_a_scheme_and_what_follows(text: str, value: str | None) -> None:
@@ -108,6 +109,10 @@ def test_a_pair_is_alone_in_its_brackets(text: str, value: str | None) -> None:
         ("password", 'ok"hunter2', False),
         *(("password", f"no{sign}x", False) for sign in "~^?|&,!"),
         ("_auth", "off", True),
+        ("authorization", "denied for ann", True),
+        ("authorization", "off port=80", True),
+        ("authorization", "expired Zm9vYmFy", False),
+        ("authorization", "expired dxnlcjpwyxnz=", False),
         ("token", "None", True),
         ("token", "'}'", True),
         ("token", "'abcd'", False),

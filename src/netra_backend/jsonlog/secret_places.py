@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 _OPTION = r"[\"']?,?[= ][ ]{0,4}[\"']?"
 WORDS = (
-    r"(?:[A-Z]?[a-z]++(?:[_.-](?:[A-Z]?[a-z]++|\d{1,4}+))*+"
-    r"|[A-Z]++(?:_(?:[A-Z]++|\d{1,4}+))*+(?![.-]))"
+    r"(?:[A-Z]?[a-z]++(?:[_.-](?:[A-Z]?[a-z]++|\d{1,4}+))++"
+    r"|[A-Z]++(?:_(?:[A-Z]++|\d{1,4}+))++(?![.-]))"
 )
-"""Words and short numbers, as names are made of; a secret mixes letters and digits in one."""
+"""Several words and short numbers, as names are made of; a secret mixes letters and digits."""
 _SIGNS = "[A-Za-z0-9%+/=_~.-]"
 _LONG = rf"(?!{WORDS}(?!{_SIGNS}))(?P<secret>{_SIGNS}{{16,}}+)"
 _CODE = rf"(?!{WORDS}(?!{_SIGNS}|&state=))(?P<secret>{_SIGNS}{{16,}}+)"
@@ -34,7 +34,9 @@ PLACES: dict[str, re.Pattern[str]] = {
     "<simplecookie: ": re.compile(r"(?P<secret>[^\r\n>]*+)"),
     # URLs that are a secret themselves.
     "/bot": re.compile(r"\d{6,12}+:(?P<secret>[A-Za-z0-9_-]{30,}+)"),  # Telegram
-    "/api/webhooks/": re.compile(r"\d{6,20}+/(?P<secret>[A-Za-z0-9_-]{20,}+)"),  # Discord
+    "/api/webhooks/": re.compile(
+        rf"\d{{6,20}}+/(?!{WORDS}(?![\w-]))(?P<secret>[\w-]{{20,}}+)"
+    ),  # Discord
     "oracle:thin:": re.compile(r"[^/\s@]{1,100}+/(?P<secret>[^@\s]{1,200}+)@"),
     "sshpass": re.compile(r"\s{1,4}+-p\s{0,4}+(?P<secret>[^\s-]\S*+)"),
     "-pass pass:": re.compile(r"(?P<secret>\S++)"),  # openssl

@@ -21,12 +21,6 @@ _BRACKETS = re.compile(r"[\[\](){}]")
 _BLOCK = re.compile(r"[|>][+-]?[ \t]*+(?:\\n|\r?\n)(?:[ \t]++[^\r\n]*+(?:\r?\n)?+)++")
 """A text of several lines as YAML writes it."""
 _LINE = re.compile(r"[^\r\n]*+")
-_SCHEME = re.compile(
-    r"(?:apikey|api-key|aws4-[a-z0-9-]++|basic|bearer|bot|digest|dpop|hawk|negotiate|ntlm|token)"
-    r"[ \t]++",
-    re.IGNORECASE,
-)
-"""What stands before the credentials in a header: RFC 9110 section 11.4."""
 _STATES = (
     r"(?:none|null|nil|true|false|yes|no|on|off|ok|undefined|unknown|empty|missing|required"
     r"|optional|valid|invalid|expired|enabled|disabled|accepted|denied|granted|rejected|refused"
@@ -39,6 +33,14 @@ _STATED = re.compile(
     r"[ \t.,)\]}\"']{0,8}+(?=[\r\n]|\Z)"
 )
 """A line that only tells of a header, in words of small letters: ``denied for role=viewer``."""
+_BESIDE = re.compile(rf"(?i:{_STATES})[ \t]{{1,4}}+[a-z_]{{1,32}}+=(?![=\s]|\Z)")
+"""What is told of an authorization beside other fields: ``authorization=off port=80``."""
+_SCHEME = re.compile(
+    r"(?:(?:apikey|api-key|aws4-[a-z0-9-]++|basic|bearer|bot|digest|dpop|hawk|negotiate|ntlm|token"
+    rf"|{_STATES})[ \t]++){{1,4}}+",
+    re.IGNORECASE,
+)
+"""What stands before the credentials in a header (RFC 9110 section 11.4), or is said of them."""
 _PATH = re.compile(
     r"/(?:app|builds?|code|data|etc|home|mnt|opt|private|root|runner|srv|tmp|usr|Users|var|work"
     r"|workspace)(?:/[a-z._-]*+)*+(?![^\s,'\"\])}])"
@@ -125,6 +127,8 @@ def paired_span(text: str, at: int, end: int, begin: int) -> Span | None:
 
 def is_told(text: str, name: str, at: int, begin: int) -> bool:
     """Return whether what stands behind a name, which begins at `at`, is surely no secret."""
+    if name == "authorization":
+        return any(one.match(text, begin) for one in (_STATED, _BESIDE))
     if name == "ticket":
         asked = _IN_QUERY.search(text, max(0, at - _MAX_NAME), at)
         return asked is None and _ISSUE.match(text, begin) is not None
