@@ -57,7 +57,7 @@ class Command(NamedTuple):
     """Where its arguments end at the latest."""
 
 
-NEAR = 280
+NEAR = 240
 """Characters after a command in which its option is looked for."""
 _LONGEST_OPTION = 80
 """Characters of an option up to its secret."""
@@ -65,18 +65,16 @@ _LONGEST_OPTION = 80
 COMMANDS: dict[str, Command] = {
     "curl": Command(
         re.compile(
-            rf"-(?<=[\s'\"]-)(?:(?:u|-user){_OPTION}[^\s:'\"]{{1,64}}+:"
+            rf"[\s'\"]-(?:(?:u|-user){_OPTION}[^\s:'\"]{{1,64}}+:"
             rf"|b{_OPTION}[^\s=@'\"]{{1,64}}+=)(?P<secret>[^\s'\"]++)"
         )
     ),
-    "docker login": Command(re.compile(r"-(?<=\s-)p[= ]?(?P<secret>[^\s-]\S*+)")),
+    "docker login": Command(re.compile(r"\s-p[= ]?(?P<secret>[^\s-]\S*+)")),
     "mysql": Command(
-        re.compile(
-            r"-(?<=\s-)p(?!(?:ath|id|lugin|ort|refix|rint|rotocol)\b)(?P<secret>[^\s-]\S*+)"
-        ),
+        re.compile(r"\s-p(?!(?:ath|id|lugin|ort|refix|rint|rotocol)\b)(?P<secret>[^\s-]\S*+)"),
         re.compile(r"[\r\n|]|;(?![^\"';\r\n]{0,200}[\"'])"),  # none in a quoted statement
     ),
-    "redis-cli": Command(re.compile(r"-(?<=\s-)a\s{1,4}+(?P<secret>\S++)")),
+    "redis-cli": Command(re.compile(r"\s-a\s{1,4}+(?P<secret>\S++)")),
 }
 
 
