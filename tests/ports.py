@@ -1,5 +1,6 @@
 """Ports for servers of tests, each given to one test at a time."""
 
+import atexit
 import os
 import socket
 from collections.abc import Iterator
@@ -37,5 +38,6 @@ def _block() -> tuple[socket.socket, Iterator[int]]:
             claim = socket.create_server(("127.0.0.1", first))
         except OSError:
             continue
+        atexit.register(claim.close)
         return claim, cycle(range(first + 1, first + BLOCK))
     raise OSError(f"all {BLOCKS} blocks of ports are in use")

@@ -131,9 +131,10 @@ def test_error():
     except ZeroDivisionError: ours.exception("x", a=1)
 def test_not_logged(): {"state": State.UP}
 def test_own_question():
-    app.setLevel("INFO")
-    assert not app.isEnabledFor(logging.DEBUG)
-    assert not logging.LoggerAdapter(app).isEnabledFor(logging.DEBUG)
+    own = logging.getLogger("own")  # the level stays, in the process of the other tests too
+    own.setLevel("INFO")
+    assert not own.isEnabledFor(logging.DEBUG)
+    assert not logging.LoggerAdapter(own).isEnabledFor(logging.DEBUG)
 def test_what_is_logged_stays(caplog):
     caplog.set_level("INFO")
     app.debug("below"); ours.debug("below")
