@@ -52,6 +52,9 @@ LONG = (
     "security",
     "stores",
     "testing",
+    "server/test_intake.py",
+    "server/test_members.py",
+    "server/test_errors.py",
 )
 
 Check = Callable[[RunAgentInput, Sequence[BaseEvent]], None]
