@@ -56,25 +56,6 @@ async def test_it_serves_an_agent_of_the_users_own(tmp_path: Path) -> None:
         assert server.stop(signal.SIGTERM) == 0
 
 
-@pytest.mark.anyio
-async def test_its_threads_take_turns_more_often_than_python_s(tmp_path: Path) -> None:
-    says = ECHO.read_text(encoding="utf-8").replace('f"{word} "', "str(getswitchinterval())")
-    (tmp_path / "my_module.py").write_text(
-        f"from sys import getswitchinterval\n{says}", encoding="utf-8"
-    )
-    server = ServerProcess(tmp_path / "data", ("my_module:agent",), cwd=tmp_path)
-    server.start()
-    try:
-        await server.wait_ready()
-        async with client(server.socket_url, server.token()) as alice:
-            await alice.run("t1", "r1", "word")
-            await alice.follow("t1")
-            await alice.until("RUN_FINISHED")
-            assert [f["chunk"]["delta"] for f in alice.events if "delta" in f["chunk"]] == ["0.001"]
-    finally:
-        server.stop()
-
-
 def lines_of(server: ServerProcess) -> list[dict[str, Any]]:
     text = server.log_file.read_text(encoding="utf-8")
     return [json.loads(line) for line in text.splitlines() if line.startswith("{")]

@@ -30,14 +30,6 @@ from netra_backend.stores.sqlite import SqliteStore
 
 log = jsonlog.get_logger(__name__)
 
-SWITCH_SECONDS = 0.001
-"""For how long a thread that computes keeps the interpreter while another one wants it.
-
-Each commit's thread wants it some times, beside a loop that is always busy. Measured with 1,000
-streaming runs on one core: half of the commits took longer than 29 ms instead of 41 with Python's
-own 5 ms, and one in ten waited for longer than 15 instead of 21; the CPU time was the same.
-"""
-
 RETRY_AFTER_MS = 1_000
 """What a client is told to wait before it reconnects after a restart."""
 
@@ -75,7 +67,7 @@ def run(
             )
         else:
             app = create_app(named, settings=settings, agentcore=agentcore)
-        with listener, _runner() as runner:
+        with listener, asyncio.Runner(loop_factory=_loop_factory()) as runner:
             if restored and line is None:
                 runner.run(renew_epochs(settings.data_dir))
             runner.run(_serve(app, settings, listener, tells=line is None))
@@ -99,7 +91,7 @@ def keep(settings: Settings, count: int, place: Place, *, restored: bool) -> int
         )
         return await workers.run()
 
-    with _runner() as runner:
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(serve())
 
 
@@ -242,12 +234,6 @@ class Server(uvicorn.Server):
         if self.force_exit:  # uvicorn leaves it out; it would be cancelled, as if something failed
             await self.lifespan.shutdown()
         log.info("stopped")
-
-
-def _runner() -> asyncio.Runner:
-    """Return what runs the loop of a process whose threads are to take turns."""
-    sys.setswitchinterval(SWITCH_SECONDS)
-    return asyncio.Runner(loop_factory=_loop_factory())
 
 
 def _loop_factory() -> Any:
