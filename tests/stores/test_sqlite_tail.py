@@ -50,6 +50,11 @@ def count(connection: sqlite3.Connection, table: str) -> int:
     return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])  # noqa: S608
 
 
+async def until_counts(connection: sqlite3.Connection, **rows: int) -> None:
+    """Wait until each table has so many rows: they are moved once an append has its answer."""
+    await until(lambda: {table: count(connection, table) for table in rows} == rows)
+
+
 class TestSqliteStoreThatMovesOften(LogContract):
     """The contract, with entries that move all the time."""
 
@@ -88,8 +93,8 @@ async def test_a_commit_moves_a_slice_and_no_more(
         await store.append([event("x")], writer=lease, at=2)
     copied = [(n, 20) for n in (3, 6, 9, 12, 15, 18, 20)]
     deleted = [(20, n) for n in (17, 14, 11, 8, 5, 2, 0)]
-    for step in (*copied, *deleted, (20, 0)):
-        await until(lambda step=step: (count(counted, "entries"), count(counted, "tail")) == step)
+    for placed, waiting in (*copied, *deleted, (20, 0)):
+        await until_counts(counted, entries=placed, tail=waiting)
         await store.probe()
     await store.close()
 
@@ -104,8 +109,8 @@ async def test_of_much_that_arrives_at_once_a_commit_copies_twice_as_much_and_no
     lease = await start(store, a_thread(), "r")
     await store.append([event("x")] * 199, writer=lease, at=2)
     copied = [(3 + 30 * n, 200 + 15 * n) for n in range(7)]
-    for step in (*copied, (200, 305), (200, 200)):
-        await until(lambda step=step: (count(counted, "entries"), count(counted, "tail")) == step)
+    for placed, waiting in (*copied, (200, 305), (200, 200)):
+        await until_counts(counted, entries=placed, tail=waiting)
         await store.append([event("x")] * 15, writer=lease, at=2)
     await store.close()
 
@@ -126,7 +131,7 @@ async def test_a_move_that_fails_fails_no_append(
         dense(await entries(store, lease.thread))
     for _ in range(30):
         await store.probe()
-    await until(lambda: (count(counted, "entries"), count(counted, "tail")) == (31, 0))
+    await until_counts(counted, entries=31, tail=0)
     dense(await entries(store, lease.thread))
     await store.close()
 
@@ -205,11 +210,9 @@ async def test_the_index_follows_a_few_writes_that_are_small(
     store = SqliteStore(tmp_path)
     await store.open()
     lease = await start(store, a_thread(), "r")
-    for step in ((2, 0), (3, 3), (4, 3), (5, 3), (6, 6), (7, 6), (8, 6), (9, 9)):
+    for waiting, indexed in ((2, 0), (3, 3), (4, 3), (5, 3), (6, 6), (7, 6), (8, 6), (9, 9)):
         await store.append([event("x")], writer=lease, at=2)
-        await until(
-            lambda step=step: (count(counted, "tail"), count(counted, "tail_index")) == step
-        )
+        await until_counts(counted, tail=waiting, tail_index=indexed)
     dense(await entries(store, lease.thread))
     await store.close()
 
