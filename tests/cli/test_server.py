@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 import pytest
+from websockets.frames import Frame, Opcode
 
 from netra_backend.cli.listening import listen
 from netra_backend.cli.server import Server
@@ -202,6 +203,34 @@ class _HeldStore(SqliteStore):
         self.asked.set()
         await self.go_on.wait()
         return await super().threads(*args)
+
+
+@pytest.mark.anyio
+async def test_a_socket_is_not_closed_before_its_client_has_answered_the_goodbye(
+    tmp_path: Path,
+) -> None:
+    """Else what the client says meanwhile resets it, and it may never read the goodbye."""
+    server = ServerProcess(tmp_path / "data")
+    server.start()
+    await server.wait_ready()
+    assert server.process is not None
+    head = (
+        "GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        f"Sec-WebSocket-Protocol: netra.v1\r\nAuthorization: Bearer {server.token()}\r\n\r\n"
+    )
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    async with asyncio.timeout(BOUND):
+        writer.write(head.encode())
+        await reader.readuntil(b'"ready"')
+        os.kill(server.process.pid, signal.SIGTERM)
+        await reader.readuntil(b"restarting")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(reader.read(1), 0.2)
+        writer.write(Frame(Opcode.CLOSE, (1012).to_bytes(2, "big")).serialize(mask=True))
+        assert await reader.read(1) == b""
+        writer.close()
+        assert await asyncio.to_thread(server.process.wait, BOUND) == 0
 
 
 class _Unsignalled(Server):

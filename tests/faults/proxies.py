@@ -44,7 +44,10 @@ USAGE = x509.KeyUsage(
 )
 DAY = timedelta(days=1)
 TIMEOUT = 3
-"""Seconds after which a proxy cuts an idle connection: what stands for the 60 of the page."""
+"""Seconds after which a proxy cuts an idle connection, where a test waits for that."""
+
+PAGES_TIMEOUT = 60
+"""What the page's lines say."""
 
 
 class Proxy(Reachable, ABC):
@@ -54,7 +57,7 @@ class Proxy(Reachable, ABC):
     cuts_idle = True
     """Whether it has a timeout for sockets."""
 
-    def __init__(self, server: Address, folder: Path) -> None:
+    def __init__(self, server: Address, folder: Path, idle: int) -> None:
         found = shutil.which(self.program, path=PLACES)
         if found is None:
             pytest.skip(f"there is no {self.program} here: Netra behind it is NOT TESTED")
@@ -66,6 +69,7 @@ class Proxy(Reachable, ABC):
         self.certificate = write_certificate(self.folder)
         self.process: subprocess.Popen[bytes] | None = None
         self._server = server
+        self._idle = idle
 
     @property
     def url(self) -> str:
@@ -125,7 +129,7 @@ class Proxy(Reachable, ABC):
         (block,) = re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
         ours = {"127.0.0.1:8000": target, **self.places}
         if self.cuts_idle:
-            ours[" 60s"] = f" {TIMEOUT}s"
+            ours[f" {PAGES_TIMEOUT}s"] = f" {self._idle}s"
         for shown, put in ours.items():
             assert shown in block, f"the page's lines for {self.program} have no {shown!r}"
             block = block.replace(shown, put)
@@ -226,7 +230,7 @@ class Caddy(Proxy):
         return (
             f"{{\n\tadmin unix/{self.folder}/admin\n\tpersist_config off\n"
             f"\thttp_port {self.plain_port}\n"
-            f"\tservers {{\n\t\ttimeouts {{\n\t\t\tidle {TIMEOUT}s\n\t\t}}\n\t}}\n}}\n{page}"
+            f"\tservers {{\n\t\ttimeouts {{\n\t\t\tidle {self._idle}s\n\t\t}}\n\t}}\n}}\n{page}"
         )
 
     def command(self) -> list[str]:
@@ -250,12 +254,17 @@ PROXIES: list[type[Proxy]] = [Nginx, Haproxy, Caddy]
 
 
 @asynccontextmanager
-async def behind(kind: type[Proxy] | None, server: Address, folder: Path) -> AsyncIterator[Address]:
-    """Return where the server is reached through the proxy, or itself if there is to be none."""
+async def behind(
+    kind: type[Proxy] | None, server: Address, folder: Path, *, idle: int = TIMEOUT
+) -> AsyncIterator[Address]:
+    """Return where the server is reached through the proxy, or itself if there is to be none.
+
+    The proxy cuts who says and hears nothing for `idle` seconds.
+    """
     if kind is None:
         yield server
         return
-    proxy = kind(server, folder)
+    proxy = kind(server, folder, idle)
     try:
         await proxy.start()
         with pytest.MonkeyPatch.context() as patch:

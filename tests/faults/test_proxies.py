@@ -15,7 +15,7 @@ from netra_backend.testing.scripted_agent import Gate, ScriptedAgent, answer
 from tests.checker import judge
 from tests.client import run_input
 from tests.faults.busy_agent import write_busy_agent
-from tests.faults.proxies import PROXIES, TIMEOUT, Nginx, Proxy, behind
+from tests.faults.proxies import PAGES_TIMEOUT, PROXIES, TIMEOUT, Nginx, Proxy, behind
 from tests.http import http
 from tests.live import BOUND, ServerProcess, live
 from tests.person import Person, read_logs
@@ -158,11 +158,14 @@ async def test_all_are_told_when_the_server_stops_and_go_on_where_they_were(
     server.start()
     try:
         await server.wait_ready()
-        async with behind(kind, server, tmp_path) as place, AsyncExitStack() as stack:
+        async with (
+            behind(kind, server, tmp_path, idle=PAGES_TIMEOUT) as place,
+            AsyncExitStack() as stack,
+        ):
             first = await stack.enter_async_context(Person(place, "alice 0"))
             for _, thread in names:
                 await first.client.run(thread, f"r-{thread}", "go on")
-                await first.follow(thread)  # so the proxy sees nobody idle while the others come
+                await first.follow(thread)
             people = [first]
             for number in range(1, CLIENTS):
                 people.append(await stack.enter_async_context(Person(place, f"alice {number}")))

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 from types import FrameType
 from typing import Any, NamedTuple, cast
 
@@ -25,13 +26,19 @@ from netra_backend.config import Settings
 from netra_backend.core.ports import Store
 from netra_backend.server.app import NetraApp, create_app
 from netra_backend.server.handshake import HttpProtocol
-from netra_backend.server.lane import Protocol
+from netra_backend.server.lane import DirectLane, Protocol
 from netra_backend.stores.sqlite import SqliteStore
 
 log = jsonlog.get_logger(__name__)
 
 RETRY_AFTER_MS = 1_000
 """What a client is told to wait before it reconnects after a restart."""
+
+PAUSE = 0.01
+"""Seconds between two looks at who is still there."""
+
+FAREWELL = 1.0
+"""Seconds that clients have to answer the goodbye; at most half of `Settings.grace_seconds`."""
 
 
 class Place(NamedTuple):
@@ -230,10 +237,26 @@ class Server(uvicorn.Server):
             self._finishing.cancel()
         await self._netra.end_runs()
         await self._netra.drain(RETRY_AFTER_MS)
+        if not self.force_exit:
+            await self._parted(min(FAREWELL, self._settings.grace_seconds / 2))
         await super().shutdown(sockets)
         if self.force_exit:  # uvicorn leaves it out; it would be cancelled, as if something failed
             await self.lifespan.shutdown()
         log.info("stopped")
+
+    async def _parted(self, seconds: float) -> None:
+        """Return when the clients have answered the goodbye, or after so many seconds.
+
+        The system resets a socket that is closed before all was read that its client has said, and
+        a client or a proxy that is reset may not read the goodbye any more: RFC 1122, section
+        4.2.2.13, and RFC 6455, section 7.1.1.
+        """
+        there = cast(set[object], self.server_state.connections)
+        until = monotonic() + seconds
+        for lane in [each for each in there if isinstance(each, DirectLane)]:
+            # The set is uvicorn's, and tells nobody who leaves it.
+            while lane in there and monotonic() < until and not self.force_exit:  # noqa: ASYNC110
+                await asyncio.sleep(PAUSE)
 
 
 def _loop_factory() -> Any:
