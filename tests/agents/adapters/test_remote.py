@@ -47,14 +47,17 @@ async def endpoint(answer: Callable[[Request], Response]) -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{port}/a"
 
 
-def stream(*parts: str, hang: bool = False) -> Callable[[Request], Response]:
+def stream(
+    *parts: str, hang: bool = False, coding: str | None = None
+) -> Callable[[Request], Response]:
     async def body() -> AsyncIterator[str]:
         for part in parts:
             yield part
         if hang:
             await asyncio.Event().wait()
 
-    return lambda _: StreamingResponse(body(), media_type="text/event-stream")
+    headers = {"Content-Encoding": coding} if coding else None
+    return lambda _: StreamingResponse(body(), media_type="text/event-stream", headers=headers)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +70,10 @@ def stream(*parts: str, hang: bool = False) -> Callable[[Request], Response]:
         (stream("data: not json\n\n"), "no AG-UI event"),
         (stream('data: {"type":"RUN_ERROR","message":"theirs"}\n\n'), "theirs"),
         (stream("data: " + "x" * 3_000, "\n\n"), "more than 2000 bytes"),
+        (stream("data: " + "x" * 3_000 + "\n\n"), "more than 2000 bytes"),
         (stream(*["data: " + "x" * 500 + "\n"] * 6), "more than 2000 bytes"),
+        (stream("data:\n" * 1_000), "more than 2000 bytes"),
+        (stream(STARTED, FINISHED, coding="gzip"), "answered in gzip, which was not asked for"),
         (stream(STARTED, hang=True), "ReadTimeout"),
     ],
 )
@@ -187,9 +193,12 @@ async def test_certificates_that_cannot_be_read_fail_the_run_that_needs_them(
         assert len(await play(RemoteAgent(url), asking("hi"))) == 2
 
 
-async def test_lines_may_be_cut_anywhere_and_have_carriage_returns() -> None:
-    whole = ": hello\n\n" + STARTED + FINISHED.replace("\n", "\r\n")
-    async with endpoint(stream(*whole)) as url:
+@pytest.mark.parametrize("whole", [True, False], ids=["whole", "cut"])
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"], ids=["LF", "CRLF", "CR"])
+async def test_lines_end_in_three_ways_and_may_be_cut_anywhere(ending: str, whole: bool) -> None:
+    said = "\ufeff" + STARTED + ": hello\n\n" + FINISHED.replace("data: {", "data: {\ndata:")
+    said = said.replace("\n", ending)
+    async with endpoint(stream(said) if whole else stream(*said)) as url:
         events = await play(RemoteAgent(url), asking("hi"))
     assert [event.type for event in events] == ["RUN_STARTED", "RUN_FINISHED"]
 

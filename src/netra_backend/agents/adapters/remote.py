@@ -9,7 +9,8 @@ Source: AG-UI 1.0 transports; WHATWG HTML section 9.2.
 import asyncio
 import hashlib
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from codecs import BOM_UTF8
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing
 from functools import cache
 from threading import Lock
@@ -79,6 +80,7 @@ class RemoteAgent:
                     headers={
                         "Content-Type": "application/json",
                         "Accept": "text/event-stream",
+                        "Accept-Encoding": "identity",
                         **self._headers,
                     },
                 ) as answer,
@@ -90,11 +92,15 @@ class RemoteAgent:
             raise AgentError(f"{self._url}: {type(error).__name__}: {error}") from error
 
     async def _check(self, answer: httpx.Response) -> None:
+        coding = answer.headers.get("content-encoding", "identity")
         kind = answer.headers.get("content-type", "").partition(";")[0].strip()
+        if coding != "identity":
+            # It would be unpacked in one go, to a thousand times its size.
+            raise AgentError(f"{self._url} answered in {coding}, which was not asked for")
         if answer.status_code == httpx.codes.OK and kind == "text/event-stream":
             return
         said = b""
-        async for part in answer.aiter_bytes():
+        async for part in answer.aiter_raw():
             said = (said + part)[:MAX_REFUSAL_BYTES]
             if len(said) == MAX_REFUSAL_BYTES:
                 break
@@ -103,27 +109,58 @@ class RemoteAgent:
 
     async def _payloads(self, answer: httpx.Response) -> AsyncIterator[bytes]:
         """Yield the data of each server-sent event."""
-        data: list[bytes] = []
-        async for line in self._lines(answer):
-            if line.startswith(b"data:"):
-                data.append(line[5:].removeprefix(b" "))
-                self._bound(sum(map(len, data)))
-            elif not line and data:
-                yield b"\n".join(data)
-                data = []
-
-    async def _lines(self, answer: httpx.Response) -> AsyncIterator[bytes]:
-        rest = b""
-        async for part in answer.aiter_bytes():
-            *lines, rest = (rest + part).replace(b"\r\n", b"\n").split(b"\n")
-            self._bound(len(rest))
-            for line in lines:
-                yield line
+        reader = _Reader()
+        async for part in answer.aiter_raw():
+            for data in reader.take(part):
+                self._bound(len(data))
+                yield data
+            self._bound(reader.size)
 
     def _bound(self, size: int) -> None:
         if size > self._max_event_bytes:
             limit = self._max_event_bytes
             raise AgentError(f"{self._url}: an event has more than {limit} bytes")
+
+
+class _Reader:
+    """Reads server-sent events that come in parts, which may be cut anywhere.
+
+    Each byte is looked at once, whatever the parts and lines are. `size` is what is held of the
+    event that is not whole, in bytes.
+    """
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._line: list[bytes] = []
+        self._data: list[bytes] = []
+        self._returned = False
+        self._mark = BOM_UTF8
+
+    def take(self, part: bytes) -> Iterator[bytes]:
+        """Yield the data of the events that `part` completes."""
+        if self._returned:
+            part = part.removeprefix(b"\n")
+        self._returned = part.endswith(b"\r")
+        for piece in part.splitlines(keepends=True):
+            self._line.append(piece)
+            self.size += len(piece)
+            if piece.endswith((b"\n", b"\r")):
+                line = b"".join(self._line)
+                self._line = []
+                yield from self._read(line)
+
+    def _read(self, line: bytes) -> Iterator[bytes]:
+        text = line.removeprefix(self._mark).rstrip(b"\r\n")
+        self._mark = b""
+        if text.startswith(b"data:"):
+            self._data.append(text[5:].removeprefix(b" "))
+        elif text:
+            self.size -= len(line)
+        else:
+            self.size = 0
+            if self._data:
+                yield b"\n".join(self._data)
+                self._data = []
 
 
 async def _tls(url: str) -> ssl.SSLContext:
