@@ -63,7 +63,7 @@ async def _generate(stage: Stage, input: RunAgentInput) -> AsyncIterator[BaseEve
     calls: list[Call] = []
     voice = _Voice()
     async for part in stage.parts(isinstance(input.messages[-1], ToolMessage)):
-        if isinstance(part, Call):
+        if isinstance(part, Call) and part.whole:
             calls.append(part)
         else:
             for event in voice.say(part):
@@ -85,7 +85,10 @@ class _Voice:
     def __init__(self) -> None:
         self._open: Text | Reasoning | None = None
 
-    def say(self, part: Say | Think) -> list[BaseEvent]:
+    def say(self, part: Say | Think | Call) -> list[BaseEvent]:
+        if isinstance(part, Call):  # one that is only begun
+            made = ToolCall(part.name)
+            return [*self.end(), *made.start(), *made.add(part.json)]
         kind = Text if isinstance(part, Say) else Reasoning
         if isinstance(self._open, kind):
             return self._open.add(part.text)
@@ -242,11 +245,14 @@ async def _ag2(stage: Stage) -> AsyncIterator[object]:
 @asynccontextmanager
 async def _agno(stage: Stage) -> AsyncIterator[object]:
     from agno.agent import Agent
+    from agno.models.deepseek import DeepSeek
     from agno.models.openai.like import OpenAILike
 
     async with _client(stage) as client:
         model = OpenAILike(id="fake", async_client=client)
-        yield Agent(model=model, tools=_tools(stage), telemetry=False)
+        reasons = stage.scenario is Scenario.REASONING
+        thinker = DeepSeek("deepseek-reasoner", async_client=client) if reasons else None
+        yield Agent(model=model, reasoning_model=thinker, tools=_tools(stage), telemetry=False)
 
 
 @asynccontextmanager
@@ -315,6 +321,7 @@ async def _remote(stage: Stage) -> AsyncIterator[object]:
 
 
 _NO_TOOLS = "its tools are the client's: one run is one completion"
+_WHOLE_CALLS = {Scenario.CANCEL_CALL: "its AG-UI interface tells a call once it is whole"}
 
 ADAPTERS = (
     Adapter("generator", _generator),
@@ -331,15 +338,16 @@ ADAPTERS = (
         },
     ),
     Adapter("openai-agents", _openai_agents, ("agents",)),
-    Adapter("ag2", _ag2, ("ag2", "openai")),
+    Adapter("ag2", _ag2, ("ag2", "openai"), cannot=_WHOLE_CALLS),
+    Adapter("agno", _agno, ("agno", "openai"), cannot=_WHOLE_CALLS),
+    Adapter("strands", _strands, ("strands", "ag_ui_strands", "openai"), cannot=_WHOLE_CALLS),
     Adapter(
-        "agno",
-        _agno,
-        ("agno", "openai"),
-        cannot={Scenario.REASONING: "agno's AG-UI interface passes on its own, not the model's"},
+        "adk",
+        _adk,
+        ("ag_ui_adk",),
+        "; test_own_environment.py plays it at night",
+        cannot={Scenario.CANCEL_CALL: "its models call a tool with all arguments at once"},
     ),
-    Adapter("strands", _strands, ("strands", "ag_ui_strands", "openai")),
-    Adapter("adk", _adk, ("ag_ui_adk",), "; test_own_environment.py plays it at night"),
     Adapter(
         "remote",
         _remote,

@@ -25,6 +25,7 @@ class Scenario(StrEnum):
     ERROR = "error"
     CANCEL = "cancel"
     RESUME = "cut and resume"
+    CANCEL_CALL = "cancel while the model writes a tool call"
     CANCEL_TOOL = "cancel while a tool runs"
     ODD = "tool result that is not JSON"
 
@@ -45,14 +46,16 @@ class Think:
 
 @dataclass(frozen=True)
 class Call:
-    """The model calls a tool."""
+    """The model calls a tool, or only begins to."""
 
     name: str
     arguments: dict[str, Any] = field(default_factory=dict)
+    whole: bool = True
 
     @property
     def json(self) -> str:
-        return json.dumps(self.arguments)
+        written = json.dumps(self.arguments)
+        return written if self.whole else written[: len(written) // 2]
 
 
 class Then(Enum):
@@ -73,6 +76,7 @@ _SCRIPTS: dict[Scenario, list[list[Part]]] = {
     Scenario.ERROR: [[Say("Part of "), Then.FAIL]],
     Scenario.CANCEL: [[Say("Half a "), Then.WAIT]],
     Scenario.RESUME: [[Say("one "), Then.PASS, Say("two "), Say("three")]],
+    Scenario.CANCEL_CALL: [[Call("weather", {"city": "Oslo"}, whole=False), Then.WAIT]],
     Scenario.CANCEL_TOOL: [[Call("linger")], [Say("never")]],
     Scenario.ODD: [[Call("odd")], [Say("Odd.")]],
 }

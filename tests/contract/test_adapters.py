@@ -17,7 +17,12 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
 BOUND = 90.0
 """Seconds that nothing here may take: an import of a library can take ten on a busy machine."""
 
-EACH = pytest.mark.parametrize("adapter", ADAPTERS, ids=lambda adapter: adapter.name)
+
+def named(value: Adapter | Scenario) -> str:
+    return value.value if isinstance(value, Scenario) else value.name
+
+
+EACH = pytest.mark.parametrize("adapter", ADAPTERS, ids=named)
 
 
 async def played(adapter: Adapter, scenario: Scenario, check) -> None:
@@ -104,15 +109,37 @@ async def test_a_failure_is_told_without_its_text(adapter: Adapter, log_lines) -
         assert SECRET in str(log_lines())
 
 
-@EACH
-@pytest.mark.parametrize("scenario", [Scenario.CANCEL, Scenario.CANCEL_TOOL])
+BEFORE_THE_CANCEL = {
+    Scenario.CANCEL: "TEXT_MESSAGE_CONTENT",
+    Scenario.CANCEL_CALL: "TOOL_CALL_ARGS",
+    Scenario.CANCEL_TOOL: "TOOL_CALL_START",
+}
+"""What everybody has seen before the run is stopped."""
+
+AFTER_THE_CANCEL = {
+    Scenario.CANCEL: "TEXT_MESSAGE_END",
+    Scenario.CANCEL_CALL: "TOOL_CALL_END",
+    Scenario.CANCEL_TOOL: "TOOL_CALL_END",
+}
+"""What everybody sees once in the end, whoever has written it."""
+
+
+@pytest.mark.parametrize(
+    ("adapter", "scenario"),
+    [
+        (one, scenario)
+        for one in ADAPTERS
+        for scenario in BEFORE_THE_CANCEL
+        if scenario not in one.cannot
+    ],
+    ids=named,
+)
 async def test_a_cancel_stops_it_and_closes_what_is_open(
     adapter: Adapter, scenario: Scenario
 ) -> None:
     async def check(house: Running, stage: Stage) -> None:
         await stage.waiting.wait()
-        if scenario is Scenario.CANCEL:
-            await house.until(lambda types: "TEXT_MESSAGE_CONTENT" in types)
+        await house.until(lambda types: BEFORE_THE_CANCEL[scenario] in types)
         position = await house.runner.cancel(RunKey(ALICE, RunId("r1")))
         run = await house.ended("r1")
         assert run.status is RunStatus.CANCELLED
@@ -120,6 +147,7 @@ async def test_a_cancel_stops_it_and_closes_what_is_open(
         assert run.ended.offset == position.offset + 1
         chunks = await house.chunks()
         assert chunks[-1]["outcome"] == {"type": "cancelled"}
+        assert len(of_type(chunks, AFTER_THE_CANCEL[scenario])) == 1
         await stage.stopped.wait()
 
     await played(adapter, scenario, check)
@@ -136,8 +164,8 @@ async def test_a_tool_result_that_is_not_json(adapter: Adapter) -> None:
 
 
 NEVER_COMES = {
-    Scenario.REASONING: "REASONING_MESSAGE_CONTENT",
     Scenario.TOOL: "TOOL_CALL_RESULT",
+    Scenario.CANCEL_CALL: "TOOL_CALL_ARGS",
     Scenario.CANCEL_TOOL: "TOOL_CALL_RESULT",
     Scenario.ODD: "TOOL_CALL_RESULT",
 }
@@ -147,7 +175,7 @@ NEVER_COMES = {
 @pytest.mark.parametrize(
     ("adapter", "scenario"),
     [(one, scenario) for one in ADAPTERS for scenario in one.cannot if one.name != "remote"],
-    ids=lambda value: value if isinstance(value, str) else value.name,
+    ids=named,
 )
 async def test_what_it_is_said_that_it_cannot_it_still_cannot(
     adapter: Adapter, scenario: Scenario
@@ -155,11 +183,17 @@ async def test_what_it_is_said_that_it_cannot_it_still_cannot(
     for module in adapter.needs:
         pytest.importorskip(module)
     stage = Stage(scenario)
+    stopped = scenario is Scenario.CANCEL_CALL
     async with (
         asyncio.timeout(BOUND),
         adapter.playing(stage) as thing,
         running(adapt(thing)) as house,
     ):
         await house.start(ALICE, asking("How is the weather?", thread_id="t1", run_id="r1"))
-        assert (await house.ended("r1")).status is RunStatus.FINISHED
+        if stopped:
+            await stage.waiting.wait()
+            await house.runner.cancel(RunKey(ALICE, RunId("r1")))
+            await stage.stopped.wait()
+        expected = RunStatus.CANCELLED if stopped else RunStatus.FINISHED
+        assert (await house.ended("r1")).status is expected
         assert NEVER_COMES[scenario] not in await house.types()
