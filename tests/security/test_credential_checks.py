@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 import jwt
 import pytest
+from msgspec.structs import replace
 from starlette.websockets import WebSocket
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -263,7 +264,7 @@ def _stream_into_the_pool(self: RunStream, full: Any) -> None:
 
 
 def _as_asked(new: Any, find: Any) -> Any:
-    return decisions.Resumption(decisions.resumption(new, find).taken, new.needs)
+    return replace(decisions.resumption(new, find), needs=new.needs)
 
 
 def _ignore(*_: Any, **__: Any) -> None:

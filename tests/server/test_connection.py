@@ -697,6 +697,7 @@ async def test_a_run_may_take_up_the_answer_itself(tmp_path: Path) -> None:
         for payload in ("yes", "no"):
             late = await alice.command("run", input=resuming(f"r3-{payload}", payload))
             assert late["code"] == "already_decided"
+            assert late["message"] == "alice decided 'q1' before: resolved, \"yes\""
         decided = await alice.command("decide", thread="t", interrupt="q1", payload="no")
         assert (decided["won"], decided["payload"], decided["run"]) == (False, "yes", "r2")
 

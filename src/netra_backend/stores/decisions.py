@@ -10,6 +10,9 @@ from netra_backend.core.ports import Answer, Interrupt, NewRun
 from netra_backend.core.roles import Role, allows
 from netra_backend.errors import ErrorCode, Refused
 
+MAX_TOLD = 200
+"""Characters of an answer that are told to who came too late; the list of interrupts has all."""
+
 
 def decided(interrupt: Interrupt, answer: Answer, by: UserId) -> Interrupt:
     """Return the open `interrupt` as it stands once `by` has decided it."""
@@ -24,38 +27,56 @@ def taken_up(interrupt: Interrupt, answer: Answer, run: RunKey) -> Interrupt:
     """
     if interrupt.decided_by is None:
         interrupt = decided(interrupt, answer, run.owner)
-    if (interrupt.status, interrupt.answer) != (answer.status, answer.payload):
-        raise Refused(ErrorCode.ALREADY_DECIDED)
-    if interrupt.resumed_by not in {None, run.id}:
-        raise Refused(ErrorCode.ALREADY_DECIDED)
+    same = (interrupt.status, interrupt.answer) == (answer.status, answer.payload)
+    if not same or interrupt.resumed_by not in {None, run.id}:
+        raise Refused(ErrorCode.ALREADY_DECIDED, _told(interrupt))
     return replace(interrupt, resumed_by=run.id)
+
+
+def _told(interrupt: Interrupt) -> str:
+    """Return who decided `interrupt`, and what, for who came too late."""
+    what = (interrupt.answer or b"null").decode(errors="replace")
+    if len(what) > MAX_TOLD:
+        what = f"{what[:MAX_TOLD]}…"
+    return f"{interrupt.decided_by} decided {interrupt.id!r} before: {interrupt.status}, {what}"
 
 
 class Resumption(Struct, frozen=True):
     """What a new run does to the interrupts that it answers, and the role that it needs."""
 
-    taken: Sequence[Interrupt]
+    run: RunKey
+    answered: Sequence[tuple[Interrupt, Answer]]
     needs: Role | None
+
+    def taken(self) -> list[Interrupt]:
+        """Return each interrupt as it stands then. Raises Refused (``already_decided``).
+
+        To be asked once the role was checked: the refusal tells of the decision.
+        """
+        taken: dict[str, Interrupt] = {}
+        for interrupt, answer in self.answered:
+            stands = taken.get(interrupt.id, interrupt)
+            taken[interrupt.id] = taken_up(stands, answer, self.run)
+        return list(taken.values())
 
 
 def resumption(new: NewRun, find: Callable[[str], Interrupt | None]) -> Resumption:
-    """Return what `new` takes up, each interrupt as it stands then; `find` has them by their ids.
+    """Return what `new` takes up; `find` has the interrupts by their ids.
 
-    To decide one needs the role for that, too. Raises Refused: ``not_found``,
-    ``already_decided``.
+    To decide one needs the role for that, too. Raises Refused (``not_found``).
     """
-    taken: dict[str, Interrupt] = {}
+    answered: list[tuple[Interrupt, Answer]] = []
     needs = new.needs
     for answer in new.answers:
-        interrupt = taken.get(answer.interrupt) or find(answer.interrupt)
+        interrupt = find(answer.interrupt)
         if new.ends and not _waits(interrupt, answer):
             continue
         if interrupt is None:
             raise Refused(ErrorCode.NOT_FOUND)
         if interrupt.decided_by is None and needs is not None and not needs.includes(Role.DECIDE):
             needs = Role.DECIDE
-        taken[answer.interrupt] = taken_up(interrupt, answer, new.key)
-    return Resumption(list(taken.values()), needs)
+        answered.append((interrupt, answer))
+    return Resumption(new.key, answered, needs)
 
 
 def _waits(interrupt: Interrupt | None, answer: Answer) -> bool:

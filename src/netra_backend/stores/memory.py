@@ -226,7 +226,7 @@ class MemoryStore:
             raise Refused(ErrorCode.THREAD_BUSY)
         resumed = resumption(new, thread.interrupts.get)
         self._check_role(thread, new.key.owner, resumed.needs)
-        thread.interrupts.update({interrupt.id: interrupt for interrupt in resumed.taken})
+        thread.interrupts.update({interrupt.id: interrupt for interrupt in resumed.taken()})
         started = Position(thread.epoch, thread.head().offset + 1)
         run = Run(new.key, new.thread, new.agent, RunStatus.RUNNING, new.correlation, started)
         self._runs[new.key] = run

@@ -309,7 +309,7 @@ class Ledger:
                 raise Refused(ErrorCode.THREAD_BUSY)
             resumed = resumption(new, partial(find_interrupt, self._connection, new.thread))
             check_role(self._connection, new.thread, new.key.owner, resumed.needs)
-            for interrupt in resumed.taken:
+            for interrupt in resumed.taken():
                 self._decide(thread, interrupt)
             self._fence += 1
             fence = self._fence

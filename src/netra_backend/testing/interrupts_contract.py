@@ -4,11 +4,12 @@ import asyncio
 
 from msgspec.structs import replace
 
-from netra_backend.core.ids import RunId, ThreadKey
+from netra_backend.core.ids import RunId, ThreadKey, UserId
 from netra_backend.core.pages import READ_BYTES
 from netra_backend.core.ports import Answer, Decision, End, Interrupt, Store
+from netra_backend.core.roles import Role
 from netra_backend.core.run import RunStatus
-from netra_backend.errors import ErrorCode
+from netra_backend.errors import ErrorCode, Refused
 from netra_backend.testing.scenario import (
     Contract,
     a_thread,
@@ -135,6 +136,21 @@ class InterruptsContract(Contract):
         await store.append([event("end")], writer=created.lease, at=9, end=end)
         await refused(ErrorCode.ALREADY_DECIDED, "e", decided)
         await refused(ErrorCode.ALREADY_DECIDED, "f", two, decided)
+
+    @scenario
+    async def test_who_comes_too_late_with_a_run_learns_who_decided_and_what(
+        self, store: Store
+    ) -> None:
+        """But not who may not answer in the thread."""
+        thread = (await ask(store, "q1")).thread
+        await decide(store, thread, Answer("q1", "resolved", b'"Oslo"'), "someone")
+        answers = [Answer("q1", "resolved", b'"Bergen"')]
+        late = new_run(thread, "late", answers=answers)
+        error = await expect_error(Refused, lambda: store.create_run(late, [event("no")]))
+        expect(error.message, "someone decided 'q1' before: resolved, \"Oslo\"")
+        mallory = new_run(thread, "foreign", user=UserId("mallory"), answers=answers)
+        foreign = replace(mallory, needs=Role.WRITE)
+        await expect_refusal(ErrorCode.FORBIDDEN, lambda: store.create_run(foreign, [event("no")]))
 
     @scenario
     async def test_what_was_asked_in_a_thread(self, store: Store) -> None:
