@@ -30,7 +30,8 @@ Playing = Callable[[Stage], AbstractAsyncContextManager[object]]
 class Adapter:
     """One way in: how to make its agent, the modules it needs, and what it cannot do, and why.
 
-    `elsewhere` says who plays it where the modules cannot be installed.
+    `elsewhere` says who plays it where the modules cannot be installed; `paged` is what of
+    `cannot` it can do together with a page.
     """
 
     name: str
@@ -38,13 +39,14 @@ class Adapter:
     needs: tuple[str, ...] = ()
     elsewhere: str = ""
     cannot: Mapping[Scenario, str] = field(default_factory=dict)
+    paged: frozenset[Scenario] = frozenset()
 
-    def missing(self, scenario: Scenario) -> str | None:
-        """Return why the scenario cannot be played, or None."""
+    def missing(self, scenario: Scenario, page: bool = False) -> str | None:
+        """Return why the scenario cannot be played, or None; `page` says whether there is one."""
         for module in self.needs:
             if importlib.util.find_spec(module) is None:
                 return f"{self.name}: {module} is not installed{self.elsewhere}"
-        return self.cannot.get(scenario)
+        return None if page and scenario in self.paged else self.cannot.get(scenario)
 
 
 def _tools(stage: Stage) -> list[Callable[..., Any]]:
@@ -320,7 +322,7 @@ async def _remote(stage: Stage) -> AsyncIterator[object]:
         yield f"http://127.0.0.1:{port}/agent"
 
 
-_NO_TOOLS = "its tools are the client's: one run is one completion"
+_NO_TOOLS = "its tools are the page's: one run is one completion"
 _WHOLE_CALLS = {Scenario.CANCEL_CALL: "its AG-UI interface tells a call once it is whole"}
 
 ADAPTERS = (
@@ -336,6 +338,7 @@ ADAPTERS = (
             Scenario.CANCEL_TOOL: _NO_TOOLS,
             Scenario.ODD: _NO_TOOLS,
         },
+        paged=frozenset({Scenario.TOOL}),
     ),
     Adapter("openai-agents", _openai_agents, ("agents",)),
     Adapter("ag2", _ag2, ("ag2", "openai"), cannot=_WHOLE_CALLS),

@@ -54,6 +54,10 @@ class Cell(NamedTuple):
     def name(self) -> str:
         return f"{self.adapter.name}-{self.scenario.name}".lower().replace("_", "-")
 
+    @property
+    def is_paged(self) -> bool:
+        return self.scenario in self.adapter.paged
+
 
 class Bench(NamedTuple):
     """Where the cells of an edge are played."""
@@ -65,13 +69,14 @@ class Bench(NamedTuple):
 
     def arguments(self, cell: Cell) -> dict[str, str]:
         about = {"thread": cell.name, "agent": cell.name, "run": cell.name, "text": "How is it?"}
-        return {**self.edge.call, **about}
+        return {**self.edge.call, **about, **({"page": "has the tool"} if cell.is_paged else {})}
 
     async def run_of(self, cell: Cell) -> dict[str, Any]:
-        """Return the thread's one run, as the server has it."""
+        """Return the thread's newest run, as the server has it: the only one, or the second."""
         events = (await self.browser.get(f"/threads/{cell.name}/events")).json()["events"]
-        (run,) = {event["run"] for event in events}
-        return dict((await self.browser.get(f"/runs/{run}")).json())
+        runs = list(dict.fromkeys(event["run"] for event in events))
+        assert len(runs) == 1 + cell.is_paged
+        return dict((await self.browser.get(f"/runs/{runs[-1]}")).json())
 
 
 async def play(bench: Bench, cell: Cell) -> None:
@@ -145,7 +150,7 @@ def cells_of(names: Sequence[str], edge: Edge) -> tuple[list[Cell], dict[str, st
     for adapter in (adapter for adapter in ADAPTERS if adapter.name in names):
         for scenario in SCENARIOS:
             cell = Cell(adapter, scenario, Stage(scenario))
-            reason = adapter.missing(scenario) or edge.cannot.get(scenario)
+            reason = adapter.missing(scenario, page=True) or edge.cannot.get(scenario)
             if reason is None:
                 cells.append(cell)
             else:

@@ -2,7 +2,7 @@
 
 import { HttpAgent } from "@ag-ui/client";
 import { HttpAgent as OlderHttpAgent } from "ag-ui-client-0";
-import { drive, headers, server } from "./drive.mjs";
+import { drive, headers, server, weather } from "./drive.mjs";
 
 const BY = {
   "ag-ui 1.0.0": { Agent: HttpAgent, path: (agent) => `/agui/${agent}`, headers },
@@ -14,15 +14,16 @@ const BY = {
   },
 };
 
-/** Run the agent once, and return what it shows of the turn. */
-async function play({ by, thread, agent, run, text }, tell = () => {}) {
+/** Run the agent, again for each answer of the page's tool, and return what it shows of the turn. */
+async function play({ by, thread, agent, run, text, page }, tell = () => {}) {
   const { Agent, path, headers } = BY[by];
   const client = new Agent({ url: `${server.url}${path(agent)}`, headers, threadId: thread });
   client.addMessage({ id: `question-of-${run}`, role: "user", content: text });
+  const { answer, ...tool } = weather;
   const seen = { deltas: "", types: [], error: null };
-  try {
-    await client.runAgent(
-      { runId: run },
+  const once = (runId) =>
+    client.runAgent(
+      { runId, tools: page ? [tool] : [] },
       {
         onEvent: ({ event }) => {
           seen.types.push(event.type);
@@ -34,6 +35,13 @@ async function play({ by, thread, agent, run, text }, tell = () => {}) {
         },
       },
     );
+  try {
+    await once(run);
+    for (const call of (page && client.messages.at(-1).toolCalls) || []) {
+      const content = answer(JSON.parse(call.function.arguments));
+      client.addMessage({ id: `answer-of-${run}`, role: "tool", toolCallId: call.id, content });
+      await once(`${run}-on`);
+    }
   } catch (error) {
     seen.error ??= String(error);
   }

@@ -8,7 +8,7 @@ import {
   lastAssistantMessageIsCompleteWithToolCalls,
 } from "ai";
 import WebSocket from "ws";
-import { drive, headers, server } from "./drive.mjs";
+import { drive, headers, server, weather } from "./drive.mjs";
 
 class AuthorizedWebSocket extends WebSocket {
   constructor(url, protocols) {
@@ -101,11 +101,22 @@ function shown({ chat, data }) {
   };
 }
 
+async function output({ tool, call, output, ...args }) {
+  const seen = chatOf(args);
+  await seen.chat.addToolOutput({ tool, toolCallId: call, output });
+  while (seen.chat.status !== "ready") await new Promise((resolve) => setTimeout(resolve, 5));
+  return shown(seen);
+}
+
 drive({
   async ask(args, tell) {
-    const seen = chatOf(args);
+    const seen = chatOf({ ...args, automatic: args.automatic || args.page });
     seen.tell = tell;
     await seen.chat.sendMessage({ text: args.text });
+    for (const { toolCallId, input } of args.page ? seen.chat.lastMessage.parts : []) {
+      if (!toolCallId) continue;
+      await output({ ...args, tool: weather.name, call: toolCallId, output: weather.answer(input) });
+    }
     return shown(seen);
   },
 
@@ -133,10 +144,5 @@ drive({
     return shown(seen);
   },
 
-  async output({ tool, call, output, ...args }) {
-    const seen = chatOf(args);
-    await seen.chat.addToolOutput({ tool, toolCallId: call, output });
-    while (seen.chat.status !== "ready") await new Promise((resolve) => setTimeout(resolve, 5));
-    return shown(seen);
-  },
+  output,
 });

@@ -1,7 +1,7 @@
 // CopilotKit's core, without its Node runtime: the server is the runtime.
 
 import { CopilotKitCore } from "@copilotkit/core";
-import { drive, headers, server } from "./drive.mjs";
+import { drive, headers, server, weather } from "./drive.mjs";
 
 // The core connects only where it takes itself to be in a page.
 globalThis.window = { location: new URL(server.url) };
@@ -76,6 +76,10 @@ drive({
   async ask(args, tell) {
     const page = await pageOf(args);
     Object.assign(page, { deltas: "", types: [], tell });
+    if (args.page) {
+      const { name, description, answer: handler } = weather;
+      page.core.addTool({ name, description, handler });
+    }
     page.agent.addMessage({ id: crypto.randomUUID(), role: "user", content: args.text });
     await page.core.runAgent({ agent: page.agent });
     return shown(page);

@@ -6,6 +6,14 @@ const [url, token] = process.argv.slice(2);
 export const server = { url, socketUrl: url.replace(/^http/, "ws"), token };
 export const headers = { Authorization: `Bearer ${token}` };
 
+/** The tool that a page has, where it is the page's to answer. */
+export const weather = {
+  name: "weather",
+  description: "Tell the weather in a city.",
+  parameters: { type: "object", properties: { city: { type: "string" } } },
+  answer: ({ city }) => `sunny in ${city}`,
+};
+
 // A stream that is cut also rejects a promise that some clients forget: a page only logs that.
 process.on("unhandledRejection", () => {});
 

@@ -2,7 +2,7 @@
 
 import { ChatClient, fetchServerSentEvents, webSocket } from "@tanstack/ai-client";
 import WebSocket from "ws";
-import { drive, headers, server } from "./drive.mjs";
+import { drive, headers, server, weather } from "./drive.mjs";
 
 class AuthorizedWebSocket extends WebSocket {
   constructor(url, protocols) {
@@ -76,6 +76,13 @@ drive({
     const chat = chatOf(args);
     Object.assign(chat, { chunks: [], error: null, tell });
     await chat.client.sendMessage(args.text);
+    if (args.page) {
+      for (const { id, name, input } of chat.client.getMessages().at(-1).parts) {
+        if (name !== weather.name) continue;
+        const output = weather.answer(input);
+        await chat.client.addToolResult({ toolCallId: id, tool: name, output });
+      }
+    }
     return shown(chat);
   },
 
