@@ -1,7 +1,8 @@
-"""Strands: its agents and orchestrators, as they are (extra ``strands``).
+"""Strands: its agents, as they are (extra ``strands``).
 
 AG-UI's own package for Strands translates. It keeps an agent for each thread; here each run has a
-translator of its own, and the conversation comes from the log.
+translator of its own, and the conversation comes from the log. Orchestrators can do one run at a
+time and cannot be copied, so whoever has one makes it anew for each run.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -11,15 +12,16 @@ from typing import Any, cast
 from ag_ui.core import BaseEvent, RunAgentInput
 from ag_ui_strands import StrandsAgent as Translator
 from strands import Agent
+from strands.multiagent import MultiAgentBase
 
 from netra_backend.agents.foreign import translated
 from netra_backend.agents.run_context import scope_of
 
 
 class StrandsAgent:
-    """An agent that runs `agent`, a Strands one."""
+    """An agent that runs `agent`, a Strands one, or for one run at a time an orchestrator."""
 
-    def __init__(self, agent: Agent) -> None:
+    def __init__(self, agent: Agent | MultiAgentBase) -> None:
         self._agent = agent
 
     async def __call__(self, input: RunAgentInput) -> AsyncIterator[BaseEvent]:
