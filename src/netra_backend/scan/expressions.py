@@ -279,6 +279,7 @@ def _starred(frame: Frame, node: ast.Starred) -> Value:
 def _walrus(frame: Frame, node: ast.NamedExpr) -> Value:
     value = frame.value(node.value)
     assign(frame.names, node.target.id, value)
+    frame.walruses.append(node.target.id)
     return value
 
 

@@ -107,6 +107,7 @@ class Frame:
         "results",
         "stored",
         "stored_by",
+        "walruses",
         "yields",
     )
 
@@ -127,6 +128,7 @@ class Frame:
         self.nested: list[Nested] = []
         self.exits: list[list[Names]] = []
         self.guards: list[str] = []
+        self.walruses: list[str] = []
         self.changes: set[str] = set()
         self.classed: set[str] = set()
         """The parameters whose annotation names a class of the project's."""
@@ -159,13 +161,15 @@ class Frame:
 
     @contextmanager
     def inner_names(self) -> Iterator[None]:
-        """Let bindings end with the block, as in a comprehension."""
-        kept, mark = self.names, len(self.guards)
+        """Let bindings end with the block, as in a comprehension; ``:=`` in it may bind or not."""
+        kept, mark, bound = self.names, len(self.guards), len(self.walruses)
         self.names = dict(kept)
         try:
             yield
         finally:
             kept.update(self._marks_since(kept))
+            for name in set(self.walruses[bound:]):
+                kept[name] = UNKNOWN if name in kept else self.names.get(name, UNKNOWN)
             self.names = kept
             kept.update(dict.fromkeys(self.guards[mark:], UNKNOWN))
 

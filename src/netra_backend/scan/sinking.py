@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from msgspec import structs
 
 from netra_backend.scan.arguments import argument_of
+from netra_backend.scan.declarations import Trait
 from netra_backend.scan.encoders import Encoder
 from netra_backend.scan.heads import ClassRef, External, Found, FunctionRef, Scope
 from netra_backend.scan.resolve import Resolver
@@ -12,6 +13,9 @@ from netra_backend.scan.sinks import Sink
 from netra_backend.scan.values import NONE, Argument, Const, Global
 
 _ABSTRACT = ("collections.abc.", "numbers.", "typing.")
+_ENCODERS = frozenset({"json.JSONEncoder", "json.encoder.JSONEncoder", "simplejson.JSONEncoder"})
+_WRITING = frozenset({"__init__", "__new__", "encode", "iterencode"})
+"""What an encoder that writes in ways of its own has."""
 _PROTOCOLS = frozenset({"typing.Protocol", "typing_extensions.Protocol"})
 
 
@@ -49,18 +53,39 @@ def _handled(resolver: Resolver, found: Found) -> frozenset[str] | None:
     head, _ = found
     if head == NONE:
         return frozenset()
-    if isinstance(head, (ClassRef, External)) and head.name in ("json.JSONEncoder",):
+    if isinstance(head, (ClassRef, External)) and head.name in _ENCODERS:
         return frozenset()
     if isinstance(head, ClassRef):
-        method = resolver.project.method(head, "default")
-        if method is None:
-            bases = [b if isinstance(b, str) else b.name for b in resolver.project.bases(head)]
-            return frozenset() if "json.JSONEncoder" in bases else None
-        head = method
-    if not isinstance(head, FunctionRef) or head.function.handled.everything:
+        return _handled_by_class(resolver, head)
+    return _handled_by(resolver, head) if isinstance(head, FunctionRef) else None
+
+
+def _handled_by_class(resolver: Resolver, ref: ClassRef) -> frozenset[str] | None:
+    """Return what an encoder converts: its own ``default`` and those above, to which it may turn.
+
+    One that writes in ways of its own, or that inherits from what we cannot see, may take all.
+    """
+    converted: frozenset[str] = frozenset()
+    for above in resolver.project.bases(ref):
+        if isinstance(above, str):
+            return converted if above in _ENCODERS else None
+        own = {*above.declared.methods, *above.declared.attributes}
+        if not _WRITING.isdisjoint(own):
+            return None
+        if "default" in own:
+            method = resolver.project.method(above, "default")
+            handled = None if method is None else _handled_by(resolver, method)
+            if handled is None:
+                return None
+            converted |= handled
+    return None
+
+
+def _handled_by(resolver: Resolver, ref: FunctionRef) -> frozenset[str] | None:
+    if ref.function.handled.everything or ref.function.traits & Trait.DECORATED:
         return None
-    names = (c.name for c in head.function.handled.classes if isinstance(c, Global))
-    handled = frozenset(resolver.project.canonical(name, head.source) for name in names)
+    names = (c.name for c in ref.function.handled.classes if isinstance(c, Global))
+    handled = frozenset(resolver.project.canonical(name, ref.source) for name in names)
     return None if any(_is_abstract(resolver, name) for name in handled) else handled
 
 
