@@ -1,5 +1,6 @@
 """One scan: what is found, judged by the options and the comments."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,43 @@ def test_the_environment_is_looked_at_where_it_is_given(tmp_path: Path) -> None:
     assert places(found, tmp_path) == [("app/a.py", 3, "JS001")]
     write(tmp_path, {"pyproject.toml": '[tool.netra.scan]\npython = "env"\n'})
     assert len(run(tmp_path / "app").findings) == 1
+
+
+KNOWN = """\
+import json
+from datetime import date
+
+import attrs
+import numpy as np
+from pydantic import BaseModel
+from sqlalchemy import create_engine, text
+from starlette.websockets import WebSocket
+
+
+class Model(BaseModel):
+    on: date
+
+
+@attrs.define
+class Record:
+    on: date
+
+
+def write(socket: WebSocket) -> None:
+    with create_engine("sqlite://").connect() as connection:
+        json.dumps(connection.execute(text("select 1")).all())
+    json.dumps(Model(on=date.today()).model_dump())
+    json.dumps(attrs.asdict(Record(date.today())))
+    json.dumps(np.arange(3).reshape(3, 1))
+    json.dumps(socket.client_state)
+"""
+
+
+def test_what_is_known_of_libraries_is_known_too_where_they_are_installed(tmp_path: Path) -> None:
+    write(tmp_path, {"a.py": KNOWN})
+    known = places(run(tmp_path), tmp_path)
+    assert [rule for *_, rule in known] == ["JS014", "JS017", "JS003", "JS015", "JS001"]
+    assert places(run(tmp_path, "--python", sys.prefix), tmp_path) == known
 
 
 def test_options_and_comments_decide_what_is_told(tmp_path: Path) -> None:

@@ -4,8 +4,8 @@ from msgspec.structs import replace
 
 from netra_backend.scan.engine import summarise
 from netra_backend.scan.modules import with_json
-from netra_backend.scan.project import Source
 from netra_backend.scan.sinks import SINKS
+from netra_backend.scan.sources import Source
 from netra_backend.scan.wrappers import Wrapper, called_as, page_of
 
 SOURCE = Source(

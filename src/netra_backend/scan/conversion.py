@@ -7,10 +7,10 @@ from netra_backend.scan.finding import Edit, Finding, Fix, Severity
 from netra_backend.scan.heads import Scope
 from netra_backend.scan.judge import Judge
 from netra_backend.scan.places import unpack
-from netra_backend.scan.project import Source
 from netra_backend.scan.resolve import Resolver
 from netra_backend.scan.sinking import encoder_of
 from netra_backend.scan.sinks import Sink
+from netra_backend.scan.sources import Source
 from netra_backend.scan.values import Argument, Global
 
 

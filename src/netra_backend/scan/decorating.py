@@ -6,7 +6,8 @@ from msgspec import Struct
 
 from netra_backend.scan.declarations import Function, Parameter, ParamKind, Site, Trait
 from netra_backend.scan.heads import FunctionRef
-from netra_backend.scan.project import Project, Source
+from netra_backend.scan.project import Project
+from netra_backend.scan.sources import Source
 from netra_backend.scan.values import (
     Argument,
     Awaited,

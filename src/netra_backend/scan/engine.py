@@ -16,7 +16,7 @@ from netra_backend.scan.linking import Linker
 from netra_backend.scan.modules import Reader, by_base, grouped
 from netra_backend.scan.notebook import NoNotebook, Notebook
 from netra_backend.scan.options import Options
-from netra_backend.scan.project import Files, Source
+from netra_backend.scan.sources import Files, Source
 from netra_backend.scan.stubs import STUBS
 from netra_backend.scan.summary import Summary
 

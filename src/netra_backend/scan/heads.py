@@ -17,7 +17,7 @@ from netra_backend.scan.values import (
 )
 
 if TYPE_CHECKING:
-    from netra_backend.scan.project import Source
+    from netra_backend.scan.sources import Source
 
 
 class Scope:

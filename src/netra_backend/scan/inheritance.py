@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence, Set
 from netra_backend.scan.declarations import Function, Site, Trait
 from netra_backend.scan.fields import EVERYTHING
 from netra_backend.scan.heads import ClassRef, Scope, settled
-from netra_backend.scan.project import Project, Source, heirs_fact
+from netra_backend.scan.project import Project, heirs_fact
+from netra_backend.scan.sources import Source
 from netra_backend.scan.values import Instance
 
 MOST = 32

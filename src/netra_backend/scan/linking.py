@@ -32,10 +32,11 @@ from netra_backend.scan.modules import with_json
 from netra_backend.scan.notebook import Notebook, log_calls, notes_on
 from netra_backend.scan.options import Encoder as EncoderName
 from netra_backend.scan.options import LogEncoder, Options
-from netra_backend.scan.project import Files, Project, Source, file_fact
+from netra_backend.scan.project import Project, file_fact
 from netra_backend.scan.resolve import Resolver
 from netra_backend.scan.sinking import encoder_of
 from netra_backend.scan.sinks import ENCODERS, SINKS, Sink
+from netra_backend.scan.sources import Files, Source
 from netra_backend.scan.telling import tell
 from netra_backend.scan.values import Argument, Const, Param, Unknown
 from netra_backend.scan.wrappers import Told, Wrapper, called_as, page_of

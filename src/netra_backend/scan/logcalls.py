@@ -10,9 +10,9 @@ from netra_backend.scan.finding import Finding, Severity
 from netra_backend.scan.heads import Scope
 from netra_backend.scan.judge import Judge, Problem
 from netra_backend.scan.kinds import Kind
-from netra_backend.scan.project import Source
 from netra_backend.scan.resolve import Resolver
 from netra_backend.scan.rules import RULES
+from netra_backend.scan.sources import Source
 from netra_backend.scan.telling import tell
 from netra_backend.scan.values import Argument, Attr, Call, Global, Instance, Param, Text, Value
 

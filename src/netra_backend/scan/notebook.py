@@ -10,8 +10,9 @@ from netra_backend.scan.calling import LOG_METHODS
 from netra_backend.scan.declarations import Site
 from netra_backend.scan.finding import Finding
 from netra_backend.scan.logcalls import is_log_call, notes
-from netra_backend.scan.project import Files, Project, Source, file_fact
+from netra_backend.scan.project import Project, file_fact
 from netra_backend.scan.resolve import Resolver
+from netra_backend.scan.sources import Files, Source
 
 
 class Notebook(Protocol):

@@ -1,13 +1,9 @@
 """All files of a scan: finds what a dotted name stands for, and what a class inherits."""
 
 from collections.abc import Iterator, Sequence
-from functools import cache, cached_property
-from typing import Any, Protocol
-
-from msgspec import msgpack
 
 from netra_backend.scan.aliases import aliased
-from netra_backend.scan.declarations import Function, Module, Site, Trait
+from netra_backend.scan.declarations import Function, Trait
 from netra_backend.scan.heads import ClassRef, External, Found, FunctionRef, Scope
 from netra_backend.scan.kinds import (
     ATTRS_DECORATORS,
@@ -17,88 +13,14 @@ from netra_backend.scan.kinds import (
     PLAIN,
     Kind,
 )
-from netra_backend.scan.summary import Summary
+from netra_backend.scan.library import RESULTS
+from netra_backend.scan.sinks import SINKS
+from netra_backend.scan.sources import Files, Source
 from netra_backend.scan.values import UNKNOWN, Attr, Call, Global, Item, Value
 
 _DEEPEST_BASES = 20
-
-
-@cache
-def _decoder(kind: Any) -> Any:
-    """Return the decoder, made when it is needed: many files are scanned without any."""
-    return msgpack.Decoder(kind)
-
-
-class Source:
-    """One file, opened when it is needed."""
-
-    def __init__(self, summary: Summary, reported: bool) -> None:
-        self.path = summary.path
-        self.module = summary.module
-        self.reported = reported
-        self._summary = summary
-        self._functions: dict[str, Function] = {}
-
-    @property
-    def is_stub(self) -> bool:
-        """Whether it stands in for a library: then it says nothing of what functions do."""
-        return self.path.startswith("<")
-
-    @cached_property
-    def declared(self) -> Module:
-        """What the file declares."""
-        module: Module = _decoder(Module).decode(self._summary.body)
-        return module
-
-    @cached_property
-    def scope(self) -> Scope:
-        """The scope of the module's own statements."""
-        return Scope(self)
-
-    def function(self, name: str) -> Function | None:
-        """Return the function with this qualified name, opened when it is needed."""
-        known = self._functions.get(name)
-        if known is None:
-            encoded = self.declared.functions.get(name)
-            if encoded is None:
-                return None
-            known = self._functions[name] = _decoder(Function).decode(encoded)
-        return known
-
-    def sites(self, name: str) -> list[Site]:
-        """Return the calls of what is named so."""
-        sites: list[Site] = _decoder(list[Site]).decode(self._summary.calls[name])
-        return sites
-
-    def calls(self) -> Iterator[str]:
-        """Return the last names of what is called."""
-        return iter(self._summary.calls)
-
-    def bases(self) -> Iterator[str]:
-        """Return the last names of what its classes inherit from."""
-        return iter(self._summary.derived)
-
-    def derived(self, base: str) -> tuple[str, ...]:
-        """Return its classes that inherit from what is named so."""
-        return self._summary.derived.get(base, ())
-
-
-class Files:
-    """The files, by the names of their modules; stubs stand in for libraries that are absent."""
-
-    def __init__(self, sources: Sequence[Source], stubs: "Stubs") -> None:
-        self.sources = sources
-        self._modules: dict[str, Source] = {}
-        for source in sources:
-            self._modules.setdefault(source.module, source)
-        self._stubs = stubs
-
-    def module(self, name: str) -> Source | None:
-        """Return the file of a module."""
-        found = self._modules.get(name)
-        if found is None and self._stubs.has(name):
-            found = self._modules[name] = Source(self._stubs.summary(name), reported=False)
-        return found
+_KNOWN = {*KINDS, *RESULTS, *SINKS, *(name.rpartition(".")[0] for name in RESULTS)}
+"""What is known by the name that everybody imports it by, wherever a library declares it."""
 
 
 class Project:
@@ -149,9 +71,23 @@ class Project:
             if source is not None:
                 rest = name[len(prefix) + 1 :]
                 found = self._inside(source, rest) if rest else None
-                return External(name) if found is None else found
+                if found is None:
+                    return External(name)
+                return found if source.reported else self._as_known(name, found)
             prefix = prefix.rpartition(".")[0]
         return External(name)
+
+    def _as_known(
+        self, name: str, found: ClassRef | FunctionRef | External | tuple[Value, Scope]
+    ) -> ClassRef | FunctionRef | External | tuple[Value, Scope]:
+        """Return what the tables say of a name for which an installed library only passes on."""
+        module, _, last = name.rpartition(".")
+        stub = self._files.stub(module)
+        known = None if stub is None else self._inside(stub, last)
+        if known is None:
+            return External(name) if name in _KNOWN else found
+        is_here = isinstance(found, (ClassRef, FunctionRef)) and found.name == name
+        return found if is_here else known
 
     def _inside(
         self, source: Source, rest: str
@@ -381,15 +317,3 @@ def file_fact(path: str) -> str:
 def heirs_fact(name: str) -> str:
     """Return the fact of which files have classes that inherit from what is named so."""
     return f"heirs {name}"
-
-
-class Stubs(Protocol):
-    """Summaries of libraries that are not among the files."""
-
-    def has(self, module: str) -> bool:
-        """Return whether there is a stub of the module."""
-        ...
-
-    def summary(self, module: str) -> Summary:
-        """Return its summary."""
-        ...

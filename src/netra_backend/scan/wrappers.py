@@ -7,8 +7,8 @@ from msgspec import Struct, msgpack
 from netra_backend.scan.declarations import Function, ParamKind, Site
 from netra_backend.scan.digest import blake2b
 from netra_backend.scan.modules import with_json
-from netra_backend.scan.project import Source
 from netra_backend.scan.sinks import Sink
+from netra_backend.scan.sources import Source
 
 Told = tuple[str, str, str, int]
 """A problem by its path, kind and class, and how sure it is: the rank of its severity."""
