@@ -107,6 +107,7 @@ UNMIRRORED |= {
         "signatures",
         "sinking",
         "sinks",
+        "sources",
         "statements",
         "storing",
         "summary",
