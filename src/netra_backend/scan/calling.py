@@ -59,8 +59,8 @@ _CHANGING = MUTATORS | {"add_argument"}
 
 _OF_ATTRIBUTES = frozenset({"asdict", "vars"})
 
-_DUMPS = frozenset({"dict", "model_dump"})
-"""Methods that give what the attributes hold, which may be no longer what the class declares."""
+_DUMPS = frozenset({"dict", "encode", "iterencode", "model_dump"})
+"""Methods that go by what the attributes hold, which may be no longer what the class declares."""
 
 _KEEPING_MODULES = frozenset(
     {"json", "logging", "builtins", "copy", "orjson", "ujson", "simplejson", "msgspec", "pprint"}

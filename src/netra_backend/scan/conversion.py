@@ -27,7 +27,7 @@ class Conversions:
         """Return the finding with ``default=`` as its fix, if that takes the value."""
         if finding.fix is not None or finding.severity is not Severity.ERROR or site.at <= 0:
             return finding
-        if any(a.name in sink.encoder.converters for a in site.args) or sink.openers:
+        if any(a.name in sink.encoder.converters for a in site.args) or sink.openers or sink.own:
             return finding
         for default in self._defaults(source):
             if self._takes(finding, sink, (*site.args, default), scope):

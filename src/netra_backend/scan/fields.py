@@ -41,7 +41,7 @@ class Made(Instance, frozen=True, array_like=True, tag="M"):
     given: tuple[Argument, ...] = ()
 
 
-def made(ref: ClassRef, call: Call, scope: Scope) -> Made:
+def made(ref: ClassRef | External, call: Call, scope: Scope) -> Made:
     """Return what the call of the class gives."""
     args = tuple(Argument(a.name, suspended(a.value, scope)) for a in call.args)
     return Made(ref.name, (), True, call.line, args)

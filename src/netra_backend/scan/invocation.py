@@ -64,9 +64,15 @@ def _construct(resolver: "Resolver", ref: ClassRef, call: Call, scope: Scope) ->
         return Dict(entries, call.line), scope
     if kind in _OWN_NEW and resolver.project.method(ref, "__new__") is not None:
         return UNKNOWN, scope
-    if (kind in _KEEPING and call.args) or kind is Kind.ARRAY:
+    if (call.args and _keeps(resolver, ref, kind)) or kind is Kind.ARRAY:
         return made(ref, call, scope), ref.source.scope
     return Instance(ref.name, (), True, call.line), ref.source.scope
+
+
+def _keeps(resolver: "Resolver", ref: ClassRef, kind: Kind) -> bool:
+    """Return whether it matters what the instances of the class are made of."""
+    encodes = kind is Kind.UNKNOWN and "json.JSONEncoder" in resolver.project.ancestors(ref.name)
+    return kind in _KEEPING or encodes
 
 
 def _call_external(resolver: "Resolver", head: External, call: Call, scope: Scope) -> Found:

@@ -80,7 +80,7 @@ _NAMES: dict[Kind, str] = {
     Kind.VIEW: "builtins.dict_keys builtins.dict_values builtins.dict_items",
     Kind.ITERATOR: "builtins.range builtins.map builtins.filter builtins.zip builtins.enumerate"
     " builtins.reversed types.GeneratorType types.AsyncGeneratorType collections.abc.Generator"
-    " collections.abc.AsyncGenerator",
+    " collections.abc.AsyncGenerator itertools.groupby itertools._grouper",
     Kind.COROUTINE: "types.CoroutineType collections.abc.Coroutine",
     Kind.FUTURE: "asyncio.Future asyncio.Task concurrent.futures.Future asyncio.futures.Future"
     " asyncio.tasks.Task",

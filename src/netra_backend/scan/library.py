@@ -7,7 +7,7 @@ from netra_backend.scan.arguments import argument_of
 from netra_backend.scan.arithmetic import absolute, difference, total
 from netra_backend.scan.commandline import PARSER, parsed, parsed_and_rest
 from netra_backend.scan.dumping import as_dict, model_dump, tuple_as_dict
-from netra_backend.scan.fields import own_dict
+from netra_backend.scan.fields import made, own_dict
 from netra_backend.scan.heads import (
     ClassRef,
     External,
@@ -81,6 +81,17 @@ def _iterator(cls: str) -> Result:
         return Instance(f"builtins.{cls}", args, True, call.line), scope
 
     return make
+
+
+def _groups(_resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
+    """``itertools.groupby``: keys of which nothing is known, each with an iterator."""
+    group = Instance("itertools._grouper", (Each(_first(call)),), True, call.line)
+    pair = Seq("tuple", (Entry(None, UNKNOWN), Entry(None, group)))
+    return Instance("itertools.groupby", (pair,), True, call.line), scope
+
+
+def _encoder(_resolver: "Resolver", callee: Callee, call: Call, scope: Scope) -> Found:
+    return (UNKNOWN if isinstance(callee, FunctionRef) else made(callee, call, scope)), scope
 
 
 def _filled(cls: str) -> Result:
@@ -304,6 +315,8 @@ RESULTS: Mapping[str, Result] = {
     "functools.partial": _partial,
     f"{PARSER}.parse_args": parsed,
     f"{PARSER}.parse_known_args": parsed_and_rest,
+    "itertools.groupby": _groups,
+    "json.JSONEncoder": _encoder,
     "asyncio.create_task": _task,
     "asyncio.ensure_future": _task,
     "asyncio.gather": _gathered,

@@ -34,7 +34,7 @@ from netra_backend.scan.options import Encoder as EncoderName
 from netra_backend.scan.options import LogEncoder, Options
 from netra_backend.scan.project import Project, file_fact
 from netra_backend.scan.resolve import Resolver
-from netra_backend.scan.sinking import encoder_of
+from netra_backend.scan.sinking import as_dumped, encoder_of
 from netra_backend.scan.sinks import ENCODERS, SINKS, Sink
 from netra_backend.scan.sources import Files, Source
 from netra_backend.scan.telling import tell
@@ -258,7 +258,9 @@ class Linker:
             return None, args, None
         receiver = None if isinstance(head, ClassRef) else head.receiver
         if wrapper is None:
-            return self._sinks.get(head.name), args, receiver
+            sink = self._sinks.get(head.name)
+            told = as_dumped(args, receiver) if sink is not None and sink.own else args
+            return sink, told, receiver
         if isinstance(head, ClassRef):
             method = self._project.method(head, "__init__")
             if (

@@ -7,10 +7,11 @@ from msgspec import structs
 from netra_backend.scan.arguments import argument_of
 from netra_backend.scan.declarations import Trait
 from netra_backend.scan.encoders import Encoder
+from netra_backend.scan.fields import Made
 from netra_backend.scan.heads import ClassRef, External, Found, FunctionRef, Scope
 from netra_backend.scan.resolve import Resolver
 from netra_backend.scan.sinks import Sink
-from netra_backend.scan.values import NONE, Argument, Const, Global
+from netra_backend.scan.values import NONE, UNKNOWN, Argument, Const, Global, Instance
 
 _ABSTRACT = ("collections.abc.", "numbers.", "typing.")
 _ENCODERS = frozenset({"json.JSONEncoder", "json.encoder.JSONEncoder", "simplejson.JSONEncoder"})
@@ -46,6 +47,15 @@ def encoder_of(
     if converted is None:
         return structs.replace(encoder, values=frozenset()), frozenset()
     return encoder, converted
+
+
+def as_dumped(args: Sequence[Argument], receiver: Found | None) -> Sequence[Argument]:
+    """Return what an encoder's own method is given as ``json.dumps`` would be given it."""
+    head = None if receiver is None else receiver[0]
+    if not isinstance(head, Instance) or not head.exact:
+        return (*args, Argument("**", UNKNOWN))
+    told = head.given if isinstance(head, Made) else ()
+    return (*args, *told, Argument("cls", Global(head.cls)))
 
 
 def _handled(resolver: Resolver, found: Found) -> frozenset[str] | None:

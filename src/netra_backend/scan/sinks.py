@@ -32,6 +32,8 @@ class Sink(Struct, frozen=True):
     openers: tuple[str, ...] = ()
     keywords: bool = False
     """Whether it writes its keyword arguments as a dict when it has no other argument."""
+    own: bool = False
+    """Whether it is a method of an encoder, which was told before how to write."""
 
 
 ENCODERS = {
@@ -47,6 +49,8 @@ def _sinks() -> dict[str, Sink]:
     sinks = {
         "json.dumps": Sink("json.dumps", STDLIB, "obj"),
         "json.dump": Sink("json.dump", STDLIB, "obj"),
+        "json.JSONEncoder.encode": Sink("JSONEncoder.encode", STDLIB, "o", own=True),
+        "json.JSONEncoder.iterencode": Sink("JSONEncoder.iterencode", STDLIB, "o", own=True),
         "orjson.dumps": Sink("orjson.dumps", ORJSON, "obj"),
         "ujson.dumps": Sink("ujson.dumps", UJSON, "obj"),
         "ujson.dump": Sink("ujson.dump", UJSON, "obj"),
