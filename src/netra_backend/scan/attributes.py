@@ -15,10 +15,21 @@ from netra_backend.scan.heads import (
     Open,
     Scope,
     Super,
+    either,
 )
 from netra_backend.scan.invocation import call_function
 from netra_backend.scan.kinds import VAGUE, Kind
-from netra_backend.scan.values import STR, UNKNOWN, Const, Dict, Instance, Seq, Text, Union
+from netra_backend.scan.values import (
+    STR,
+    UNKNOWN,
+    Const,
+    Dict,
+    Instance,
+    Seq,
+    Text,
+    Union,
+    Value,
+)
 
 if TYPE_CHECKING:
     from netra_backend.scan.resolve import Resolver
@@ -169,12 +180,25 @@ def _without_enums(resolver: "Resolver", found: Found) -> Found:
     return found
 
 
+def _of_column(resolver: "Resolver", declared: Value, home: Scope) -> Found | None:
+    """Return what an instance has where its class has a column, None if that is none.
+
+    A column converts what it reads in its own way, and has None before it is written.
+    """
+    if not isinstance(declared, Instance) or declared.cls != "sqlalchemy.orm.Mapped":
+        return None
+    return either([*(resolver.resolve(it, home) for it in declared.args), (UNKNOWN, home)], home)
+
+
 def _field(
     resolver: "Resolver", attribute: Attribute, owner: ClassRef, name: str, base: Found
 ) -> Found:
     """Return an attribute of an instance: what is declared, else what is assigned."""
     home = owner.source.scope
     declared = specialised(resolver, attribute.declared, base, owner)
+    column = _of_column(resolver, declared, home)
+    if column is not None:
+        return column
     if resolver.informative(declared, home):
         return resolver.resolve(declared, home)
     assigned_to = specialised(resolver, attribute.assigned, base, owner)

@@ -147,6 +147,7 @@ QUERY_RESULTS: Mapping[str, "Result"] = {
             ("scalars", "scalars"),
             ("scalar", "maybe"),
             ("get", "maybe"),
+            ("get_one", "one"),
         )
     },
 }
