@@ -7,8 +7,12 @@ from hypothesis import given, settings
 
 from netra_backend.core.events import Entry
 from tests.legality import illegal
-from tests.night import examples
+from tests.night import NIGHTLY, examples
 from tests.strategies import JsonObject, Writer, logs, model, runs, threads, wire
+
+
+def test_night_is_told_from_day() -> None:
+    assert NIGHTLY is (settings.get_current_profile_name() == "nightly")
 
 
 @settings(max_examples=examples(100), deadline=None)
