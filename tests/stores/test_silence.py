@@ -1,4 +1,4 @@
-"""A keeper that is frozen: who asks it is told so in time, and nothing is done twice or in secret.
+"""A keeper, or a worker, that is frozen: who asks is told so in time, and nothing is done later.
 
 Here it is one end of the line that stands still; ``tests/faults/test_frozen_keeper.py`` stops the
 process.
@@ -13,9 +13,10 @@ import pytest
 from netra_backend.core.ids import RunKey
 from netra_backend.core.nodes import Seat
 from netra_backend.core.ports import End
+from netra_backend.core.positions import Position
 from netra_backend.core.run import RunStatus
 from netra_backend.errors import LeaseLost, StoreFailed
-from netra_backend.stores import remote
+from netra_backend.stores import gatherings, keeper, remote
 from netra_backend.stores.worker_line import WorkerLine
 from netra_backend.testing.scenario import FAR, a_thread, entries, event, start
 from tests.eventually import until
@@ -55,6 +56,28 @@ class Frozen:
     def transport(self) -> asyncio.Transport:
         assert self.line._transport is not None
         return self.line._transport
+
+
+class Doing:
+    """What a worker does for others, and has done."""
+
+    def __init__(self, worker: Any) -> None:
+        self.done: list[object] = []
+        worker.join(self._cancel)
+        worker.let_make_room(self._make_room)
+        worker.let_answer("subject", self._answer)
+
+    async def _cancel(self, run: RunKey) -> Position:
+        self.done.append(run)
+        return Position(1, 9)
+
+    async def _answer(self, question: bytes) -> bytes:
+        self.done.append(question)
+        return b"done"
+
+    def _make_room(self, seat: Seat) -> bool:
+        self.done.append(seat)
+        return True
 
 
 async def test_calls_end_in_time_and_are_not_made_when_it_goes_on(
@@ -100,23 +123,8 @@ async def test_what_only_others_can_do_is_not_done_late_either(
     workers = Workers()
     one, two = await workers.worker(), await workers.worker()
     lease = await start(as_store(one), a_thread(), "r", expires_at=FAR)
-    done: list[object] = []
-
-    async def cancel(run: RunKey) -> None:
-        done.append(run)
-
-    async def answer(question: bytes) -> bytes:
-        done.append(question)
-        return b""
-
-    def make_room(seat: Seat) -> bool:
-        done.append(seat)
-        return True
-
     seat = Seat("user", "alice", 1)
-    one.join(cancel)
-    one.let_make_room(make_room)
-    one.let_answer("subject", answer)
+    doing = Doing(one)
     assert await one.take([seat]) == []
     thaw = Frozen(workers).freeze(monkeypatch)
     asked = [two.cancel(lease.run), two.make_room(seat), two.ask("subject", b"")]
@@ -126,9 +134,37 @@ async def test_what_only_others_can_do_is_not_done_late_either(
     await until(lambda: not two._awaited)
     await one.probe()  # what was sent to it before has come
     await settled()
-    assert done == []
-    assert await two.cancel(lease.run) is None
-    assert done == [lease.run], "who tries again is heard"
+    assert doing.done == []
+    assert await two.cancel(lease.run) == Position(1, 9), "who tries again is heard"
+    for worker in (one, two):
+        await worker.close()
+
+
+async def test_what_a_frozen_worker_was_asked_is_not_done_when_it_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Who asked was told long ago that nobody did it."""
+    for where in (keeper, gatherings):
+        monkeypatch.setattr(where, "ANSWER_SECONDS", 0.05)
+    monkeypatch.setattr(keeper, "STOP_SECONDS", 0.05)
+    workers = Workers()
+    one, two = await workers.worker(), await workers.worker()
+    lease = await start(as_store(one), a_thread(), "r", expires_at=FAR)
+    await one.probe()
+    seat = Seat("user", "alice", 1)
+    assert await one.take([seat]) == []
+    doing = Doing(one)
+    one._line._transport.pause_reading()
+    asked = (two.cancel(lease.run), two.make_room(seat), two.ask("subject", b"question"))
+    stopped, made, gathered = await asyncio.gather(*asked)
+    assert (stopped, made, gathered.missing) == (None, False, [1])
+    one._line._transport.resume_reading()
+    await one.probe()  # what was sent to it before has come
+    await settled()
+    assert doing.done == []
+    assert await two.cancel(lease.run) == Position(1, 9), "who tries again is heard"
+    assert await two.make_room(seat)
+    assert dict((await two.ask("subject", b"question")).answers)[1] == b"done"
     for worker in (one, two):
         await worker.close()
 

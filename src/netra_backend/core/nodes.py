@@ -52,7 +52,8 @@ class Nodes(Protocol):
     def cancel(self, run: RunKey) -> Awaitable[Position | None]:
         """Cancel the run where it is executed; return where it ended, None if nobody executes it.
 
-        It is not found on a node that dies meanwhile: then its lease is over.
+        It is not found on a node that dies meanwhile: then its lease is over. One that stands still
+        does not cancel it later, when it has been told here that nobody did.
         """
         ...
 
@@ -73,7 +74,10 @@ class Nodes(Protocol):
         ...
 
     def make_room(self, seat: Seat) -> Awaitable[bool]:
-        """Ask the node that has most of such seats to give one; return whether it did."""
+        """Ask the node that has most of such seats to give one; return whether it did.
+
+        One that does not answer in time gives none later.
+        """
         ...
 
     def let_answer(self, subject: str, answer: Answer) -> None:

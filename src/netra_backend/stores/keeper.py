@@ -42,6 +42,7 @@ from netra_backend.stores.procedures import (
     Take,
     Taken,
     Unheard,
+    nothing,
 )
 from netra_backend.stores.seats import Seats
 from netra_backend.stores.worker_line import WorkerLine
@@ -53,11 +54,11 @@ STOP_SECONDS = 5.0
 
 
 class _Asked(Struct, frozen=True):
-    """A question of one worker to others, and what it is answered with if nobody can."""
+    """A question of one worker to others, those that have not answered it."""
 
     by: WorkerLine
     others: set[WorkerLine]
-    nothing: Stopped | MadeRoom
+    question: Stop | MakeRoom
 
 
 class Keeper:
@@ -204,19 +205,15 @@ class Keeper:
             line.publish(message)
 
     def _ask(self, by: WorkerLine, question: Stop | MakeRoom, others: set[WorkerLine]) -> None:
-        """Ask other workers; who hangs has lost its run with its lease, and gives no seat."""
-        nothing: Stopped | MadeRoom = (
-            Stopped(question.number, None)
-            if isinstance(question, Stop)
-            else MadeRoom(question.number, False)
-        )
+        """Ask other workers; who hangs gives no answer in time, and refuses when it goes on."""
         if not others:
-            by.say(nothing)
+            by.say(nothing(question))
             return
         number = next(self._numbers)
-        self._asked[number] = _Asked(by, others, nothing)
+        self._asked[number] = _Asked(by, others, question)
+        until = min(question.until, time.monotonic() + STOP_SECONDS)
         for line in others:
-            line.say(replace(question, number=number))
+            line.say(replace(question, number=number, until=until))
         asyncio.get_running_loop().call_later(STOP_SECONDS, self._stop_asking, number)
 
     def _gather(
@@ -246,7 +243,7 @@ class Keeper:
     def _stop_asking(self, number: int) -> None:
         asked = self._asked.pop(number, None)
         if asked is not None:
-            asked.by.say(asked.nothing)
+            asked.by.say(nothing(asked.question))
 
     def _answered(
         self, by: WorkerLine, number: int, found: Stopped | MadeRoom | None = None
@@ -258,5 +255,5 @@ class Keeper:
         asked.others.discard(by)
         if found is not None or not asked.others:
             del self._asked[number]
-            answer = asked.nothing if found is None else found
-            asked.by.say(replace(answer, number=asked.nothing.number))
+            answer = nothing(asked.question) if found is None else found
+            asked.by.say(replace(answer, number=asked.question.number))

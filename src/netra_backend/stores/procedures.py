@@ -31,8 +31,8 @@ NOT_CALLED = frozenset({"open", "close"})
 class Question(Struct, tag=True, array_like=True):
     """What a worker asks of the keeper; the answer has the same number.
 
-    A keeper that reads it after `until`, of the clock that the processes of a machine share,
-    refuses it: who asked may have been told that the store failed.
+    Who reads it after `until`, of the clock that the processes of a machine share, refuses it, be
+    it the keeper or a worker that it was sent on to: who asked may have been told that it failed.
     """
 
     number: int
@@ -161,6 +161,9 @@ class Pong(Struct, tag=True, array_like=True):
 Settling = Returned | Raised | Stopped | Taken | MadeRoom | Answers | Measured
 """What a worker waits for."""
 
+Forwarded = Stop | MakeRoom | Ask
+"""What the keeper sends on to workers: each is a `Question`."""
+
 Asking = Call | Stop | Take | MakeRoom | Ask | Measure
 """What a worker asks: each is a `Question`."""
 
@@ -227,6 +230,17 @@ def error_of(message: Raised) -> Exception:
         return Refused(message.code, message.text)
     kind = _ERRORS.get(message.kind)
     return kind(message.text) if kind else StoreFailed(f"{message.kind}: {message.text}")
+
+
+def nothing(question: Forwarded) -> Stopped | MadeRoom | Answered:
+    """Return the answer of who has done nothing of what was sent on to them, and will not."""
+    match question:
+        case Stop():
+            return Stopped(question.number, None)
+        case MakeRoom():
+            return MadeRoom(question.number, False)
+        case Ask():
+            return Answered(question.number, None)
 
 
 def result(value: Any) -> Raw:

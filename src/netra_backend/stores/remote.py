@@ -52,6 +52,7 @@ from netra_backend.stores.procedures import (
     Taken,
     Unheard,
     error_of,
+    nothing,
 )
 
 log = jsonlog.get_logger(__name__)
@@ -249,6 +250,8 @@ class RemoteStore:
         match message:
             case Published():
                 self.bus.hear(message.thread, message.entries)
+            case Stop() | Ask() | procedures.MakeRoom() if time.monotonic() > message.until:
+                self._say(nothing(message))  # this process stood still: who asked was told so
             case Stop():
                 self._begin(self._stop(message))
             case Ask():
