@@ -20,7 +20,6 @@ UNMIRRORED = {
     "agents/endings.py": "tests/agents/test_runner.py and test_waiting.py, through the runner",
     "agents/interrupts.py": "tests/server/test_interrupts.py, through the server",
     "agents/speech.py": "tests/agents/test_execution.py, through the execution",
-    "agents/sweep.py": "tests/agents/test_runner.py and tests/faults, through the runner",
     "core/__init__.py": "a docstring",
     "core/credentials.py": "contracts: tests/stores proves them for every store",
     "core/nodes.py": "contracts: tests/stores/test_keeper.py and test_seats.py prove them",

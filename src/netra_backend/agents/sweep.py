@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from netra_backend import jsonlog
 from netra_backend.agents.endings import Endings
 from netra_backend.agents.execution import Execution
+from netra_backend.agents.lease_clock import LeaseClock
 from netra_backend.core.ids import RunKey, ThreadKey
 from netra_backend.core.ports import Runs
 from netra_backend.core.run import ENDED, Lease, Run
@@ -37,6 +38,7 @@ class Sweep:
         self._holder = holder
         self._lease_ms = lease_ms
         self._now = now
+        self._clock = LeaseClock(lease_ms, now())
         self._executions = executions
         self._starting = starting
         self._freed = freed
@@ -66,11 +68,12 @@ class Sweep:
         self._freed(run.thread)
 
     async def _renew(self) -> None:
+        """Renew the leases, also if there are none: that others can renew theirs is seen by it."""
         leases = [e.lease for e in self._executions.values() if e.ends_itself]
         leases += [lease for _, lease in self.unended.values()]
-        if not leases:
-            return
-        lost = await self._store.renew(leases, self._now() + self._lease_ms)
+        asked = self._now()
+        lost = await self._store.renew(leases, asked + self._lease_ms)
+        self._clock.renewed(asked, self._now())
         for key in lost:
             execution = self._executions.get(key)
             if execution is not None and execution.status not in ENDED:
@@ -78,7 +81,7 @@ class Sweep:
 
     async def _end_orphans(self) -> None:
         """Write the terminal event of every run that nobody executes, and we do not end."""
-        for run in await self._store.orphans(self._now()):
+        for run in await self._store.orphans(self._clock.upto):
             execution = self._executions.get(run.key)
             is_ours = execution is not None and execution.ends_itself
             is_ours = is_ours or run.key in self.unended or run.key in self._starting()
@@ -87,8 +90,8 @@ class Sweep:
                     await self.guard(self._end_orphan(run))
 
     async def _end_orphan(self, run: Run) -> None:
-        now = self._now()
-        lease = await self._store.adopt(run.key, self._holder, now + self._lease_ms, now)
+        expires_at = self._now() + self._lease_ms
+        lease = await self._store.adopt(run.key, self._holder, expires_at, self._clock.upto)
         if lease is not None:
             await self._endings.interrupted(run, lease)
             self._freed(run.thread)

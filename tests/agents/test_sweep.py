@@ -1,0 +1,146 @@
+"""The sweep of two nodes that share a store: whose run is ended, and who only had to wait."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from netra_backend.agents.sweep import Sweep
+from netra_backend.core.run import Lease, RunStatus
+from netra_backend.errors import StoreFailed
+from netra_backend.stores.memory import MemoryStore
+from netra_backend.testing.scripted_agent import Gate, ScriptedAgent, answer
+from tests.agents.running import ALICE, Running, running
+from tests.faults.test_run_ends import given, key
+
+pytestmark = pytest.mark.anyio
+
+LEASE = 15_000
+THIRD = LEASE // 3
+
+
+class Stalling(MemoryStore):
+    """A store that can be made to take no renewals."""
+
+    stalls = False
+
+    async def renew(self, leases: Sequence[Lease], expires_at: int) -> Any:
+        if self.stalls:
+            raise StoreFailed("the disk does not answer")
+        return await super().renew(leases, expires_at)
+
+
+@dataclass
+class Two:
+    """Two nodes with a clock each; the second executes a run that waits at the gate."""
+
+    store: Stalling
+    one: Running
+    two: Running
+    gate: Gate
+
+    async def look(self, *nodes: Running) -> None:
+        """Have the nodes sweep, one after the other."""
+        for node in nodes:
+            await sweep_of(node).look()
+
+    def passes(self, ms: int) -> None:
+        """Set both clocks forward."""
+        self.one.clock.now += ms
+        self.two.clock.now += ms
+
+    async def thirds(self, count: int, *nodes: Running) -> None:
+        """Have the nodes sweep so many times, when it is due."""
+        for _ in range(count):
+            self.passes(THIRD)
+            await self.look(*nodes)
+
+    async def status(self) -> RunStatus:
+        """Return how the run is."""
+        run = await self.store.run(key("r1"))
+        assert run is not None
+        return run.status
+
+    async def goes_on(self) -> None:
+        """See that the run ends as its agent ends it, and is written by nobody else."""
+        assert await self.status() is RunStatus.RUNNING
+        self.gate.open()
+        assert (await self.two.ended("r1")).status is RunStatus.FINISHED
+        types = await self.two.types()
+        assert [types.count(kind) for kind in ("RUN_FINISHED", "RUN_ERROR")] == [1, 0]
+
+
+def sweep_of(node: Running) -> Sweep:
+    return node.runner._sweep
+
+
+@asynccontextmanager
+async def two_nodes() -> AsyncIterator[Two]:
+    store, gate = Stalling(), Gate()
+    agents = {"agent": ScriptedAgent(answer("a", gate, "b"))}
+    async with (
+        running(agents, store=store, lease_ms=LEASE) as one,
+        running(agents, store=store, lease_ms=LEASE) as two,
+    ):
+        nodes = Two(store, one, two, gate)
+        await two.start(ALICE, given("r1"))
+        await gate.reached()
+        await nodes.thirds(2, one, two)
+        yield nodes
+
+
+async def test_a_run_whose_holder_renews_no_more_is_ended_by_another() -> None:
+    async with two_nodes() as there:
+        await there.thirds(2, there.one)
+        assert await there.status() is RunStatus.RUNNING
+        await there.thirds(1, there.one)
+        assert await there.status() is RunStatus.INTERRUPTED
+        there.gate.open()
+        await there.look(there.two)
+        (execution,) = there.two.runner.executions.values()
+        await execution.stopped()
+        assert await there.status() is RunStatus.INTERRUPTED, "who held it is refused"
+        assert (await there.one.types()).count("RUN_ERROR") == 1
+
+
+@pytest.mark.parametrize("gone", [LEASE, 86_400_000])
+async def test_time_in_which_all_stood_still_runs_no_lease_out(gone: int) -> None:
+    """A machine that slept, a store that did, a clock set forward: who looks first is no matter."""
+    async with two_nodes() as there:
+        there.passes(gone)
+        await there.look(there.one, there.two)
+        await there.thirds(4, there.one, there.two)
+        await there.goes_on()
+
+
+async def test_time_in_which_the_store_takes_no_renewals_runs_no_lease_out() -> None:
+    """Also by the eyes of a node that has nothing to renew, and can read what has run out."""
+    async with two_nodes() as there:
+        there.store.stalls = True
+        await there.thirds(4, there.one, there.two)
+        there.store.stalls = False
+        await there.look(there.one)
+        await there.thirds(1, there.two, there.one)
+        await there.goes_on()
+
+
+async def test_who_does_not_come_back_after_a_gap_is_ended_a_lease_later() -> None:
+    async with two_nodes() as there:
+        there.passes(10 * LEASE)
+        await there.look(there.one)
+        await there.thirds(2, there.one)
+        assert await there.status() is RunStatus.RUNNING
+        await there.thirds(1, there.one)
+        assert await there.status() is RunStatus.INTERRUPTED
+
+
+async def test_what_the_store_knows_to_be_over_is_ended_at_once() -> None:
+    """Also after a gap: the process that keeps the store lets leases of dead workers end at 0."""
+    async with two_nodes() as there:
+        (execution,) = there.two.runner.executions.values()
+        await there.store.renew([execution.lease], 0)
+        there.passes(10 * LEASE)
+        await there.look(there.one)
+        assert await there.status() is RunStatus.INTERRUPTED
