@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from netra_backend.core import pages
+from netra_backend.server import roster
+from netra_backend.server.views import ConnectionView
 from netra_backend.stores import gatherings, remote
 from tests.eventually import until
 from tests.http import http
@@ -54,6 +57,67 @@ async def test_connections_of_all_nodes_are_listed_and_paged(tmp_path: Path) -> 
                     if followed["lag"] >= 0
                 }
                 assert threads == {f"t{number}" for number in range(5)}
+
+
+async def test_a_page_ends_when_it_is_full_and_leaves_out_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each node ends its part where that is full, which is sooner on the one whose follow more."""
+    room = 2_000
+    monkeypatch.setattr(pages, "READ_BYTES", room)
+    async with pair(tmp_path, **ROOT) as there, AsyncExitStack() as stack:
+        ids: list[str] = []
+        for number, server in enumerate([there.one, there.two] * 4):
+            one = await stack.enter_async_context(joined(server, "alice"))
+            ids.append(one.ready["connection"])
+            for thread in range(4 if server is there.one else 1):
+                name = f"{number}-{thread}-{'x' * 100}"
+                await one.run(name, f"r{number}-{thread}", agent="endless")
+                await one.follow(name)
+        for server in (there.one, there.two):
+            async with http(server.url, server.token("root")) as root:
+                seen: list[str] = []
+                sizes: list[int] = []
+                after: dict[str, str] = {}
+                while True:
+                    answered = await root.get("/connections", params=after)
+                    page = answered.json()
+                    assert page["total"] == len(ids)
+                    seen += [each["id"] for each in page["connections"]]
+                    sizes.append(len(answered.content))
+                    if page["next"] is None:
+                        break
+                    after = {"after": page["next"]}
+                assert sorted(seen) == sorted(ids), "all of both nodes, each once"
+                assert len(sizes) > 2
+                assert max(sizes) < 2 * room
+
+
+def test_a_page_ends_where_one_of_its_parts_does() -> None:
+    """Behind that, the node may have some that are older than what the others show."""
+    views = [
+        ConnectionView(str(at), 1, "alice", "Connection", "READY", "", at, 0.0, 0, [])
+        for at in range(4)
+    ]
+    parts = [roster._Part([views[0], views[3]], False, 2), roster._Part([views[1]], True, 2)]
+    page = roster._page(roster.Wanted(100, (-1, "")), parts, [])
+    assert (page.connections, page.total, page.next) == (views[:2], 4, "1-1")
+
+
+async def test_one_that_is_larger_than_a_page_comes_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "READ_BYTES", 1)
+    async with (
+        pair(tmp_path, **ROOT) as there,
+        joined(there.one),
+        joined(there.two),
+        http(there.one.url, there.one.token("root")) as root,
+    ):
+        first = (await root.get("/connections")).json()
+        assert len(first["connections"]) == 1
+        second = (await root.get("/connections", params={"after": first["next"]})).json()
+        assert (len(second["connections"]), second["next"]) == (1, None)
 
 
 async def test_a_connection_is_closed_from_either_node(tmp_path: Path) -> None:

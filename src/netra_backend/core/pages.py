@@ -1,11 +1,11 @@
-"""Pages: where a store ends an answer, so that whatever is read is bounded memory."""
+"""Pages: where an answer ends, so that whatever is read or asked for is bounded memory."""
 
 from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import TypeVar
 
 READ_BYTES = 1_048_576
-"""Bytes after which a store ends an answer: of events, of titles, of questions and answers."""
+"""Bytes after which an answer ends: of events, titles, questions and answers, or connections."""
 
 T = TypeVar("T")
 

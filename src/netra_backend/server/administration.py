@@ -5,6 +5,7 @@ from starlette.responses import Response
 
 from netra_backend.core.ids import UserId, parse_id
 from netra_backend.errors import ErrorCode, FrameError, Refused
+from netra_backend.server.api import SOONER
 from netra_backend.server.clock import now
 from netra_backend.server.endpoints import Endpoint, answer, limit_of
 from netra_backend.server.roster import Roster, Wanted
@@ -30,7 +31,7 @@ class AdministrationApi:
                 "The live connections of all workers, the oldest first. For administrators.",
                 result=ConnectionPage,
                 query={
-                    "limit": "1 to 1000, default 100",
+                    "limit": f"1 to 1000, default 100; {SOONER}",
                     "after": "`next` of the page before",
                     "user": "those of this user",
                 },

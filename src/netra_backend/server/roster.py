@@ -2,12 +2,14 @@
 
 import asyncio
 import os
+import sys
 
-from msgspec import Struct, msgpack
+from msgspec import Struct, json, msgpack
 
 from netra_backend import jsonlog
 from netra_backend.core.ids import ThreadKey
 from netra_backend.core.nodes import Nodes
+from netra_backend.core.pages import bounded
 from netra_backend.core.ports import Thread
 from netra_backend.errors import CloseCode, ErrorCode, Refused
 from netra_backend.server.clock import now
@@ -23,6 +25,13 @@ LIST, CLOSE = "connections", "close connection"
 
 AT_ONCE = 256
 """Threads that are asked for at once: a page may have 64,000, and others use the store too."""
+
+VIEW_BYTES, FOLLOWED_BYTES = 300, 100
+"""About the bytes of a view but for the threads that are followed, and of one of these but for its
+names."""
+
+_END = (sys.maxsize, "")
+"""A place behind all connections."""
 
 Threads = dict[ThreadKey, Thread]
 
@@ -41,6 +50,10 @@ class _Part(Struct, frozen=True, array_like=True):
     views: list[ConnectionView]
     more: bool
     total: int
+
+    def end(self) -> tuple[int, str]:
+        """Return the place behind which it may have some that it does not show."""
+        return _place(self.views[-1]) if self.more else _END
 
 
 _wanted = msgpack.Decoder(Wanted)
@@ -101,10 +114,10 @@ class Roster:
         found = [(m, pool.place(m)) for m in pool if wanted.of_user in (None, m.user)]
         rest = [one for one in found if (one[1].since, one[0].id) > wanted.after]
         rest.sort(key=lambda one: (one[1].since, one[0].id))
-        page = rest[: wanted.limit]
+        page = bounded(rest[: wanted.limit], lambda one: _size(one[0]))
         threads = await self._threads({f.thread for member, _ in page for f in member.following})
         views = [self._view(member, place, threads) for member, place in page]
-        return _Part(views, len(rest) > wanted.limit, len(pool))
+        return _Part(views, len(rest) > len(page), len(pool))
 
     async def _threads(self, keys: set[ThreadKey]) -> Threads:
         """Return the threads that are still there: many are asked for at once, each once."""
@@ -145,10 +158,22 @@ def _followed(follower: ThreadFollower, thread: Thread | None) -> FollowedView:
     )
 
 
+def _size(member: Member) -> int:
+    """Return about the bytes of a member's view, which count where a page ends."""
+    names = [(each.thread.owner, each.thread.id) for each in member.following]
+    return VIEW_BYTES + sum(FOLLOWED_BYTES + len("".join(name).encode()) for name in names)
+
+
+def _place(view: ConnectionView) -> tuple[int, str]:
+    return view.since, view.id
+
+
 def _page(wanted: Wanted, parts: list[_Part], missing: list[int]) -> ConnectionPage:
-    """Return the page that the parts make together."""
-    views = sorted((v for part in parts for v in part.views), key=lambda v: (v.since, v.id))
-    has_more = len(views) > wanted.limit or any(part.more for part in parts)
-    views = views[: wanted.limit]
-    following = f"{views[-1].since}-{views[-1].id}" if has_more else None
+    """Return the page that the parts make together: as far as each of them shows all it has."""
+    end = min((part.end() for part in parts), default=_END)
+    found = sorted((v for part in parts for v in part.views), key=_place)
+    views = [view for view in found if _place(view) <= end][: wanted.limit]
+    views = list(bounded(views, lambda view: len(json.encode(view))))
+    has_more = len(views) < len(found) or end < _END
+    following = "{}-{}".format(*_place(views[-1])) if has_more else None
     return ConnectionPage(views, sum(part.total for part in parts), following, missing)
