@@ -1,9 +1,10 @@
 """A crew: a server of several workers, each a process that can be killed or frozen alone."""
 
 import json
+import os
 import signal
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,24 @@ def processes(server: ServerProcess) -> list[psutil.Process]:
     """Return the workers that there are."""
     assert server.process is not None
     return psutil.Process(server.process.pid).children()
+
+
+def keeper_of(server: ServerProcess) -> int:
+    """Return the id of the process that keeps the store."""
+    assert server.process is not None
+    return server.process.pid
+
+
+@contextmanager
+def frozen(*pids: int) -> Iterator[None]:
+    """Let these processes stand still; in the end they go on in this order."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
 
 
 def worker_of(server: ServerProcess, person: Person) -> psutil.Process | None:

@@ -5,11 +5,8 @@ that is done in secret, so trying again does it once.
 """
 
 import asyncio
-import os
-import signal
 import time
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import httpx
@@ -17,23 +14,12 @@ import pytest
 
 from netra_backend.stores.remote import ANSWERS
 from tests.checker import Name, judge
-from tests.faults.crew import apart, workers
+from tests.faults.crew import apart, frozen, keeper_of, workers
 from tests.http import http
-from tests.live import BOUND, ServerProcess
+from tests.live import BOUND
 from tests.person import read_logs
 
 pytestmark = pytest.mark.anyio
-
-
-@contextmanager
-def frozen_keeper(server: ServerProcess) -> Iterator[None]:
-    assert server.process is not None
-    pid = server.process.pid
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
 
 async def _status(browser: httpx.AsyncClient, wanted: int) -> None:
@@ -54,7 +40,7 @@ async def test_who_asks_is_told_to_try_again_and_that_does_it_once(tmp_path: Pat
         await one.follow("t0")
         await two.follow("t0")
         await two.client.until("REASONING_MESSAGE_CONTENT")
-        with frozen_keeper(server):
+        with frozen(keeper_of(server)):
             began = time.monotonic()
             asked = await asyncio.gather(
                 one.client.run("t1", "r1", "go on"),
@@ -98,7 +84,7 @@ async def test_a_keeper_that_stands_still_for_less_is_waited_for(tmp_path: Path)
         await one.client.run("t0", "r0", "go on")
         await two.follow("t0")
         await two.client.until("REASONING_MESSAGE_CONTENT")
-        with frozen_keeper(server):
+        with frozen(keeper_of(server)):
             asking = asyncio.ensure_future(two.client.run("t1", "r1", "go on"))
             await asyncio.wait({asking}, timeout=ANSWERS / 5)
             assert not asking.done()

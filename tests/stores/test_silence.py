@@ -1,7 +1,7 @@
 """A keeper, or a worker, that is frozen: who asks is told so in time, and nothing is done later.
 
-Here it is one end of the line that stands still; ``tests/faults/test_frozen_keeper.py`` stops the
-process.
+Here it is one end of the line that stands still; ``tests/faults/test_frozen_keeper.py`` and
+``test_frozen_processes.py`` stop processes.
 """
 
 import asyncio
