@@ -52,6 +52,18 @@ def test_it_follows_a_clock_that_is_set_back() -> None:
     assert clock.upto == BEGAN - 86_400_000 + 10
 
 
+def test_one_that_is_set_back_just_after_a_gap_ends_no_patience() -> None:
+    """As by a machine that slept, and learns the time a little later."""
+    clock = LeaseClock(LEASE, BEGAN)
+    woken = BEGAN + 10 * LEASE
+    clock.renewed(woken, woken + 10)
+    back = woken - 4 * LEASE
+    steady(clock, back, back + THIRD)
+    assert clock.upto == BEGAN
+    steady(clock, back + 2 * THIRD, back + LEASE + THIRD)
+    assert clock.upto == back + LEASE + THIRD + 10
+
+
 class Times:
     """Times in which the store stands still, or the whole machine; beyond the last, none does."""
 

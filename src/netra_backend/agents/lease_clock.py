@@ -32,7 +32,7 @@ class LeaseClock:
         if answered - self._asked > self._lease_ms // 2:
             self._counts_from = answered + self._lease_ms
         elif answered < self._asked:  # the clock was set back, and so are the leases from now on
-            self._counts_from = answered
+            self._counts_from -= self._asked - answered
             self._upto = min(self._upto, answered)
         self._asked = asked
         if answered >= self._counts_from:
