@@ -36,6 +36,9 @@ MISSING: Final = _Missing()
 bases: Callable[[type], tuple[type, ...]] = type.__dict__["__mro__"].__get__
 """Return the method resolution order of a class."""
 
+_has_derived: Callable[[type, type], bool] = type.__subclasscheck__
+"""Return whether the second class derives from the first; asks no metaclass."""
+
 _class_dict: Callable[[type], Mapping[str, Any]] = type.__dict__["__dict__"].__get__
 _qualname: Callable[[type], str] = type.__dict__["__qualname__"].__get__
 _module: Callable[[type], Any] = type.__dict__["__module__"].__get__
@@ -81,7 +84,7 @@ def class_name(cls: type) -> str:
 
 def is_kind(value: object, cls: type) -> bool:
     """Return whether the value's real class derives from `cls`."""
-    return any(base is cls for base in bases(type(value)))
+    return _has_derived(cls, type(value))
 
 
 def class_attribute(cls: type, name: str) -> Any:

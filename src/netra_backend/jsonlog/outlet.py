@@ -18,6 +18,8 @@ LEAST_NUMBER = 512
 
 _write = os.write
 
+_NONE = -1
+"""In place of the descriptor of a stream that has none."""
 _KEEP = "backslashreplace"
 """What becomes of half a surrogate pair, which UTF-8 has not."""
 _NON_ASCII = re.compile(r"[^\x00-\x7f]")
@@ -36,7 +38,7 @@ class Outlet:
         self._stream = stream
         self.rest = b""
         """What is still to be written of a line that was only taken in part: `write` does it."""
-        self._descriptor: int | None = None
+        self._descriptor = _NONE
         self._kind = _Kind.WAITING
         self._waits = True
         self._in_memory = type(stream) is io.StringIO or type(stream) is io.BytesIO
@@ -61,7 +63,7 @@ class Outlet:
 
         A stream without a descriptor may raise anything.
         """
-        if self._descriptor is None:
+        if self._descriptor == _NONE:
             return self._write_stream(lines) if lines else 0
         if self._kind is _Kind.FILE or len(lines) < 2:
             return self._write_together(self._descriptor, lines)
@@ -94,22 +96,30 @@ class Outlet:
 
         Raises OSError or ValueError if the stream failed otherwise than for want of room.
         """
-        descriptor = self._descriptor
-        if descriptor is None or self.rest:
+        if self.rest:
             return False
         data = line.encode("utf-8", _KEEP)
-        if self._waits and not (len(data) <= ATOMIC_BYTES and _is_writable(descriptor, 0)):
+        if self._waits and not self._would_take(len(data)):
             return False
         try:
-            written = _write(descriptor, data)
+            written = _write(self._descriptor, data)
         except BlockingIOError:
             return False
-        if written < len(data):
-            if self._kind is not _Kind.READY:  # a full disk, and not a full pipe
-                self._tear()
-                raise OSError("there was no room for the line")
-            self.rest = data[written:]
+        if written != len(data):
+            self._go_on_after(data[written:])
         return True
+
+    def _would_take(self, size: int) -> bool:
+        """Return whether a stream that waits for room would not wait now."""
+        descriptor = self._descriptor
+        return descriptor != _NONE and size <= ATOMIC_BYTES and _is_writable(descriptor, 0)
+
+    def _go_on_after(self, rest: bytes) -> None:
+        """Keep what was not taken of a line; raises OSError where nothing more will be."""
+        if self._kind is not _Kind.READY:  # a full disk, and not a full pipe
+            self._tear()
+            raise OSError("there was no room for the line")
+        self.rest = rest
 
     def _tear(self) -> None:
         """Have the next write end the line that will never be whole."""

@@ -10,7 +10,6 @@ from netra_backend.jsonlog.guard import (
     foreign,
     is_kind,
     is_large,
-    own_attributes,
 )
 from netra_backend.jsonlog.plain import Json
 
@@ -34,6 +33,7 @@ _cause = BaseException.__dict__["__cause__"].__get__
 _context = BaseException.__dict__["__context__"].__get__
 _suppressed = BaseException.__dict__["__suppress_context__"].__get__
 _traceback = BaseException.__dict__["__traceback__"].__get__
+_attributes: Callable[[BaseException], dict[str, Any]] = BaseException.__dict__["__dict__"].__get__
 _members = BaseExceptionGroup.__dict__["exceptions"].__get__
 
 
@@ -63,7 +63,7 @@ class _Chain:
             return {**shown, "$cut": f"more than {MAX_EXCEPTIONS} exceptions"}
         self.seen.add(id(error))
         shown["message"] = self._message(error)
-        notes = own_attributes(error).get("__notes__")
+        notes = _attributes(error).get("__notes__")
         if type(notes) is list:
             shown["notes"] = [self._string(note) for note in notes[:MAX_NOTES]]
         shown["frames"] = self._frames(_traceback(error))
@@ -87,7 +87,7 @@ class _Chain:
         """Return file, line and function of each frame, the innermost last."""
         steps = []
         while traceback is not None:
-            steps.append((traceback.tb_frame.f_code, traceback.tb_lineno))
+            steps.append(traceback)
             traceback = traceback.tb_next
         inner = max(min(INNER_FRAMES, self.frames - OUTER_FRAMES), 1)
         left_out = len(steps) - OUTER_FRAMES - inner
@@ -96,9 +96,10 @@ class _Chain:
         self.frames -= len(steps)
         shown: list[Json] = []
         known = _places
-        for code, line in steps:
-            place = known.get(id(code)) or _place(code)
-            shown.append({"file": place[1], "line": line, "function": place[2]})
+        for step in steps:
+            code = step.tb_frame.f_code
+            _, file, function = known.get(id(code)) or _place(code)
+            shown.append({"file": file, "line": step.tb_lineno, "function": function})
         if left_out > 0:
             shown.insert(OUTER_FRAMES, {"$cut": f"{left_out} more frames"})
         return shown

@@ -5,7 +5,7 @@ which one thread writes. A line that no longer fits is dropped and counted by it
 next line that gets through says how many there were.
 
 Nothing here takes a lock that its holder waits with. A signal handler or a ``__del__`` may log
-while this thread does: `_gate` is reentrant, as is `SimpleQueue.put`, and `_busy` is only tried.
+while this thread does: `_gate` is reentrant, as is `SimpleQueue.put`, and `_turn` is only tried.
 """
 
 import _thread
@@ -32,6 +32,8 @@ BATCH_CHARACTERS = 65_536
 """Characters after which lines are no longer joined into one write."""
 EXIT_SECONDS = 2.0
 """Seconds that the end of the process waits for what is still to be written."""
+TURN_SECONDS = 1.0
+"""Seconds that the thread waits for its turn, before it takes it from one who does not write."""
 
 NONE: dict[str, int] = {}
 
@@ -72,8 +74,11 @@ class Writer:
     def _begin(self) -> None:
         """Start empty; again in a forked child, where the thread and its locks did not survive."""
         self._gate = threading.RLock()
-        self._busy = threading.Lock()
-        """Held by who writes to the outlet."""
+        self._turn, self._taken = _new_turn()
+        """One item, which is with who writes to the outlet, and what is raised meanwhile.
+
+        A queue, because it takes half as long as a lock to be tried and given back.
+        """
         self._ring = _new_ring()
         self._running = False
         # Each is changed in one place only: the first under the gate, the second by the thread.
@@ -99,18 +104,22 @@ class Writer:
             except Exception:  # noqa: BLE001 - the border around one log record
                 self.drop(level, reports)
             return
-        if self._accepted == self._done and (busy := self._busy).acquire(False):
-            outlet = self._outlet
+        if self._accepted == self._done:
+            turn, outlet = self._turn, self._outlet
             try:
-                taken = outlet.write_at_once(text)
+                turn.get_nowait()
+                try:
+                    taken = outlet.write_at_once(text)
+                finally:
+                    turn.put(None)
+                if taken:
+                    if outlet.rest:
+                        self._wake()
+                    return
+            except self._taken:
+                pass
             except Exception:  # noqa: BLE001 - the border around one log record
                 self.drop(level, reports)
-                return
-            finally:
-                busy.release()
-            if taken:
-                if outlet.rest:
-                    self._wake()
                 return
         try:
             self._enqueue(_Line(text, level, reports))
@@ -207,11 +216,28 @@ class Writer:
 
     def _deliver(self, lines: list[_Line]) -> int:
         """Return how many of the lines got through."""
+        turn = self._wait_for_turn()
         try:
-            with self._busy:
-                return self._outlet.write([line.text for line in lines])
+            return self._outlet.write([line.text for line in lines])
         except Exception:  # noqa: BLE001 - the border around log records
             return 0
+        finally:
+            turn.put(None)
+
+    def _wait_for_turn(self) -> "SimpleQueue[None]":
+        """Return the turn when it is ours, to be given back.
+
+        A signal's handler that raises may tear somebody out of `put` who has the turn: then nobody
+        ever gives it back, and there is a new one.
+        """
+        turn = self._turn
+        try:
+            turn.get(timeout=TURN_SECONDS)
+        except self._taken:
+            turn, self._taken = _new_turn()
+            turn.get()
+            self._turn = turn
+        return turn
 
     def _take(self) -> tuple[list[_Line], _Mark | None]:
         """Wait for something, and return the lines that are there up to a mark or a batch."""
@@ -232,6 +258,14 @@ def _new_ring() -> "SimpleQueue[_Line | _Mark]":
     from queue import SimpleQueue  # noqa: PLC0415 - loads with the first writer, not the import
 
     return SimpleQueue()
+
+
+def _new_turn() -> "tuple[SimpleQueue[None], type[Exception]]":
+    from queue import Empty, SimpleQueue  # noqa: PLC0415
+
+    turn: SimpleQueue[None] = SimpleQueue()
+    turn.put(None)
+    return turn, Empty
 
 
 _writers: "weakref.WeakSet[Writer]" = weakref.WeakSet()
