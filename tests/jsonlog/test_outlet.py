@@ -21,7 +21,7 @@ def test_lines_reach_a_file_past_its_buffer(tmp_path: Path) -> None:
     path = tmp_path / "log"
     with path.open("w", encoding="latin-1") as stream:
         stream.write("before\n")
-        assert Outlet(stream).write(["é\n", "b\n"]) == 2
+        assert Outlet(stream).write(["é\n".encode(), b"b\n"]) == 2
         assert path.read_text("utf-8") == "before\né\nb\n"
 
 
@@ -30,7 +30,7 @@ def test_a_descriptor_that_is_closed_elsewhere_is_not_reused(tmp_path: Path) -> 
     outlet = Outlet(stream)
     stream.close()
     with (tmp_path / "other").open("w") as other:
-        assert outlet.write(["a\n"]) == 1
+        assert outlet.write([b"a\n"]) == 1
     assert (tmp_path / "log").read_text() == "a\n"
     assert Path(other.name).read_text() == ""
 
@@ -40,10 +40,10 @@ import os, sys
 from netra_backend.jsonlog.writer import Writer
 
 writer = Writer(sys.stderr)
-writer.put("before\\n", "INFO")
+writer.put(b"before\\n", "INFO")
 os.closerange(0, 2_000)
 others = [os.open(f"{sys.argv[1]}/{number}", os.O_CREAT | os.O_WRONLY) for number in range(20)]
-writer.put("after\\n", "INFO")
+writer.put(b"after\\n", "INFO")
 os.write(others[0], str(writer.unreported.numbers).encode())
 del writer
 """
@@ -74,7 +74,7 @@ def test_the_descriptor_is_closed_with_the_outlet(tmp_path: Path) -> None:
 def test_a_full_disk_loses_what_does_not_fit() -> None:
     with FULL.open("w") as stream:
         outlet = Outlet(stream)
-        assert outlet.write(["a\n", "b\n"]) == 0
+        assert outlet.write([b"a\n", b"b\n"]) == 0
 
 
 def test_a_line_that_a_failure_tore_is_ended(tmp_path: Path) -> None:
@@ -84,20 +84,20 @@ def test_a_line_that_a_failure_tore_is_ended(tmp_path: Path) -> None:
         outlet = Outlet(stream)
         resource.setrlimit(resource.RLIMIT_FSIZE, (8, hard))  # as a disk with room for 8 bytes
         try:
-            assert outlet.write(["1234\n", "56789\n", "lost\n"]) == 1
-            assert outlet.write(["lost\n"]) == 0
+            assert outlet.write([b"1234\n", b"56789\n", b"lost\n"]) == 1
+            assert outlet.write([b"lost\n"]) == 0
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        assert outlet.write(["ab\n", "cd\n"]) == 2
-        assert outlet.write(["ef\n"]) == 1
+        assert outlet.write([b"ab\n", b"cd\n"]) == 2
+        assert outlet.write([b"ef\n"]) == 1
     assert path.read_text() == "1234\n567\nab\ncd\nef\n"
 
 
 def test_a_reader_that_is_slow_gets_everything() -> None:
     read, write = os.pipe()
     os.set_blocking(write, False)
-    lines = [f"{i:09}\n" for i in range(20_000)]
-    with os.fdopen(write, "w") as stream, os.fdopen(read) as reader:
+    lines = [b"%09d\n" % i for i in range(20_000)]
+    with os.fdopen(write, "w") as stream, os.fdopen(read, "rb") as reader:
         outlet = Outlet(stream)
         got: list[int] = []
         thread = threading.Thread(target=lambda: got.append(outlet.write(lines)))
@@ -112,42 +112,42 @@ def test_at_once_means_without_waiting() -> None:
     with os.fdopen(write, "w") as stream, os.fdopen(read, "rb", 0) as reader:
         outlet = Outlet(stream)
         assert os.get_blocking(write), "the flag is ours alone"
-        assert outlet.write_at_once("now\n")
+        assert outlet.write_at_once(b"now\n")
         assert reader.read(100) == b"now\n"
         os.write(write, b"x" * 65_536)
-        assert not outlet.write_at_once("later\n")
+        assert not outlet.write_at_once(b"later\n")
         assert reader.read(100_000) == b"x" * 65_536
 
 
 def test_a_line_that_is_taken_in_part_is_finished_before_others() -> None:
     read, write = os.pipe()
-    line = "y" * 100_000 + "\n"
+    line = b"y" * 100_000 + b"\n"
     with os.fdopen(write, "w") as stream, os.fdopen(read, "rb", 0) as reader:
         outlet = Outlet(stream)
         assert outlet.write_at_once(line)
         assert outlet.rest
-        assert not outlet.write_at_once("next\n")
+        assert not outlet.write_at_once(b"next\n")
         got: list[bytes] = []
         thread = threading.Thread(target=lambda: got.extend(iter(lambda: reader.read(9_999), b"")))
         thread.start()
         assert outlet.write([]) == 0
         assert not outlet.rest
-        assert outlet.write(["next\n"]) == 1
+        assert outlet.write([b"next\n"]) == 1
         del outlet
         stream.close()
         thread.join(10)
-    assert b"".join(got).decode() == line + "next\n"
+    assert b"".join(got) == line + b"next\n"
 
 
 def test_a_socket_is_asked_before() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs, ours.makefile("w") as stream:
         outlet = Outlet(stream)
-        assert outlet.write_at_once("now\n")
+        assert outlet.write_at_once(b"now\n")
         assert theirs.recv(100) == b"now\n"
-        assert not outlet.write_at_once("x" * 5_000 + "\n")  # it might have to wait
+        assert not outlet.write_at_once(b"x" * 5_000 + b"\n")  # it might have to wait
         for _ in range(10_000):
-            if not outlet.write_at_once("x" * 4_000 + "\n"):
+            if not outlet.write_at_once(b"x" * 4_000 + b"\n"):
                 break
         else:
             pytest.fail("it never filled")
@@ -156,7 +156,7 @@ def test_a_socket_is_asked_before() -> None:
 @pytest.mark.skipif(not FULL.exists(), reason="LOUD: this system has no /dev/full")
 def test_at_once_says_when_the_stream_fails() -> None:
     with FULL.open("w") as stream, pytest.raises(OSError, match="No space"):
-        Outlet(stream).write_at_once("a\n")
+        Outlet(stream).write_at_once(b"a\n")
 
 
 @pytest.mark.parametrize("kind", [io.StringIO, io.BytesIO])
@@ -165,7 +165,7 @@ def test_memory_takes_everything_at_once(kind: type) -> None:
     outlet = Outlet(stream)
     write = outlet.memory()
     assert write is not None
-    write("é\n")
+    write("é\n".encode())
     assert stream.getvalue() in ("é\n", "é\n".encode())
     assert Outlet(io.TextIOWrapper(io.BytesIO())).memory() is None
 
@@ -174,17 +174,17 @@ def test_streams_without_a_descriptor() -> None:
     stream = io.StringIO()
     outlet = Outlet(stream)
     assert outlet.write([]) == 0
-    assert outlet.write(["a\n", "é\n"]) == 2
-    assert not outlet.write_at_once("c\n")  # nobody knows whether it would wait
+    assert outlet.write([b"a\n", "é\n".encode()]) == 2
+    assert not outlet.write_at_once(b"c\n")  # nobody knows whether it would wait
     assert stream.getvalue() == "a\né\n"
     stream.close()
     with pytest.raises(ValueError, match="closed"):
-        outlet.write(["d\n"])
+        outlet.write([b"d\n"])
 
 
 def test_a_narrow_encoding_gets_json_escapes() -> None:
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding="ascii", newline="")
-    assert Outlet(stream).write(['{"a":"é😀"}\n']) == 1
+    assert Outlet(stream).write(['{"a":"é😀"}\n'.encode()]) == 1
     assert raw.getvalue() == b'{"a":"\\u00e9\\ud83d\\ude00"}\n'
     assert json.loads(raw.getvalue()) == {"a": "é😀"}

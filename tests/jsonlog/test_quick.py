@@ -38,8 +38,8 @@ def both(one: logging.LogRecord, preset: str = "json") -> tuple[Any, Any]:
     shape = layout(preset)
     quick = Quick(shape).line_of(one)
     if quick is not None:
-        assert quick.endswith("\n")
-        assert len(quick.splitlines()) == 1
+        assert quick.endswith(b"\n")
+        assert len(quick.decode().splitlines()) == 1
     return None if quick is None else json.loads(quick), json.loads(line(one, shape=shape))
 
 

@@ -13,7 +13,7 @@ import pytest
 from netra_backend.jsonlog.counts import counters
 from netra_backend.jsonlog.record import Notes, line
 from netra_backend.jsonlog.sinks import Sink
-from netra_backend.jsonlog.writer import RING_CHARACTERS
+from netra_backend.jsonlog.writer import RING_BYTES
 
 
 def record(text: str = "hello", **fields: Any) -> logging.LogRecord:
@@ -100,7 +100,7 @@ def test_records_of_many_threads_arrive_whole_and_each_threads_in_order(
 
 def test_an_unread_pipe_drops_and_says_how_many(pipe: Pipe) -> None:
     text = "x" * 10_000
-    count = RING_CHARACTERS // len(text) + 200
+    count = RING_BYTES // len(text) + 200
     before = counters().dropped.get("INFO", 0)
     for number in range(count):
         pipe.sink.handle(record(text, number=number))

@@ -13,7 +13,7 @@ from typing import TextIO
 import pytest
 
 from netra_backend.jsonlog.counts import counters
-from netra_backend.jsonlog.writer import LINE_COST, RING_CHARACTERS, Writer
+from netra_backend.jsonlog.writer import LINE_COST, RING_BYTES, Writer
 from tests.eventually import until
 
 
@@ -25,7 +25,7 @@ def pipe() -> Iterator[tuple[TextIO, TextIO]]:
         yield writer, reader
 
 
-def fill(writer: Writer, text: str) -> int:
+def fill(writer: Writer, text: bytes) -> int:
     """Put lines until one is dropped; return how many were kept."""
     kept = 0
     while not writer.unreported.numbers:
@@ -40,7 +40,7 @@ def test_a_file_has_each_line_when_the_call_returns(tmp_path: Path) -> None:
         writer = Writer(stream)
         threads = _thread._count()
         for number in range(100):
-            writer.put(f"{number}\n", "INFO")
+            writer.put(b"%d\n" % number, "INFO")
             assert path.read_text().endswith(f"{number}\n")
         assert _thread._count() == threads
         writer.close()
@@ -53,11 +53,11 @@ def test_a_full_pipe_is_waited_for_by_a_thread_and_the_order_is_kept(
     writer = Writer(stream)
     lines = [f"{number:099}\n" for number in range(5_000)]
     for line in lines:
-        writer.put(line, "INFO")
+        writer.put(line.encode(), "INFO")
     assert not writer.wait(0.01)
     assert [reader.readline() for _ in lines] == lines
     assert writer.wait(10)
-    writer.put("at once again\n", "INFO")
+    writer.put(b"at once again\n", "INFO")
     assert reader.readline() == "at once again\n"
     writer.close()
 
@@ -65,17 +65,17 @@ def test_a_full_pipe_is_waited_for_by_a_thread_and_the_order_is_kept(
 def test_the_ring_is_bounded_and_drops_are_counted_by_level(pipe: tuple[TextIO, TextIO]) -> None:
     stream, reader = pipe
     writer, before = Writer(stream), counters().dropped
-    text = "x" * 9_999 + "\n"
+    text = b"x" * 9_999 + b"\n"
     kept = fill(writer, text)
-    assert kept * len(text) <= RING_CHARACTERS + 300_000  # the pipe, and the batch on its way
-    assert kept * (len(text) + LINE_COST) >= RING_CHARACTERS - 300_000
+    assert kept * len(text) <= RING_BYTES + 300_000  # the pipe, and the batch on its way
+    assert kept * (len(text) + LINE_COST) >= RING_BYTES - 300_000
     writer.drop("ERROR", {"DEBUG": 3})
     assert writer.unreported.numbers == {"INFO": 1, "ERROR": 1, "DEBUG": 3}
     after = counters().dropped
     assert after["INFO"] == before.get("INFO", 0) + 1
     assert after["ERROR"] == before.get("ERROR", 0) + 1
     assert after.get("DEBUG", 0) == before.get("DEBUG", 0)  # those were counted before
-    assert [reader.readline() for _ in range(kept)] == [text] * kept
+    assert [reader.readline() for _ in range(kept)] == [text.decode()] * kept
     writer.close()
 
 
@@ -84,17 +84,17 @@ def test_closing_is_bounded_and_what_comes_later_is_written(
 ) -> None:
     stream, reader = pipe
     writer = Writer(stream)
-    kept = fill(writer, "x" * 9_999 + "\n")
+    kept = fill(writer, b"x" * 9_999 + b"\n")
     assert not writer.wait(0.01)
     writer.close()  # it does not wait again for what was stuck a moment ago
-    writer.put("late\n", "WARNING")
+    writer.put(b"late\n", "WARNING")
     writer.close()
-    writer.put("last\n", "WARNING")
+    writer.put(b"last\n", "WARNING")
     for _ in range(kept):
         reader.readline()
     assert (reader.readline(), reader.readline()) == ("late\n", "last\n")
     asyncio.run(until(lambda: writer._accepted == writer._done))
-    writer.put("later\n", "INFO")
+    writer.put(b"later\n", "INFO")
     assert reader.readline() == "later\n"
 
 
@@ -102,7 +102,7 @@ def test_the_thread_ends_with_the_writer(pipe: tuple[TextIO, TextIO]) -> None:
     stream, reader = pipe
     before = _thread._count()
     writer = Writer(stream)
-    writer.put("x" * 200_000 + "\n", "INFO")
+    writer.put(b"x" * 200_000 + b"\n", "INFO")
     asyncio.run(until(lambda: _thread._count() == before + 1))
     assert len(reader.readline()) == 200_001
     writer.close()
@@ -116,18 +116,18 @@ def test_a_signal_that_logs_while_this_thread_writes_does_not_deadlock(
     stream, reader = pipe
     writer = Writer(stream)
     inner = writer._outlet.write_at_once
-    entered = []
+    entered: list[bytes] = []
 
-    def interrupted(line: str) -> bool:
+    def interrupted(line: bytes) -> bool:
         if not entered:
             entered.append(line)
             signal.raise_signal(signal.SIGUSR1)
         return inner(line)
 
     writer._outlet.write_at_once = interrupted  # type: ignore[method-assign]
-    old = signal.signal(signal.SIGUSR1, lambda *_: writer.put("from the signal\n", "INFO"))
+    old = signal.signal(signal.SIGUSR1, lambda *_: writer.put(b"from the signal\n", "INFO"))
     try:
-        writer.put("from the thread\n", "INFO")
+        writer.put(b"from the thread\n", "INFO")
     finally:
         signal.signal(signal.SIGUSR1, old)
     assert sorted(reader.readline() for _ in range(2)) == ["from the signal\n", "from the thread\n"]
@@ -140,7 +140,7 @@ def test_many_threads_write_whole_lines(tmp_path: Path) -> None:
 
         def work(name: int) -> None:
             for number in range(1_000):
-                writer.put(f"{name} {number} {'x' * 50}\n", "INFO")
+                writer.put(b"%d %d %b\n" % (name, number, b"x" * 50), "INFO")
 
         threads = [threading.Thread(target=work, args=(name,)) for name in range(4)]
         for thread in threads:
@@ -159,14 +159,14 @@ def test_memory_that_is_closed_is_a_drop() -> None:
     stream = io.StringIO()
     writer = Writer(stream)
     stream.close()
-    writer.put("a\n", "INFO")
+    writer.put(b"a\n", "INFO")
     assert writer.unreported.numbers == {"INFO": 1}
 
 
 def test_a_child_begins_empty(pipe: tuple[TextIO, TextIO]) -> None:
     stream, reader = pipe
     writer = Writer(stream)
-    fill(writer, "x" * 9_999 + "\n")
+    fill(writer, b"x" * 9_999 + b"\n")
     child = os.fork()
     if child == 0:
         empty = writer._accepted == 0 and not writer.unreported.numbers

@@ -33,8 +33,8 @@ class Bound:
 
     def __init__(self, fields: dict[str, object]) -> None:
         self.fields = fields
-        self.told: tuple[object, str | None] = (None, None)
-        """For whom they were written, and the text; it is kept as long as they are bound."""
+        self.told: tuple[object, bytes | None] = (None, None)
+        """For whom they were written, and how; it is kept as long as they are bound."""
 
 
 _NOTHING = Bound({})

@@ -42,6 +42,11 @@ def seen(text: str) -> str:
     return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
+def utf8(text: str) -> bytes:
+    """Return a text in UTF-8 (RFC 8259 section 8.1), with half a surrogate pair as its escape."""
+    return text.encode("utf-8", "backslashreplace")
+
+
 @functools.cache
 def encoders() -> tuple[Callable[..., bytes], Callable[[Any], str], int]:
     """Return orjson's encoder, the standard one, and orjson's option to end with a newline.

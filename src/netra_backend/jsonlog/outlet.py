@@ -20,8 +20,6 @@ _write = os.write
 
 _NONE = -1
 """In place of the descriptor of a stream that has none."""
-_KEEP = "backslashreplace"
-"""What becomes of half a surrogate pair, which UTF-8 has not."""
 _NON_ASCII = re.compile(r"[^\x00-\x7f]")
 
 
@@ -51,14 +49,14 @@ class Outlet:
         self._waits = self._kind is _Kind.WAITING
         weakref.finalize(self, _close, self._descriptor).atexit = False
 
-    def memory(self) -> Callable[[str], object] | None:
+    def memory(self) -> Callable[[bytes], object] | None:
         """Return what writes a line if the stream is in memory, where nothing ever waits."""
         if not self._in_memory:
             return None
         write: Callable[[Any], object] = self._stream.write
-        return (lambda line: write(line.encode("utf-8", _KEEP))) if self._binary else write
+        return write if self._binary else lambda line: write(line.decode())
 
-    def write(self, lines: list[str]) -> int:
+    def write(self, lines: list[bytes]) -> int:
         """Write the lines, waiting as long as it takes; return how many got through.
 
         A stream without a descriptor may raise anything.
@@ -75,38 +73,34 @@ class Outlet:
                 break
         return done
 
-    def _write_together(self, descriptor: int, lines: list[str]) -> int:
-        pieces = [_encoded(line) for line in lines]
+    def _write_together(self, descriptor: int, lines: list[bytes]) -> int:
         rest = len(self.rest)
-        written = _write_bytes(descriptor, b"".join((self.rest, *pieces))) - rest
+        written = _write_bytes(descriptor, b"".join((self.rest, *lines))) - rest
         if written < 0:
             self._tear()
             return 0
         self.rest = b""
-        for count, piece in enumerate(pieces):
-            if written < len(piece):
+        for count, line in enumerate(lines):
+            if written < len(line):
                 if written > 0:
                     self._tear()
                 return count
-            written -= len(piece)
+            written -= len(line)
         return len(lines)
 
-    def write_at_once(self, line: str) -> bool:
+    def write_at_once(self, line: bytes) -> bool:
         """Write one line if that needs no waiting; return whether it was taken, see `rest`.
 
         Raises OSError or ValueError if the stream failed otherwise than for want of room.
         """
-        if self.rest:
-            return False
-        data = line.encode("utf-8", _KEEP)
-        if self._waits and not self._would_take(len(data)):
+        if self.rest or (self._waits and not self._would_take(len(line))):
             return False
         try:
-            written = _write(self._descriptor, data)
+            written = _write(self._descriptor, line)
         except BlockingIOError:
             return False
-        if written != len(data):
-            self._go_on_after(data[written:])
+        if written != len(line):
+            self._go_on_after(line[written:])
         return True
 
     def _would_take(self, size: int) -> bool:
@@ -125,11 +119,12 @@ class Outlet:
         """Have the next write end the line that will never be whole."""
         self.rest = b"\n"
 
-    def _write_stream(self, lines: list[str]) -> int:
-        text = "".join(lines)
+    def _write_stream(self, lines: list[bytes]) -> int:
+        data = b"".join(lines)
         if self._binary:
-            self._stream.write(_encoded(text))
+            self._stream.write(data)
         else:
+            text = data.decode()
             try:
                 self._stream.write(text)
             except UnicodeEncodeError:  # the stream's encoding has not all characters
@@ -184,23 +179,18 @@ def _close(descriptor: int) -> None:
         os.close(descriptor)
 
 
-def _encoded(line: str) -> bytes:
-    """Return the line in UTF-8, whatever the stream's encoding is: RFC 8259 section 8.1."""
-    return line.encode("utf-8", _KEEP)
-
-
 def _escape(found: re.Match[str]) -> str:
     """Return a character as JSON escapes it: one or two units of UTF-16."""
     units = found[0].encode("utf-16-be", "surrogatepass").hex()
     return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
-def _groups(lines: list[str]) -> Iterator[list[str]]:
+def _groups(lines: list[bytes]) -> Iterator[list[bytes]]:
     """Return the lines in groups that a pipe takes whole or not at all; alone, what is longer."""
-    group: list[str] = []
+    group: list[bytes] = []
     size = 0
     for line in lines:
-        length = len(_encoded(line))
+        length = len(line)
         if group and size + length > ATOMIC_BYTES:
             yield group
             group, size = [], 0

@@ -43,7 +43,7 @@ MAX_TEXT = 2_000
 """Characters of a message that is usual."""
 MAX_REMEMBERED_TEXT = 200
 MAX_BODY = 8_000
-"""Characters of all fields of a call that is usual."""
+"""Bytes of all fields of a call that is usual."""
 MAX_FIELDS = 32
 MAX_ADDRESS = 64
 """Characters of a host in an address that is usual."""
@@ -53,11 +53,13 @@ _MODEST = Limits(RECORD_LIMITS.depth, nodes=200, text=2_000, total=2_000)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,63}")
 _LABELS = frozenset(("key", "key_", "name", "name_"))
 """What stands under them says what is under ``value``: see `redact_pairs`."""
+_DELETE = 0x7F
+"""The one character of ASCII that JSON allows and a line must not have."""
 _modules = sys.modules
 _TRACING = "opentelemetry.trace"
 
 
-_Front: TypeAlias = tuple[int, str, str]
+_Front: TypeAlias = tuple[int, str, bytes]
 """A level and a logger, and what they and a text are in the line."""
 
 
@@ -71,7 +73,7 @@ class Quick:
         self._clock = Clock()
         self._dumps, _, self._newline = encoders()
         self._begin = f'{{"{layout.time}":"'
-        self._stamp = (0.0, 0.0, "")
+        self._stamp = (0.0, 0.0, b"")
         """From when to when, and the text of the times between; replaced as one, for threads."""
         self._heads: dict[int, dict[str, tuple[str, str]]] = defaultdict(dict)
         self._harmless: set[str] = set()
@@ -88,8 +90,8 @@ class Quick:
         given: dict[str, Any],
         error: BaseException | None,
         fixed: bool,
-    ) -> str | None:
-        """Return the line of a record without notes; None if it is unusual.
+    ) -> bytes | None:
+        """Return the line of a record without notes, in UTF-8; None if it is unusual.
 
         `text` is an exact string, and likely to come again if it is `fixed`; `given` is an exact
         dict.
@@ -101,7 +103,7 @@ class Quick:
             bound = current()
             told = bound.told
             tail = told[1] if told[0] is self else self._tail(bound)
-            body = self._body(given, bound) if given else ""
+            body = self._body(given, bound) if given else b"}\n"
             if front is None or tail is None or body is None:
                 return None
             if error is not None:
@@ -111,12 +113,11 @@ class Quick:
             since, until, stamp = self._stamp
             if not since <= created < until:
                 stamp = self._stamped(created)
-            end = f",{body}" if body else "}\n"
-            return f"{stamp}{front[2]}{tail}{end}"
+            return b"".join((stamp, front[2], tail, body))
         except Exception:  # noqa: BLE001 - part of the border around one log record
             return None
 
-    def line_of(self, record: logging.LogRecord) -> str | None:
+    def line_of(self, record: logging.LogRecord) -> bytes | None:
         """Return the line of a LogRecord; None if there is anything unusual about it."""
         if type(record) is not logging.LogRecord:
             return None
@@ -133,9 +134,9 @@ class Quick:
         except Exception:  # noqa: BLE001 - part of the border around one log record
             return None
 
-    def _stamped(self, created: float) -> str:
+    def _stamped(self, created: float) -> bytes:
         """Return what a line begins with, its time last; remember it for the same millisecond."""
-        stamp = self._begin + self._clock.text(created)
+        stamp = f"{self._begin}{self._clock.text(created)}".encode()
         number = int(created * 1000)
         # Less at both ends than a millisecond, as its ends are no exact numbers.
         self._stamp = ((number + 0.001) / 1000, (number + 0.999) / 1000, stamp)
@@ -162,7 +163,7 @@ class Quick:
         message = self._texts.get(text) or self._message(text, fixed=fixed)
         if message is None:
             return None
-        front = (level, logger, f"{head}{message}{behind}")
+        front = (level, logger, f"{head}{message}{behind}".encode())
         if fixed and len(text) <= MAX_REMEMBERED_TEXT:
             self._remember(self._fronts, text, front)
         return front
@@ -176,7 +177,7 @@ class Quick:
             self._remember(self._texts, text, shown)
         return shown
 
-    def _tail(self, bound: binding.Bound) -> str | None:
+    def _tail(self, bound: binding.Bound) -> bytes | None:
         """Return what stands on every line of a binding; None if it may change meanwhile."""
         bound.told = (self, None)
         given = {"correlation": binding.correlation(), **bound.fields}
@@ -194,11 +195,11 @@ class Quick:
         plain = self._plain(given)
         if plain is None:
             return None
-        text = f",{seen(self._dumps({**self._fixed, **plain}).decode())[1:-1]}"
-        bound.told = (self, text)
-        return text
+        tail = _within(seen(self._dumps({**self._fixed, **plain}).decode()))
+        bound.told = (self, tail)
+        return tail
 
-    def _body(self, given: dict[str, Any], bound: binding.Bound) -> str | None:
+    def _body(self, given: dict[str, Any], bound: binding.Bound) -> bytes | None:
         """Return the rest of a line with the fields of a call; None if one is unusual."""
         if len(given) > MAX_FIELDS:
             return None
@@ -209,12 +210,12 @@ class Quick:
         shown = self._plain(given)
         if shown is None:
             return None
-        text = self._dumps(shown, None, self._newline).decode()
-        if len(text) > MAX_BODY:
+        body = self._dumps(shown, None, self._newline)
+        if len(body) > MAX_BODY:
             return None
-        if not text.isascii() or "\x7f" in text:
-            text = seen(text)
-        return text[1:]
+        if not body.isascii() or _DELETE in body:
+            body = seen(body.decode()).encode()
+        return body.replace(b"{", b",", 1)
 
     def _plain(self, given: dict[str, Any]) -> dict[str, Any] | None:
         """Return fields as the encoder takes them, without secrets; None if one is too large."""
@@ -268,19 +269,24 @@ class Quick:
             self._names.add(name)
         return True
 
-    def _error(self, error: BaseException) -> str:
+    def _error(self, error: BaseException) -> bytes:
         told = exception(error)
-        return f",{encode({**self._layout.error(told), 'exception': told})[1:-1]}"
+        return _within(encode({**self._layout.error(told), "exception": told}))
 
-    def _trace(self) -> str:
+    def _trace(self) -> bytes:
         trace = tracing.current()
-        return "" if trace is None else f",{encode(self._layout.trace(trace))[1:-1]}"
+        return b"" if trace is None else _within(encode(self._layout.trace(trace)))
 
     @staticmethod
     def _remember(kept: dict[str, T], key: str, made: T) -> None:
         if len(kept) >= MAX_REMEMBERED:
             kept.clear()
         kept[key] = made
+
+
+def _within(text: str) -> bytes:
+    """Return what is in an object of JSON, behind a comma."""
+    return f",{text[1:-1]}".encode()
 
 
 def _is_usual_record(stored: dict[str, Any]) -> bool:

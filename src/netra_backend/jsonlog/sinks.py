@@ -6,6 +6,7 @@ from time import time as now
 from typing import Any, cast
 
 from netra_backend.jsonlog.attributes import filled, meant
+from netra_backend.jsonlog.encode import utf8
 from netra_backend.jsonlog.quick import Quick
 from netra_backend.jsonlog.record import NOTHING, Notes
 from netra_backend.jsonlog.thinning import Thinning
@@ -150,7 +151,7 @@ class Sink(logging.Handler):
                 reports = self._unreported.take()
                 notes = {**notes, "dropped": {level: reports[level] for level in sorted(reports)}}
             try:
-                line = self._render(record, notes)
+                line = utf8(self._render(record, notes))
             except BaseException:
                 self._unreported.add_all(reports)
                 raise

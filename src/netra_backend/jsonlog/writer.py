@@ -22,14 +22,14 @@ from netra_backend.jsonlog.outlet import Outlet
 if TYPE_CHECKING:
     from queue import SimpleQueue
 
-RING_CHARACTERS = 8_000_000
-"""Characters that may wait to be written. A line over that is dropped."""
-RESUME_CHARACTERS = RING_CHARACTERS * 3 // 4
-"""Characters waiting below which lines are taken again after one was dropped."""
+RING_BYTES = 8_000_000
+"""Bytes that may wait to be written. A line over that is dropped."""
+RESUME_BYTES = RING_BYTES * 3 // 4
+"""Bytes waiting below which lines are taken again after one was dropped."""
 LINE_COST = 64
-"""Characters that each waiting line counts besides its own."""
-BATCH_CHARACTERS = 65_536
-"""Characters after which lines are no longer joined into one write."""
+"""Bytes that each waiting line counts besides its own."""
+BATCH_BYTES = 65_536
+"""Bytes after which lines are no longer joined into one write."""
 EXIT_SECONDS = 2.0
 """Seconds that the end of the process waits for what is still to be written."""
 TURN_SECONDS = 1.0
@@ -41,13 +41,13 @@ NONE: dict[str, int] = {}
 class _Line(NamedTuple):
     """A line on its way, its level, and the drops that it reports."""
 
-    text: str
+    data: bytes
     level: str | int
     reports: dict[str, int]
 
     @property
     def cost(self) -> int:
-        return len(self.text) + LINE_COST
+        return len(self.data) + LINE_COST
 
 
 class _Mark(threading.Event):
@@ -93,14 +93,14 @@ class Writer:
         Then it is not worth making a line.
         """
         waiting = self._accepted - self._done
-        return waiting > RESUME_CHARACTERS and bool(self.unreported.numbers)
+        return waiting > RESUME_BYTES and bool(self.unreported.numbers)
 
-    def put(self, text: str, level: str | int, reports: dict[str, int] = NONE) -> None:
+    def put(self, data: bytes, level: str | int, reports: dict[str, int] = NONE) -> None:
         """Write a line, now or later, or drop it; never raises, never waits."""
         memory = self.memory
         if memory is not None:
             try:
-                memory(text)
+                memory(data)
             except Exception:  # noqa: BLE001 - the border around one log record
                 self.drop(level, reports)
             return
@@ -109,7 +109,7 @@ class Writer:
             try:
                 turn.get_nowait()
                 try:
-                    taken = outlet.write_at_once(text)
+                    taken = outlet.write_at_once(data)
                 finally:
                     turn.put(None)
                 if taken:
@@ -122,7 +122,7 @@ class Writer:
                 self.drop(level, reports)
                 return
         try:
-            self._enqueue(_Line(text, level, reports))
+            self._enqueue(_Line(data, level, reports))
         except Exception:  # noqa: BLE001 - the border around one log record
             self.drop(level, reports)
 
@@ -166,7 +166,7 @@ class Writer:
         cost = line.cost  # before the gate: between reading a number and writing it, no call
         with self._gate:
             waiting = self._accepted - self._done
-            if waiting + cost > RING_CHARACTERS:
+            if waiting + cost > RING_BYTES:
                 self.drop(line.level, line.reports)
                 return
             self._start()
@@ -218,7 +218,7 @@ class Writer:
         """Return how many of the lines got through."""
         turn = self._wait_for_turn()
         try:
-            return self._outlet.write([line.text for line in lines])
+            return self._outlet.write([line.data for line in lines])
         except Exception:  # noqa: BLE001 - the border around log records
             return 0
         finally:
@@ -248,7 +248,7 @@ class Writer:
         while isinstance(item, _Line):
             lines.append(item)
             size += item.cost
-            if size >= BATCH_CHARACTERS or ring.empty():  # nobody else takes from it
+            if size >= BATCH_BYTES or ring.empty():  # nobody else takes from it
                 return lines, None
             item = ring.get()
         return lines, item
