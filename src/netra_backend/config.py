@@ -148,7 +148,7 @@ class Settings(BaseSettings):
     lease_seconds: Seconds = 15.0
     """Seconds a lease lasts; it is renewed at a third of that."""
     coalesce_ms: Milliseconds = 40
-    """Milliseconds between two deltas of one message in the log, after the first."""
+    """Milliseconds that a delta may wait for the next ones; after such a pause one goes at once."""
 
     frame_bytes: Count = 1_048_576
     """Bytes of one frame from a client, and of one HTTP body."""

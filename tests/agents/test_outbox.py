@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from collections.abc import Awaitable, Sequence
 
 import pytest
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 from netra_backend.agents.ingest import Delta
 from netra_backend.agents.outbox import MAX_WAITING, MAX_WAITING_LENGTH, Outbox
 from netra_backend.agents.size import MAX_EVENT_BYTES
-from netra_backend.agents.wheel import Act
+from netra_backend.agents.wheel import SLOTS, Act
 from netra_backend.core.events import DELTAS, Body, Entry, Event, event_from_body, plain_delta
 from netra_backend.core.fold import Conversation
 from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, UserId
@@ -118,14 +117,14 @@ async def test_the_first_delta_goes_at_once_and_the_next_after_the_window() -> N
     box = outbox(log, LocalBus(), window=0.05)
     loop = asyncio.get_running_loop()
     box.put(delta("a"))
-    began = loop.time()
     assert log.texts(0) == ["a"]
     await log.finish(0)
     box.put(delta("b"))
+    began = loop.time()
     box.put(delta("c"))
     assert len(log.appends) == 1
     await log.appended(2)
-    assert loop.time() - began >= 0.045
+    assert loop.time() - began >= 0.05 - 0.05 / SLOTS - 0.002
     assert log.texts(1) == ["bc"]
     await log.finish(1)
     box.put(delta("d"))
@@ -153,23 +152,56 @@ def turned(monkeypatch: pytest.MonkeyPatch) -> HandTurned:
     return wheel
 
 
-async def test_a_window_begins_where_the_one_before_was_due_to_end(
+async def test_a_window_begins_with_the_first_delta_that_waits(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A loop that is a little late each time would else make all windows of a message longer."""
+    """One that began with the last that went would take 30 deltas a second nearly one by one."""
     log, wheel = GatedLog(), turned(monkeypatch)
     box = outbox(log, LocalBus(), window=100.0)
-    box.put(delta("a"))
-    await log.finish(0)
-    box.put(delta("b"))
-    due, act = wheel.waits[0]
-    act(7, due)
-    assert len(log.appends) == 1, "it does not wait in that slot"
-    act(1, due)
-    assert log.texts(1) == ["b"]
-    await log.finish(1)
-    box.put(delta("c"))
-    assert wheel.waits[1][0] == due + 100.0
+    loop = asyncio.get_running_loop()
+    with monkeypatch.context() as clock:
+        for now, text in ((0.0, "a"), (70.0, "b"), (140.0, "c")):
+            clock.setattr(loop, "time", lambda now=now: now)
+            box.put(delta(text))
+            if text == "a":
+                await log.finish(0)
+        ((until, act),) = wheel.waits
+        assert until == 170.0
+        act(7)
+        assert len(log.appends) == 1, "it does not wait in that slot"
+        clock.setattr(loop, "time", lambda: 170.0)
+        act(1)
+        assert log.texts(1) == ["bc"]
+        await log.finish(1)
+        clock.setattr(loop, "time", lambda: 210.0)
+        box.put(delta("d"))
+        assert wheel.waits[1][0] == 310.0
+
+
+async def test_a_delta_that_comes_a_window_after_the_last_goes_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    log, wheel = GatedLog(), turned(monkeypatch)
+    box = outbox(log, LocalBus(), window=100.0)
+    with monkeypatch.context() as clock:
+        for index, now in enumerate((0.0, 100.0, 250.0)):
+            clock.setattr(asyncio.get_running_loop(), "time", lambda now=now: now)
+            box.put(delta(str(index)))
+            await log.finish(index)
+    assert wheel.waits == []
+
+
+async def test_the_time_of_an_append_counts_for_who_waits_for_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    log, wheel = GatedLog(), turned(monkeypatch)
+    box = outbox(log, LocalBus(), window=100.0)
+    with monkeypatch.context() as clock:
+        for now, text in ((0.0, "a"), (10.0, "b"), (50.0, "c")):
+            clock.setattr(asyncio.get_running_loop(), "time", lambda now=now: now)
+            box.put(delta(text))
+        await log.finish(0)
+    assert [until for until, _ in wheel.waits] == [110.0]
 
 
 async def test_what_comes_while_the_wheel_is_late_waits_for_it(
@@ -177,39 +209,18 @@ async def test_what_comes_while_the_wheel_is_late_waits_for_it(
 ) -> None:
     """A late loop would else give each of a thousand runs a commit of its own."""
     log, wheel = GatedLog(), turned(monkeypatch)
-    box = outbox(log, LocalBus(), window=0.01)
-    for text, message in (("a", "m"), ("b", "n")):
-        box.put(delta(text, message))
-        await log.finish(len(log.appends) - 1)
-    box.put(delta("c"))
-    time.sleep(0.02)
-    box.put(delta("d", "n"))
-    assert len(log.appends) == 2
-    ((due, act),) = wheel.waits
-    act(1, due)
-    assert log.texts(2) == ["c", "d"]
-
-
-@pytest.mark.parametrize(("late", "counted"), [(5.0, 0.0), (24.0, 0.0), (26.0, 26.0)])
-async def test_who_comes_soon_after_the_window_keeps_its_slot(
-    monkeypatch: pytest.MonkeyPatch, late: float, counted: float
-) -> None:
-    """Deltas would else wait for a window and what is missing to a slot."""
-    log, wheel = GatedLog(), turned(monkeypatch)
     box = outbox(log, LocalBus(), window=100.0)
-    box.put(delta("a"))
-    await log.finish(0)
-    box.put(delta("b"))
-    ((end, act),) = wheel.waits
-    act(1, end - 100.0)  # as if the wheel had turned at once
-    await log.finish(1)
     with monkeypatch.context() as clock:
-        clock.setattr(asyncio.get_running_loop(), "time", lambda: end + late)
-        box.put(delta("c"))
-    assert log.texts(2) == ["c"]
-    await log.finish(2)
-    box.put(delta("d"))
-    assert wheel.waits[1][0] == end + counted + 100.0
+        for now, text, message in ((0.0, "a", "m"), (0.0, "b", "n"), (1.0, "c", "m")):
+            clock.setattr(asyncio.get_running_loop(), "time", lambda now=now: now)
+            box.put(delta(text, message))
+            await log.finish_all()
+        clock.setattr(asyncio.get_running_loop(), "time", lambda: 300.0)
+        box.put(delta("d", "n"))
+        assert len(log.appends) == 2
+        ((_, act),) = wheel.waits
+        act(1)
+    assert log.texts(2) == ["c", "d"]
 
 
 async def test_events_of_one_turn_of_the_loop_go_together() -> None:
@@ -257,8 +268,8 @@ async def test_a_sealed_outbox_appends_nothing_before_the_end(
     await log.finish(0)
     box.put(delta("b"))
     box.seal()
-    ((due, act),) = wheel.waits
-    act(1, due)
+    ((_, act),) = wheel.waits
+    act(1)
     await asyncio.wait_for(box.settled(), 5)
     await asyncio.wait_for(box.room(), 5)
     assert len(log.appends) == 1
@@ -316,13 +327,13 @@ async def test_deltas_of_two_messages_wait_for_one_window_and_are_joined_by_mess
         box.put(delta(text.upper(), "n"))
     await log.finish(1)
     assert len(log.appends) == 2, "then both wait"
-    ((due, act),) = wheel.waits
-    act(1, due)
+    ((_, act),) = wheel.waits
+    act(1)
     assert log.texts(2) == ["bcd", "BCD"]
     await log.finish(2)
     box.put(delta("E", "n"))
     box.put(delta("e"))
-    assert [until for until, _ in wheel.waits[1:]] == [due + 100.0], "they have one window now"
+    assert len(wheel.waits) == 2, "they have one window again"
 
 
 async def test_a_message_that_paused_waits_for_the_window_of_the_one_that_streams(
@@ -330,20 +341,16 @@ async def test_a_message_that_paused_waits_for_the_window_of_the_one_that_stream
 ) -> None:
     log, wheel = GatedLog(), turned(monkeypatch)
     box = outbox(log, LocalBus(), window=100.0)
-    box.put(delta("a", "n"))
-    await log.finish(0)
-    box.put(delta("a"))
-    await log.finish(1)
+    with monkeypatch.context() as clock:
+        for now, text, message in ((0.0, "a", "n"), (90.0, "a", "m"), (110.0, "b", "n")):
+            clock.setattr(asyncio.get_running_loop(), "time", lambda now=now: now)
+            box.put(delta(text, message))
+            await log.finish_all()
+    assert len(log.appends) == 2, "it shares the window, though it was silent for longer"
     box.put(delta("b"))
-    ((due, act),) = wheel.waits
-    act(1, due + 1000.0)
-    await log.finish(2)
-    box.put(delta("b", "n"))
-    box.put(delta("c"))
-    assert len(log.appends) == 3, "it shares the window, though it was silent for longer"
-    due, act = wheel.waits[1]
-    act(2, due)
-    assert log.texts(3) == ["b", "c"]
+    ((_, act),) = wheel.waits
+    act(1)
+    assert log.texts(2) == ["b", "b"]
 
 
 async def test_no_delta_passes_an_event_that_is_none() -> None:
