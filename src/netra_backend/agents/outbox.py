@@ -248,11 +248,13 @@ class Outbox:
 
     def _publish(self, batch: Sequence[Event], last: Position, at: int) -> None:
         run = self._lease.run.id
-        entries = [
-            Entry(Position(last.epoch, offset), run, at, event)
-            for offset, event in enumerate(batch[:-1], last.offset - len(batch) + 1)
-        ]
-        entries.append(Entry(last, run, at, batch[-1]))
+        entries = [Entry(last, run, at, batch[-1])]
+        if len(batch) > 1:  # of 1,000 runs that stream, nearly each batch is one event
+            first = last.offset - len(batch) + 1
+            entries[:0] = [
+                Entry(Position(last.epoch, offset), run, at, event)
+                for offset, event in enumerate(batch[:-1], first)
+            ]
         self._bus.publish(self._lease.thread, entries)
 
     async def _next_idle(self) -> None:

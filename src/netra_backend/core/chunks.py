@@ -46,11 +46,8 @@ class Expander:
 
     def __init__(self) -> None:
         self._open: tuple[EventType, str] | None = None
-
-    @property
-    def idle(self) -> bool:
+        self.idle = True
         """Whether no stream of chunks is open, so that an event that is no chunk passes as is."""
-        return self._open is None
 
     def expand(self, body: Body) -> list[Body]:
         """Return what `body` stands for. Raises EventError for a first chunk without its id."""
@@ -68,7 +65,7 @@ class Expander:
         if self._open is None:
             return []
         kind, subject = self._open
-        self._open = None
+        self._open, self.idle = None, True
         return [_about(_END[kind], subject)]
 
     def _continued(self, kind: EventType) -> str:
@@ -81,7 +78,7 @@ class Expander:
         if body.type is EventType.TOOL_CALL_CHUNK and not body.tool_call_name:
             raise EventError(f"the first TOOL_CALL_CHUNK of {subject!r} must carry toolCallName")
         ended = self.close()
-        self._open = (body.type, subject)
+        self._open, self.idle = (body.type, subject), False
         start = structs.replace(_about(_START[body.type], subject), **_described(body))
         return [*ended, start]
 

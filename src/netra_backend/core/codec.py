@@ -19,7 +19,7 @@ from netra_backend.core.frames import (
     DecideCommand,
     ServerFrame,
 )
-from netra_backend.core.ids import ThreadName
+from netra_backend.core.ids import ThreadId, ThreadName
 from netra_backend.core.resume import Piece
 from netra_backend.errors import ErrorCode, FrameError
 
@@ -104,7 +104,7 @@ def encode_frame(frame: ServerFrame) -> bytes:
     return _encode(frame)
 
 
-def event_frame(thread: ThreadName, piece: Piece) -> bytes:
+def event_frame(thread: ThreadName | ThreadId, piece: Piece) -> bytes:
     """Return the event frame of `piece`: ``{"id", "from"?, "thread", "chunk"}``.
 
     A name has no character that JSON would escape (`core.ids`), so the frame is joined, not

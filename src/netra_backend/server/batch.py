@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from struct import Struct
 
 from netra_backend.core.codec import event_frame
-from netra_backend.core.ids import ThreadKey, ThreadName, full_name
+from netra_backend.core.ids import ThreadId, ThreadKey, ThreadName, full_name
 from netra_backend.core.resume import Piece
 
 TEXT = 1
@@ -22,10 +22,13 @@ class Batch:
     )  # fmt: skip
 
     def __init__(
-        self, thread: ThreadKey, pieces: Sequence[Piece], name: ThreadName | None = None
+        self,
+        thread: ThreadKey,
+        pieces: Sequence[Piece],
+        name: ThreadName | ThreadId | None = None,
     ) -> None:
         self.thread = thread
-        self.name = name or ThreadName(thread.id)
+        self.name: ThreadName | ThreadId = name or thread.id
         """What the frames call the thread."""
         self.pieces = pieces
         self.first = pieces[0].first

@@ -55,7 +55,7 @@ class Turns:
         self._acts.append(act)
         if len(self._acts) == TOGETHER:
             self._act()
-        else:
+        elif not self._ending:
             self._end_soon()
 
     def begin(self, act: Callable[[], None]) -> None:

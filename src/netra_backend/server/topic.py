@@ -114,11 +114,7 @@ class Topic:
     @property
     def is_simple(self) -> bool:
         """Whether a batch can be handed to all at once: they are few, and nothing waits."""
-        return not self._salvo and not self._batches and self._are_few
-
-    @property
-    def _are_few(self) -> bool:
-        return not self._places and len(self._alone) <= FEW
+        return not (self._salvo or self._batches or self._places) and len(self._alone) <= FEW
 
     def hand(self, batch: Batch) -> None:
         """Deliver `batch` to all, of a topic that is simple."""
@@ -132,7 +128,8 @@ class Topic:
 
     def serve(self, allowed: int) -> int:
         """Serve at most so many followers; return how many were."""
-        if not self._salvo and len(self._batches) == 1 and self._are_few:
+        is_simple = not (self._salvo or self._places) and len(self._alone) <= FEW
+        if is_simple and len(self._batches) == 1:
             self.hand(self._batches.pop())
             return len(self._alone)
         if not self._salvo:
