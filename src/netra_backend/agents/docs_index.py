@@ -148,6 +148,7 @@ class DocsIndex:
     def __init__(self, content: Iterable[Section]) -> None:
         self._sections = tuple(content)
         self._length = tuple(_brevity(section.body) for section in self._sections)
+        parts = [blocks(section.body) for section in self._sections]
         self._database = sqlite3.connect(":memory:", check_same_thread=False)
         weakref.finalize(self, self._database.close)
         with self._database:
@@ -155,11 +156,11 @@ class DocsIndex:
             self._database.executemany(
                 "INSERT INTO section (rowid, page, heading, listed, tabled, said, body, title, url)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                ((number, *_row(one)) for number, one in enumerate(self._sections)),
+                ((n, *_row(one, parts[n])) for n, one in enumerate(self._sections)),
             )
             self._database.executemany(
                 "INSERT INTO block (text, section) VALUES (?, ?)",
-                ((text, n) for n, one in enumerate(self._sections) for text in _spoken(one.body)),
+                ((text, n) for n, of_one in enumerate(parts) for text in _spoken(of_one)),
             )
 
     def __len__(self) -> int:
@@ -299,23 +300,20 @@ def _in_order(texts: Mapping[str, str]) -> list[str]:
     return list(dict.fromkeys(name for name in ("readme", *named, *texts) if name in texts))
 
 
-def _row(section: Section) -> tuple[str, ...]:
-    """Return what the index has of a section, in the order of its columns."""
+def _row(section: Section, parts: list[str]) -> tuple[str, ...]:
+    """Return what the index has of a section with these blocks, in the order of its columns."""
     body = section.body
     listed = "\n".join(_LISTED.findall(body))
     tabled = "\n".join(
-        row.split("|")[1]
-        for block in blocks(body)
-        if is_table(block)
-        for row in block.splitlines()[2:]
+        row.split("|")[1] for block in parts if is_table(block) for row in block.splitlines()[2:]
     )
-    said = "\n\n".join(block for block in blocks(body) if not is_code(block))
+    said = "\n\n".join(block for block in parts if not is_code(block))
     return section.page, section.heading, listed, tabled, said, body, section.title, section.url
 
 
-def _spoken(body: str) -> Iterator[str]:
+def _spoken(parts: list[str]) -> Iterator[str]:
     """Yield the blocks of a section that are no code; of tables and lists each row."""
-    for block in blocks(body):
+    for block in parts:
         if is_table(block):
             yield from block.splitlines()[2:]
         elif re.match(r"\s*[*-] ", block):
