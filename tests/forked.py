@@ -14,16 +14,7 @@ from pathlib import Path
 from netra_backend.cli import main
 
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(
-    [
-        "tests.forked",
-        *(
-            f"netra_backend.cli.{name}"
-            for name in ("commands", "server", "tail", "replay", "token", "check")
-        ),
-        "netra_backend.server.app",
-    ]
-)
+_FORKS.set_forkserver_preload(["tests.forked", "tests.preloaded"])
 
 
 class Forked:
