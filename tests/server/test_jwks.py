@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from netra_backend.config import Settings
 from netra_backend.errors import ErrorCode, Refused
+from netra_backend.server import jwks
 from netra_backend.server.auth import authenticator
 from netra_backend.server.jwks import MAX_AGE, MAX_BYTES, PAUSE, RETRY, KeySet, keys_of
 from netra_backend.stores.memory import MemoryStore
@@ -195,6 +196,76 @@ async def test_while_the_issuer_fails_the_keys_that_it_gave_last_count(
         assert publisher.asked == 3
     told = [line for line in log_lines() if "keys of an issuer cannot be had" in line["message"]]
     assert [line["level"] for line in told] == ["ERROR"] * 2
+
+
+@asynccontextmanager
+async def saying(*words: bytes | None) -> AsyncIterator[tuple[str, list[bytes | None]]]:
+    """Serve these words, one for each connection and the last for all that follow; None hangs.
+
+    Yields the URL, and what was said so far.
+    """
+    said: list[bytes | None] = []
+    hung: list[asyncio.StreamWriter] = []
+
+    async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        word = words[min(len(said), len(words) - 1)]
+        said.append(word)
+        if word is None:
+            hung.append(writer)
+        else:
+            writer.write(word)
+            writer.close()
+
+    server = await asyncio.start_server(say, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/keys", said
+    finally:
+        for writer in hung:
+            writer.close()
+        server.close()
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        b"SSH-2.0-netra\r\n",
+        b"",
+        CHUNKED + b"no number\r\n",
+        CHUNKED + b"ff\r\n{}",
+        b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n",
+    ],
+)
+async def test_what_is_no_http_is_a_failure_like_any_other(words: bytes) -> None:
+    async with saying(words) as (url, said):
+        keys = KeySet(url)
+        assert await keys.find("k", "EdDSA") is None
+        assert await keys.find("k", "EdDSA") is None
+        assert said == [words], "it was asked again at once"
+
+
+async def test_who_has_a_known_key_does_not_wait_for_an_issuer_that_hangs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock()
+    document = json.dumps({"keys": [Issuer("EdDSA").published("k")]}).encode()
+    good = b"HTTP/1.0 200 OK\r\n\r\n" + document
+    async with saying(good, None) as (url, said):
+        keys = KeySet(url, clock=clock)
+        assert await keys.find("k", "EdDSA") is not None
+        clock.now += MAX_AGE
+        monkeypatch.setattr(jwks, "TIMEOUT", 0.1)
+        first = await keys.find("k", "EdDSA")  # it may have been withdrawn: so this one waits
+        assert first is not None
+
+        monkeypatch.setattr(jwks, "TIMEOUT", 3_600.0)
+        for _ in range(10):
+            clock.now += RETRY
+            assert await asyncio.wait_for(keys.find("k", "EdDSA"), 1.0) is not None
+        assert said == [good, None], "one question at a time"
 
 
 async def test_an_issuer_that_is_gone_lets_nobody_in() -> None:

@@ -7,6 +7,7 @@ again, but not more often than `PAUSE` allows: tokens with made-up key ids cost 
 import asyncio
 import time
 from collections.abc import Callable
+from http.client import HTTPException
 from typing import IO, Any, NoReturn
 from urllib.error import HTTPError
 from urllib.request import HTTPRedirectHandler, Request, build_opener
@@ -26,7 +27,7 @@ PAUSE = 30.0
 RETRY = 3.0
 """The same after one that failed."""
 TIMEOUT = 5.0
-"""Seconds that an issuer has to answer."""
+"""Seconds that a request waits for an issuer; what takes longer counts when it has come."""
 MAX_BYTES = 1_048_576
 
 
@@ -47,20 +48,24 @@ class KeySet:
         self._keys: tuple[Key, ...] = ()
         self._loaded = -MAX_AGE
         self._next = -MAX_AGE
-        self._lock = asyncio.Lock()
+        self._failing = False
+        self._asking: asyncio.Task[None] | None = None
 
     async def find(self, id: str | None, algorithm: str) -> Key | None:
         """Return the key with this id and algorithm; without an id, the only one of that algorithm.
 
-        Looks the keys up when they are old, or when this one is not among them.
+        Looks the keys up when they are old, or when this one is not among them. Who has one of an
+        issuer that failed last time does not wait for the next time.
         """
         key = self._known(id, algorithm)
         if key is not None and self._clock() - self._loaded < MAX_AGE:
             return key
-        async with self._lock:
-            # Whoever waited finds what the one before has brought, or that it was just tried.
-            if self._clock() >= self._next:
-                await self._load()
+        # Whoever waited finds what the one before has brought, or that it was just tried.
+        if self._asking is None and self._clock() >= self._next:
+            self._asking = asyncio.create_task(self._load(), name="ask an issuer for its keys")
+        if self._asking is not None and not (key is not None and self._failing):
+            done, _ = await asyncio.wait({self._asking}, timeout=TIMEOUT)
+            self._failing = self._failing or not done
         return self._known(id, algorithm)
 
     def _known(self, id: str | None, algorithm: str) -> Key | None:
@@ -68,15 +73,20 @@ class KeySet:
         return fit[0] if len(fit) == 1 else None
 
     async def _load(self) -> None:
+        """Ask the issuer. However long it takes, it is asked once at a time."""
         try:
             self._keys = keys_of(await asyncio.to_thread(_fetch, self._url))
-        except (OSError, ValueError):
+        except (OSError, HTTPException, ValueError):
+            self._failing = True
             self._next = self._clock() + RETRY
             log.exception("the keys of an issuer cannot be had")
         else:
+            self._failing = False
             self._loaded = self._clock()
             self._next = self._loaded + PAUSE
             log.info("keys of an issuer", extra={"ids": [key.id for key in self._keys]})
+        finally:
+            self._asking = None
 
 
 def keys_of(document: bytes) -> tuple[Key, ...]:
@@ -113,7 +123,7 @@ class _NoRedirect(HTTPRedirectHandler):
 
 
 def _fetch(url: str) -> bytes:
-    """Return what the URL answers. Raises OSError."""
+    """Return what the URL answers. Raises OSError, and HTTPException for what is no HTTP."""
     request = Request(url, headers={"Accept": "application/json"})  # noqa: S310 - by the settings
     with build_opener(_NoRedirect).open(request, timeout=TIMEOUT) as answer:
         body: bytes = answer.read(MAX_BYTES + 1)
