@@ -106,6 +106,7 @@ async def test_a_handshake_that_is_refused_says_why(visit: Callable[..., Any]) -
         (["netra.v1", "netra.token."], 401),
         (["netra.v1", "netra.token.####"], 401),
         (["netra.v1", "netra.token.gICAgICA"], 401),
+        (["netra.v1", as_subprotocol(hs256()) + "!!!!"], 401),
         (["netra.v1", as_subprotocol("x.y.z")], 401),
         ([as_subprotocol(hs256())], 400),
         (["netra.v2", as_subprotocol(hs256())], 400),

@@ -103,6 +103,25 @@ async def test_a_foreign_origin_opens_no_socket_and_changes_nothing(tmp_path: Pa
         assert (await browser.get("/threads")).json()["threads"] == []
 
 
+async def test_of_two_origins_neither_counts(tmp_path: Path) -> None:
+    """Whoever is in front may have looked at the other."""
+    foreign, allowed = "http://evil.example", ("https://a.example",)
+    async with (
+        live(AGENTS, tmp_path, store=MemoryStore(), allowed_origins=allowed) as server,
+        http(server.url, server.token()) as browser,
+    ):
+        for own in (server.url, *allowed):
+            for pair in ([own, foreign], [foreign, own], [own, own]):
+                fields = [("Origin", origin) for origin in pair]
+                refused = await browser.post("/threads", json={}, headers=fields)
+                assert refused.status_code == 403
+                # A server that takes such a handshake, as ours does not, asks this.
+                raw = [(b"host", f"127.0.0.1:{server.port}".encode())]
+                raw += [(b"origin", origin.encode()) for origin in pair]
+                with pytest.raises(Refused):
+                    check_origin(HTTPConnection({"type": "websocket", "headers": raw}), allowed)
+
+
 async def test_the_own_origin_and_allowed_ones_may(tmp_path: Path) -> None:
     async with (
         live(

@@ -316,7 +316,8 @@ def _check_id(user: User) -> None:
 
 
 def _decoded(text: str) -> str:
+    padded = text + "=" * (-len(text) % 4)
     try:
-        return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode("ascii")
+        return base64.b64decode(padded, altchars=b"-_", validate=True).decode("ascii")
     except (binascii.Error, UnicodeDecodeError, ValueError) as error:
         raise Refused(ErrorCode.UNAUTHENTICATED, "the token is not base64url") from error

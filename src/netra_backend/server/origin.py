@@ -13,17 +13,18 @@ if TYPE_CHECKING:  # the command line asks for `is_loopback` before it loads a s
 
 
 def check_origin(request: "HTTPConnection", allowed: tuple[str, ...]) -> None:
-    """Raise Refused (``forbidden``) if a page of another origin sends the request.
+    """Raise Refused (``forbidden``) if a page of another origin sends the request, or of two.
 
     Browsers send Origin with every WebSocket handshake and every unsafe request; what sends none
     is no browser. Compared with the Host header, letter by letter: browsers spell both alike
     (WHATWG HTML section 7.1.1). The URL's scheme is unknown behind a proxy.
     """
-    origin = request.headers.get("origin")
-    if origin is None or origin in allowed:
+    origins = request.headers.getlist("origin")
+    if not origins or (len(origins) == 1 and origins[0] in allowed):
         return
     host = request.headers.get("host")
-    if host is None or origin not in (f"http://{host}", f"https://{host}"):
+    own = () if host is None else (f"http://{host}", f"https://{host}")
+    if len(origins) > 1 or origins[0] not in own:
         raise Refused(ErrorCode.FORBIDDEN, "requests from this origin are not allowed")
 
 
