@@ -3,8 +3,9 @@
 import asyncio
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from starlette.requests import HTTPConnection
@@ -272,7 +273,25 @@ async def test_the_application_around_may_know_its_users(tmp_path: Path, hook: A
             assert (await alice.command("auth", token="key-of-bob"))["code"] == "forbidden"
 
 
-@pytest.mark.parametrize("returned", ["alice", User(UserId("a,b")), User(UserId(""))])
+NOW = datetime.now(UTC)
+
+
+@pytest.mark.parametrize(
+    "returned",
+    [
+        "alice",
+        User(UserId("a,b")),
+        User(UserId("")),
+        User(cast(Any, 7)),
+        User(UserId("alice"), expires=cast(Any, NOW)),
+        User(UserId("alice"), expires=cast(Any, "4102444800")),
+        User(UserId("alice"), expires=cast(Any, float("nan"))),
+        User(UserId("alice"), expires=cast(Any, float("inf"))),
+        User(UserId("alice"), issued=cast(Any, NOW)),
+        User(UserId("alice"), issued=float("nan")),
+        User(UserId("alice"), admin=cast(Any, "false")),
+    ],
+)
 async def test_a_hook_that_returns_something_else_lets_nobody_in(
     tmp_path: Path, returned: Any
 ) -> None:
@@ -281,6 +300,18 @@ async def test_a_hook_that_returns_something_else_lets_nobody_in(
         http(server.url, None) as browser,
     ):
         assert (await browser.get("/threads")).status_code == 500
+
+
+async def test_a_hook_may_say_with_a_fraction_when_a_credential_ends(tmp_path: Path) -> None:
+    def who(request: HTTPConnection) -> User:
+        return User(UserId("alice"), expires=cast(Any, 4_102_444_800.75))
+
+    async with (
+        live(AGENTS, tmp_path, store=MemoryStore(), authenticate=who) as server,
+        client(server.socket_url, None) as alice,
+    ):
+        assert alice.ready["expires"] == 4_102_444_800_000
+        assert type(alice.ready["expires"]) is int
 
 
 async def test_two_headers_are_no_credential(tmp_path: Path) -> None:

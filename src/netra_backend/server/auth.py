@@ -9,6 +9,7 @@ import base64
 import binascii
 import contextlib
 import inspect
+import math
 import os
 import secrets
 import time
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Protocol
 
 import jwt
+import msgspec
 from starlette.requests import HTTPConnection
 
 from netra_backend.config import AuthMode, Settings
@@ -103,8 +105,7 @@ class HookAuth:
             raise Refused(ErrorCode.UNAUTHENTICATED)
         if not isinstance(user, User):
             raise TypeError(f"authenticate returned {type(user).__qualname__}, not a User or None")
-        _check_id(user)
-        return user
+        return _checked(user)
 
     def known(self, request: HTTPConnection) -> User | None:
         return None  # the hook may have to wait, and expects a task around it
@@ -307,12 +308,25 @@ def _offered(request: HTTPConnection) -> list[str]:
     return [one for one in subprotocols if one.startswith(TOKEN_SUBPROTOCOL)]
 
 
-def _check_id(user: User) -> None:
-    """Raise ValueError unless a thread could be named with this user as its owner."""
+def _checked(user: User) -> User:
+    """Return the user whom an application names, each field of the type that it has to have.
+
+    A thread has to be able to bear the id, and what the times are is compared with others for all
+    that is open. Raises TypeError and ValueError.
+    """
+    fields = msgspec.structs.asdict(user)
+    if isinstance(user.expires, float):  # as time.time() is
+        fields["expires"] = int(user.expires)
     try:
-        parse_id("user.id", user.id)
+        checked = msgspec.convert(fields, User)
+        parse_id("user.id", checked.id)
+    except msgspec.ValidationError as error:
+        raise TypeError(f"authenticate returned a user with a wrong field: {error}") from error
     except FrameError as error:
         raise ValueError(f"authenticate returned a user of whom the {error.message}") from error
+    if checked.issued is not None and not math.isfinite(checked.issued):
+        raise ValueError("authenticate returned a user whose `issued` is no time")
+    return checked
 
 
 def _decoded(text: str) -> str:
