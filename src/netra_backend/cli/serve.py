@@ -78,9 +78,11 @@ def serve(  # noqa: PLR0913, PLR0917 - each is an option
     check_address(settings, host)
     configure_logging(settings)
     # What follows is most of what there is to import: help and refusals need none of it.
-    from netra_backend.cli import server  # noqa: PLC0415 - see above
+    from netra_backend.cli import descriptors, server  # noqa: PLC0415 - see above
 
     place = server.Place(host, port)
+    if worker is None:  # the others inherit it
+        descriptors.ask_for_descriptors(settings)
     if workers > 1 and worker is None:
         raise typer.Exit(server.keep(settings, workers, place, restored=restored))
     specs = [*(agents or ()), *(agent or ())]

@@ -1,0 +1,60 @@
+"""Descriptors: a server takes as many connections as it is set to, or says why it cannot."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.client import client
+from tests.live import ServerProcess
+
+pytestmark = pytest.mark.anyio
+
+FEW, CLIENTS = 200, 250
+
+
+def start(server: ServerProcess, connections: int, limits: tuple[int, int]) -> None:
+    """Start the server as a shell would that has these soft and hard limits."""
+    arguments = ["--port", str(server.port), "--data-dir", str(server.data_dir)]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("NETRA_")}
+    environment |= {"NETRA_LOG_FORMAT": "json", "NETRA_CONNECTIONS": str(connections)}
+    with server.log_file.open("ab") as log:
+        server.process = subprocess.Popen(  # type: ignore[assignment]  # it has Forked's methods
+            [sys.executable, "-m", "netra_backend.cli", "serve", *arguments],
+            env=environment,
+            stdout=log,
+            stderr=log,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, limits),  # noqa: PLW1509
+        )
+
+
+async def test_more_descriptors_are_asked_for_than_a_shell_gives(tmp_path: Path) -> None:
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    server = ServerProcess(tmp_path / "data")
+    start(server, CLIENTS + 10, (FEW, hard))
+    try:
+        await server.wait_ready()
+        async with AsyncExitStack() as stack:
+            for _ in range(CLIENTS):
+                there = await stack.enter_async_context(client(server.socket_url, server.token()))
+            assert there.ready["user"] == "alice"
+    finally:
+        server.stop()
+    assert "the system allows" not in server.log_file.read_text()
+
+
+async def test_a_system_that_allows_fewer_is_named_at_the_start(tmp_path: Path) -> None:
+    server = ServerProcess(tmp_path / "data")
+    start(server, CLIENTS, (FEW // 2, FEW))
+    try:
+        await server.wait_ready()
+    finally:
+        server.stop()
+    lines = [json.loads(x) for x in server.log_file.read_text().splitlines() if x[:1] == "{"]
+    (told,) = [line for line in lines if line["message"].startswith("the system allows fewer")]
+    assert (told["level"], told["descriptors"], told["connections"]) == ("WARNING", FEW, CLIENTS)
