@@ -122,6 +122,8 @@ class Settings(BaseSettings):
     """If set, tokens must be for this audience."""
     jwt_issuer: str | None = None
     """If set, tokens must come from this issuer."""
+    jwt_cookie: Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")] | None = None
+    """A cookie that holds the token of a browser, where a request has no other."""
     jwt_admin_claim: str | None = None
     """A claim that is ``true`` in the tokens of administrators."""
     admins: tuple[str, ...] = Field((), examples=[["bob"]])

@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytest
 from starlette.requests import HTTPConnection
 from websockets.asyncio.client import connect
+from websockets.typing import Subprotocol
 
 from netra_backend.core.ids import UserId
 from netra_backend.errors import ConfigError, ErrorCode, Refused
@@ -120,6 +121,53 @@ async def test_a_handshake_that_is_refused_says_why(visit: Callable[..., Any]) -
             assert response.status_code == status, offered
             assert error["code"] == {400: "bad_frame", 401: "unauthenticated"}[status]
             assert error["correlation"] == response.headers["X-Correlation-Id"]
+
+
+async def test_a_cookie_that_the_settings_name_may_hold_the_token(
+    visit: Callable[..., Any],
+) -> None:
+    name = "__Host-session"
+    good, other = hs256(), hs256(sub="bob")
+    async with visit(jwt_cookie=name) as server, http(server.url, None) as browser:
+
+        async def status(*fields: str, **more: str) -> int:
+            headers = [("Cookie", field) for field in fields] + list(more.items())
+            return int((await browser.get("/threads", headers=headers)).status_code)
+
+        assert await status(f"a=b; {name}={good};c=d") == 200
+        assert await status("a=b", f"{name}={good}") == 200
+        for fields in (
+            [f"{name}={good}; {name}={good}"],
+            [f"{name}={other}", f"{name}={good}"],
+            [f"{name}={good}x"],
+            [f"{name}="],
+            [name],
+            [f"x{name}={good}"],
+            [f"{name.lower()}={good}"],
+            [f"{COOKIE}={good}"],
+            ["x=y"],
+        ):
+            assert await status(*fields) == 401, fields
+        assert await status(f"{name}={good}", Authorization="Bearer x.y.z") == 401
+
+        cookie = {"Cookie": f"{name}={good}"}
+        own = {**cookie, "Origin": server.url}
+        async with connect(
+            server.socket_url, subprotocols=[Subprotocol("netra.v1")], additional_headers=own
+        ) as socket:
+            assert json.loads(await socket.recv())["user"] == "alice"
+        foreign = {**cookie, "Origin": "https://evil.example"}
+        refused = await refusal_of(server.socket_url, ["netra.v1"], **foreign)
+        assert refused.status_code == 403
+        posted = await browser.post("/threads", json={}, headers=foreign)
+        assert posted.status_code == 403
+        by_header = {**cookie, "Authorization": f"Bearer {other}"}
+        async with connect(
+            server.socket_url, subprotocols=[Subprotocol("netra.v1")], additional_headers=by_header
+        ) as socket:
+            assert json.loads(await socket.recv())["user"] == "bob"
+    async with visit() as server, http(server.url, None, headers=cookie) as browser:
+        assert (await browser.get("/threads")).status_code == 401, "no setting names it"
 
 
 # --- development -----------------------------------------------------------------------------

@@ -1,8 +1,9 @@
 """Authentication: from a request to the user who sends it.
 
 A credential comes in the Authorization header, as a subprotocol (browsers cannot set headers on
-a WebSocket), in development as our own cookie, or as a ticket: the only one that may stand in a
-URL, because it is good for one request (``server/tickets``).
+a WebSocket), as a cookie (our own in development, else the one that the settings name), or as a
+ticket: the only one that may stand in a URL, because it is good for one request
+(``server/tickets``).
 """
 
 import base64
@@ -63,10 +64,11 @@ class Authenticator(Protocol):
 
 
 class JwtAuth:
-    """``NETRA_AUTH=jwt``: every request carries a token."""
+    """``NETRA_AUTH=jwt``: every request carries a token; in `cookie` where there is no other."""
 
-    def __init__(self, tokens: Tokens) -> None:
+    def __init__(self, tokens: Tokens, cookie: str | None = None) -> None:
         self._tokens = tokens
+        self._cookie = cookie
 
     async def user(self, request: HTTPConnection) -> User:
         return await self.verify(self._token(request))
@@ -80,9 +82,10 @@ class JwtAuth:
     async def signs_in(self, request: HTTPConnection) -> str | None:
         return None
 
-    @staticmethod
-    def _token(request: HTTPConnection) -> str:
+    def _token(self, request: HTTPConnection) -> str:
         token = presented_token(request)
+        if token is None and self._cookie is not None:
+            token = _in_cookie(request, self._cookie)
         if token is None:
             raise Refused(ErrorCode.UNAUTHENTICATED)
         return token
@@ -217,7 +220,8 @@ def authenticator(settings: Settings, hook: Hook | None = None) -> Authenticator
             audience=settings.jwt_audience,
             issuer=settings.jwt_issuer,
             admin_claim=settings.jwt_admin_claim,
-        )
+        ),
+        settings.jwt_cookie,
     )
 
 
@@ -306,6 +310,20 @@ def _offered(request: HTTPConnection) -> list[str]:
     """Return the subprotocols that are tokens."""
     subprotocols = request.scope.get("subprotocols", ())
     return [one for one in subprotocols if one.startswith(TOKEN_SUBPROTOCOL)]
+
+
+def _in_cookie(request: HTTPConnection, name: str) -> str | None:
+    """Return what the cookie of this name holds, or None.
+
+    Raises Refused for two of them: a page of a neighbouring domain can set one, and nothing says
+    which it is (RFC 6265 section 8.6).
+    """
+    pairs = ";".join(request.headers.getlist("cookie")).split(";")
+    fields = [(key.strip(), value.strip()) for key, _, value in (p.partition("=") for p in pairs)]
+    values = [value for key, value in fields if key == name]
+    if len(values) > 1:
+        raise Refused(ErrorCode.UNAUTHENTICATED, "there is more than one cookie with a token")
+    return values[0] or None if values else None
 
 
 def _checked(user: User) -> User:
