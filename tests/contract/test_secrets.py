@@ -38,6 +38,7 @@ async def serving(tmp_path: Path) -> AsyncIterator[ServerProcess]:
         environment={
             "NETRA_AUTH": "jwt",
             "NETRA_JWT_SECRET": SECRET,
+            "NETRA_JWT_COOKIE": "sign_in",
             "NETRA_LOG_LEVEL": "DEBUG",
             "NETRA_BAD_FRAMES": "100",
         },
@@ -65,8 +66,11 @@ async def test_no_credential_is_logged_or_repeated(tmp_path: Path) -> None:
         for header in (f"Bearer {forged}", f"Basic {opaque}", f"bearer {opaque}"):
             async with http(server.url, None, headers={"Authorization": header}) as stranger:
                 heard.append((await stranger.get("/threads")).text)
-        async with http(server.url, None, headers={"Cookie": f"netra_dev={forged}"}) as stranger:
-            heard.append((await stranger.get("/threads")).text)
+        cookies = [f"netra_dev={forged}"]
+        cookies += [f"sign_in={one}" for one in (good, forged, opaque, f"{good}; sign_in={bobs}")]
+        for cookie in cookies:
+            async with http(server.url, None, headers={"Cookie": cookie}) as stranger:
+                heard.append((await stranger.get("/threads")).text)
 
         for offered in (["netra.v1", as_subprotocol(forged)], [as_subprotocol(good)]):
             with pytest.raises(InvalidStatus) as refused:
