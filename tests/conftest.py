@@ -21,7 +21,8 @@ from tests.scheduling import scheduler
 # `make nightly` loads it: where a test does not say itself how many examples it needs.
 settings.register_profile("nightly", max_examples=10_000, deadline=None)
 # How long a case takes is no fault of it: other work may be in the way. A third of hypothesis's own
-# number, written out: `tests.night`, asked before the profile is chosen, would say for ever that it is day.
+# number, written out: `tests.night`, asked before the profile is chosen, would say for ever that it
+# is day.
 settings.register_profile(
     "day",
     max_examples=33,

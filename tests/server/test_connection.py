@@ -22,6 +22,7 @@ from netra_backend.stores.memory import MemoryStore
 from netra_backend.stores.sqlite import SqliteStore
 from netra_backend.testing.scripted_agent import Gate, ScriptedAgent, answer, endless
 from tests.client import BOUND, client, offset, run_input
+from tests.conftest import Lines
 from tests.http import http, sse_events
 from tests.live import Live, live
 from tests.server.agents import asks, echo
@@ -673,7 +674,7 @@ async def test_the_run_goes_on_when_the_last_question_is_decided(tmp_path: Path)
         ]
 
 
-async def test_a_run_may_take_up_the_answer_itself(tmp_path: Path) -> None:
+async def test_a_run_may_take_up_the_answer_itself(tmp_path: Path, log_lines: Lines) -> None:
     """As AG-UI's own clients do: the answer comes as ``resume`` of the next run."""
 
     def resuming(run: str, payload: Any) -> Frame:
@@ -700,6 +701,8 @@ async def test_a_run_may_take_up_the_answer_itself(tmp_path: Path) -> None:
             assert late["message"] == "alice decided 'q1' before: resolved, \"yes\""
         decided = await alice.command("decide", thread="t", interrupt="q1", payload="no")
         assert (decided["won"], decided["payload"], decided["run"]) == (False, "yes", "r2")
+    refused = [line for line in log_lines() if line.get("code") == "already_decided"]
+    assert [line["why"] for line in refused] == ["alice decided 'q1' before: …"] * 2
 
 
 async def test_a_decision_made_just_before_a_crash_is_taken_up_after_it(tmp_path: Path) -> None:

@@ -131,7 +131,7 @@ class Interrupts:
         try:
             return await self._resume_run(interrupt, run_input.resuming_input(questions))
         except Refused as refusal:
-            log.warning("a decision waits: %s", refusal.message, extra={"interrupt": interrupt.id})
+            log.warning("a decision waits", extra={"interrupt": interrupt.id, "code": refusal.code})
             return None
 
 

@@ -304,7 +304,7 @@ class Runner:
             if refusal is None:
                 await self._endings.cancelled(made.run, made.lease)
             else:
-                log.warning("a queued run cannot begin: %s", refusal.message)
+                log.warning("a queued run cannot begin", extra={"code": refusal.code})
                 await self._endings.refused(made.run, made.lease, refusal)
             del self._sweep.unended[key]
         return await self._store.run(key) or made.run

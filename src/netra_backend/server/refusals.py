@@ -4,7 +4,8 @@ Each is counted, and is a line in the log under the correlation id that the clie
 flood not each is a line: of one code `BURST` at once and then `RATE` a second; the next one that is
 says how many were left out. So who floods us with one sort of refusal hides no other. What a client
 sent is told to itself; the log leaves out what stands in quotes where a frame, a field, an answer
-or an agent's name is wrong, and the value of a header that opens no WebSocket.
+or an agent's name is wrong, the value of a header that opens no WebSocket, and what a person has
+decided before.
 """
 
 import re
@@ -25,8 +26,10 @@ BURST = 500
 """Lines of one code at once."""
 
 _QUOTED = re.compile(r"""['"].*(?:['"]|…\Z)|(?<=unknown field )`.*(?:`|…\Z)""", re.DOTALL)
+_DECISION = re.compile(r"(?<= before: ).*", re.DOTALL)
 _HEADER = re.compile(r"(?<= header: ).*", re.DOTALL)
 _SENT = {
+    ErrorCode.ALREADY_DECIDED: _DECISION,
     ErrorCode.BAD_FRAME: _QUOTED,
     ErrorCode.BAD_INPUT: _QUOTED,
     ErrorCode.BAD_ANSWER: _QUOTED,
@@ -34,7 +37,7 @@ _SENT = {
     ErrorCode.BAD_REQUEST: _HEADER,
     ErrorCode.UPGRADE_REQUIRED: _HEADER,
 }
-"""Where in a refusal's text is what the client sent."""
+"""Where in a refusal's text is what a client sent."""
 
 
 class Refusals:
