@@ -102,6 +102,19 @@ def test_a_sink_of_the_project() -> None:
     assert codes(source, Options(sinks=(OwnSink("a2.wire.send"),))) == ["JS004"]
 
 
+def test_an_argument_of_a_sink_of_the_project_is_found_where_it_stands() -> None:
+    source = (
+        "import uuid\nclass Bus:\n    def send(self, topic, body, *, more=None): ...\n"
+        "def go(bus: Bus):\n    bus.send('t', uuid.uuid4())\n    bus.send(uuid.uuid4(), 1)\n"
+        "    bus.send(body=uuid.uuid4(), topic='t')\n    Bus.send(bus, 't', uuid.uuid4())\n"
+        "    bus.send('t', 1, more=uuid.uuid4())\n"
+    )
+    for argument, lines in (("body", [5, 7, 8]), ("more", [9])):
+        options = Options(sinks=(OwnSink("a.Bus.send", argument),))
+        found = link([summarise("a.py", "a", source)], options)
+        assert [finding.line for finding in found] == lines
+
+
 def test_a_safe_function_of_the_project() -> None:
     source = "import json, uuid\ndef clean(x):\n    return x\njson.dumps(clean(uuid.uuid4()))\n"
     assert codes(source) == ["JS004"]

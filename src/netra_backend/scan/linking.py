@@ -34,8 +34,8 @@ from netra_backend.scan.options import Encoder as EncoderName
 from netra_backend.scan.options import LogEncoder, Options
 from netra_backend.scan.project import Project, file_fact
 from netra_backend.scan.resolve import Resolver
-from netra_backend.scan.sinking import as_dumped, encoder_of
-from netra_backend.scan.sinks import ENCODERS, SINKS, Sink
+from netra_backend.scan.sinking import as_dumped, encoder_of, placed
+from netra_backend.scan.sinks import BY_NAME, ENCODERS, SINKS, Sink
 from netra_backend.scan.sources import Files, Source
 from netra_backend.scan.telling import tell
 from netra_backend.scan.values import Argument, Const, Param, Unknown
@@ -84,7 +84,7 @@ class Linker:
             label = own.name.rpartition(".")[2]
             encoder = ENCODERS[own.encoder]
             self._sinks[own.name] = Sink(
-                label, encoder, own.argument or "", None if own.argument else 0
+                label, encoder, own.argument or "", BY_NAME if own.argument else 0
             )
         self._heirs = Heirs(files.sources)
         self._callers: dict[str, list[Source]] = {}
@@ -259,8 +259,10 @@ class Linker:
         receiver = None if isinstance(head, ClassRef) else head.receiver
         if wrapper is None:
             sink = self._sinks.get(head.name)
-            told = as_dumped(args, receiver) if sink is not None and sink.own else args
-            return sink, told, receiver
+            if sink is None:
+                return None, args, receiver
+            told = as_dumped(args, receiver) if sink.own else args
+            return placed(sink, head), told, receiver
         if isinstance(head, ClassRef):
             method = self._project.method(head, "__init__")
             if (

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from msgspec import structs
 
 from netra_backend.scan.arguments import argument_of
-from netra_backend.scan.declarations import Trait
+from netra_backend.scan.declarations import ParamKind, Trait
 from netra_backend.scan.encoders import Encoder
 from netra_backend.scan.fields import Made
 from netra_backend.scan.heads import ClassRef, External, Found, FunctionRef, Scope
 from netra_backend.scan.resolve import Resolver
-from netra_backend.scan.sinks import Sink
+from netra_backend.scan.sinks import BY_NAME, Sink
 from netra_backend.scan.values import NONE, UNKNOWN, Argument, Const, Global, Instance
 
 _ABSTRACT = ("collections.abc.", "numbers.", "typing.")
@@ -47,6 +47,19 @@ def encoder_of(
     if converted is None:
         return structs.replace(encoder, values=frozenset()), frozenset()
     return encoder, converted
+
+
+def placed(sink: Sink, head: ClassRef | FunctionRef | External) -> Sink:
+    """Return the sink with the position that the argument has in the function, if we have it."""
+    if sink.position != BY_NAME:
+        return sink
+    if not isinstance(head, FunctionRef):
+        return structs.replace(sink, position=None)
+    params = head.function.params
+    names = [it.name for it in params if it.kind is ParamKind.POSITIONAL]
+    bound = head.receiver is not None
+    place = names.index(sink.argument) - bound if sink.argument in names else None
+    return structs.replace(sink, position=place)
 
 
 def as_dumped(args: Sequence[Argument], receiver: Found | None) -> Sequence[Argument]:

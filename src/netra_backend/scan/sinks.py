@@ -17,6 +17,9 @@ from netra_backend.scan.encoders import (
 )
 from netra_backend.scan.options import Encoder as EncoderName
 
+BY_NAME = -1
+"""The position of an argument that is known by its name only, until the function is found."""
+
 
 class Sink(Struct, frozen=True):
     """A function that writes one argument: the one at `position`, or with the name `argument`.

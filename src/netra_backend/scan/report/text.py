@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from netra_backend.scan.finding import Finding, Severity
+from netra_backend.scan.options import UNUSED_IGNORE
 
 LinesOf = Callable[[str], Sequence[str]]
 """Returns the lines of a file; none of a file that cannot be read any more."""
@@ -87,7 +88,12 @@ def _code(finding: Finding, lines_of: LinesOf) -> Iterator[tuple[str, str]]:
         yield str(number), _shown(lines[number - 1])
         if number == finding.line:
             indent = _width(lines[number - 1][: finding.column])
-            yield "", f"{' ' * indent}^ {_MEANINGS[finding.severity]}"
+            yield "", f"{' ' * indent}^ {_meaning(finding)}"
+
+
+def _meaning(finding: Finding) -> str:
+    unused = finding.rule == UNUSED_IGNORE
+    return finding.severity.value if unused else _MEANINGS[finding.severity]
 
 
 def _shown(line: str) -> str:
