@@ -38,6 +38,14 @@ def test_after_a_gap_it_stands_still_for_a_lease(gap: int) -> None:
     assert clock.upto == woken + LEASE + 10
 
 
+def test_renewals_are_due_at_each_third_of_a_lease() -> None:
+    clock = LeaseClock(LEASE, BEGAN)
+    assert not clock.is_due(BEGAN + THIRD - 1)
+    assert clock.is_due(BEGAN + THIRD)
+    clock.renewed(BEGAN + THIRD, BEGAN + THIRD + 10)
+    assert not clock.is_due(BEGAN + THIRD + 10)
+
+
 def test_a_renewal_that_is_answered_late_is_a_gap() -> None:
     """The store, or the machine, stood still between the question and the answer."""
     clock = LeaseClock(LEASE, BEGAN)

@@ -1,6 +1,6 @@
 """The sweep of two nodes that share a store: whose run is ended, and who only had to wait."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from netra_backend.agents.sweep import Sweep
+from netra_backend.core.ids import RunKey
 from netra_backend.core.run import Lease, RunStatus
 from netra_backend.errors import StoreFailed
 from netra_backend.stores.memory import MemoryStore
+from netra_backend.testing.scenario import a_thread, start
 from netra_backend.testing.scripted_agent import Gate, ScriptedAgent, answer
 from tests.agents.running import ALICE, Running, running
 from tests.faults.test_run_ends import given, key
@@ -22,9 +24,15 @@ THIRD = LEASE // 3
 
 
 class Stalling(MemoryStore):
-    """A store that can be made to take no renewals."""
+    """A store that can be made to take no renewals, and to tell of adoptions."""
 
     stalls = False
+    adopting: Callable[[str], Awaitable[None]] | None = None
+
+    async def adopt(self, key: RunKey, holder: str, expires_at: int, now: int) -> Lease | None:
+        if self.adopting is not None:
+            await self.adopting(holder)
+        return await super().adopt(key, holder, expires_at, now)
 
     async def renew(self, leases: Sequence[Lease], expires_at: int) -> Any:
         if self.stalls:
@@ -144,3 +152,19 @@ async def test_what_the_store_knows_to_be_over_is_ended_at_once() -> None:
         there.passes(10 * LEASE)
         await there.look(there.one)
         assert await there.status() is RunStatus.INTERRUPTED
+
+
+async def test_who_has_many_runs_to_end_renews_its_leases_meanwhile() -> None:
+    """Those of a worker that has died, each of which takes its time."""
+    async with two_nodes() as there:
+        for number in range(8):
+            await start(there.store, a_thread(), f"dead{number}", expires_at=0)
+
+        async def takes_time(holder: str) -> None:
+            if holder == there.two.runner._holder:
+                await there.thirds(1, there.one)
+
+        there.store.adopting = takes_time
+        await there.look(there.two)
+        there.store.adopting = None
+        await there.goes_on()

@@ -23,6 +23,10 @@ class LeaseClock:
         """
         return self._upto
 
+    def is_due(self, now: int) -> bool:
+        """Return whether a third of a lease has passed since this node had leases renewed."""
+        return now - self._asked >= self._lease_ms // 3
+
     def renewed(self, asked: int, answered: int) -> None:
         """Learn that the store took renewals: asked for at the one time, answered by the other.
 

@@ -49,17 +49,25 @@ class Sweep:
         """Renew leases, and end the runs that nobody executes or that could not be ended."""
         await self.guard(self._renew())
         for run, lease in list(self.unended.values()):
+            if not await self.guard(self._renew_if_due()):
+                return
             await self.guard(self.end_failed(run, lease))
         await self.guard(self._end_orphans())
 
-    async def guard(self, step: Awaitable[object]) -> None:
-        """Take one step: a border around one run, which must not harm the others."""
+    async def guard(self, step: Awaitable[object]) -> bool:
+        """Take one step, and return whether it was one; a border around one run.
+
+        Its failure must not harm the others.
+        """
         try:
             await step
         except StoreError:
             log.exception("the sweep could not reach the store")
         except Exception:
             log.exception("the sweep failed for a run")
+        else:
+            return True
+        return False
 
     async def end_failed(self, run: Run, lease: Lease) -> None:
         """Write the end of a run of ours that could not be written when it was due."""
@@ -79,6 +87,14 @@ class Sweep:
             if execution is not None and execution.status not in ENDED:
                 execution.lose()
 
+    async def _renew_if_due(self) -> None:
+        """Renew while there is much to end: of a worker with a thousand runs, say, that has died.
+
+        Else others would take the leases of who has all that work.
+        """
+        if self._clock.is_due(self._now()):
+            await self._renew()
+
     async def _end_orphans(self) -> None:
         """Write the terminal event of every run that nobody executes, and we do not end."""
         for run in await self._store.orphans(self._clock.upto):
@@ -86,6 +102,8 @@ class Sweep:
             is_ours = execution is not None and execution.ends_itself
             is_ours = is_ours or run.key in self.unended or run.key in self._starting()
             if not is_ours:
+                if not await self.guard(self._renew_if_due()):
+                    return
                 with jsonlog.bind(run=run.key.id, thread=run.thread.id, user=run.key.owner):
                     await self.guard(self._end_orphan(run))
 
