@@ -1,6 +1,7 @@
 """Whether it is night: ``make test`` tries the laws briefly, ``make nightly`` all night.
 
-``--hypothesis-profile=nightly`` switches over. A proof that is no matter of numbers, but takes
+``--hypothesis-profile=nightly`` switches over; no ``conftest.py`` may import this, as it would be
+asked before hypothesis has loaded the profile. A proof that is no matter of numbers, but takes
 minutes or repeats what another has shown, is marked ``nightly`` instead.
 """
 

@@ -5,16 +5,20 @@ import asyncio
 import io
 import os
 import signal
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TextIO
+from types import FrameType
+from typing import Any, TextIO
 
 import pytest
 
 from netra_backend.jsonlog.counts import counters
 from netra_backend.jsonlog.writer import LINE_COST, RING_BYTES, Writer
 from tests.eventually import until
+
+OUTLET = "netra_backend.jsonlog.outlet"
 
 
 @pytest.fixture
@@ -132,6 +136,55 @@ def test_a_signal_that_logs_while_this_thread_writes_does_not_deadlock(
         signal.signal(signal.SIGUSR1, old)
     assert sorted(reader.readline() for _ in range(2)) == ["from the signal\n", "from the thread\n"]
     writer.close()
+
+
+class Torn(BaseException):
+    """As a signal's handler raises: `KeyboardInterrupt`."""
+
+
+def torn_at(step: int, call: Callable[[], None]) -> bool:
+    """Tear somebody out of a call before its next step of ours; return whether it had so many."""
+    left = step
+
+    def trace(frame: FrameType, event: str, _arg: object) -> Any:
+        nonlocal left
+        if frame.f_globals["__name__"] not in ("netra_backend.jsonlog.writer", OUTLET):
+            return None
+        left -= event == "line"
+        if left < 0:
+            sys.settrace(None)
+            raise Torn
+        return trace
+
+    sys.settrace(trace)
+    try:
+        call()
+    except Torn:
+        return True
+    finally:
+        sys.settrace(None)
+    return False
+
+
+def test_who_is_torn_out_of_any_step_keeps_nobody_else_from_writing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("netra_backend.jsonlog.writer.TURN_SECONDS", 0.01)
+    steps = 0
+    for step in range(100):
+        with (tmp_path / "log").open("w") as stream:
+            writer = Writer(stream)
+            torn = torn_at(step, lambda writer=writer: writer.put(b"torn\n", "INFO"))  # type: ignore[misc]
+            writer.put(b"after\n", "INFO")
+            assert writer.wait(10), step
+            writer.put(b"again\n", "INFO")
+            assert writer.wait(10), step
+            assert (tmp_path / "log").read_text() in ("torn\nafter\nagain\n", "after\nagain\n")
+            writer.close()
+        if not torn:
+            break
+        steps += 1
+    assert 10 < steps < 100
 
 
 def test_many_threads_write_whole_lines(tmp_path: Path) -> None:
