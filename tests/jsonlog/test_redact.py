@@ -48,7 +48,8 @@ def test_keys_that_become_equal_are_both_kept() -> None:
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(),
-        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+        lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(), inner, max_size=5),
+        max_leaves=30,
     )
 )
 def test_a_secret_is_hidden_wherever_it_stands(value: object) -> None:

@@ -169,14 +169,16 @@ SCALAR = (
 KEY = TEXT | st.none() | st.booleans() | st.integers() | st.floats(-1e300, 1e300)
 KEYS = KEY | st.sampled_from([Pet.CAT, Level.LOW])
 Pair = collections.namedtuple("Pair", "a b")
+FEW = 5
+"""Items of a container that is drawn: without a limit, drawing takes twice as long."""
 ACCEPTED = st.recursive(
     SCALAR,
     lambda inner: (
-        st.lists(inner)
-        | st.lists(inner).map(tuple)
+        st.lists(inner, max_size=FEW)
+        | st.lists(inner, max_size=FEW).map(tuple)
         | st.tuples(inner, inner).map(lambda two: Pair(*two))
-        | st.dictionaries(KEYS, inner)
-        | st.dictionaries(KEYS, inner).map(collections.OrderedDict)
+        | st.dictionaries(KEYS, inner, max_size=FEW)
+        | st.dictionaries(KEYS, inner, max_size=FEW).map(collections.OrderedDict)
     ),
     max_leaves=30,
 )
@@ -205,8 +207,10 @@ def test_what_json_dumps_accepts_is_written_equal(value: object) -> None:
         | st.complex_numbers()
         | st.sampled_from(list(WebSocketState)),
         lambda inner: (
-            st.lists(inner)
-            | st.dictionaries(KEYS | st.sampled_from(list(WebSocketState)) | st.binary(), inner)
+            st.lists(inner, max_size=FEW)
+            | st.dictionaries(
+                KEYS | st.sampled_from(list(WebSocketState)) | st.binary(), inner, max_size=FEW
+            )
             | st.frozensets(st.integers() | st.text() | st.binary())
             | st.builds(ValueError, inner)
         ),
