@@ -1,6 +1,5 @@
 """An application as it is reached below a path: mounted in another one, or behind a proxy."""
 
-from fastapi import FastAPI
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -14,6 +13,8 @@ are told of it (``root_path``) put it back, and say so."""
 def below(app: ASGIApp, way: str) -> ASGIApp:
     """Return what serves `app` below `PREFIX` in one of the `WAYS`, and nothing beside it."""
     if way == "mounted":
+        from fastapi import FastAPI
+
         outer = FastAPI()
         outer.mount(PREFIX, app)
         return outer

@@ -1,9 +1,11 @@
 """pydantic-ai agents, with the library's offline models."""
 
+from __future__ import annotations
+
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from ag_ui.core import (
@@ -17,23 +19,28 @@ from ag_ui.core import (
     ToolMessage,
     UserMessage,
 )
-from pydantic_ai import Agent, CancellationToken, DeferredToolRequests
-from pydantic_ai.messages import ModelMessage
-from pydantic_ai.models import Model
-from pydantic_ai.models.function import AgentInfo, DeltaThinkingPart, DeltaToolCall, FunctionModel
-from pydantic_ai.models.test import TestModel
 
-from netra_backend.agents.adapters import pydantic_ai as adapter
-from netra_backend.agents.adapters.pydantic_ai import PydanticAIAgent
+from netra_backend.agents.base import Agent
 from netra_backend.testing.player import asking, play
+from tests.agents.adapters.later import Later
+
+if TYPE_CHECKING:
+    from pydantic_ai.messages import ModelMessage
+    from pydantic_ai.models import Model
+    from pydantic_ai.models.function import AgentInfo
+
+adapter = Later("netra_backend.agents.adapters.pydantic_ai")
+library = Later("pydantic_ai")
+function = Later("pydantic_ai.models.function")
+offline = Later("pydantic_ai.models.test")
 
 pytestmark = pytest.mark.anyio
 BOUND = 10.0
 """Seconds that nothing here may take."""
 
 
-def streaming(stream: Any) -> PydanticAIAgent:
-    return PydanticAIAgent(Agent(FunctionModel(stream_function=stream)))
+def streaming(stream: Any) -> Agent:
+    return adapter.PydanticAIAgent(library.Agent(function.FunctionModel(stream_function=stream)))
 
 
 def of_type(events: Sequence[BaseEvent], kind: str) -> list[Any]:
@@ -44,19 +51,22 @@ def text(events: Sequence[BaseEvent], kind: str = "TEXT_MESSAGE_CONTENT") -> str
     return "".join(event.delta for event in of_type(events, kind))
 
 
-def with_tool(**options: Any) -> PydanticAIAgent:
-    agent = Agent(TestModel())
+def with_tool(**options: Any) -> Agent:
+    agent = library.Agent(offline.TestModel())
 
     @agent.tool_plain(**options)
     def weather(city: str) -> str:
         return f"sunny in {city}"
 
-    return PydanticAIAgent(agent)
+    return adapter.PydanticAIAgent(agent)
 
 
 async def test_an_answer(assert_legal) -> None:
     given = asking("hello")
-    events = await play(PydanticAIAgent(Agent(TestModel(custom_output_text="Hi there"))), given)
+    events = await play(
+        adapter.PydanticAIAgent(library.Agent(offline.TestModel(custom_output_text="Hi there"))),
+        given,
+    )
 
     assert text(events) == "Hi there"
     assert events[-1].type is EventType.RUN_FINISHED
@@ -78,8 +88,8 @@ async def test_a_tool_call(assert_legal) -> None:
 
 async def test_reasoning_and_empty_deltas(assert_legal) -> None:
     async def stream(_: list[ModelMessage], __: AgentInfo) -> AsyncIterator[Any]:
-        yield {0: DeltaThinkingPart(content="Let me ")}
-        yield {0: DeltaThinkingPart(content="see.")}
+        yield {0: function.DeltaThinkingPart(content="Let me ")}
+        yield {0: function.DeltaThinkingPart(content="see.")}
         yield "A"
         yield ""
         yield "nswer"
@@ -97,14 +107,14 @@ async def test_empty_arguments_are_no_event(assert_legal) -> None:
         if len(messages) > 1:
             yield "done"
             return
-        yield {0: DeltaToolCall(name="count", json_args="", tool_call_id="c1")}
-        yield {0: DeltaToolCall(json_args="{}", tool_call_id="c1")}
-        yield {0: DeltaToolCall(json_args="", tool_call_id="c1")}
+        yield {0: function.DeltaToolCall(name="count", json_args="", tool_call_id="c1")}
+        yield {0: function.DeltaToolCall(json_args="{}", tool_call_id="c1")}
+        yield {0: function.DeltaToolCall(json_args="", tool_call_id="c1")}
 
-    agent = Agent(FunctionModel(stream_function=stream))
+    agent = library.Agent(function.FunctionModel(stream_function=stream))
     agent.tool_plain(lambda: 1, name="count")
     given = asking("count")
-    events = await play(PydanticAIAgent(agent), given)
+    events = await play(adapter.PydanticAIAgent(agent), given)
 
     assert [event.delta for event in of_type(events, "TOOL_CALL_ARGS")] == ["{}"]
     assert_legal(given, events)
@@ -144,12 +154,16 @@ async def test_a_call_id_that_the_thread_has_used_is_replaced(assert_legal) -> N
         if "sunny" in str(messages[-1]):
             yield "done"
         else:
-            yield {0: DeltaToolCall(name="weather", json_args='{"city":"x"}', tool_call_id=own_id)}
+            yield {
+                0: function.DeltaToolCall(
+                    name="weather", json_args='{"city":"x"}', tool_call_id=own_id
+                )
+            }
 
-    agent = Agent(FunctionModel(stream_function=stream))
+    agent = library.Agent(function.FunctionModel(stream_function=stream))
     agent.tool_plain(lambda city: f"sunny in {city}", name="weather")
     given = asking("", messages=[*history, UserMessage(id="u2", content="and now?")])
-    events = await play(PydanticAIAgent(agent), given)
+    events = await play(adapter.PydanticAIAgent(agent), given)
     (start,) = of_type(events, "TOOL_CALL_START")
     (result,) = of_type(events, "TOOL_CALL_RESULT")
 
@@ -163,12 +177,12 @@ async def test_two_rounds_with_one_id_are_two_calls(assert_legal) -> None:
         if len(messages) > 3:
             yield "done"
         else:
-            yield {0: DeltaToolCall(name="count", json_args="{}", tool_call_id="call_0")}
+            yield {0: function.DeltaToolCall(name="count", json_args="{}", tool_call_id="call_0")}
 
-    agent = Agent(FunctionModel(stream_function=stream))
+    agent = library.Agent(function.FunctionModel(stream_function=stream))
     agent.tool_plain(lambda: 1, name="count")
     given = asking("count twice")
-    events = await play(PydanticAIAgent(agent), given)
+    events = await play(adapter.PydanticAIAgent(agent), given)
 
     started = [event.tool_call_id for event in of_type(events, "TOOL_CALL_START")]
     assert started[0] == "call_0"
@@ -180,7 +194,7 @@ async def test_two_rounds_with_one_id_are_two_calls(assert_legal) -> None:
 async def test_a_tool_of_the_client_is_left_to_the_client(assert_legal) -> None:
     tool = Tool(name="pick", description="Pick a colour", parameters={"type": "object"})
     given = asking("pick one", tools=[tool], protocol_version="1.0")
-    events = await play(PydanticAIAgent(Agent(TestModel())), given)
+    events = await play(adapter.PydanticAIAgent(library.Agent(offline.TestModel())), given)
     (start,) = of_type(events, "TOOL_CALL_START")
 
     assert start.tool_call_name == "pick"
@@ -189,8 +203,8 @@ async def test_a_tool_of_the_client_is_left_to_the_client(assert_legal) -> None:
     assert_legal(given, events)
 
 
-def asking_for_approval(model: Model) -> tuple[PydanticAIAgent, list[str]]:
-    agent = Agent(model, output_type=[str, DeferredToolRequests])
+def asking_for_approval(model: Model) -> tuple[Agent, list[str]]:
+    agent = library.Agent(model, output_type=[str, library.DeferredToolRequests])
     deleted: list[str] = []
 
     @agent.tool_plain(requires_approval=True)
@@ -198,12 +212,12 @@ def asking_for_approval(model: Model) -> tuple[PydanticAIAgent, list[str]]:
         deleted.append(path)
         return f"deleted {path}"
 
-    return PydanticAIAgent(agent), deleted
+    return adapter.PydanticAIAgent(agent), deleted
 
 
 @pytest.mark.parametrize("approved", [True, False])
 async def test_an_approval_is_asked_for_and_taken_up(assert_legal, approved: bool) -> None:
-    agent, deleted = asking_for_approval(TestModel())
+    agent, deleted = asking_for_approval(offline.TestModel())
     first = asking("delete it")
     events = await play(agent, first)
     (start,) = of_type(events, "TOOL_CALL_START")
@@ -235,9 +249,13 @@ async def test_an_approval_of_a_replaced_call_is_taken_up() -> None:
         if "deleted b" in str(messages[-1]):
             yield "done"
         else:
-            yield {0: DeltaToolCall(name="delete", json_args='{"path":"b"}', tool_call_id=own_id)}
+            yield {
+                0: function.DeltaToolCall(
+                    name="delete", json_args='{"path":"b"}', tool_call_id=own_id
+                )
+            }
 
-    agent, deleted = asking_for_approval(FunctionModel(stream_function=stream))
+    agent, deleted = asking_for_approval(function.FunctionModel(stream_function=stream))
     history = [
         UserMessage(id="u1", content="delete a"),
         before,
@@ -277,18 +295,18 @@ async def test_an_error_of_the_model_is_raised() -> None:
 
 
 async def test_an_error_of_a_tool_is_raised() -> None:
-    agent = Agent(TestModel())
+    agent = library.Agent(offline.TestModel())
 
     @agent.tool_plain
     def weather(city: str) -> str:
         raise LookupError("no such city")
 
     with pytest.raises(LookupError, match="no such city"):
-        await play(PydanticAIAgent(agent), asking("weather?"))
+        await play(adapter.PydanticAIAgent(agent), asking("weather?"))
 
 
 async def test_an_answer_that_does_not_fit_the_question_is_raised() -> None:
-    agent, _ = asking_for_approval(TestModel())
+    agent, _ = asking_for_approval(offline.TestModel())
     answer = ResumeEntry(interrupt_id="int-x", status="resolved", payload={"approved": "maybe"})
 
     with pytest.raises(Exception, match="does not match"):
@@ -313,13 +331,16 @@ class Endless:
             self.stopped.set()
 
 
-CONSTRUCTS = {
-    "message": ("Half a ", "TEXT_MESSAGE_CONTENT"),
+CONSTRUCTS: dict[str, tuple[Callable[[], Any], str]] = {
+    "message": (lambda: "Half a ", "TEXT_MESSAGE_CONTENT"),
     "tool call": (
-        {0: DeltaToolCall(name="count", json_args='{"a":', tool_call_id="c1")},
+        lambda: {0: function.DeltaToolCall(name="count", json_args='{"a":', tool_call_id="c1")},
         "TOOL_CALL_ARGS",
     ),
-    "reasoning": ({0: DeltaThinkingPart(content="Hm, ")}, "REASONING_MESSAGE_CONTENT"),
+    "reasoning": (
+        lambda: {0: function.DeltaThinkingPart(content="Hm, ")},
+        "REASONING_MESSAGE_CONTENT",
+    ),
 }
 
 
@@ -327,10 +348,12 @@ CONSTRUCTS = {
 async def test_closing_it_in_the_middle_stops_the_model(
     construct: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    token = CancellationToken()
-    monkeypatch.setattr(adapter, "CancellationToken", lambda: token)
+    token = library.CancellationToken()
+    monkeypatch.setattr(
+        "netra_backend.agents.adapters.pydantic_ai.CancellationToken", lambda: token
+    )
     part, kind = CONSTRUCTS[construct]
-    model = Endless(part)
+    model = Endless(part())
     stream = streaming(model.stream)(asking("go on"))
     async with asyncio.timeout(BOUND):
         async for event in stream:
@@ -344,7 +367,7 @@ async def test_closing_it_in_the_middle_stops_the_model(
 
 @pytest.mark.parametrize("construct", CONSTRUCTS)
 async def test_cancelling_it_while_it_waits_stops_the_model(construct: str) -> None:
-    model = Endless(CONSTRUCTS[construct][0])
+    model = Endless(CONSTRUCTS[construct][0]())
     agent = streaming(model.stream)
 
     async def consume() -> None:
@@ -362,7 +385,7 @@ async def test_cancelling_it_while_it_waits_stops_the_model(construct: str) -> N
 
 async def test_closing_it_while_a_tool_runs_stops_the_tool() -> None:
     started, stopped = asyncio.Event(), asyncio.Event()
-    agent = Agent(TestModel())
+    agent = library.Agent(offline.TestModel())
 
     @agent.tool_plain
     async def wait() -> str:
@@ -374,7 +397,7 @@ async def test_closing_it_while_a_tool_runs_stops_the_tool() -> None:
         return "never"
 
     async def consume() -> None:
-        async for _ in PydanticAIAgent(agent)(asking("go on")):
+        async for _ in adapter.PydanticAIAgent(agent)(asking("go on")):
             pass
 
     task = asyncio.create_task(consume())
