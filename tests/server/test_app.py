@@ -10,10 +10,10 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.testclient import TestClient
+from starlette.types import ASGIApp
 
 from netra_backend.config import Settings
 from netra_backend.core.frames import Limits
@@ -131,6 +131,8 @@ async def mounted(tmp_path: Path, how: str) -> AsyncIterator[Live]:
     app = netra(tmp_path)
     lifespan = app.lifespan if how.endswith("with its lifespan") else None
     if how.startswith("FastAPI"):
+        from fastapi import FastAPI
+
         outer: Any = FastAPI(lifespan=lifespan)
 
         @outer.get("/api/own")
@@ -277,7 +279,7 @@ async def test_a_drained_server_tells_every_client_and_ends_every_run(tmp_path: 
     assert run["status"] == "interrupted"
 
 
-def asked(app: FastAPI, path: str) -> Any:
+def asked(app: ASGIApp, path: str) -> Any:
     """Return what a test client of its own, with an event loop of its own, is answered."""
     with TestClient(app, base_url="http://localhost", client=("127.0.0.1", 1)) as browser:
         browser.get("/")
@@ -287,6 +289,8 @@ def asked(app: FastAPI, path: str) -> Any:
 
 
 def test_an_application_that_was_stopped_can_start_again(tmp_path: Path) -> None:
+    from fastapi import FastAPI
+
     inner = netra(tmp_path)
     app = FastAPI(lifespan=inner.lifespan)
     app.mount("/", inner)
