@@ -157,7 +157,7 @@ class _Truth:
     def __init__(
         self, logs: Mapping[Name, Log], deleted: frozenset[Name], verdict: Verdict
     ) -> None:
-        self._logs = logs
+        self.logs = logs
         self._epochs = {name: _position(log[0]["id"])[0] for name, log in logs.items() if log}
         self._deleted = deleted
         self._verdict = verdict
@@ -165,15 +165,15 @@ class _Truth:
 
     def log(self, name: Name, epoch: int) -> Log | None:
         """Return the log in this epoch, or None if that was deleted."""
-        return self._logs[name] if self._epochs.get(name) == epoch else None
+        return self.logs[name] if self._epochs.get(name) == epoch else None
 
     def logs_of(self, user: str) -> list[Log]:
         """Return the logs of the user's threads."""
-        return [log for (owner, _), log in self._logs.items() if owner == user]
+        return [log for (owner, _), log in self.logs.items() if owner == user]
 
     def ends_at(self, name: Name, epoch: int, offset: int) -> bool:
         """Return whether the thread exists and its log's last entry is there."""
-        log = self._logs.get(name)
+        log = self.logs.get(name)
         return log is not None and len(log) == offset and self._epochs.get(name, epoch) == epoch
 
     def was_deleted(self, name: Name, epoch: int) -> bool:
@@ -303,6 +303,9 @@ class _Wire:
 
     def _accepted(self, frame: Frame) -> None:
         name = (self._tape.user, frame["thread"])
+        if frame.get("queued"):
+            self._queued(name, frame["run"])
+            return
         epoch, offset = _position(frame["id"])
         log = self._truth.log(name, epoch)
         if log is None:
@@ -312,6 +315,12 @@ class _Wire:
         chunk = log[offset - 1]["chunk"] if offset <= len(log) else {}
         if (chunk.get("type"), chunk.get("runId")) != ("RUN_STARTED", frame["run"]):
             self._say(Fault.MISSING, f"run {frame['run']} was accepted; it is not at {frame['id']}")
+
+    def _queued(self, name: Name, run: str) -> None:
+        """A queued run has begun by now: whoever has the logs judged has waited for that."""
+        chunks = [entry["chunk"] for entry in self._truth.logs.get(name, ())]
+        if not any(c["type"] == "RUN_STARTED" and c["runId"] == run for c in chunks):
+            self._say(Fault.MISSING, f"run {run} was queued; it has not begun")
 
     def _cancelled(self, frame: Frame) -> None:
         """After the position comes nothing of the run but its terminal event, if that."""

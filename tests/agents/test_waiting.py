@@ -4,25 +4,28 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
-from ag_ui.core import ResumeEntry
+from ag_ui.core import ResumeEntry, RunAgentInput
 
 from netra_backend.agents.execution import Limits
 from netra_backend.agents.policy import Policy
 from netra_backend.agents.run_request import run_request
+from netra_backend.agents.waiting import Waiting
 from netra_backend.config import WhenBusy
 from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, UserId
-from netra_backend.core.ports import Answer, Interrupt, Store
+from netra_backend.core.ports import Answer, End, Interrupt, Store
+from netra_backend.core.positions import Position
+from netra_backend.core.queue import QueuedRun
 from netra_backend.core.roles import Role
-from netra_backend.core.run import RunStatus
-from netra_backend.errors import ErrorCode, Refused
+from netra_backend.core.run import Lease, Run, RunStatus
+from netra_backend.errors import ErrorCode, Refused, StoreFailed
 from netra_backend.stores.memory import MemoryStore
 from netra_backend.stores.sqlite import SqliteStore
 from netra_backend.testing import Gate, ScriptedAgent, asking
 from netra_backend.testing.scripted_agent import answer, endless
-from tests.agents.running import ALICE, Running, running
+from tests.agents.running import ALICE, BOUND, Running, running
 from tests.eventually import until
 from tests.server.agents import asks
 
@@ -100,6 +103,70 @@ async def test_a_run_that_waits_is_cancelled_and_still_ends_once() -> None:
         assert mine[1]["outcome"] == {"type": "cancelled"}
         assert (await house.runner.cancel(key("r2"))) == run.ended
     assert [given.run_id for given in agent.inputs] == ["r1", "r3"]
+
+
+class EndsLate(MemoryStore):
+    """Writes the end of `late` at the second try; the first fails when the test says so."""
+
+    late = key("r2")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tried = asyncio.Event()
+        self.fail = asyncio.Event()
+
+    def append(self, events: Any, *, writer: Lease, at: int, end: End | None = None) -> Any:
+        if end is None or writer.run != self.late or self.tried.is_set():
+            return super().append(events, writer=writer, at=at, end=end)
+        self.tried.set()
+        return asyncio.ensure_future(self._fails())
+
+    async def _fails(self) -> Position:
+        await self.fail.wait()
+        raise StoreFailed("the disk is full")
+
+
+@pytest.mark.parametrize("meanwhile", [True, False])
+async def test_a_cancelled_run_whose_end_is_written_late_ends_as_cancelled(meanwhile: bool) -> None:
+    """It was told to be, and the sweep may look before its end is written, or after."""
+    store = EndsLate()
+    async with running(ScriptedAgent(endless()), store=store, policy=ENQUEUE) as house:
+        await house.start(ALICE, ask("r1"))
+        waiting = asyncio.create_task(house.start(ALICE, ask("r2")))
+        await until_queued(house)
+        await house.runner.cancel(key("r2"))
+        await house.runner.cancel(key("r1"))
+        await store.tried.wait()
+        if meanwhile:
+            await house.runner._sweep.look()
+        store.fail.set()
+        assert (await asyncio.wait_for(waiting, BOUND)).run.key == key("r2")
+        await house.runner._sweep.look()
+        assert (await house.ended("r2")).status is RunStatus.CANCELLED
+        await house.runner._sweep.look()
+        assert (await house.types()).count("RUN_FINISHED") == 2
+
+
+async def test_a_run_that_another_node_begins_holds_up_nobody_and_is_no_error(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Both look when the thread is free, and one is first."""
+    store, begun = MemoryStore(), asyncio.Event()
+    await store.open_thread(T1, "", 1)
+
+    async def begin(queued: QueuedRun, given: RunAgentInput) -> Run:
+        if queued.key == key("r1"):
+            del store._queue[queued.key]
+            raise Refused(ErrorCode.NOT_FOUND)
+        begun.set()
+        return Run(queued.key, T1, "agent", RunStatus.RUNNING, "c", Position(1, 1))
+
+    waiting = Waiting(store, begin=begin, now=lambda: 1)
+    for run in ("r1", "r2"):
+        await waiting.add(run_request(ALICE, ask(run)), "agent", 8)
+    await asyncio.wait_for(begun.wait(), BOUND)
+    await waiting.close()
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 async def test_what_waits_outlives_the_process() -> None:

@@ -51,7 +51,7 @@ class Endings:
         """End a run of ours that could not be ended when it was due."""
         await self._end(run, lease, RunStatus.FAILED, terminals.failed(run, RunError.STORE_FAILED))
 
-    async def refused(self, run: Run, lease: Lease, refusal: Refused) -> None:
+    async def refused(self, refusal: Refused, run: Run, lease: Lease) -> None:
         """End a run that waited for its thread and can begin no more."""
         event = terminals.error(refusal.code.value, refusal.message)
         await self._end(run, lease, RunStatus.FAILED, event)

@@ -7,6 +7,7 @@ which agent runs.
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, TypeVar
 
 from ag_ui.core import RunAgentInput
@@ -41,7 +42,7 @@ from netra_backend.core.positions import Position
 from netra_backend.core.queue import QueuedRun
 from netra_backend.core.roles import Role
 from netra_backend.core.run import Lease, Run, RunStatus
-from netra_backend.errors import ErrorCode, Refused
+from netra_backend.errors import ErrorCode, Refused, StoreError
 
 log = jsonlog.get_logger(__name__)
 
@@ -253,8 +254,7 @@ class Runner:
                 # The border around a run that exists already: it has to end, and its user be told.
                 with jsonlog.bind(run=key.id, thread=run.thread.id, correlation=run.correlation):
                     log.exception("the run cannot begin")
-                self._sweep.unended[key] = (run, lease)
-                await self._sweep.guard(self._sweep.end_failed(run, lease))
+                await self._sweep.end(run, lease, self._endings.failed)
             else:
                 self._execute(run, lease, complete, conversation)
             return Accepted(run, started=True)
@@ -300,14 +300,14 @@ class Runner:
             request = replace(request, given=unsaid(request.given))
         made = await self._creation.create(request, agent, ends=True)
         if made.lease is not None:
-            self._sweep.unended[key] = (made.run, made.lease)
-            if refusal is None:
-                await self._endings.cancelled(made.run, made.lease)
-            else:
+            write = self._endings.cancelled
+            if refusal is not None:
                 log.warning("a queued run cannot begin", extra={"code": refusal.code})
-                await self._endings.refused(made.run, made.lease, refusal)
-            del self._sweep.unended[key]
-        return await self._store.run(key) or made.run
+                write = partial(self._endings.refused, refusal)
+            await self._sweep.end(made.run, made.lease, write)
+        with suppress(StoreError):
+            return await self._store.run(key) or made.run
+        return made.run
 
     async def _may_be_heard(self, request: RunRequest, refusal: Refused | None) -> bool:
         """Return whether what the user says may still enter the conversation."""
@@ -352,7 +352,7 @@ class Runner:
         if self.executions.discard(execution):
             self._room.leave(execution.run.key)
         if execution.unwritten:
-            self._sweep.unended[execution.run.key] = (execution.run, execution.lease)
+            self._sweep.end_failed(execution.run, execution.lease)
         self.waiting.serve_all()
 
     def _name(self, agent: str | None) -> str:

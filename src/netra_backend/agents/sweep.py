@@ -1,6 +1,7 @@
 """The sweep: renews the leases of this node's runs, and ends the runs that nobody executes."""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import NamedTuple
 
 from netra_backend import jsonlog
 from netra_backend.agents.endings import Endings
@@ -12,6 +13,17 @@ from netra_backend.core.run import ENDED, Lease, Run
 from netra_backend.errors import StoreError
 
 log = jsonlog.get_logger(__name__)
+
+Write = Callable[[Run, Lease], Awaitable[None]]
+"""Writes the end of a run, see `Endings`."""
+
+
+class _Unended(NamedTuple):
+    """A run of ours, and what writes its end."""
+
+    run: Run
+    lease: Lease
+    write: Write
 
 
 class Sweep:
@@ -42,16 +54,16 @@ class Sweep:
         self._executions = executions
         self._starting = starting
         self._freed = freed
-        self.unended: dict[RunKey, tuple[Run, Lease]] = {}
+        self._unended: dict[RunKey, _Unended] = {}
         """Runs of ours whose end could not be written when it was due."""
 
     async def look(self) -> None:
         """Renew leases, and end the runs that nobody executes or that could not be ended."""
         await self.guard(self._renew())
-        for run, lease in list(self.unended.values()):
+        for unended in list(self._unended.values()):
             if not await self.guard(self._renew_if_due()):
                 return
-            await self.guard(self.end_failed(run, lease))
+            await self.guard(self._end_late(unended))
         await self.guard(self._end_orphans())
 
     async def guard(self, step: Awaitable[object]) -> bool:
@@ -69,16 +81,30 @@ class Sweep:
             return True
         return False
 
-    async def end_failed(self, run: Run, lease: Lease) -> None:
-        """Write the end of a run of ours that could not be written when it was due."""
-        await self._endings.failed(run, lease)
-        self.unended.pop(run.key, None)
+    async def end(self, run: Run, lease: Lease, write: Write) -> None:
+        """End a run that does not execute here; if it cannot be now, a later look ends it so.
+
+        Until this returns it has to be one that is `starting`.
+        """
+        if await self.guard(write(run, lease)):
+            self._freed(run.thread)
+        else:
+            self._unended[run.key] = _Unended(run, lease, write)
+
+    def end_failed(self, run: Run, lease: Lease) -> None:
+        """Have a later look write the end of a run whose own could not be written."""
+        self._unended[run.key] = _Unended(run, lease, self._endings.failed)
+
+    async def _end_late(self, unended: "_Unended") -> None:
+        run, lease, write = unended
+        await write(run, lease)
+        self._unended.pop(run.key, None)
         self._freed(run.thread)
 
     async def _renew(self) -> None:
         """Renew the leases, also if there are none: that others can renew theirs is seen by it."""
         leases = [e.lease for e in self._executions.values() if e.ends_itself]
-        leases += [lease for _, lease in self.unended.values()]
+        leases += [unended.lease for unended in self._unended.values()]
         asked = self._now()
         lost = await self._store.renew(leases, asked + self._lease_ms)
         self._clock.renewed(asked, self._now())
@@ -100,7 +126,7 @@ class Sweep:
         for run in await self._store.orphans(self._clock.upto):
             execution = self._executions.get(run.key)
             is_ours = execution is not None and execution.ends_itself
-            is_ours = is_ours or run.key in self.unended or run.key in self._starting()
+            is_ours = is_ours or run.key in self._unended or run.key in self._starting()
             if not is_ours:
                 if not await self.guard(self._renew_if_due()):
                     return

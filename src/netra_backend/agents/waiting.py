@@ -24,7 +24,8 @@ from netra_backend.errors import ErrorCode, NetraError, Refused
 log = jsonlog.get_logger(__name__)
 
 Begin = Callable[[QueuedRun, RunAgentInput], Awaitable[Run]]
-"""Begins a run that has waited; raises Refused (thread_busy, too_many) if it has to go on."""
+"""Begins a run that has waited; raises Refused (thread_busy, too_many) if it has to go on, and
+not_found where another node has begun it."""
 
 LATER = frozenset({ErrorCode.THREAD_BUSY, ErrorCode.TOO_MANY, ErrorCode.DRAINING})
 """The refusals after which a run goes on waiting."""
@@ -147,22 +148,24 @@ class Waiting:
                 if not queued:
                     self._threads.discard(thread)
                     return
-                run = await self._begin_one(queued[0])
-                if run is None or run.ended is None:
+                try:
+                    run = await self._begin_one(queued[0])
+                except Refused as refusal:
+                    if refusal.code in LATER:
+                        return
+                    if refusal.code is not ErrorCode.NOT_FOUND:
+                        raise
+                    continue  # another node was faster, or the thread is gone
+                if run.ended is None:
                     return
         except NetraError:
             with jsonlog.bind(thread=thread.id):
                 log.exception("the queue of a thread waits")
 
-    async def _begin_one(self, queued: QueuedRun) -> Run | None:
+    async def _begin_one(self, queued: QueuedRun) -> Run:
         given = RunAgentInput.model_validate_json(queued.input)
         with jsonlog.bind(run=queued.key.id, thread=queued.thread.id, user=queued.key.owner):
-            try:
-                run = await self._begin(queued, given)
-            except Refused as refusal:
-                if refusal.code in LATER:
-                    return None
-                raise
+            run = await self._begin(queued, given)
         self._tell(queued.thread, queued.key.id, run)
         return run
 
