@@ -24,6 +24,7 @@ from netra_backend.errors import ErrorCode, Refused, StoreFailed
 from netra_backend.stores.memory import MemoryStore
 from netra_backend.stores.sqlite import SqliteStore
 from netra_backend.testing import Gate, ScriptedAgent, asking
+from netra_backend.testing.scenario import start
 from netra_backend.testing.scripted_agent import answer, endless
 from tests.agents.running import ALICE, BOUND, Running, running
 from tests.eventually import until
@@ -167,6 +168,25 @@ async def test_a_run_that_another_node_begins_holds_up_nobody_and_is_no_error(
     await asyncio.wait_for(begun.wait(), BOUND)
     await waiting.close()
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+async def test_who_waits_for_a_run_is_told_of_it_though_the_news_was_lost() -> None:
+    """Another node has begun it, and a bus may lose."""
+    store = MemoryStore()
+    await store.open_thread(T1, "", 1)
+
+    async def begin(queued: QueuedRun, given: RunAgentInput) -> Run:
+        raise Refused(ErrorCode.THREAD_BUSY)
+
+    waiting = Waiting(store, begin=begin, now=lambda: 1)
+    await waiting.add(run_request(ALICE, ask("r1")), "agent", 8)
+    asked = asyncio.create_task(waiting.begun(T1, RunId("r1")))
+    await until(lambda: waiting._begun)
+    await start(store, T1, "r1")
+    assert not asked.done()
+    await waiting.look()
+    assert (await asyncio.wait_for(asked, BOUND)).key == key("r1")
+    await waiting.close()
 
 
 async def test_what_waits_outlives_the_process() -> None:

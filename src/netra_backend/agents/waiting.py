@@ -69,9 +69,15 @@ class Waiting:
         return {queued.key.id for queued in await self._store.queued(thread)}
 
     async def look(self) -> None:
-        """Serve every thread in which something waits: after a start, and now and then."""
-        self._threads = {run.thread for run in await self._store.queued()}
+        """Serve every thread in which something waits: after a start, and now and then.
+
+        And tell of runs that wait no more, where the news of that was lost.
+        """
+        queued = await self._store.queued()
+        self._threads = {run.thread for run in queued}
         self.serve_all()
+        for thread, id in self._begun.keys() - {(run.thread, run.key.id) for run in queued}:
+            self._look_soon(self._look_after(thread, id), f"begin of {id}")
 
     def serve_all(self) -> None:
         """Begin what can begin now, in all threads."""
