@@ -17,7 +17,7 @@ from starlette.websockets import WebSocketState
 
 from netra_backend import jsonlog
 from netra_backend.jsonlog.presets import PRESETS, layout
-from netra_backend.jsonlog.writer import EXIT_SECONDS, RING_CHARACTERS
+from netra_backend.jsonlog.writer import EXIT_SECONDS, RING_BYTES
 from tests.jsonlog.conftest import clean_logging  # noqa: F401 - a fixture
 
 PAGE = (Path(__file__).parents[2] / "docs" / "json-safety.md").read_text("utf-8")
@@ -85,7 +85,7 @@ def test_the_table_was_found() -> None:
 
 
 def test_the_figures_are_those_of_the_code() -> None:
-    assert f"once {RING_CHARACTERS // 1_000_000} MB wait" in PAGE
+    assert f"once {RING_BYTES // 1_000_000} MB wait" in PAGE
     assert f"at most {EXIT_SECONDS:g} seconds" in PAGE
 
 
