@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import certifi
 import pytest
 from ag_ui.core import BaseEvent, RunAgentInput, RunFinishedEvent, RunStartedEvent
 from ag_ui_validate.pytest_plugin import assert_valid_agui
@@ -158,6 +159,22 @@ def no_failure_was_told() -> None:
 def anyio_backend() -> str:
     """Run asynchronous tests on asyncio: the server is built on it."""
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def one_authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a file with one of the certificates that httpx trusts."""
+    end = "-----END CERTIFICATE-----\n"
+    first, *_ = Path(certifi.where()).read_text(encoding="utf-8").partition(end)
+    file = tmp_path_factory.mktemp("certificates") / "one.pem"
+    file.write_text(first + end, encoding="utf-8")
+    return file
+
+
+@pytest.fixture
+def few_certificates(one_authority: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have clients that a framework makes trust one authority: reading all takes 25 ms for each."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(one_authority))
 
 
 @pytest.fixture

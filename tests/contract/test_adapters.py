@@ -13,7 +13,11 @@ from tests.contract.adapters import ADAPTERS, Adapter, shown
 from tests.contract.stage import SECRET, Scenario, Stage
 from tests.legality import illegal
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.timeout(180),
+    pytest.mark.usefixtures("few_certificates"),
+]
 BOUND = 90.0
 """Seconds that nothing here may take: an import of a library can take ten on a busy machine."""
 

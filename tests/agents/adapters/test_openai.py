@@ -37,7 +37,7 @@ from netra_backend.agents.base import Agent
 from netra_backend.errors import AgentError
 from netra_backend.testing.player import asking, play
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("few_certificates")]
 BOUND = 10.0
 """Seconds that nothing here may take."""
 
