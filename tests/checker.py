@@ -323,13 +323,18 @@ class _Wire:
             self._say(Fault.MISSING, f"run {run} was queued; it has not begun")
 
     def _cancelled(self, frame: Frame) -> None:
-        """After the position comes nothing of the run but its terminal event, if that."""
+        """After the position comes nothing of the run but its terminal event, if that.
+
+        Of a run that waits for its thread, RUN_STARTED comes too, and nothing else.
+        """
         epoch, offset = _position(frame["id"])
         for log in self._truth.logs_of(self._tape.user):
             own = [entry for entry in log if entry["run"] == frame["run"]]
             if own and _position(own[0]["id"])[0] != epoch:
                 continue  # the thread was deleted, and the run's name used again
             later = [e["chunk"]["type"] for e in own if _position(e["id"])[1] > offset]
+            if later[:1] == ["RUN_STARTED"]:
+                later = later[1:]
             ended = [e for e in own if e["chunk"]["type"] in TERMINAL]
             if own and not ended:
                 self._say(Fault.MISSING, f"run {frame['run']} was cancelled and has not ended")
