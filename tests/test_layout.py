@@ -111,6 +111,7 @@ UNMIRRORED |= {
         "storing",
         "summary",
         "telling",
+        "verdict",
     )
 }
 UNMIRRORED |= {

@@ -92,6 +92,7 @@ BASE = (
     "from send import send\nclass Base:\n    state = 1\n"
     "    def save(self):\n        send(self.state)\n"
 )
+ENUM_BASE = "from names import State\n" + BASE.replace("state = 1", "state = State.A")
 VERSIONS = {
     "state.py": (STATE, PLAIN, "from colour import State\n", "State = str\n"),
     "colour.py": (f"X = 1\n{STATE}", "class State(str):\n    A = 'a'\n", ""),
@@ -113,6 +114,7 @@ VERSIONS = {
     ),
     "base.py": (
         BASE,
+        ENUM_BASE,
         "class Base:\n    state = 1\n",
     ),
     "heir.py": (
@@ -127,6 +129,29 @@ VERSIONS = {
     ),
 }
 """What each module of a project may be; values go from ``state`` over three others to a sink."""
+
+
+def test_an_heir_that_is_edited_changes_what_its_base_is_told(tmp_path: Path) -> None:
+    base = "import json\nfrom state import State\nclass Base:\n    state = State.A\n"
+    base += "    def save(self):\n        return json.dumps({'state': self.state})\n"
+    heir = "from base import Base\nclass Heir(Base):\n    "
+    write(tmp_path, {f"m{at:02}.py": OTHER for at in range(FEW)})
+    write(tmp_path, {"pyproject.toml": "", "state.py": STATE, "base.py": base})
+    asked = parse_arguments([str(tmp_path), "--cache-dir", str(tmp_path / "cache")])
+    for body, severity in (
+        (None, "error"),
+        ("pass\n", "error"),
+        ("state = 'a'\n", "warning"),
+        ("other = 'a'\n", "error"),
+        ("def __init__(self):\n        self.state = 'a'\n", "warning"),
+        (None, "error"),
+    ):
+        if body is None:
+            (tmp_path / "heir.py").unlink(missing_ok=True)
+        else:
+            write(tmp_path, {"heir.py": heir + body})
+        (found,) = Scan(asked, load_project(asked, TITLES)).run().findings
+        assert (Path(found.path).name, found.severity.value) == ("base.py", severity)
 
 
 def told(folder: Path, *options: str) -> list[tuple[str, int, str, str]]:

@@ -62,6 +62,19 @@ class Job:
         return {"color": self.color.name, "extra": extra}
 
 
+class Seen:
+    @property
+    def at(self):
+        return datetime.datetime.now()
+
+    def mark(self):
+        return json.dumps({"at": self.at})
+
+
+class Late(Seen):
+    at = "late"
+
+
 class Box:
     def __init__(self, thing, other=None):
         self.thing = thing
@@ -174,6 +187,7 @@ VALUES = (
     "sum([decimal.Decimal(1)])", "sum([])",
     "Spot('a', Color.RED)._asdict()", "Spot('a', Color.RED).name", "held(Holder(Color.RED))",
     "Holder('a').get()", "second(('a', Color.RED))", "set()", "frozenset()",
+    "Seen().at", "Late().at", "Late.at",
     "datetime.datetime.now().isoformat()", "getattr(Job(), 'color', None)", "Color", "same",
 )  # fmt: skip
 """Expressions without names."""
@@ -261,6 +275,7 @@ SINKS = (
     "[json.dumps(x) for x in [{a}]]",
     "json.dumps(Job({a}).describe()) if type({a}) is Color else 1",
     "try: json.dumps({a})\nexcept TypeError: pass", "if flag: json.dumps({a})",
+    "Seen().mark()", "Late().mark()",
     "json.dumps({{str({a}): {b}}})", "json.dumps([{a}] if flag else {b})",
 )  # fmt: skip
 

@@ -69,11 +69,10 @@ def _inherited(resolver: "Resolver", head: Super, name: str, scope: Scope) -> Fo
 
 def _of_class(resolver: "Resolver", ref: ClassRef, name: str, line: int) -> Found:
     home = ref.source.scope
-    method = resolver.project.method(ref, name)
-    if method is not None:
-        receiver = (ref, home) if method.function.traits & Trait.CLASS else None
-        return FunctionRef(method.name, method.function, method.source, receiver), home
-    found = _declared(resolver, ref, name)
+    found = _nearest(resolver, ref, name)
+    if isinstance(found, FunctionRef):
+        receiver = (ref, home) if found.function.traits & Trait.CLASS else None
+        return FunctionRef(found.name, found.function, found.source, receiver), home
     if found is None:
         return External(f"{ref.name}.{name}"), home
     attribute, owner = found
@@ -92,6 +91,21 @@ def _declared(resolver: "Resolver", ref: ClassRef, name: str) -> tuple[Attribute
     return None
 
 
+def _nearest(
+    resolver: "Resolver", ref: ClassRef, name: str
+) -> FunctionRef | tuple[Attribute, ClassRef] | None:
+    """Return what the class has of this name: of its nearest base, and there rather the method."""
+    method, found = resolver.project.method(ref, name), _declared(resolver, ref, name)
+    if method is None or found is None:
+        return method or found
+    lineage = [getattr(it, "name", it) for it in resolver.project.bases(ref)]
+    above = lineage.index(method.name.rpartition(".")[0])
+    if lineage.index(found[1].name) >= above:
+        return method
+    # of a property that is assigned to, the setter says what becomes of it
+    return (Attribute(inner=True), found[1]) if found[0].inner else found
+
+
 def _plain_data(resolver: "Resolver", attribute: Attribute, owner: ClassRef) -> Found:
     """Return an attribute of a class body, unless it may be a descriptor."""
     home = owner.source.scope
@@ -108,8 +122,6 @@ def _plain_data(resolver: "Resolver", attribute: Attribute, owner: ClassRef) -> 
 
 
 def _of_instance(resolver: "Resolver", base: Found, head: Instance, name: str) -> Found:
-    if head.cls == resolver.watched:
-        resolver.read.add(name)
     if name == "__dict__":
         return own_dict(resolver, base)
     if isinstance(head, Parsed):
@@ -143,10 +155,11 @@ def _of_declared(resolver: "Resolver", base: Found, head: Instance, name: str) -
     ref = resolver.class_of(base)
     if ref is None:
         return External(f"{resolver.same_class(head.cls, scope)}.{name}", base), scope
-    method = resolver.project.method(ref, name)
-    if method is not None:
-        return _method(resolver, method, base)
-    found = _declared(resolver, ref, name)
+    if not head.exact:
+        resolver.read.add((ref.name, name))
+    found = _nearest(resolver, ref, name)
+    if isinstance(found, FunctionRef):
+        return _method(resolver, found, base)
     if found is None:
         return External(f"{_external_owner(resolver, ref)}.{name}", base), scope
     attribute, owner = found

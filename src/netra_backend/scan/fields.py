@@ -126,8 +126,7 @@ def declares_items(resolver: "Resolver", ref: ClassRef) -> bool:
 
 def fields(resolver: "Resolver", ref: ClassRef) -> dict[str, Found]:
     """Return the annotated fields of a dataclass, model or the like, inherited ones first."""
-    if ref.name == resolver.watched:
-        resolver.read.add(EVERYTHING)
+    resolver.read.add((ref.name, EVERYTHING))
     result: dict[str, Found] = {}
     for item in reversed(list(resolver.project.bases(ref))):
         if not isinstance(item, ClassRef):

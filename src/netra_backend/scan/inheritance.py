@@ -1,17 +1,22 @@
 """The classes that inherit a method: what it reads of ``self`` is theirs too."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
+from itertools import islice
 
 from netra_backend.scan.declarations import Function, Site, Trait
 from netra_backend.scan.fields import EVERYTHING
 from netra_backend.scan.heads import ClassRef, Scope, settled
 from netra_backend.scan.project import Project, heirs_fact
+from netra_backend.scan.resolve import Posing
 from netra_backend.scan.sources import Source
 from netra_backend.scan.values import Instance
 
 MOST = 32
-"""Heirs that are asked for one call: of a base of hundreds, the first are much like the rest."""
+"""Heirs that are asked for one call: of a base of hundreds, the first are much like the rest.
+
+Nothing is promised of the rest.
+"""
 
 
 class Heirs:
@@ -33,27 +38,43 @@ class Heirs:
         receiver = "" if function is None else _receiver(function)
         if function is None or not receiver:
             return
-        for heir in self._of(project, source, function.owner, site.function.rpartition(".")[2]):
-            if not _differs(project, heir, function.owner, read):
+        owner, method = function.owner, site.function.rpartition(".")[2]
+
+        def has_it(heir: ClassRef) -> bool:
+            found = project.method(heir, method)
+            return (
+                found is not None and found.name == f"{owner}.{method}" and found.source is source
+            )
+
+        for heir in islice(self._of(project, owner, has_it), MOST):
+            if not _differs(project, heir, owner, read):
                 continue
             home = heir.source.scope
             itself = settled((Instance(heir.name), home)), home
             yield heir, Scope(source, function, {receiver: itself})
 
-    def _of(self, project: Project, source: Source, owner: str, method: str) -> Iterator[ClassRef]:
-        """Yield the classes below `owner` whose instances have this very method."""
+    def posing(self, project: Project, read: Set[tuple[str, str]]) -> Iterator[Posing]:
+        """Yield the classes that were `read` with each heir that has anything of its own of that.
+
+        An heir with a method of its own is none the less one: it may call that of its base.
+        """
+        for owner in sorted({owner for owner, _ in read}):
+            names = {name for its, name in read if its == owner}
+            for heir in self._of(project, owner, lambda _: True):
+                if _differs(project, heir, owner, names):
+                    yield owner, heir
+
+    def _of(
+        self, project: Project, owner: str, wanted: Callable[[ClassRef], bool]
+    ) -> Iterator[ClassRef]:
+        """Yield the classes below `owner`, as far down as they are `wanted`."""
         pending, seen = deque([owner]), {owner}
         while pending:
             for heir in self._below(project, pending.popleft()):
-                found = project.method(heir, method)
-                own = found is not None and found.name == f"{owner}.{method}"
-                if found is None or not own or found.source is not source or heir.name in seen:
-                    continue
-                if len(seen) > MOST:
-                    return
-                seen.add(heir.name)
-                pending.append(heir.name)
-                yield heir
+                if heir.name not in seen and wanted(heir):
+                    seen.add(heir.name)
+                    pending.append(heir.name)
+                    yield heir
 
     def _below(self, project: Project, base: str) -> Iterator[ClassRef]:
         """Yield the classes that name the class as their base."""

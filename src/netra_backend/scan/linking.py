@@ -7,7 +7,7 @@ its last name, so that only the calls that may matter are ever looked at.
 from collections import deque
 from collections.abc import Iterator, Sequence
 
-from msgspec import Struct, structs
+from msgspec import structs
 
 from netra_backend.scan.arguments import argument_of, bind_arguments, keyword_dict
 from netra_backend.scan.calling import LOG_METHODS
@@ -25,46 +25,25 @@ from netra_backend.scan.heads import (
     Scope,
     SiteScope,
 )
-from netra_backend.scan.inheritance import Heirs
-from netra_backend.scan.judge import Judge, Problem, function_line, weakened
+from netra_backend.scan.inheritance import MOST, Heirs
+from netra_backend.scan.judge import Judge, Problem, weakened
 from netra_backend.scan.logcalls import Formatter, lost
 from netra_backend.scan.modules import with_json
 from netra_backend.scan.notebook import Notebook, log_calls, notes_on
 from netra_backend.scan.options import Encoder as EncoderName
 from netra_backend.scan.options import LogEncoder, Options
 from netra_backend.scan.project import Project, file_fact
-from netra_backend.scan.resolve import Resolver
+from netra_backend.scan.resolve import Posing, Resolver
 from netra_backend.scan.sinking import as_dumped, encoder_of, placed
 from netra_backend.scan.sinks import BY_NAME, ENCODERS, SINKS, Sink
 from netra_backend.scan.sources import Files, Source
 from netra_backend.scan.telling import tell
 from netra_backend.scan.values import Argument, Const, Param, Unknown
+from netra_backend.scan.verdict import Judged, Verdict, certain, covered, repairable, told_of
 from netra_backend.scan.wrappers import Told, Wrapper, called_as, page_of
 
 LONGEST_CHAIN = 6
 """How many functions may lie between a value and its sink."""
-
-
-class Verdict(Struct, frozen=True):
-    """What a call is judged: its problems, and whether callers have a say in it."""
-
-    problems: tuple[Problem, ...] = ()
-    open: bool = False
-
-
-class Judged(Struct, frozen=True):
-    """A call that hands `args` to `target`; `sole` is whether it can be nothing else."""
-
-    target: Wrapper | Sink
-    args: Sequence[Argument]
-    problems: tuple[Problem, ...]
-    open: bool
-    sole: bool
-
-    @property
-    def known(self) -> frozenset[Told]:
-        """What is said of the target already, whoever calls it."""
-        return self.target.known if isinstance(self.target, Wrapper) else frozenset()
 
 
 _CLEAN = Verdict()
@@ -171,10 +150,12 @@ class Linker:
     def _judge(self, source: Source, site: Site, wrapper: Wrapper | None) -> Iterator[Finding]:
         scope = SiteScope(source, site.function)
         said: set[Told] = set()
-        owner = f"{source.module}.{site.function.rpartition('.')[0]}"
-        for judged in self._judged(site, wrapper, scope, owner):
+        group = list(self._judged(site, wrapper, scope))
+        read = frozenset(self._resolver.read)
+        doubtful = self._doubtful(group, site, wrapper, scope) if source.reported else ()
+        for judged in group:
             target, problems = judged.target, judged.problems
-            known = frozenset(it for problem in problems for it in _covered(problem))
+            known = frozenset(it for problem in problems for it in covered(problem))
             said |= known
             if isinstance(target, Sink):
                 self._notice_formatter(scope.function, target, judged.args, scope)
@@ -184,14 +165,31 @@ class Linker:
                 self._follow(source, call, scope.function, target, known)
             if source.reported:
                 for problem in problems:
-                    if _told(problem) in judged.known:
+                    if told_of(problem) in judged.known:
                         continue
-                    finding = _tell(_repairable(problem, scope), site, source.path, target)
+                    doubted = (problem.path, problem.is_key) in doubtful
+                    told = repairable(weakened(problem) if doubted else problem, scope)
+                    finding = _tell(told, site, source.path, target)
                     if isinstance(target, Sink) and judged.sole:
                         finding = self._conversions.offered(finding, source, site, target, scope)
                     yield finding
-        if source.reported and self._resolver.read:
-            yield from self._judge_heirs(source, site, wrapper, said)
+        owner = f"{source.module}.{site.function.rpartition('.')[0]}"
+        own = frozenset(name for its, name in read if its == owner)
+        if source.reported and own:
+            yield from self._judge_heirs(source, site, wrapper, said, own)
+
+    def _doubtful(
+        self, group: Sequence[Judged], site: Site, wrapper: Wrapper | None, scope: Scope
+    ) -> set[tuple[str, bool]]:
+        """Return where the call raises, but not for every heir of what it reads."""
+        found = certain(group)
+        sure, read = set(found), frozenset(self._resolver.read)
+        for asked, posing in enumerate(self._heirs.posing(self._project, read) if found else ()):
+            sure &= certain(self._judged(site, wrapper, scope, posing)) if asked < MOST else set()
+            if not sure:
+                break
+        self._resolver.restart()
+        return found - sure
 
     def _judge_heirs(
         self,
@@ -199,9 +197,9 @@ class Linker:
         site: Site,
         wrapper: Wrapper | None,
         said: set[Told],
+        read: frozenset[str],
     ) -> Iterator[Finding]:
         """Judge the call as the classes that inherit the method see it: for some values of self."""
-        read = frozenset(self._resolver.read)
         for heir, scope in self._heirs.scopes(self._project, source, site, read):
             for judged in self._judged(site, wrapper, scope):
                 said |= judged.known
@@ -209,9 +207,9 @@ class Linker:
                     home = heir.source.path, heir.declared.line
                     origins = (*found.origins, home)
                     problem = structs.replace(weakened(found), at=0, origins=origins)
-                    if _told(problem) in said or problem.severity is Severity.NOTE:
+                    if told_of(problem) in said or problem.severity is Severity.NOTE:
                         continue
-                    said.update(_covered(problem))
+                    said.update(covered(problem))
                     yield _tell(problem, site, source.path, judged.target, _last(heir.name))
 
     def _judge_decorator(self, source: Source, site: Site, wrapper: Wrapper) -> Iterator[Finding]:
@@ -219,15 +217,15 @@ class Linker:
         self._resolver.restart()
         scope = SiteScope(source, site.function)
         for problem in self._verdict(wrapper, site.args, scope, None).problems:
-            if source.reported and _told(weakened(problem)) not in wrapper.known:
-                weak = weakened(_repairable(problem, scope))
+            if source.reported and told_of(weakened(problem)) not in wrapper.known:
+                weak = weakened(repairable(problem, scope))
                 yield _tell(weak, site, source.path, wrapper)
 
     def _judged(
-        self, site: Site, wrapper: Wrapper | None, scope: Scope, watched: str = ""
+        self, site: Site, wrapper: Wrapper | None, scope: Scope, posing: Posing | None = None
     ) -> Iterator[Judged]:
         """Yield what the call may hand a value to, and what comes of it."""
-        self._resolver.restart(watched)
+        self._resolver.restart(posing)
         told = (
             ()
             if isinstance(site.told, Unknown)
@@ -347,12 +345,6 @@ class Linker:
         self._decorated.extend((home, call, wrapper) for home, call in handing.calls)
 
 
-def _repairable(problem: Problem, scope: Scope) -> Problem:
-    """Return the problem, without a place to repair in a function that makes it for others too."""
-    same = problem.at_function == function_line(scope)
-    return problem if same else structs.replace(problem, at=0)
-
-
 def _called(name: str, sink: Sink) -> str:
     """Return the name of the group of calls in which those of the sink are."""
     last = name.rpartition(".")[2]
@@ -361,16 +353,6 @@ def _called(name: str, sink: Sink) -> str:
 
 def _package(source: Source) -> str:
     return source.module.partition(".")[0]
-
-
-def _told(problem: Problem) -> Told:
-    return problem.path, problem.kind.name, problem.name, problem.severity.rank
-
-
-def _covered(problem: Problem) -> Iterator[Told]:
-    """Yield what need not be told beside the problem: itself, and as what is less sure."""
-    path, kind, name, most = _told(problem)
-    return ((path, kind, name, rank) for rank in range(most + 1))
 
 
 def _tell(

@@ -67,6 +67,9 @@ MOST_STEPS = 1_000
 
 _CONTAINERS = (Kind.MAPPING, Kind.ARRAY)
 
+Posing = tuple[str, ClassRef]
+"""The name of a class, and one of its heirs."""
+
 
 class Resolver:
     """Resolves values; `safe` are functions whose result no encoder refuses."""
@@ -81,11 +84,14 @@ class Resolver:
         self.asked_callers = False
         """Whether a container was taken as its annotation says, though callers know it better."""
 
-    def restart(self, watched: str = "") -> None:
-        """Count steps from 0 again, and note from now on what is `read` of instances of a class."""
+    def restart(self, posing: Posing | None = None) -> None:
+        """Count steps from 0 again, and note from now on what is `read` of instances of classes.
+
+        `posing` is a class and the heir that whatever may be an instance of it is taken for.
+        """
         self._steps = 0
-        self.watched = watched
-        self.read: set[str] = set()
+        self._posing = posing
+        self.read: set[tuple[str, str]] = set()
 
     def resolve(self, value: Value, scope: Scope) -> Found:
         """Return what the value is."""
@@ -128,7 +134,10 @@ class Resolver:
         if not isinstance(head, Instance):
             return None
         ref = self.project.class_named(head.cls, scope.source)
-        return ref if isinstance(ref, ClassRef) else None
+        if not isinstance(ref, ClassRef):
+            return None
+        poses = self._posing is not None and not head.exact and ref.name == self._posing[0]
+        return self._posing[1] if poses and self._posing is not None else ref
 
     def informative(self, declared: Value, scope: Scope) -> bool:
         """Return whether the annotation says all that an encoder wants to know."""
