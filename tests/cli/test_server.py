@@ -19,7 +19,7 @@ import pytest
 from websockets.frames import Frame, Opcode
 
 from netra_backend.cli.listening import listen
-from netra_backend.cli.server import Server
+from netra_backend.cli.server import FAREWELL, Server
 from netra_backend.config import Settings
 from netra_backend.core.ports import Thread
 from netra_backend.server.app import create_app
@@ -205,6 +205,15 @@ class _HeldStore(SqliteStore):
         return await super().threads(*args)
 
 
+def _handshake(bearer: str) -> bytes:
+    head = (
+        "GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        f"Sec-WebSocket-Protocol: netra.v1\r\nAuthorization: Bearer {bearer}\r\n\r\n"
+    )
+    return head.encode()
+
+
 @pytest.mark.anyio
 async def test_a_socket_is_not_closed_before_its_client_has_answered_the_goodbye(
     tmp_path: Path,
@@ -214,14 +223,9 @@ async def test_a_socket_is_not_closed_before_its_client_has_answered_the_goodbye
     server.start()
     await server.wait_ready()
     assert server.process is not None
-    head = (
-        "GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-        f"Sec-WebSocket-Protocol: netra.v1\r\nAuthorization: Bearer {server.token()}\r\n\r\n"
-    )
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     async with asyncio.timeout(BOUND):
-        writer.write(head.encode())
+        writer.write(_handshake(server.token()))
         await reader.readuntil(b'"ready"')
         os.kill(server.process.pid, signal.SIGTERM)
         await reader.readuntil(b"restarting")
@@ -265,6 +269,28 @@ async def test_a_request_that_was_let_in_is_answered_although_the_server_stops(
             assert (await asyncio.wait_for(asking, BOUND)).status_code == 200
         await asyncio.wait_for(serving, BOUND)
         unused.close()
+
+
+@pytest.mark.anyio
+async def test_who_does_not_answer_the_goodbye_takes_no_time_beyond_the_grace(
+    tmp_path: Path,
+) -> None:
+    """A request that hangs as well would else end the process as one that does not stop."""
+    settings = Settings(data_dir=tmp_path, grace_seconds=0.4)
+    server = _Unsignalled(create_app(None, settings=settings), settings)
+    with listen("127.0.0.1", 0) as listener:
+        port = listener.getsockname()[1]
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        async with asyncio.timeout(BOUND):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(_handshake(token(tmp_path, "alice")))
+            await reader.readuntil(b'"ready"')
+            server.should_exit = True
+            await serving
+        writer.close()
+    left = server.config.timeout_graceful_shutdown
+    assert left is not None
+    assert 0 <= left <= 0.4 - min(FAREWELL, 0.4 / 2)
 
 
 STUBBORN = """

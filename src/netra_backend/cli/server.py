@@ -174,7 +174,6 @@ class Server(uvicorn.Server):
                 ws_ping_interval=settings.ping_seconds,
                 ws_ping_timeout=settings.ping_seconds,
                 ws_per_message_deflate=False,
-                timeout_graceful_shutdown=cast(int, settings.grace_seconds),  # any number does
                 server_header=False,
                 h11_max_incomplete_event_size=settings.head_bytes,
                 proxy_headers=False,  # `trusted_proxies` says who is believed
@@ -235,10 +234,14 @@ class Server(uvicorn.Server):
             self._finishing = asyncio.ensure_future(self._netra.finish_runs())
             await asyncio.wait({self._finishing}, timeout=self._settings.finish_seconds)
             self._finishing.cancel()
+        grace = self._settings.grace_seconds
+        until = monotonic() + grace
         await self._netra.end_runs()
         await self._netra.drain(RETRY_AFTER_MS)
         if not self.force_exit:
-            await self._parted(min(FAREWELL, self._settings.grace_seconds / 2))
+            await self._parted(min(FAREWELL, grace / 2))
+        # Requests have what is left; any number does.
+        self.config.timeout_graceful_shutdown = cast(int, max(0.0, until - monotonic()))
         await super().shutdown(sockets)
         if self.force_exit:  # uvicorn leaves it out; it would be cancelled, as if something failed
             await self.lifespan.shutdown()
