@@ -18,6 +18,7 @@ from typing import Any
 import attrs
 import msgspec
 import pydantic
+import pydantic.v1
 import pytest
 
 from netra_backend.scan import encoders
@@ -43,6 +44,10 @@ class Record(msgspec.Struct, frozen=True):
 
 
 class Model(pydantic.BaseModel, frozen=True):
+    x: int = 1
+
+
+class Model1(pydantic.v1.BaseModel):
     x: int = 1
 
 
@@ -73,6 +78,7 @@ SAMPLES: dict[Kind, Any] = {
     Kind.ATTRS: Attrs(),
     Kind.STRUCT: Record(),
     Kind.MODEL: Model(),
+    Kind.MODEL_1: Model1(),
     Kind.CALLABLE: len,
     Kind.CLASS: Thing,
     Kind.MODULE: json,

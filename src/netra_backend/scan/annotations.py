@@ -98,6 +98,8 @@ def _generic(node: ast.Subscript, lookup: Lookup, depth: int) -> Value:
     name = dotted(node.value, lookup)
     inner = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
     module, _, last = name.rpartition(".")
+    if name in _TRANSPARENT and any(_converts(part) for part in inner[1:]):
+        return UNKNOWN
     if name in _TRANSPARENT and inner:
         return read(inner[0], lookup, depth + 1)
     if module in _TYPING and last == "Optional":
@@ -120,6 +122,19 @@ def _generic(node: ast.Subscript, lookup: Lookup, depth: int) -> Value:
             return Seq("tuple", tuple(Entry(None, arg) for arg in args), node.lineno)
         args = (args[0],)
     return Instance(base.cls, args, False, node.lineno)
+
+
+def _converts(node: ast.expr) -> bool:
+    """Return whether what stands beside a type may make something else of it.
+
+    pydantic's serializers and validators do, and what is only named may be one.
+    """
+    if not isinstance(node, ast.Call):
+        return isinstance(node, (ast.Name, ast.Attribute))
+    name = str(getattr(node.func, "attr", "") or getattr(node.func, "id", ""))
+    if name == "Field":
+        return any(word.arg in ("exclude", None) for word in node.keywords)
+    return name.endswith(("Serializer", "Validator")) and name != "BeforeValidator"
 
 
 def _is_ellipsis(node: ast.expr) -> bool:

@@ -69,6 +69,8 @@ def _inherited(resolver: "Resolver", head: Super, name: str, scope: Scope) -> Fo
 
 def _of_class(resolver: "Resolver", ref: ClassRef, name: str, line: int) -> Found:
     home = ref.source.scope
+    if name == "__members__" and resolver.project.kind(ref.name, ref.source) is Kind.ENUM:
+        return Instance("builtins.dict", (STR, Instance(ref.name, (), True)), True, line), home
     found = _nearest(resolver, ref, name)
     if isinstance(found, FunctionRef):
         receiver = (ref, home) if found.function.traits & Trait.CLASS else None
@@ -166,7 +168,7 @@ def _of_declared(resolver: "Resolver", base: Found, head: Instance, name: str) -
     if kind is Kind.ENUM and not attribute.inner and attribute.declared is UNKNOWN:
         return Instance(head.cls, (), True, head.line), scope  # a member, through a member
     value = _field(resolver, attribute, owner, name, base)
-    if kind is Kind.MODEL and setting(resolver, ref, "use_enum_values"):
+    if kind in (Kind.MODEL, Kind.MODEL_1) and setting(resolver, ref, "use_enum_values"):
         return _without_enums(resolver, value)
     return value
 

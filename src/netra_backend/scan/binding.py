@@ -55,7 +55,10 @@ def _unpack(frame: Frame, targets: list[ast.expr], value: Value) -> None:
 def bind_attribute(
     frame: Frame, target: ast.Attribute, value: Value, declared: Value = UNKNOWN
 ) -> None:
-    """Assign to an attribute; those of ``self`` are noted as attributes of the class."""
+    """Assign to an attribute; those of ``self`` are noted as attributes of the class.
+
+    So is ``self.encoder.default = …``, which says what the encoder converts.
+    """
     path = path_of(target)
     if not path:
         frame.value(target.value)
@@ -63,6 +66,8 @@ def bind_attribute(
     frame.touch(path)
     if frame.receiver and path == f"{frame.receiver}.{target.attr}":
         frame.assigned_to_self.append((target.attr, declared, value, target.lineno))
+    elif frame.receiver and target.attr == "default" and path.startswith(f"{frame.receiver}."):
+        frame.assigned_to_self.append((path.partition(".")[2], UNKNOWN, value, target.lineno))
     assign(frame.names, path, value)
 
 

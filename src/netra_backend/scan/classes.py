@@ -5,12 +5,12 @@ from collections.abc import Mapping
 
 from msgspec import structs
 
-from netra_backend.scan.declarations import Attribute, Class
+from netra_backend.scan.declarations import EXCLUDED, Attribute, Class
 from netra_backend.scan.environment import path_of, weight
 from netra_backend.scan.frame import Frame
 from netra_backend.scan.grounding import ground
 from netra_backend.scan.storing import with_items
-from netra_backend.scan.values import UNKNOWN, Argument, Entry, Param, Value, join, unmarked
+from netra_backend.scan.values import UNKNOWN, Argument, Call, Entry, Param, Value, join, unmarked
 
 _SERIALIZERS = frozenset({"field_serializer", "model_serializer", "serializer", "validator_json"})
 _HEAVIEST = 100
@@ -19,8 +19,8 @@ _HEAVIEST = 100
 class ClassBody:
     """A class that is being read."""
 
-    __slots__ = ("_attributes", "_bases", "_decorators", "_frame", "_keywords", "_methods",
-                 "_node", "_settings", "_stored", "name")  # fmt: skip
+    __slots__ = ("_attributes", "_bases", "_decorators", "_defaults", "_frame", "_keywords",
+                 "_methods", "_node", "_settings", "_stored", "name")  # fmt: skip
 
     def __init__(self, name: str, node: ast.ClassDef, scope: Frame, frame: Frame) -> None:
         self.name = name
@@ -37,6 +37,7 @@ class ClassBody:
         self._attributes: dict[str, Attribute] = {}
         self._methods: list[str] = []
         self._stored: dict[str, list[Entry]] = {}
+        self._defaults: list[tuple[str, Argument]] = []
         self._settings = set(_settings(node))
 
     def finish(self) -> None:
@@ -57,7 +58,13 @@ class ClassBody:
     def assign(
         self, name: str, declared: Value, value: Value, line: int, params: Mapping[str, Value]
     ) -> None:
-        """Note that a method assigns to ``self.name``; `params` are what it is given."""
+        """Note that a method assigns to ``self.name``; `params` are what it is given.
+
+        Of ``name.default`` it is the object there that is assigned to.
+        """
+        if "." in name:
+            self._defaults.append((name.rpartition(".")[0], Argument("default", UNKNOWN)))
+            return
         given = unmarked(value)
         param = given.name if isinstance(given, Param) else ""
         value = ground(value, params)
@@ -74,6 +81,13 @@ class ClassBody:
             known.inner,
         )
 
+    def remake(self, name: str, value: Value, params: Mapping[str, Value]) -> None:
+        """Note that the attribute is the value in the end, whatever it was declared to be."""
+        known = self._attributes.get(name)
+        value = ground(value, params)
+        if known is not None and weight(value, _HEAVIEST) <= _HEAVIEST:
+            self._attributes[name] = structs.replace(known, declared=value)
+
     def store(self, name: str, item: Entry) -> None:
         """Note that a method stores the item in the container ``self.name``."""
         self._stored.setdefault(name, []).append(item)
@@ -85,6 +99,11 @@ class ClassBody:
             if known is not None:
                 assigned = with_items(known.assigned, items)
                 self._attributes[name] = structs.replace(known, assigned=assigned)
+        for name, default in self._defaults:
+            known = self._attributes.get(name)
+            if known is not None and isinstance(known.assigned, Call):
+                told = structs.replace(known.assigned, args=(*known.assigned.args, default))
+                self._attributes[name] = structs.replace(known, assigned=told)
         return Class(
             self._bases,
             self._keywords,
@@ -119,9 +138,18 @@ def _settings(node: ast.ClassDef) -> list[str]:
                 found.append("serializer")
         elif isinstance(statement, ast.ClassDef) and statement.name == "Config":
             found.extend(_names_set(statement.body))
+        elif isinstance(statement, ast.AnnAssign) and _is_left_out(statement.value):
+            found.append(f"{EXCLUDED}{path_of(statement.target)}")
         elif isinstance(statement, ast.Assign) and path_of(statement.targets[0]) == "model_config":
             found.extend(_config(statement.value))
     return found
+
+
+def _is_left_out(value: ast.expr | None) -> bool:
+    """Return whether a field is made with ``exclude=``."""
+    return isinstance(value, ast.Call) and any(
+        word.arg == "exclude" and getattr(word.value, "value", True) for word in value.keywords
+    )
 
 
 def _only_in_json_mode(decorator: ast.expr) -> bool:

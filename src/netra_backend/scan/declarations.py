@@ -90,6 +90,10 @@ class Attribute(Struct, frozen=True, array_like=True):
     param: str = ""
 
 
+EXCLUDED = "exclude "
+"""Stands in a class's settings before the name of a field that a dump leaves out."""
+
+
 class Class(Struct, frozen=True, array_like=True):
     """A class; `annotated` are the attributes with an annotation, in the order of the source,
     `methods` the functions that it defines, `settings` pydantic's and ``total``."""

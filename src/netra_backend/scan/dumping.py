@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from netra_backend.scan.arguments import argument_of
-from netra_backend.scan.fields import fields, setting
+from netra_backend.scan.fields import fields, is_excluded, setting
 from netra_backend.scan.heads import (
     ClassRef,
     External,
@@ -43,7 +43,7 @@ class Dumped(Dict, frozen=True, array_like=True, tag="D"):
 Callee = ClassRef | FunctionRef | External
 
 _RECORDS = frozenset({Kind.DATACLASS, Kind.ATTRS})
-_MODELS = frozenset({Kind.MODEL, Kind.DATACLASS})
+_MODELS = frozenset({Kind.MODEL, Kind.MODEL_1, Kind.DATACLASS})
 _DEEPEST = 6
 
 
@@ -139,6 +139,8 @@ def _fields(
     as_values = setting(resolver, ref, "use_enum_values")
     entries = []
     for name, field in fields(resolver, ref).items():
+        if is_excluded(resolver, ref, name):
+            continue
         value = _each_dumped(resolver, field, records, line, depth - 1)
         if as_values and _has_enum(resolver, value):
             value = (STR, scope)

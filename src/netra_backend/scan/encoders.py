@@ -33,6 +33,7 @@ _NEVER = frozenset(
         Kind.EXCEPTION,
         Kind.RESOURCE,
         Kind.MODEL,
+        Kind.MODEL_1,
         Kind.ROW,
         Kind.ARRAY_DATA,
         Kind.CALLABLE,

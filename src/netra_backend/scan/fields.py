@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from netra_backend.scan.arguments import argument_of, bind_arguments
 from netra_backend.scan.commandline import Parsed
+from netra_backend.scan.declarations import EXCLUDED
 from netra_backend.scan.heads import (
     ClassRef,
     External,
@@ -122,6 +123,11 @@ def own_dict(resolver: "Resolver", found: Found) -> Found:
 def declares_items(resolver: "Resolver", ref: ClassRef) -> bool:
     """Return whether what the class declares is in its instances: in typed dicts, named tuples."""
     return not resolver.project.ancestors(ref.name).isdisjoint(_WITH_FIELDS)
+
+
+def is_excluded(resolver: "Resolver", ref: ClassRef, name: str) -> bool:
+    """Return whether a model leaves the field out when it is dumped: ``Field(exclude=True)``."""
+    return setting(resolver, ref, f"{EXCLUDED}{name}")
 
 
 def fields(resolver: "Resolver", ref: ClassRef) -> dict[str, Found]:

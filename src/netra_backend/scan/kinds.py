@@ -38,6 +38,7 @@ class Kind(Enum):
     ATTRS = "attrs class"
     STRUCT = "msgspec Struct"
     MODEL = "pydantic model"
+    MODEL_1 = "pydantic 1 model"
     ROW = "database row"
     ARRAY_DATA = "numpy or pandas data"
     CALLABLE = "function"
@@ -102,6 +103,7 @@ _NAMES: dict[Kind, str] = {
     Kind.STRUCT: "msgspec.Struct",
     Kind.MODEL: "pydantic.BaseModel pydantic.main.BaseModel pydantic_settings.BaseSettings"
     " sqlmodel.SQLModel",
+    Kind.MODEL_1: "pydantic.v1.BaseModel pydantic.v1.main.BaseModel",
     Kind.ROW: "sqlalchemy.Row sqlalchemy.engine.Row sqlalchemy.engine.row.Row"
     " sqlalchemy.RowMapping sqlalchemy.engine.RowMapping sqlite3.Row asyncpg.Record"
     " sqlalchemy.orm.DeclarativeBase django.db.models.Model"

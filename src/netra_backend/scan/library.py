@@ -236,6 +236,12 @@ def _itself(_resolver: "Resolver", callee: Callee, _call: Call, scope: Scope) ->
     return _receiver(callee, scope)
 
 
+def _copied(_resolver: "Resolver", callee: Callee, call: Call, scope: Scope) -> Found:
+    """A model's copy, unless it is changed on the way."""
+    changed = any(argument.name != "deep" for argument in call.args)
+    return (UNKNOWN, scope) if changed else _receiver(callee, scope)
+
+
 def _popped(resolver: "Resolver", callee: Callee, _call: Call, scope: Scope) -> Found:
     return each(resolver, _receiver(callee, scope))
 
@@ -261,6 +267,13 @@ _SET_OPERATIONS = (
     "__or__",
     "__and__",
     "__sub__",
+)
+
+_MODELS = (
+    "pydantic.BaseModel",
+    "pydantic.main.BaseModel",
+    "pydantic_settings.BaseSettings",
+    "sqlmodel.SQLModel",
 )
 
 RESULTS: Mapping[str, Result] = {
@@ -327,14 +340,19 @@ RESULTS: Mapping[str, Result] = {
     "asyncio.wait_for": _wait_for,
     "asyncio.shield": _wait_for,
     **{
-        f"{base}.{method}": model_dump
-        for base in (
-            "pydantic.BaseModel",
-            "pydantic.main.BaseModel",
-            "pydantic_settings.BaseSettings",
-            "sqlmodel.SQLModel",
+        f"{base}.{method}": result
+        for base in _MODELS
+        for method, result in (
+            ("copy", _copied),
+            ("dict", model_dump),
+            ("model_copy", _copied),
+            ("model_dump", model_dump),
         )
-        for method in ("model_dump", "dict")
+    },
+    **{
+        f"{base}.{method}": result
+        for base in ("pydantic.v1.BaseModel", "pydantic.v1.main.BaseModel")
+        for method, result in (("copy", _copied), ("dict", model_dump))
     },
 }
 """By the dotted name of what is called; methods by that of their class."""

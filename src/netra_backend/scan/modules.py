@@ -178,6 +178,8 @@ class Reader:
         if item.owner is not None:
             for attribute in frame.assigned_to_self:
                 item.owner.assign(*attribute, declared_params)
+                if item.nested.name.endswith("_post_init__"):
+                    item.owner.remake(attribute[0], attribute[2], declared_params)
         for kept in grounded(frame.stored, declared_params):
             name = kept.path.rpartition(".")[2]
             if name == kept.path:

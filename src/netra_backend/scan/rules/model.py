@@ -8,7 +8,7 @@ RULE = Rule(
     name="model",
     summary="a pydantic model reaches JSON",
     noun="pydantic model",
-    kinds=frozenset({Kind.MODEL}),
+    kinds=frozenset({Kind.MODEL, Kind.MODEL_1}),
     repairs=(
         Repair("Dump it in JSON mode", "", '.model_dump(mode="json")', frozenset({Kind.MODEL})),
     ),

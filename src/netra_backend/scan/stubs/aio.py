@@ -40,7 +40,17 @@ class ClientWebSocketResponse: ...
 """
 
 AIOHTTP_WEB = """
-class Request: ...
+from multidict import CIMultiDictProxy, MultiDictProxy
+from yarl import URL
+class Request:
+    headers: CIMultiDictProxy
+    method: str
+    path: str
+    query: MultiDictProxy
+    rel_url: URL
+    url: URL
+    async def read(self) -> bytes: ...
+    async def text(self) -> str: ...
 class WebSocketResponse:
     closed: bool
     close_code: int

@@ -1,4 +1,13 @@
-"""Starlette, FastAPI and the loggers that take fields."""
+"""Starlette, FastAPI, Django and the loggers that take fields."""
+
+DJANGO_TIMEZONE = """
+from datetime import date, datetime
+def localdate(value=None, timezone=None) -> date: ...
+def localtime(value=None, timezone=None) -> datetime: ...
+def make_aware(value, timezone=None) -> datetime: ...
+def make_naive(value, timezone=None) -> datetime: ...
+def now() -> datetime: ...
+"""
 
 STARLETTE_WEBSOCKETS = """
 import enum
@@ -84,6 +93,7 @@ class BackgroundTasks(BackgroundTask): ...
 """
 
 STUBS = {
+    "django.utils.timezone": DJANGO_TIMEZONE,
     "fastapi": FASTAPI,
     "fastapi.responses": FASTAPI_RESPONSES,
     "fastapi.websockets": FASTAPI_WEBSOCKETS,
