@@ -79,6 +79,7 @@ UNMIRRORED |= {
         "conversion",
         "declarations",
         "decorating",
+        "definitions",
         "deferring",
         "dumping",
         "environment",

@@ -10,6 +10,7 @@ from typing import Any
 
 from netra_backend.scan import annotations
 from netra_backend.scan.binding import bind, bind_attribute, delete
+from netra_backend.scan.definitions import definition
 from netra_backend.scan.environment import Names, assign, merge, path_of, replace
 from netra_backend.scan.frame import Frame, Nested, has_default
 from netra_backend.scan.imports import bind_imports
@@ -54,21 +55,15 @@ def _expression(frame: Frame, node: ast.Expr) -> bool:
 
 
 def _assign(frame: Frame, node: ast.Assign) -> bool:
-    if isinstance(node.value, ast.Lambda) and isinstance(node.targets[0], ast.Name):
-        return _definition(frame, _named(node.value, node.targets[0].id))
+    made = definition(frame, node)
+    if made is not None:
+        return _definition(frame, made)
     value = frame.value(node.value)
     if has_default(node.value):
         frame.defaulted.update(filter(None, map(path_of, node.targets)))
     for target in node.targets:
         bind(frame, target, value, node.value)
     return True
-
-
-def _named(node: ast.Lambda, name: str) -> ast.FunctionDef:
-    """Return the function that a lambda with a name is."""
-    result = ast.copy_location(ast.Return(node.body), node.body)
-    found = ast.FunctionDef(name=name, args=node.args, body=[result], decorator_list=[])
-    return ast.copy_location(found, node)
 
 
 def _annotated(frame: Frame, node: ast.AnnAssign) -> bool:
