@@ -84,6 +84,10 @@ class Box:
         return {"thing": self.thing}
 
 
+Level = enum.Enum("Level", "LOW HIGH")
+Word = enum.Enum("Word", ["A"], type=str)
+
+
 class Shelf:
     def __init__(self):
         self.rows = []
@@ -187,6 +191,7 @@ VALUES = (
     "sum([decimal.Decimal(1)])", "sum([])",
     "Spot('a', Color.RED)._asdict()", "Spot('a', Color.RED).name", "held(Holder(Color.RED))",
     "Holder('a').get()", "second(('a', Color.RED))", "set()", "frozenset()",
+    "Level.LOW", "Word.A", "dict(Level.__members__)", "list(Level.__members__)", "[Level(1).name]",
     "Seen().at", "Late().at", "Late.at",
     "datetime.datetime.now().isoformat()", "getattr(Job(), 'color', None)", "Color", "same",
 )  # fmt: skip
@@ -262,6 +267,9 @@ STATEMENTS = (
     "{t} = set()\nfor x in [1, 2]:\n    if {t}: {u} = {a}\n    {t}.add(x)",
     "{t} = dict(first={a}).copy(); {t}.update({{'more': {b}}})",
     "with contextlib.nullcontext({a}) as {t}: pass",
+    "{t} = {{}}; {t}.setdefault('a', []).append({a}); {t}.setdefault('b', {{}}).update(c={b})",
+    "{t} = {{'a': {a}}}; {t}.setdefault('a', {b}); {t}.setdefault('c', [{a}]).pop()",
+    "{t} = {{}}; {u} = []; {t}.setdefault('a', {u}).append({a}); {t}['a'] = [str(x) for x in {u}]",
 )
 """Statements over targets t and u, names a and b, and an expression e."""
 

@@ -154,6 +154,11 @@ def _mutate(frame: Frame, callee: ast.Attribute, args: tuple[Argument, ...]) -> 
     """Carry out ``d.update(…)`` and the like; None when it is no such call."""
     if callee.attr not in _CHANGING:
         return None
+    inside = _defaulted(frame, callee.value)
+    if isinstance(inside, (Dict, Seq)):
+        changed, result = mutate(inside, callee.attr, args)
+        replace(frame.names, inside, changed)
+        return result
     path = path_of(callee.value)
     frame.touch(path)
     if frame.outlives(path):
@@ -172,6 +177,20 @@ def _mutate(frame: Frame, callee: ast.Attribute, args: tuple[Argument, ...]) -> 
     new, result = mutate(old, callee.attr, args)
     replace(frame.names, old, new)
     return result
+
+
+def _defaulted(frame: Frame, node: ast.expr) -> Value | None:
+    """Return what ``d.setdefault(key, …)``, which has been read, gave of a dict that we know."""
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+        return None
+    if node.func.attr != "setdefault" or len(node.args) != 2:
+        return None
+    known = frame.names.get(path_of(node.func.value))
+    calls = any(isinstance(part, ast.Call) for part in ast.walk(node.args[0]))
+    if calls or not isinstance(known, Dict):
+        return None
+    key = frame.value(node.args[0])
+    return next((entry.value for entry in reversed(known.entries) if entry.key == key), None)
 
 
 def _note(frame: Frame, node: ast.Call, func: Value, args: tuple[Argument, ...], at: int) -> None:
