@@ -78,6 +78,7 @@ UNMIRRORED |= {
         "containers",
         "conversion",
         "declarations",
+        "decorated",
         "decorating",
         "definitions",
         "deferring",

@@ -154,6 +154,27 @@ def test_an_heir_that_is_edited_changes_what_its_base_is_told(tmp_path: Path) ->
         assert (Path(found.path).name, found.severity.value) == ("base.py", severity)
 
 
+def test_a_decorated_function_that_is_edited_changes_what_its_decorator_is_told(
+    tmp_path: Path,
+) -> None:
+    write(tmp_path, {f"m{at:02}.py": OTHER for at in range(FEW)})
+    written = "import json\ndef as_json(fn):\n    def inner():\n        return json.dumps(fn())\n"
+    write(
+        tmp_path,
+        {"pyproject.toml": "", "state.py": STATE, "deco.py": f"{written}    return inner\n"},
+    )
+    view = "from deco import as_json\nfrom state import State\n@as_json\ndef view():\n    return "
+    for body in (None, "State.A\n", "State.A.name\n", "[State.A]\n", None):
+        if body is None:
+            (tmp_path / "view.py").unlink(missing_ok=True)
+        else:
+            write(tmp_path, {"view.py": view + body})
+        found = told(tmp_path, "--cache-dir", str(tmp_path / "cache"))
+        assert [it[:3] for it in found] == [("deco.py", 4, "JS001")] * (
+            body is not None and "name" not in body
+        )
+
+
 def told(folder: Path, *options: str) -> list[tuple[str, int, str, str]]:
     asked = parse_arguments([str(folder), "--notes", *options])
     outcome = Scan(asked, load_project(asked, TITLES)).run()

@@ -13,7 +13,7 @@ from msgspec import msgpack
 
 from netra_backend.scan.finding import Finding, Severity
 from netra_backend.scan.linking import Linker
-from netra_backend.scan.modules import Reader, by_base, grouped
+from netra_backend.scan.modules import Reader, by_base, by_decorator, grouped
 from netra_backend.scan.notebook import NoNotebook, Notebook
 from netra_backend.scan.options import Options
 from netra_backend.scan.sources import Files, Source
@@ -53,7 +53,7 @@ def summarise(path: str, module: str, source: str) -> Summary:
             tuple(dict.fromkeys(reader.file.imported)),
             encode(declared),
             {name: encode(sites) for name, sites in grouped(reader.file.sites).items()},
-            by_base(declared),
+            by_base(declared) | by_decorator(reader.functions),
         )
     except SyntaxError as error:
         return Summary(path, module, _syntax(error))

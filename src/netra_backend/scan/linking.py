@@ -5,7 +5,7 @@ its last name, so that only the calls that may matter are ever looked at.
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec import structs
 
@@ -13,6 +13,7 @@ from netra_backend.scan.arguments import argument_of, bind_arguments, keyword_di
 from netra_backend.scan.calling import LOG_METHODS
 from netra_backend.scan.conversion import Conversions
 from netra_backend.scan.declarations import Function, Site, Trait
+from netra_backend.scan.decorated import Decorated
 from netra_backend.scan.deferring import may_call, surely_calls
 from netra_backend.scan.finding import Finding, Severity
 from netra_backend.scan.heads import (
@@ -33,7 +34,7 @@ from netra_backend.scan.notebook import Notebook, log_calls, notes_on
 from netra_backend.scan.options import Encoder as EncoderName
 from netra_backend.scan.options import LogEncoder, Options
 from netra_backend.scan.project import Project, file_fact
-from netra_backend.scan.resolve import Posing, Resolver
+from netra_backend.scan.resolve import Handed, Posing, Resolver
 from netra_backend.scan.sinking import as_dumped, encoder_of, placed
 from netra_backend.scan.sinks import BY_NAME, ENCODERS, SINKS, Sink
 from netra_backend.scan.sources import Files, Source
@@ -66,6 +67,7 @@ class Linker:
                 label, encoder, own.argument or "", BY_NAME if own.argument else 0
             )
         self._heirs = Heirs(files.sources)
+        self._decorated_by = Decorated(files.sources)
         self._callers: dict[str, list[Source]] = {}
         for source in files.sources:
             for name in source.calls():
@@ -177,6 +179,11 @@ class Linker:
         own = frozenset(name for its, name in read if its == owner)
         if source.reported and own:
             yield from self._judge_heirs(source, site, wrapper, said, own)
+        decorated = self._decorated_by.handed(self._project, source, site)
+        for handed in decorated if source.reported else ():
+            group = list(self._judged(site, wrapper, scope, handed=handed))
+            home = handed.ref.source.path, handed.ref.function.line
+            yield from _more(group, source, site, said, home)
 
     def _doubtful(
         self, group: Sequence[Judged], site: Site, wrapper: Wrapper | None, scope: Scope
@@ -201,16 +208,9 @@ class Linker:
     ) -> Iterator[Finding]:
         """Judge the call as the classes that inherit the method see it: for some values of self."""
         for heir, scope in self._heirs.scopes(self._project, source, site, read):
-            for judged in self._judged(site, wrapper, scope):
-                said |= judged.known
-                for found in judged.problems:
-                    home = heir.source.path, heir.declared.line
-                    origins = (*found.origins, home)
-                    problem = structs.replace(weakened(found), at=0, origins=origins)
-                    if told_of(problem) in said or problem.severity is Severity.NOTE:
-                        continue
-                    said.update(covered(problem))
-                    yield _tell(problem, site, source.path, judged.target, _last(heir.name))
+            group = list(self._judged(site, wrapper, scope))
+            home = heir.source.path, heir.declared.line
+            yield from _more(group, source, site, said, home, _last(heir.name))
 
     def _judge_decorator(self, source: Source, site: Site, wrapper: Wrapper) -> Iterator[Finding]:
         """Judge what a decorator hands to one of the functions that it decorates."""
@@ -222,10 +222,15 @@ class Linker:
                 yield _tell(weak, site, source.path, wrapper)
 
     def _judged(
-        self, site: Site, wrapper: Wrapper | None, scope: Scope, posing: Posing | None = None
+        self,
+        site: Site,
+        wrapper: Wrapper | None,
+        scope: Scope,
+        posing: Posing | None = None,
+        handed: Handed | None = None,
     ) -> Iterator[Judged]:
         """Yield what the call may hand a value to, and what comes of it."""
-        self._resolver.restart(posing)
+        self._resolver.restart(posing, handed)
         told = (
             ()
             if isinstance(site.told, Unknown)
@@ -343,6 +348,25 @@ class Linker:
         if handing.arguments:
             self._wrappers.append(wrapper)
         self._decorated.extend((home, call, wrapper) for home, call in handing.calls)
+
+
+def _more(
+    group: Iterable[Judged],
+    source: Source,
+    site: Site,
+    said: set[Told],
+    home: tuple[str, int],
+    heir: str = "",
+) -> Iterator[Finding]:
+    """Yield what the call is found to do in a case of its own that is declared at `home`."""
+    for judged in group:
+        said |= judged.known
+        for found in judged.problems:
+            problem = structs.replace(weakened(found), at=0, origins=(*found.origins, home))
+            if told_of(problem) in said or problem.severity is Severity.NOTE:
+                continue
+            said.update(covered(problem))
+            yield _tell(problem, site, source.path, judged.target, heir)
 
 
 def _called(name: str, sink: Sink) -> str:

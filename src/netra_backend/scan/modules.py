@@ -2,7 +2,7 @@
 
 import ast
 import builtins
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from msgspec import Raw, msgpack
 
@@ -19,6 +19,7 @@ from netra_backend.scan.places import Lines
 from netra_backend.scan.signatures import (
     Definition,
     annotated,
+    decorates,
     decorators,
     handled,
     parameters,
@@ -337,6 +338,17 @@ def grouped(sites: list[Site], limit: int = 300) -> dict[str, list[Site]]:
             if any(argument.name in ("json", "**") for argument in site.args):
                 groups.setdefault(with_json(name), []).append(site)
     return groups
+
+
+def by_decorator(functions: Mapping[str, Function]) -> dict[str, tuple[str, ...]]:
+    """Return the names of the functions by that of their nearest decorator."""
+    found: dict[str, list[str]] = {}
+    for name, function in functions.items():
+        nearest = function.decorators[-1] if function.decorators else UNKNOWN
+        last = last_name(nearest.func if isinstance(nearest, Call) else nearest)
+        if last:
+            found.setdefault(decorates(last), []).append(name)
+    return {name: tuple(those) for name, those in found.items()}
 
 
 def by_base(module: Module) -> dict[str, tuple[str, ...]]:

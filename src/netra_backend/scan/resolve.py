@@ -7,10 +7,12 @@ the number of steps are bounded; beyond them a value is unknown.
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from msgspec import Struct
+
 from netra_backend.scan.attributes import attribute
 from netra_backend.scan.commandline import says_little, with_argument
 from netra_backend.scan.containers import mutate, receiver
-from netra_backend.scan.declarations import Trait
+from netra_backend.scan.declarations import Function, Trait
 from netra_backend.scan.decorating import Decorators
 from netra_backend.scan.fields import declares_items
 from netra_backend.scan.heads import (
@@ -71,6 +73,14 @@ Posing = tuple[str, ClassRef]
 """The name of a class, and one of its heirs."""
 
 
+class Handed(Struct, frozen=True):
+    """A function that a decorator is given by a `name`, which the function `within` reads."""
+
+    name: str
+    within: Function
+    ref: FunctionRef
+
+
 class Resolver:
     """Resolves values; `safe` are functions whose result no encoder refuses."""
 
@@ -84,13 +94,15 @@ class Resolver:
         self.asked_callers = False
         """Whether a container was taken as its annotation says, though callers know it better."""
 
-    def restart(self, posing: Posing | None = None) -> None:
+    def restart(self, posing: Posing | None = None, handed: Handed | None = None) -> None:
         """Count steps from 0 again, and note from now on what is `read` of instances of classes.
 
-        `posing` is a class and the heir that whatever may be an instance of it is taken for.
+        `posing` is a class and the heir that whatever may be an instance of it is taken for,
+        `handed` what a decorator is given.
         """
         self._steps = 0
         self._posing = posing
+        self.handed = handed
         self.read: set[tuple[str, str]] = set()
 
     def resolve(self, value: Value, scope: Scope) -> Found:
@@ -338,12 +350,19 @@ def _entered(resolver: Resolver, value: Entered, scope: Scope) -> Found:
     return over(resolver.resolve(value.base, scope), enter)
 
 
+def _captured(resolver: Resolver, value: Captured, scope: Scope) -> Found:
+    handed = resolver.handed
+    if handed is None or value.name != handed.name or scope.function is not handed.within:
+        return UNKNOWN, scope
+    return handed.ref, handed.ref.source.scope
+
+
 _STEPS: Mapping[type, Callable[[Resolver, Any, Scope], Found]] = {
     Altered: _altered,
     Attr: _attr,
     Awaited: _awaited,
     Call: _call,
-    Captured: lambda _resolver, _value, scope: (UNKNOWN, scope),
+    Captured: _captured,
     Each: _each,
     Entered: _entered,
     Global: _global,

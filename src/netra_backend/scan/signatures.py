@@ -63,6 +63,11 @@ def decorators(frame: Frame, node: Definition) -> tuple[Value, ...]:
     return tuple(found)
 
 
+def decorates(name: str) -> str:
+    """Return under which name functions are found that are decorated by what is named so."""
+    return f"@{name.rpartition('.')[2]}"
+
+
 def parameters(frame: Frame, node: Definition, owner: str, found: int) -> tuple[Parameter, ...]:
     """Return the parameters; `frame` is the scope in which the function is defined."""
     own = node.args

@@ -9,7 +9,8 @@ class Summary(Struct, frozen=True):
     `skipped` is None, or says in one line why the file is not part of the scan. `imports` are
     the modules it names: whoever has the environment's files can summarise these too. `body` is
     an encoded `Module`, `calls` its calls by the last name of what is called, each encoded;
-    `derived` are the names of its classes by the last name of what they inherit from.
+    `derived` are the names of its classes by the last name of what they inherit from, and of its
+    functions by that of their nearest decorator, behind an ``@``.
     """
 
     path: str
