@@ -173,6 +173,7 @@ async def test_a_thousand_requests_at_once_ask_the_issuer_once() -> None:
         lambda: Response("[]"),
         lambda: Response('{"keys": 1}'),
         lambda: Response("[" * 100_000),
+        lambda: Response('{"keys": ' + "[" * 100_000),
         lambda: Response(" " * (MAX_BYTES + 1)),
         lambda: RedirectResponse("/keys?again"),
     ],

@@ -97,7 +97,7 @@ def keys_of(document: bytes) -> tuple[Key, ...]:
     try:
         members = msgspec.json.decode(document, type=dict[str, Any])["keys"]
         return tuple(key for member in list(members) if (key := _key(member)) is not None)
-    except (msgspec.DecodeError, KeyError, TypeError) as error:
+    except (msgspec.DecodeError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"this is no key set: {error}") from error
 
 
