@@ -119,6 +119,14 @@ def test_a_wrong_command_is_told_where_and_with_its_request(
     assert error.code is ErrorCode.BAD_FRAME
 
 
+@pytest.mark.parametrize("half", ["\\ud83d", "\\ude00", "\\ud83d and more text", "\\ude00\\ud83d"])
+def test_half_of_a_surrogate_pair_is_refused_with_the_request(half: str) -> None:
+    inside = f'{{"messages":[{{"content":"{half}"}}],"n":{"9" * 5_000}}}'
+    error = refusal(f'{{"type":"run","request":"7","input":{inside}}}')
+    assert told(error) == ("$", "7")
+    assert refusal(f'{{"type":"ping","request":"{half}"}}').request is None
+
+
 @pytest.mark.parametrize("request_id", ['""', '"' + "x" * (MAX_REQUEST_LENGTH + 1) + '"'])
 def test_a_request_of_a_wrong_length(request_id: str) -> None:
     error = refusal(f'{{"type":"ping","request":{request_id}}}')

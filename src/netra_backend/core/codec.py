@@ -4,6 +4,7 @@ Reading never raises anything but FrameError, whatever the bytes. Writing makes 
 once; all followers share the bytes.
 """
 
+import json
 import re
 from typing import Any, TypeVar
 
@@ -190,7 +191,20 @@ def _request_of(data: bytes) -> str | None:
     try:
         request = msgspec.json.decode(_raw_object(data).get("request", b"null"))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
+        request = _request_beside_halves(data)
     if isinstance(request, str) and 1 <= len(request) <= MAX_REQUEST_LENGTH:
         return request
     return None
+
+
+def _request_beside_halves(data: bytes) -> object:
+    """Return the same of a command that has half of a surrogate pair in some other text.
+
+    RFC 8259 (section 8.2) allows it and JavaScript writes it; msgspec refuses all of the frame.
+    """
+    try:
+        given = json.loads(data, parse_int=float)  # of any number of digits
+        request = given.get("request") if isinstance(given, dict) else None
+        return request.encode().decode() if isinstance(request, str) else None
+    except (ValueError, RecursionError):
+        return None

@@ -264,6 +264,17 @@ async def test_a_failure_tells_the_reference_and_not_the_cause(tab: Tab, puppet:
     await tab.shows_the_log()
 
 
+async def test_half_of_an_emoji_is_asked_like_any_text(tab: Tab, puppet: Puppets) -> None:
+    await tab.field.evaluate(
+        "(field) => { field.value = 'half \\ud83d'; field.dispatchEvent(new Event('input')); }"
+    )
+    await tab.field.press("Enter")
+    run = await puppet.next("half \N{REPLACEMENT CHARACTER}")
+    run.end()
+    await tab.run("finished")
+    await tab.shows_the_log()
+
+
 async def test_the_docs_agent_answers(tab: Tab) -> None:
     await tab.page.select_option("#agent", "docs")
     await expect(tab.page.locator(".example")).to_have_count(3)

@@ -99,6 +99,13 @@ test("a command over the server's limit is refused here: there it would close th
   assert.deepEqual(page.socket.sent, []);
 });
 
+test("half of a surrogate pair, which no server takes, is not sent", () => {
+  const page = scripted();
+  page.live();
+  page.connection.request({ type: "run", input: { messages: [{ content: "a \ud83d, \udc00\ud83d, \u{1f600}" }] } });
+  assert.equal(page.socket.sent[0].input.messages[0].content, "a \ufffd, \ufffd\ufffd, \u{1f600}");
+});
+
 test("attempts come ever more rarely, and a steady connection starts anew", () => {
   const page = scripted();
   page.live();

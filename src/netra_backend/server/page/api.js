@@ -1,6 +1,7 @@
 // The HTTP calls: threads and their members. Each fails with a Refusal only.
 
 import { Refusal } from "./errors.js";
+import { json } from "./json.js";
 
 export class Api {
   #root;
@@ -78,7 +79,7 @@ export class Api {
       response = await fetch(new URL(path, this.#root), {
         method,
         headers,
-        body: body === undefined ? undefined : JSON.stringify(body),
+        body: body === undefined ? undefined : json(body),
         credentials: "same-origin",
         cache: "no-store",
       });

@@ -8,6 +8,7 @@
 
 import { backoff } from "./backoff.js";
 import { AFTER_LOGIN, LATER, NEVER, Refusal, closeRow } from "./errors.js";
+import { json } from "./json.js";
 
 export const STATES = [
   "idle",
@@ -94,7 +95,7 @@ export class Connection {
    */
   ask(command, answered, { durable = false } = {}) {
     const request = `r${++this.#lastRequest}`;
-    const text = JSON.stringify({ ...command, request });
+    const text = json({ ...command, request });
     const limit = this.ready?.limits?.frame_bytes ?? Infinity;
     if (new TextEncoder().encode(text).length > limit) {
       const message = `The limit is ${limit} bytes.`;
