@@ -222,6 +222,9 @@ class Reader:
         owner: str,
         item: Pending,
     ) -> Function:
+        other = self.functions.get(item.nested.name)
+        if other is not None and not (other.traits | found) & (Trait.PROPERTY | Trait.DECORATED):
+            found |= Trait.OVERLOAD  # which of them a call means depends on where it stands
         if frame.yields:
             found |= Trait.GENERATOR
         if _is_stub(node):
