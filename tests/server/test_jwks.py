@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from netra_backend.stores.memory import MemoryStore
 from netra_backend.testing.scripted_agent import ScriptedAgent, answer
 from tests.client import client
 from tests.conftest import Lines
+from tests.eventually import until
 from tests.live import live, serving
 from tests.server.issuer import KINDS, Issuer, claims_of, hs256, signed_by_hand
 
@@ -267,6 +268,38 @@ async def test_who_has_a_known_key_does_not_wait_for_an_issuer_that_hangs(
             clock.now += RETRY
             assert await asyncio.wait_for(keys.find("k", "EdDSA"), 1.0) is not None
         assert said == [good, None], "one question at a time"
+
+
+async def test_an_answer_that_comes_little_by_little_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else its issuer would never be asked again, and a new key never be known."""
+    monkeypatch.setattr(jwks, "LONGEST", 0.1)
+    clock = Clock()
+    asked: list[asyncio.StreamWriter] = []
+
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(writer)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.0 200 OK\r\n\r\n")
+        with suppress(ConnectionError):
+            while not writer.is_closing():
+                writer.write(b" ")
+                await writer.drain()
+                await asyncio.sleep(0.02)
+
+    async with await asyncio.start_server(drip, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        keys = KeySet(f"http://127.0.0.1:{port}/keys", clock=clock)
+        assert await keys.find("k", "EdDSA") is None
+        await until(lambda: keys._asking is None)
+        clock.now += RETRY
+        assert await keys.find("k", "EdDSA") is None
+        assert len(asked) == 2
+        for writer in asked:
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
 
 
 async def test_an_issuer_that_is_gone_lets_nobody_in() -> None:

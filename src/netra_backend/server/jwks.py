@@ -28,6 +28,8 @@ RETRY = 3.0
 """The same after one that failed."""
 TIMEOUT = 5.0
 """Seconds that a request waits for an issuer; what takes longer counts when it has come."""
+LONGEST = 30.0
+"""Seconds after which an answer is given up that comes little by little."""
 MAX_BYTES = 1_048_576
 
 
@@ -125,8 +127,13 @@ class _NoRedirect(HTTPRedirectHandler):
 def _fetch(url: str) -> bytes:
     """Return what the URL answers. Raises OSError, and HTTPException for what is no HTTP."""
     request = Request(url, headers={"Accept": "application/json"})  # noqa: S310 - by the settings
+    body = bytearray()
+    until = time.monotonic() + LONGEST
     with build_opener(_NoRedirect).open(request, timeout=TIMEOUT) as answer:
-        body: bytes = answer.read(MAX_BYTES + 1)
-    if len(body) > MAX_BYTES:
-        raise OSError(f"more than {MAX_BYTES} bytes")
-    return body
+        while part := answer.read1(65_536):
+            body += part
+            if len(body) > MAX_BYTES:
+                raise OSError(f"more than {MAX_BYTES} bytes")
+            if time.monotonic() > until:
+                raise TimeoutError(f"the answer takes more than {LONGEST:.0f} seconds")
+    return bytes(body)
