@@ -81,6 +81,17 @@ ASKED: dict[str, tuple[str, ...]] = {
     "how do I send an image?": ("docs/frameworks/openai",),
     "who won the world cup 2018?": (),
     "how do I backup the database?": ("docs/operations#backup-and-restore",),
+    "Which port does the server listen on by default?": ("docs/operations#options-of-netra-serve",),
+    "how big may one event be?": ("docs/agents#what-the-server-does-with-the-events",),
+    "how do I resume after a reload?": (
+        "docs/tutorial#what-happens-when-the-page-is-reloaded-or-closed",
+    ),
+    "what happens if I close the tab?": (
+        "docs/tutorial#what-happens-when-the-page-is-reloaded-or-closed",
+    ),
+    "What happens when two people decide at once?": ("docs/protocol#decide",),
+    "how fast is it?": ("docs/operations#how-fast-it-is",),
+    "what is the founding bug?": ("docs/json-safety#how-the-outage-happened",),
 }
 """What people asked who saw the agent for the first time, where it answered badly."""
 
