@@ -5,7 +5,7 @@ import io
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,9 @@ HERE = Path(__file__).parent
 WAITING = pytest.StashKey[int]()
 """How many tests wait for the night."""
 
+TOLD = "told"
+"""The property of a test that is a line for the last screen."""
+
 FRAMEWORK = 200
 """Modules; a test of ours imports fewer."""
 
@@ -61,6 +64,7 @@ LONG = (
 
 Check = Callable[[RunAgentInput, Sequence[BaseEvent]], None]
 Lines = Callable[[], list[dict[str, Any]]]
+Tell = Callable[[str], None]
 
 
 # What collecting makes stays until the end: looking for garbage in it is a fifth of its cost, and
@@ -104,7 +108,13 @@ def pytest_testnodedown(node: Any) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Say how much was left out."""
+    """Say what tests have told, and how much was left out."""
+    reports = [each for some in terminalreporter.stats.values() for each in some]
+    for report in reports:
+        if getattr(report, "when", None) == "call":
+            for name, line in report.user_properties:
+                if name == TOLD:
+                    terminalreporter.write_line(line)
     if waiting := config.stash.get(WAITING, 0):
         terminalreporter.write_line(f"{waiting} tests wait for the night: `make nightly` runs them")
 
@@ -124,6 +134,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Let a worker have together what shares a set-up."""
     return scheduler(config, log)
+
+
+@pytest.fixture
+def tell(record_property: Callable[[str, object], None]) -> Tell:
+    """Return what puts a line with figures on the last screen, from any worker of pytest-xdist."""
+    return partial(record_property, TOLD)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from tests.client import BOUND, Client, client
+from tests.conftest import Tell
 from tests.live import ServerProcess
 
 pytestmark = pytest.mark.anyio
@@ -69,9 +70,7 @@ async def watch(honest: Client, server: psutil.Process, until: Awaitable[object]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_an_attacker_hurts_nobody_else(
-    kind: str, server: ServerProcess, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_an_attacker_hurts_nobody_else(kind: str, server: ServerProcess, tell: Tell) -> None:
     assert server.process is not None
     process = psutil.Process(server.process.pid)
     command = [sys.executable, str(ATTACKERS), kind, str(server.port), server.token("mallory")]
@@ -87,10 +86,9 @@ async def test_an_attacker_hurts_nobody_else(
     assert attacker.returncode == 0
     alone = max(before.echo, after.echo)
     grown = attacked.memory - before.memory
-    with capsys.disabled():
-        sys.stdout.write(
-            f"\n{kind}: worst echo {attacked.echo * 1e3:.0f} ms, alone {alone * 1e3:.0f} ms; "
-            f"{grown / 1e6:+.1f} MB\n"
-        )
+    tell(
+        f"{kind}: worst echo {attacked.echo * 1e3:.0f} ms, alone {alone * 1e3:.0f} ms; "
+        f"{grown / 1e6:+.1f} MB"
+    )
     assert grown < MEMORY
     assert attacked.echo < max(WORST, NOISE * alone)

@@ -5,7 +5,6 @@ import gc
 import json
 import socket
 import struct
-import sys
 import threading
 import tracemalloc
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ import pytest
 from netra_backend.server.metrics import ADDRESSES, CONNECTIONS, USERS
 from netra_backend.stores.memory import MemoryStore
 from netra_backend.testing.scripted_agent import ScriptedAgent, answer
+from tests.conftest import Tell
 from tests.eventually import until
 from tests.faults.busy_agent import write_busy_agent
 from tests.http import http
@@ -51,9 +51,7 @@ async def test_all_counts_return_to_what_they_were(tmp_path: Path) -> None:
 
 @pytest.mark.nightly
 @pytest.mark.timeout(1_800)
-async def test_python_holds_no_more_than_before(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_python_holds_no_more_than_before(tmp_path: Path, tell: Tell) -> None:
     """To have Python count its memory triples what a connection costs."""
     async with live(AGENTS, tmp_path, store=MemoryStore()) as server:
         await begin(server)
@@ -64,20 +62,17 @@ async def test_python_holds_no_more_than_before(
             await churn(server, 20_000)
             await until(lambda: counts(server) == before, looks=20)
             grown = memory() - held
-    with capsys.disabled():
-        sys.stdout.write(
-            f"\n20000 came and went: {before} as before,"
-            f" {grown / 20_000:.1f} bytes of Python's memory each\n"
-        )
+    tell(
+        f"20000 came and went: {before} as before,"
+        f" {grown / 20_000:.1f} bytes of Python's memory each"
+    )
     assert gauges(server) == [0, 0, 0]
     assert grown < SLOPE * 20_000
 
 
 @pytest.mark.nightly
 @pytest.mark.timeout(1_800)
-async def test_the_process_does_not_grow(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_the_process_does_not_grow(tmp_path: Path, tell: Tell) -> None:
     """Also not by what Python knows nothing of.
 
     The heap settles first: measured, it grew from 74.6 MiB after 5,000 connections to 77.0 after
@@ -104,11 +99,10 @@ async def test_the_process_does_not_grow(
         grown = process.memory_info().rss - held
     finally:
         server.stop()
-    with capsys.disabled():
-        sys.stdout.write(
-            f"\n20000 came and went: {before} descriptors and threads as before,"
-            f" the process has grown by {grown / 2 / MIB:.2f} MiB per 10,000\n"
-        )
+    tell(
+        f"20000 came and went: {before} descriptors and threads as before,"
+        f" the process has grown by {grown / 2 / MIB:.2f} MiB per 10,000"
+    )
     assert grown < SLOPE * 20_000
 
 

@@ -5,7 +5,6 @@ what a client was told is not done otherwise later.
 """
 
 import asyncio
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -19,6 +18,7 @@ from msgspec import Struct
 
 from tests.checker import TERMINAL, Log, Name, judge
 from tests.client import Frame
+from tests.conftest import Tell
 from tests.faults.crew import apart, frozen, keeper_of, processes, worker_of, workers
 from tests.faults.test_workers import GONE
 from tests.live import ServerProcess
@@ -284,9 +284,7 @@ class Outcome:
 
 
 @pytest.mark.nightly
-async def test_processes_stand_still_at_random(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_processes_stand_still_at_random(tmp_path: Path, tell: Tell) -> None:
     (tmp_path / "slow_agent_module.py").write_text(SLOW_SOURCE)
     random, runs, still, done = Random(6), count(), [], asyncio.Event()
     async with workers(
@@ -320,12 +318,11 @@ async def test_processes_stand_still_at_random(
     outcome = Outcome(list(logs.values()))
     told = [each for user in users for each in user.told]
     ends = [how for _, how in outcome.ended.values()]
-    with capsys.disabled():
-        sys.stdout.write(
-            f"\n{ROUNDS} times some processes stood still: {len(ends)} runs,"
-            f" { ({how: ends.count(how) for how in sorted(set(ends))}) },"
-            f" {verdict.events} events judged on {len(tapes)} connections\n"
-        )
+    tell(
+        f"{ROUNDS} times some processes stood still: {len(ends)} runs,"
+        f" { ({how: ends.count(how) for how in sorted(set(ends))}) },"
+        f" {verdict.events} events judged on {len(tapes)} connections"
+    )
     assert verdict, verdict
     assert outcome.began.keys() == outcome.ended.keys()
     assert not outcome.contradictions(told)

@@ -1,7 +1,6 @@
 """A peer that is gone without a word is found, and always leaves."""
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from netra_backend.server.metrics import ADDRESSES, CONNECTIONS, USERS
 from netra_backend.stores.memory import MemoryStore
 from netra_backend.testing.scripted_agent import ScriptedAgent, answer, endless
 from tests.cable import cable
+from tests.conftest import Tell
 from tests.eventually import until
 from tests.faults.netspace import own_network, silence
 from tests.live import BOUND, Live, live
@@ -86,7 +86,7 @@ async def nothing_is_left(server: Live) -> None:
 @LANES
 @EACH
 async def test_behind_a_cable_that_went_silent(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], direct: bool, busy: bool
+    tmp_path: Path, tell: Tell, direct: bool, busy: bool
 ) -> None:
     async with (
         serving(tmp_path, direct=direct) as server,
@@ -96,7 +96,7 @@ async def test_behind_a_cable_that_went_silent(
         place = Through(server, wire.port)
         people = await connect_all(stack, place, busy=busy)
         took = await all_leave(server, wire.deaden)
-        tell(capsys, took)
+        tell(said(took))
         await nothing_is_left(server)
         wire.unhush()
         for person in people:
@@ -107,20 +107,19 @@ async def test_behind_a_cable_that_went_silent(
 @LANES
 @EACH
 async def test_behind_a_filter_that_drops_every_packet(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], direct: bool, busy: bool
+    tmp_path: Path, tell: Tell, direct: bool, busy: bool
 ) -> None:
     with own_network():
         async with serving(tmp_path, direct=direct) as server, AsyncExitStack() as stack:
             people = await connect_all(stack, server, busy=busy)
             ports = [person.client.socket.local_address[1] for person in people]
             took = await all_leave(server, lambda: silence(ports))
-            tell(capsys, took)
+            tell(said(took))
             await nothing_is_left(server)
             for person in people:
                 await person.drop()
     assert took < FOUND + SLACK
 
 
-def tell(capsys: pytest.CaptureFixture[str], took: float) -> None:
-    with capsys.disabled():
-        sys.stdout.write(f"\n{PEERS} dead peers found in {took:.2f} s; {FOUND} s are promised\n")
+def said(took: float) -> str:
+    return f"{PEERS} dead peers found in {took:.2f} s; {FOUND} s are promised"

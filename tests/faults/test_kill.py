@@ -3,7 +3,6 @@
 import asyncio
 import signal
 import statistics
-import sys
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 from websockets.exceptions import WebSocketException
 
 from tests.checker import Name, judge
+from tests.conftest import Tell
 from tests.faults.busy_agent import write_busy_agent
 from tests.live import BOUND, ServerProcess
 from tests.person import Person, read_logs
@@ -120,7 +120,7 @@ class Crowd:
 
 @pytest.mark.slow
 async def test_killed_twenty_times_while_streaming_nothing_is_lost(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, tell: Tell
 ) -> None:
     random = Random(20)
     server = serving(tmp_path)
@@ -150,12 +150,11 @@ async def test_killed_twenty_times_while_streaming_nothing_is_lost(
     ends = [entry["chunk"] for log in logs.values() for entry in log]
     interrupted = [end for end in ends if end.get("code") == "interrupted"]
     assert len(interrupted) >= ROUNDS, "the server was killed when it was idle"
-    with capsys.disabled():
-        sys.stdout.write(
-            f"\n{ROUNDS} kills: {len(interrupted)} runs interrupted, {verdict.events} events"
-            f" judged on {len(tapes)} connections; ready again in {statistics.median(took):.2f} s,"
-            f" {statistics.median(used):.2f} s of them on a core\n"
-        )
+    tell(
+        f"{ROUNDS} kills: {len(interrupted)} runs interrupted, {verdict.events} events"
+        f" judged on {len(tapes)} connections; ready again in {statistics.median(took):.2f} s,"
+        f" {statistics.median(used):.2f} s of them on a core"
+    )
     assert statistics.median(used) < READY
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from netra_backend.stores.memory import MemoryStore
 from netra_backend.testing.scripted_agent import Gate, ScriptedAgent, answer
 from tests.checker import judge
 from tests.client import run_input
+from tests.conftest import Tell
 from tests.faults.busy_agent import write_busy_agent
 from tests.faults.proxies import PAGES_TIMEOUT, PROXIES, TIMEOUT, Nginx, Proxy, behind
 from tests.http import http
@@ -151,7 +151,7 @@ async def test_a_client_cannot_say_where_it_comes_from(tmp_path: Path, kind: typ
     ids=lambda kind: kind.program if kind else "no proxy",
 )
 async def test_all_are_told_when_the_server_stops_and_go_on_where_they_were(
-    tmp_path: Path, kind: type[Proxy] | None, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, kind: type[Proxy] | None, tell: Tell
 ) -> None:
     server = ServerProcess(tmp_path / "data", (write_busy_agent(tmp_path),), cwd=tmp_path)
     names = [("alice", f"t{n}") for n in range(4)]
@@ -189,8 +189,7 @@ async def test_all_are_told_when_the_server_stops_and_go_on_where_they_were(
         server.stop(signal.SIGKILL)
     verdict = judge(tapes, logs)
     assert verdict, verdict
-    with capsys.disabled():
-        sys.stdout.write(
-            f"\n{CLIENTS} clients, {kind.program if kind else 'no proxy'}: codes {set(codes)},"
-            f" {verdict.events} events judged on {len(tapes)} connections\n"
-        )
+    tell(
+        f"{CLIENTS} clients, {kind.program if kind else 'no proxy'}: codes {set(codes)},"
+        f" {verdict.events} events judged on {len(tapes)} connections"
+    )

@@ -1,7 +1,6 @@
 """All clients are cut at once, come back at once, and have everything once."""
 
 import asyncio
-import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from netra_backend.stores.memory import MemoryStore
 from netra_backend.testing.scripted_agent import Gate, ScriptedAgent, answer
 from tests.cable import cable
 from tests.checker import judge
+from tests.conftest import Tell
 from tests.live import BOUND, live
 from tests.person import Person, Through, read_logs
 from tests.watched_store import WatchedStore
@@ -26,7 +26,7 @@ UNHURRIED = {"open_timeout": 4 * BOUND, "ping_interval": None}
 @pytest.mark.timeout(1_200)
 @pytest.mark.parametrize("clients", [100, pytest.param(1_000, marks=pytest.mark.nightly)])
 async def test_all_resume_with_one_call_of_the_store_each(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], clients: int
+    tmp_path: Path, tell: Tell, clients: int
 ) -> None:
     cut, plugged = Gate(), Gate()
     script = answer(*PART, cut, *PART, plugged, *PART)
@@ -65,11 +65,10 @@ async def test_all_resume_with_one_call_of_the_store_each(
         verdict = judge(tapes, logs)
         await together(people, Person.leave)
     assert verdict, verdict
-    with capsys.disabled():
-        sys.stdout.write(
-            f"\n{clients} cut at once: all resumed in {took:.1f} s, {verdict.events} events judged,"
-            f" asked of the store: {asked}\n"
-        )
+    tell(
+        f"{clients} cut at once: all resumed in {took:.1f} s, {verdict.events} events judged,"
+        f" asked of the store: {asked}"
+    )
     assert sum(asked.values()) <= clients, asked
 
 

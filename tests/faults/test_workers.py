@@ -19,6 +19,7 @@ from websockets.typing import Subprotocol
 
 from tests.checker import Name, judge
 from tests.client import offset
+from tests.conftest import Tell
 from tests.eventually import until
 from tests.faults.busy_agent import write_busy_agent
 from tests.faults.crew import apart, lines, processes, worker_of, workers
@@ -203,7 +204,7 @@ class Life:
 
 @pytest.mark.slow
 async def test_workers_are_killed_while_streaming_and_nothing_is_lost(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, tell: Tell
 ) -> None:
     random, runs = Random(6), count()
     async with workers(tmp_path, NETRA_LEASE_SECONDS="2") as server:
@@ -235,11 +236,10 @@ async def test_workers_are_killed_while_streaming_and_nothing_is_lost(
     assert verdict, verdict
     ends = [entry["chunk"].get("code") for log in logs.values() for entry in log]
     losses = sum(life.losses for life in lives)
-    with capsys.disabled():
-        sys.stdout.write(
-            f"\n{ROUNDS} workers killed: {losses} connections lost, {ends.count('interrupted')}"
-            f" runs interrupted, {verdict.events} events judged on {len(tapes)} connections\n"
-        )
+    tell(
+        f"{ROUNDS} workers killed: {losses} connections lost, {ends.count('interrupted')}"
+        f" runs interrupted, {verdict.events} events judged on {len(tapes)} connections"
+    )
     assert losses
     # By day a few workers are killed, which may have had no run just then.
     assert ends.count("interrupted") or not NIGHTLY
