@@ -83,7 +83,7 @@ class Proxy(Reachable, ABC):
         return self._server.token(user)
 
     async def start(self) -> None:
-        """Start it; return when it accepts connections."""
+        """Start it; return when it accepts connections on both its ports."""
         target = self._server.url.removeprefix("http://")
         self.file.write_text(self.configuration(self.lines(target)))
         with (self.folder / "log").open("wb") as log:
@@ -160,11 +160,12 @@ class Proxy(Reachable, ABC):
         return bool(int(caught, 16) >> (number - 1) & 1)
 
     async def _accepts(self) -> bool:
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        except OSError:
-            return False
-        writer.close()
+        for port in (self.port, self.plain_port):
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                return False
+            writer.close()
         return True
 
 
