@@ -31,7 +31,7 @@ _WORTH = {"heading": 1.0, "tabled": 0.5, "listed": 0.6, "page": 0.3, "said": 0.3
 _TOGETHER = 0.5
 """What of their weight the words count besides that one block of the text has together."""
 
-_ALONE = 0.8
+_ALONE = 0.75
 """What a heading counts besides that consists of the words; one of half of them half."""
 
 _TITLES = ("heading", "page")
