@@ -47,7 +47,7 @@ from netra_backend.stores.memory import MemoryStore
 from tests.client import BOUND, client
 from tests.conftest import Lines
 from tests.http import http
-from tests.live import Live, serving
+from tests.live import Live, live, serving
 from tests.watched_store import WatchedStore
 
 # What JSON has not is logged here on purpose.
@@ -338,6 +338,23 @@ async def test_the_route_logs_states_by_their_names_from_the_handshake_to_the_en
     assert ended["connection"] == connected["connection"] == failed["connection"]
     closing = of(lines, "closing")
     assert (closing["code"], closing["session"]) == (1011, "CLOSED")
+
+
+async def test_the_way_that_netra_serve_takes_logs_states_by_their_names_too(
+    tmp_path: Path, log_lines: Lines
+) -> None:
+    """Nothing is wrapped around this server, so its sockets are opened without ASGI's messages."""
+    async with (
+        live({"agent": Speaker({})}, tmp_path, store=MemoryStore()) as server,
+        client(server.socket_url, server.token()) as alice,
+    ):
+        assert (await alice.command("ping"))["type"] == "pong"
+    lines = log_lines()
+
+    connected = of(lines, "connected")
+    assert (connected["client_state"], connected["application_state"]) == ("CONNECTED", "CONNECTED")
+    assert of(lines, "disconnected")["client_state"] in WebSocketState.__members__
+    assert not [line for line in lines if line["level"] == "ERROR"]
 
 
 # --- 8: the pool ---------------------------------------------------------------------------------
