@@ -10,6 +10,7 @@ from netra_backend.scan.environment import path_of, weight
 from netra_backend.scan.frame import Frame
 from netra_backend.scan.grounding import ground
 from netra_backend.scan.storing import with_items
+from netra_backend.scan.validators import EVERY, remade
 from netra_backend.scan.values import UNKNOWN, Argument, Call, Entry, Param, Value, join, unmarked
 
 _SERIALIZERS = frozenset({"field_serializer", "model_serializer", "serializer", "validator_json"})
@@ -104,16 +105,32 @@ class ClassBody:
             if known is not None and isinstance(known.assigned, Call):
                 told = structs.replace(known.assigned, args=(*known.assigned.args, default))
                 self._attributes[name] = structs.replace(known, assigned=told)
+        remade_fields = self._forget_remade()
         return Class(
             self._bases,
             self._keywords,
             self._decorators,
             self._attributes,
-            tuple(self._frame.declared),
+            tuple(dict.fromkeys((*self._frame.declared, *remade_fields))),
             tuple(self._methods),
             tuple(sorted(self._settings)),
             self._node.lineno,
         )
+
+    def _forget_remade(self) -> list[str]:
+        """Know nothing of the fields of which a validator may make something else; return them.
+
+        Those of a base are told of too: what is said here is looked at first.
+        """
+        names = remade(self._node)
+        if EVERY in names:
+            self._settings.add("serializer")
+            names |= self._frame.declared.keys()
+        fields = sorted(names - {EVERY})
+        for name in fields:
+            line = self._attributes.get(name, Attribute(UNKNOWN, UNKNOWN, self._node.lineno)).line
+            self._attributes[name] = Attribute(UNKNOWN, UNKNOWN, line)
+        return fields
 
 
 def _is_class(frame: Frame, name: str) -> bool:
