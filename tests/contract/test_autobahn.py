@@ -14,7 +14,7 @@ from starlette.routing import Mount, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from netra_backend.config import Settings
-from netra_backend.server import direct_lane
+from netra_backend.server import parsing
 from netra_backend.server.app import create_app
 from netra_backend.server.lane import DirectLane, Protocol, lane_for
 from netra_backend.stores.memory import MemoryStore
@@ -91,7 +91,7 @@ async def test_the_cases_of_large_messages_pass(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With the limit of fragments raised: 9.3.* and 9.4.* send one message in up to 65,536."""
-    monkeypatch.setattr(direct_lane, "FRAGMENTS", 100_000)
+    monkeypatch.setattr(parsing, "FRAGMENTS", 100_000)
     count, failed = await failures(tmp_path, LIMITS_AND_SPEED, [])
 
     assert count > 50

@@ -292,4 +292,7 @@ async def test_everything_works_without_the_lifespan(tmp_path: Path, name: str) 
         await sockets(running)
         await streams(running)
         await refusals(running)
-        assert (await stopping(running)).status in (RunStatus.RUNNING, RunStatus.INTERRUPTED)
+        # hypercorn cancels what is left when it stops, which is as if the agent had done it.
+        cancels = {RunStatus.FAILED} if name == "hypercorn" else set()
+        left = await stopping(running)
+        assert left.status in {RunStatus.RUNNING, RunStatus.INTERRUPTED, *cancels}

@@ -36,6 +36,13 @@ async def _read(page: Page, url: str) -> JsonObject:
     return found
 
 
+async def test_the_readme_shows_its_picture(tab: Tab) -> None:
+    read = await _read(tab.page, f"{tab.visitor.url}/docs/readme")
+    ((source, width),) = read["images"]
+    assert source == f"{tab.visitor.url}/docs/page.png"
+    assert width
+
+
 @pytest.mark.nightly
 async def test_every_page_is_shown_and_every_link_leads_somewhere(tab: Tab) -> None:
     root = f"{tab.visitor.url}/docs"

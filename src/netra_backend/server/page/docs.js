@@ -38,14 +38,26 @@ function target(given, source) {
   return /^\/(?!\/)/.test(given) ? new URL(`.${given}`, ROOT) : new URL(given, source);
 }
 
-/** Let a link to another page lead to the page, not to its source, and stay in this tab. What
-    leads to a file that is not served here becomes text. */
+/** Return a picture of the documentation: as anywhere else, only a link is left of it. */
+function picture(url, text) {
+  const image = document.createElement("img");
+  image.src = url.href;
+  image.alt = text;
+  return image;
+}
+
+/** Let a link to another page lead to the page, not to its source, and stay in this tab; one to a
+    picture shows it. What leads to a file that is not served here becomes text. */
 function straighten(link, source) {
   const given = link.getAttribute("href");
   const url = target(given, source);
   if (url.origin !== location.origin) return;
   if (url.pathname === sourceOf("readme").pathname) url.pathname = `${DOCS.pathname}readme`;
   const isPage = url.pathname.startsWith(DOCS.pathname);
+  if (isPage && url.pathname.endsWith(".png")) {
+    link.replaceWith(picture(url, link.textContent));
+    return;
+  }
   if (!isPage && !given.startsWith("/")) {
     link.replaceWith(...link.childNodes);
     return;
@@ -66,9 +78,6 @@ async function show() {
   main.replaceChildren(rendered(await answer.text()));
   nameHeadings();
   for (const link of main.querySelectorAll("a[href]")) straighten(link, source);
-  for (const image of main.querySelectorAll("img")) {
-    image.src = target(image.getAttribute("src"), source).href;
-  }
   document.title = `${main.querySelector("h1")?.textContent ?? name} · Netra`;
   // What the address names was not there when the browser looked for it.
   if (location.hash) location.replace(location.hash);

@@ -165,7 +165,7 @@ function tameImage(node) {
   if (url?.href.startsWith("data:image/")) return;
   const link = document.createElement("a");
   link.textContent = node.getAttribute("alt") || url?.href || "image";
-  if (url) link.setAttribute("href", url.href);
+  if (url) link.setAttribute("href", node.getAttribute("src"));
   tameLink(link);
   node.replaceWith(link);
 }
