@@ -154,6 +154,8 @@ async def test_what_is_refused_says_why_and_to_which_request(tmp_path: Path) -> 
         async def refusal(frame: Frame) -> str:
             (told,) = await answered(other, frame)
             assert told["type"] == "error"
+            assert {"code", "retry"} < told.keys()
+            assert told["correlation"] != "None"
             return str(told["errorText"])
 
         async with chat(server) as crowded:

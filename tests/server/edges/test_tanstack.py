@@ -14,6 +14,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from netra_backend.errors import ERRORS, Retry
 from netra_backend.stores.memory import MemoryStore
 from netra_backend.stores.sqlite import SqliteStore
 from netra_backend.testing.scripted_agent import Gate, ScriptedAgent, answer, endless
@@ -245,7 +246,10 @@ async def test_what_is_refused_is_told_without_an_envelope(tmp_path: Path) -> No
                 pass
             assert told.pop("type") == "RUN_ERROR"
             assert told.pop("message")
-            return told.pop("code"), told
+            assert told.pop("correlation") != "None"
+            code = told.pop("code")
+            assert told.pop("retry") is (ERRORS[code].retry is not Retry.NEVER)
+            return code, told
 
         busy = await refusal(run_input("t", "r2"))
         assert busy == ("thread_busy", {"threadId": "t", "runId": "r2"})

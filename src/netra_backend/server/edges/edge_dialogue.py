@@ -4,11 +4,12 @@ from abc import abstractmethod
 
 from ag_ui.core import RunAgentInput
 
+from netra_backend import jsonlog
 from netra_backend.agents.run_request import run_request
 from netra_backend.core.ids import ThreadName
 from netra_backend.core.roles import Role
 from netra_backend.core.run import Run
-from netra_backend.errors import CloseCode, FrameError, Refused
+from netra_backend.errors import ERRORS, CloseCode, FrameError, Refused, Retry
 from netra_backend.server import refusals
 from netra_backend.server.dialogue import Dialogue
 from netra_backend.server.follower import Gone
@@ -23,9 +24,18 @@ GONE = {
 """What a client is told when a thread is gone while it is followed."""
 
 
-def run_error(refusal: Refused | FrameError) -> dict[str, str]:
+def run_error(refusal: Refused | FrameError) -> dict[str, object]:
     """Return a refusal as a RUN_ERROR that is in no log."""
-    return {"type": "RUN_ERROR", "message": refusal.message, "code": refusal.code}
+    return {"type": "RUN_ERROR", "message": refusal.message, **about(refusal)}
+
+
+def about(refusal: Refused | FrameError) -> dict[str, object]:
+    """Return what every error has beside its text; no client minds what it does not know."""
+    return {
+        "code": refusal.code,
+        "retry": ERRORS[refusal.code].retry is not Retry.NEVER,
+        "correlation": str(jsonlog.correlation()),
+    }
 
 
 def tell_refusal(what: str, refusal: Refused | FrameError) -> None:
