@@ -97,6 +97,11 @@ class ErrorRow(NamedTuple):
     retry: Retry
     meaning: str
 
+    @property
+    def may_retry(self) -> bool:
+        """Whether to send the same again can help."""
+        return self.retry is not Retry.NEVER
+
 
 ERRORS: dict[ErrorCode, ErrorRow] = {
     ErrorCode.BAD_FRAME: ErrorRow(

@@ -32,7 +32,7 @@ from netra_backend.core.frames import (
 )
 from netra_backend.core.ids import RunId, ThreadName, parse_id, parse_thread
 from netra_backend.core.positions import Position, parse_position
-from netra_backend.errors import ERRORS, CloseCode, ErrorCode, FrameError, Refused, Retry
+from netra_backend.errors import ERRORS, CloseCode, ErrorCode, FrameError, Refused
 
 
 class SessionState(Enum):
@@ -254,7 +254,7 @@ def refused(refusal: Refused, request: str | None) -> ErrorFrame:
     return ErrorFrame(
         code=refusal.code,
         message=refusal.message,
-        retry=ERRORS[refusal.code].retry is not Retry.NEVER,
+        retry=ERRORS[refusal.code].may_retry,
         request=request,
         where=refusal.where,
     )
@@ -265,7 +265,7 @@ def unreadable(error: FrameError, request: str | None) -> ErrorFrame:
     return ErrorFrame(
         code=error.code,
         message=error.message,
-        retry=ERRORS[error.code].retry is not Retry.NEVER,
+        retry=ERRORS[error.code].may_retry,
         request=request,
         where=error.where,
     )

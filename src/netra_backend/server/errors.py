@@ -19,7 +19,7 @@ def error_body(code: ErrorCode, message: str, where: str | None = None) -> dict[
     error: dict[str, Any] = {
         "code": code.value,
         "message": message,
-        "retry": ERRORS[code].retry is not Retry.NEVER,
+        "retry": ERRORS[code].may_retry,
         "correlation": jsonlog.correlation(),
     }
     if where is not None:

@@ -26,7 +26,7 @@ from netra_backend.server.batch import Batch
 from netra_backend.server.dialects import known_agent, plain_subprotocol
 from netra_backend.server.edges.ai_sdk_input import UiMessage, run_input
 from netra_backend.server.edges.ai_sdk_turn import Turn
-from netra_backend.server.edges.edge_dialogue import GONE, EdgeDialogue, about
+from netra_backend.server.edges.edge_dialogue import GONE, EdgeDialogue, told
 from netra_backend.server.edges.run_lane import EdgeLane
 from netra_backend.server.follower import Gone, ThreadFollower
 from netra_backend.server.house import House
@@ -160,7 +160,8 @@ class ChatDialogue(EdgeDialogue):
             request = msgspec.json.decode(data, type=_Request).request_id
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             request = ""
-        self._tell_request("error", request, errorText=refusal.message, **about(refusal))
+        error = told(refusal)
+        self._tell_request("error", request, errorText=error.pop("message"), **error)
 
     def _tell_request(self, type: str, request: str, **fields: object) -> None:
         self._lane.send(_encode({"type": type, "requestId": request, **fields}))

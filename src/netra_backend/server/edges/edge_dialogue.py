@@ -4,14 +4,14 @@ from abc import abstractmethod
 
 from ag_ui.core import RunAgentInput
 
-from netra_backend import jsonlog
 from netra_backend.agents.run_request import run_request
 from netra_backend.core.ids import ThreadName
 from netra_backend.core.roles import Role
 from netra_backend.core.run import Run
-from netra_backend.errors import ERRORS, CloseCode, FrameError, Refused, Retry
+from netra_backend.errors import CloseCode, FrameError, Refused
 from netra_backend.server import refusals
 from netra_backend.server.dialogue import Dialogue
+from netra_backend.server.errors import error_body
 from netra_backend.server.follower import Gone
 from netra_backend.server.house import House
 from netra_backend.server.lane import Lane
@@ -26,16 +26,13 @@ GONE = {
 
 def run_error(refusal: Refused | FrameError) -> dict[str, object]:
     """Return a refusal as a RUN_ERROR that is in no log."""
-    return {"type": "RUN_ERROR", "message": refusal.message, **about(refusal)}
+    return {"type": "RUN_ERROR", **told(refusal)}
 
 
-def about(refusal: Refused | FrameError) -> dict[str, object]:
-    """Return what every error has beside its text; no client minds what it does not know."""
-    return {
-        "code": refusal.code,
-        "retry": ERRORS[refusal.code].retry is not Retry.NEVER,
-        "correlation": str(jsonlog.correlation()),
-    }
+def told(refusal: Refused | FrameError) -> dict[str, object]:
+    """Return what every error says; no client minds what it does not know."""
+    error: dict[str, object] = error_body(refusal.code, refusal.message)["error"]
+    return error
 
 
 def tell_refusal(what: str, refusal: Refused | FrameError) -> None:
