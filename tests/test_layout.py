@@ -38,7 +38,6 @@ UNMIRRORED = {
     "server/clock.py": "the time of day, which every test of the server passes on",
     "server/descriptor.py": "tests/server/test_direct_lane.py",
     "server/edges/__init__.py": "a docstring",
-    "server/edges/edge_dialogue.py": "tests/server/edges, in every dialect",
     "server/edges/run_lane.py": "tests/server/edges/test_tanstack.py, and the other sockets there",
     "server/house.py": "a struct",
     "server/run_history.py": "tests/server/test_sse.py and tests/server/edges",

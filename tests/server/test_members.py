@@ -167,9 +167,7 @@ async def ai_sdk(there: Party, type: str) -> str | None:
         frame = {"type": type, "requestId": "q", "id": T, "messages": [message], "body": {}}
         await chat.send(json.dumps(frame if type == "send" else {**frame, "messages": []}))
         said = json.loads(await chat.recv())
-    known = {"There is no such thing that this user may see.": "not_found"}
-    text = said.get("errorText")
-    return None if text is None else known.get(text, "forbidden")
+    return said.get("code")
 
 
 def run_of_bob(there: Party) -> Awaitable[dict[str, Any]]:

@@ -14,13 +14,12 @@ from starlette.requests import HTTPConnection
 
 from netra_backend.core.events import TERMINAL
 from netra_backend.core.ids import parse_thread
-from netra_backend.errors import CloseCode, ErrorCode, FrameError, Refused
+from netra_backend.errors import CloseCode, FrameError, Refused
 from netra_backend.server.batch import Batch
 from netra_backend.server.edges.agentcore import read_invocation
 from netra_backend.server.edges.agui import spoken
-from netra_backend.server.edges.edge_dialogue import GONE, EdgeDialogue, run_error
+from netra_backend.server.edges.edge_dialogue import EdgeDialogue, run_error
 from netra_backend.server.edges.run_lane import EdgeLane
-from netra_backend.server.follower import Gone
 from netra_backend.server.house import House
 from netra_backend.server.lane import Lane
 from netra_backend.server.run_history import before
@@ -52,10 +51,7 @@ class AgentCoreDialogue(EdgeDialogue):
             loop.call_soon(self.dismiss, CloseCode.DONE)
 
         lane = EventLane(self._lane, ended, speak=spoken(given.protocol_version))
-        self._follow(lane, run.thread, before(run), self._thread_gone)
-
-    def _thread_gone(self, why: Gone) -> None:
-        self._say_why(Refused(ErrorCode.NOT_FOUND, GONE[why]))
+        self._answer_from(lane, run, before(run), self._say_why)
 
     def _tell(self, data: bytes, refusal: Refused | FrameError) -> None:
         self._say_why(refusal)

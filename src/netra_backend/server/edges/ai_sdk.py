@@ -26,9 +26,9 @@ from netra_backend.server.batch import Batch
 from netra_backend.server.dialects import known_agent, plain_subprotocol
 from netra_backend.server.edges.ai_sdk_input import UiMessage, run_input
 from netra_backend.server.edges.ai_sdk_turn import Turn
-from netra_backend.server.edges.edge_dialogue import GONE, EdgeDialogue, told
+from netra_backend.server.edges.edge_dialogue import EdgeDialogue, told
 from netra_backend.server.edges.run_lane import EdgeLane
-from netra_backend.server.follower import Gone, ThreadFollower
+from netra_backend.server.follower import ThreadFollower
 from netra_backend.server.house import House
 from netra_backend.server.lane import Lane
 from netra_backend.server.run_history import before
@@ -143,7 +143,7 @@ class ChatDialogue(EdgeDialogue):
         ended = partial(loop.call_soon, self._done, request)
         lane = ChatLane(self._lane, ended, turn, request, skip=skip)
         gone = partial(self._thread_gone, request)
-        follower = self._follow(lane, run.thread, after, gone)
+        follower = self._answer_from(lane, run, after, gone)
         self._requests[request] = _Answering(run, follower)
 
     def _done(self, request: str) -> None:
@@ -151,8 +151,8 @@ class ChatDialogue(EdgeDialogue):
         if answering is not None:
             self._leave(answering.follower)
 
-    def _thread_gone(self, request: str, why: Gone) -> None:
-        self._tell_request("error", request, errorText=GONE[why])
+    def _thread_gone(self, request: str, refusal: Refused) -> None:
+        self._refuse_request(request, refusal)
         self._done(request)
 
     def _tell(self, data: bytes, refusal: Refused | FrameError) -> None:
@@ -160,6 +160,9 @@ class ChatDialogue(EdgeDialogue):
             request = msgspec.json.decode(data, type=_Request).request_id
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             request = ""
+        self._refuse_request(request, refusal)
+
+    def _refuse_request(self, request: str, refusal: Refused | FrameError) -> None:
         error = told(refusal)
         self._tell_request("error", request, errorText=error.pop("message"), **error)
 

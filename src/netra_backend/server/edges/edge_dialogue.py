@@ -1,23 +1,26 @@
 """The dialogue of an edge: frames are carried out, or refused in the client's own words."""
 
 from abc import abstractmethod
+from collections.abc import Callable
+from functools import partial
 
 from ag_ui.core import RunAgentInput
 
 from netra_backend.agents.run_request import run_request
 from netra_backend.core.ids import ThreadName
+from netra_backend.core.positions import Position
 from netra_backend.core.roles import Role
 from netra_backend.core.run import Run
-from netra_backend.errors import CloseCode, FrameError, Refused
+from netra_backend.errors import CloseCode, ErrorCode, FrameError, Refused
 from netra_backend.server import refusals
 from netra_backend.server.dialogue import Dialogue
 from netra_backend.server.errors import error_body
-from netra_backend.server.follower import Gone
+from netra_backend.server.follower import Gone, ThreadFollower
 from netra_backend.server.house import House
 from netra_backend.server.lane import Lane
 from netra_backend.server.user import User
 
-GONE = {
+_GONE = {
     Gone.DELETED: "the thread was deleted",
     Gone.DENIED: "the thread is shared with you no more",
 }
@@ -69,6 +72,19 @@ class EdgeDialogue(Dialogue):
     @abstractmethod
     def _tell(self, data: bytes, refusal: Refused | FrameError) -> None:
         """Tell the client why this frame is not carried out, in its own words."""
+
+    def _answer_from(
+        self, lane: Lane, run: Run, after: Position, gone: Callable[[Refused], None]
+    ) -> ThreadFollower:
+        """Serve `lane` with what comes after the position, until the thread of the run is gone."""
+        return self._follow(lane, run.thread, after, partial(self._refuse_more, gone))
+
+    def _refuse_more(self, gone: Callable[[Refused], None], why: Gone) -> None:
+        """Say what has become of the thread: under our own ids, whoever made it so."""
+        refusal = Refused(ErrorCode.NOT_FOUND, _GONE[why])
+        with self._named():
+            tell_refusal("thread", refusal)
+            gone(refusal)
 
     async def _start(
         self, given: RunAgentInput, name: ThreadName, *, agent: str | None = None

@@ -22,9 +22,9 @@ from netra_backend.core.roles import Role
 from netra_backend.core.run import Run
 from netra_backend.errors import CloseCode, ErrorCode, FrameError, Refused
 from netra_backend.server.edges.agui import FROM_START, spoken
-from netra_backend.server.edges.edge_dialogue import GONE, EdgeDialogue, run_error, tell_refusal
+from netra_backend.server.edges.edge_dialogue import EdgeDialogue, run_error, tell_refusal
 from netra_backend.server.edges.run_lane import RunLane
-from netra_backend.server.follower import Gone, ThreadFollower
+from netra_backend.server.follower import ThreadFollower
 from netra_backend.server.house import House
 from netra_backend.server.lane import Lane
 from netra_backend.server.run_history import before, position_in
@@ -151,7 +151,7 @@ class TanstackDialogue(EdgeDialogue):
         done = partial(loop.call_soon, self._done, run, CloseCode.DONE)
         lane = RunLane(self._lane, done, speak=speak)
         gone = partial(self._thread_gone, run)
-        self._runs[run.key.id] = self._follow(lane, run.thread, after, gone)
+        self._runs[run.key.id] = self._answer_from(lane, run, after, gone)
 
     def _done(self, run: Run, code: CloseCode) -> None:
         """Follow the run no more; a socket that only replays it is done too."""
@@ -161,8 +161,7 @@ class TanstackDialogue(EdgeDialogue):
         if self._replay is not None:
             self.dismiss(code)
 
-    def _thread_gone(self, run: Run, why: Gone) -> None:
-        refusal = Refused(ErrorCode.NOT_FOUND, GONE[why])
+    def _thread_gone(self, run: Run, refusal: Refused) -> None:
         self._say(refusal, _Named(name_for(self.user, run.thread), run.key.id))
         self._done(run, CloseCode.FORBIDDEN)
 
