@@ -101,7 +101,7 @@ def test_settings_never_change() -> None:
 
 def test_a_missing_file_is_named_only_if_it_was_asked_for() -> None:
     load_settings()
-    assert "absent.toml" in refused(Path("absent.toml"))
+    assert refused(Path("absent.toml")) == "absent.toml: No such file or directory"
 
 
 @pytest.mark.parametrize("text", ["run_events =", "= 1", "a = 1\na = 2", "[a", 'x = "\x01"'])
@@ -199,7 +199,19 @@ def test_a_variable_of_a_wrong_kind_is_named(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     monkeypatch.setenv(name, value)
-    assert name.removeprefix("NETRA_").lower() in refused()
+    key = name.removeprefix("NETRA_").lower()
+    told = refused(write(f"{key} = true"))
+    assert f"{key} ({name}): " in told
+    assert "NETRA_DATA_DIR" not in refused(write("data_dir = 3"))
+
+
+@pytest.mark.parametrize(
+    "key", ["data_dir", "jwt_audience", "jwt_issuer", "jwt_admin_claim", "jwt_public_key"]
+)
+def test_an_empty_text_is_no_value(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    """As of ``NETRA_DATA_DIR=$UNSET``, which would put the log into the working directory."""
+    monkeypatch.setenv(f"NETRA_{key.upper()}", "")
+    assert f"{key} (NETRA_{key.upper()}): Input should not be empty" in refused()
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import tomllib
+from collections.abc import Set
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -49,6 +50,14 @@ def _no_boolean(value: object) -> object:
     return value
 
 
+def _not_empty(value: object) -> object:
+    """Refuse a text without a character: of a path it would be the working directory."""
+    if not value and isinstance(value, str):
+        raise ValueError("Input should not be empty")
+    return value
+
+
+Text = Annotated[str, BeforeValidator(_not_empty)]
 Count = Annotated[int, Field(ge=1), BeforeValidator(_no_boolean)]
 Number = Annotated[int, Field(ge=0), BeforeValidator(_no_boolean)]
 Milliseconds = Number
@@ -101,7 +110,7 @@ class Settings(BaseSettings):
         env_prefix="NETRA_", frozen=True, extra="forbid", hide_input_in_errors=True
     )
 
-    data_dir: Path = Path("netra-data")
+    data_dir: Annotated[Path, BeforeValidator(_not_empty)] = Path("netra-data")
     """Where the SQLite log and the development key live."""
     log_level: str = "INFO"
     """The least severe level that is logged."""
@@ -114,17 +123,17 @@ class Settings(BaseSettings):
     ``agentcore`` believes the session header of Amazon's runtime."""
     jwt_secret: SecretStr | None = None
     """The key for HS256 tokens, at least 32 bytes."""
-    jwt_public_key: str | None = None
+    jwt_public_key: Text | None = None
     """The PEM public key for RS256, ES256 or EdDSA tokens, or ``@path`` of a file that holds it."""
     jwt_jwks: dict[str, str] = Field({}, examples=[{"https://ISSUER": "https://ISSUER/jwks.json"}])
     """Issuers, and the URL where each publishes the keys for its tokens (JWKS)."""
-    jwt_audience: str | None = None
+    jwt_audience: Text | None = None
     """If set, tokens must be for this audience."""
-    jwt_issuer: str | None = None
+    jwt_issuer: Text | None = None
     """If set, tokens must come from this issuer."""
     jwt_cookie: Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")] | None = None
     """A cookie that holds the token of a browser, where a request has no other."""
-    jwt_admin_claim: str | None = None
+    jwt_admin_claim: Text | None = None
     """A claim that is ``true`` in the tokens of administrators."""
     admins: tuple[str, ...] = Field((), examples=[["bob"]])
     """Users who are administrators, whatever their credential."""
@@ -255,19 +264,24 @@ class Settings(BaseSettings):
 def load_settings(file: Path | None = None, **overrides: Any) -> Settings:
     """Return the settings: `overrides`, over ``NETRA_*``, over `file` (default ``netra.toml``).
 
-    Raises ConfigError naming the file, the key and what was wrong with it.
+    Raises ConfigError naming the file, the key (with the variable, where that counted) and what
+    was wrong with it.
     """
     path = file if file is not None else Path("netra.toml")
     values: dict[str, Any] = {}
     if file is not None or path.exists():
         try:
             values = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        except OSError as error:
+            raise ConfigError(f"{path}: {error.strerror}") from error
+        except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise ConfigError(f"{path}: {error}") from error
+    variables = _variables()
     try:
-        return Settings(**{**values, **_variables(), **overrides})
+        return Settings(**{**values, **variables, **overrides})
     except ValidationError as error:
-        lines = "; ".join(_problem(problem) for problem in error.errors())
+        counted = variables.keys() - overrides.keys()
+        lines = "; ".join(_problem(problem, counted) for problem in error.errors())
         raise ConfigError(f"settings ({path} and NETRA_* variables): {lines}") from error
 
 
@@ -296,10 +310,15 @@ def _is_json(text: str) -> bool:
     return True
 
 
-def _problem(problem: Any) -> str:
-    """Return one validation problem without the value, which may be a secret."""
+def _problem(problem: Any, variables: Set[str]) -> str:
+    """Return one problem of a setting, which may come from one of `variables`.
+
+    Without the value, which may be a secret.
+    """
     path = [str(part) for part in problem.get("loc", ())]
     key = ".".join(path)
+    if path and path[0] in variables:
+        key = f"{key} (NETRA_{path[0].upper()})"
     if problem.get("type") == "extra_forbidden":
         known = Settings if len(path) == 1 else AgentSettings
         return f"{key} is no setting{_hint(path[-1], list(known.model_fields))}"
