@@ -2,8 +2,12 @@
 
 from pathlib import Path
 
+import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
+from netra_backend import Settings, create_app
 from netra_backend.server import request_log
 from netra_backend.server.request_log import Strangers
 from netra_backend.stores.memory import MemoryStore
@@ -55,6 +59,21 @@ async def test_what_is_asked_all_the_time_is_told_at_debug(
             await browser.get(path)
     lines = [line for line in log_lines() if line["message"] == "answered"]
     assert [line["level"] for line in lines] == ["DEBUG", "DEBUG", "DEBUG", "INFO"]
+
+
+async def test_so_it_is_below_the_path_of_a_mount(tmp_path: Path, log_lines: Lines) -> None:
+    settings = Settings(data_dir=tmp_path)
+    netra = create_app(agents={"echo": echo}, store=MemoryStore(), settings=settings)
+    app = Starlette(routes=[Mount("/netra", netra)])
+    transport = httpx.ASGITransport(app, client=("127.0.0.1", 1))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as browser:
+        await browser.get("/netra/health/live")
+        await browser.get("/netra/threads")
+    lines = [line for line in log_lines() if line["message"] == "answered"]
+    assert [(line["path"], line["level"]) for line in lines] == [
+        ("/netra/health/live", "DEBUG"),
+        ("/netra/threads", "INFO"),
+    ]
 
 
 async def test_a_flood_of_strangers_is_few_lines_and_hides_no_user(

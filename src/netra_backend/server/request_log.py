@@ -20,7 +20,8 @@ from netra_backend.server.refusals import BURST, RATE
 log = jsonlog.get_logger(__name__)
 
 ASKED_OFTEN = frozenset({"/health/live", "/health/ready", "/metrics", "/ping"})
-"""What supervisors and monitoring systems ask all the time: told at DEBUG."""
+"""What supervisors and monitoring systems ask all the time: told at DEBUG. Below the path at which
+an application has mounted this one."""
 
 _KEY = "netra.answer"
 
@@ -56,6 +57,9 @@ class Answer:
         self._scope = scope
         self._proxies = proxies
         self._began = time.monotonic()
+        # Now, because a route of ours that is a mount adds to `root_path`.
+        path = str(scope["path"]).removeprefix(scope.get("root_path", ""))
+        self._is_asked_often = path in ASKED_OFTEN
         self._about: dict[str, object] = scope.setdefault(_KEY, {})
         self.status: int | None = None
         """The status of the answer; None as long as there is none."""
@@ -64,16 +68,15 @@ class Answer:
         """Log it."""
         if self._scope["type"] != "http":
             return
-        path = self._scope["path"]
         about = {
             "method": self._scope["method"],
-            "path": path,
+            "path": self._scope["path"],
             "status": self.status,
             "client": address_of(HTTPConnection(self._scope), self._proxies),
             "seconds": round(time.monotonic() - self._began, 4),
             **self._about,
         }
-        if path in ASKED_OFTEN:
+        if self._is_asked_often:
             log.debug("answered", extra=about)
             return
         left_out = 0 if "user" in about else self._strangers.take()
