@@ -8,6 +8,7 @@ import os
 import pty
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -67,6 +68,14 @@ def test_the_level_is_the_least_severe_that_is_logged(level: Any) -> None:
     ]
 
 
+@pytest.mark.parametrize("stream", ["app.log", Path("app.log"), 1])
+def test_the_name_of_a_file_is_no_stream(stream: object) -> None:
+    before = sinks()
+    with pytest.raises(TypeError, match=f"a {type(stream).__name__}; it must be an open file"):
+        jsonlog.configure(stream=stream)
+    assert sinks() == before
+
+
 def test_called_again_it_replaces_itself() -> None:
     first = configured()
     logging.getLogger("app").info("one")
@@ -117,6 +126,7 @@ def test_text_is_for_reading() -> None:
 
 PRINTS = """
 import sys
+from pathlib import Path
 from netra_backend import jsonlog
 jsonlog.configure("INFO", "auto", sys.stdout)
 jsonlog.get_logger("app").error("hello", run="r1")

@@ -209,3 +209,29 @@ def test_what_is_logged_after_the_end_is_written_at_once(stream: TextIO, path: P
     sink.handle(record("after"))
     assert [one["message"] for one in lines(path)] == ["before", "after"]
     assert sink.wait(0)
+
+
+def test_no_line_is_made_while_nobody_reads_the_pipe_and_who_comes_back_reads_on(
+    tmp_path: Path,
+) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    made: list[str] = []
+
+    def render(record: logging.LogRecord, notes: Notes) -> str:
+        made.append(record.getMessage())
+        return line(record, notes)
+
+    with fifo.open("w") as stream:
+        sink = Sink(stream, render)
+        os.close(reader)
+        for number in range(100):
+            sink.emit(record(f"lost {number}"))
+        assert made == ["lost 0"]  # by which it was learnt
+        reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+        sink.emit(record("read"))
+        got = json.loads(os.read(reader, 65_536))
+        sink.close()
+    os.close(reader)
+    assert (got["message"], got["dropped"]) == ("read", {"INFO": 100})

@@ -35,8 +35,10 @@ def configure(
     `warnings`, exceptions that nobody catches, and what plain handlers of the terminal would write
     (uvicorn's, also if it is configured later) take the same path; other handlers keep theirs.
     Called again, it replaces what it did before; `unconfigure` undoes it. Raises ValueError naming
-    the allowed values.
+    the allowed values, and TypeError for a stream that cannot be written to, such as a file's name.
     """
+    if stream is not None and not callable(getattr(stream, "write", None)):
+        raise TypeError(f"the stream is a {type(stream).__name__}; it must be an open file")
     numbered = type(level) is int and level >= 0
     threshold = level if numbered else _one_of("level", level, "INFO", LEVELS)
     chosen = _one_of("format", format, "auto", FORMATS)

@@ -103,6 +103,12 @@ class Outlet:
             self._go_on_after(line[written:])
         return True
 
+    def has_no_reader(self) -> bool:
+        """Return whether it is a pipe that nobody has open to read: a write would fail now."""
+        if self._descriptor == _NONE or self._kind is _Kind.FILE:
+            return False
+        return _polled(self._descriptor, 0, "POLLERR")
+
     def _would_take(self, size: int) -> bool:
         """Return whether a stream that waits for room would not wait now."""
         descriptor = self._descriptor
@@ -214,8 +220,14 @@ def _write_bytes(descriptor: int, data: bytes) -> int:
 
 def _is_writable(descriptor: int, timeout_ms: int) -> bool:
     """Return whether a write would not wait, after at most `timeout_ms`."""
+    return _polled(descriptor, timeout_ms, "POLLOUT")
+
+
+def _polled(descriptor: int, timeout_ms: int, name: str) -> bool:
+    """Return whether `poll` tells what `name` stands for, after at most `timeout_ms`."""
     import select  # noqa: PLC0415 - `_own` has loaded it, if it is ever needed
 
     poll = select.poll()  # unlike select, it takes descriptors over 1023
     poll.register(descriptor, select.POLLOUT)
-    return any(events & select.POLLOUT for _, events in poll.poll(timeout_ms))
+    event: int = getattr(select, name)
+    return any(events & event for _, events in poll.poll(timeout_ms))

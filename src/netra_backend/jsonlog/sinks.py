@@ -57,10 +57,10 @@ class Sink(logging.Handler):
         if quick is None:
             return False
         if self._unreported.numbers:
-            full = self._writer.is_full
-            if full:
+            dropped = self._writer.would_drop
+            if dropped:
                 self._writer.drop(level)
-            return full
+            return dropped
         fixed = not args
         if not fixed:
             text = filled(text, args)
@@ -140,7 +140,7 @@ class Sink(logging.Handler):
 
     def _write(self, record: logging.LogRecord, notes: Notes) -> None:
         level = _level(record)
-        if self._writer.is_full:
+        if self._writer.would_drop:
             self._writer.drop(level)
             return
         line, reports = None, _NO_REPORTS

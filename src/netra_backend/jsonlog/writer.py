@@ -87,13 +87,16 @@ class Writer:
         self.unreported.take()
 
     @property
-    def is_full(self) -> bool:
-        """Whether a line was dropped, and there is still so little room that its report would be.
+    def would_drop(self) -> bool:
+        """Whether a line was dropped, and its report would be, too.
 
-        Then it is not worth making a line.
+        For there is still little room, or nobody reads the pipe. Then it is not worth making a
+        line: one with a report costs twenty times a usual one.
         """
+        if not self.unreported.numbers:
+            return False
         waiting = self._accepted - self._done
-        return waiting > RESUME_BYTES and bool(self.unreported.numbers)
+        return waiting > RESUME_BYTES or (not waiting and self._outlet.has_no_reader())
 
     def put(self, data: bytes, level: str | int, reports: dict[str, int] = NONE) -> None:
         """Write a line, now or later, or drop it; never raises, never waits."""
