@@ -100,6 +100,7 @@ UNMIRRORED |= {
         "logcalls",
         "modules",
         "narrowing",
+        "problem",
         "project",
         "querying",
         "resolve",
@@ -111,6 +112,7 @@ UNMIRRORED |= {
         "statements",
         "storing",
         "summary",
+        "targets",
         "telling",
         "verdict",
     )

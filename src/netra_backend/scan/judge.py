@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from msgspec import Struct, structs
+from msgspec import structs
 
 from netra_backend.scan.declarations import Trait
 from netra_backend.scan.dumping import Dumped
@@ -19,6 +19,15 @@ from netra_backend.scan.heads import (
     Scope,
 )
 from netra_backend.scan.kinds import VAGUE, Kind
+from netra_backend.scan.problem import (
+    Leaf,
+    Problem,
+    function_line,
+    line_of,
+    repairable_alike,
+    step,
+    weakened,
+)
 from netra_backend.scan.resolve import Resolver
 from netra_backend.scan.values import (
     UNKNOWN,
@@ -29,7 +38,6 @@ from netra_backend.scan.values import (
     Entry,
     Global,
     Instance,
-    Present,
     Seq,
     Text,
     Value,
@@ -39,43 +47,6 @@ _DEEPEST = 12
 _DEEPEST_FIELDS = 3
 """Typed dicts hold each other in many fields."""
 _MOST_PROBLEMS = 10
-
-
-class Problem(Struct, frozen=True):
-    """A part that raises. `path` leads to it; `at` is its expression, in the file `at_source`.
-
-    `at_function` is where the function begins in which it stands, 0 if it stands in none.
-    `name` is the class of the value, without its module. `is_key` is whether it is a dict's key.
-    `origins` are the files and lines that it came from, the nearest first. `dump_at` is the call
-    of ``model_dump()`` that left the value as it is, `dump_text` the argument that it lacks.
-    """
-
-    kind: Kind
-    name: str
-    severity: Severity
-    path: str
-    is_key: bool
-    origins: tuple[tuple[str, int], ...]
-    at: int
-    at_source: str
-    at_function: int = 0
-    dump_at: int = 0
-    dump_source: str = ""
-    dump_text: str = ""
-
-
-class Leaf(Struct, frozen=True):
-    """Where we are in a value: the way to it, and the expression that put it there."""
-
-    path: str
-    at: int
-    scope: Scope
-    severity: Severity = Severity.ERROR
-    line: int = 0
-
-    def maybe(self) -> "Leaf":
-        """Return the place as one that not every execution reaches."""
-        return structs.replace(self, severity=Severity.WARNING)
 
 
 class Judge:
@@ -128,7 +99,7 @@ class Judge:
         """Certain if every alternative raises for certain, otherwise for some values."""
         results = [list(self._value(option, place, depth + 1)) for option in head.options]
         certain = all(any(p.severity is Severity.ERROR for p in result) for result in results)
-        results = _repairable_alike(results)
+        results = repairable_alike(results)
         seen = set()
         for result in results:
             for problem in result:
@@ -305,7 +276,7 @@ class Judge:
             self.open = True
         elif isinstance(head, Alternatives):
             results = [list(self._key(option, place)) for option in head.options]
-            certain, results = all(results), _repairable_alike(results)
+            certain, results = all(results), repairable_alike(results)
             for result in results[: 1 if certain else None]:
                 yield from (p if certain else weakened(p) for p in result)
         elif isinstance(head, Seq) and head.cls == "tuple":
@@ -348,39 +319,6 @@ class Judge:
 
 
 _Flat = tuple[Entry, Scope, bool, bool]
-
-
-def function_line(scope: Scope) -> int:
-    """Return where the function of the scope begins, 0 if it is a module's own."""
-    return 0 if scope.function is None else scope.function.line
-
-
-def _repairable_alike(results: list[list[Problem]]) -> list[list[Problem]]:
-    """Return the problems of alternatives; of several kinds, what repairs one breaks the other."""
-    if len({problem.kind for result in results for problem in result}) < 2:
-        return results
-    return [[structs.replace(problem, at=0) for problem in result] for result in results]
-
-
-def weakened(problem: Problem) -> Problem:
-    """Return the problem as one of some values only."""
-    if problem.severity is not Severity.ERROR:
-        return problem
-    return structs.replace(problem, severity=Severity.WARNING)
-
-
-def line_of(value: Value) -> int:
-    """Return the line on which the value was made, 0 if that says nothing."""
-    if isinstance(value, Present):
-        return line_of(value.base)
-    return int(getattr(value, "line", 0))
-
-
-def step(key: object) -> str:
-    """Return the step of a path that a key makes."""
-    if isinstance(key, Const) and isinstance(key.value, str):
-        return f".{key.value}" if key.value.isidentifier() else f"[{key.value!r}]"
-    return f"[{key.value!r}]" if isinstance(key, Const) else "[]"
 
 
 def _same_kind(one: Found, other: Found) -> bool:

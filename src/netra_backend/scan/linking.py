@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec import structs
 
-from netra_backend.scan.arguments import argument_of, bind_arguments, keyword_dict
 from netra_backend.scan.calling import LOG_METHODS
 from netra_backend.scan.conversion import Conversions
 from netra_backend.scan.declarations import Function, Site, Trait
@@ -17,37 +16,31 @@ from netra_backend.scan.decorated import Decorated
 from netra_backend.scan.deferring import may_call, surely_calls
 from netra_backend.scan.finding import Finding, Severity
 from netra_backend.scan.heads import (
-    Alternatives,
-    ClassRef,
-    External,
-    Found,
-    FunctionRef,
-    Partial,
     Scope,
     SiteScope,
 )
 from netra_backend.scan.inheritance import MOST, Heirs
-from netra_backend.scan.judge import Judge, Problem, weakened
 from netra_backend.scan.logcalls import Formatter, lost
 from netra_backend.scan.modules import with_json
 from netra_backend.scan.notebook import Notebook, log_calls, notes_on
 from netra_backend.scan.options import Encoder as EncoderName
 from netra_backend.scan.options import LogEncoder, Options
+from netra_backend.scan.problem import Problem, weakened
 from netra_backend.scan.project import Project, file_fact
 from netra_backend.scan.resolve import Handed, Posing, Resolver
-from netra_backend.scan.sinking import as_dumped, encoder_of, placed
+from netra_backend.scan.sinking import encoder_of
 from netra_backend.scan.sinks import BY_NAME, ENCODERS, SINKS, Sink
 from netra_backend.scan.sources import Files, Source
+from netra_backend.scan.targets import Targets, options_of
 from netra_backend.scan.telling import tell
-from netra_backend.scan.values import Argument, Const, Param, Unknown
-from netra_backend.scan.verdict import Judged, Verdict, certain, covered, repairable, told_of
+from netra_backend.scan.values import Argument, Unknown
+from netra_backend.scan.verdict import Judged, certain, covered, repairable, told_of
 from netra_backend.scan.wrappers import Told, Wrapper, called_as, page_of
 
 LONGEST_CHAIN = 6
 """How many functions may lie between a value and its sink."""
 
 
-_CLEAN = Verdict()
 _NO_ENCODER = frozenset({LogEncoder.AUTO, LogEncoder.NONE, LogEncoder.TOTAL})
 
 
@@ -57,7 +50,6 @@ class Linker:
     def __init__(self, files: Files, options: Options, notebook: Notebook) -> None:
         self._files = files
         self._safe = options.safe
-        self._start_afresh()
         self._notebook = notebook
         self._sinks = dict(SINKS)
         for own in options.sinks:
@@ -66,6 +58,7 @@ class Linker:
             self._sinks[own.name] = Sink(
                 label, encoder, own.argument or "", BY_NAME if own.argument else 0
             )
+        self._start_afresh()
         self._heirs = Heirs(files.sources)
         self._decorated_by = Decorated(files.sources)
         self._callers: dict[str, list[Source]] = {}
@@ -106,6 +99,7 @@ class Linker:
         self._project = Project(self._files)
         self._resolver = Resolver(self._project, self._safe)
         self._conversions = Conversions(self._resolver)
+        self._targets = Targets(self._resolver, self._sinks)
 
     def _judge_group(self, source: Source, name: str, wrapper: Wrapper | None) -> list[Finding]:
         """Judge the calls of what is named so in a file, unless it is known what comes of them."""
@@ -216,7 +210,7 @@ class Linker:
         """Judge what a decorator hands to one of the functions that it decorates."""
         self._resolver.restart()
         scope = SiteScope(source, site.function)
-        for problem in self._verdict(wrapper, site.args, scope, None).problems:
+        for problem in self._targets.verdict(wrapper, site.args, scope, None).problems:
             if source.reported and told_of(weakened(problem)) not in wrapper.known:
                 weak = weakened(repairable(problem, scope))
                 yield _tell(weak, site, source.path, wrapper)
@@ -234,91 +228,21 @@ class Linker:
         told = (
             ()
             if isinstance(site.told, Unknown)
-            else _options(self._resolver.resolve(site.told, scope))
+            else options_of(self._resolver.resolve(site.told, scope))
         )
         if told and not any(map(may_call, told)):
             return
-        heads = _options(self._resolver.resolve(site.func, scope))
+        heads = options_of(self._resolver.resolve(site.func, scope))
         sole = len(heads) == 1 and all(map(surely_calls, told))
         for found in heads:
-            target, args, receiver = self._target(found, site.args, wrapper)
+            target, args, receiver = self._targets.of(found, site.args, wrapper)
             if target is None:
                 continue
-            verdict = self._verdict(target, args, scope, receiver)
+            verdict = self._targets.verdict(target, args, scope, receiver)
             problems = verdict.problems
             if not sole:
                 problems = tuple(map(weakened, problems))
             yield Judged(target, args, problems, verdict.open, sole)
-
-    def _target(
-        self, found: Found, args: Sequence[Argument], wrapper: Wrapper | None
-    ) -> tuple[Sink | Wrapper | None, Sequence[Argument], Found | None]:
-        head = found[0]
-        if isinstance(head, Partial):
-            target, _, receiver = self._target(head.func, args, wrapper)
-            return target, (*args, *(a for a in head.args if a.name)), receiver
-        if not isinstance(head, (ClassRef, FunctionRef, External)):
-            return None, args, None
-        receiver = None if isinstance(head, ClassRef) else head.receiver
-        if wrapper is None:
-            sink = self._sinks.get(head.name)
-            if sink is None:
-                return None, args, receiver
-            told = as_dumped(args, receiver) if sink.own else args
-            return placed(sink, head), told, receiver
-        if isinstance(head, ClassRef):
-            method = self._project.method(head, "__init__")
-            if (
-                method is not None
-                and method.name == wrapper.name
-                and method.source is wrapper.source
-            ):
-                return wrapper, args, (head, method.source.scope)
-            return None, args, None
-        if isinstance(head, FunctionRef) and head.name == wrapper.name:
-            return (wrapper if head.source is wrapper.source else None), args, receiver
-        return None, args, None
-
-    def _verdict(
-        self, target: Sink | Wrapper, args: Sequence[Argument], scope: Scope, receiver: Found | None
-    ) -> Verdict:
-        if isinstance(target, Sink):
-            return self._verdict_of_sink(target, args, scope)
-        home = target.source.scope
-        bound = bind_arguments(target.function, args, scope, home, receiver)
-        inner = Scope(target.source, target.function, bound)
-        if not self._reached(target.site, inner):
-            return _CLEAN
-        heads = _options(self._resolver.resolve(target.site.func, inner))
-        wrapper = target.inner if isinstance(target.inner, Wrapper) else None
-        for found in heads:
-            reached, inner_args, inner_receiver = self._target(found, target.site.args, wrapper)
-            if reached is None:
-                continue
-            verdict = self._verdict(reached, inner_args, inner, inner_receiver)
-            if target.site.conditional or len(heads) > 1:
-                return Verdict(tuple(map(weakened, verdict.problems)), verdict.open)
-            return verdict
-        return _CLEAN
-
-    def _reached(self, site: Site, scope: Scope) -> bool:
-        """Return whether what the caller passes may lead to the call."""
-        for name, truth in site.required:
-            head = self._resolver.resolve(Param(name), scope)[0]
-            if isinstance(head, Const) and bool(head.value) is not truth:
-                return False
-        return True
-
-    def _verdict_of_sink(self, sink: Sink, args: Sequence[Argument], scope: Scope) -> Verdict:
-        argument = argument_of(args, sink.argument or "\0", sink.position)
-        encoder = encoder_of(self._resolver, sink, args, scope)
-        if argument is None and sink.keywords:
-            argument = keyword_dict(args)
-        if argument is None or encoder is None:
-            return _CLEAN
-        judge = Judge(self._resolver, *encoder)
-        problems = judge.problems(argument.value, scope, argument.at)
-        return Verdict(tuple(problems), judge.open)
 
     def _follow(
         self,
@@ -392,7 +316,3 @@ def _through(target: Sink | Wrapper) -> str:
 
 def _last(name: str) -> str:
     return name.rpartition(".")[2]
-
-
-def _options(found: Found) -> Sequence[Found]:
-    return found[0].options if isinstance(found[0], Alternatives) else (found,)

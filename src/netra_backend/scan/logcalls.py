@@ -8,8 +8,9 @@ from netra_backend.scan.declarations import Site
 from netra_backend.scan.encoders import STDLIB, Encoder
 from netra_backend.scan.finding import Finding, Severity
 from netra_backend.scan.heads import Scope
-from netra_backend.scan.judge import Judge, Problem
+from netra_backend.scan.judge import Judge
 from netra_backend.scan.kinds import Kind
+from netra_backend.scan.problem import Problem
 from netra_backend.scan.resolve import Resolver
 from netra_backend.scan.rules import RULES
 from netra_backend.scan.sources import Source

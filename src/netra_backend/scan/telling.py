@@ -2,8 +2,8 @@
 
 from netra_backend.scan.declarations import Site
 from netra_backend.scan.finding import Edit, Finding, Fix, Origin, Severity
-from netra_backend.scan.judge import Problem
 from netra_backend.scan.places import Place, unpack
+from netra_backend.scan.problem import Problem
 from netra_backend.scan.rule import Repair, Rule
 from netra_backend.scan.rules import RULES
 

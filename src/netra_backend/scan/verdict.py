@@ -6,7 +6,7 @@ from msgspec import Struct, structs
 
 from netra_backend.scan.finding import Severity
 from netra_backend.scan.heads import Scope
-from netra_backend.scan.judge import Problem, function_line
+from netra_backend.scan.problem import Problem, function_line
 from netra_backend.scan.sinks import Sink
 from netra_backend.scan.values import Argument
 from netra_backend.scan.wrappers import Told, Wrapper
