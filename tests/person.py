@@ -1,15 +1,21 @@
 """A person: one after another connections of a user, who goes on where the last one ended."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any, Protocol, Self
+
+from websockets.exceptions import WebSocketException
 
 from tests.checker import RESTARTED, RESUMED, TERMINAL, Log, Name, Reader, Tape
 from tests.client import BOUND, Client, Frame, client, read_log
 
 POLL = 0.05
 """Seconds after which the log is looked at again when no frame has come."""
+
+
+GONE = (OSError, WebSocketException)
+"""How a client learns that the server is gone; a wait that never ended is none of them."""
 
 
 class Address(Protocol):
@@ -34,6 +40,21 @@ class Through:
 
     def token(self, user: str = "alice") -> str:
         return self._server.token(user)
+
+
+async def comes_back(
+    use: Callable[[asyncio.Event], Awaitable[None]],
+    gone: Callable[[], Awaitable[None]],
+    done: asyncio.Event,
+) -> None:
+    """Use a server until it is `done`; after each time that it was `gone`, anew."""
+    while not done.is_set():
+        try:
+            await use(done)
+        except TimeoutError:  # an OSError too, but nobody is to wait for ever
+            raise
+        except GONE:
+            await gone()
 
 
 class Person:

@@ -1,15 +1,14 @@
-"""Roles: what each may, and that no one else is among those who can be invited."""
+"""Roles: what each may. That nobody is invited as an owner, tests/server/test_members.py says."""
 
 import pytest
 
-from netra_backend.core.roles import INVITED, Role
+from netra_backend.core.roles import Role
 
 ORDER = ["read", "write", "decide", "owner"]
 
 
-def test_there_are_four_and_the_last_is_nobody_elses() -> None:
+def test_there_are_four() -> None:
     assert [role.value for role in Role] == ORDER
-    assert set(Role) - set(INVITED) == {Role.OWNER}
 
 
 @pytest.mark.parametrize("role", ORDER)

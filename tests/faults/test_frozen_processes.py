@@ -20,10 +20,9 @@ from tests.checker import TERMINAL, Log, Name, judge
 from tests.client import Frame
 from tests.conftest import Tell
 from tests.faults.crew import apart, frozen, keeper_of, processes, worker_of, workers
-from tests.faults.test_workers import GONE
 from tests.live import ServerProcess
 from tests.night import NIGHTLY
-from tests.person import Person, read_logs
+from tests.person import Person, comes_back, read_logs
 
 pytestmark = pytest.mark.anyio
 
@@ -192,13 +191,7 @@ class User:
         self._latest: dict[str, str] = {}
 
     async def live(self, done: asyncio.Event) -> None:
-        while not done.is_set():
-            try:
-                await self._use(done)
-            except TimeoutError:  # an OSError too, but nobody is to wait for ever
-                raise
-            except GONE:
-                await self.person.leave()
+        await comes_back(self._use, self.person.leave, done)
 
     async def _use(self, done: asyncio.Event) -> None:
         if not self.person.connected:

@@ -10,13 +10,12 @@ from random import Random
 
 import psutil
 import pytest
-from websockets.exceptions import WebSocketException
 
 from tests.checker import Name, judge
 from tests.conftest import Tell
 from tests.faults.busy_agent import write_busy_agent
 from tests.live import BOUND, ServerProcess
-from tests.person import Person, read_logs
+from tests.person import GONE, Person, read_logs
 
 pytestmark = pytest.mark.anyio
 
@@ -29,8 +28,6 @@ but the disk. What other work shares the cores only makes the clock on the wall 
 """
 FROZEN = 1.5
 """Seconds, several times the lease that the server is given."""
-GONE = (OSError, WebSocketException)
-"""How a client learns that the server is gone; a wait that never ended is none of them."""
 NAMES: list[Name] = [*(("alice", f"t{n}") for n in range(4)), *(("bob", f"t{n}") for n in range(2))]
 
 

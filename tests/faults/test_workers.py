@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from websockets.asyncio.client import connect
-from websockets.exceptions import InvalidStatus, WebSocketException
+from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
 from tests.checker import Name, judge
@@ -26,12 +26,11 @@ from tests.faults.crew import apart, lines, processes, worker_of, workers
 from tests.http import http
 from tests.live import BOUND, ServerProcess
 from tests.night import NIGHTLY
-from tests.person import Person, read_logs
+from tests.person import Person, comes_back, read_logs
 
 pytestmark = pytest.mark.anyio
 
 ROUNDS = 20 if NIGHTLY else 3
-GONE = (OSError, WebSocketException)
 NAMES: list[Name] = [*(("alice", f"t{n}") for n in range(3)), ("bob", "t0")]
 
 
@@ -178,15 +177,12 @@ class Life:
         self.losses = 0
 
     async def live(self, done: asyncio.Event) -> None:
-        while not done.is_set():
-            try:
-                await self._use(done)
-            except TimeoutError:  # an OSError too, but nobody is to wait for ever
-                raise
-            except GONE:
-                self.losses += 1
-                await self.person.leave()
-                await self._server.wait_ready()
+        await comes_back(self._use, self._lose, done)
+
+    async def _lose(self) -> None:
+        self.losses += 1
+        await self.person.leave()
+        await self._server.wait_ready()
 
     async def _use(self, done: asyncio.Event) -> None:
         if not self.person.connected:

@@ -38,6 +38,3 @@ def allows(role: Role | None, needs: Role) -> bool:
 
 
 _RANK = {role: rank for rank, role in enumerate(Role)}
-
-INVITED = (Role.READ, Role.WRITE, Role.DECIDE)
-"""The roles that a member can have."""
