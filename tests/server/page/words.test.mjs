@@ -207,6 +207,18 @@ test("a time is asked for with an example, because no field of a browser has one
   assert.equal(asks({ type: "string", format: "time" }).fields[0].long, false);
 });
 
+test("an empty field for JSON says so, with an example that binds nobody", () => {
+  const hint = (inner) => asks({ properties: { in: inner } }).fields[0].hint;
+  const where = { type: "object", required: ["city"], properties: { city: { type: "string" } } };
+  assert.equal(hint({ ...where, description: "Where to." }), 'Where to. JSON, for example {"city":""}');
+  assert.equal(hint({ type: "array" }), "JSON, for example []");
+  const sure = { type: "object", required: ["sure"], properties: { sure: { default: true } } };
+  assert.equal(hint(sure), 'JSON, for example {"sure":null}');
+  const names = Array.from({ length: 50 }, (_, at) => `p${at}`);
+  assert.equal(hint({ type: "object", required: names }), "JSON.");
+  assert.equal(asks({ required: ["in"], properties: { in: where } }).fields[0].hint, "", "it begins with one");
+});
+
 test("a choice has the titles of its options", () => {
   const [field] = asks({ oneOf: [{ const: "s", title: "Small" }, { const: true }] }).fields;
   assert.deepEqual(field.options.map(({ label }) => label), ["Small", "Yes"]);

@@ -105,7 +105,15 @@ function fieldOf(name, property, required, root) {
     return { ...about, kind: "number", whole: schema.type === "integer", minimum, maximum, initial: given };
   }
   const example = initial ?? (required ? exampleOf(schema, root) : undefined);
-  return { ...about, kind: "json", initial: example === true ? "" : (JSON.stringify(example, unconsenting, 2) ?? "") };
+  const begun = example === true ? "" : (JSON.stringify(example, unconsenting, 2) ?? "");
+  const hint = begun === "" ? [about.hint, jsonLike(schema, root)].filter(Boolean).join(" ") : about.hint;
+  return { ...about, hint, kind: "json", initial: begun };
+}
+
+/** Return what to say of an empty field whose value is to be JSON. */
+function jsonLike(schema, root) {
+  const example = JSON.stringify(exampleOf(schema, root), unconsenting);
+  return example.length > LONG_TEXT ? "JSON." : `JSON, for example ${example}`;
 }
 
 /** Nobody consents by overlooking a yes inside JSON either. */
