@@ -97,6 +97,21 @@ def test_what_names_nothing(spec: str) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("spec", "hint"),
+    [
+        ("doc", "Did you mean docs?"),
+        ("shop", "For one of the module shop write shop:ATTRIBUTE."),
+        ("./shop.py", "For one of the module shop write shop:ATTRIBUTE."),
+        ("shop/desk.py", "For one of the module shop.desk write shop.desk:ATTRIBUTE."),
+        ("my-shop", "such as `my_module:agent`."),
+        ("shop:", "such as `my_module:agent`."),
+    ],
+)
+def test_what_names_a_module_alone_is_told_what_to_write(spec: str, hint: str) -> None:
+    assert refusal(spec).endswith(hint)
+
+
 def test_openai_without_the_extra(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "openai", None)
     monkeypatch.delitem(sys.modules, "netra_backend.agents.adapters.openai")

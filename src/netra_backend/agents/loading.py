@@ -93,7 +93,7 @@ def _load(spec: str, source: str) -> tuple[str, Agent]:
     if not colon or not kind or not rest:
         raise ConfigError(
             f"{spec!r} names no agent: write `docs`, `openai:MODEL`, `https://HOST/PATH`, or "
-            "`module:attribute` such as `my_module:agent`."
+            f"`module:attribute` such as `my_module:agent`.{_module_hint(source)}"
         )
     if rest.startswith("//"):
         raise ConfigError(f"{spec}: an address begins with http:// or https://.")
@@ -287,7 +287,17 @@ def _hint(name: str, found: object) -> str:
         return f" Did you mean {' or '.join(close)}?"
     own = getattr(found, "__dict__", {})
     agents = [n for n, value in own.items() if n[0] != "_" and _is_agent(value)]
-    return f" It has agents: {', '.join(agents[:MAX_HINTS])}." if agents else ""
+    more = " and others" if len(agents) > MAX_HINTS else ""
+    return f" It has agents: {', '.join(agents[:MAX_HINTS])}{more}." if agents else ""
+
+
+def _module_hint(source: str) -> str:
+    """Return what to write where a module or its file is named alone."""
+    if difflib.get_close_matches(source, ["docs"]):
+        return " Did you mean docs?"
+    module = source.removesuffix(".py").removeprefix("./").replace("/", ".")
+    named = all(part.isidentifier() for part in module.split("."))
+    return f" For one of the module {module} write {module}:ATTRIBUTE." if named else ""
 
 
 def _is_agent(thing: object) -> bool:
