@@ -205,6 +205,13 @@ def test_a_variable_of_a_wrong_kind_is_named(
     assert "NETRA_DATA_DIR" not in refused(write("data_dir = 3"))
 
 
+def test_a_data_directory_may_be_in_the_home_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ann")
+    assert load_settings(data_dir=Path("~/log")).data_dir == Path("/home/ann/log")
+    assert load_settings(write("data_dir = '~'")).data_dir == Path("/home/ann")
+    assert "~nobody-known is no home" in refused(data_dir=Path("~nobody-known/log"))
+
+
 @pytest.mark.parametrize(
     "key", ["data_dir", "jwt_audience", "jwt_issuer", "jwt_admin_claim", "jwt_public_key"]
 )

@@ -16,6 +16,7 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -57,7 +58,16 @@ def _not_empty(value: object) -> object:
     return value
 
 
+def _from_home(path: Path) -> Path:
+    """Return the path with ``~`` for what it is: a shell leaves it in ``--data-dir=~/log``."""
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"{path.parts[0]} is no home directory that is known") from error
+
+
 Text = Annotated[str, BeforeValidator(_not_empty)]
+Directory = Annotated[Path, BeforeValidator(_not_empty), AfterValidator(_from_home)]
 Count = Annotated[int, Field(ge=1), BeforeValidator(_no_boolean)]
 Number = Annotated[int, Field(ge=0), BeforeValidator(_no_boolean)]
 Milliseconds = Number
@@ -110,8 +120,8 @@ class Settings(BaseSettings):
         env_prefix="NETRA_", frozen=True, extra="forbid", hide_input_in_errors=True
     )
 
-    data_dir: Annotated[Path, BeforeValidator(_not_empty)] = Path("netra-data")
-    """Where the SQLite log and the development key live."""
+    data_dir: Directory = Path("netra-data")
+    """Where the SQLite log and the development key live; ``~`` is the home directory."""
     log_level: str = "INFO"
     """The least severe level that is logged."""
     log_format: str = "auto"
