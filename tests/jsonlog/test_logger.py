@@ -86,6 +86,18 @@ def test_each_level(log: Logger, kept: Keeper, name: str) -> None:
     assert kept.shown["a"] == 1
 
 
+def test_a_level_of_any_number(log: Logger, kept: Keeper) -> None:
+    log.log(logging.INFO, "n is %d", 3, a=1)
+    assert (kept.shown["level"], kept.shown["message"], kept.shown["a"]) == ("INFO", "n is 3", 1)
+    log.log(25, "text")
+    assert (kept.shown["level"], kept.last.funcName) == ("Level 25", "test_a_level_of_any_number")
+    count = len(kept.records)
+    log.log(5, "below")
+    assert len(kept.records) == count
+    with pytest.raises(TypeError):
+        log.log("INFO", "text")  # type: ignore[arg-type]
+
+
 def test_an_exception_comes_along(log: Logger, kept: Keeper) -> None:
     try:
         int("x")

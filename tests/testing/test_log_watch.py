@@ -72,7 +72,8 @@ def test_other_ways_to_log_are_seen_once(calls: list[LogCall], logger: logging.L
     logging.LoggerAdapter(logger, {"a": 1}).debug("text")
     logging.LoggerAdapter(logging.LoggerAdapter(logger, {"a": 1})).warning("text")
     logging.warning("text", extra={"a": 1})  # noqa: LOG015
-    assert [call.given for call in calls] == [[("extra", {"a": 1})]] * 9
+    jsonlog.get_logger("ours").log(37, "text", extra={"a": 1})
+    assert [call.given for call in calls] == [[("extra", {"a": 1})]] * 10
 
 
 def test_calls_that_logging_refuses_are_still_refused(logger: logging.Logger) -> None:

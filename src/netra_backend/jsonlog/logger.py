@@ -53,6 +53,11 @@ class Logger:
         if self._logger.isEnabledFor(logging.CRITICAL):
             self._log(logging.CRITICAL, text, args, fields)
 
+    def log(self, level: int, text: str, /, *args: object, **fields: object) -> None:
+        """Log at a level of any number. One that is no number raises TypeError, as in `logging`."""
+        if self._logger.isEnabledFor(level):
+            self._log(level, text, args, fields)
+
     def _log(
         self, level: int, text: object, args: tuple[object, ...], fields: dict[str, object]
     ) -> None:

@@ -78,6 +78,7 @@ def watched(seen: Seen) -> Iterator[None]:
         (logging.Logger, "log", _standard_log),
         (logging.Logger, "fatal", _standard(logging.CRITICAL)),
         (logging.LoggerAdapter, "log", _adapter),
+        (jsonlog.Logger, "log", _our_log),
     ]
     for name, level in LEVELS.items():
         places.append((logging.Logger, name, _standard(level)))
@@ -137,6 +138,11 @@ def _ours(level: int) -> Read:
         return LogCall(self._logger.name, level, _site(named.get("stacklevel", 1)), given)
 
     return read
+
+
+def _our_log(self: jsonlog.Logger, args: tuple[Any, ...], named: dict[str, Any]) -> LogCall | None:
+    level = args[0] if args else None
+    return _ours(level)(self, args[1:], named) if isinstance(level, int) else None
 
 
 def _adapter(
