@@ -8,7 +8,10 @@ class LaneClosed(Exception):
 
 
 class Listener(Protocol):
-    """Who is told what the peer of a lane says. Neither call may wait."""
+    """Who is told what the peer of a lane says, in its order and on the event loop.
+
+    No call may wait or raise, and after `hand_over` none comes.
+    """
 
     def received(self, payload: bytes, *, is_text: bool) -> None:
         """Take a whole message. `DirectLane.hold` keeps further ones back."""

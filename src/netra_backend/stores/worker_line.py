@@ -45,7 +45,11 @@ counted, and not seconds: when the whole machine has slept, it was not the worke
 
 
 class Serves(Protocol):
-    """What a line tells: the keeper."""
+    """What a line tells: the keeper. On the event loop; no call may wait or raise.
+
+    Of one line `began` comes first and `ended` last, each once; between them `called`, at most
+    once, and what was `heard`, in the order in which the worker has said it.
+    """
 
     store: Store
 
