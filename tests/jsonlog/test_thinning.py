@@ -70,6 +70,14 @@ def test_a_sample_is_drawn_by_correlation() -> None:
     assert 400 < kept < 600
 
 
+def test_where_no_correlation_is_bound_each_line_is_drawn_by_itself() -> None:
+    thinning = Thinning({"app": 0.25}, None)
+    same = [thinning.judge(record()) is not None for _ in range(2_000)]
+    others = [thinning.judge(record(f"text {at}")) is not None for at in range(2_000)]
+    assert 400 < sum(same) < 600
+    assert 400 < sum(others) < 600
+
+
 @pytest.mark.parametrize(
     ("name", "kept"),
     [("app", False), ("app.part", False), ("app.part.loud", True), ("apple", True), ("x", True)],

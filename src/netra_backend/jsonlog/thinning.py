@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from netra_backend.jsonlog.binding import correlation
+from netra_backend.jsonlog.binding import bound, correlation
 from netra_backend.jsonlog.counts import SUPPRESSED
 from netra_backend.jsonlog.plain import Json
 
@@ -46,7 +46,8 @@ class Thinning:
     """Decides about each record. `sample` gives the share of lines that is kept, by logger.
 
     A share holds for the loggers below, too, and only for lines less severe than WARNING. It is
-    drawn by correlation id: of one request either all lines are kept, or none.
+    drawn by correlation id: of one request either all lines are kept, or none. Where none is bound,
+    each line is drawn by itself: a program has the same one all its life.
     """
 
     def __init__(
@@ -60,6 +61,8 @@ class Thinning:
         self._now = now
         self._gate = threading.RLock()
         self._kinds: dict[Kind, _State] = {}
+        self._alone = 0
+        """How many lines were drawn by themselves."""
         self._checksum = _checksum()
 
     def judge(self, record: logging.LogRecord) -> dict[str, Json] | None:
@@ -107,10 +110,13 @@ class Thinning:
         if level >= logging.WARNING or not self._sample:
             return True
         share = self._share(logger)
-        return (
-            share >= 1
-            or self._checksum(_text(correlation()).encode(errors="replace")) / 0x1_0000_0000 < share
-        )
+        if share >= 1:
+            return True
+        lot = _text(correlation())
+        if "correlation" not in bound():
+            self._alone += 1
+            lot += f" {self._alone}"
+        return self._checksum(lot.encode(errors="replace")) / 0x1_0000_0000 < share
 
     def _share(self, logger: str) -> float:
         while logger:
