@@ -51,6 +51,7 @@ async def _append(store: SqliteStore, thread: ThreadKey) -> None:
 async def _main(directory: Path) -> None:
     sqlite_tail.LENGTH = 200  # so that it is killed while entries move, too
     sqlite_tail.LOOSE = 50
+    sqlite_tail._SLICE = 64
     store = SqliteStore(directory)
     await store.open()
     await asyncio.gather(*(_append(store, thread) for thread in THREADS))

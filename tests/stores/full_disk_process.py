@@ -19,6 +19,7 @@ def _limit(size: int) -> None:
 if __name__ == "__main__":
     sqlite_tail.LENGTH = 4  # so that entries are on the move when the disk is full
     sqlite_tail.LOOSE = 2
+    sqlite_tail._REST = 1
     directory = Path(sys.argv[1])
     store = SqliteStore(directory)
     asyncio.run(survive(store, fill=lambda: _limit(300_000), drain=lambda: _limit(_HARD)))

@@ -466,7 +466,7 @@ async def live_through_runs(store: SqliteStore, goes_on: Callable[[], bool]) -> 
 
 def test_what_is_under_way_is_no_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Entries move to their place, runs are open and threads are deleted while it looks."""
-    for name, value in (("LENGTH", 20), ("LOOSE", 7), ("_SLICE", 3)):
+    for name, value in (("LENGTH", 20), ("LOOSE", 7), ("_SLICE", 3), ("_REST", 1)):
         monkeypatch.setattr(sqlite_tail, name, value)
 
     async def look_on() -> None:

@@ -35,7 +35,9 @@ def moves_often(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a move begin with every twentieth entry and take several commits."""
     monkeypatch.setattr(sqlite_tail, "LENGTH", 20)
     monkeypatch.setattr(sqlite_tail, "LOOSE", 7)
+    monkeypatch.setattr(sqlite_tail, "STEP", 8)
     monkeypatch.setattr(sqlite_tail, "_SLICE", 3)
+    monkeypatch.setattr(sqlite_tail, "_REST", 1)
 
 
 @pytest.fixture
@@ -79,6 +81,29 @@ async def test_entries_get_to_their_place_and_the_tail_stays_short(
     assert count(counted, "tail") < 20
     for lease in leases:
         assert len(await entries(store, lease.thread)) == 101
+    await store.close()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("rest", [5, 100])
+async def test_a_move_waits_for_a_slice_or_some_writes(
+    tmp_path: Path, counted: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, rest: int
+) -> None:
+    """With a hundred writes to wait for, ten entries at two copies each make a slice of 20."""
+    for name, value in (("_SLICE", 20), ("_REST", rest), ("LOOSE", 1000), ("STEP", 1000)):
+        monkeypatch.setattr(sqlite_tail, name, value)
+    store = SqliteStore(tmp_path)
+    await store.open()
+    lease = await start(store, a_thread(), "r")
+    await store.append([event("x")] * 39, writer=lease, at=2)  # a slice at once
+    await until_counts(counted, entries=20, tail=40)
+    writes = min(rest, 10)
+    for number in range(1, writes):
+        await store.append([event("x")], writer=lease, at=2)
+        await until_counts(counted, entries=20, tail=40 + number)
+    await store.append([event("x")], writer=lease, at=2)
+    await until_counts(counted, entries=40, tail=40 + writes)
+    dense(await entries(store, lease.thread))
     await store.close()
 
 

@@ -31,15 +31,21 @@ LOOSE = 1024
 """Entries that are not in the index at most, but for those of the commit that makes them so many:
 looking through them takes a reader some 100 us."""
 
-STEP = 8
+STEP = 32
 """Writes after which the index follows, however few entries they had."""
 
 INDEXED = "(SELECT value FROM counters WHERE name = 'indexed')"
 """SQL for the number of the last entry of the tail that was put into its index: later ones are
 loose."""
 
-_SLICE = 64
-"""Entries that are copied or deleted after one commit, at least."""
+_SLICE = 256
+"""Entries that are copied or deleted at once, at least: a move waits until so many are due. For
+each slice a transaction is begun, and the same few pages are written. Measured with 300 threads and
+30 entries a commit, against 64 after each commit: 9 us of CPU for an entry instead of 16, and 0.7
+of the bytes."""
+
+_REST = 8
+"""Writes after which a move goes on, however few entries they had."""
 
 _COPIES = 2
 _DELETES = 8
@@ -123,12 +129,15 @@ class Tail:
         self._loose = LOOSE
         self._writes = 0
         """Writes since the index was brought up to date."""
-        self._arrived = 0
+        self._arrived = self._rested = 0
+        """Entries that were written, and writes, since a move went on."""
 
     @property
     def is_due(self) -> bool:
-        """Whether there is something to `tidy`."""
-        return self._move is not None or self._length >= LENGTH or self._lags
+        """Whether there is enough to `tidy`."""
+        moves = self._move is not None or self._length >= LENGTH
+        goes_on = self._arrived * _COPIES >= _SLICE or self._rested >= _REST
+        return self._lags or (moves and goes_on)
 
     @property
     def _lags(self) -> bool:
@@ -159,6 +168,7 @@ class Tail:
             self._loose += count
             self._writes += 1
             self._arrived += count
+        self._rested += 1
 
     def take_pages(self) -> int:
         """Return about how many pages the connection has written since this was asked last."""
@@ -173,7 +183,7 @@ class Tail:
             self._index()
         if self._move is None and self._length >= LENGTH:
             self._move, self._arrived = self._begin(LENGTH), 0
-        arrived, self._arrived = self._arrived, 0
+        arrived, self._arrived, self._rested = self._arrived, 0, 0
         if self._move is not None:
             self._advance(
                 self._move, max(_SLICE, _COPIES * arrived), max(_SLICE, _DELETES * arrived)
