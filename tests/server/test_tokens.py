@@ -244,6 +244,27 @@ async def test_a_token_is_verified_once_and_not_believed_after_its_end(
     assert verified == [one], "it is looked at again, not believed"
 
 
+async def test_heads_that_are_alike_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    library = jwt.get_unverified_header
+
+    def counting(token: str) -> dict[str, Any]:
+        read.append(token)
+        return library(token)
+
+    monkeypatch.setattr(tokens.jwt, "get_unverified_header", counting)
+    judge = tokens.Tokens([Key("HS256", SECRET)])
+    for user in "abc":
+        assert (await judge.verify(hs256(sub=user, headers={"kid": "alike"}))).id == user
+    assert len(read) == 1
+    long = {"kid": "k" * tokens.MAX_HEAD}
+    for user in "ab":
+        assert (await judge.verify(hs256(sub=user, headers=long))).id == user
+    assert len(read) == 3, "what is long is not kept"
+    with pytest.raises(Refused):
+        await judge.verify(hs256(headers={"kid": "alike"}).partition(".")[0])
+
+
 async def test_the_log_is_told_why_a_token_is_not_valid_and_how_it_is_signed() -> None:
     settings = Settings(auth="jwt", jwt_secret=SECRET, jwt_issuer="us", jwt_audience="netra")
     auth = authenticator(settings)
