@@ -1,5 +1,7 @@
 """Fields by keyword, over the standard loggers."""
 
+import io
+import json
 import logging
 from collections.abc import Iterator
 from typing import Any
@@ -7,9 +9,10 @@ from typing import Any
 import pytest
 from starlette.websockets import WebSocketState
 
-from netra_backend.jsonlog import Logger, get_logger
+from netra_backend.jsonlog import Logger, configure, get_logger
 from netra_backend.jsonlog.attributes import STANDARD
 from netra_backend.jsonlog.record import fields
+from netra_backend.jsonlog.sinks import Sink
 
 
 class Keeper(logging.Handler):
@@ -69,6 +72,26 @@ def test_a_call_of_logging_moves_here_as_it_is(log: Logger, kept: Keeper) -> Non
     assert not {"extra", "stacklevel"} & set(kept.shown)
     log.info("x", extra=5)
     assert kept.shown["extra"] == 5
+
+
+@pytest.mark.usefixtures("clean_logging")
+def test_fields_in_extra_are_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    root = logging.getLogger()
+    before, stream, asked = root.handlers[:], io.StringIO(), []
+    configure("INFO", "json", stream)
+    (sink,) = root.handlers[:] = [one for one in root.handlers if isinstance(one, Sink)]
+    say = sink.say
+
+    def counting(*given: Any) -> bool:
+        asked.append(given)
+        return say(*given)
+
+    monkeypatch.setattr(sink, "say", counting)
+    get_logger("tests.extra").info("text", extra={"a": 1, "state": WebSocketState.CONNECTED})
+    root.handlers[:] = [*before, sink]
+    written = json.loads(stream.getvalue())
+    assert (written["message"], written["a"], written["state"]) == ("text", 1, "CONNECTED")
+    assert len(asked) == 1
 
 
 def test_the_level_of_the_stack_is_the_callers(log: Logger, kept: Keeper) -> None:

@@ -69,7 +69,14 @@ class Logger:
                 exc_info, stack_info = fields.pop("exc_info", None), fields.pop("stack_info", False)
             if stack_info is False:
                 sink = only_sink(logger)
-                if sink is not None and sink.say(level, logger.name, text, args, fields, exc_info):
+                given: object = fields
+                if len(fields) == 1 and "extra" in fields:  # as the standard logger is called
+                    given = fields["extra"]
+                if (
+                    sink is not None
+                    and type(given) is dict
+                    and sink.say(level, logger.name, text, args, given, exc_info)
+                ):
                     return
             # The sink has refused the other options as fields: so usual calls need not be asked.
             caller = fields.pop("stacklevel", 1)

@@ -195,7 +195,7 @@ class Quick:
         plain = self._plain(given)
         if plain is None:
             return None
-        tail = _within(seen(self._dumps({**self._fixed, **plain}).decode()))
+        tail = b"," + _visible(self._dumps({**self._fixed, **plain}))[1:-1]
         bound.told = (self, tail)
         return tail
 
@@ -213,9 +213,7 @@ class Quick:
         body = self._dumps(shown, None, self._newline)
         if len(body) > MAX_BODY:
             return None
-        if not body.isascii() or _DELETE in body:
-            body = seen(body.decode()).encode()
-        return body.replace(b"{", b",", 1)
+        return b"," + _visible(body)[1:]
 
     def _plain(self, given: dict[str, Any]) -> dict[str, Any] | None:
         """Return fields as the encoder takes them, without secrets; None if one is too large."""
@@ -282,6 +280,11 @@ class Quick:
         if len(kept) >= MAX_REMEMBERED:
             kept.clear()
         kept[key] = made
+
+
+def _visible(data: bytes) -> bytes:
+    """Return JSON with the characters escaped that it allows and a line must not have."""
+    return data if data.isascii() and _DELETE not in data else seen(data.decode()).encode()
 
 
 def _within(text: str) -> bytes:
