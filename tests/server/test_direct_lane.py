@@ -52,6 +52,22 @@ async def test_what_a_turn_has_for_a_socket_is_one_write_at_its_end(writes: list
         ]
 
 
+async def test_who_goes_without_a_word_is_told_by_a_plain_number() -> None:
+    codes: list[int] = []
+
+    class Ear:
+        def lost(self, code: int, reason: str) -> None:
+            codes.append(code)
+
+    async with ends(Protocol) as (lane, socket):
+        assert isinstance(lane, DirectLane)
+        lane._listener = Ear()  # type: ignore[assignment]
+        socket.transport.abort()
+        await until(lambda: bool(codes))
+        assert codes == [1006]
+        assert type(codes[0]) is int, "a log line takes a member of an enum apart"
+
+
 async def test_what_is_much_does_not_wait_for_the_end_of_the_turn(writes: list[int]) -> None:
     async with ends(Protocol) as (lane, socket):
         writes.clear()

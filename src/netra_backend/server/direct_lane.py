@@ -28,6 +28,9 @@ from netra_backend.server.metrics import CLOSES as CLOSED
 LINGER = 3.0
 """Seconds a closed peer has to take what is still unsent, before it is cut off."""
 
+GONE = int(FrameCode.ABNORMAL_CLOSURE)
+"""The code of a socket that ended without a close frame: a plain number, as log lines have it."""
+
 JOIN_BYTES = 4_096
 """Bytes of the largest frame that waits for others of its turn."""
 
@@ -271,9 +274,7 @@ class DirectLane(Intake):
             CLOSED.labels(str(close.code)).inc()  # what the peer sent broke the protocol
         self._shut()
         self._turns.begin(partial(self._part, b"".join(answers)))
-        self._tell_lost(
-            close.code if close else FrameCode.ABNORMAL_CLOSURE, close.reason if close else ""
-        )
+        self._tell_lost(close.code if close else GONE, close.reason if close else "")
 
     def _part(self, answer: bytes) -> None:
         """Send the last word, in one's turn: very many peers may go at the same moment."""
@@ -303,7 +304,7 @@ class DirectLane(Intake):
         self._server.connections.discard(self)
         self._shut()
         self._forget()
-        self._tell_lost(FrameCode.ABNORMAL_CLOSURE, "")
+        self._tell_lost(GONE, "")
 
     def eof_received(self) -> bool:
         """Close in one's turn what the transport would close at once: very many may go together.
