@@ -30,6 +30,7 @@ _USUAL = frozenset({b"upgrade", b"keep-alive, upgrade"})
 """What clients send as Connection."""
 _TOLD = frozenset({"Upgrade", "Sec-WebSocket-Version"})
 """What an answer that refuses says of what is asked for."""
+_SUBPROTOCOL = b"sec-websocket-protocol"
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _HEAD = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
 _ACCEPT = b"Sec-WebSocket-Accept: %b\r\n"
@@ -103,10 +104,13 @@ def asks_for_websocket(fields: Fields) -> bool:
 
 def subprotocols(fields: Fields) -> list[str]:
     """Return what the client offers, its favourite first."""
-    offered = [value for name, value in fields if name == b"sec-websocket-protocol"]
-    if not offered:
+    asked = dict(fields)
+    offered = asked.get(_SUBPROTOCOL)
+    if offered is None:
         return []
-    return [token.strip() for token in b",".join(offered).decode("latin-1").split(",")]
+    if len(asked) < len(fields):  # it may be said in parts
+        offered = b",".join([value for name, value in fields if name == _SUBPROTOCOL])
+    return [token.strip() for token in offered.decode("latin-1").split(",")]
 
 
 def _key(fields: Fields) -> bytes | None:
