@@ -20,7 +20,7 @@ REST = 0.6
 def ask(bench: Workbench) -> Iterator[Row]:
     """Answer in connections a second and CPU microseconds of the server each, in turns.
 
-    Netra's are authenticated by a token and count when their ready frame has come.
+    Netra's are authenticated by a token, one for all, and count when their ready frame has come.
     """
     with ExitStack() as stack:
         servers = {
