@@ -44,7 +44,6 @@ def test_the_example_of_the_rfc_is_accepted() -> None:
         changed(b"connection", b"Upgrade, ,"),
         changed(b"upgrade", b"h2c"),
         changed(b"upgrade", b"h2c, websocket"),
-        changed(b"sec-websocket-version", b"8"),
         changed(b"sec-websocket-key", b"c2hvcnQ="),
         changed(b"sec-websocket-key", b"dGhlIHNhbXBsZSBub25jZQ="),
         changed(b"origin", b"http://a", b"http://b"),
@@ -145,6 +144,16 @@ def test_compression_is_agreed_on_where_it_is_configured() -> None:
     assert isinstance(extensions[0], PerMessageDeflate)
     head, extensions = opening("/ws", fields, deflate=False)
     assert (b"Extensions" in head, extensions) == (False, [])
+
+
+@pytest.mark.parametrize("deflate", [False, True])
+@pytest.mark.parametrize("version", [b"8", b"14", b"013", b""])
+def test_another_version_is_told_ours(version: bytes, deflate: bool) -> None:
+    """RFC 6455 section 4.2.2 asks for the header; the library does without."""
+    with pytest.raises(NoOpening) as refused:
+        opening("/ws", changed(b"sec-websocket-version", version), deflate=deflate)
+    assert refused.value.status == 426
+    assert refused.value.fields == {"Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
 
 
 def test_only_what_is_asked_for_has_to_be_said_once() -> None:

@@ -28,9 +28,11 @@ _BODY = frozenset({b"content-length", b"transfer-encoding"})
 """What says that there is a body: a proxy would take for one what we take for frames."""
 _USUAL = frozenset({b"upgrade", b"keep-alive, upgrade"})
 """What clients send as Connection."""
-_TOLD = frozenset({"Upgrade", "Sec-WebSocket-Version"})
+_TOLD = frozenset({"Upgrade"})
 """What an answer that refuses says of what is asked for."""
 _SUBPROTOCOL = b"sec-websocket-protocol"
+_VERSION = "13"
+_FAILED = "Failed to open a WebSocket connection"
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _HEAD = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
 _ACCEPT = b"Sec-WebSocket-Accept: %b\r\n"
@@ -65,9 +67,10 @@ def opening(path: str, fields: Fields, *, deflate: bool) -> Opening:
         headers = Headers((n.decode("latin-1"), v.decode("latin-1")) for n, v in fields)
         _check_host(headers)
         _check_body(headers)
+        _check_version(headers)
         fault = fault_of(path.encode("latin-1"), headers["Host"].encode("latin-1"))
     except InvalidHeader as error:
-        raise NoOpening(400, f"Failed to open a WebSocket connection: {error}.", {}) from error
+        raise NoOpening(400, f"{_FAILED}: {error}.", {}) from error
     if fault is not None:
         raise NoOpening(400, fault, {})
     response = conn.accept(Request(path, headers))
@@ -151,6 +154,15 @@ def _check_body(headers: Headers) -> None:
         for value in headers.get_all(name):
             if (name, value) != ("Content-Length", "0"):  # some clients say that there is none
                 raise InvalidHeader(name, value)
+
+
+def _check_version(headers: Headers) -> None:
+    """Raise NoOpening for another version than ours, which is named (RFC 6455 section 4.2.2)."""
+    asked = headers.get_all("Sec-WebSocket-Version")
+    if len(asked) == 1 and asked[0] != _VERSION:
+        why = f"{_FAILED}: invalid Sec-WebSocket-Version header: {asked[0]}."
+        told = {"Upgrade": "websocket", "Sec-WebSocket-Version": _VERSION}
+        raise NoOpening(426, why, told)
 
 
 _DEFLATE = ServerPerMessageDeflateFactory(
