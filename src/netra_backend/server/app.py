@@ -14,8 +14,6 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute
 from starlette.routing import WebSocketRoute as StarletteWebSocketRoute
 from starlette.types import Receive, Scope, Send
@@ -39,6 +37,7 @@ from netra_backend.server.api import Api
 from netra_backend.server.auth import Hook, authenticator, kept_key
 from netra_backend.server.clock import now
 from netra_backend.server.clockwork import STEP
+from netra_backend.server.cross_origin import across_origins
 from netra_backend.server.dialects import spoken_on_ws
 from netra_backend.server.edges.agentcore import AgentCoreEdge
 from netra_backend.server.edges.agui import AguiEdge
@@ -88,7 +87,6 @@ class NetraApp:
                 NetraError: answer_error,
                 Exception: answer_error,
             },
-            middleware=_cross_origin(house.settings.allowed_origins),
             lifespan=self.lifespan,
         )
         # A redirect would repeat the request's Host header, which anybody can choose.
@@ -99,6 +97,7 @@ class NetraApp:
             if isinstance(route, StarletteWebSocketRoute) and "{" not in route.path
         }
         self._entrances = entrances
+        self._front = across_origins(self._answer, house.settings.allowed_origins)
         self._opening: asyncio.Task[None] | None = None
         self._closed = False
         self._strangers = Strangers()
@@ -137,7 +136,7 @@ class NetraApp:
 
         with jsonlog.bind(correlation=correlation):
             try:
-                await self._answer(scope, receive, send_with_headers)
+                await self._front(scope, receive, send_with_headers)
             except Exception:
                 # The border around one request. Starlette has answered 500 before it raised;
                 # the cause goes into the log under the correlation id that the client got.
@@ -351,22 +350,6 @@ def create_app(
     sockets = WebSocketRoute(house, partial(spoken_on_ws, house=house, container=agentcore))
     routes = routes_of(house, endpoints, sockets)
     return NetraApp(house, withdrawals, routes, {"/ws": sockets.enter})
-
-
-def _cross_origin(allowed: tuple[str, ...]) -> list[Middleware]:
-    """Return what lets pages of the allowed origins read our answers (WHATWG Fetch, CORS)."""
-    if not allowed:
-        return []
-    return [
-        Middleware(
-            CORSMiddleware,
-            allow_origins=allowed,
-            allow_credentials=True,
-            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-            allow_headers=["*"],
-            expose_headers=["X-Correlation-Id"],
-        )
-    ]
 
 
 def _adapted(agents: Mapping[str, object] | None) -> dict[str, Agent]:
