@@ -71,3 +71,16 @@ async def test_the_files_of_the_page_are_of_one_version(site: httpx.AsyncClient)
         again = await site.get(path, headers={"If-None-Match": first.headers["etag"]})
         if path != "/":
             assert (again.status_code, again.headers["cache-control"]) == (304, "no-cache"), path
+
+
+@pytest.mark.parametrize(
+    "asked", ["bytes=0-9", "bytes=99999999-", "bytes=9-1", "bytes=x", "lines=1"]
+)
+async def test_a_file_is_whole_whatever_part_is_asked_for(
+    site: httpx.AsyncClient, asked: str
+) -> None:
+    for path in ("/", "/page/app.js", "/docs/protocol.md", "/docs/page.png"):
+        whole = await site.get(path)
+        given = await site.get(path, headers={"Range": asked})
+        assert (given.status_code, given.headers["accept-ranges"]) == (200, "none"), path
+        assert given.content == whole.content

@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import Receive, Scope, Send
 
 from netra_backend.agents.documentation import documentation_root, pages, pictures
 from netra_backend.errors import ErrorCode, Refused
@@ -33,7 +34,7 @@ class Site:
     async def _index(self, request: Request) -> Response:
         """Return the chat page; in development, sign a new visitor in."""
         value = await self._authenticator.signs_in(request)
-        response = FileResponse(PAGE / "index.html", headers={"Cache-Control": "no-cache"})
+        response = _File(PAGE / "index.html", headers={"Cache-Control": "no-cache"})
         if value is not None:
             # Without a path it is for what is beside the page and below, as the browser sees the
             # address (RFC 6265 section 5.1.4): a proxy may have taken a prefix off it.
@@ -54,7 +55,7 @@ class Site:
             return Response(self._shell(request), media_type="text/html")
         if path is None:
             raise Refused(ErrorCode.NOT_FOUND)
-        return FileResponse(path, media_type=media_type)
+        return _File(path, media_type=media_type)
 
     def _shell(self, request: Request) -> str:
         """Return what shows a page, with links that lead up from it to the root of the server."""
@@ -63,11 +64,33 @@ class Site:
         return (PAGE / "docs.html").read_text(encoding="utf-8").replace('="./', f'="./{up}')
 
 
+def _whole(scope: Scope) -> Scope:
+    """Return the request as one for a whole file, as RFC 9110 section 14.2 lets us.
+
+    None is so long that a browser asks for a part, and Starlette refuses a wrong range in words
+    that have neither code nor correlation.
+    """
+    fields = [field for field in scope["headers"] if field[0] != b"range"]
+    return {**scope, "headers": fields}
+
+
+class _File(FileResponse):
+    """A file, always whole."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.headers["accept-ranges"] = "none"
+        await super().__call__(_whole(scope), receive, send)
+
+
 class _Assets(StaticFiles):
     """The page's files. A browser asks each time whether one has changed: its modules must be of
     one version."""
 
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await super().__call__(_whole(scope), receive, send)
+
     def file_response(self, *args: Any, **kwargs: Any) -> Response:
         response = super().file_response(*args, **kwargs)
         response.headers["Cache-Control"] = "no-cache"
+        response.headers["Accept-Ranges"] = "none"
         return response
