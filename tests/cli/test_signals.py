@@ -5,6 +5,7 @@ import json
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -60,3 +61,23 @@ async def test_a_server_whose_terminal_goes_says_goodbye(tmp_path: Path, workers
         {"SIGHUP"} if workers == 1 else {"SIGHUP", "SIGTERM"}  # the keeper's, and what it says
     )
     assert not [line for line in lines if line["level"] in ("ERROR", "CRITICAL")]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM], ids=lambda number: number.name)
+async def test_a_signal_at_any_moment_of_the_end_is_no_error(
+    tmp_path: Path, workers: int, number: signal.Signals
+) -> None:
+    server = ServerProcess(tmp_path / "data", ("docs", "--workers", str(workers)))
+    server.start()
+    await server.wait_ready()
+    process = server.process
+    assert process is not None
+    process.send_signal(signal.SIGTERM)
+    async with asyncio.timeout(BOUND):
+        while process.poll() is None:
+            with suppress(ProcessLookupError):
+                process.send_signal(number)
+            await asyncio.sleep(0.003)
+    assert process.poll() == 0

@@ -20,7 +20,7 @@ from netra_backend.agents.loading import load_agents
 from netra_backend.cli import collector, deadline
 from netra_backend.cli.listening import greet, listen, shown
 from netra_backend.cli.loop_watch import LoopWatch
-from netra_backend.cli.signals import HURRIES, stopping
+from netra_backend.cli.signals import HURRIES, heard
 from netra_backend.cli.workers import Workers, check_platform, command_line, inherited
 from netra_backend.config import Settings
 from netra_backend.core.ports import Store
@@ -154,10 +154,11 @@ class Server(uvicorn.Server):
         settings: Settings,
         *,
         tells: bool = True,
-        end_in: Callable[[float], None] = lambda seconds: None,
+        end_in: Callable[[float], None] | None = None,
     ) -> None:
         self._netra = app
-        self._end_in = end_in
+        self._end_in = end_in or (lambda seconds: None)
+        self._is_last = end_in is not None
         self._tells = tells
         self._settings = settings
         self._finishing: asyncio.Future[None] | None = None
@@ -191,13 +192,8 @@ class Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Take every signal that stops a server, while it serves."""
-        with super().capture_signals():
-            before = {number: signal.signal(number, self.handle_exit) for number in stopping()}
-            try:
-                yield
-            finally:
-                for number, handler in before.items():
-                    signal.signal(number, handler)
+        with heard(self.handle_exit, lambda: self._is_last and self._stopped_by is not None):
+            yield
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stop; a second signal waits for neither runs nor connections.

@@ -1,6 +1,9 @@
 """Signals: which of them stop a server in peace."""
 
 import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 HURRIES = frozenset({signal.SIGINT, signal.SIGTERM})
 """Signals of which a second one means: at once."""
@@ -17,3 +20,21 @@ def stopping() -> list[signal.Signals]:
     if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:
         told.append(hangup)
     return told
+
+
+@contextmanager
+def heard(
+    act: Callable[[int, FrameType | None], None], is_over: Callable[[], bool]
+) -> Iterator[None]:
+    """Have each signal that stops a server `act`, inside.
+
+    Behind it they are the system's again; where `is_over` says that the process has nothing left to
+    do they are ignored: one more would end it with an exit code of its own. An event loop that
+    listens to signals cannot do that, for it gives them back when it is closed.
+    """
+    before = {number: signal.signal(number, act) for number in stopping()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_IGN if is_over() else handler)

@@ -13,11 +13,12 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from types import FrameType
 
 from netra_backend import jsonlog
 from netra_backend.cli import deadline
 from netra_backend.cli.listening import greet, reserve, shown
-from netra_backend.cli.signals import HURRIES, stopping
+from netra_backend.cli.signals import HURRIES, heard
 from netra_backend.config import Settings
 from netra_backend.errors import ConfigError
 from netra_backend.server.metrics import measured_by_log
@@ -61,7 +62,8 @@ def inherited(line: int) -> RemoteStore:
 class Workers:
     """`count` processes of `command`, which serve `host` and `port` until a signal comes.
 
-    `end_in` is told at a stop in how many seconds this process is to end, and with which exit code.
+    `end_in` is told at a stop in how many seconds this process is to end, and with which exit code,
+    if it is to end with them.
     """
 
     def __init__(
@@ -72,13 +74,14 @@ class Workers:
         count: int,
         host: str,
         port: int,
-        end_in: Callable[[float, int], None] = lambda seconds, code: None,
+        end_in: Callable[[float, int], None] | None = None,
     ) -> None:
         self._settings = settings
         self._command = command
         self._count = count
         self._address = host, port
-        self._end_in = end_in
+        self._end_in = end_in or (lambda seconds, code: None)
+        self._is_last = end_in is not None
         self._keeper = Keeper(SqliteStore(settings.data_dir), measured_by_log)
         self._running: dict[int, asyncio.subprocess.Process] = {}
         self._stopping = asyncio.Event()
@@ -87,8 +90,14 @@ class Workers:
     async def run(self) -> int:
         """Serve; return the exit code: that of a worker which could not even begin, else 0."""
         loop = asyncio.get_running_loop()
-        for number in stopping():
-            loop.add_signal_handler(number, self._stop, number)
+
+        def told(number: int, frame: FrameType | None) -> None:
+            loop.call_soon_threadsafe(self._stop, signal.Signals(number))
+
+        with heard(told, lambda: self._is_last and self._stopping.is_set()):
+            return await self._run()
+
+    async def _run(self) -> int:
         await self._keeper.store.open()
         try:
             with reserve(*self._address) as reserved:
