@@ -313,6 +313,10 @@ def test_only_keys_that_verify_signatures_are_taken() -> None:
     members = [
         {**good.published("good"), "use": "sig"},
         {**good.published("encrypts"), "use": "enc"},
+        {**good.published("wraps"), "key_ops": ["wrapKey"]},
+        {**good.published("other"), "alg": "RS512"},
+        {**good.published("padded"), "alg": "PS256"},
+        {**good.published("said"), "alg": "RS256", "key_ops": ["verify"]},
         {"kty": "oct", "kid": "shared", "k": "eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHg"},
         {"kty": "RSA", "kid": "broken"},
         {"kty": "new", "kid": "unknown"},
@@ -324,7 +328,11 @@ def test_only_keys_that_verify_signatures_are_taken() -> None:
     ]
     keys = keys_of(json.dumps({"keys": members}).encode())
 
-    assert [(key.id, key.algorithm) for key in keys] == [("good", "RS256"), (None, "ES256")]
+    assert [(key.id, key.algorithm) for key in keys] == [
+        ("good", "RS256"),
+        ("said", "RS256"),
+        (None, "ES256"),
+    ]
 
 
 async def test_without_a_key_id_there_must_be_only_one_key() -> None:

@@ -39,6 +39,17 @@ class _Member(msgspec.Struct):
     kty: str
     kid: str | None = None
     use: str | None = None
+    alg: str | None = None
+    key_ops: list[str] | None = None
+
+    @property
+    def verifies(self) -> bool:
+        """Whether it is there to verify signatures with, which a shared secret is not for us."""
+        return (
+            self.kty != "oct"
+            and self.use in (None, "sig")
+            and (self.key_ops is None or "verify" in self.key_ops)
+        )
 
 
 class KeySet:
@@ -106,13 +117,16 @@ def keys_of(document: bytes) -> tuple[Key, ...]:
 def _key(member: Any) -> Key | None:
     try:
         about = msgspec.convert(member, _Member)
-        if about.kty == "oct" or about.use not in (None, "sig"):
+        if not about.verifies:
             return None
         value = jwt.PyJWK(member).key
     except (msgspec.ValidationError, jwt.PyJWTError, ValueError, TypeError, KeyError):
         return None
     algorithm = algorithm_of(value)
-    return None if algorithm is None else Key(algorithm, value, about.kid)
+    # A key that is published for another algorithm is for no other (RFC 8725 section 3.1).
+    if algorithm is None or about.alg not in (None, algorithm):
+        return None
+    return Key(algorithm, value, about.kid)
 
 
 class _NoRedirect(HTTPRedirectHandler):
