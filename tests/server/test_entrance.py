@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -398,3 +399,28 @@ async def test_who_says_much_before_the_answer_is_read_no_further_than_others(
             assert len(lane._unread) < 1_000_000
         assert writer.transport.get_write_buffer_size() > 1_000_000
         writer.transport.abort()
+
+
+@pytest.mark.parametrize("way", ["at once", "by ASGI"])
+@pytest.mark.parametrize("full", [False, True], ids=["room", "full"])
+async def test_who_is_let_in_knows_under_which_id_the_log_tells_of_the_socket(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log_lines: Lines, way: str, full: bool
+) -> None:
+    """Also who is closed for want of room, and so is sent no frame that says it."""
+    if way == "by ASGI":
+        opened_by_asgi(monkeypatch)
+    limits = {"connections_per_user": 1} if full else {}
+    headers = {"Authorization": f"Bearer {signed()}"}
+    async with served(tmp_path, **limits) as server, AsyncExitStack() as open_ones:
+        for _ in range(2 if full else 1):
+            opening = connect(
+                server.socket_url, subprotocols=["netra.v1"], additional_headers=headers
+            )
+            socket = await open_ones.enter_async_context(opening)
+        if full:
+            await socket.wait_closed()
+            assert socket.close_code == 4429
+    assert socket.response is not None
+    correlation = socket.response.headers["X-Correlation-Id"]
+    told = {line["message"] for line in log_lines() if line["correlation"] == correlation}
+    assert ("connection refused" if full else "connected") in told

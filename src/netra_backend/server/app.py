@@ -45,7 +45,7 @@ from netra_backend.server.edges.copilotkit import CopilotKitEdge
 from netra_backend.server.endpoints import PAGES_AT_ONCE, Turns
 from netra_backend.server.entrance import Accept, Enter
 from netra_backend.server.errors import answer_error, answer_missing, error_response
-from netra_backend.server.headers import HEADERS
+from netra_backend.server.headers import CORRELATION, CORRELATION_FIELD, HEADERS
 from netra_backend.server.health import Health
 from netra_backend.server.house import House
 from netra_backend.server.hub import Hub
@@ -127,11 +127,14 @@ class NetraApp:
         async def send_with_headers(message: Any) -> None:
             if message["type"] in ("http.response.start", "websocket.http.response.start"):
                 answer.status = message["status"]
-                extra = {**HEADERS, "X-Correlation-Id": correlation}
+                extra = {**HEADERS, CORRELATION: correlation}
                 message["headers"] = [
                     *message.get("headers", ()),
                     *((name.lower().encode(), value.encode()) for name, value in extra.items()),
                 ]
+            elif message["type"] == "websocket.accept":
+                told = (CORRELATION_FIELD, correlation.encode())
+                message["headers"] = [told, *message.get("headers", ())]
             await send(message)
 
         with jsonlog.bind(correlation=correlation):

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 
 from netra_backend.errors import ErrorCode, Refused
 from netra_backend.server.errors import error_response
+from netra_backend.server.headers import CORRELATION
 
 
 class CrossOrigin(CORSMiddleware):
@@ -23,7 +24,7 @@ class CrossOrigin(CORSMiddleware):
             allow_credentials=True,
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
             allow_headers=["*"],
-            expose_headers=["X-Correlation-Id"],
+            expose_headers=[CORRELATION],
         )
 
     def preflight_response(self, request_headers: Headers) -> Response:

@@ -23,8 +23,8 @@ from netra_backend.server.target import decoded, path_and_query
 
 log = jsonlog.get_logger(__name__)
 
-Accept = Callable[[str | None], DirectLane]
-"""Accepts the handshake with a subprotocol, or none, and returns the lane to the socket."""
+Accept = Callable[[str | None, Fields], DirectLane]
+"""Accepts the handshake with a subprotocol, or none, and with fields; returns the socket's lane."""
 
 Enter = Callable[[Scope, Accept], bool | Refused]
 """An application's ``netra_enter``: it accepts and serves the socket, or returns False at once.
@@ -74,10 +74,10 @@ def entered(
         return False
     lane: DirectLane | None = None
 
-    def accept(subprotocol: str | None) -> DirectLane:
+    def accept(subprotocol: str | None, given: Fields) -> DirectLane:
         nonlocal lane
         more = [] if subprotocol is None else [(b"sec-websocket-protocol", subprotocol.encode())]
-        greeting = answer(opening, [*server.default_headers, *more])
+        greeting = answer(opening, [*server.default_headers, *given, *more])
         lane = lane_of(config, server, transport, _NOBODY, opening, greeting, early)
         return lane
 

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse
 from netra_backend import jsonlog
 from netra_backend.errors import ERRORS, ErrorCode, FrameError, NetraError, Refused, Retry
 from netra_backend.server import refusals, store_failures
-from netra_backend.server.headers import HEADERS
+from netra_backend.server.headers import CORRELATION, HEADERS
 
 
 def error_body(code: ErrorCode, message: str, where: str | None = None) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def raw_refusal(
         **HEADERS,
         **(headers or {}),
         "Date": formatdate(usegmt=True),
-        "X-Correlation-Id": correlation,
+        CORRELATION: correlation,
         "Content-Type": "application/json",
         "Content-Length": str(len(body)),
         "Connection": "close",

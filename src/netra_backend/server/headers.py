@@ -13,3 +13,8 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
+
+CORRELATION = "X-Correlation-Id"
+"""The header of every answer, also of one that opens a socket: what its lines in the log have."""
+CORRELATION_FIELD = CORRELATION.lower().encode()
+"""The same as ASGI has it."""

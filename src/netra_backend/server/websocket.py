@@ -25,6 +25,7 @@ from netra_backend.server.clock import now
 from netra_backend.server.dialogue import Dialogue
 from netra_backend.server.entrance import REFUSAL, Accept
 from netra_backend.server.errors import error_body
+from netra_backend.server.headers import CORRELATION_FIELD
 from netra_backend.server.house import House
 from netra_backend.server.lane import DirectLane, Lane, LaneClosed, lane_for
 from netra_backend.server.origin import check_host, check_origin
@@ -74,9 +75,9 @@ class WebSocketRoute:
             or not self._pool.has_room(user.id, address)
         ):
             return False
-        id = new_id("conn")
-        with jsonlog.bind(correlation=jsonlog.new_correlation(), connection=id, user=user.id):
-            lane = accept(dialect.subprotocol)
+        id, correlation = new_id("conn"), jsonlog.new_correlation()
+        with jsonlog.bind(correlation=correlation, connection=id, user=user.id):
+            lane = accept(dialect.subprotocol, [(CORRELATION_FIELD, correlation.encode())])
             lane.limit(self._house.settings.write_high_water)
             dialogue = dialect.begin(id, user, lane, self._house)
             self._pool.take_in(dialogue, address, now())
