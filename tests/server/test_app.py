@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -13,6 +14,8 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from netra_backend.config import Settings
 from netra_backend.core.frames import Limits
@@ -25,6 +28,7 @@ from netra_backend.stores.memory import MemoryStore
 from netra_backend.stores.sqlite import SqliteStore
 from netra_backend.testing.scripted_agent import ScriptedAgent, endless
 from tests.client import BOUND, client, run_input
+from tests.conftest import Lines
 from tests.http import http, sse_events
 from tests.live import Live, live, serving, token
 from tests.prefixed import PREFIX, WAYS, below
@@ -340,6 +344,34 @@ async def test_each_client_is_told_a_time_of_its_own_to_come_back(tmp_path: Path
         told = [(await each.notice("draining"))["retry_after_ms"] for each in clients]
         assert sorted(told) == [1_000, 1_250, 1_500, 1_750, 2_000]
         assert [await each.closed() for each in clients] == [1012] * 5
+
+
+async def test_who_comes_when_all_were_told_to_go_is_not_let_in(
+    tmp_path: Path, log_lines: Lines
+) -> None:
+    """A handshake may be under way when the others are told: it would be closed untold."""
+    async with (
+        live({"echo": echo}, tmp_path, store=MemoryStore()) as server,
+        http(server.url, server.token()) as browser,
+        client(server.socket_url, server.token()) as alice,
+    ):
+        assert (await browser.post("/agui/echo", json=run_input("t", "r"))).status_code == 200
+        await server.app.drain(0)
+        assert await alice.closed() == 1012
+        with pytest.raises(InvalidStatus) as late:
+            await connect(
+                server.socket_url,
+                subprotocols=["netra.v1"],
+                additional_headers={"Authorization": f"Bearer {server.token()}"},
+            )
+        joined = await browser.get("/agui/echo", params={"runId": "r"})
+    told = [json.loads(late.value.response.body), joined.json()]
+    assert [late.value.response.status_code, joined.status_code] == [503, 503]
+    for body, refused in zip(told, ("handshake", "request"), strict=True):
+        error = body["error"]
+        assert (error["code"], error["retry"]) == ("draining", True)
+        (line,) = [line for line in log_lines() if line["message"] == f"{refused} refused"]
+        assert (line["correlation"], line["code"]) == (error["correlation"], "draining")
 
 
 async def test_of_very_many_clients_some_are_told_in_each_turn(tmp_path: Path) -> None:

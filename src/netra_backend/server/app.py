@@ -251,8 +251,10 @@ class NetraApp:
         """Tell every client that the server restarts: close its socket with 1012, or its stream.
 
         Each is told a time of its own to come back, the first after `retry_after_ms` and the
-        others behind it, as many a second as `Settings.reconnects_per_second` says.
+        others behind it, as many a second as `Settings.reconnects_per_second` says. Nobody is let
+        in any more, who would be told of none.
         """
+        self.pool.close()
         gap = 1_000 / self._house.settings.reconnects_per_second
         drains: list[asyncio.Future[None]] = []
         for place, member in enumerate(self.pool):
@@ -271,6 +273,7 @@ class NetraApp:
         await self._house.store.close()
 
     async def _open(self) -> None:
+        self.pool.open()
         await self._house.store.open()
         await self._withdrawals.open()
         self._house.hub.open()

@@ -110,6 +110,7 @@ class Pool:
         self._leaving: set[Member] = set()
         self._of_user: dict[UserId, dict[Member, None]] = {}
         self._of_address: dict[str, dict[Member, None]] = {}
+        self._is_closed = False
         self.left: Callable[[UserId, str], None] = lambda user, address: None
         """Called when a member counts no more, with its user and its address."""
 
@@ -125,6 +126,19 @@ class Pool:
     def __iter__(self) -> Iterator[Member]:
         return iter(list(self._members))
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether nobody is let in any more."""
+        return self._is_closed
+
+    def close(self) -> None:
+        """Let nobody in any more: those who are in are told that the server restarts."""
+        self._is_closed = True
+
+    def open(self) -> None:
+        """Let in again who comes: a pool begins so."""
+        self._is_closed = False
+
     def place(self, member: Member) -> Place:
         """Return where the member, which is in, connects from and since when."""
         return self._members[member]
@@ -136,7 +150,8 @@ class Pool:
     def has_room(self, user: UserId, address: str) -> bool:
         """Return whether a connection would be let in, with no other one dismissed for it."""
         return (
-            len(self._members) - len(self._leaving) < self._limit
+            not self._is_closed
+            and len(self._members) - len(self._leaving) < self._limit
             and len(self._of_user.get(user, ())) < self._per_user
             and (
                 self._per_address is None
@@ -183,6 +198,8 @@ class Pool:
     def _decide(self, member: Member, address: str) -> Admission:
         if self.has_room(member.user, address):
             return _LET_IN
+        if self._is_closed:
+            return Admission(CloseCode.RESTARTING)
         theirs = self._of_user.get(member.user, {})
         beside = self._of_address.get(address, {})
         instead: Member | None = None

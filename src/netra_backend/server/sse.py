@@ -43,6 +43,7 @@ _REFUSALS = {
         "the connections of the user, or of the address, are all in use",
     ),
     CloseCode.OVERLOADED: (ErrorCode.OVERLOADED, ""),
+    CloseCode.RESTARTING: (ErrorCode.DRAINING, ""),
 }
 """What HTTP answers where a socket would be closed with the code."""
 

@@ -133,7 +133,7 @@ class WebSocketRoute:
     ) -> None:
         if code is not None:
             about = {"code": int(code), "client": address, "pool": repr(self._pool)}
-            refusals.tell("connection", ErrorCode[code.name], CLOSES[code].meaning, **about)
+            refusals.tell("connection", _refused_with(code), CLOSES[code].meaning, **about)
             await lane.close(code)
             await dialogue.lost()
             return
@@ -177,7 +177,9 @@ class WebSocketRoute:
         return admission.refused
 
     def _check(self, request: HTTPConnection) -> None:
-        """Raise Refused if a page of another origin asks, or for another host."""
+        """Raise Refused if a page of another origin asks, or for another host, or while we stop."""
+        if self._pool.is_closed:
+            raise Refused(ErrorCode.DRAINING)
         check_host(request, self._house.settings.allowed_hosts)
         check_origin(request, self._house.settings.allowed_origins)
 
@@ -188,6 +190,11 @@ class WebSocketRoute:
             raise refusal
         self._check(websocket)
         return await self._house.authenticator.user(websocket)
+
+
+def _refused_with(code: CloseCode) -> ErrorCode:
+    """Return what the log says of a connection that is refused with this close code."""
+    return ErrorCode.DRAINING if code is CloseCode.RESTARTING else ErrorCode[code.name]
 
 
 async def _converse(websocket: WebSocket, dialogue: Dialogue) -> None:
