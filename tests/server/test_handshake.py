@@ -249,6 +249,27 @@ async def test_a_stream_ends_when_its_client_has_closed_its_side() -> None:
         assert await gone(reader)
 
 
+async def test_what_is_no_http_leaves_no_words_in_the_answer_before_it() -> None:
+    async with peer() as (reader, writer):
+        writer.write(GET.replace(b"/", b"/stream", 1))
+        await reader.readuntil(b"begun")
+        writer.write(b"\x16\x03\x01\x02\x00\x01 no HTTP at all\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            assert b"HTTP/1.1" not in await reader.read()
+
+
+async def test_a_body_that_is_no_http_is_refused_in_words() -> None:
+    async with peer(Starlette(routes=[Route("/", whole, methods=["POST"])])) as (reader, writer):
+        head = GET.replace(b"GET", b"POST").replace(b"\r\n\r\n", b"\r\nTransfer-Encoding: chunked")
+        writer.write(head + b"\r\n\r\n1\r\na\r\n")
+        writer.write(b"zz\r\n")
+        assert (await reader.readline()).startswith(b"HTTP/1.1 400 ")
+
+
+async def whole(request: Request) -> PlainTextResponse:
+    return PlainTextResponse(await request.body())
+
+
 async def gone(reader: asyncio.StreamReader) -> bool:
     """Return whether the server ends the connection; wait for it."""
     try:

@@ -308,13 +308,21 @@ class HttpProtocol(HttpToolsProtocol):
         super()._start_asgi_task(cycle, app)
 
     def _refuse(self, cause: str) -> None:
-        """Refuse what the parser could not read, or a head that is too long for us."""
+        """Refuse what the parser could not read, or a head that is too long for us.
+
+        Behind a request that is still being answered nothing can be said: it would stand in that
+        answer.
+        """
         is_long = max(self._head_bytes(), self._received) > self._most
         code = ErrorCode.HEAD_TOO_BIG if is_long else ErrorCode.BAD_REQUEST
         why = ERRORS[code].meaning if is_long else self._fault
         peer = self.transport.get_extra_info("peername")
-        self.transport.write(raw_refusal("request", code, why, peer=peer, cause=cause))
-        self.transport.close()
+        told = raw_refusal("request", code, why, peer=peer, cause=cause)
+        if self._is_answering() and (self._in_head or self._running.response_started):
+            self.break_off()
+        else:
+            self.transport.write(told)
+            self.transport.close()
 
     def _should_upgrade(self) -> bool:
         return self._is_opening
