@@ -150,8 +150,8 @@ class Settings(BaseSettings):
     allowed_origins: tuple[str, ...] = Field((), examples=[["https://a.example"]])
     """Origins besides the server's own that may open sockets and send commands."""
     allowed_hosts: tuple[str, ...] = Field((), examples=[["a.example"]])
-    """Host headers, with or without port, for which sockets are opened and requests of users answered;
-    none means every one."""
+    """Host headers, with or without port, for which sockets are opened and requests of users
+    answered; none means every one."""
 
     run_timeout: Seconds = 600.0
     """Seconds after which a run is ended with RUN_ERROR ``timeout``."""
