@@ -342,3 +342,24 @@ async def test_a_form_that_does_not_fit_is_shown_from_its_question_on(
     await tab.run("finished")
     below = "(log) => log.scrollHeight - log.scrollTop - log.clientHeight"
     assert await tab.log.evaluate(below) < 60
+
+
+LATE_DRAWING = """(log) => new Promise((done) => {
+  // No frame comes, so that the page draws after 250 ms: here right after the person has scrolled.
+  window.requestAnimationFrame = () => 0;
+  document.getElementById("agent").dispatchEvent(new Event("change"));
+  setTimeout(() => { log.scrollTop = 40; }, 240);
+  setTimeout(() => done(log.scrollTop), 300);
+  for (const until = performance.now() + 400; performance.now() < until; );
+})"""
+
+
+async def test_a_drawing_undoes_no_scrolling_that_it_has_not_heard_of_yet(
+    tab: Tab, puppet: Puppets
+) -> None:
+    await tab.ask("Long")
+    run = await puppet.next("Long")
+    await run.say("Before you go on: " + "much. " * 1_000)
+    await run.play(_asks("long", {"type": "string"}))
+    await expect(tab.of("question").locator("[data-part=submit]")).to_be_in_viewport(ratio=1)
+    assert await tab.log.evaluate(LATE_DRAWING) == 40

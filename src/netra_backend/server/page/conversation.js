@@ -83,6 +83,8 @@ export class ConversationView {
 
   #draw() {
     const started = performance.now();
+    // Where frames are rare, the event that tells of it may come after this drawing.
+    if (this.#follows && this.#drawn.size > 0) this.#scrolled();
     try {
       this.#drawItems(this.#source());
       this.#onDrawn();
