@@ -3,16 +3,14 @@
 import asyncio
 import concurrent.futures
 import decimal
+import importlib
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from unittest import mock
 
 import attrs
 import msgspec
-import numpy as np
 import pydantic
-import sqlalchemy
-from sqlalchemy import orm
 from starlette.datastructures import URL, Headers, QueryParams, Secret, State, UploadFile
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -70,42 +68,18 @@ class Struct(msgspec.Struct):
     b: int = 2
 
 
-class Base(orm.DeclarativeBase):
-    pass
+def arrays(values: Callable[[typing.Any], object]) -> Callable[[], object]:
+    """Return what makes `values` of numpy, which only who makes some of them has to import."""
+    return lambda: values(importlib.import_module("numpy"))
 
 
-class User(Base):
-    __tablename__ = "user"
-    id: orm.Mapped[int] = orm.mapped_column(primary_key=True)
-    name: orm.Mapped[str]
-    posts: orm.Mapped[list["Post"]] = orm.relationship(back_populates="author")
+def database(name: str) -> Callable[[], object]:
+    """Return what makes a value of hostile_database.py; SQLAlchemy too is slow to import."""
 
+    def value() -> object:
+        return importlib.import_module("tests.jsonlog.hostile_database").VALUES[name]()
 
-class Post(Base):
-    __tablename__ = "post"
-    id: orm.Mapped[int] = orm.mapped_column(primary_key=True)
-    author_id: orm.Mapped[int] = orm.mapped_column(sqlalchemy.ForeignKey("user.id"))
-    author: orm.Mapped[User] = orm.relationship(back_populates="posts")
-
-
-def rows() -> Iterator[object]:
-    """Yield a row, an expired instance without its session, and an instance in a relationship."""
-    engine = sqlalchemy.create_engine("sqlite://", poolclass=sqlalchemy.pool.StaticPool)
-    Base.metadata.create_all(engine)
-    with orm.Session(engine) as session:
-        user = User(id=1, name="ann")
-        session.add_all([user, Post(id=1, author=user)])
-        session.commit()
-        yield session.execute(sqlalchemy.select(User.id, User.name)).one()
-        yield session.scalars(sqlalchemy.select(Post)).one()
-        yield engine
-        session.expire_all()
-    yield user  # reading an attribute of it raises DetachedInstanceError
-    engine.dispose()
-
-
-def row(number: int) -> Callable[[], object]:
-    return lambda: list(rows())[number]
+    return value
 
 
 def websocket() -> WebSocket:
@@ -154,21 +128,25 @@ LIBRARIES: dict[str, Callable[[], object]] = {
     "pydantic error": lambda: failure(lambda: Parent(children=3)),  # type: ignore[arg-type]
     "msgspec": lambda: Struct(Colour.RED),
     "msgspec values": lambda: [msgspec.UNSET, msgspec.Raw(b"{")],
-    "numpy scalars": lambda: [np.int64(5), np.float32(1.5), np.bool_(True), np.str_("a")],
-    "numpy half and nan": lambda: [np.float16("nan"), np.float64("inf"), np.datetime64("NaT")],
-    "numpy array": lambda: np.arange(6).reshape(2, 3),
-    "numpy array of objects": lambda: np.array([Colour.RED, {1: 2}, None], dtype=object),
-    "large numpy array": lambda: np.zeros(1_000_000),
-    "numpy void": lambda: np.array([(1, 2.0)], dtype=[("a", int), ("b", float)])[0],
-    "numpy keys": lambda: {np.int64(1): 1, np.str_("a"): 2, np.float64(1.5): 3},
-    "numpy array with a truth": lambda: {"a": np.array([True, False])},
-    "row of a query": row(0),
-    "instance in a relationship": row(1),
-    "engine": row(2),
-    "detached instance": row(3),
-    "query": lambda: sqlalchemy.select(User).where(User.id == 1),
-    "column comparison": lambda: [User.id == 1, User.name],
-    "mapped class": lambda: User,
+    "numpy scalars": arrays(
+        lambda np: [np.int64(5), np.float32(1.5), np.bool_(True), np.str_("a")]
+    ),
+    "numpy half and nan": arrays(
+        lambda np: [np.float16("nan"), np.float64("inf"), np.datetime64("NaT")]
+    ),
+    "numpy array": arrays(lambda np: np.arange(6).reshape(2, 3)),
+    "numpy array of objects": arrays(lambda np: np.array([Colour.RED, {1: 2}, None], dtype=object)),
+    "large numpy array": arrays(lambda np: np.zeros(1_000_000)),
+    "numpy void": arrays(lambda np: np.array([(1, 2.0)], dtype=[("a", int), ("b", float)])[0]),
+    "numpy keys": arrays(lambda np: {np.int64(1): 1, np.str_("a"): 2, np.float64(1.5): 3}),
+    "numpy array with a truth": arrays(lambda np: {"a": np.array([True, False])}),
+    "row of a query": database("row of a query"),
+    "instance in a relationship": database("instance in a relationship"),
+    "engine": database("engine"),
+    "detached instance": database("detached instance"),
+    "query": database("query"),
+    "column comparison": database("column comparison"),
+    "mapped class": database("mapped class"),
     "mocks": lambda: [mock.MagicMock(), mock.Mock(spec=Model), mock.AsyncMock()],
     "mock that raises": lambda: mock.MagicMock(side_effect=SystemExit),
     "mock as key": lambda: {mock.MagicMock(): mock.sentinel.value},
