@@ -65,7 +65,8 @@ HOSTILE = (
 )
 
 DRAW = """async (markdown) => {
-  const { rendered } = await import("/page/markdown.js");
+  const { src } = document.querySelector("script[type=module]");
+  const { rendered } = await import(new URL("markdown.js", src));
   const place = document.createElement("div");
   document.body.append(place);
   globalThis.pwned = () => (globalThis.fell = true);
@@ -166,7 +167,8 @@ def test_what_cannot_be_parsed_is_shown_as_text(page: Page) -> None:
 def test_a_growing_text_keeps_the_blocks_that_did_not_change(page: Page) -> None:
     kept = page.evaluate(
         """async () => {
-          const { MarkdownText } = await import("/page/markdown.js");
+          const { src } = document.querySelector("script[type=module]");
+          const { MarkdownText } = await import(new URL("markdown.js", src));
           const root = document.createElement("div");
           const text = new MarkdownText(root);
           text.show("One\\n\\nTwo [x]\\n\\nThr");
@@ -203,7 +205,8 @@ BLOCKS = (
 def test_blocks_that_are_drawn_together_are_what_each_is_alone(page: Page) -> None:
     drawn = page.evaluate(
         """async (blocks) => {
-          const { MarkdownText } = await import(new URL("page/markdown.js", location.href));
+          const { src } = document.querySelector("script[type=module]");
+          const { MarkdownText } = await import(new URL("markdown.js", src));
           const shown = (text) => {
             const root = document.createElement("div");
             new MarkdownText(root).show(text);

@@ -1,5 +1,7 @@
 """The documentation as the server shows it."""
 
+import re
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -7,6 +9,7 @@ import httpx
 import pytest
 
 from netra_backend.agents.documentation import documentation_root, pages, pictures
+from netra_backend.server.site import PAGE
 from netra_backend.stores.memory import MemoryStore
 from tests.http import http
 from tests.live import live
@@ -64,23 +67,65 @@ async def test_what_is_no_page_is_not_found(site: httpx.AsyncClient, path: str) 
     assert answer.json()["error"]["code"] == "not_found"
 
 
-async def test_the_files_of_the_page_are_of_one_version(site: httpx.AsyncClient) -> None:
-    for path in ("/", "/page/app.js", "/page/vendor/marked.js", "/page/theme.css"):
-        first = await site.get(path)
-        assert first.headers["cache-control"] == "no-cache", path
-        again = await site.get(path, headers={"If-None-Match": first.headers["etag"]})
-        if path != "/":
-            assert (again.status_code, again.headers["cache-control"]) == (304, "no-cache"), path
-
-
 @pytest.mark.parametrize(
     "asked", ["bytes=0-9", "bytes=99999999-", "bytes=9-1", "bytes=x", "lines=1"]
 )
 async def test_a_file_is_whole_whatever_part_is_asked_for(
     site: httpx.AsyncClient, asked: str
 ) -> None:
-    for path in ("/", "/page/app.js", "/docs/protocol.md", "/docs/page.png"):
+    for path in ("/page/app.js", "/docs/protocol.md", "/docs/page.png"):
         whole = await site.get(path)
         given = await site.get(path, headers={"Range": asked})
         assert (given.status_code, given.headers["accept-ranges"]) == (200, "none"), path
         assert given.content == whole.content
+
+
+ASSET = re.compile(r'="([./]*page/[^"]+)"')
+
+
+async def test_the_files_of_the_page_are_of_one_version_which_a_browser_keeps(
+    site: httpx.AsyncClient,
+) -> None:
+    for path in ("/", "/docs", "/docs/protocol"):
+        shell = await site.get(path)
+        links = ASSET.findall(shell.text)
+        assert len(links) >= 4, path
+        for link in links:
+            asset = await site.get(str(shell.url.join(link)))
+            assert asset.status_code == 200, link
+            assert "immutable" in asset.headers["cache-control"], link
+    index = await site.get("/")
+    assert index.headers["cache-control"] == "no-cache"
+
+
+@pytest.mark.parametrize("version", ["", "~another/"])
+async def test_of_a_file_of_no_known_version_is_asked_whether_it_has_changed(
+    site: httpx.AsyncClient, version: str
+) -> None:
+    for path in ("app.js", "vendor/marked.js", "theme.css"):
+        first = await site.get(f"/page/{version}{path}")
+        assert (first.status_code, first.headers["cache-control"]) == (200, "no-cache"), path
+        tag = {"If-None-Match": first.headers["etag"]}
+        again = await site.get(f"/page/{version}{path}", headers=tag)
+        assert (again.status_code, again.headers["cache-control"]) == (304, "no-cache"), path
+
+
+async def test_a_page_that_is_changed_is_of_another_version_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(PAGE, tmp_path / "page")
+    monkeypatch.setattr("netra_backend.server.site.PAGE", tmp_path / "page")
+    async with (
+        live(None, tmp_path / "data", store=MemoryStore()) as server,
+        http(server.url, None) as client,
+    ):
+        before = ASSET.findall((await client.get("/")).text)
+        (tmp_path / "page" / "fold.js").write_text("export {};", encoding="utf-8")
+        after = ASSET.findall((await client.get("/")).text)
+        assert len(before) == len(after)
+        assert not set(before) & set(after)
+        changed = await client.get(f"/{after[-1]}".replace("app.js", "fold.js"))
+        assert changed.text == "export {};"
+        assert "immutable" in changed.headers["cache-control"]
+        old = await client.get(f"/{before[-1]}")
+        assert (old.status_code, old.headers["cache-control"]) == (200, "no-cache")

@@ -1,7 +1,8 @@
 """The site: the chat page, its assets and the documentation."""
 
+from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
@@ -15,18 +16,22 @@ from netra_backend.server.auth import COOKIE, Authenticator
 
 PAGE = Path(__file__).parent / "page"
 
+_MARK = "~"
+"""What a version begins with in the address of an asset: no file does."""
+
 
 class Site:
     """``/``, ``/page/…`` and ``/docs/…``."""
 
     def __init__(self, authenticator: Authenticator) -> None:
         self._authenticator = authenticator
+        self._assets = _Assets()
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes of the site."""
         return [
             Route("/", self._index),
-            Mount("/page", _Assets(directory=PAGE)),
+            Mount("/page", self._assets),
             Route("/docs", self._documentation),
             Route("/docs/{page:path}", self._documentation),
         ]
@@ -34,7 +39,8 @@ class Site:
     async def _index(self, request: Request) -> Response:
         """Return the chat page; in development, sign a new visitor in."""
         value = await self._authenticator.signs_in(request)
-        response = _File(PAGE / "index.html", headers={"Cache-Control": "no-cache"})
+        shell = self._assets.shell("index.html", '="')
+        response = Response(shell, media_type="text/html", headers={"Cache-Control": "no-cache"})
         if value is not None:
             # Without a path it is for what is beside the page and below, as the browser sees the
             # address (RFC 6265 section 5.1.4): a proxy may have taken a prefix off it.
@@ -61,7 +67,7 @@ class Site:
         """Return what shows a page, with links that lead up from it to the root of the server."""
         page = request.path_params.get("page")
         up = "" if page is None else "../" * (1 + page.count("/"))
-        return (PAGE / "docs.html").read_text(encoding="utf-8").replace('="./', f'="./{up}')
+        return self._assets.shell("docs.html", '="./').replace('="./', f'="./{up}')
 
 
 def _whole(scope: Scope) -> Scope:
@@ -83,14 +89,46 @@ class _File(FileResponse):
 
 
 class _Assets(StaticFiles):
-    """The page's files. A browser asks each time whether one has changed: its modules must be of
-    one version."""
+    """The page's files, of one version: their addresses begin with it in what `shell` returns.
+
+    So a browser keeps them, and a reload asks for one file and not for fifty. Of an address without
+    the present version, such as that of another node's, it asks each time whether it has changed.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(directory=PAGE)
+        self._version = _version()
+
+    def shell(self, name: str, before: str) -> str:
+        """Return the HTML file; `before` is what stands in it before the addresses of assets."""
+        self._version = _version()  # Who changes the page need not start the server again.
+        html = (PAGE / name).read_text(encoding="utf-8")
+        return html.replace(f"{before}page/", f"{before}page/{self._version}/")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await super().__call__(_whole(scope), receive, send)
 
-    def file_response(self, *args: Any, **kwargs: Any) -> Response:
-        response = super().file_response(*args, **kwargs)
-        response.headers["Cache-Control"] = "no-cache"
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        version, _, rest = path.partition("/")
+        response = await super().get_response(rest if version.startswith(_MARK) else path, scope)
+        known = version == self._version
+        response.headers["Cache-Control"] = "max-age=31536000, immutable" if known else "no-cache"
         response.headers["Accept-Ranges"] = "none"
         return response
+
+
+def _version() -> str:
+    """Return what is another one whenever a file of the page has another content."""
+    files = sorted(path for path in PAGE.rglob("*") if path.is_file())
+    stats = ((path, path.stat()) for path in files)
+    return _digest(tuple((path, stat.st_mtime_ns, stat.st_size) for path, stat in stats))
+
+
+@lru_cache(maxsize=1)
+def _digest(files: tuple[tuple[Path, int, int], ...]) -> str:
+    """Return the version of the files; their times and sizes say when to look again."""
+    digest = sha256()
+    for path, _, size in files:
+        digest.update(f"{path.relative_to(PAGE)} {size}\n".encode())
+        digest.update(path.read_bytes())
+    return _MARK + digest.hexdigest()[:16]

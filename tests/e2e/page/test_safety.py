@@ -23,7 +23,7 @@ from tests.e2e.page.puppets import Puppet, Puppets
 
 pytestmark = pytest.mark.anyio
 
-PARSED = r"violates the following Content Security Policy .*/page/vendor/dompurify\.js"
+PARSED = r"violates the following Content Security Policy .*/page/~\w+/vendor/dompurify\.js"
 """What Chromium writes when the sanitiser parses a handler, a style or a base, in a document that
 is never shown. It cannot be avoided: the browser's own ``Element.setHTML`` is told off likewise."""
 

@@ -21,7 +21,7 @@ import { ThreadList } from "./threads.js";
 import { Token, isToken } from "./token.js";
 import { Working } from "./working.js";
 
-const ROOT = new URL("../", import.meta.url); // The server may be mounted below a path.
+const ROOT = new URL("../../", import.meta.url); // Above page/VERSION/; the server may be mounted below a path.
 const FINE_POINTER = matchMedia("(pointer: fine)");
 const NEW = "New conversation";
 const NOT_ACCEPTED = "The server does not accept this token.";

@@ -2,7 +2,7 @@
 
 import { rendered } from "./markdown.js";
 
-const ROOT = new URL("../", import.meta.url); // The server may be mounted below a path.
+const ROOT = new URL("../../", import.meta.url); // Above page/VERSION/; the server may be mounted below a path.
 const DOCS = new URL("docs/", ROOT);
 const main = document.getElementById("page");
 
