@@ -97,7 +97,7 @@ class _Assets(StaticFiles):
 
     def __init__(self) -> None:
         super().__init__(directory=PAGE)
-        self._version = _version()
+        self._version = ""  # Until a browser asks: many a server has none.
 
     def shell(self, name: str, before: str) -> str:
         """Return the HTML file; `before` is what stands in it before the addresses of assets."""
@@ -110,7 +110,10 @@ class _Assets(StaticFiles):
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         version, _, rest = path.partition("/")
-        response = await super().get_response(rest if version.startswith(_MARK) else path, scope)
+        if not version.startswith(_MARK):
+            version, rest = "", path
+        self._version = self._version or _version()
+        response = await super().get_response(rest, scope)
         known = version == self._version
         response.headers["Cache-Control"] = "max-age=31536000, immutable" if known else "no-cache"
         response.headers["Accept-Ranges"] = "none"
