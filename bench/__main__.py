@@ -23,7 +23,7 @@ from bench import (
     slow_peers,
     workers,
 )
-from bench.table import show
+from bench.table import lines
 from bench.workbench import build
 
 QUESTIONS = {
@@ -61,10 +61,11 @@ def main(names: list[str]) -> int:
             print("no gcc: no C baseline, and a client in Python, which takes much of the machine")
         for name in names or QUESTIONS:
             load = os.getloadavg()[0]
-            rows = list(QUESTIONS[name].ask(bench))
-            shown = show(QUESTIONS[name].TITLE, rows)
-            print(shown, flush=True)
-            results.keep(name, shown, load)
+            shown = []
+            for line in lines(QUESTIONS[name].TITLE, QUESTIONS[name].ask(bench)):
+                print(line, flush=True)
+                shown.append(line)
+            results.keep(name, "\n".join(shown), load)
     return 0
 
 

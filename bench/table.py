@@ -1,6 +1,6 @@
 """The table: what the questions answered, one figure a line."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from statistics import median
 from typing import NamedTuple
 
@@ -20,10 +20,9 @@ def row(what: str, unit: str, rounds: Iterable[float], *, digits: int = 2) -> Ro
     return Row(what, f"{median(values):,.{digits}f} {unit}".rstrip(), spread)
 
 
-def show(question: str, rows: Iterable[Row]) -> str:
-    """Return the question with its rows, aligned."""
-    lines = [question]
+def lines(question: str, rows: Iterable[Row]) -> Iterator[str]:
+    """Yield the question, and each row, aligned, as soon as it is there."""
+    yield question
     for one in rows:
         spread = f"  ({one.spread})" if one.spread else ""
-        lines.append(f"  {one.what:<52} {one.figure:>18}{spread}")
-    return "\n".join(lines)
+        yield f"  {one.what:<52} {one.figure:>18}{spread}"
