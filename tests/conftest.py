@@ -19,17 +19,13 @@ from netra_backend import jsonlog
 from netra_backend.server import store_failures
 from tests.scheduling import scheduler
 
+# How long a case takes is no fault of it: other work may be in the way, at night too.
+_patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 # `make nightly` loads it: where a test does not say itself how many examples it needs.
-settings.register_profile("nightly", max_examples=10_000, deadline=None)
-# How long a case takes is no fault of it: other work may be in the way. A third of hypothesis's own
-# number, written out: `tests.night`, asked before the profile is chosen, would say for ever that it
-# is day.
-settings.register_profile(
-    "day",
-    max_examples=33,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+settings.register_profile("nightly", _patient, max_examples=10_000)
+# A third of hypothesis's own number, written out: `tests.night`, asked before the profile is
+# chosen, would say for ever that it is day.
+settings.register_profile("day", _patient, max_examples=33)
 if settings.get_current_profile_name() == "default":
     settings.load_profile("day")
 
