@@ -1,5 +1,6 @@
 """The layout: imports go down only, importing costs little, and tests mirror the source."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -211,3 +212,20 @@ def test_the_import_contracts_hold_and_are_exhaustive(tmp_path: Path) -> None:
             check=False,
         )
         assert done.returncode == code, done.stdout + done.stderr
+
+
+def test_the_night_tries_every_law() -> None:
+    """A folder that `BY_NUMBER` does not name has its laws tried as briefly by night as by day."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8").replace("\\\n", " ")
+    (named,) = re.findall(r"^BY_NUMBER := \$\(addprefix tests/,(.*)\)$", makefile, re.M)
+    places = [ROOT / "tests" / name for name in named.split()]
+    assert all(place.exists() for place in places)
+    laws = [
+        file
+        for file in (ROOT / "tests").rglob("test_*.py")
+        if re.search(
+            r"^\s*@given\(|\(RuleBasedStateMachine\)", file.read_text(encoding="utf-8"), re.M
+        )
+    ]
+    assert len(laws) > 40
+    assert [file for file in laws if not any(map(file.is_relative_to, places))] == []
