@@ -51,3 +51,14 @@ def test_a_command_loads_only_what_it_needs(command: str, absent: str) -> None:
     )
     loaded = set(done.stdout.splitlines()[-1].split())
     assert not loaded & set(absent.split())
+
+
+def test_at_the_end_no_garbage_is_looked_for() -> None:
+    code = (
+        "import atexit, gc, sys\nfrom netra_backend.cli.app import main\n"
+        "atexit.register(lambda: print(gc.get_freeze_count()))\nmain()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "--version"], capture_output=True, text=True, check=True
+    )
+    assert int(done.stdout.split()[-1]) > 1_000
