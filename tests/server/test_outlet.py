@@ -57,7 +57,8 @@ async def test_an_answer_is_ended_without_what_was_not_taken() -> None:
                     await asyncio.sleep(0.01)
             got = await asyncio.to_thread(_rest, client)
     assert 4 * len(PART) < seen["buffered"] <= 5 * len(PART) + 20
-    assert len(got) < 2 * len(PART)
+    # The kernel takes up to twice its send buffer (socket(7)), and all the rest was not taken.
+    assert len(got) < seen["buffered"]
 
 
 async def test_an_answer_that_was_taken_ends_in_peace() -> None:
