@@ -6,6 +6,7 @@ Anybody can send one, so only the entries that configured proxies have added cou
 
 import functools
 import ipaddress
+import re
 
 from starlette.requests import HTTPConnection
 
@@ -17,6 +18,9 @@ NETWORK = 64
 MAX_TEXT = 128
 """Characters of an address, with a zone: what is longer is none."""
 
+_WITH_PORT = re.compile(r"\[(?P<v6>[^\]]+)\](?::\d+)?|(?P<v4>[\d.]+):\d+")
+"""An entry as some proxies write it, such as Azure's Application Gateway."""
+
 
 def address_of(request: HTTPConnection, proxies: int) -> str:
     """Return the address of the client, behind so many `proxies` of ours.
@@ -27,7 +31,7 @@ def address_of(request: HTTPConnection, proxies: int) -> str:
     peer = client_host(request)
     given = forwarded_for(request) if proxies else []
     if proxies and len(given) >= proxies:
-        return _network(given[-proxies]) or _network(peer) or peer
+        return _network(_without_port(given[-proxies])) or _network(peer) or peer
     return _network(peer) or peer
 
 
@@ -41,6 +45,11 @@ def forwarded_for(request: HTTPConnection) -> list[str]:
     """Return the entries of all ``X-Forwarded-For`` headers, the nearest proxy's last."""
     headers = request.headers.getlist("x-forwarded-for")
     return [entry.strip() for header in headers for entry in header.split(",")]
+
+
+def _without_port(entry: str) -> str:
+    found = _WITH_PORT.fullmatch(entry)
+    return entry if found is None else found["v6"] or found["v4"]
 
 
 def _network(text: str) -> str | None:
