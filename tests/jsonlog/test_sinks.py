@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -235,3 +236,25 @@ def test_no_line_is_made_while_nobody_reads_the_pipe_and_who_comes_back_reads_on
         sink.close()
     os.close(reader)
     assert (got["message"], got["dropped"]) == ("read", {"INFO": 100})
+
+
+def test_a_socket_that_tells_of_a_past_error_takes_the_next_line() -> None:
+    """The error goes with the next write: who made no line meanwhile would make none ever again."""
+    ours = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+        peer.bind(("127.0.0.1", 0))
+        address = peer.getsockname()
+    ours.connect(address)
+    with ours, ours.makefile("w") as stream:
+        sink = Sink(stream, line)
+        sink.emit(record("nobody is there"))
+        sink.emit(record("which is learnt now"))
+        ours.send(b"another that shares the socket learns it once more")
+        sink.emit(record("dropped"))
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+            peer.bind(address)
+            sink.emit(record("read"))
+            peer.settimeout(30)
+            got = json.loads(peer.recv(65_536))
+        sink.close()
+    assert (got["message"], got["dropped"]) == ("read", {"INFO": 2})

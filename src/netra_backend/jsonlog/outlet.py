@@ -39,6 +39,8 @@ class Outlet:
         self._descriptor = _NONE
         self._kind = _Kind.WAITING
         self._waits = True
+        self._is_pipe = False
+        """Or a terminal: `poll` tells whether there is still somebody at its other end."""
         self._in_memory = type(stream) is io.StringIO or type(stream) is io.BytesIO
         self._binary = isinstance(stream, io.RawIOBase | io.BufferedIOBase)
         try:
@@ -47,6 +49,8 @@ class Outlet:
         except (AttributeError, OSError, TypeError, ValueError):
             return
         self._waits = self._kind is _Kind.WAITING
+        mode = os.fstat(self._descriptor).st_mode
+        self._is_pipe = stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
         weakref.finalize(self, _close, self._descriptor).atexit = False
 
     def memory(self) -> Callable[[bytes], object] | None:
@@ -104,10 +108,11 @@ class Outlet:
         return True
 
     def has_no_reader(self) -> bool:
-        """Return whether it is a pipe that nobody has open to read: a write would fail now."""
-        if self._descriptor == _NONE or self._kind is _Kind.FILE:
-            return False
-        return _polled(self._descriptor, 0, "POLLERR")
+        """Return whether it is a pipe that nobody has open to read: a write would fail now.
+
+        An error that `poll` tells of a socket may be of its past: the next write takes it away.
+        """
+        return self._is_pipe and _polled(self._descriptor, 0, "POLLERR")
 
     def _would_take(self, size: int) -> bool:
         """Return whether a stream that waits for room would not wait now."""
