@@ -11,11 +11,14 @@ from typing import Any
 
 import pytest
 from starlette.applications import Starlette
+from starlette.requests import HTTPConnection
 from starlette.routing import Mount
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
+from websockets.http11 import Response
+from websockets.typing import Subprotocol
 
 from netra_backend.config import Settings
 from netra_backend.core.frames import Limits
@@ -24,6 +27,7 @@ from netra_backend.errors import ConfigError, StoreFailed
 from netra_backend.server.app import NetraApp, create_app
 from netra_backend.server.clockwork import STEP
 from netra_backend.server.lane import Protocol
+from netra_backend.server.user import User
 from netra_backend.stores.memory import MemoryStore
 from netra_backend.stores.sqlite import SqliteStore
 from netra_backend.testing.scripted_agent import ScriptedAgent, endless
@@ -372,6 +376,44 @@ async def test_who_comes_when_all_were_told_to_go_is_not_let_in(
         assert (error["code"], error["retry"]) == ("draining", True)
         (line,) = [line for line in log_lines() if line["message"] == f"{refused} refused"]
         assert (line["correlation"], line["code"]) == (error["correlation"], "draining")
+
+
+async def test_whose_handshake_is_under_way_when_all_are_told_to_go_is_told_too(
+    tmp_path: Path,
+) -> None:
+    asked, known = asyncio.Event(), asyncio.Event()
+
+    async def slow(request: HTTPConnection) -> User:
+        asked.set()
+        await known.wait()
+        return User(UserId("alice"))
+
+    store = MemoryStore()
+    async with live({"echo": echo}, tmp_path, store=store, authenticate=slow) as server:
+        late = asyncio.ensure_future(_refused(server.socket_url))
+        await asked.wait()
+        await server.app.drain(0)
+        known.set()
+        response = await late
+    assert (response.status_code, json.loads(response.body)["error"]["code"]) == (503, "draining")
+
+
+async def _refused(url: str) -> Response:
+    """Return the answer that refuses a socket."""
+    with pytest.raises(InvalidStatus) as refused:
+        await connect(url, subprotocols=[Subprotocol("netra.v1")])
+    return refused.value.response
+
+
+async def test_only_a_lifespan_that_begins_anew_lets_in_again(tmp_path: Path) -> None:
+    app = create_app({"echo": echo}, settings=Settings(data_dir=tmp_path), store=MemoryStore())
+    await app.drain(0)
+    await app.open()
+    assert app.pool.is_closed
+    async with app.lifespan():
+        pass
+    async with app.lifespan():
+        assert not app.pool.is_closed
 
 
 async def test_of_very_many_clients_some_are_told_in_each_turn(tmp_path: Path) -> None:

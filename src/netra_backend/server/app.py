@@ -207,6 +207,7 @@ class NetraApp:
         """
         if self._closed:
             self._opening, self._closed = None, False
+            self.pool.open()
         await self.open()
         try:
             yield
@@ -273,7 +274,6 @@ class NetraApp:
         await self._house.store.close()
 
     async def _open(self) -> None:
-        self.pool.open()
         await self._house.store.open()
         await self._withdrawals.open()
         self._house.hub.open()

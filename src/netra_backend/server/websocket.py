@@ -103,6 +103,9 @@ class WebSocketRoute:
         with ExitStack() as seat:
             if full is None:
                 seat.callback(self._house.seating.give, user.id, address)
+            if self._pool.is_closed:  # since it was asked who that is
+                await _deny(websocket, Refused(ErrorCode.DRAINING), address)
+                return
             await websocket.accept(subprotocol=dialect.subprotocol)
             lane = lane_for(
                 websocket.scope,
