@@ -216,6 +216,7 @@ test("an empty field for JSON says so, with an example that binds nobody", () =>
   assert.equal(hint(sure), 'JSON, for example {"sure":null}');
   const names = Array.from({ length: 50 }, (_, at) => `p${at}`);
   assert.equal(hint({ type: "object", required: names }), "JSON.");
+  assert.equal(hint({ enum: [] }), "JSON, for example {}");
   assert.equal(asks({ required: ["in"], properties: { in: where } }).fields[0].hint, "", "it begins with one");
 });
 

@@ -175,7 +175,7 @@ function exampleOf(given, root, depth = 0, budget = { values: MOST_VALUES }) {
   budget.values -= 1;
   const schema = plain(given, root);
   if (schema.default !== undefined) return schema.default;
-  if (Array.isArray(schema.enum)) return schema.enum[0];
+  if (Array.isArray(schema.enum) && schema.enum.length > 0) return schema.enum[0];
   if (schema.type === "array") return [];
   if (schema.type === "number" || schema.type === "integer") return 0;
   if (schema.type === "boolean") return false;
