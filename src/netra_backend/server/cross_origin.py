@@ -32,11 +32,8 @@ class CrossOrigin(CORSMiddleware):
         answered = super().preflight_response(request_headers)
         if answered.status_code < 400:
             return answered
-        refused = error_response(
-            Refused(
-                ErrorCode.FORBIDDEN, "requests of this origin, or of this method, are not allowed"
-            )
-        )
+        why = "requests of this origin or method, or into a private network, are not allowed"
+        refused = error_response(Refused(ErrorCode.FORBIDDEN, why))
         refused.headers["Vary"] = answered.headers["Vary"]
         return refused
 
