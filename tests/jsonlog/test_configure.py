@@ -126,7 +126,6 @@ def test_text_is_for_reading() -> None:
 
 PRINTS = """
 import sys
-from pathlib import Path
 from netra_backend import jsonlog
 jsonlog.configure("INFO", "auto", sys.stdout)
 jsonlog.get_logger("app").error("hello", run="r1")

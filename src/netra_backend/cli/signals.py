@@ -28,8 +28,8 @@ def heard(
 ) -> Iterator[None]:
     """Have each signal that stops a server `act`, inside.
 
-    Behind it they are the system's again; where `is_over` says that the process has nothing left to
-    do they are ignored: one more would end it with an exit code of its own. An event loop that
+    Behind it they do what they did before; where `is_over` says that the process has nothing left
+    to do they are ignored: one more would end it with an exit code of its own. An event loop that
     listens to signals cannot do that, for it gives them back when it is closed.
     """
     before = {number: signal.signal(number, act) for number in stopping()}
