@@ -156,6 +156,10 @@ async def sockets(running: Served) -> None:
     async with client(running.socket_url, issued()) as alice:
         accepted = await alice.run("t", "r1")
         assert accepted["type"] == "accepted"
+        greeting = alice.socket.response
+        assert greeting is not None
+        # docs/protocol.md says so; once granian sends what an application gives it, this tells.
+        assert ("X-Correlation-Id" in greeting.headers) is ("granian" not in running.process.args)
         assert (await alice.follow("t"))["resume"] == "replay"
         await alice.until("RUN_FINISHED")
         whole = "".join(frame["chunk"].get("delta", "") for frame in alice.events)
