@@ -258,6 +258,27 @@ async def test_what_is_no_http_leaves_no_words_in_the_answer_before_it() -> None
             assert b"HTTP/1.1" not in await reader.read()
 
 
+@pytest.mark.parametrize(
+    "behind",
+    [
+        b"\x16\x03\x01\x02\x00\x01 no HTTP at all\r\n\r\n",
+        GET.replace(b"\r\n\r\n", b"\r\nHost: b\r\n\r\n"),
+        GET.replace(b"\r\n\r\n", b"\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"),
+    ],
+    ids=["no HTTP", "head", "body"],
+)
+async def test_what_is_refused_behind_a_request_is_no_answer_to_it(behind: bytes) -> None:
+    async def late(request: Request) -> Response:
+        await request.body()
+        await request.receive()  # that its client has gone
+        return PlainTextResponse("hello")
+
+    async with peer(Starlette(routes=[Route("/", late)])) as (reader, writer):
+        writer.write(GET + behind)
+        with contextlib.suppress(ConnectionError):
+            assert await reader.read() == b""
+
+
 async def test_a_body_that_is_no_http_is_refused_in_words() -> None:
     async with peer(Starlette(routes=[Route("/", whole, methods=["POST"])])) as (reader, writer):
         head = GET.replace(b"GET", b"POST").replace(b"\r\n\r\n", b"\r\nTransfer-Encoding: chunked")

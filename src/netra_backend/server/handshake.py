@@ -200,7 +200,6 @@ class HttpProtocol(HttpToolsProtocol):
         self._late.remove(self)
         if self in self._untaken:
             self._await_taking()
-        self._in_head = False
         if self._received + self._arrived > self._most and self._head_bytes() > self._most:
             raise ValueError("the head is too long")
         self.url = with_path(self.url)  # uvicorn fails where there is none
@@ -212,9 +211,11 @@ class HttpProtocol(HttpToolsProtocol):
             and not self._is_answering()
             and asks_for_websocket(self.headers)
         )
+        if not self._is_opening:  # else `Protocol` looks at the rest
+            self._check_host()
+        self._in_head = False  # only now: what is refused before is a fault of the head
         if self._is_opening:
-            return  # `Protocol` looks at the rest
-        self._check_host()
+            return
         self._begin_request()
         super().on_headers_complete()
 
@@ -311,14 +312,15 @@ class HttpProtocol(HttpToolsProtocol):
         """Refuse what the parser could not read, or a head that is too long for us.
 
         Behind a request that is still being answered nothing can be said: it would stand in that
-        answer.
+        answer, or for it.
         """
         is_long = max(self._head_bytes(), self._received) > self._most
         code = ErrorCode.HEAD_TOO_BIG if is_long else ErrorCode.BAD_REQUEST
         why = ERRORS[code].meaning if is_long else self._fault
         peer = self.transport.get_extra_info("peername")
         told = raw_refusal("request", code, why, peer=peer, cause=cause)
-        if self._is_answering() and (self._in_head or self._running.response_started):
+        is_later = self._in_head or self.cycle is not self._running
+        if self._is_answering() and (is_later or self._running.response_started):
             self.break_off()
         else:
             self.transport.write(told)
