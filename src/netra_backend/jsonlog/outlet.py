@@ -49,8 +49,8 @@ class Outlet:
         except (AttributeError, OSError, TypeError, ValueError):
             return
         self._waits = self._kind is _Kind.WAITING
-        mode = os.fstat(self._descriptor).st_mode
-        self._is_pipe = stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
+        is_fifo = stat.S_ISFIFO(os.fstat(self._descriptor).st_mode)
+        self._is_pipe = is_fifo or os.isatty(self._descriptor)
         weakref.finalize(self, _close, self._descriptor).atexit = False
 
     def memory(self) -> Callable[[bytes], object] | None:
@@ -108,9 +108,10 @@ class Outlet:
         return True
 
     def has_no_reader(self) -> bool:
-        """Return whether it is a pipe that nobody has open to read: a write would fail now.
+        """Return whether it is a pipe or terminal that nobody reads any more: a write would fail.
 
-        An error that `poll` tells of a socket may be of its past: the next write takes it away.
+        What `poll` tells of others is no reason to write nothing: of a socket it may be an error
+        that the next write takes away.
         """
         return self._is_pipe and _polled(self._descriptor, 0, "POLLERR")
 
