@@ -212,6 +212,18 @@ def test_a_data_directory_may_be_in_the_home_directory(monkeypatch: pytest.Monke
     assert "~nobody-known is no home" in refused(data_dir=Path("~nobody-known/log"))
 
 
+@pytest.mark.parametrize("secret", ["", "p4ss-1234"])
+def test_a_short_secret_is_named_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, secret: str
+) -> None:
+    monkeypatch.setenv("NETRA_JWT_SECRET", secret)
+    told = refused()
+    assert told.endswith(
+        "jwt_secret (NETRA_JWT_SECRET): it must have at least 32 bytes (RFC 7518 section 3.2)"
+    )
+    assert not secret or secret not in told
+
+
 @pytest.mark.parametrize(
     "key", ["data_dir", "jwt_audience", "jwt_issuer", "jwt_admin_claim", "jwt_public_key"]
 )

@@ -226,9 +226,14 @@ class Settings(BaseSettings):
                 "auth = jwt needs jwt_secret (HS256), jwt_public_key (RS256, ES256, EdDSA) or "
                 "jwt_jwks (issuers and where they publish their keys)"
             )
-        if self.jwt_secret is not None and len(self.jwt_secret.get_secret_value().encode()) < 32:
-            raise ValueError("jwt_secret must have at least 32 bytes (RFC 7518 section 3.2)")
         return self
+
+    @field_validator("jwt_secret")
+    @classmethod
+    def _the_secret_cannot_be_guessed(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None and len(secret.get_secret_value().encode()) < 32:
+            raise ValueError("it must have at least 32 bytes (RFC 7518 section 3.2)")
+        return secret
 
     @field_validator("jwt_jwks")
     @classmethod
