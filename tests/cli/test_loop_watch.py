@@ -3,6 +3,8 @@
 import asyncio
 import copy
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -18,6 +20,15 @@ pytestmark = pytest.mark.anyio
 LIMIT = 0.2
 
 
+@asynccontextmanager
+async def watched(limit: float) -> AsyncIterator[None]:
+    """Watch the loop inside; what the watch still has to say behind it is said here."""
+    watch = LoopWatch(limit)
+    with watch:
+        yield
+    await asyncio.to_thread(watch._thread.join)
+
+
 def hold_up() -> None:
     time.sleep(2 * LIMIT)
 
@@ -31,10 +42,11 @@ async def test_what_holds_the_loop_up_is_told_with_its_place_and_its_time(
 ) -> None:
     monkeypatch.setattr(loop_watch, "PAUSE", 3_600.0)
     before = counted()
-    with jsonlog.bind(worker=3), LoopWatch(LIMIT):
-        while counted() < before + 2:  # the second is counted, and no line
-            await asyncio.sleep(LIMIT / 2)
-            hold_up()
+    with jsonlog.bind(worker=3):
+        async with watched(LIMIT):
+            while counted() < before + 2:  # the second is counted, and no line
+                await asyncio.sleep(LIMIT / 2)
+                hold_up()
     lines = [line for line in log_lines() if "event loop" in line["message"]]
     assert [line["message"] for line in lines] == [
         "the event loop is blocked",
@@ -75,14 +87,14 @@ async def test_the_users_own_code_is_told_however_deep_in_a_library_it_is_held_u
                 return
             width *= 2
 
-    with LoopWatch(LIMIT):
+    async with watched(LIMIT):
         await asyncio.create_task(mine(), name="run r1")
     assert any(map(is_right, told())), told()
 
 
 async def test_a_loop_that_waits_is_not_blocked(log_lines: Lines) -> None:
     before = counted()
-    with LoopWatch(60.0):
+    async with watched(60.0):
         await asyncio.sleep(0.01)
     assert counted() == before
     assert not [line for line in log_lines() if "event loop" in line["message"]]
