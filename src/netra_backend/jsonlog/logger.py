@@ -1,6 +1,7 @@
 """A logger whose fields are keywords: ``log.info("run started", run=run, state=state)``."""
 
 import logging
+from typing import cast
 
 from netra_backend.jsonlog.attributes import STANDARD, fields_of, told_apart
 from netra_backend.jsonlog.standard import only_sink, report
@@ -69,14 +70,10 @@ class Logger:
                 exc_info, stack_info = fields.pop("exc_info", None), fields.pop("stack_info", False)
             if stack_info is False:
                 sink = only_sink(logger)
-                given: object = fields
-                if len(fields) == 1 and "extra" in fields:  # as the standard logger is called
-                    given = fields["extra"]
-                if (
-                    sink is not None
-                    and type(given) is dict
-                    and sink.say(level, logger.name, text, args, given, exc_info)
-                ):
+                given = fields
+                if len(fields) == 1 and type(fields.get("extra")) is dict:
+                    given = cast("dict[str, object]", fields["extra"])  # as for `logging` itself
+                if sink is not None and sink.say(level, logger.name, text, args, given, exc_info):
                     return
             # The sink has refused the other options as fields: so usual calls need not be asked.
             caller = fields.pop("stacklevel", 1)
