@@ -181,8 +181,8 @@ def _extras() -> Iterator[Case]:
     """Yield what ``extra=`` and its neighbours must not be."""
     for name in ATTRIBUTES:
         yield standard(f"extra has {name}", _with_extra({name: "clash"}), "clash")
-    keys: list[Any] = [1, None, 1.5, Colour.RED, (1, 2), b"a", "\ud800", of.HostileKey()]
-    for key in keys:
+    keys: list[Any] = [1, None, 1.5, Colour.RED, (1, 2), b"a", "\ud800"]
+    for key in (*keys, of.HostileKey(), of.HostileName("a")):
         yield standard(f"extra has a key of {type(key).__name__}", _with_extra({key: 1}))
     extras: dict[str, Any] = {
         "a list": [1, 2],

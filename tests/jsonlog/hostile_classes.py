@@ -199,6 +199,18 @@ class HostileKey:
     __hash__ = object.__hash__
 
 
+class HostileName(str):
+    """Can be hashed once: so it gets into a dict."""
+
+    __slots__ = ("hashed",)
+
+    def __hash__(self) -> int:
+        if hasattr(self, "hashed"):
+            raise SystemExit
+        self.hashed = True
+        return super().__hash__()
+
+
 class HostileTuple(tuple[object, ...]):
     __slots__ = ()
     __iter__ = __len__ = __getitem__ = __repr__ = raiser(KeyboardInterrupt)  # type: ignore[assignment]

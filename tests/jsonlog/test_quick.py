@@ -54,6 +54,7 @@ USUAL: list[dict[str, Any]] = [
     {"url": "postgres://ann:s3cr3t@db/x", "header": "Authorization: Bearer s3cr3t"},
     {"nested": {"password": "s3cr3t", "list": ["token=s3cr3t"]}},
     {"time_": "12:30:00", "eq": "a=b"},
+    {"time": "12:30:00", "level": 3, "exception": "none"},
     {"big": 2**63, "small": -(2**63)},
 ]
 
@@ -73,7 +74,7 @@ def test_usual_records_are_written_alike(preset: str, given: dict[str, Any]) -> 
     "given",
     [
         {"name": "a record has that"},
-        {"level": "so has a line"},
+        {"level": "so has a line", "level_": "and this is its other name"},
         {"password": "s3cr3t"},
         {"key": "db_password", "value": "s3cr3t"},
         {"name_": "db_password", "value": "s3cr3t"},
@@ -99,6 +100,25 @@ def test_what_is_unusual_is_left_to_the_careful_way(given: dict[str, Any]) -> No
         assert both(one)[0] is None
     made = Quick(layout("json")).line(CREATED, 20, "app", "text", given, None, True)
     assert made is None or "nan" in given
+
+
+def test_a_field_may_have_the_name_of_an_attribute_of_a_record() -> None:
+    given = {"thread": "t-1", "module": "m", "lineno": 3}
+    made = Quick(layout("json")).line(CREATED, 20, "app.part", "text", given, None, True)
+    renamed = {f"{name}_": value for name, value in given.items()}
+    assert made is not None
+    assert json.loads(made) == both(record("text", **renamed))[0]
+
+
+def test_bound_fields_keep_the_names_of_attributes_of_a_record() -> None:
+    with bind(thread="t-1", process="p", message="m", thread_="t-2"):
+        quick, careful = both(record("text"))
+    assert quick is None  # a line has a message of its own
+    with bind(thread="t-1", process="p"):
+        quick, careful = both(record("text", run="r-1"))
+        assert both(record("text", thread="t-2"))[0] is not None  # of the record, and not shown
+    assert quick == careful
+    assert (careful["thread"], careful["process"]) == ("t-1", "p")
 
 
 def test_other_unusual_records() -> None:

@@ -7,7 +7,6 @@ of a call. Whatever is unusual about a record, the answer is None, and `record.l
 
 import enum
 import logging
-import re
 import sys
 from collections import defaultdict
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from netra_backend.jsonlog.attributes import (
     NOT_SHOWN,
     OPTIONS,
     SCALARS,
+    STANDARD,
     error_of,
     filled,
 )
@@ -32,13 +32,13 @@ from netra_backend.jsonlog.presets import Layout
 from netra_backend.jsonlog.record import exception
 from netra_backend.jsonlog.redact import redact, redact_pairs
 from netra_backend.jsonlog.safe import jsonable
-from netra_backend.jsonlog.secret_names import is_secret_name
 from netra_backend.jsonlog.shapes import is_harmless, redact_text
+from netra_backend.jsonlog.usual_names import UsualNames
 
 T = TypeVar("T")
 
 MAX_REMEMBERED = 1_024
-"""Texts, names and heads that are remembered, of each kind."""
+"""Texts and heads that are remembered, of each kind."""
 MAX_TEXT = 2_000
 """Characters of a message that is usual."""
 MAX_REMEMBERED_TEXT = 200
@@ -50,9 +50,6 @@ MAX_ADDRESS = 64
 
 _MODEST = Limits(RECORD_LIMITS.depth, nodes=200, text=2_000, total=2_000)
 """What one field may have and be usual; less than any share of `RECORD_LIMITS`."""
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,63}")
-_LABELS = frozenset(("key", "key_", "name", "name_"))
-"""What stands under them says what is under ``value``: see `redact_pairs`."""
 _DELETE = 0x7F
 """The one character of ASCII that JSON allows and a line must not have."""
 _modules = sys.modules
@@ -68,7 +65,9 @@ class Quick:
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
-        self._reserved = layout.reserved | NOT_SHOWN | OPTIONS | {"correlation", "$cut"}
+        self._renamed = layout.reserved | STANDARD
+        self._bound_names = UsualNames(layout.reserved)
+        self._names = UsualNames(layout.reserved | NOT_SHOWN | OPTIONS | {"correlation"})
         self._fixed = redact_pairs(dict(layout.fixed))
         self._clock = Clock()
         self._dumps, _, self._newline = encoders()
@@ -79,7 +78,6 @@ class Quick:
         self._harmless: set[str] = set()
         self._texts: dict[str, str] = {}
         self._fronts: dict[str, _Front] = {}
-        self._names: set[str] = set()
 
     def line(
         self,
@@ -181,19 +179,13 @@ class Quick:
         """Return what stands on every line of a binding; None if it may change meanwhile."""
         bound.told = (self, None)
         given = {"correlation": binding.correlation(), **bound.fields}
-        if len(given) > MAX_FIELDS:
+        if len(given) > MAX_FIELDS or not all(map(_is_constant, given.values())):
             return None
-        names = self._names
-        for name, value in given.items():
-            if id(type(value)) not in SCALARS and not _is_constant(value):
-                return None
-            if name not in names and name != "correlation" and not self._is_usual(name):
-                return None
         correlation = given["correlation"]
         if type(correlation) is not str or len(correlation) > NAME_LIMITS.text:
             given["correlation"] = jsonable(correlation, NAME_LIMITS)
         plain = self._plain(given)
-        if plain is None:
+        if plain is None or not self._bound_names.are_all(plain):
             return None
         tail = b"," + _visible(self._dumps({**self._fixed, **plain}))[1:-1]
         bound.told = (self, tail)
@@ -203,12 +195,14 @@ class Quick:
         """Return the rest of a line with the fields of a call; None if one is unusual."""
         if len(given) > MAX_FIELDS:
             return None
-        if bound.fields and not bound.fields.keys().isdisjoint(given):
-            return None
-        if not self._names.issuperset(given) and not all(map(self._is_usual, given)):
-            return None
         shown = self._plain(given)
         if shown is None:
+            return None
+        if not self._names.are_all(shown):
+            shown = {f"{name}_" if name in self._renamed else name: shown[name] for name in shown}
+            if len(shown) < len(given) or not self._names.are_all(shown):
+                return None
+        if bound.fields and not bound.fields.keys().isdisjoint(shown):
             return None
         body = self._dumps(shown, None, self._newline)
         if len(body) > MAX_BODY:
@@ -216,10 +210,15 @@ class Quick:
         return b"," + _visible(body)[1:]
 
     def _plain(self, given: dict[str, Any]) -> dict[str, Any] | None:
-        """Return fields as the encoder takes them, without secrets; None if one is too large."""
+        """Return fields as the encoder takes them, without secrets.
+
+        None if one is too large, or a name is no exact string: hashing it may run its own code.
+        """
         unknown: list[str] = []
         harmless, shown = self._harmless, given
         for name, value in given.items():
+            if type(name) is not str:
+                return None
             kind = type(value)
             if kind is str:
                 if value not in harmless:
@@ -253,18 +252,6 @@ class Quick:
             if len(self._harmless) >= MAX_REMEMBERED:
                 self._harmless.clear()
             self._harmless.update(strings)
-        return True
-
-    def _is_usual(self, name: object) -> bool:
-        """Return whether a name needs no escape, no other name, and hides no secret."""
-        if name in self._names:
-            return True
-        if type(name) is not str or name in self._reserved or not _NAME.fullmatch(name):
-            return False
-        if name.lower() in _LABELS or is_secret_name(name) or redact_text(name) != name:
-            return False
-        if len(self._names) < MAX_REMEMBERED:
-            self._names.add(name)
         return True
 
     def _error(self, error: BaseException) -> bytes:
@@ -360,5 +347,6 @@ def _class_of(module: str, name: str) -> Any:
 
 
 def _is_constant(value: object) -> bool:
-    """Return whether a value that is no scalar is always written the same."""
-    return is_kind(value, enum.Enum) or class_name(type(value)) == "uuid.UUID"
+    """Return whether a value is always written the same."""
+    kind = type(value)
+    return id(kind) in SCALARS or is_kind(value, enum.Enum) or class_name(kind) == "uuid.UUID"
