@@ -135,14 +135,10 @@ def _signed_by(token: str) -> str:
     The heads of an issuer's tokens are all alike, letter by letter.
     """
     head = token.partition(".")[0]
-    return _signed_as(head) if len(head) <= MAX_HEAD else _algorithm_in(head)
+    return (_algorithm_in if len(head) <= MAX_HEAD else _algorithm_in.__wrapped__)(head)
 
 
 @lru_cache(maxsize=64)
-def _signed_as(head: str) -> str:
-    return _algorithm_in(head)
-
-
 def _algorithm_in(head: str) -> str:
     """Return what a token's head alone says; the rest of the token is looked at afterwards."""
     return _algorithm(jwt.get_unverified_header(f"{head}.."))
