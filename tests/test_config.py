@@ -1,6 +1,7 @@
 """Settings come from one file, the environment and the command line, and every fault is named."""
 
 import logging
+import re
 import traceback
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from pydantic_settings import EnvSettingsSource
 
 from netra_backend.config import AuthMode, Settings, load_settings
 from netra_backend.errors import ConfigError
+from netra_backend.jsonlog.configure import FORMATS, LEVELS
 from netra_backend.jsonlog.record import line
 
 SECRET = "hunter2-hunter2-hunter2-hunter2!"
@@ -71,7 +73,8 @@ def test_variables_win_over_the_file_and_arguments_over_both(
     ("name", "value", "field", "wanted"),
     [
         ("NETRA_DATA_DIR", "/a/b", "data_dir", Path("/a/b")),
-        ("NETRA_LOG_LEVEL", "DEBUG", "log_level", "DEBUG"),
+        ("NETRA_LOG_LEVEL", "debug", "log_level", "DEBUG"),
+        ("NETRA_LOG_FORMAT", "GCP", "log_format", "gcp"),
         ("NETRA_RUN_TIMEOUT", "2.5", "run_timeout", 2.5),
         ("NETRA_ALLOWED_ORIGINS", '["https://a", "https://b"]', "allowed_origins", ...),
     ],
@@ -147,6 +150,16 @@ def test_an_unknown_variable_is_named_with_what_was_probably_meant(
     told = refused()
     assert variable in told
     assert (suggestion in told) if suggestion else ("did you mean" not in told)
+
+
+def test_levels_and_formats_are_those_of_jsonlog(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NETRA_LOG_LEVEL", "LOUD")
+    monkeypatch.setenv("NETRA_LOG_FORMAT", "xml")
+    level, form = refused().partition("): ")[2].split("; ")
+    assert level.startswith("log_level (NETRA_LOG_LEVEL): ")
+    assert re.findall("'(.+?)'", level) == list(LEVELS)
+    assert form.startswith("log_format (NETRA_LOG_FORMAT): ")
+    assert re.findall("'(.+?)'", form) == list(FORMATS)
 
 
 def test_variables_of_others_are_none_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Set
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -66,6 +66,14 @@ def _from_home(path: Path) -> Path:
         raise ValueError(f"{path.parts[0]} is no home directory that is known") from error
 
 
+def _in_capitals(value: object) -> object:
+    return value.upper() if isinstance(value, str) else value
+
+
+def _in_small_letters(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
 Text = Annotated[str, BeforeValidator(_not_empty)]
 Directory = Annotated[Path, BeforeValidator(_not_empty), AfterValidator(_from_home)]
 Count = Annotated[int, Field(ge=1), BeforeValidator(_no_boolean)]
@@ -73,6 +81,15 @@ Number = Annotated[int, Field(ge=0), BeforeValidator(_no_boolean)]
 Milliseconds = Number
 Duration = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_no_boolean)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(_no_boolean)]
+
+
+LogLevel = Annotated[
+    Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_in_capitals)
+]
+LogFormat = Annotated[
+    Literal["auto", "text", "json", "gcp", "ecs", "datadog"], BeforeValidator(_in_small_letters)
+]
+"""What `jsonlog.configure` takes, which this layer does not know; a test compares them."""
 
 
 class WhenBusy(StrEnum):
@@ -122,9 +139,9 @@ class Settings(BaseSettings):
 
     data_dir: Directory = Path("netra-data")
     """Where the SQLite log and the development key live; ``~`` is the home directory."""
-    log_level: str = "INFO"
+    log_level: LogLevel = "INFO"
     """The least severe level that is logged."""
-    log_format: str = "auto"
+    log_format: LogFormat = "auto"
     """``json``, ``gcp``, ``ecs``, ``datadog``, ``text``, or ``auto``: text on a terminal, JSON
     elsewhere."""
 

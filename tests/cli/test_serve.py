@@ -15,7 +15,7 @@ from tests.ports import free_port
         (["nothing:agent"], {}, "there is no module 'nothing'"),
         (["--config", "missing.toml"], {}, "missing.toml"),
         ([], {"NETRA_LOG_LEVL": "INFO"}, "did you mean NETRA_LOG_LEVEL?"),
-        ([], {"NETRA_LOG_LEVEL": "LOUD"}, "LOUD"),
+        ([], {"NETRA_LOG_LEVEL": "LOUD"}, "log_level (NETRA_LOG_LEVEL): Input should be 'DEBUG'"),
         ([], {"NETRA_AUTH": "jwt"}, "auth = jwt needs jwt_secret"),
         (["--port", "70000"], {}, "--port"),
     ],

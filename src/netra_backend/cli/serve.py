@@ -76,7 +76,7 @@ def serve(  # noqa: PLR0913, PLR0917 - each is an option
     host = host or (CONTAINER_HOST if agentcore else "127.0.0.1")
     port = port if port is not None else (8080 if agentcore else 8000)
     check_address(settings, host)
-    configure_logging(settings)
+    jsonlog.configure(level=settings.log_level, format=settings.log_format)
     # What follows is most of what there is to import: help and refusals need none of it.
     from netra_backend.cli import descriptors, server  # noqa: PLC0415 - see above
 
@@ -105,11 +105,3 @@ def check_address(settings: Settings, host: str) -> None:
             f"{host}; use --host 127.0.0.1, or NETRA_AUTH=jwt with NETRA_JWT_SECRET or "
             f"NETRA_JWT_PUBLIC_KEY"
         )
-
-
-def configure_logging(settings: Settings) -> None:
-    """Send every log line through `jsonlog`. Raises ConfigError for a bad level or format."""
-    try:
-        jsonlog.configure(level=settings.log_level, format=settings.log_format)
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
