@@ -4,7 +4,6 @@ import contextlib
 import sys
 from collections.abc import Iterator
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -14,7 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from netra_backend.cli.output import ReaderGone
-from netra_backend.config import load_settings
+from netra_backend.cli.settings import settings_with
 from netra_backend.core.audit import Finding
 from netra_backend.stores.sqlite_inspection import Inspection, inspection
 
@@ -50,16 +49,16 @@ class Report(Struct):
 
 
 def check(
-    data_dir: Annotated[Path | None, typer.Option(help="The data directory, or a copy.")] = None,
+    data_dir: Annotated[
+        str | None, typer.Option(metavar="PATH", help="The data directory, or a copy.")
+    ] = None,
     form: Annotated[Format, typer.Option("--format", help="How it is told.")] = Format.TEXT,
 ) -> None:
     """Say whether a data directory is whole, without changing it; a server may run on it.
 
     Exit code 0: it is whole. 1: something is wrong. 2: it cannot be read.
     """
-    overrides = {} if data_dir is None else {"data_dir": data_dir}
-    directory = load_settings(**overrides).data_dir
-    with inspection(directory) as inspected:
+    with inspection(settings_with(data_dir).data_dir) as inspected:
         report = Report(str(inspected.file), inspected.version)
         for finding in _findings(inspected, report):
             report.whole = False

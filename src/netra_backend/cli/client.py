@@ -3,7 +3,6 @@
 import json
 import unicodedata
 from http.client import HTTPException
-from pathlib import Path
 from typing import Annotated, Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
@@ -14,15 +13,17 @@ from msgspec import Struct
 from rich.console import Console
 from rich.text import Text
 
+from netra_backend.cli.settings import settings_with
 from netra_backend.cli.token import Unsigned, make_token
-from netra_backend.config import load_settings
 from netra_backend.core.events import PROGRESS
 from netra_backend.errors import ConfigError, NetraError
 
 Url = Annotated[str, typer.Option(help="The server.")]
 AsUser = Annotated[str, typer.Option("--user", help="Whose thread it is; makes a token for them.")]
 Credential = Annotated[str | None, typer.Option("--token", help="A token, instead of --user.")]
-DataDir = Annotated[Path | None, typer.Option(help="The server's data directory, for its key.")]
+DataDir = Annotated[
+    str | None, typer.Option(metavar="PATH", help="The server's data directory, for its key.")
+]
 
 _COLOURS = {
     "RUN": "bold blue",
@@ -72,7 +73,7 @@ class ServerError(NetraError):
     """The server could not be reached, or refused; the text says which and why."""
 
 
-def reach(url: str, user: str, token: str | None, data_dir: Path | None) -> Server:
+def reach(url: str, user: str, token: str | None, data_dir: str | None) -> Server:
     """Return the server at `url` with `token`, or one made for `user`. Raises ConfigError."""
     if not _is_address(url):
         raise ConfigError(f"--url {url!r} must look like http://127.0.0.1:8000")
@@ -81,9 +82,8 @@ def reach(url: str, user: str, token: str | None, data_dir: Path | None) -> Serv
     if token is not None and not (token.isascii() and token.isprintable()):
         raise ConfigError("--token has a character that no token has, such as a line break")
     if token is None:
-        overrides = {} if data_dir is None else {"data_dir": data_dir}
         try:
-            token = make_token(load_settings(**overrides), user)
+            token = make_token(settings_with(data_dir), user)
         except Unsigned as error:
             raise ConfigError(f"{error}; or pass a token with --token") from error
     return Server(url.rstrip("/"), token)

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from netra_backend import jsonlog
-from netra_backend.config import AuthMode, Settings, load_settings
+from netra_backend.cli.settings import settings_with
+from netra_backend.config import AuthMode, Settings
 from netra_backend.errors import ConfigError
 from netra_backend.server.origin import is_loopback
 
@@ -40,7 +41,9 @@ def serve(  # noqa: PLR0913, PLR0917 - each is an option
             help="The port; 8000 unless said otherwise, 0 takes a free one.", min=0, max=65535
         ),
     ] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="Where the log lives.")] = None,
+    data_dir: Annotated[
+        str | None, typer.Option(metavar="PATH", help="Where the log lives.")
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="A netra.toml.")] = None,
     restored: Annotated[
         bool,
@@ -69,10 +72,9 @@ def serve(  # noqa: PLR0913, PLR0917 - each is an option
     ] = False,
 ) -> None:
     """Serve agents, with a chat page, until SIGINT or SIGTERM."""
-    overrides = {} if data_dir is None else {"data_dir": data_dir}
-    settings = load_settings(config, **overrides)
+    settings = settings_with(data_dir, config)
     if agentcore and settings.auth is AuthMode.DEV:
-        settings = load_settings(config, **overrides, auth=AuthMode.AGENTCORE)
+        settings = settings_with(data_dir, config, auth=AuthMode.AGENTCORE)
     host = host or (CONTAINER_HOST if agentcore else "127.0.0.1")
     port = port if port is not None else (8080 if agentcore else 8000)
     check_address(settings, host)

@@ -1,13 +1,13 @@
 """``netra token``: a token for trying things out."""
 
 import time
-from pathlib import Path
 from typing import Annotated, Any
 
 import jwt
 import typer
 
-from netra_backend.config import AuthMode, Settings, load_settings
+from netra_backend.cli.settings import settings_with
+from netra_backend.config import AuthMode, Settings
 from netra_backend.core.ids import UserId, parse_id
 from netra_backend.errors import ConfigError, FrameError
 from netra_backend.server.auth import DevAuth, dev_key
@@ -22,11 +22,12 @@ class Unsigned(ConfigError):
 
 def token(
     user: Annotated[str, typer.Argument(help="Whose token.")],
-    data_dir: Annotated[Path | None, typer.Option(help="The server's data directory.")] = None,
+    data_dir: Annotated[
+        str | None, typer.Option(metavar="PATH", help="The server's data directory.")
+    ] = None,
 ) -> None:
     """Print a token for USER, signed with the server's development key or HS256 secret."""
-    overrides = {} if data_dir is None else {"data_dir": data_dir}
-    typer.echo(make_token(load_settings(**overrides), user))
+    typer.echo(make_token(settings_with(data_dir), user))
 
 
 def make_token(settings: Settings, user: str) -> str:
