@@ -30,12 +30,15 @@ async def test_the_kind_of_a_key_is_its_algorithm(algorithm: str) -> None:
         await auth.verify(signed_by_hand({"alg": "HS256"}, claims_of(), issuer.public.encode()))
 
 
-async def test_a_public_key_may_come_from_a_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("named", ["@{folder}/key.pem", "@~/key.pem"])
+async def test_a_public_key_may_come_from_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
     issuer = Issuer()
-    file = tmp_path / "key.pem"
-    file.write_text(issuer.public)
+    (tmp_path / "key.pem").write_text(issuer.public)
 
-    auth = authenticator(Settings(auth="jwt", jwt_public_key=f"@{file}"))
+    auth = authenticator(Settings(auth="jwt", jwt_public_key=named.format(folder=tmp_path)))
 
     assert (await auth.verify(issuer.token())).id == "alice"
 
@@ -51,7 +54,19 @@ def pem(key: Any) -> str:
 
 
 @pytest.mark.parametrize(
-    "kind", ["garbage", "blank", "private", "elliptic", "short", "ed448", "dsa", "absent", "binary"]
+    "kind",
+    [
+        "garbage",
+        "blank",
+        "private",
+        "elliptic",
+        "short",
+        "ed448",
+        "dsa",
+        "absent",
+        "binary",
+        "homeless",
+    ],
 )
 def test_a_key_that_cannot_be_used_is_refused_at_the_start(
     tmp_path: Path, known: Issuer, kind: str
@@ -68,6 +83,7 @@ def test_a_key_that_cannot_be_used_is_refused_at_the_start(
         "dsa": lambda: pem(dsa.generate_private_key(2048)),
         "absent": lambda: f"@{tmp_path / 'absent.pem'}",
         "binary": lambda: f"@{binary}",
+        "homeless": lambda: "@~nobody-of-this-name/key.pem",
     }[kind]()
 
     with pytest.raises(ConfigError, match="jwt_public_key") as error:

@@ -240,8 +240,8 @@ def _text(value: str) -> str:
     if not value.startswith("@"):
         return value
     try:
-        return Path(value[1:]).read_text(encoding="ascii")
-    except (OSError, ValueError) as error:
+        return Path(value[1:]).expanduser().read_text(encoding="ascii")
+    except (OSError, ValueError, RuntimeError) as error:  # the last for the home of nobody
         raise ConfigError(f"jwt_public_key cannot be read: {error}") from error
 
 
