@@ -371,6 +371,7 @@ async def test_who_comes_when_all_were_told_to_go_is_not_let_in(
         joined = await browser.get("/agui/echo", params={"runId": "r"})
     told = [json.loads(late.value.response.body), joined.json()]
     assert [late.value.response.status_code, joined.status_code] == [503, 503]
+    assert late.value.response.headers["retry-after"] == joined.headers["retry-after"] == "1"
     for body, refused in zip(told, ("handshake", "request"), strict=True):
         error = body["error"]
         assert (error["code"], error["retry"]) == ("draining", True)

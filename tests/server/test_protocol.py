@@ -216,6 +216,7 @@ async def test_every_request_is_answered(path: bytes, answer: bytes, http: Any) 
         writer.write(UPGRADE % path)
         got = await reader.read()
         assert got.startswith(answer)
+        assert (b"\r\nretry-after: 1\r\n" in got) == answer.endswith(b" 500 ")
         if path == b"/failing":
             assert got.endswith(b"\x88\x02\x03\xf3")  # 1011
         writer.close()

@@ -228,7 +228,7 @@ async def test_a_store_that_fails_at_the_handshake_is_answered_and_told(
         where = (store, "spend") if fails == "the ticket" else (Seating, "take")
         monkeypatch.setattr(*where, failing)
         response = await refusal_of(f"{server.socket_url}?ticket={ticket}", ["netra.v1"])
-    assert response.status_code == 503
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
     error = json.loads(response.body or b"")["error"]
     assert (error["code"], error["retry"]) == ("store_failed", True)
     lines = [line for line in log_lines() if line.get("correlation") == error["correlation"]]

@@ -48,11 +48,20 @@ def error_response(error: Exception) -> JSONResponse:
     if code is ErrorCode.STORE_FAILED:
         store_failures.tell("the store failed", error)
     refusals.tell("request", code, message, where=where, **about)
+    return refusal_response(code, message, where)
+
+
+def refusal_response(code: ErrorCode, message: str, where: str | None = None) -> JSONResponse:
+    """Return the answer with this code: with its status, and what may be done next."""
     body = error_body(code, message, where)
-    headers = {"Retry-After": "1"} if ERRORS[code].retry is Retry.LATER else None
+    return JSONResponse(body, status_code=ERRORS[code].status, headers=_next(code))
+
+
+def _next(code: ErrorCode) -> dict[str, str]:
+    """Return the headers that say what a client may do next."""
     if code is ErrorCode.UPGRADE_REQUIRED:
-        headers = {"Upgrade": "websocket"}  # RFC 9110 section 15.5.22
-    return JSONResponse(body, status_code=ERRORS[code].status, headers=headers)
+        return {"Upgrade": "websocket"}  # RFC 9110 section 15.5.22
+    return {"Retry-After": "1"} if ERRORS[code].retry is Retry.LATER else {}
 
 
 def _told(error: Exception) -> tuple[ErrorCode, str, str | None, Mapping[str, str]]:
@@ -84,6 +93,7 @@ def raw_refusal(
         body = jsonlog.dumps(error_body(code, why)).encode()
     fields = {
         **HEADERS,
+        **_next(code),
         **(headers or {}),
         "Date": formatdate(usegmt=True),
         CORRELATION: correlation,

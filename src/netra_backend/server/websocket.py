@@ -11,20 +11,19 @@ from contextvars import copy_context
 
 from msgspec import Struct
 from starlette.requests import HTTPConnection
-from starlette.responses import JSONResponse
 from starlette.types import Scope
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from netra_backend import jsonlog
 from netra_backend.core.ids import new_id
-from netra_backend.errors import CLOSES, ERRORS, CloseCode, ErrorCode, NetraError, Refused
+from netra_backend.errors import CLOSES, CloseCode, ErrorCode, NetraError, Refused
 from netra_backend.server import refusals, store_failures
 from netra_backend.server.address import address_of
 from netra_backend.server.attendant import Attendant, End, leave
 from netra_backend.server.clock import now
 from netra_backend.server.dialogue import Dialogue
 from netra_backend.server.entrance import REFUSAL, Accept
-from netra_backend.server.errors import error_body
+from netra_backend.server.errors import refusal_response
 from netra_backend.server.headers import CORRELATION_FIELD
 from netra_backend.server.house import House
 from netra_backend.server.lane import DirectLane, Lane, LaneClosed, lane_for
@@ -224,10 +223,7 @@ async def _deny(websocket: WebSocket, refusal: Refused, address: str) -> None:
     if "websocket.http.response" not in websocket.scope.get("extensions", {}):
         await websocket.close()
         return
-    body = error_body(refusal.code, refusal.message)
-    await websocket.send_denial_response(
-        JSONResponse(body, status_code=ERRORS[refusal.code].status)
-    )
+    await websocket.send_denial_response(refusal_response(refusal.code, refusal.message))
 
 
 def _info(websocket: WebSocket, address: str) -> dict[str, object]:
