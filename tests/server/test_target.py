@@ -5,9 +5,19 @@ import json
 import re
 from pathlib import Path
 
+import httpx
 import pytest
 
-from netra_backend.server.target import OTHER_HOST, decoded, fault_of, path_and_query, with_path
+from netra_backend.config import Settings
+from netra_backend.server.app import create_app
+from netra_backend.server.target import (
+    OTHER_HOST,
+    below_root,
+    decoded,
+    fault_of,
+    path_and_query,
+    with_path,
+)
 from netra_backend.stores.memory import MemoryStore
 from tests.client import BOUND
 from tests.conftest import Lines
@@ -38,6 +48,30 @@ UPGRADE = (
 )
 def test_a_url_counts_as_its_path(target: str, path: str, query: str) -> None:
     assert path_and_query(target) == (path, query)
+
+
+@pytest.mark.parametrize(
+    ("root", "path", "below"),
+    [
+        ("", "/ws", ("", "/ws")),
+        ("/api", "/api/ws", ("/api", "/api/ws")),
+        ("/api/", "/api/ws", ("/api", "/api/ws")),
+        ("/api/", "/api//ws", ("/api", "/api/ws")),
+        ("/api/", "/ws", ("/api", "/ws")),
+        ("/", "/ws", ("", "/ws")),
+        ("/", "//ws", ("", "/ws")),
+    ],
+)
+def test_a_root_path_has_no_slash_at_its_end(root: str, path: str, below: tuple[str, str]) -> None:
+    found = below_root({"type": "http", "root_path": root, "path": path})
+    assert (found["root_path"], found["path"]) == below
+
+
+async def test_what_is_below_a_root_path_with_a_slash_is_found(tmp_path: Path) -> None:
+    app = create_app({"echo": echo}, settings=Settings(data_dir=tmp_path), store=MemoryStore())
+    transport = httpx.ASGITransport(app, root_path="/api/")
+    async with app.lifespan(), httpx.AsyncClient(transport=transport) as browser:
+        assert (await browser.get("http://localhost/api/health/live")).status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,7 @@ from netra_backend.server.revocations import UnrevokedAuth
 from netra_backend.server.roster import Roster
 from netra_backend.server.routes import routes_of
 from netra_backend.server.seating import Seating
+from netra_backend.server.target import below_root
 from netra_backend.server.tickets import TicketAuth
 from netra_backend.server.websocket import WebSocketRoute
 from netra_backend.server.withdrawals import Withdrawals
@@ -121,6 +122,7 @@ class NetraApp:
         if scope["type"] == "lifespan":
             await self._asgi(scope, receive, send)
             return
+        scope = below_root(scope)
         correlation = jsonlog.new_correlation()
         answer = Answer(scope, self._house.settings.trusted_proxies, self._strangers)
 

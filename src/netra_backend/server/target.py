@@ -2,6 +2,8 @@
 
 from urllib.parse import unquote
 
+from starlette.types import Scope
+
 from netra_backend.server.origin import host_name, split
 
 NO_HOST = "A request's Host header is a name or an address, perhaps with a port."
@@ -45,6 +47,21 @@ def path_and_query(target: str) -> tuple[str, str]:
         return ("/", "") if url is None else (url.path or "/", url.query)
     path, _, query = target.partition("?")
     return path, query
+
+
+def below_root(scope: Scope) -> Scope:
+    """Return the request with a root path that has no slash at its end, as routes expect it.
+
+    Of its path that leaves what a server puts behind the root: with ``/api/`` some make ``/api/x``
+    of ``/x``, and others ``/api//x``.
+    """
+    root: str = scope.get("root_path", "")
+    if not root.endswith("/"):
+        return scope
+    plain, path = root.rstrip("/"), scope["path"]
+    if path.startswith(root):
+        path = f"{plain}/{path.removeprefix(root).removeprefix('/')}"
+    return {**scope, "root_path": plain, "path": path}
 
 
 def decoded(path: str) -> str:
