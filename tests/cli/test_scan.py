@@ -106,6 +106,16 @@ def test_other_formats_tell_of_skipped_files_too(netra: Netra, tmp_path: Path, f
     assert "skipped: is not Python" in netra("scan", "--format", form).stdout
 
 
+def test_a_scan_that_could_read_nothing_has_not_found_nothing(netra: Netra, tmp_path: Path) -> None:
+    write(tmp_path, {"b.py": "(", "c.ipynb": "{}", "empty/readme.txt": ""})
+    for paths in (["b.py"], ["b.py", "c.ipynb"]):
+        done = netra("scan", *paths)
+        assert done.returncode == 2
+        assert done.stderr.endswith("\nnetra: nothing could be scanned\n")
+    nothing = netra("scan", "empty")
+    assert (nothing.returncode, nothing.stderr) == (0, "no Python files in empty\n")
+
+
 def test_nothing_is_executed_or_imported(netra: Netra, tmp_path: Path) -> None:
     write(tmp_path, {"a.py": "open('ran', 'w')\nimport json\n", "json.py": "open('ran', 'w')\n"})
     write(tmp_path, {"sitecustomize.py": "", "conftest.py": "open('ran', 'w')\n"})

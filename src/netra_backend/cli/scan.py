@@ -20,7 +20,8 @@ from netra_backend.scan.titles import TITLES
 def scan(arguments: Sequence[str]) -> int:
     """Scan as asked on the command line, and return the exit code.
 
-    0: nothing at or above ``--fail-on``; 1: something; 2: wrong usage, or a fault of the scanner.
+    0: nothing at or above ``--fail-on``; 1: something; 2: wrong usage, no file
+    that could be scanned, or a fault of the scanner.
     """
     sys.excepthook = _leave_with_2
     warnings.simplefilter("ignore")  # what the parser thinks of escapes in the scanned code
@@ -51,6 +52,9 @@ class _Task:
         """Scan, do with the findings what is asked, and return the exit code."""
         outcome = self._run()
         code = self._act(outcome)
+        if outcome.skipped and not outcome.scanned:
+            self._terminal.note("netra: nothing could be scanned")
+            return 2
         return 2 if outcome.failed else code
 
     def _run(self) -> Outcome:

@@ -54,6 +54,11 @@ class Outcome(Struct, frozen=True):
     files: Mapping[str, File]
     notes: tuple[str, ...] = ()
 
+    @property
+    def scanned(self) -> int:
+        """How many of the files were scanned."""
+        return len(self.files) - sum(lost.path in self.files for lost in self.skipped)
+
 
 class Scan:
     """A project and what is asked of it; `run` can be called again after files have changed."""

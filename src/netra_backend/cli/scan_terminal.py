@@ -77,8 +77,7 @@ class Terminal:
         colour = _wants_colour(self._to)
         lines_of = scan.reader(outcome.files)
         self._print_all(f"{shown}\n" for shown in text.write(findings, lines_of, colour=colour))
-        scanned = len(outcome.files) - sum(file.path in outcome.files for file in outcome.skipped)
-        self.print(text.summary(findings, scanned, len(outcome.skipped)))
+        self.print(text.summary(findings, outcome.scanned, len(outcome.skipped)))
 
     def _print_all(self, lines: Iterable[str]) -> None:
         whole = "".join(f"{line}\n" for line in lines)
