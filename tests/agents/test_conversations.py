@@ -158,7 +158,7 @@ async def test_who_joins_an_old_run_holds_up_only_those_who_do_too() -> None:
     assert all(begun is first for begun in others)
     assert (await longer).offset == 4_000
     assert store.read_entries - before == 2_000 + 4_000
-    assert not folded._locks, "and nothing of it is kept when nobody waits"
+    assert not folded._turnstiles, "and nothing of it is kept when nobody waits"
 
 
 @pytest.mark.parametrize("order", ["ascending", "descending", "shuffled"])
@@ -189,12 +189,12 @@ async def test_who_join_different_old_runs_read_the_thread_once_together(order: 
 async def test_in_a_lane_the_next_goes_on_from_the_one_before_or_begins_anew(
     leaves: list[int], order: list[int]
 ) -> None:
-    lane, turns, goes_on = conversations._Lane(), [], asyncio.Event()
+    turnstile, turns, goes_on = conversations._Turnstile(), [], asyncio.Event()
 
     async def read(upto: int) -> None:
-        async with lane.alone(upto):
+        async with turnstile.alone(upto):
             turns.append(upto)
-            lane.told = conversations.Begun(1, upto, None, [])
+            turnstile.told = conversations.Begun(1, upto, None, [])
             await goes_on.wait()
 
     tasks = {upto: asyncio.create_task(read(upto)) for upto in (5, 3, 9, 1, 7)}
@@ -205,7 +205,7 @@ async def test_in_a_lane_the_next_goes_on_from_the_one_before_or_begins_anew(
         tasks[upto].cancel()
     await asyncio.gather(*tasks.values(), return_exceptions=True)
     assert turns == order
-    assert not lane._taken
+    assert not turnstile._taken
 
 
 async def test_who_waited_while_others_read_further_holds_them_up_no_more() -> None:
@@ -217,8 +217,8 @@ async def test_who_waited_while_others_read_further_holds_them_up_no_more() -> N
     old = asyncio.create_task(folded.begin(key(), 3_000))
     await first
     while not old.done():
-        lane = folded._locks.get((key(), False))
-        assert lane is None or not lane._taken or store.read_entries == len(log)
+        turnstile = folded._turnstiles.get((key(), False))
+        assert turnstile is None or not turnstile._taken or store.read_entries == len(log)
         await asyncio.sleep(0)
     assert (await old).offset == 3_000
 

@@ -56,7 +56,7 @@ class Begun(Struct, frozen=True):
 _NOTHING = Begun(0, 0, None, [])
 
 
-class _Lane:
+class _Turnstile:
     """Lets one after the other read a thread: who comes later finds what those before told.
 
     Of those who wait, the next is who wants the least beyond what was told last, else the least of
@@ -94,7 +94,7 @@ class _Lane:
             raise
 
     def _leave(self) -> None:
-        """Let the next one read, who is not there until it goes on: the lane stays taken."""
+        """Let the next one read, who is not there until it goes on: the turnstile stays taken."""
         while self._waiting:
             beyond = bisect_left(self._waiting, (self.told.offset,))
             _, _, turn = self._waiting.pop(beyond % len(self._waiting))
@@ -133,7 +133,9 @@ class Conversations:
         self._size = 0
         self._forgotten = 0  # how often
         self._slices = Slices()
-        self._locks: WeakValueDictionary[tuple[ThreadKey, bool], _Lane] = WeakValueDictionary()
+        self._turnstiles: WeakValueDictionary[tuple[ThreadKey, bool], _Turnstile] = (
+            WeakValueDictionary()
+        )
 
     def __repr__(self) -> str:
         return f"<Conversations {len(self._kept)} threads kept, {self._size} bytes>"
@@ -147,7 +149,7 @@ class Conversations:
         while (found := await self._store.thread(thread)) is not None:
             near = self._is_near(thread, found.head, upto)
             old = self._is_old(thread, found.head.epoch, upto)
-            async with nullcontext() if near else self._lane(thread, old).alone(upto):
+            async with nullcontext() if near else self._turnstile(thread, old).alone(upto):
                 folded = await self._fold(thread, found.head, upto)
             if folded is not None:
                 return folded
@@ -182,7 +184,7 @@ class Conversations:
             if (kept := self._enough(thread, head, upto, run, exact=exact)) is not None:
                 return kept
             old = self._is_old(thread, head.epoch, upto)
-            async with self._lane(thread, old).alone(upto):
+            async with self._turnstile(thread, old).alone(upto):
                 if (kept := self._enough(thread, head, upto, run, exact=exact)) is not None:
                     return kept
                 if old != self._is_old(thread, head.epoch, upto):
@@ -222,19 +224,19 @@ class Conversations:
         """Keep nothing of a thread that was deleted, nor what is being folded. Idempotent."""
         self._forgotten += 1
         self._drop(thread)
-        if (lane := self._locks.get((thread, True))) is not None:
-            lane.told = _NOTHING
+        if (turnstile := self._turnstiles.get((thread, True))) is not None:
+            turnstile.told = _NOTHING
 
     def _drop(self, thread: ThreadKey) -> None:
         kept = self._kept.pop(thread, None)
         self._size -= kept.size if kept is not None else 0
 
-    def _lane(self, thread: ThreadKey, old: bool) -> _Lane:
+    def _turnstile(self, thread: ThreadKey, old: bool) -> _Turnstile:
         """Return what lets one of those who read the thread go on: the others find it kept.
 
-        Those who read an old part of it have a lane of their own, and hold up nobody else.
+        Those who read an old part of it have one of their own, and hold up nobody else.
         """
-        return self._locks.setdefault((thread, old), _Lane())
+        return self._turnstiles.setdefault((thread, old), _Turnstile())
 
     def _is_old(self, thread: ThreadKey, epoch: int, upto: int | None) -> bool:
         """Return whether what is kept goes further."""
@@ -298,8 +300,8 @@ class Conversations:
         """Return what is kept and may be gone on with."""
         kept = self._kept.get(thread, _NOTHING)
         if self._is_old(thread, epoch, upto):
-            lane = self._locks.get((thread, True))
-            kept = lane.told if lane is not None else _NOTHING
+            turnstile = self._turnstiles.get((thread, True))
+            kept = turnstile.told if turnstile is not None else _NOTHING
         elif kept.epoch == epoch:
             self._kept.move_to_end(thread)
         fits = kept.epoch == epoch and (upto is None or kept.offset <= upto)
@@ -309,8 +311,8 @@ class Conversations:
         """Keep it; while others wait for it, if what is kept goes further: of an older run."""
         kept = self._kept.get(thread, _NOTHING)
         if (kept.epoch, kept.offset) > (begun.epoch, begun.offset):
-            if (lane := self._locks.get((thread, True))) is not None:
-                lane.told = begun
+            if (turnstile := self._turnstiles.get((thread, True))) is not None:
+                turnstile.told = begun
             return
         self._drop(thread)
         self._size += begun.size

@@ -15,8 +15,8 @@ from netra_backend.core.events import TERMINAL, Event
 from netra_backend.errors import LimitReached
 
 
-class Log(Protocol):
-    """Where the events of a run go: an `Outbox`, or the list of a test."""
+class Taker(Protocol):
+    """Takes the events of a run: an `Outbox`, or the fold of an agent that is played."""
 
     taken: int
     """Events that it has."""
@@ -32,7 +32,7 @@ class Log(Protocol):
 class Speech:
     """The events of a run that may have `most` of them before its end."""
 
-    def __init__(self, ingest: Ingest, outbox: Log, most: int) -> None:
+    def __init__(self, ingest: Ingest, outbox: Taker, most: int) -> None:
         self._ingest = ingest
         self._outbox = outbox
         self._most = most

@@ -25,7 +25,7 @@ MakeRoom = Callable[[Seat], bool]
 """Gives such a seat that is taken here, and returns whether there was one to give."""
 
 
-Answer = Callable[[bytes], Awaitable[bytes]]
+Reply = Callable[[bytes], Awaitable[bytes]]
 """Answers what is asked of every node, for this one."""
 
 METRICS = "metrics"
@@ -80,7 +80,7 @@ class Nodes(Protocol):
         """
         ...
 
-    def let_answer(self, subject: str, answer: Answer) -> None:
+    def let_answer(self, subject: str, answer: Reply) -> None:
         """Let all ask for what is here."""
         ...
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from netra_backend import jsonlog
 from netra_backend.core.events import Entry
 from netra_backend.core.ids import RunKey, ThreadKey
-from netra_backend.core.nodes import Answer, Cancel, Gathered, MakeRoom, Seat
+from netra_backend.core.nodes import Cancel, Gathered, MakeRoom, Reply, Seat
 from netra_backend.core.ports import Created, Listener
 from netra_backend.core.positions import Position
 from netra_backend.core.run import Lease
@@ -103,7 +103,7 @@ class RemoteStore:
         self._silent = 0
         """Looks in a row at which the keeper had said nothing."""
         self._looking: asyncio.TimerHandle | None = None
-        self._answers: dict[str, Answer] = {}
+        self._answers: dict[str, Reply] = {}
         self._answering: set[asyncio.Future[None]] = set()
 
     async def open(self) -> None:
@@ -166,7 +166,7 @@ class RemoteStore:
         asked = self._ask(lambda number, until: procedures.MakeRoom(number, until, seat))
         return await asked  # type: ignore[no-any-return]
 
-    def let_answer(self, subject: str, answer: Answer) -> None:
+    def let_answer(self, subject: str, answer: Reply) -> None:
         """Let workers ask for what is here; see `Nodes.let_answer`."""
         self._answers[subject] = answer
 
