@@ -34,7 +34,7 @@ async def agent(input: RunAgentInput) -> AsyncIterator[BaseEvent]:
         )
         return
     (answer,) = input.resume
-    approved = answer.status == "resolved" and answer.payload == {"approved": True}
+    approved = answer.status == "resolved" and answer.payload["approved"]
     id = str(uuid4())
     yield TextMessageStartEvent(message_id=id, role="assistant")
     said = "I would print it now." if approved else "Then I print nothing."

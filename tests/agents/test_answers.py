@@ -13,7 +13,7 @@ from ag_ui.core import (
     RunFinishedInterruptOutcome,
 )
 
-from netra_backend.agents.answers import check_answer, check_schema
+from netra_backend.agents.answers import approves, check_answer, check_schema
 from netra_backend.core.ids import ThreadId, ThreadKey
 from netra_backend.core.ports import Answer
 from netra_backend.core.run import RunStatus
@@ -22,6 +22,23 @@ from netra_backend.testing import asking
 from tests.agents.running import ALICE, Running, running
 
 T1 = ThreadKey(ALICE, ThreadId("t1"))
+
+
+@pytest.mark.parametrize(
+    ("status", "payload", "yes"),
+    [
+        ("resolved", {"approved": True}, True),
+        ("resolved", {"approved": True, "reason": "why not"}, True),
+        ("resolved", {"approved": False}, False),
+        ("resolved", {"approved": 1}, False),
+        ("resolved", {}, False),
+        ("resolved", True, False),
+        ("cancelled", {"approved": True}, False),
+    ],
+)
+def test_a_yes_is_one_with_a_reason_too(status: Any, payload: object, yes: bool) -> None:
+    assert approves(ResumeEntry(interrupt_id="q", status=status, payload=payload)) is yes
+
 
 ORDER: dict[str, Any] = {
     "type": "object",

@@ -9,6 +9,7 @@ forth without end counts as not matched.
 from typing import Any
 
 import jsonschema_rs
+from ag_ui.core import ResumeEntry
 
 from netra_backend import jsonlog
 from netra_backend.errors import AgentError, ErrorCode, Refused
@@ -40,6 +41,12 @@ _FIXED = {
 
 _VALUE = "the value"
 """What a refusal calls the value: of its text, which may be long or secret, it says nothing."""
+
+
+def approves(answer: ResumeEntry) -> bool:
+    """Return whether a person said yes, with a reason or without; all that is no yes is a no."""
+    payload = answer.payload if isinstance(answer.payload, dict) else {}
+    return answer.status == "resolved" and payload.get("approved") is True
 
 
 def check_schema(schema: dict[str, Any]) -> None:

@@ -21,7 +21,7 @@ from ag_ui.core import (
 )
 
 from netra_backend import jsonlog
-from netra_backend.agents.answers import APPROVAL
+from netra_backend.agents.answers import APPROVAL, approves
 from netra_backend.agents.base import Reasoning, Text, ToolCall, question_of
 from netra_backend.agents.docs_index import Found, Hit, index_of
 from netra_backend.agents.docs_words import words_of
@@ -111,7 +111,7 @@ class DocsAgent:
         )
 
     async def _resume(self, answers: list[ResumeEntry]) -> AsyncIterator[BaseEvent]:
-        if not all(_approved(answer) for answer in answers):
+        if not all(map(approves, answers)):
             async for event in self._streamed(Text(), _NOTHING_DONE):
                 yield event
             return
@@ -212,9 +212,3 @@ def _offer(question: str) -> str:
         "it again, which deletes nothing else. I do that only if you approve it. To read about "
         "something instead, ask how it is done."
     )
-
-
-def _approved(answer: ResumeEntry) -> bool:
-    """Return whether the person said yes; whatever is not exactly a yes is a no."""
-    payload = answer.payload if isinstance(answer.payload, dict) else {}
-    return answer.status == "resolved" and payload.get("approved") is True

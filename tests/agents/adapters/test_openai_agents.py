@@ -52,8 +52,11 @@ async def careful(called: list[str]) -> AsyncIterator[Any]:
         yield OpenAIAgentsAgent(Agent("a", model=model, tools=[weather]))
 
 
-@pytest.mark.parametrize("approved", [True, False])
-async def test_an_approval_goes_on_in_another_process(approved: bool) -> None:
+@pytest.mark.parametrize(
+    ("payload", "approved"),
+    [(b'{"approved":true,"reason":"it is far"}', True), (b'{"approved":false}', False)],
+)
+async def test_an_approval_goes_on_in_another_process(payload: bytes, approved: bool) -> None:
     called: list[str] = []
     async with careful(called) as agent, running(agent) as house:
         await house.start(ALICE, asking("weather?", thread_id="t1", run_id="r1"))
@@ -62,7 +65,6 @@ async def test_an_approval_goes_on_in_another_process(approved: bool) -> None:
         store = house.store
     (asked,) = await store.asked(T1, 9)
     async with careful(called) as agent, running(agent, store=store) as house:
-        payload = b'{"approved":true}' if approved else b'{"approved":false}'
         decided = await house.runner.interrupts.decide(
             T1, Answer(asked.id, "resolved", payload), ALICE
         )

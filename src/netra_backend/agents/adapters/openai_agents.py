@@ -36,6 +36,7 @@ from agents.result import RunResultStreaming
 from agents.stream_events import RawResponsesStreamEvent, RunItemStreamEvent, StreamEvent
 
 from netra_backend import jsonlog
+from netra_backend.agents.answers import APPROVAL, approves
 from netra_backend.agents.base import Reasoning, Text, ToolCall, text_of
 from netra_backend.agents.foreign import CallIds
 from netra_backend.agents.run_context import CURRENT
@@ -231,7 +232,7 @@ def _questions(input: RunAgentInput, result: RunResultStreaming) -> Iterator[Bas
             reason="approval",
             message=f"May {item.tool_name} be called?",
             tool_call_id=item.call_id,
-            response_schema={"type": "object", "properties": {"approved": {"type": "boolean"}}},
+            response_schema=APPROVAL,
             metadata={"netra": {_STATE: state, "call": item.call_id}},
         )
         for item in result.interruptions
@@ -260,8 +261,7 @@ async def _asked(input: RunAgentInput) -> dict[str, Asked]:
         kept = ((question or {}).get("metadata") or {}).get("netra") or {}
         if question is None or _STATE not in kept:
             raise AgentError("there is no question of this agent that the answer belongs to")
-        approved = entry.status == "resolved" and entry.payload == {"approved": True}
-        asked[kept["call"]] = Asked(question["toolCallId"], kept[_STATE], approved)
+        asked[kept["call"]] = Asked(question["toolCallId"], kept[_STATE], approves(entry))
     return asked
 
 
