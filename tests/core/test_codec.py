@@ -32,7 +32,7 @@ from netra_backend.core.frames import (
 from netra_backend.core.ids import ThreadId
 from netra_backend.core.positions import MAX_NUMBER, Position
 from netra_backend.core.resume import Piece, merge
-from netra_backend.core.session import unreadable
+from netra_backend.core.session import error_frame
 from netra_backend.errors import ErrorCode, FrameError
 from tests.night import examples
 from tests.strategies import entries, ids, json_values, logs, texts
@@ -262,7 +262,7 @@ def readable(data: bytes) -> None:
     try:
         frame = command(data)
     except FrameError as error:
-        told = unreadable(error, error.request)
+        told = error_frame(error, error.request)
     else:
         assert isinstance(frame, Command)
         data.decode()

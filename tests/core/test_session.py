@@ -39,8 +39,7 @@ from netra_backend.core.session import (
     SessionState,
     StartRun,
     Unfollow,
-    refused,
-    unreadable,
+    error_frame,
 )
 from netra_backend.errors import ERRORS, CloseCode, ErrorCode, FrameError, Refused, Retry
 
@@ -300,9 +299,9 @@ def test_bad_frames_in_a_row_end_the_session() -> None:
 @pytest.mark.parametrize("code", ErrorCode)
 def test_an_error_frame_says_what_the_table_says(code: ErrorCode) -> None:
     retry = ERRORS[code].retry is not Retry.NEVER
-    frame = refused(Refused(code), "7")
+    frame = error_frame(Refused(code), "7")
     assert frame == ErrorFrame(code=code, message=ERRORS[code].meaning, retry=retry, request="7")
-    frame = unreadable(FrameError("no", code=code, where="$.a"), None)
+    frame = error_frame(FrameError("no", code=code, where="$.a"), None)
     assert frame == ErrorFrame(code=code, message="no", retry=retry, where="$.a")
 
 

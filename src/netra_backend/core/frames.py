@@ -1,9 +1,9 @@
 """Frames: every message of the WebSocket dialect ``netra.v1``, as frozen structs.
 
-`Command` is the union of what a client may send, `Answer` of what the server sends with a
-``type``. Event frames are the only ones without ``type``; ``core/codec`` writes those, so that
-their bytes are the same for every follower. ``docs/protocol.md`` shows each frame and a test
-compares it with this file.
+`ClientFrame` is the union of the commands that a client may send, and a `ServerFrame` is what the
+server sends with a ``type``. Event frames are the only ones without ``type``; ``core/codec`` writes
+those, so that their bytes are the same for every follower. ``docs/protocol.md`` shows each frame
+and a test compares it with this file.
 """
 
 from collections.abc import Mapping

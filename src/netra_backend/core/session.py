@@ -1,7 +1,8 @@
 """The session: what one connection has agreed with us, as rules without I/O.
 
-`Session.receive(command) -> list[Effect]` decides; ``server/connection`` acts and reports back
-with `answered`. The life of a session is one enum, one table and one assigner::
+`Session.receive(command) -> list[Effect]` decides; ``server/connection`` acts, and reports back
+what has ended meanwhile (`unfollowed`, `lost`). The life of a session is one enum, one table and
+one assigner::
 
     OPENING ──open()──► READY ──drain()──► DRAINING
        │                  │                   │
@@ -159,17 +160,15 @@ class Session:
         self._bad_frames = 0
         try:
             return [self._effect(command)]
-        except Refused as refusal:
-            return [Send(refused(refusal, command.request))]
-        except FrameError as error:
-            return [Send(unreadable(error, command.request))]
+        except (Refused, FrameError) as refusal:
+            return [Send(error_frame(refusal, command.request))]
 
     def unreadable(self, error: FrameError) -> list[Effect]:
         """Return what to do about a frame that could not be read."""
         if not self._listens():
             return []
         self._bad_frames += 1
-        told = Send(unreadable(error, error.request))
+        told = Send(error_frame(error, error.request))
         if self._bad_frames < self._limits.bad_frames:
             return [told]
         return [told, *self.close(CloseCode.BAD_FRAME)]
@@ -249,25 +248,14 @@ class Session:
         return Follow(command.request, thread, after)
 
 
-def refused(refusal: Refused, request: str | None) -> ErrorFrame:
-    """Return the answer to a command that is not carried out; who sends it adds a correlation."""
+def error_frame(refusal: Refused | FrameError, request: str | None) -> ErrorFrame:
+    """Return the answer to what is not carried out, or read; who sends it adds a correlation."""
     return ErrorFrame(
         code=refusal.code,
         message=refusal.message,
         retry=ERRORS[refusal.code].may_retry,
         request=request,
         where=refusal.where,
-    )
-
-
-def unreadable(error: FrameError, request: str | None) -> ErrorFrame:
-    """Return the answer to a frame that cannot be read."""
-    return ErrorFrame(
-        code=error.code,
-        message=error.message,
-        retry=ERRORS[error.code].may_retry,
-        request=request,
-        where=error.where,
     )
 
 

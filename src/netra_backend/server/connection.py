@@ -48,8 +48,7 @@ from netra_backend.core.session import (
     Session,
     StartRun,
     Unfollow,
-    refused,
-    unreadable,
+    error_frame,
 )
 from netra_backend.errors import CloseCode, ErrorCode, FrameError, NetraError, Refused
 from netra_backend.server import metrics, refusals
@@ -264,7 +263,7 @@ class Connection(Dialogue):
     async def _refresh(self, effect: Refresh) -> None:
         user = await self._house.authenticator.verify(effect.token)
         if user.id != self.user:
-            self._send(refused(Refused(ErrorCode.FORBIDDEN), effect.request))
+            self._send_error(Refused(ErrorCode.FORBIDDEN), effect.request)
             await self.close(CloseCode.WRONG_USER)
             return
         self._watch_expiry(user)
@@ -294,10 +293,7 @@ class Connection(Dialogue):
         self._lane.send(encode_frame(frame))
 
     def _send_error(self, refusal: Refused | FrameError, request: str | None) -> None:
-        if isinstance(refusal, Refused):
-            self._send(refused(refusal, request), **refusal.about)
-        else:
-            self._send(unreadable(refusal, request))
+        self._send(error_frame(refusal, request), **refusal.about)
 
     def _forget(self, effect: Effect) -> None:
         """A follow that failed follows nothing."""
