@@ -22,8 +22,9 @@ from netra_backend.core.roles import Role
 from netra_backend.core.run import Run
 from netra_backend.errors import ErrorCode, FrameError, Refused
 from netra_backend.server.clock import now
-from netra_backend.server.endpoints import Endpoint, Turns, answer, decode_body, limit_of, read_body
+from netra_backend.server.endpoints import Endpoint, answer, decode_body, limit_of, read_body
 from netra_backend.server.house import House
+from netra_backend.server.page_turns import PageTurns
 from netra_backend.server.user import User
 from netra_backend.server.views import (
     CancelledView,
@@ -52,7 +53,7 @@ _IN_THREAD = {"thread": "the thread it is in, if somebody else started it"}
 class Api:
     """The operations on threads and runs."""
 
-    def __init__(self, house: House, turns: Turns) -> None:
+    def __init__(self, house: House, turns: PageTurns) -> None:
         self._house = house
         self._turns = turns
 

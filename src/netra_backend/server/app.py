@@ -42,7 +42,6 @@ from netra_backend.server.dialects import spoken_on_ws
 from netra_backend.server.edges.agentcore import AgentCoreEdge
 from netra_backend.server.edges.agui import AguiEdge
 from netra_backend.server.edges.copilotkit import CopilotKitEdge
-from netra_backend.server.endpoints import PAGES_AT_ONCE, Turns
 from netra_backend.server.entrance import Accept, Enter
 from netra_backend.server.errors import answer_error, answer_missing, error_response
 from netra_backend.server.headers import CORRELATION, CORRELATION_FIELD, HEADERS
@@ -51,6 +50,7 @@ from netra_backend.server.house import House
 from netra_backend.server.hub import Hub
 from netra_backend.server.interrupts import InterruptsApi
 from netra_backend.server.members import MembersApi
+from netra_backend.server.page_turns import PageTurns
 from netra_backend.server.pool import Pool
 from netra_backend.server.request_log import Answer, Strangers
 from netra_backend.server.revocations import UnrevokedAuth
@@ -343,7 +343,7 @@ def create_app(
     access, seating = Access(store, runner.executions), Seating(settings, pool, nodes)
     house = House(settings, auth, store, access, runner, hub, pool, seating, key_dir)
     withdrawals = Withdrawals(store, auth, house.access, pool)
-    turns = Turns(PAGES_AT_ONCE)
+    turns = PageTurns()
     endpoints = (
         *tickets.endpoints(),
         *AguiEdge(house).endpoints(),

@@ -13,8 +13,9 @@ from netra_backend.core.session import parse_decision
 from netra_backend.errors import ErrorCode, FrameError, Refused
 from netra_backend.server.api import SOONER, thread_of
 from netra_backend.server.clock import now
-from netra_backend.server.endpoints import Endpoint, Turns, answer, decode_body, limit_of, read_body
+from netra_backend.server.endpoints import Endpoint, answer, decode_body, limit_of, read_body
 from netra_backend.server.house import House
+from netra_backend.server.page_turns import PageTurns
 from netra_backend.server.user import User
 from netra_backend.server.views import DecidedView, InterruptPage, NewAnswer, interrupt_view
 
@@ -24,7 +25,7 @@ STATUSES = frozenset({"open", "expired", "resolved", "cancelled"})
 class InterruptsApi:
     """The operations on interrupts."""
 
-    def __init__(self, house: House, turns: Turns) -> None:
+    def __init__(self, house: House, turns: PageTurns) -> None:
         self._house = house
         self._turns = turns
 

@@ -15,8 +15,9 @@ from netra_backend import jsonlog
 from netra_backend.errors import ErrorCode, Refused
 from netra_backend.server.asyncapi import asyncapi
 from netra_backend.server.edges.ai_sdk import spoken_on_ai_sdk
-from netra_backend.server.endpoints import Endpoint, openapi
+from netra_backend.server.endpoints import Endpoint
 from netra_backend.server.house import House
+from netra_backend.server.openapi import openapi
 from netra_backend.server.origin import check_host, check_origin
 from netra_backend.server.request_log import note
 from netra_backend.server.site import Site

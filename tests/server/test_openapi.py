@@ -12,7 +12,7 @@ from starlette.routing import Mount, Route, WebSocketRoute
 
 from netra_backend.config import Settings
 from netra_backend.errors import ERRORS, ErrorCode, StoreFailed
-from netra_backend.server import app, health
+from netra_backend.server import health, page_turns
 from netra_backend.server.app import create_app
 from netra_backend.stores.memory import MemoryStore
 from netra_backend.testing.scripted_agent import Gate, ScriptedAgent, answer
@@ -274,7 +274,7 @@ class Visit(NamedTuple):
         """Ask for event streams and pages where the user has no more of either."""
         judged = {"event_hooks": {"response": [self.contract.check]}}
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(app, "PAGES_AT_ONCE", 0)
+            patched.setattr(page_turns, "PAGES_AT_ONCE", 0)
             crowded = live({"echo": echo}, tmp_path, store=MemoryStore(), connections_per_user=1)
             await self._crowd(crowded, judged)
 
