@@ -39,7 +39,7 @@ UNMIRRORED = {
     "server/clock.py": "the time of day, which every test of the server passes on",
     "server/descriptor.py": "tests/server/test_direct_lane.py",
     "server/edges/__init__.py": "a docstring",
-    "server/edges/run_lane.py": "tests/server/edges/test_tanstack.py, and the other sockets there",
+    "server/edges/edge_lane.py": "tests/server/edges/test_tanstack.py, and the other sockets there",
     "server/endpoints.py": "tests/server/test_openapi.py, with every operation",
     "server/house.py": "a struct",
     "server/page_turns.py": "tests/faults/test_unread.py, by clients that do not read",

@@ -19,7 +19,7 @@ from netra_backend.server.batch import Batch
 from netra_backend.server.edges.agentcore import read_invocation
 from netra_backend.server.edges.agui import spoken
 from netra_backend.server.edges.edge_dialogue import EdgeDialogue, run_error
-from netra_backend.server.edges.run_lane import EdgeLane
+from netra_backend.server.edges.edge_lane import EdgeLane
 from netra_backend.server.house import House
 from netra_backend.server.lane import Lane
 from netra_backend.server.run_history import before

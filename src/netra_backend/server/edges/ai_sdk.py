@@ -27,7 +27,7 @@ from netra_backend.server.dialects import known_agent, plain_subprotocol
 from netra_backend.server.edges.ai_sdk_input import UiMessage, run_input
 from netra_backend.server.edges.ai_sdk_turn import Turn
 from netra_backend.server.edges.edge_dialogue import EdgeDialogue, told
-from netra_backend.server.edges.run_lane import EdgeLane
+from netra_backend.server.edges.edge_lane import EdgeLane
 from netra_backend.server.follower import ThreadFollower
 from netra_backend.server.house import House
 from netra_backend.server.lane import Lane

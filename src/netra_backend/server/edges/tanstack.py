@@ -16,14 +16,16 @@ import msgspec
 from msgspec import Struct
 
 from netra_backend.core.codec import decode_as, decode_input
+from netra_backend.core.events import TERMINAL
 from netra_backend.core.ids import RunId, name_for, parse_id, parse_thread
 from netra_backend.core.positions import Position
 from netra_backend.core.roles import Role
 from netra_backend.core.run import Run
 from netra_backend.errors import CloseCode, ErrorCode, FrameError, Refused
+from netra_backend.server.batch import Batch
 from netra_backend.server.edges.agui import FROM_START, spoken
 from netra_backend.server.edges.edge_dialogue import EdgeDialogue, run_error, tell_refusal
-from netra_backend.server.edges.run_lane import RunLane
+from netra_backend.server.edges.edge_lane import EdgeLane
 from netra_backend.server.follower import ThreadFollower
 from netra_backend.server.house import House
 from netra_backend.server.lane import Lane
@@ -184,3 +186,21 @@ class TanstackDialogue(EdgeDialogue):
     def _beat_later(self) -> None:
         seconds = self._house.settings.ping_seconds
         self._heartbeat = asyncio.get_running_loop().call_later(seconds, self._beat)
+
+
+class RunLane(EdgeLane):
+    """Passes event frames on, up to a run's terminal event. It is fed from within the run on.
+
+    Only the terminal event differs between the versions of AG-UI that are spoken here.
+    """
+
+    def _pass_on(self, batch: Batch) -> bool:
+        for count, piece in enumerate(batch.pieces, start=1):
+            if piece.event.type in TERMINAL:
+                said = self._speak(piece.event)
+                whole = count == len(batch.pieces) and said is piece.event
+                some = [*batch.pieces[: count - 1], msgspec.structs.replace(piece, event=said)]
+                self._lane.write(batch if whole else Batch(batch.thread, some, batch.name))
+                return True
+        self._lane.write(batch)
+        return False

@@ -1,12 +1,9 @@
-"""The lane of one run: what a thread's follower writes to, when a client asked for a run."""
+"""The lane of an edge: what a thread's follower writes to, when a client asked for a run."""
 
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
-import msgspec
-
-from netra_backend.core.events import TERMINAL
 from netra_backend.errors import CloseCode
 from netra_backend.server.batch import Batch
 from netra_backend.server.lane import Lane
@@ -63,21 +60,3 @@ class EdgeLane(ABC):
     @abstractmethod
     def _pass_on(self, batch: Batch) -> bool:
         """Send what the client is told of the batch; return whether that was all it asked for."""
-
-
-class RunLane(EdgeLane):
-    """Passes event frames on, up to a run's terminal event. It is fed from within the run on.
-
-    Only the terminal event differs between the versions of AG-UI that are spoken here.
-    """
-
-    def _pass_on(self, batch: Batch) -> bool:
-        for count, piece in enumerate(batch.pieces, start=1):
-            if piece.event.type in TERMINAL:
-                said = self._speak(piece.event)
-                whole = count == len(batch.pieces) and said is piece.event
-                some = [*batch.pieces[: count - 1], msgspec.structs.replace(piece, event=said)]
-                self._lane.write(batch if whole else Batch(batch.thread, some, batch.name))
-                return True
-        self._lane.write(batch)
-        return False
