@@ -3,17 +3,14 @@
 from ag_ui.core import EventType, RunAgentInput
 
 from netra_backend.core.events import Body, Event, event_from_body
-from netra_backend.core.run import Run, RunStatus
+from netra_backend.core.run import OUTCOMES, STOPPED, Run, RunStatus
 from netra_backend.errors import RunError
 
-_SAID: dict[RunStatus, tuple[RunError, str]] = {
-    RunStatus.TIMED_OUT: (RunError.TIMEOUT, "The agent took too long and was stopped."),
-    RunStatus.INTERRUPTED: (
-        RunError.INTERRUPTED,
-        "The server stopped while this run was in progress.",
-    ),
+_SAID: dict[RunStatus, str] = {
+    RunStatus.TIMED_OUT: "The agent took too long and was stopped.",
+    RunStatus.INTERRUPTED: "The server stopped while this run was in progress.",
 }
-"""RUN_ERROR's code and text for the ends that are not the agent's own."""
+"""RUN_ERROR's text for the ends that are not the agent's own."""
 
 
 def error(code: str, text: str) -> Event:
@@ -42,7 +39,7 @@ def failed(run: Run, code: RunError, cause: str | None = None) -> Event:
 def stopped(run: Run, status: RunStatus) -> Event:
     """Return the end of a run that was cancelled, timed out or interrupted."""
     if status is not RunStatus.CANCELLED:
-        return error(*_SAID[status])
+        return error(STOPPED[status], _SAID[status])
     return event_from_body(
         Body(
             type=EventType.RUN_FINISHED,
@@ -53,16 +50,14 @@ def stopped(run: Run, status: RunStatus) -> Event:
     )
 
 
-_OUTCOMES = {"interrupt": RunStatus.AWAITING, "cancelled": RunStatus.CANCELLED}
-
-
 def status_of(terminal: Body) -> RunStatus:
     """Return how the run ended whose terminal event this is."""
     if terminal.type is EventType.RUN_ERROR:
         said = (terminal.code, terminal.message)  # an agent may have the code, with its own words
-        return next((status for status, ours in _SAID.items() if ours == said), RunStatus.FAILED)
+        ours = (status for status, code in STOPPED.items() if (code, _SAID[status]) == said)
+        return next(ours, RunStatus.FAILED)
     outcome = terminal.outcome or {}
-    return _OUTCOMES.get(str(outcome.get("type")), RunStatus.FINISHED)
+    return OUTCOMES.get(str(outcome.get("type")), RunStatus.FINISHED)
 
 
 def readdressed(yielded: object, given: RunAgentInput) -> object:

@@ -14,8 +14,8 @@ from msgspec import Struct
 from netra_backend.core.events import TERMINAL, Body, Event, body_of, event_from_json
 from netra_backend.core.fold import Conversation
 from netra_backend.core.positions import Position
-from netra_backend.core.run import ENDED, RunStatus
-from netra_backend.errors import EventError, RunError
+from netra_backend.core.run import ENDED, OUTCOMES, STOPPED, RunStatus
+from netra_backend.errors import EventError
 
 MAX_FINDINGS = 20
 """Findings of one thread that are told; of more it is told how many."""
@@ -258,15 +258,9 @@ def ends_of(terminal: Body) -> frozenset[RunStatus]:
     """
     if terminal.type is not EventType.RUN_ERROR:
         outcome = str((terminal.outcome or {}).get("type"))
-        return frozenset({_OUTCOMES.get(outcome, RunStatus.FINISHED)})
-    return frozenset({RunStatus.FAILED, *_STOPPED.get(str(terminal.code), ())})
-
-
-_OUTCOMES = {"interrupt": RunStatus.AWAITING, "cancelled": RunStatus.CANCELLED}
-_STOPPED = {
-    RunError.TIMEOUT.value: (RunStatus.TIMED_OUT,),
-    RunError.INTERRUPTED.value: (RunStatus.INTERRUPTED,),
-}
+        return frozenset({OUTCOMES.get(outcome, RunStatus.FINISHED)})
+    stopped = (status for status, code in STOPPED.items() if code == terminal.code)
+    return frozenset({RunStatus.FAILED, *stopped})
 
 
 def _ending(terminal: Body) -> str:

@@ -5,12 +5,15 @@ terminal states, together with its one terminal event. Nothing leaves a terminal
 no state "cancelling": what a cancel closes and the terminal event are appended as one.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
+from types import MappingProxyType
 
 from msgspec import Struct
 
 from netra_backend.core.ids import RunKey, ThreadKey
 from netra_backend.core.positions import Position
+from netra_backend.errors import RunError
 
 
 class RunStatus(StrEnum):
@@ -49,6 +52,17 @@ MOVES: dict[RunStatus, frozenset[RunStatus]] = {
 
 ENDED = frozenset(status for status, moves in MOVES.items() if not moves)
 """The terminal states."""
+
+
+OUTCOMES: Mapping[str, RunStatus] = MappingProxyType(
+    {"interrupt": RunStatus.AWAITING, "cancelled": RunStatus.CANCELLED}
+)
+"""How a run has ended, by AG-UI's outcome of its RUN_FINISHED; with any other it has finished."""
+
+STOPPED: Mapping[RunStatus, RunError] = MappingProxyType(
+    {RunStatus.TIMED_OUT: RunError.TIMEOUT, RunStatus.INTERRUPTED: RunError.INTERRUPTED}
+)
+"""With which code a run ends that Netra has stopped. An agent may fail with the same."""
 
 
 class IllegalMove(Exception):
