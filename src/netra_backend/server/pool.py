@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from netra_backend.config import WhenFull
 from netra_backend.core.ids import UserId
-from netra_backend.errors import CloseCode
+from netra_backend.errors import CloseCode, ErrorCode
 from netra_backend.server.follower import ThreadFollower
 from netra_backend.server.metrics import ADDRESSES, CONNECTIONS, TURNED_AWAY, USERS
 from netra_backend.server.user import User
@@ -241,6 +241,11 @@ def turned_away(limit: str) -> CloseCode:
     """Count a connection for which this limit leaves no room; return the code to close it with."""
     TURNED_AWAY.labels(limit).inc()
     return CloseCode.OVERLOADED if limit == ALL else CloseCode.TOO_MANY
+
+
+def error_code(code: CloseCode) -> ErrorCode:
+    """Return what HTTP, and the log, call it that a connection is closed with the code at once."""
+    return ErrorCode.DRAINING if code is CloseCode.RESTARTING else ErrorCode[code.name]
 
 
 def _drop(counted: dict[K, dict[Member, None]], key: K, member: Member) -> None:

@@ -27,7 +27,7 @@ from netra_backend.server.direct_lane import LINGER
 from netra_backend.server.follower import Gone, ThreadFollower
 from netra_backend.server.house import House
 from netra_backend.server.outlet import outlet_of
-from netra_backend.server.pool import Admission
+from netra_backend.server.pool import Admission, error_code
 from netra_backend.server.request_log import note
 from netra_backend.server.run_history import before, position_in
 from netra_backend.server.sse_lane import UNREAD, Speak, SseLane, StreamBroken, as_is
@@ -36,16 +36,6 @@ from netra_backend.server.user import User, at_expiry
 log = jsonlog.get_logger(__name__)
 
 _HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-
-_REFUSALS = {
-    CloseCode.TOO_MANY: (
-        ErrorCode.TOO_MANY,
-        "the connections of the user, or of the address, are all in use",
-    ),
-    CloseCode.OVERLOADED: (ErrorCode.OVERLOADED, ""),
-    CloseCode.RESTARTING: (ErrorCode.DRAINING, ""),
-}
-"""What HTTP answers where a socket would be closed with the code."""
 
 
 class RunStream:
@@ -95,7 +85,8 @@ class RunStream:
         admission = Admission(full) if full else house.pool.admit(self, self._address, now())
         code = admission.refused
         if code is not None:
-            raise Refused(*_REFUSALS[code], pool=repr(house.pool))
+            why = CLOSES[code].meaning if code is CloseCode.TOO_MANY else ""
+            raise Refused(error_code(code), why, pool=repr(house.pool))
         if admission.instead is not None:
             admission.instead.dismiss(CloseCode.REPLACED)
 

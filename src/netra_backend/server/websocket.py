@@ -28,6 +28,7 @@ from netra_backend.server.headers import CORRELATION_FIELD
 from netra_backend.server.house import House
 from netra_backend.server.lane import DirectLane, Lane, LaneClosed, lane_for
 from netra_backend.server.origin import check_host, check_origin
+from netra_backend.server.pool import error_code
 from netra_backend.server.socket_request import SocketRequest
 from netra_backend.server.user import User
 
@@ -135,7 +136,7 @@ class WebSocketRoute:
     ) -> None:
         if code is not None:
             about = {"code": int(code), "client": address, "pool": repr(self._pool)}
-            refusals.tell("connection", _refused_with(code), CLOSES[code].meaning, **about)
+            refusals.tell("connection", error_code(code), CLOSES[code].meaning, **about)
             await lane.close(code)
             await dialogue.lost()
             return
@@ -192,11 +193,6 @@ class WebSocketRoute:
             raise refusal
         self._check(websocket)
         return await self._house.authenticator.user(websocket)
-
-
-def _refused_with(code: CloseCode) -> ErrorCode:
-    """Return what the log says of a connection that is refused with this close code."""
-    return ErrorCode.DRAINING if code is CloseCode.RESTARTING else ErrorCode[code.name]
 
 
 async def _converse(websocket: WebSocket, dialogue: Dialogue) -> None:
