@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 from ag_ui.core import (
+    AssistantMessage,
     BaseEvent,
     ContentPart,
     ReasoningEndEvent,
@@ -28,6 +29,7 @@ from ag_ui.core import (
     ToolCallEndEvent,
     ToolCallResultEvent,
     ToolCallStartEvent,
+    ToolMessage,
     UserMessage,
 )
 
@@ -133,3 +135,20 @@ def question_of(input: RunAgentInput) -> str:
     """Return the text of the newest user message, or ``""`` if there is none."""
     asked = [message for message in input.messages if isinstance(message, UserMessage)]
     return text_of(asked[-1].content) if asked else ""
+
+
+def call_ids(input: RunAgentInput) -> set[str]:
+    """Return the ids of the tool calls in the conversation."""
+    said = (message for message in input.messages if isinstance(message, AssistantMessage))
+    return {call.id for message in said for call in message.tool_calls or ()}
+
+
+def results_of(input: RunAgentInput) -> dict[str, str]:
+    """Return the results in the conversation by the ids of their tool calls."""
+    results = (message for message in input.messages if isinstance(message, ToolMessage))
+    return {message.tool_call_id: result_text(message) for message in results}
+
+
+def result_text(message: ToolMessage) -> str:
+    """Return what a tool has answered; its error, if that is all."""
+    return text_of(message.content) or message.error or ""

@@ -29,7 +29,14 @@ from ag_ui.core import (
     ToolMessage,
 )
 
-from netra_backend.agents.base import Text, ToolCall, text_of
+from netra_backend.agents.base import (
+    Text,
+    ToolCall,
+    call_ids,
+    result_text,
+    results_of,
+    text_of,
+)
 from netra_backend.core.events import DELTAS
 from netra_backend.core.ids import new_id
 from netra_backend.errors import AgentError
@@ -56,13 +63,8 @@ class _Said:
 
     def __init__(self, input: RunAgentInput) -> None:
         self._messages = {message.id for message in input.messages}
-        self._calls = {
-            call.id
-            for message in input.messages
-            if isinstance(message, AssistantMessage)
-            for call in message.tool_calls or ()
-        }
-        self._results = {m.tool_call_id for m in input.messages if isinstance(m, ToolMessage)}
+        self._calls = call_ids(input)
+        self._results = set(results_of(input))
 
     def take(self, event: BaseEvent) -> Iterator[BaseEvent]:
         """Yield `event`, or for a snapshot what is new in it."""
@@ -96,20 +98,14 @@ class _Said:
     def _result(self, message: ToolMessage) -> Iterator[BaseEvent]:
         if message.tool_call_id in self._calls - self._results:
             self._results.add(message.tool_call_id)
-            content = text_of(message.content) or message.error or ""
-            yield from ToolCall("", id=message.tool_call_id).result(content)
+            yield from ToolCall("", id=message.tool_call_id).result(result_text(message))
 
 
 class CallIds:
     """New ids for tool calls whose own ids the thread has used before."""
 
     def __init__(self, input: RunAgentInput) -> None:
-        self._used = {
-            call.id
-            for message in input.messages
-            if isinstance(message, AssistantMessage)
-            for call in message.tool_calls or ()
-        }
+        self._used = call_ids(input)
         self._renamed: dict[str, str] = {}
 
     def rename_back(self, renamed: Mapping[str, str]) -> None:

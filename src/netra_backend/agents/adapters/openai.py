@@ -22,7 +22,6 @@ from ag_ui.core import (
     TextPart,
     TokenUsage,
     Tool,
-    ToolMessage,
     UrlSource,
     UserMessage,
 )
@@ -41,7 +40,7 @@ from openai.types.chat import (
 )
 from openai.types.chat.chat_completion_chunk import ChoiceDelta, ChoiceDeltaToolCall
 
-from netra_backend.agents.base import Reasoning, Text, ToolCall, text_of
+from netra_backend.agents.base import Reasoning, Text, ToolCall, call_ids, results_of
 from netra_backend.errors import AgentError, ConfigError
 
 _MAX_COUNT = 2**53 - 1
@@ -98,12 +97,7 @@ class _Answer:
         self._calls: dict[int, ToolCall] = {}
         self._own_ids: dict[int, str] = {}
         self._started: list[ToolCall] = []
-        self._used = {
-            call.id
-            for message in input.messages
-            if isinstance(message, AssistantMessage)
-            for call in message.tool_calls or ()
-        }
+        self._used = call_ids(input)
         self._finish: str | None = None
         self._usage: TokenUsage | None = None
 
@@ -213,11 +207,7 @@ def _conversation(input: RunAgentInput) -> Iterator[ChatCompletionMessageParam]:
     if input.context:
         known = "\n".join(f"{item.description}: {item.value}" for item in input.context)
         yield ChatCompletionSystemMessageParam(role="system", content=known)
-    results = {
-        message.tool_call_id: message
-        for message in input.messages
-        if isinstance(message, ToolMessage)
-    }
+    results = results_of(input)
     for message in input.messages:
         match message:
             case SystemMessage() | DeveloperMessage():
@@ -229,7 +219,7 @@ def _conversation(input: RunAgentInput) -> Iterator[ChatCompletionMessageParam]:
 
 
 def _turn(
-    message: AssistantMessage, results: dict[str, ToolMessage]
+    message: AssistantMessage, results: dict[str, str]
 ) -> Iterator[ChatCompletionMessageParam]:
     calls = [call for call in message.tool_calls or () if call.id in results]
     if not message.content and not calls:
@@ -249,8 +239,7 @@ def _turn(
         ]
     yield turn
     for call in calls:
-        result = results[call.id]
-        content = text_of(result.content) or result.error or ""
+        content = results[call.id]
         yield ChatCompletionToolMessageParam(role="tool", tool_call_id=call.id, content=content)
 
 

@@ -19,7 +19,6 @@ from ag_ui.core import (
     RunAgentInput,
     RunFinishedEvent,
     RunFinishedInterruptOutcome,
-    ToolMessage,
     UserMessage,
 )
 from agents import Agent, Runner, RunState
@@ -37,7 +36,7 @@ from agents.stream_events import RawResponsesStreamEvent, RunItemStreamEvent, St
 
 from netra_backend import jsonlog
 from netra_backend.agents.answers import APPROVAL, approves
-from netra_backend.agents.base import Reasoning, Text, ToolCall, text_of
+from netra_backend.agents.base import Reasoning, Text, ToolCall, results_of, text_of
 from netra_backend.agents.foreign import CallIds
 from netra_backend.agents.run_context import CURRENT
 from netra_backend.errors import AgentError
@@ -194,7 +193,7 @@ def _items(input: RunAgentInput) -> Iterator[TResponseInputItem]:
 
     System messages of a client are too: the agent's own instructions count.
     """
-    results = {m.tool_call_id: m for m in input.messages if isinstance(m, ToolMessage)}
+    results = results_of(input)
     for message in input.messages:
         if isinstance(message, UserMessage):
             yield {"role": "user", "content": text_of(message.content)}
@@ -209,12 +208,10 @@ def _items(input: RunAgentInput) -> Iterator[TResponseInputItem]:
                         "name": call.function.name,
                         "arguments": call.function.arguments or "{}",
                     }
-                    answered = results[call.id]
-                    output = text_of(answered.content) or answered.error or ""
                     yield {
                         "type": "function_call_output",
                         "call_id": call.id,
-                        "output": output,
+                        "output": results[call.id],
                     }
 
 
