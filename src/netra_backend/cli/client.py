@@ -2,6 +2,7 @@
 
 import json
 import unicodedata
+from collections.abc import Iterator
 from http.client import HTTPException
 from typing import Annotated, Any
 from urllib.error import HTTPError, URLError
@@ -67,6 +68,16 @@ class Server(Struct, frozen=True):
             raise ServerError(f"no answer from {self.url}: {error}") from error
         except ValueError as error:
             raise ServerError(f"{self.url} is no Netra server: its answer is not JSON") from error
+
+    def events(self, thread: str, after: str | None = None) -> Iterator[dict[str, Any]]:
+        """Yield the thread's events after the position, page by page. Raises as `get` does."""
+        path = f"/threads/{thread}/events"
+        while True:
+            page = self.get(f"{path}?after={after}" if after else path)
+            yield from page["events"]
+            after = page["next"]
+            if after is None:
+                return
 
 
 class ServerError(NetraError):

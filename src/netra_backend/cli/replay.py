@@ -2,13 +2,12 @@
 
 import contextlib
 import time
-from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from netra_backend.cli.client import AsUser, Credential, DataDir, Server, Url, reach, show
+from netra_backend.cli.client import AsUser, Credential, DataDir, Url, reach, show
 from netra_backend.core.ids import parse_thread
 from netra_backend.errors import ConfigError, FrameError
 
@@ -34,7 +33,7 @@ def replay(
     console = Console(highlight=False)
     before: int | None = None
     with contextlib.suppress(KeyboardInterrupt):
-        for event in _events(server, thread):
+        for event in server.events(thread):
             if before is not None:
                 time.sleep(pause(before, event["at"], speed))
             before = event["at"]
@@ -44,14 +43,3 @@ def replay(
 def pause(before: int, at: int, speed: float) -> float:
     """Return the seconds between two events at this speed; a clock that went back gives 0."""
     return min(max(0, at - before) / 1000 / speed, LONGEST_PAUSE)
-
-
-def _events(server: Server, thread: str) -> Iterator[dict[str, Any]]:
-    path = f"/threads/{thread}/events"
-    after: str | None = None
-    while True:
-        page = server.get(f"{path}?after={after}" if after else path)
-        yield from page["events"]
-        after = page["next"]
-        if after is None:
-            return

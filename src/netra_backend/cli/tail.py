@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+from websockets.typing import Subprotocol
 
 from netra_backend.cli.client import (
     AsUser,
@@ -49,7 +50,10 @@ def tail(
         raise ConfigError(error.message) from error
     tailing = _Tail(reach(url, user, token, data_dir), thread, after, as_json=json_lines)
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(tailing.read_once() if once else tailing.follow())
+        if once:
+            tailing.show_those_there()
+        else:
+            asyncio.run(tailing.follow())
 
 
 class _Tail:
@@ -81,24 +85,17 @@ class _Tail:
                 told = True
             await asyncio.sleep(RETRY_SECONDS)
 
-    async def read_once(self) -> None:
+    def show_those_there(self) -> None:
         """Show the events that there are."""
-        path = f"/threads/{self._thread}/events"
-        after = self._after
-        while True:
-            page = self._server.get(f"{path}?after={after}" if after else path)
-            for event in page["events"]:
-                show(self._console, event["id"], event["chunk"], as_json=self._as_json)
-            after = page["next"]
-            if after is None:
-                return
+        for event in self._server.events(self._thread, self._after):
+            show(self._console, event["id"], event["chunk"], as_json=self._as_json)
 
     async def _session(self) -> None:
         headers = {"Authorization": f"Bearer {self._server.token}"}
         try:
             async with connect(
                 self._server.socket_url,
-                subprotocols=[SUBPROTOCOL],  # type: ignore[list-item]
+                subprotocols=[Subprotocol(SUBPROTOCOL)],
                 additional_headers=headers,
                 max_size=None,
             ) as socket:
