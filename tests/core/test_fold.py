@@ -16,10 +16,10 @@ from netra_backend.core.codec import decode_input
 from netra_backend.core.constructs import Used
 from netra_backend.core.events import event_from_json
 from netra_backend.core.fold import Conversation
-from netra_backend.core.prelude import prelude
 from netra_backend.errors import EventError, FrameError
+from tests.core.test_prelude import prelude_of
 from tests.night import examples
-from tests.strategies import THREAD, JsonObject, json_values, threads, wire
+from tests.strategies import JsonObject, json_values, threads, wire
 
 MESSAGES: TypeAdapter[list[Any]] = TypeAdapter(list[Message])
 
@@ -300,7 +300,7 @@ def test_an_empty_log() -> None:
     conversation = Conversation()
     assert (conversation.messages(), conversation.run_id, conversation.state) == ([], None, UNSET)
     assert conversation.used_ids() == Used()
-    assert prelude("t", conversation) == []
+    assert prelude_of(conversation) == []
 
 
 INPUT = {"threadId": "t", "runId": "r", "messages": []}
@@ -339,7 +339,7 @@ def test_whatever_input_a_client_may_send_can_be_folded(messages: list[Any], sta
     conversation = Conversation()
     conversation.apply(event_from_json(started))
     again = Conversation()
-    for event in prelude(THREAD, conversation):
+    for event in prelude_of(conversation):
         again.apply(event)
     assert again.messages() == conversation.messages()
     assert again.state == conversation.state

@@ -1,7 +1,7 @@
 """The prelude: joining in the middle gives the same as having been there from the beginning."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 
 from ag_ui.core import PROTOCOL_VERSION
 from hypothesis import given, settings
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from netra_backend.core.events import Entry, Event
 from netra_backend.core.fold import Conversation
 from netra_backend.core.ids import ThreadId
-from netra_backend.core.prelude import prelude, taking_up, telling
+from netra_backend.core.prelude import taking_up, telling
 from tests.legality import illegal
 from tests.night import examples
 from tests.strategies import THREAD, JsonObject, logs, model, runs, threads, wire
@@ -23,8 +23,16 @@ def fold(events: Iterable[Event]) -> Conversation:
     return conversation
 
 
-def joined(conversation: Conversation) -> list[Event]:
-    return prelude(ThreadId(THREAD), conversation)
+def prelude_of(conversation: Conversation) -> list[Event]:
+    """Return the prelude, made in one go."""
+    told: list[Event] = []
+
+    def steps() -> Generator[None]:
+        told.extend((yield from telling(ThreadId(THREAD), conversation)))
+
+    for _ in steps():
+        pass
+    return told
 
 
 def everything(conversation: Conversation) -> JsonObject:
@@ -48,7 +56,7 @@ def test_a_prelude_and_the_rest_are_the_whole(log: list[Entry], cut: int) -> Non
     events = [entry.event for entry in log]
     cut = 1 + cut % len(events)
     prefix = fold(events[:cut])
-    begun = fold(joined(prefix))
+    begun = fold(prelude_of(prefix))
     assert everything(begun) == everything(prefix)
     for event in events[cut:]:
         prefix.apply(event)
@@ -66,7 +74,7 @@ def test_it_is_told_and_taken_up_a_message_a_step() -> None:
         chunks.append({"type": "TEXT_MESSAGE_END", "messageId": f"m{n}"})
     conversation = fold(wire(chunk) for chunk in chunks)
     assert sum(1 for _ in telling(ThreadId(THREAD), conversation)) == 70 + 1
-    begun = joined(conversation)
+    begun = prelude_of(conversation)
     assert sum(1 for _ in taking_up(begun)) == 70 + len(begun)
 
 
@@ -76,14 +84,14 @@ def test_at_every_cut_of_a_run(run: list[JsonObject]) -> None:
     events = [wire(fields) for fields in run]
     whole = everything(fold(events))
     for cut in range(1, len(events) + 1):
-        assert everything(fold([*joined(fold(events[:cut])), *events[cut:]])) == whole
+        assert everything(fold([*prelude_of(fold(events[:cut])), *events[cut:]])) == whole
 
 
 @settings(max_examples=examples(60), deadline=None)
 @given(logs())
 def test_a_prelude_of_a_prelude_is_the_same(log: list[Entry]) -> None:
-    first = joined(fold(entry.event for entry in log))
-    assert joined(fold(first)) == first
+    first = prelude_of(fold(entry.event for entry in log))
+    assert prelude_of(fold(first)) == first
 
 
 @settings(max_examples=examples(60), deadline=None)
@@ -91,7 +99,7 @@ def test_a_prelude_of_a_prelude_is_the_same(log: list[Entry]) -> None:
 def test_a_prelude_and_the_rest_are_legal_ag_ui(thread: list[list[JsonObject]], cut: int) -> None:
     run = [event for part in thread for event in part]
     cut = 1 + cut % len(run)
-    given = joined(fold(wire(fields) for fields in run[:cut]))
+    given = prelude_of(fold(wire(fields) for fields in run[:cut]))
     told = [json.loads(event.data) for event in given]
     for fields in told:
         model(fields)
@@ -115,7 +123,7 @@ def test_what_a_prelude_says() -> None:
         {"type": "CUSTOM", "name": "netra.progress", "value": {"text": "Looking"}},
     ]
     message = {"id": "m", "role": "assistant", "content": "Hel", "toolCalls": [call]}
-    told = joined(fold(wire(fields) for fields in events))
+    told = prelude_of(fold(wire(fields) for fields in events))
     assert [json.loads(event.data) for event in told] == [
         {
             "type": "RUN_STARTED",
@@ -135,7 +143,7 @@ def test_what_a_prelude_says() -> None:
 def test_a_prelude_of_an_ended_run_ends_with_its_end() -> None:
     started = {"type": "RUN_STARTED", "threadId": THREAD, "runId": "r"}
     end = {"type": "RUN_FINISHED", "threadId": THREAD, "runId": "r", "result": [1]}
-    told = joined(fold([wire(started), wire(end)]))
+    told = prelude_of(fold([wire(started), wire(end)]))
     assert [event.type.value for event in told] == [
         "RUN_STARTED",
         "MESSAGES_SNAPSHOT",

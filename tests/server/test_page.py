@@ -17,12 +17,11 @@ from hypothesis import strategies as st
 from netra_backend.agents.answers import check_answer
 from netra_backend.core.events import Entry, Event
 from netra_backend.core.fold import Conversation
-from netra_backend.core.ids import ThreadId
-from netra_backend.core.prelude import prelude
 from netra_backend.core.resume import merge
 from netra_backend.core.run import RunStatus
 from netra_backend.errors import CLOSES, ERRORS, Refused, Retry
 from netra_backend.server.site import PAGE
+from tests.core.test_prelude import prelude_of
 from tests.night import examples
 from tests.strategies import entries, logs
 from tests.table import each_of
@@ -328,7 +327,7 @@ def test_whoever_joins_anywhere_ends_up_with_the_same(peer: _Peer) -> None:
     conversation = Conversation()
     for at, event in enumerate(events, start=1):
         conversation.apply(event)
-        joined = peer.fold([*prelude(ThreadId("t"), conversation), *events[at:]])
+        joined = peer.fold([*prelude_of(conversation), *events[at:]])
         assert joined == whole, f"joined at {at}"
 
 
@@ -338,7 +337,7 @@ def test_whoever_joins_sees_at_once_what_the_others_see(peer: _Peer) -> None:
     conversation = Conversation()
     for at, event in enumerate(events, start=1):
         conversation.apply(event)
-        here, joined = peer.fold(events[:at]), peer.fold(prelude(ThreadId("t"), conversation))
+        here, joined = peer.fold(events[:at]), peer.fold(prelude_of(conversation))
         assert joined == here, f"joined at {at}"
 
 
@@ -353,7 +352,7 @@ def test_whoever_joins_any_thread_sees_what_its_runs_left(
     conversation = Conversation()
     for event in events[:at]:
         conversation.apply(event)
-    joined = peer.fold([*prelude(ThreadId("t"), conversation), *events[at:]])
+    joined = peer.fold([*prelude_of(conversation), *events[at:]])
     whole = peer.fold(events)
     assert _marks(joined) == _marks(whole)
     assert joined["run"] == whole["run"]

@@ -16,27 +16,16 @@ from netra_backend.core.fold import Conversation
 from netra_backend.core.ids import ThreadId
 
 
-def prelude(thread: ThreadId, conversation: Conversation) -> list[Event]:
+def telling(thread: ThreadId, conversation: Conversation) -> Generator[None, None, list[Event]]:
     """Return the events that rebuild `conversation`: legal AG-UI, as the start of one run.
 
     RUN_STARTED of the newest run, MESSAGES_SNAPSHOT with the partial messages, CUSTOM with what
     earlier runs left besides messages, if anything, STATE_SNAPSHOT if there is a state, then
     either the START of everything that is open and how far the run is, or its terminal event.
     Empty for a log without a run.
-    """
-    steps = telling(thread, conversation)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            events: list[Event] = end.value
-            return events
 
-
-def telling(thread: ThreadId, conversation: Conversation) -> Generator[None, None, list[Event]]:
-    """Return the same, in steps: the conversation must not change between them.
-
-    A step is a message, or the state; then all that was encoded is copied, twice.
+    It does so in steps, between which the conversation must not change. A step is a message, or
+    the state; then all that was encoded is copied, twice.
     """
     if conversation.run_id is None:
         return []
