@@ -46,23 +46,9 @@ class Stopping:
             run = await self._store.run(key)
             if run is not None:
                 return run.ended or await self._cancel_elsewhere(key)
-            queued = await self._store.queued_run(key)
-            if queued is None or not await self._store.cancel_queued(key):
-                if await self._store.run(key) is None:
-                    raise Refused(ErrorCode.NOT_FOUND)
-            elif key not in self._starting.values():
-                # Another node may have read before this that it is to begin.
-                begun = None if self.nodes is None else await self.nodes.cancel(key)
-                run = await self._store.run(key)
-                if begun is not None or (run is not None and run.ended is not None):
-                    return begun or run.ended  # type: ignore[union-attr, return-value]
-                if run is not None:
-                    continue
-                thread = await self._store.thread(queued.thread)
-                if thread is None:
-                    raise Refused(ErrorCode.NOT_FOUND)
-                self._waiting.serve(queued.thread)
-                return thread.head
+            position = await self._cancel_queued(key)
+            if position is not None:
+                return position
 
     async def cancel_here(self, key: RunKey) -> Position | None:
         """End the run if it is executed here; return the same as `cancel`, None if it is not."""
@@ -84,6 +70,31 @@ class Stopping:
             run = await self._store.last_run(thread)
             if run is not None and run.status not in ENDED:
                 await self.nodes.cancel(run.key)
+
+    async def _cancel_queued(self, key: RunKey) -> Position | None:
+        """Cancel a run that waits; return the position as `cancel`, None if it has begun meanwhile.
+
+        Raises Refused (not_found).
+        """
+        queued = await self._store.queued_run(key)
+        if queued is None or not await self._store.cancel_queued(key):
+            if await self._store.run(key) is None:
+                raise Refused(ErrorCode.NOT_FOUND)
+            return None
+        if key in self._starting.values():
+            return None
+        # Another node may have read before this that it is to begin.
+        begun = None if self.nodes is None else await self.nodes.cancel(key)
+        if begun is not None:
+            return begun
+        run = await self._store.run(key)
+        if run is not None:
+            return run.ended
+        thread = await self._store.thread(queued.thread)
+        if thread is None:
+            raise Refused(ErrorCode.NOT_FOUND)
+        self._waiting.serve(queued.thread)
+        return thread.head
 
     async def _cancel_elsewhere(self, key: RunKey) -> Position:
         position = None if self.nodes is None else await self.nodes.cancel(key)
