@@ -6,16 +6,10 @@ from typing import Any
 import jsonpatch
 import msgspec
 
+from netra_backend.core.fold import UNPATCHABLE
 from netra_backend.errors import EventError
 
 _size = msgspec.json.Encoder().encode
-_FAILURES = (
-    jsonpatch.JsonPatchException,
-    jsonpatch.JsonPointerException,
-    KeyError,
-    RecursionError,
-    TypeError,
-)
 
 
 class Document:
@@ -48,7 +42,7 @@ class Document:
                 self._grow(operation)
                 step = jsonpatch.JsonPatch([operation])
                 self._own = step.apply(self._own, in_place=True)
-        except _FAILURES as error:
+        except UNPATCHABLE as error:
             raise EventError(f"the patch does not apply: {error}") from error
 
     def _grow(self, operation: dict[str, Any]) -> None:

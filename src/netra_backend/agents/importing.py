@@ -20,8 +20,12 @@ from netra_backend.errors import ConfigError
 _IMPORTERS = ("<frozen importlib", importlib.__file__, __file__)
 """How the files begin whose frames import, and say nothing of what is imported."""
 
-_INSTALLED = ("<frozen", *map(sysconfig.get_path, ("stdlib", "platlib", "purelib")))
-"""Where the code is that the user has not written."""
+INSTALLED = (
+    "<frozen",
+    str(Path(__file__).parents[1]),
+    *map(sysconfig.get_path, ("stdlib", "platlib", "purelib")),
+)
+"""How the files begin of code that the user has not written, ours among it."""
 
 
 def user_module(spec: str, name: str) -> ModuleType:
@@ -98,7 +102,7 @@ def _place(told: traceback.TracebackException) -> str:
 def _keep_theirs(told: traceback.TracebackException) -> None:
     """Leave the frames of the user's own code, in what led to it, too; of others if it has none."""
     frames = [frame for frame in told.stack if not _imports(frame)]
-    own = [frame for frame in frames if not frame.filename.startswith(_INSTALLED)]
+    own = [frame for frame in frames if not frame.filename.startswith(INSTALLED)]
     told.stack[:] = own or frames
     for other in (told.__cause__, told.__context__, *(told.exceptions or ())):
         if other is not None:

@@ -6,13 +6,12 @@ every other run of the process. Nothing in the loop can tell of it while it last
 
 import asyncio
 import sys
-import sysconfig
 import threading
 import time
 import traceback
-from pathlib import Path
 
 from netra_backend import jsonlog
+from netra_backend.agents.importing import INSTALLED
 from netra_backend.server.metrics import LOOP_BLOCKED
 
 log = jsonlog.get_logger(__name__)
@@ -25,13 +24,6 @@ PAUSE = 10.0
 
 FRAMES = 8
 """The innermost calls of the loop's thread that a line shows, besides one of the user's code."""
-
-INSTALLED = (
-    "<frozen",
-    str(Path(__file__).parents[1]),
-    *map(sysconfig.get_path, ("stdlib", "platlib", "purelib")),
-)
-"""Where the code is that the user has not written."""
 
 
 class LoopWatch:

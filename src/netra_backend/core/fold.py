@@ -234,6 +234,16 @@ _RULES: dict[EventType, Callable[[Conversation, Body], None]] = {
 """
 
 
+UNPATCHABLE = (
+    jsonpatch.JsonPatchException,
+    jsonpatch.JsonPointerException,
+    KeyError,
+    RecursionError,
+    TypeError,
+)
+"""What the library raises for a patch that does not apply, or is none."""
+
+
 def patched(document: Any, patch: Any) -> Any:
     """Change `document` by the JSON Patch and return it; as it was if the patch does not apply.
 
@@ -244,11 +254,5 @@ def patched(document: Any, patch: Any) -> Any:
         # In place: what was folded belongs to the conversation alone, and a copy of the whole
         # state for every delta makes a long log cost its square.
         return jsonpatch.JsonPatch(patch).apply(document, in_place=True, atomic=True)
-    except (
-        jsonpatch.JsonPatchException,
-        jsonpatch.JsonPointerException,
-        KeyError,
-        RecursionError,
-        TypeError,
-    ):
+    except UNPATCHABLE:
         return document
