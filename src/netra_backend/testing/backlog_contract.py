@@ -22,6 +22,7 @@ from netra_backend.testing.scenario import (
     new_run,
     scenario,
     start,
+    there,
 )
 
 BOB = UserId("bob")
@@ -64,7 +65,7 @@ class BacklogContract(Contract):
         await store.delete_thread(thread)
         expect(await _backlog(store, thread, old, 9), None)
         await start(store, thread, "new")
-        head = (await store.thread(thread)).head  # type: ignore[union-attr]
+        head = there(await store.thread(thread)).head
         run = RunState("new", RunStatus.RUNNING)
         for after in (old, Position(old.epoch, 0)):
             got = await _backlog(store, thread, after, 9)

@@ -23,6 +23,7 @@ from netra_backend.testing.scenario import (
     question,
     scenario,
     start,
+    there,
 )
 
 
@@ -41,10 +42,10 @@ class InterruptsContract(Contract):
         )
         wins = [n for n, decision in enumerate(outcomes) if decision and decision.won]
         expect(len(wins), 1)
-        decision = await store.interrupt(thread, "q")
+        decision = there(await store.interrupt(thread, "q"))
         expect({outcome and outcome.interrupt for outcome in outcomes}, {decision})
-        expect(decision.decided_by, f"user-{wins[0]}")  # type: ignore[union-attr]
-        expect((decision.status, decision.answer), ("resolved", b"%d" % wins[0]))  # type: ignore[union-attr]
+        expect(decision.decided_by, f"user-{wins[0]}")
+        expect((decision.status, decision.answer), ("resolved", b"%d" % wins[0]))
 
     @scenario
     async def test_nobody_decides_what_is_not_there(self, store: Store) -> None:
@@ -67,8 +68,8 @@ class InterruptsContract(Contract):
         thread = lease.thread
         expect(list(await store.undelivered()), [])
         one = Answer("q1", "cancelled", b"null")
-        decision = await decide(store, thread, one, "someone")
-        expect(list(await store.undelivered()), [decision.interrupt])  # type: ignore[union-attr]
+        decision = there(await decide(store, thread, one, "someone"))
+        expect(list(await store.undelivered()), [decision.interrupt])
         two = Answer("q2", "resolved", b'"yes"')
         await store.create_run(new_run(thread, "goes-on", answers=[one, two]), [event("started")])
         expect(list(await store.undelivered()), [])
@@ -92,8 +93,8 @@ class InterruptsContract(Contract):
         for name in ("decided", "other", "taken"):
             await decide(store, thread, given(name), "alice")
         takes = new_run(thread, "takes", answers=[given("taken")])
-        before = await store.create_run(takes, [event("started")])
-        await store.append([event("end")], writer=before.lease, at=2, end=End(RunStatus.FINISHED))  # type: ignore[arg-type]
+        taker = there((await store.create_run(takes, [event("started")])).lease)
+        await store.append([event("end")], writer=taker, at=2, end=End(RunStatus.FINISHED))
         answers = [
             given("decided"),
             given("open"),

@@ -12,6 +12,7 @@ opened in a fresh directory and is closed afterwards. The clock is the tests': 1
 
 import asyncio
 from collections.abc import Awaitable
+from functools import partial
 
 import msgspec
 from ag_ui.core import EventType
@@ -42,6 +43,7 @@ from netra_backend.testing.scenario import (
     question,
     scenario,
     start,
+    there,
 )
 from netra_backend.testing.threads_contract import ThreadsContract
 from netra_backend.testing.tickets_contract import TicketsContract
@@ -72,7 +74,7 @@ class LogContract(
         expect([entry.event for entry in log], [event("started"), event("a"), raw])
         expect([entry.at for entry in log], [1, 7, 7])
         expect({entry.run for entry in log}, {"r"})
-        expect((await store.thread(thread)).head, last)  # type: ignore[union-attr]
+        expect(there(await store.thread(thread)).head, last)
 
     @scenario
     async def test_read_takes_after_and_limit(self, store: Store) -> None:
@@ -86,7 +88,7 @@ class LogContract(
         expect(list(await store.read(thread, 2**63 - 1, 10)), [])
         expect(list(await store.read(a_thread(), 0, 10)), [])
         for after, limit in ((-1, 1), (0, -1)):
-            await expect_error(ValueError, lambda a=after, n=limit: store.read(thread, a, n))  # type: ignore[misc]
+            await expect_error(ValueError, partial(store.read, thread, after, limit))
 
     @scenario
     async def test_an_answer_ends_with_what_makes_it_long(self, store: Store) -> None:
@@ -194,7 +196,7 @@ class LogContract(
         await expect_error(ValueError, lambda: store.append([], writer=lease, at=2))
         end = End(RunStatus.FINISHED)
         await expect_error(ValueError, lambda: store.append([], writer=lease, at=2, end=end))
-        expect((await store.run(lease.run)).status, RunStatus.RUNNING)  # type: ignore[union-attr]
+        expect(there(await store.run(lease.run)).status, RunStatus.RUNNING)
 
     @scenario
     async def test_an_old_fence_is_refused(self, store: Store) -> None:
@@ -266,12 +268,12 @@ class LogContract(
         lease = await start(store, thread, "r")
         end = End(RunStatus.AWAITING, [question(lease, "q1"), question(lease, "q2")])
         last = await store.append([event("x"), event("end")], writer=lease, at=5, end=end)
-        run = await store.run(lease.run)
-        expect((run.status, run.ended), (RunStatus.AWAITING, last))  # type: ignore[union-attr]
+        run = there(await store.run(lease.run))
+        expect((run.status, run.ended), (RunStatus.AWAITING, last))
         expect(await store.last_run(thread), run)
         expect((await entries(store, thread))[-1].position, last)
         expect(list(await store.interrupts(thread, lease.run.id)), list(end.interrupts))
-        expect((await store.thread(thread)).updated_at, 5)  # type: ignore[union-attr]
+        expect(there(await store.thread(thread)).updated_at, 5)
 
     @scenario
     async def test_an_illegal_end_changes_nothing(self, store: Store) -> None:

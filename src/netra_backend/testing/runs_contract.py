@@ -19,6 +19,7 @@ from netra_backend.testing.scenario import (
     new_run,
     scenario,
     start,
+    there,
 )
 
 
@@ -42,11 +43,11 @@ class RunsContract(Contract):
         expect((run.key, run.thread, run.agent), (new.key, thread, "agent"))
         expect((run.status, run.correlation, run.ended), (RunStatus.RUNNING, "c-r", None))
         expect(run.started.offset, 1)
-        expect((await store.thread(thread)).updated_at, 4)  # type: ignore[union-attr]
+        expect(there(await store.thread(thread)).updated_at, 4)
         expect([entry.event for entry in await entries(store, thread)], first)
         await store.append([event("end")], writer=leases[0], at=5, end=End(RunStatus.FINISHED))
         again = await store.create_run(new, first)
-        expect(again, Created(await store.run(new.key), None))  # type: ignore[arg-type]
+        expect(again, Created(there(await store.run(new.key)), None))
         expect(len(await entries(store, thread)), 3)
 
     @scenario

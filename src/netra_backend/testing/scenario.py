@@ -28,6 +28,7 @@ class Contract:
 
 
 C = TypeVar("C", bound=Contract)
+T = TypeVar("T")
 
 
 def a_thread() -> ThreadKey:
@@ -83,6 +84,13 @@ def expect(got: object, want: object) -> None:
     """Fail unless `got` equals `want`. A plain assert would vanish under ``python -O``."""
     if got != want:
         raise AssertionError(f"got {got!r}, want {want!r}")
+
+
+def there(found: T | None) -> T:
+    """Return what a store has found; fail if that is nothing."""
+    if found is None:
+        raise AssertionError("got None, want what is there")
+    return found
 
 
 async def expect_error(kind: type[Exception], action: Callable[[], Awaitable[object]]) -> Any:
