@@ -42,6 +42,7 @@ from netra_backend.server.dialects import spoken_on_ws
 from netra_backend.server.edges.agentcore import AgentCoreEdge
 from netra_backend.server.edges.agui import AguiEdge
 from netra_backend.server.edges.copilotkit import CopilotKitEdge
+from netra_backend.server.endpoints import Endpoint
 from netra_backend.server.entrance import Accept, Enter
 from netra_backend.server.errors import answer_error, answer_missing, error_response
 from netra_backend.server.headers import CORRELATION, CORRELATION_FIELD, HEADERS
@@ -309,19 +310,11 @@ def create_app(
     store = store if store is not None else SqliteStore(settings.data_dir)
     bus = bus if bus is not None else LocalBus()
     hub = Hub(bus)
-    adapted = _adapted(agents)
-    runner = Runner(
-        store,
-        bus,
-        adapted,
-        policies=policies(settings, adapted),
-        lease_ms=int(settings.lease_seconds * 1000),
-        window=settings.coalesce_ms / 1000,
-        now=now,
-        watchers=hub.watchers,
-    )
+    runner = _runner(settings, store, bus, hub, _adapted(agents))
     if nodes is not None:
         runner.share(nodes)
+    for target in callbacks:
+        runner.projection.subscribe(target)
     tickets = TicketAuth(
         authenticator(settings, authenticate),
         store,
@@ -329,35 +322,57 @@ def create_app(
         now,
     )
     auth = UnrevokedAuth(tickets, store, now, settings.admins)
-    pool = Pool(
-        limit=settings.connections,
-        per_user=settings.connections_per_user,
-        per_address=settings.connections_per_address,
-        when_full=settings.when_full,
-    )
-    runner.projection.observe(metrics.count)
-    for target in callbacks:
-        runner.projection.subscribe(target)
+    pool = _pool(settings)
     signs_in = authenticate is None and settings.auth is AuthMode.DEV
     key_dir = str(settings.data_dir.resolve()) if signs_in else None
     access, seating = Access(store, runner.executions), Seating(settings, pool, nodes)
     house = House(settings, auth, store, access, runner, hub, pool, seating, key_dir)
     withdrawals = Withdrawals(store, auth, house.access, pool)
+    endpoints = [*tickets.endpoints(), *_endpoints(house, withdrawals, nodes)]
+    if agentcore:
+        endpoints += AgentCoreEdge(house).endpoints()
+    sockets = WebSocketRoute(house, partial(spoken_on_ws, house=house, container=agentcore))
+    routes = routes_of(house, tuple(endpoints), sockets)
+    return NetraApp(house, withdrawals, routes, {"/ws": sockets.enter})
+
+
+def _runner(
+    settings: Settings, store: Store, bus: Bus, hub: Hub, agents: Mapping[str, Agent]
+) -> Runner:
+    runner = Runner(
+        store,
+        bus,
+        agents,
+        policies=policies(settings, agents),
+        lease_ms=int(settings.lease_seconds * 1000),
+        window=settings.coalesce_ms / 1000,
+        now=now,
+        watchers=hub.watchers,
+    )
+    runner.projection.observe(metrics.count)
+    return runner
+
+
+def _pool(settings: Settings) -> Pool:
+    return Pool(
+        limit=settings.connections,
+        per_user=settings.connections_per_user,
+        per_address=settings.connections_per_address,
+        when_full=settings.when_full,
+    )
+
+
+def _endpoints(house: House, withdrawals: Withdrawals, nodes: Nodes | None) -> tuple[Endpoint, ...]:
     turns = PageTurns()
-    endpoints = (
-        *tickets.endpoints(),
+    return (
         *AguiEdge(house).endpoints(),
         *CopilotKitEdge(house).endpoints(),
-        *(AgentCoreEdge(house).endpoints() if agentcore else ()),
         *Api(house, turns).endpoints(),
         *MembersApi(house).endpoints(),
         *InterruptsApi(house, turns).endpoints(),
         *AdministrationApi(Roster(house, nodes), withdrawals).endpoints(),
         *Health(house, nodes).endpoints(),
     )
-    sockets = WebSocketRoute(house, partial(spoken_on_ws, house=house, container=agentcore))
-    routes = routes_of(house, endpoints, sockets)
-    return NetraApp(house, withdrawals, routes, {"/ws": sockets.enter})
 
 
 def _adapted(agents: Mapping[str, object] | None) -> dict[str, Agent]:
