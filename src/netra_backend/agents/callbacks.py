@@ -29,6 +29,7 @@ from enum import StrEnum
 
 from ag_ui.core import EventType
 from msgspec import Struct
+from msgspec.structs import replace
 
 from netra_backend import jsonlog
 from netra_backend.agents.terminals import status_of
@@ -160,11 +161,18 @@ class Projection:
 
     def _take(self, thread: ThreadKey, entry: Entry, seen: _Seen, body: Body) -> None:
         call = body.tool_call_id or ""
-        fields = {"user": seen.user, "thread": thread.id, "run": entry.run, "at": entry.at}
-        fields["correlation"] = seen.correlation
+        first = Happening(
+            Kind.AGENT_STARTED,
+            seen.user,
+            thread.id,
+            entry.run,
+            seen.agent,
+            entry.at,
+            correlation=seen.correlation,
+        )
 
         def tell(kind: Kind, **more: object) -> None:
-            self._tell(Happening(kind, agent=seen.agent, **fields, **more))  # type: ignore[arg-type]
+            self._tell(replace(first, kind=kind, **more))
 
         is_told = seen.in_told_step
         seen.in_told_step = is_told and body.type not in _ENDS_THOUGHT
