@@ -194,7 +194,8 @@ class Procedure(NamedTuple):
 
     def call(self, store: Store, given: Mapping[str, Any]) -> Awaitable[Any]:
         """Call it on `store`; return what is to be awaited."""
-        return getattr(store, self.name)(**given)  # type: ignore[no-any-return]
+        awaited: Awaitable[Any] = getattr(store, self.name)(**given)
+        return awaited
 
 
 def _procedure(name: str) -> Procedure:

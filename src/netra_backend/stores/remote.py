@@ -13,7 +13,7 @@ import socket
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from netra_backend import jsonlog
 from netra_backend.core.events import Entry
@@ -56,6 +56,8 @@ from netra_backend.stores.procedures import (
 )
 
 log = jsonlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 PATIENCE = ANSWER_SECONDS + 1.0
 """Seconds after which the keeper itself does not answer: it waits for others that long."""
@@ -140,18 +142,19 @@ class RemoteStore:
 
     async def cancel(self, run: RunKey) -> Position | None:
         """Cancel the run on the worker that executes it; see `Nodes.cancel`."""
-        asked = self._ask(lambda number, until: Stop(number, until, run))
-        return await asked  # type: ignore[no-any-return]
+        position: Position | None = await self._ask(lambda number, until: Stop(number, until, run))
+        return position
 
     async def take(self, seats: Sequence[Seat]) -> Sequence[Seat]:
         """Take seats among all workers; see `Nodes.take`."""
         future = self._ask(lambda number, until: Take(number, until, seats), seats=seats)
         try:
-            return await future  # type: ignore[no-any-return]
+            full: Sequence[Seat] = await future
         except asyncio.CancelledError:
             if not future.cancelled() and future.exception() is None and not future.result():
                 self.give(seats)  # the answer came in the turn in which the caller was cancelled
             raise
+        return full
 
     def give(self, seats: Sequence[Seat]) -> None:
         """Give seats back."""
@@ -163,8 +166,8 @@ class RemoteStore:
 
     async def make_room(self, seat: Seat) -> bool:
         """Ask for a seat that is taken on another worker; see `Nodes.make_room`."""
-        asked = self._ask(lambda number, until: procedures.MakeRoom(number, until, seat))
-        return await asked  # type: ignore[no-any-return]
+        made: bool = await self._ask(lambda number, until: procedures.MakeRoom(number, until, seat))
+        return made
 
     def let_answer(self, subject: str, answer: Reply) -> None:
         """Let workers ask for what is here; see `Nodes.let_answer`."""
@@ -172,12 +175,15 @@ class RemoteStore:
 
     async def ask(self, subject: str, question: bytes) -> Gathered:
         """Ask all workers; see `Nodes.ask`."""
-        asked = self._ask(lambda number, until: Ask(number, until, subject, question))
-        return await _in_time(asked)  # type: ignore[no-any-return]
+        asked: asyncio.Future[Gathered] = self._ask(
+            lambda number, until: Ask(number, until, subject, question)
+        )
+        return await _in_time(asked)
 
     async def measured(self) -> Sequence[Family]:
         """Return what all workers have measured; see `Nodes.measured`."""
-        return await _in_time(self._ask(Measure))  # type: ignore[no-any-return]
+        asked: asyncio.Future[Sequence[Family]] = self._ask(Measure)
+        return await _in_time(asked)
 
     def _call(
         self, procedure: Procedure, args: tuple[Any, ...], named: dict[str, Any]
@@ -337,7 +343,7 @@ class RemoteStore:
             self._lost()
 
 
-async def _in_time(future: asyncio.Future[Any]) -> Any:
+async def _in_time(future: asyncio.Future[T]) -> T:
     """Return the keeper's answer. Raises StoreFailed where it does not come in time."""
     try:
         return await asyncio.wait_for(future, PATIENCE)

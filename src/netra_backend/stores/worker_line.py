@@ -186,13 +186,13 @@ class WorkerLine(Line):
         if position is None or not message.entries or message.entries[-1].position >= position:
             self.unpublished.pop(message.thread, None)
 
-    def _note(self, method: str, given: dict[str, Any], value: object) -> None:
+    def _note(self, method: str, given: dict[str, Any], value: Any) -> None:
         """Note which leases the worker has, and what it has to publish."""
         lease = value.lease if isinstance(value, Created) else value
         if isinstance(lease, Lease):
             self.leases[lease.run] = lease
         if given.get("end") is not None:
             self.leases.pop(given["writer"].run, None)
-            self.unpublished[given["writer"].thread] = value  # type: ignore[assignment]
+            self.unpublished[given["writer"].thread] = value
         elif method == "delete_thread" and value:
             self.unpublished[given["key"]] = None
