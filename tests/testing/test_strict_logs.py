@@ -1,11 +1,13 @@
 """A test that logs what JSON has not fails, in real runs of pytest; any other test passes."""
 
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from netra_backend.testing import strict_logs
 from netra_backend.testing.strict_logs import MAX_SHOWN, Finding, report
 
 HEAD = """
@@ -331,6 +333,14 @@ def test_it_is_cheap_where_it_is_off(tmp_path: Path, monkeypatch: pytest.MonkeyP
     loaded = next(x for x in done.stdout.splitlines() if "LOADED" in x).partition("LOADED")[2]
     names = ("netra_backend", "netra_backend.testing", "netra_backend.testing.strict_logs")
     assert sorted(loaded.split()) == sorted(names)
+
+
+def test_it_loads_in_a_pytest_that_does_not_export_its_reporter(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """pytest 8 does not; whoever has the distribution could start no test there."""
+    monkeypatch.delattr(pytest, "TerminalReporter")
+    assert "pytest_configure" in runpy.run_path(strict_logs.__file__)
 
 
 def test_a_long_report_is_cut() -> None:

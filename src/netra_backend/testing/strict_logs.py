@@ -262,7 +262,7 @@ class _Strict:
         elif self.outside and session.exitstatus in (0, pytest.ExitCode.NO_TESTS_COLLECTED):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+    def pytest_terminal_summary(self, terminalreporter: "pytest.TerminalReporter") -> None:
         if self.outside:
             terminalreporter.section("strict logs, outside of tests", red=True)
             terminalreporter.write_line(report(self.outside))
