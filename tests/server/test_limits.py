@@ -76,7 +76,7 @@ async def test_a_body_that_says_how_long_it_is_is_not_waited_for(tmp_path: Path)
     async with place(tmp_path, frame_bytes=500) as (server, _, _):
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(post(server, b"Content-Length: 501"))
-        assert await reader.readline() == b"HTTP/1.1 413 Request Entity Too Large\r\n"
+        assert (await reader.readline()).startswith(b"HTTP/1.1 413 ")
         writer.close()
 
 
