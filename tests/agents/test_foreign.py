@@ -8,16 +8,22 @@ from ag_ui.core import (
     BaseEvent,
     FunctionCall,
     MessagesSnapshotEvent,
+    ResumeEntry,
     RunErrorEvent,
+    StateDeltaEvent,
+    StateSnapshotEvent,
     TextMessageContentEvent,
     TextMessageEndEvent,
     TextMessageStartEvent,
     ToolCall,
+    ToolCallEndEvent,
+    ToolCallResultEvent,
+    ToolCallStartEvent,
     ToolMessage,
     UserMessage,
 )
 
-from netra_backend.agents.foreign import translated
+from netra_backend.agents.foreign import answered, translated
 from netra_backend.errors import AgentError
 from netra_backend.testing import asking
 
@@ -45,15 +51,64 @@ async def test_timestamps_and_empty_deltas_are_dropped() -> None:
     assert events[0].timestamp is None
 
 
+async def test_a_state_as_it_was_is_dropped() -> None:
+    states = [{"a": 1}, {"a": 2}, {"a": 2}, None, {"a": 2}]
+    events = await of(
+        asking("hi", state={"a": 1}),
+        *(
+            StateDeltaEvent(delta=[{"op": "replace", "path": "/a", "value": 3}])
+            if state is None
+            else StateSnapshotEvent(snapshot=state)
+            for state in states
+        ),
+    )
+    assert [event.type for event in events] == ["STATE_SNAPSHOT", "STATE_DELTA", "STATE_SNAPSHOT"]
+
+
+async def test_the_result_of_a_call_with_a_new_id_has_one_too() -> None:
+    """LangGraph names the result after the call, and the thread has had both."""
+    events = await of(
+        asking("", messages=[AssistantMessage(id="a", tool_calls=[call("c0"), call("c1")])]),
+        ToolCallStartEvent(tool_call_id="c0", tool_call_name="f"),
+        ToolCallEndEvent(tool_call_id="c0"),
+        ToolCallResultEvent(message_id="c0", tool_call_id="c0", content="done"),
+        ToolCallResultEvent(message_id="c1", tool_call_id="c1", content="done"),
+    )
+    start, _, result, other = events
+    assert result.tool_call_id == start.tool_call_id != "c0"
+    assert result.message_id != "c0"
+    assert (other.tool_call_id, other.message_id) == ("c1", "c1")
+
+
+def call(id: str) -> ToolCall:
+    return ToolCall(id=id, function=FunctionCall(name="f", arguments="{}"))
+
+
+def test_each_call_is_followed_by_its_result() -> None:
+    given = asking(
+        "",
+        messages=[
+            AssistantMessage(id="a", tool_calls=[call("c0"), call("c1"), call("c2")]),
+            ToolMessage(id="t2", tool_call_id="c2", content="two"),
+            UserMessage(id="u", content="And now?"),
+            ToolMessage(id="t0", tool_call_id="c0", content="late"),
+            ToolMessage(id="t9", tool_call_id="c9", content="of no call here"),
+        ],
+    )
+    messages = answered(given).messages
+    assert [message.id for message in messages] == ["a", "t0", "c1-unanswered", "t2", "u", "t9"]
+    assert messages[2].tool_call_id == "c1"
+
+    asked = given.model_copy(update={"resume": [ResumeEntry(interrupt_id="i", status="resolved")]})
+    assert answered(asked) is asked
+
+
 async def test_an_error_is_raised() -> None:
     with pytest.raises(AgentError, match="it: boom"):
         await of(asking("hi"), RunErrorEvent(message="boom"))
 
 
 async def test_of_a_snapshot_only_what_is_new_is_taken() -> None:
-    def call(id: str) -> ToolCall:
-        return ToolCall(id=id, function=FunctionCall(name="f", arguments="{}"))
-
     history = [UserMessage(id="u", content="hi"), AssistantMessage(id="a", content="old")]
     snapshot = MessagesSnapshotEvent(
         messages=[

@@ -20,7 +20,7 @@ from starlette.routing import Route
 
 from netra_backend.agents.base import Reasoning, Text, ToolCall
 from tests.contract.completions import completions
-from tests.contract.stage import Call, Say, Scenario, Stage, Think, odd, weather
+from tests.contract.stage import Call, Say, Scenario, Stage, Think, odd, refused, weather
 from tests.live import serving
 
 Playing = Callable[[Stage], AbstractAsyncContextManager[object]]
@@ -137,7 +137,7 @@ async def _pydantic_ai(stage: Stage) -> AsyncIterator[object]:
     )
 
     async def stream(messages: list[ModelMessage], _: AgentInfo) -> AsyncIterator[Any]:
-        answered = any(isinstance(part, ToolReturnPart) for part in messages[-1].parts)
+        answered = isinstance(messages[-1].parts[-1], ToolReturnPart)
         async for part in stage.parts(answered):
             if isinstance(part, Say):
                 yield part.text
@@ -152,8 +152,13 @@ async def _pydantic_ai(stage: Stage) -> AsyncIterator[object]:
 # --- LangGraph ---
 
 
+def _calls(message: Any) -> tuple[list[str], str | None]:
+    calls = [call["id"] for call in getattr(message, "tool_calls", ())]
+    return calls, getattr(message, "tool_call_id", None)
+
+
 @asynccontextmanager
-async def _langgraph(stage: Stage) -> AsyncIterator[object]:
+async def _langgraph(stage: Stage, checkpoints: object = None) -> AsyncIterator[object]:
     from langchain.agents import create_agent
     from langchain_core.language_models import BaseChatModel
     from langchain_core.messages import AIMessageChunk
@@ -174,6 +179,7 @@ async def _langgraph(stage: Stage) -> AsyncIterator[object]:
             raise NotImplementedError
 
         async def _astream(self, messages: Any, *_: Any, **__: Any) -> AsyncIterator[Any]:
+            assert not refused(map(_calls, messages)), messages
             async for part in stage.parts(isinstance(messages[-1], LangChainResult)):
                 for fields in self._chunks(part, len(messages)):
                     yield ChatGenerationChunk(message=AIMessageChunk(**{"content": "", **fields}))
@@ -187,7 +193,15 @@ async def _langgraph(stage: Stage) -> AsyncIterator[object]:
             rest = {"name": None, "args": part.json, "id": None, "index": 0}
             return [{"tool_call_chunks": [call]}, {"tool_call_chunks": [rest]}]
 
-    yield create_agent(Model(), _tools(stage))
+    yield create_agent(Model(), _tools(stage), checkpointer=checkpoints)
+
+
+@asynccontextmanager
+async def _langgraph_that_keeps(stage: Stage) -> AsyncIterator[object]:
+    from langgraph.checkpoint.memory import InMemorySaver
+
+    async with _langgraph(stage, InMemorySaver()) as graph:
+        yield graph
 
 
 # --- over the local HTTP API ---
@@ -329,6 +343,7 @@ ADAPTERS = (
     Adapter("generator", _generator),
     Adapter("pydantic-ai", _pydantic_ai, ("pydantic_ai",)),
     Adapter("langgraph", _langgraph, ("langgraph", "ag_ui_langgraph")),
+    Adapter("langgraph-kept", _langgraph_that_keeps, ("langgraph", "ag_ui_langgraph")),
     Adapter(
         "openai",
         _openai,

@@ -7,10 +7,10 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import StreamingResponse
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from tests.contract.stage import SECRET, Call, Say, Stage, Think
+from tests.contract.stage import SECRET, Call, Say, Stage, Think, refused
 from tests.live import serving
 
 
@@ -18,8 +18,15 @@ from tests.live import serving
 async def completions(stage: Stage) -> AsyncIterator[str]:
     """Serve the API in this event loop; return its base URL."""
 
-    async def complete(request: Request) -> StreamingResponse:
+    async def complete(request: Request) -> Response:
         asked = json.loads(await request.body())
+        told = [
+            ([call["id"] for call in message.get("tool_calls") or ()], message.get("tool_call_id"))
+            for message in asked["messages"]
+        ]
+        if refused(told):
+            problem = f"a call without its result, or a result without its call: {told}"
+            return JSONResponse({"error": {"message": problem}}, 400)
         return StreamingResponse(_lines(stage, asked), media_type="text/event-stream")
 
     app = Starlette(routes=[Route("/v1/chat/completions", complete, methods=["POST"])])

@@ -7,7 +7,7 @@ once it has the result of a tool.
 import asyncio
 import json
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum, StrEnum
@@ -91,6 +91,21 @@ class Colour(Enum):
 def odd_value() -> dict[str, Any]:
     """Return what JSON has no form for."""
     return {"at": datetime(2026, 1, 1, tzinfo=UTC), "colour": Colour.RED, "nan": math.nan}
+
+
+def refused(conversation: Iterable[tuple[Sequence[str], str | None]]) -> bool:
+    """Return whether APIs of models refuse it: a call without its result directly behind it.
+
+    Of each message, the ids of the calls that it makes, and of the one that it is the result of.
+    """
+    waiting: set[str] = set()
+    for calls, result_of in conversation:
+        if result_of in waiting:
+            waiting.remove(result_of)
+        elif waiting or result_of is not None:
+            return True
+        waiting.update(calls)
+    return bool(waiting)
 
 
 class Stage:

@@ -89,6 +89,28 @@ async def test_a_tool_call_twice_in_a_thread(adapter: Adapter) -> None:
 
 
 @EACH
+async def test_a_call_that_was_cancelled_is_not_made_again(adapter: Adapter) -> None:
+    """APIs of models refuse a call without a result, and one library carried it out."""
+
+    async def check(house: Running, stage: Stage) -> None:
+        await house.ended("r1")
+        linger = {"name": "linger", "arguments": "{}"}
+        call = {"id": "call_9", "type": "function", "function": linger}
+        messages = [
+            {"id": "u2", "role": "user", "content": "Wait."},
+            {"id": "a2", "role": "assistant", "toolCalls": [call]},
+            {"id": "u3", "role": "user", "content": "And now?"},
+        ]
+        await house.start(ALICE, asking("", messages=messages, thread_id="t1", run_id="r2"))
+        assert (await house.ended("r2")).status is RunStatus.FINISHED
+        assert text(await house.chunks()) == "Hello world" * 2
+        assert "TOOL_CALL_RESULT" not in await house.types()
+        assert not stage.waiting.is_set()
+
+    await played(adapter, Scenario.ANSWER, check)
+
+
+@EACH
 async def test_reasoning(adapter: Adapter) -> None:
     async def check(house: Running, _: Stage) -> None:
         assert (await house.ended("r1")).status is RunStatus.FINISHED

@@ -1,17 +1,19 @@
 """Foreign: AG-UI events that another library makes, in the form that the log takes.
 
-What the log has already (timestamps) or forbids (empty deltas) is dropped; a tool call whose id
-the thread has used gets a new one, because some models count from zero in every answer; and an
-error is raised instead of sent, so that it is logged whole and shown redacted. Of a snapshot of
-the messages only what nobody has streamed is taken, as events of its own: the log has the rest,
-and would double with every run.
+What the log has already (timestamps, a state as it was) or forbids (empty deltas) is dropped; a
+tool call whose id the thread has used gets a new one, because some models count from zero in every
+answer; and an error is raised instead of sent, so that it is logged whole and shown redacted. Of a
+snapshot of the messages only what nobody has streamed is taken, as events of its own: the log has
+the rest, and would double with every run. The other way, libraries are given a conversation in
+which each call has its result.
 """
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 
 from ag_ui.core import (
     AssistantMessage,
     BaseEvent,
+    Message,
     MessagesSnapshotEvent,
     ReasoningEncryptedValueEvent,
     RunAgentInput,
@@ -19,6 +21,8 @@ from ag_ui.core import (
     RunFinishedEvent,
     RunFinishedInterruptOutcome,
     RunFinishedSuccessOutcome,
+    StateDeltaEvent,
+    StateSnapshotEvent,
     TextMessageChunkEvent,
     TextMessageStartEvent,
     ToolCallArgsEvent,
@@ -28,6 +32,7 @@ from ag_ui.core import (
     ToolCallStartEvent,
     ToolMessage,
 )
+from ag_ui.core import ToolCall as ToolCallOfMessage
 
 from netra_backend.agents.base import (
     Text,
@@ -41,21 +46,57 @@ from netra_backend.core.events import DELTAS
 from netra_backend.core.ids import new_id
 from netra_backend.errors import AgentError
 
+_UNANSWERED = "The call was interrupted before it had a result."
+
 
 async def translated(
     name: str, input: RunAgentInput, events: AsyncIterator[BaseEvent]
 ) -> AsyncIterator[BaseEvent]:
     """Yield `events` in the form that the log takes. Raises AgentError instead of RUN_ERROR."""
-    calls, said = CallIds(input), _Said(input)
+    calls, said, state = CallIds(input), _Said(input), input.state or {}
     async for event in events:
         if isinstance(event, RunErrorEvent):
             raise AgentError(f"{name}: {event.message}")
         if event.type in DELTAS and not getattr(event, "delta", ""):
             continue
+        if isinstance(event, StateDeltaEvent):
+            state = None
+        elif isinstance(event, StateSnapshotEvent):
+            if event.snapshot == state:
+                continue
+            state = event.snapshot
         event.timestamp = None
         for part in said.take(event):
             calls.rename(part)
             yield part
+
+
+def answered(input: RunAgentInput) -> RunAgentInput:
+    """Return the input with the results of each call directly behind it.
+
+    A call without one, whose run was cancelled or failed, gets one that says so: APIs of models
+    refuse such a conversation, and some libraries would carry out the call once more. A run that
+    answers a question is left as it is, for the question may be about such a call.
+    """
+    if input.resume:
+        return input
+    calls = call_ids(input)
+    results = {m.tool_call_id: m for m in input.messages if isinstance(m, ToolMessage)}
+    messages: list[Message] = []
+    for message in input.messages:
+        if not isinstance(message, ToolMessage) or message.tool_call_id not in calls:
+            messages.append(message)
+        messages += [results.get(call.id) or _unanswered(call.id) for call in _calls_of(message)]
+    return input.model_copy(update={"messages": messages})
+
+
+def _calls_of(message: Message) -> Sequence[ToolCallOfMessage]:
+    return (message.tool_calls or ()) if isinstance(message, AssistantMessage) else ()
+
+
+def _unanswered(call: str) -> ToolMessage:
+    """Return the same message in every run, for a library may know it from the one before."""
+    return ToolMessage(id=f"{call}-unanswered", tool_call_id=call, content=_UNANSWERED)
 
 
 class _Said:
@@ -119,7 +160,11 @@ class CallIds:
                 self._renamed[event.tool_call_id] = new_id("call")
             event.tool_call_id = self._new(event.tool_call_id)
             self._used.add(event.tool_call_id)
-        elif isinstance(event, ToolCallArgsEvent | ToolCallEndEvent | ToolCallResultEvent):
+        elif isinstance(event, ToolCallResultEvent):
+            if event.tool_call_id in self._renamed:
+                event.message_id = new_id("msg")  # some libraries name it after the call
+            event.tool_call_id = self._new(event.tool_call_id)
+        elif isinstance(event, ToolCallArgsEvent | ToolCallEndEvent):
             event.tool_call_id = self._new(event.tool_call_id)
         elif isinstance(event, ReasoningEncryptedValueEvent):
             event.entity_id = self._new(event.entity_id)

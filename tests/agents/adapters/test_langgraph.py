@@ -1,5 +1,6 @@
 """LangGraph graphs: interrupts over runs, users that stay apart, and what was not streamed."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ from netra_backend.core.ports import Answer
 from netra_backend.core.run import RunStatus
 from netra_backend.testing import asking
 from tests.agents.running import ALICE, running
+from tests.contract.adapters import ADAPTERS
+from tests.contract.stage import Call, Say, Scenario, Stage, Think
 from tests.legality import illegal
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("imported")]
@@ -91,3 +94,59 @@ async def test_threads_of_one_name_and_two_users_share_no_checkpoint() -> None:
             await house.ended("r1", user)
         entries = await house.store.read(ThreadKey(UserId("bob"), ThreadId("t1")), 0, 99)
     assert "hers" not in str([entry.event.data for entry in entries])
+
+
+class _Lost(Stage):
+    """A model that calls a tool which there is not."""
+
+    async def parts(self, answered: bool) -> AsyncIterator[Say | Think | Call]:
+        yield Say("Sorry.") if answered else Call("none")
+
+
+async def test_the_result_of_a_call_of_no_tool_stands_before_the_answer() -> None:
+    """The translator tells it at the end only, in a snapshot of the messages."""
+    adapter = next(one for one in ADAPTERS if one.name == "langgraph")
+    async with adapter.playing(_Lost(Scenario.TOOL)) as thing, running(adapt(thing)) as house:
+        await house.start(ALICE, asking("hi", thread_id="t1", run_id="r1"))
+        await house.ended("r1")
+        types = await house.types()
+    assert types.index("TOOL_CALL_RESULT") < types.index("TEXT_MESSAGE_START")
+    assert "STATE_SNAPSHOT" not in types, "the state is nothing but the messages"
+
+
+async def test_a_state_is_told_once_and_without_the_messages() -> None:
+    from langgraph.graph import END, START, MessagesState, StateGraph
+
+    class Counted(MessagesState):
+        asked: int
+
+    built = StateGraph(Counted)
+    built.add_node("node", lambda state: {"asked": len(state["messages"])})
+    built.add_edge(START, "node")
+    built.add_edge("node", END)
+    async with running(adapt(built.compile())) as house:
+        for run in ("r1", "r2"):
+            await house.start(ALICE, asking("hi", thread_id="t1", run_id=run))
+            await house.ended(run)
+        chunks = await house.chunks()
+    states = [chunk["snapshot"] for chunk in chunks if chunk["type"] == "STATE_SNAPSHOT"]
+    assert states == [{"asked": 1}, {"asked": 2}]
+
+
+async def test_a_graph_is_told_only_what_came_after_what_it_keeps() -> None:
+    """It may have forgotten or summed up the rest, which must not come back."""
+    from langchain_core.messages import AIMessage, RemoveMessage
+    from langgraph.checkpoint.memory import InMemorySaver
+
+    seen: list[list[str]] = []
+
+    def node(state: dict[str, Any]) -> dict[str, Any]:
+        seen.append([str(message.content) for message in state["messages"]])
+        forgotten = [RemoveMessage(id=message.id) for message in state["messages"][:-1]]
+        return {"messages": [*forgotten, AIMessage("Yes.")]}
+
+    async with running(adapt(graph(node, InMemorySaver()))) as house:
+        for number in ("1", "2", "3"):
+            await house.start(ALICE, asking(number, thread_id="t1", run_id=number))
+            await house.ended(number)
+    assert seen == [["1"], ["1", "Yes.", "2"], ["2", "Yes.", "3"]]

@@ -21,7 +21,7 @@ from ag_ui.core import (
 )
 from pydantic import TypeAdapter
 
-from netra_backend.agents.foreign import translated
+from netra_backend.agents.foreign import answered, translated
 from netra_backend.agents.run_context import scope_of
 from netra_backend.errors import AgentError
 
@@ -48,6 +48,7 @@ class AG2Agent:
         if input.resume and stream is None:
             raise AgentError("the turn that asked this question is gone")
         stream = stream or AGUIStream(self._agent)
+        input = answered(input)
         given = input.model_copy(update={"thread_id": scope})
         held = False
         try:

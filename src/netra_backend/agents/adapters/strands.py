@@ -14,7 +14,7 @@ from ag_ui_strands import StrandsAgent as Translator
 from strands import Agent
 from strands.multiagent import MultiAgentBase
 
-from netra_backend.agents.foreign import translated
+from netra_backend.agents.foreign import answered, translated
 from netra_backend.agents.run_context import scope_of
 
 
@@ -29,6 +29,7 @@ class StrandsAgent:
 
         Raises AgentError for whatever it raises.
         """
+        input = answered(input)
         given = input.model_copy(update={"thread_id": scope_of(input)})
         translator = Translator(agent=self._agent, name="agent")
         async with aclosing(cast(AsyncGenerator[Any], translator.run(given))) as events:
