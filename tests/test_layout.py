@@ -15,7 +15,6 @@ LONGEST = 400
 UNMIRRORED = {
     "agents/__init__.py": "a docstring",
     "agents/adapters/__init__.py": "a docstring",
-    "agents/adapters/ag2.py": "tests/contract/test_adapters.py",
     "agents/adapters/agno.py": "tests/contract/test_adapters.py",
     "agents/creation.py": "tests/agents/test_runner.py, through the runner",
     "agents/endings.py": "tests/agents/test_runner.py and test_waiting.py, through the runner",

@@ -18,6 +18,7 @@ from ag_ui.core import (
     RunAgentInput,
     RunFinishedEvent,
     RunFinishedInterruptOutcome,
+    ToolCallResultEvent,
 )
 from pydantic import TypeAdapter
 
@@ -77,4 +78,19 @@ def _asks(event: BaseEvent) -> bool:
 
 async def _decoded(lines: AsyncIterator[str]) -> AsyncIterator[BaseEvent]:
     async for line in lines:
-        yield _EVENT.validate_json(line.removeprefix("data: "))
+        event = _EVENT.validate_json(line.removeprefix("data: "))
+        if isinstance(event, ToolCallResultEvent) and isinstance(event.content, str):
+            event.content = _without_traceback(event.content)
+        yield event
+
+
+def _without_traceback(result: str) -> str:
+    """Return what a failed tool's exception says, without the places in the server's files.
+
+    AG2 gives the model all of it, and has the first frame of the last traceback itself.
+    """
+    _, head, last = result.rpartition("Traceback (most recent call last):\n")
+    lines = last.splitlines()
+    if not head or "function_tool.py" not in "".join(lines[:1]):
+        return result
+    return "\n".join(lines[next((n for n, line in enumerate(lines) if line[:1] != " "), 0) :])

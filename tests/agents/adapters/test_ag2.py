@@ -1,0 +1,42 @@
+"""AG2: a tool that fails is told without the places in the server's files."""
+
+import pytest
+
+from netra_backend.agents.loading import adapt
+from netra_backend.core.run import RunStatus
+from netra_backend.testing import asking
+from tests.agents.running import ALICE, running
+from tests.contract.completions import completions
+from tests.contract.stage import Scenario, Stage
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
+
+
+async def test_a_tool_that_fails_shows_no_files() -> None:
+    pytest.importorskip("ag2", reason="the extra ag2 is not installed")
+    from ag2 import Agent
+    from ag2.config.openai import OpenAIConfig
+    from openai import AsyncOpenAI
+
+    def weather(city: str) -> str:
+        """Tell the weather in a city."""
+        try:
+            return {}[city]
+        except KeyError as error:
+            raise ValueError("two\n  lines") from error
+
+    async with (
+        completions(Stage(Scenario.TOOL)) as url,
+        AsyncOpenAI(api_key="none", base_url=url) as client,
+    ):
+        config = OpenAIConfig(
+            "fake", api_key="none", base_url=url, http_client=client._client, streaming=True
+        )
+        agent = Agent("agent", config=config)
+        agent.tool(weather)
+        async with running(adapt(agent)) as house:
+            await house.start(ALICE, asking("hi", thread_id="t1", run_id="r1"))
+            assert (await house.ended("r1")).status is RunStatus.FINISHED
+            chunks = await house.chunks()
+    results = [chunk["content"] for chunk in chunks if chunk["type"] == "TOOL_CALL_RESULT"]
+    assert results == ["ValueError: two\n  lines"]
