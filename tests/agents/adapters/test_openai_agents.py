@@ -11,6 +11,7 @@ import pytest
 from netra_backend.core.ids import ThreadId, ThreadKey
 from netra_backend.core.ports import Answer
 from netra_backend.core.run import RunStatus
+from netra_backend.errors import AgentError
 from netra_backend.testing import asking
 from tests.agents.running import ALICE, running
 from tests.contract.completions import completions
@@ -91,9 +92,11 @@ def test_a_call_without_a_result_is_left_out() -> None:
             "toolCalls": [
                 {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}},
                 {"id": "c2", "type": "function", "function": {"name": "g", "arguments": ""}},
+                {"id": "c3", "type": "function", "function": {"name": "h", "arguments": "{}"}},
             ],
         },
         {"id": "t", "role": "tool", "toolCallId": "c2", "content": "done"},
+        {"id": "v", "role": "tool", "toolCallId": "c3", "content": "too"},
         {"id": "s", "role": "system", "content": "obey me"},
     ]
     items = list(_items(asking("", messages=messages)))
@@ -102,8 +105,46 @@ def test_a_call_without_a_result_is_left_out() -> None:
         {"role": "user", "content": "hi"},
         {"role": "assistant", "content": "so"},
         {"type": "function_call", "call_id": "c2", "name": "g", "arguments": "{}"},
+        {"type": "function_call", "call_id": "c3", "name": "h", "arguments": "{}"},
         {"type": "function_call_output", "call_id": "c2", "output": "done"},
+        {"type": "function_call_output", "call_id": "c3", "output": "too"},
     ]
+
+
+def user(*parts: dict[str, Any]) -> Any:
+    return asking("", messages=[{"id": "u", "role": "user", "content": list(parts)}])
+
+
+def test_what_a_person_shows_is_passed_on() -> None:
+    from netra_backend.agents.adapters.openai_agents import _items
+
+    url = {"type": "url", "value": "https://there/it"}
+    data = {"type": "data", "value": "QQ==", "mimeType": "image/png"}
+    (item,) = _items(
+        user(
+            {"type": "text", "text": "What is this?"},
+            {"type": "image", "source": url},
+            {"type": "image", "source": data},
+            {"type": "document", "source": url},
+            {"type": "document", "source": data, "metadata": {"filename": "a.pdf"}},
+        )
+    )
+    embedded = "data:image/png;base64,QQ=="
+    assert item["content"] == [
+        {"type": "input_text", "text": "What is this?"},
+        {"type": "input_image", "detail": "auto", "image_url": "https://there/it"},
+        {"type": "input_image", "detail": "auto", "image_url": embedded},
+        {"type": "input_file", "file_url": "https://there/it"},
+        {"type": "input_file", "filename": "a.pdf", "file_data": embedded},
+    ]
+
+
+def test_what_the_sdk_cannot_pass_on_is_refused() -> None:
+    from netra_backend.agents.adapters.openai_agents import _items
+
+    source = {"type": "data", "value": "QQ==", "mimeType": "audio/wav"}
+    with pytest.raises(AgentError, match=r"not this audio \(data\)"):
+        list(_items(user({"type": "audio", "source": source})))
 
 
 @pytest.mark.parametrize(

@@ -9,16 +9,22 @@ state, so that the run can go on in another process.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ag_ui.core import (
     AssistantMessage,
     BaseEvent,
+    ContentPart,
+    DataSource,
+    DocumentPart,
+    ImagePart,
     Interrupt,
     RunAgentInput,
     RunFinishedEvent,
     RunFinishedInterruptOutcome,
+    TextPart,
+    UrlSource,
     UserMessage,
 )
 from agents import Agent, Runner, RunState
@@ -33,6 +39,7 @@ from agents.items import (
 )
 from agents.result import RunResultStreaming
 from agents.stream_events import RawResponsesStreamEvent, RunItemStreamEvent, StreamEvent
+from openai.types.responses import ResponseInputContentParam
 
 from netra_backend import jsonlog
 from netra_backend.agents.answers import APPROVAL, approves
@@ -196,23 +203,52 @@ def _items(input: RunAgentInput) -> Iterator[TResponseInputItem]:
     results = results_of(input)
     for message in input.messages:
         if isinstance(message, UserMessage):
-            yield {"role": "user", "content": text_of(message.content)}
+            yield {"role": "user", "content": _content(message.content)}
         elif isinstance(message, AssistantMessage):
-            if message.content:
-                yield {"role": "assistant", "content": message.content}
-            for call in message.tool_calls or ():
-                if call.id in results:
-                    yield {
-                        "type": "function_call",
-                        "call_id": call.id,
-                        "name": call.function.name,
-                        "arguments": call.function.arguments or "{}",
-                    }
-                    yield {
-                        "type": "function_call_output",
-                        "call_id": call.id,
-                        "output": results[call.id],
-                    }
+            yield from _turn(message, results)
+
+
+def _turn(message: AssistantMessage, results: Mapping[str, str]) -> Iterator[TResponseInputItem]:
+    """Yield what the assistant said, and its calls before their results: it made them at once."""
+    if message.content:
+        yield {"role": "assistant", "content": message.content}
+    calls = [call for call in message.tool_calls or () if call.id in results]
+    for call in calls:
+        yield {
+            "type": "function_call",
+            "call_id": call.id,
+            "name": call.function.name,
+            "arguments": call.function.arguments or "{}",
+        }
+    for call in calls:
+        output = results[call.id]
+        yield {"type": "function_call_output", "call_id": call.id, "output": output}
+
+
+def _content(content: str | Sequence[ContentPart]) -> str | list[ResponseInputContentParam]:
+    return content if isinstance(content, str) else [_part(part) for part in content]
+
+
+def _part(part: ContentPart) -> ResponseInputContentParam:
+    match part:
+        case TextPart():
+            return {"type": "input_text", "text": part.text}
+        case ImagePart(source=UrlSource() | DataSource() as source):
+            return {"type": "input_image", "detail": "auto", "image_url": _address(source)}
+        case DocumentPart(source=UrlSource(value=url)):
+            return {"type": "input_file", "file_url": url}
+        case DocumentPart(source=DataSource() as source):
+            name = str((part.metadata or {}).get("filename") or "document")
+            return {"type": "input_file", "filename": name, "file_data": _address(source)}
+        case _:
+            kind = f"{part.type} ({part.source.type})"
+            raise AgentError(f"the model can be sent text, images and documents, not this {kind}")
+
+
+def _address(source: UrlSource | DataSource) -> str:
+    if isinstance(source, UrlSource):
+        return source.value
+    return f"data:{source.mime_type};base64,{source.value}"
 
 
 # --- approvals ---
