@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from shutil import copy
 
 import pytest
 from msgspec.structs import replace
@@ -122,6 +123,36 @@ async def test_nothing_is_acknowledged_that_goes_to_a_deleted_file(tmp_path: Pat
     (tmp_path / "moved").rename(tmp_path / "data")
     assert (await store.append([event("x")], writer=lease, at=2)).offset == 2
     await store.close()
+
+
+@pytest.mark.anyio
+async def test_nothing_is_acknowledged_that_goes_to_a_deleted_write_ahead_log(
+    tmp_path: Path,
+) -> None:
+    """What had gone to it before is copied into the database, and survives a `kill -9`."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "netra.db").symlink_to(disk / "netra.db")
+    store = SqliteStore(tmp_path / "data")
+    await store.open()
+    lease = await start(store, THREADS[0], "r")
+    await store.append([event("x")], writer=lease, at=2)
+    (disk / "netra.db-wal").unlink()
+    with pytest.raises(StoreFailed, match=r"netra\.db-wal is written, and gone"):
+        await store.append([event("lost")], writer=lease, at=2)
+    with pytest.raises(StoreFailed):
+        await store.probe()
+    (tmp_path / "killed").mkdir()
+    copy(disk / "netra.db", tmp_path / "killed")
+    await store.close()
+    found = SqliteStore(tmp_path / "killed")
+    await found.open()
+    assert [entry.event for entry in await entries(found, THREADS[0])] == [
+        event("started"),
+        event("x"),
+    ]
+    await found.close()
 
 
 @pytest.mark.anyio

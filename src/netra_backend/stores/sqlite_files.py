@@ -3,7 +3,7 @@
 import fcntl
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -101,14 +101,24 @@ def _sync(directory: Path) -> None:
         os.close(descriptor)
 
 
-def check_there(file: Path, opened: os.stat_result) -> None:
-    """Raise StoreFailed unless `file` is still what was `opened`: who writes would not notice."""
-    try:
-        found = file.stat()
-    except OSError as error:
-        raise StoreFailed(f"{file} is written, and gone: {error.strerror}") from error
-    if not os.path.samestat(found, opened):
-        raise StoreFailed(f"{file} is not the file any more that is written")
+def opened_files(file: Path) -> Mapping[Path, os.stat_result]:
+    """Return what is open of the database `file`: that itself, and its write-ahead log."""
+    log = Path(f"{file.resolve()}-wal")  # SQLite has it beside what a link stands for
+    return {each: each.stat() for each in (file, log)}
+
+
+def check_there(opened: Mapping[Path, os.stat_result]) -> None:
+    """Raise StoreFailed unless all is still what was `opened`: who writes would not notice.
+
+    What is committed to a write-ahead log that was deleted, nobody finds after a `kill -9`.
+    """
+    for file, was in opened.items():
+        try:
+            found = file.stat()
+        except OSError as error:
+            raise StoreFailed(f"{file} is written, and gone: {error.strerror}") from error
+        if not os.path.samestat(found, was):
+            raise StoreFailed(f"{file} is not the file any more that is written")
 
 
 def open_writer(file: Path) -> sqlite3.Connection:

@@ -121,6 +121,10 @@ class Ledger:
             busy, _, _ = self._execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             self.scrub_due = bool(busy)
 
+    def rescue(self) -> None:
+        """Copy what is committed into the database's file: the write-ahead log may be deleted."""
+        self._execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+
     def take_pages(self) -> int:
         """Return about how many pages were written since this was asked last."""
         return self._tail.take_pages()
@@ -311,8 +315,7 @@ class Ledger:
             check_role(self._connection, new.thread, new.key.owner, resumed.needs)
             for interrupt in resumed.taken():
                 self._decide(thread, interrupt)
-            self._fence += 1
-            fence = self._fence
+            fence = self._fence = self._fence + 1
             cursor = self._execute(
                 "INSERT INTO runs (owner, name, thread, agent, status, correlation, started,"
                 " holder, fence, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -375,8 +378,7 @@ class Ledger:
             if row is None:
                 return None
             run, *thread = row
-            self._fence += 1
-            fence = self._fence
+            fence = self._fence = self._fence + 1
             self._execute(
                 "UPDATE runs SET holder = ?, fence = ?, expires_at = ? WHERE id = ?",
                 (holder, fence, expires_at, run),

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from netra_backend import jsonlog
 from netra_backend.errors import StoreFailed
-from netra_backend.stores.sqlite_files import check_there, failure
+from netra_backend.stores.sqlite_files import check_there, failure, opened_files
 from netra_backend.stores.sqlite_ledger import REFUSALS, Ledger
 
 log = jsonlog.get_logger(__name__)
@@ -77,7 +77,7 @@ class SqliteWriter:
         """Begin to carry out operations on `ledger`, and to answer them on `loop`."""
         self._ledger = ledger
         self._loop = loop
-        self._opened = self._file.stat()
+        self._opened = opened_files(self._file)
         self._refusal = None
         # A daemon, so that a store that nobody closed does not keep a process from ending.
         self._thread = threading.Thread(target=self._run, name="netra-sqlite-writer", daemon=True)
@@ -160,12 +160,13 @@ class SqliteWriter:
     def _carry_out(self, group: list[_Write]) -> None:
         try:
             outcomes = self._outcomes(group)
-            check_there(self._file, self._opened)
+            check_there(self._opened)
             self._ledger.commit()
             self._commits += 1
         except (sqlite3.Error, MemoryError, OverflowError, StoreFailed) as error:
-            with suppress(sqlite3.Error):  # the next transaction tries again
+            with suppress(sqlite3.Error, MemoryError):  # the next transaction tries again
                 self._ledger.abandon()
+                self._ledger.rescue()
             self._failed_commits += 1
             outcomes = [(future, None, failure(self._file, error)) for future, _, _ in group]
         self._operations += len(group)
