@@ -17,7 +17,7 @@ import uvicorn
 
 from netra_backend import jsonlog
 from netra_backend.agents.loading import load_agents
-from netra_backend.cli import collector, deadline
+from netra_backend.cli import collector, deadline, forks
 from netra_backend.cli.listening import greet, listen, shown
 from netra_backend.cli.loop_watch import LoopWatch
 from netra_backend.cli.signals import HURRIES, heard
@@ -75,6 +75,8 @@ def run(
         else:
             app = create_app(named, settings=settings, agentcore=agentcore)
         with listener, asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            lines = () if line is None else (line,)
+            forks.leave_to_parent(listener.getsockname()[1], lines, runner.get_loop())
             if restored and line is None:
                 runner.run(renew_epochs(settings.data_dir))
             runner.run(_serve(app, settings, listener, tells=line is None))

@@ -38,6 +38,19 @@ _COPIER = ("PRAGMA synchronous = FULL",)
 _READER = ("PRAGMA query_only = ON", "PRAGMA cache_size = -8192")
 
 
+_LOCKS: set[int] = set()
+"""The descriptors of the directories that this process owns."""
+
+
+def _leave_locks() -> None:
+    """Keep nothing in use that belongs to the process which this one was forked from."""
+    while _LOCKS:
+        os.close(_LOCKS.pop())
+
+
+os.register_at_fork(after_in_child=_leave_locks)
+
+
 @contextmanager
 def owned_directory(directory: Path) -> Iterator[Path]:
     """Own `directory` until the end, created with mode 0700 if missing; yield its database file.
@@ -50,7 +63,8 @@ def owned_directory(directory: Path) -> Iterator[Path]:
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            held.callback(os.close, lock)
+            held.callback(_close, lock)
+            _LOCKS.add(lock)
             _take(lock, directory)
             _sign(directory / OWNER)
         except OSError as error:
@@ -58,6 +72,11 @@ def owned_directory(directory: Path) -> Iterator[Path]:
             text = f"the data directory cannot be used: {directory}: {why}"
             raise StoreFailed(text) from error
         yield _database(directory)
+
+
+def _close(lock: int) -> None:
+    _LOCKS.discard(lock)
+    os.close(lock)
 
 
 def _take(lock: int, directory: Path) -> None:

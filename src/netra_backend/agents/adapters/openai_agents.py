@@ -43,7 +43,7 @@ from openai.types.responses import ResponseInputContentParam
 
 from netra_backend import jsonlog
 from netra_backend.agents.answers import APPROVAL, approves
-from netra_backend.agents.base import Reasoning, Text, ToolCall, results_of, text_of
+from netra_backend.agents.base import Reasoning, Text, ToolCall, results_of
 from netra_backend.agents.foreign import CallIds
 from netra_backend.agents.run_context import CURRENT
 from netra_backend.errors import AgentError

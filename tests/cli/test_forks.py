@@ -1,0 +1,81 @@
+"""Processes that an agent forks, and a server that is killed while they live."""
+
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.client import Client, client
+from tests.live import ServerProcess
+
+AGENT = """
+import asyncio
+import os
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+from netra_backend.agents.base import Text
+
+pool = ProcessPoolExecutor(1, get_context("fork"))
+
+
+async def agent(given):
+    if given.messages[-1].content == "pool":
+        said = await asyncio.get_running_loop().run_in_executor(pool, os.getpid)
+    elif child := os.fork():
+        _, status = await asyncio.to_thread(os.waitpid, child, 0)
+        said = os.waitstatus_to_exitcode(status)
+    else:
+        await asyncio.sleep(60)
+    text = Text()
+    for events in (text.start(), text.add(str(said)), text.end()):
+        for event in events:
+            yield event
+"""
+
+
+@asynccontextmanager
+async def serving(tmp_path: Path) -> AsyncIterator[ServerProcess]:
+    (tmp_path / "forking.py").write_text(AGENT)
+    server = ServerProcess(tmp_path / "data", ("forking:agent",), cwd=tmp_path)
+    server.start()
+    try:
+        await server.wait_ready()
+        yield server
+    finally:
+        server.kill()
+
+
+async def said(person: Client, run: str, wish: str) -> int:
+    """Return the number that the agent says."""
+    await person.run("t", run, wish)
+    await person.follow("t")
+    frame = await person.until_frame(
+        lambda f: f["chunk"]["type"] == "TEXT_MESSAGE_CONTENT" and f["thread"] == "t"
+    )
+    return int(frame["chunk"]["delta"])
+
+
+@pytest.mark.anyio
+async def test_what_an_agent_has_forked_keeps_neither_port_nor_sockets_nor_data(
+    tmp_path: Path,
+) -> None:
+    async with serving(tmp_path) as server, client(server.socket_url, server.token()) as person:
+        child = await said(person, "r", "pool")
+        try:
+            server.kill()
+            assert await person.closed(bound=5) == 1006
+            server.start()
+            await server.wait_ready()
+        finally:
+            os.kill(child, signal.SIGKILL)
+
+
+@pytest.mark.anyio
+async def test_a_fork_that_comes_back_to_the_loop_ends_there(tmp_path: Path) -> None:
+    async with serving(tmp_path) as server, client(server.socket_url, server.token()) as person:
+        assert await said(person, "r", "fork") == 1
+        await person.until("RUN_FINISHED")
