@@ -3,14 +3,16 @@
 import json
 import os
 import resource
+import socket
 import subprocess
 import sys
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.client import client
+from tests.eventually import until
 from tests.live import ServerProcess
 
 pytestmark = pytest.mark.anyio
@@ -48,13 +50,26 @@ async def test_more_descriptors_are_asked_for_than_a_shell_gives(tmp_path: Path)
     assert "the system allows" not in server.log_file.read_text()
 
 
-async def test_a_system_that_allows_fewer_is_named_at_the_start(tmp_path: Path) -> None:
+async def test_a_system_that_allows_fewer_is_named_at_the_start_and_when_it_matters(
+    tmp_path: Path,
+) -> None:
     server = ServerProcess(tmp_path / "data")
     start(server, CLIENTS, (FEW // 2, FEW))
+
+    def told(message: str) -> list[tuple[str, int]]:
+        lines = [json.loads(x) for x in server.log_file.read_text().splitlines() if x[:1] == "{"]
+        return [(x["level"], x["descriptors"]) for x in lines if x["message"].startswith(message)]
+
     try:
         await server.wait_ready()
+        with ExitStack() as stack:
+            for _ in range(FEW):
+                there = socket.create_connection(("127.0.0.1", server.port))
+                stack.enter_context(there)
+            await until(lambda: told("no descriptor is left"))
+        await until(lambda: told("there are descriptors again"))
     finally:
         server.stop()
-    lines = [json.loads(x) for x in server.log_file.read_text().splitlines() if x[:1] == "{"]
-    (told,) = [line for line in lines if line["message"].startswith("the system allows fewer")]
-    assert (told["level"], told["descriptors"], told["connections"]) == ("WARNING", FEW, CLIENTS)
+    assert told("the system allows fewer") == [("WARNING", FEW)]
+    assert told("no descriptor is left") == [("ERROR", FEW)]
+    assert told("there are descriptors again") == [("WARNING", FEW)]

@@ -18,6 +18,7 @@ import uvicorn
 from netra_backend import jsonlog
 from netra_backend.agents.loading import load_agents
 from netra_backend.cli import collector, deadline, forks
+from netra_backend.cli.descriptors import DescriptorWatch
 from netra_backend.cli.listening import greet, listen, shown
 from netra_backend.cli.loop_watch import LoopWatch
 from netra_backend.cli.signals import HURRIES, heard
@@ -36,6 +37,9 @@ RETRY_AFTER_MS = 1_000
 
 PAUSE = 0.01
 """Seconds between two looks at who is still there."""
+
+TICKS = 10
+"""Ticks of uvicorn's clock in a second."""
 
 FAREWELL = 1.0
 """Seconds that clients have to answer the goodbye; at most half of `Settings.grace_seconds`."""
@@ -165,6 +169,7 @@ class Server(uvicorn.Server):
         self._settings = settings
         self._finishing: asyncio.Future[None] | None = None
         self._stopped_by: str | None = None
+        self._descriptors = DescriptorWatch()
         super().__init__(
             uvicorn.Config(
                 app,
@@ -190,6 +195,12 @@ class Server(uvicorn.Server):
             log.info("serving", extra={"at": shown(listener), **self._netra.about})
             if self._tells:
                 greet(listener)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Do what uvicorn does ten times a second, and look after the descriptors once."""
+        if counter % TICKS == 0:
+            self._descriptors.look()
+        return await super().on_tick(counter)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
