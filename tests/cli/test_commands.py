@@ -1,8 +1,10 @@
 """The commands that typer parses."""
 
+import sys
+
 import pytest
 
-from netra_backend.cli.commands import BOXED_WIDTH, COMMANDS, make_app
+from netra_backend.cli.commands import BOXED_WIDTH, COMMANDS, make_app, run_typer
 from tests.cli.conftest import Netra
 
 
@@ -27,3 +29,15 @@ def test_the_options_can_be_read_on_a_narrow_terminal(netra: Netra, columns: int
     helps = netra("serve", "--help", COLUMNS=str(columns)).stdout
     for option in ("--agent", "--host", "--port", "--data-dir", "--workers", "--agentcore"):
         assert f"{option} " in helps
+
+
+def test_what_nobody_catches_is_left_to_the_log(capsys: pytest.CaptureFixture[str]) -> None:
+    """typer's own hook prints a traceback among the log's lines of JSON."""
+    before = sys.excepthook
+    try:
+        with pytest.raises(SystemExit):
+            run_typer(["--version"])
+        assert sys.excepthook is before
+    finally:
+        sys.excepthook = before
+    assert capsys.readouterr().out.startswith("netra ")

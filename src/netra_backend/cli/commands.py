@@ -5,6 +5,7 @@ from importlib import import_module
 from typing import Annotated
 
 import typer
+from typer.main import get_command
 
 import netra_backend
 
@@ -19,7 +20,8 @@ def run_typer(arguments: list[str]) -> int:
     """Run one of the commands, or tell of all of them; return the exit code."""
     named = arguments[:1]
     app = make_app(tuple(named) if named and named[0] in COMMANDS else COMMANDS)
-    code = app(arguments, prog_name="netra", standalone_mode=True)
+    # Not by `app` itself, which has uncaught exceptions printed, also those that the log has.
+    code = get_command(app)(arguments, prog_name="netra", standalone_mode=True)
     return code if isinstance(code, int) else 0
 
 
@@ -30,7 +32,6 @@ def make_app(names: tuple[str, ...]) -> typer.Typer:
         name="netra",
         no_args_is_help=True,
         add_completion=False,
-        pretty_exceptions_enable=False,
         rich_markup_mode="rich" if is_wide else None,
     )
     app.callback(help="Run AI agents and deliver what they do, live and durably.")(_root)
