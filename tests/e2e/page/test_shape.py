@@ -147,10 +147,15 @@ async def test_by_keyboard_alone(tab: Tab, puppet: Puppets) -> None:
     run = await puppet.next("one\ntwo")
     await run.babble()
     await expect(tab.of("answer")).to_contain_text("word3 ")
+    await tab.field.dispatch_event("keydown", {"key": "Escape", "isComposing": True})
+    await expect(tab.of("answer")).to_contain_text("word19 ")
+    await tab.run("running")
     await keys.press("Escape")
     await tab.run("cancelled")
     await expect(tab.field).to_be_focused()
     await keys.type("again")
+    await tab.field.dispatch_event("keydown", {"key": "Enter", "keyCode": 229})  # Safari's way
+    assert await tab.field.input_value() == "again"
     await keys.press("Enter")
     run = await puppet.next("again")
     await run.think("Hm.")

@@ -6,7 +6,7 @@ import { Composer } from "./composer.js";
 import { Connection } from "./connection.js";
 import { ConversationView } from "./conversation.js";
 import { askDelete, askTitle, askToken } from "./dialogs.js";
-import { copy, part, setText } from "./dom.js";
+import { copy, isComposing, part, setText } from "./dom.js";
 import { Drawer } from "./drawer.js";
 import { ENDS, Refusal, closeRow } from "./errors.js";
 import { newId } from "./ids.js";
@@ -383,7 +383,8 @@ document.addEventListener("visibilitychange", () => {
   if (document.visibilityState === "visible") connection.hurry();
 });
 document.addEventListener("keydown", (event) => {
-  if (event.key !== "Escape" || event.defaultPrevented || document.querySelector("dialog[open]")) return;
+  if (event.key !== "Escape" || event.defaultPrevented || isComposing(event)) return;
+  if (document.querySelector("dialog[open]")) return;
   if (drawer.isOpen) drawer.close();
   else if (!$("stop").hidden) open?.stop();
 });

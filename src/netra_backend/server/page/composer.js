@@ -1,6 +1,6 @@
 // The composer: the field for a question, what sends it, and what stops the answer.
 
-import { setText } from "./dom.js";
+import { isComposing, setText } from "./dom.js";
 
 const TALLEST = 240; // Pixels the field grows to before it scrolls.
 const LONG = 10_000; // Characters that are that tall in any window.
@@ -38,8 +38,7 @@ export class Composer {
       this.#send();
     });
     field.addEventListener("keydown", (event) => {
-      // During composition (Japanese, Chinese, …) Enter chooses a word.
-      if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+      if (event.key !== "Enter" || event.shiftKey || isComposing(event)) return;
       event.preventDefault();
       this.#send();
     });

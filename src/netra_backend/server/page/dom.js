@@ -25,6 +25,14 @@ export function growText(node, text) {
   }
 }
 
+/**
+ * Whether a key belongs to an input method (Japanese, Chinese, …), where Enter chooses a word and Escape
+ * drops it. Safari says so of the key that ends a composition by its old number only.
+ */
+export function isComposing(event) {
+  return event.isComposing || event.keyCode === 229;
+}
+
 /** Copy `text`, and say so on `button` for a moment. */
 export async function copy(text, button) {
   try {

@@ -1,6 +1,6 @@
 // The fields of a form: each with its label, what it is for, and what is wrong in it.
 
-import { made, part, setText } from "./dom.js";
+import { isComposing, made, part, setText } from "./dom.js";
 
 let count = 0; // Ids are of the whole page.
 
@@ -76,8 +76,7 @@ function controlFor(field) {
 
 /** As in the composer: Enter sends, with Shift it begins a line. */
 function sendOnEnter(event) {
-  // During composition (Japanese, Chinese, …) Enter chooses a word.
-  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+  if (event.key !== "Enter" || event.shiftKey || isComposing(event)) return;
   event.preventDefault();
   event.target.form.requestSubmit();
 }
