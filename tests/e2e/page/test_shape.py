@@ -82,6 +82,15 @@ FOCUS = """
 """
 """Returns what has the focus, and whether that is seen."""
 
+KEEPS_NOTHING = """
+for (const name of ["localStorage", "sessionStorage"]) {
+  Object.defineProperty(window, name, {
+    get() { throw new DOMException("denied", "SecurityError"); },
+  });
+}
+"""
+"""Does what a browser does that is told to keep no data of sites."""
+
 GROUND = "(node) => getComputedStyle(node).backgroundColor"
 
 OVERFLOW = """
@@ -276,6 +285,17 @@ async def test_light_and_dark_can_be_read_and_chosen(tab: Tab, puppet: Puppets) 
     for scheme, ground in grounds.items():
         await tab.page.emulate_media(color_scheme=scheme)
         assert await tab.body.evaluate(GROUND) == ground
+
+    await tab.page.add_init_script(KEEPS_NOTHING)
+    await tab.page.reload()
+    await expect(tab.of("answer")).to_be_visible()
+    for theme in ("light", "dark"):
+        await toggle.click()
+        await expect(root).to_have_attribute("data-theme", theme)
+    await tab.field.fill("a draft")
+    await tab.page.locator("#new-thread").click()
+    await tab.page.go_back()
+    await expect(tab.field).to_have_value("a draft")
 
 
 @pytest.mark.parametrize(

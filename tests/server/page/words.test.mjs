@@ -12,6 +12,7 @@ import { pretty, preview } from "../../../src/netra_backend/server/page/pretty.j
 import { partDone, progressText } from "../../../src/netra_backend/server/page/progress.js";
 import { payloadOf, verdictOf } from "../../../src/netra_backend/server/page/reply.js";
 import { wordsFor } from "../../../src/netra_backend/server/page/status.js";
+import { Kept } from "../../../src/netra_backend/server/page/storage.js";
 import { tailCommand } from "../../../src/netra_backend/server/page/tail.js";
 import { merged } from "../../../src/netra_backend/server/page/threads.js";
 import { Token, base64url, isToken } from "../../../src/netra_backend/server/page/token.js";
@@ -48,7 +49,32 @@ test("a token travels as base64url without padding", () => {
   assert.equal(storage.value, null);
 });
 
-test("an outbox keeps one command a run, and bears a storage that is full or spoilt", () => {
+test("what the browser does not keep is remembered until the page is left", () => {
+  const denied = new Kept(() => {
+    throw new Error("denied");
+  });
+  const storage = new Map([["k", "old"]]);
+  const full = { getItem: (key) => storage.get(key) ?? null, removeItem: (key) => storage.delete(key), clear: () => storage.clear() };
+  full.setItem = () => {
+    throw new Error("full");
+  };
+  for (const kept of [denied, new Kept(() => full)]) {
+    kept.setItem("k", "new");
+    assert.equal(kept.getItem("k"), "new");
+    kept.removeItem("k");
+    assert.equal(kept.getItem("k"), null);
+    kept.setItem("k", "newer");
+    kept.clear();
+    assert.equal(kept.getItem("k"), null);
+  }
+  const kept = new Kept(() => full);
+  kept.setItem("k", "1");
+  full.setItem = (key, text) => storage.set(key, text);
+  kept.setItem("k", "2");
+  assert.deepEqual([kept.getItem("k"), storage.get("k")], ["2", "2"]);
+});
+
+test("an outbox keeps one command a run, and bears a storage that is spoilt", () => {
   const storage = { value: null, getItem: () => storage.value, setItem: (_, text) => (storage.value = text), removeItem: () => (storage.value = null) };
   const outbox = new Outbox(storage);
   const command = (runId, thread = "t") => ({ thread, input: { runId } });
@@ -60,11 +86,6 @@ test("an outbox keeps one command a run, and bears a storage that is full or spo
   outbox.remove(command("a"));
   assert.deepEqual(outbox.commands, [command("b", "u")]);
   storage.value = "{";
-  assert.deepEqual(outbox.commands, []);
-  storage.setItem = () => {
-    throw new Error("full");
-  };
-  outbox.put(command("c"));
   assert.deepEqual(outbox.commands, []);
 });
 

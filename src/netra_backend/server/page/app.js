@@ -15,6 +15,7 @@ import { Outbox } from "./outbox.js";
 import { formatPosition } from "./positions.js";
 import { Roles, allowed, barredFrom } from "./roles.js";
 import { Status } from "./status.js";
+import { Kept } from "./storage.js";
 import { tailCommand } from "./tail.js";
 import { OpenThread } from "./thread.js";
 import { ThreadList } from "./threads.js";
@@ -36,8 +37,9 @@ const UNFOLLOWABLE = {
 };
 
 const $ = (id) => document.getElementById(id);
-const token = new Token(sessionStorage);
-const outbox = new Outbox(sessionStorage);
+const kept = new Kept(() => sessionStorage);
+const token = new Token(kept);
+const outbox = new Outbox(kept);
 const api = new Api(ROOT, token);
 let user = null; // Whose page it is, once the server has said so.
 let tokenWorked = false; // Whether the server has let the present token in.
@@ -136,7 +138,7 @@ const composer = new Composer(
     agentRow: $("agent-row"),
     barred: $("barred"),
   },
-  sessionStorage,
+  kept,
   {
     onSend: send,
     onBusy: () => showNotice(BUSY),
@@ -200,7 +202,7 @@ function signedOut(text) {
 /** Somebody else has signed in: nothing of the one before may be seen or sent. */
 function startOver() {
   const { value } = token;
-  sessionStorage.clear(); // Drafts, and what was not sent yet.
+  kept.clear(); // Drafts, and what was not sent yet.
   token.value = value;
   location.reload();
 }

@@ -133,12 +133,8 @@ export class Composer {
   }
 
   #keepDraft(text) {
-    try {
-      if (text) this.#storage.setItem(this.#key, text);
-      else this.#storage.removeItem(this.#key);
-    } catch {
-      // The storage is full: a reload then loses the draft.
-    }
+    if (text) this.#storage.setItem(this.#key, text);
+    else this.#storage.removeItem(this.#key);
   }
 
   #setText(text) {

@@ -56,10 +56,6 @@ export class Outbox {
   }
 
   #save(commands) {
-    try {
-      this.#storage.setItem(KEY, JSON.stringify(commands));
-    } catch {
-      // The storage is full: a reload may then lose what was not accepted yet.
-    }
+    this.#storage.setItem(KEY, JSON.stringify(commands));
   }
 }

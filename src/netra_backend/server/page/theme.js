@@ -14,8 +14,20 @@
   }
 
   function stored() {
-    const theme = localStorage.getItem(KEY);
-    return theme in NEXT ? theme : "auto";
+    try {
+      const theme = localStorage.getItem(KEY);
+      return theme in NEXT ? theme : "auto";
+    } catch {
+      return root.dataset.theme; // The browser is told to keep no data.
+    }
+  }
+
+  function keep(theme) {
+    try {
+      localStorage.setItem(KEY, theme);
+    } catch {
+      // Then it lasts until the page is left.
+    }
   }
 
   show(stored());
@@ -23,7 +35,8 @@
   addEventListener("storage", () => show(stored())); // The other tabs follow.
   document.addEventListener("click", (event) => {
     if (!event.target.closest("#theme-toggle")) return;
-    localStorage.setItem(KEY, NEXT[stored()]);
-    show(stored());
+    const theme = NEXT[root.dataset.theme];
+    keep(theme);
+    show(theme);
   });
 })();
