@@ -76,11 +76,16 @@ FOCUS = """
   const node = document.activeElement;
   const framed = node.closest("#composer") ?? node;
   const style = getComputedStyle(node);
-  const seen = style.outlineStyle !== "none" || getComputedStyle(framed).boxShadow !== "none";
+  const frame = getComputedStyle(framed);
+  const ways = [style.outlineStyle, frame.outlineStyle, frame.boxShadow];
+  const seen = ways.some((way) => way !== "none");
   return { name: node.id || node.dataset.part || node.className || node.localName, seen };
 }
 """
 """Returns what has the focus, and whether that is seen."""
+
+HIDDEN = "(node) => node.scrollHeight - node.clientHeight"
+"""Returns how many pixels of what is in a node cannot be seen at once."""
 
 KEEPS_NOTHING = """
 for (const name of ["localStorage", "sessionStorage"]) {
@@ -285,6 +290,16 @@ async def test_light_and_dark_can_be_read_and_chosen(tab: Tab, puppet: Puppets) 
     for scheme, ground in grounds.items():
         await tab.page.emulate_media(color_scheme=scheme)
         assert await tab.body.evaluate(GROUND) == ground
+
+    await tab.page.emulate_media(forced_colors="active")
+    await tab.field.focus()
+    assert (await tab.page.evaluate(FOCUS))["seen"]
+    assert await tab.log.evaluate(HIDDEN) > 0
+    await tab.page.emulate_media(forced_colors="none", media="print")
+    await expect(tab.page.locator("#drawer")).to_be_hidden()
+    assert await tab.body.evaluate(GROUND) == grounds["light"]
+    assert await tab.log.evaluate(HIDDEN) == 0
+    await tab.page.emulate_media(media="screen")
 
     await tab.page.add_init_script(KEEPS_NOTHING)
     await tab.page.reload()
