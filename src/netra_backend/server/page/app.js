@@ -175,6 +175,7 @@ async function deleteThread(thread) {
   if (!(await attempt(() => api.remove(thread.id)))) return;
   forget(thread.id);
   if (open?.id === thread.id) newConversation();
+  else $("new-thread").focus(); // The row that had the focus is gone.
   announce("Conversation deleted.");
 }
 

@@ -4,6 +4,7 @@ import { hashOf } from "./address.js";
 import { made, part, setText } from "./dom.js";
 
 const PAGE = 30;
+const WORKING_MS = 3_000; // How long what is said of an agent that works elsewhere is believed.
 const ACTIVE = new Set(["running", "cancelling"]);
 
 export class ThreadList {
@@ -17,6 +18,7 @@ export class ThreadList {
   #rows = new Map();
   #refreshing = null;
   #stale = false;
+  #timer = null;
 
   /**
    * `list` is the <ul>, `more` the button for the next page, `empty` what is shown without
@@ -63,9 +65,12 @@ export class ThreadList {
   }
 
   async #showMore() {
+    const focused = this.#more === document.activeElement; // Disabled or hidden, it has it no more.
+    const known = this.#threads.length;
     this.#more.disabled = true;
     await this.#load(this.#next);
     this.#more.disabled = false;
+    if (focused) (this.#more.hidden ? this.#list.querySelectorAll("a")[known] : this.#more)?.focus();
   }
 
   async #load(before) {
@@ -94,6 +99,14 @@ export class ThreadList {
     });
     this.#more.hidden = this.#next === null;
     this.#options.empty.hidden = this.#threads.length > 0;
+    this.#watch();
+  }
+
+  /** Ask again while agents work in threads that are not open: nothing tells this page of their end. */
+  #watch() {
+    clearTimeout(this.#timer);
+    const elsewhere = this.#threads.some(({ id, run }) => id !== this.#current && ACTIVE.has(run?.status));
+    if (elsewhere) this.#timer = setTimeout(() => document.hidden || this.refresh(), WORKING_MS);
   }
 
   #rowOf({ id, title, run, questions, owner, role, updated_at: updated }) {
