@@ -85,7 +85,7 @@ async def test_thinking_and_tool_calls_unfold(tab: Tab, puppet: Puppets) -> None
     await run.think("First this,\nthen that.")
     await run.call("search", ARGUMENTS, '{"hits": []}')
     await run.call("clock", {}, "half past ten")
-    await run.say("Done.")
+    await run.say("**Done:**\n\n```\n1 + 1\n```")
     run.end()
     await tab.run("finished")
 
@@ -101,9 +101,22 @@ async def test_thinking_and_tool_calls_unfold(tab: Tab, puppet: Puppets) -> None
     await expect(search.locator("[data-part=result]")).to_contain_text('"hits": []')
     await expect(clock.locator("[data-part=result]")).to_have_text("half past ten")
     await tab.picture("unfolded")
+    await _copies(tab, "Copy the answer", "**Done:**\n\n```\n1 + 1\n```")
+    await tab.page.evaluate("Object.defineProperty(navigator, 'clipboard', {})")  # without TLS
+    await _copies(tab, "Copy the code", "1 + 1")
     await search.locator("summary").click()
     await expect(search.locator("[data-part=args]")).to_be_hidden()
     await tab.shows_the_log()
+
+
+async def _copies(tab: Tab, label: str, text: str) -> None:
+    """Fail unless the button copies this text."""
+    button = tab.of("answer").get_by_label(label)
+    await button.click()
+    await expect(button).to_have_attribute("data-copied", "")
+    await tab.field.fill("")
+    await tab.field.press("Control+V")
+    assert (await tab.field.input_value()).strip() == text
 
 
 async def test_a_reload_in_the_middle_loses_nothing(tab: Tab, puppet: Puppets) -> None:

@@ -1,4 +1,4 @@
-// An answer of the agent: markdown that grows.
+// An answer of the agent: markdown that grows, and can be copied as it was written once it is whole.
 
 import { copy, made, part } from "./dom.js";
 import { MarkdownText } from "./markdown.js";
@@ -6,13 +6,18 @@ import { MarkdownText } from "./markdown.js";
 export function answer() {
   const node = made("answer");
   const body = part(node, "body");
+  const button = part(node, "copy");
   const text = new MarkdownText(body);
+  let source = "";
+  button.addEventListener("click", () => copy(source, button));
   return {
     node,
     update(item) {
-      node.hidden = item.text.trim() === "";
+      source = item.text;
+      node.hidden = source.trim() === "";
       node.toggleAttribute("data-open", item.open);
-      text.show(item.text);
+      button.hidden = item.open;
+      text.show(source);
       for (const pre of body.querySelectorAll(".block > pre")) addCopyButton(pre);
     },
   };
@@ -20,7 +25,6 @@ export function answer() {
 
 /** Put a copy button beside a code block that is drawn. */
 function addCopyButton(pre) {
-  if (!window.isSecureContext) return; // Browsers allow no copying there.
   const frame = document.createElement("div");
   frame.className = "code";
   pre.replaceWith(frame);

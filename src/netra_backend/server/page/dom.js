@@ -38,9 +38,23 @@ export async function copy(text, button) {
   try {
     await navigator.clipboard.writeText(text);
   } catch {
-    return; // The browser does not allow it here; the text can still be selected.
+    // A page without TLS has no clipboard, and one may be denied it.
+    if (!copySelected(text, button)) return; // The text can still be selected by hand.
   }
   button.dataset.copied = "";
   button.addEventListener("pointerleave", () => delete button.dataset.copied, { once: true });
   button.addEventListener("blur", () => delete button.dataset.copied, { once: true });
+}
+
+/** Copy `text` as a person would who selects it, and give the focus back to `button`. */
+function copySelected(text, button) {
+  const field = document.createElement("textarea");
+  field.className = "unseen";
+  field.value = text;
+  document.body.append(field);
+  field.select();
+  const copied = document.execCommand("copy");
+  field.remove();
+  button.focus();
+  return copied;
 }
