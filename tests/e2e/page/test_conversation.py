@@ -250,8 +250,12 @@ async def test_the_stop_button_stops(tab: Tab, puppet: Puppets) -> None:
     events = await tab.shows_the_log()
     assert events[-1]["outcome"] == {"type": "cancelled"}
 
-    await tab.ask("And now?")
-    run = await puppet.next("And now?")
+    again = tab.ending.get_by_role("button", name="Ask again")
+    await again.click()
+    run = await puppet.next("Go on for ever")
+    await expect(tab.of("said")).to_have_count(2)
+    await expect(again).to_be_hidden()
+    await expect(tab.field).to_be_focused()
     await run.say("Now this.")
     run.end()
     await tab.run("finished")

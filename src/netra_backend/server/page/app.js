@@ -19,16 +19,14 @@ import { Kept } from "./storage.js";
 import { tailCommand } from "./tail.js";
 import { OpenThread } from "./thread.js";
 import { ThreadList } from "./threads.js";
+import { titleOf } from "./titles.js";
 import { Token, isToken } from "./token.js";
 import { Working } from "./working.js";
 
 const ROOT = new URL("../../", import.meta.url); // Above page/VERSION/; the server may be mounted below a path.
 const FINE_POINTER = matchMedia("(pointer: fine)");
-const NEW = "New conversation";
 const NOT_ACCEPTED = "The server does not accept this token.";
 const BUSY = "The agent is still busy in this conversation. Send this when it is done, or stop it.";
-const LOADING = "Conversation";
-const ENDED = { unknown: "No such conversation", deleted: "Deleted conversation" };
 const CLOSED = "Nothing can be asked here. Begin a new conversation, or open another one.";
 const UNFOLLOWABLE = {
   unknown: "There is no such conversation, or it is not yours to see.",
@@ -113,6 +111,7 @@ const view = new ConversationView(
   { log: $("log"), list: $("items"), toBottom: $("to-bottom") },
   {
     onResend: (message) => open?.resend(message),
+    onAskAgain: askAgain,
     onTakeBack: (message) => composer.put(open?.takeBack(message) ?? ""),
     onDecide: async (interrupt, payload, outcome) => {
       const decided = await open?.decide(interrupt, payload, outcome);
@@ -157,6 +156,13 @@ function send(text, agent) {
   }
   open.send(text, agent);
   view.scrollToEnd();
+}
+
+function askAgain() {
+  hideProblem();
+  open.sendAgain(composer.agent);
+  view.scrollToEnd();
+  if (FINE_POINTER.matches) composer.focus(); // The button is gone.
 }
 
 async function deliver(command) {
@@ -273,7 +279,7 @@ function runEnded(runStatus) {
 function drawn() {
   const runStatus = open?.status ?? "none";
   const items = open?.conversation.items ?? [];
-  const title = open ? (list.titleOf(open.id) ?? firstQuestion(items) ?? untitled(open)) : NEW;
+  const title = titleOf(open, open && list.titleOf(open.id));
   document.body.dataset.runStatus = runStatus;
   document.title = open ? `${title} · Netra` : "Netra";
   setText($("title"), title);
@@ -285,12 +291,6 @@ function drawn() {
   working.draw(runStatus, open?.conversation ?? null, connection.state === "live");
   drawTail();
   drawTrouble();
-}
-
-/** Return what to call a thread of which neither a title nor a question is known. */
-function untitled({ ended, loaded }) {
-  if (ended) return ENDED[ended.reason] ?? LOADING;
-  return loaded ? NEW : LOADING;
 }
 
 /** Offer what the user may do in the open thread, and say what they may not. */
@@ -333,10 +333,6 @@ function drawTail() {
   if ($("tail").hidden) return;
   setText($("tail-command"), tailCommand(open.id, user, ROOT, keyDir));
   setText($("position"), formatPosition(open.position));
-}
-
-function firstQuestion(items) {
-  return items.find((item) => item.kind === "user")?.text.split("\n", 1)[0].slice(0, 80);
 }
 
 function announce(text) {

@@ -1,10 +1,11 @@
-// How a run ended that did not end well.
+// How a run ended that did not end well, with the way on while nothing came after it.
 
 import { made, part, setText } from "./dom.js";
 import { ENDS } from "./errors.js";
 
-export function ending() {
+export function ending(_, { onAskAgain }) {
   const node = made("ending");
+  part(node, "again").addEventListener("click", onAskAgain);
   return {
     node,
     update({ status, code, message }) {

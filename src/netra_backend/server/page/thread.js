@@ -138,6 +138,11 @@ export class OpenThread {
     return message.id;
   }
 
+  /** Ask once more what was asked last, of `agent` or else of the server's first. */
+  sendAgain(agent = null) {
+    this.send(this.conversation.items.findLast(({ kind }) => kind === "user").text, agent);
+  }
+
   /** Send a message again that was not taken: the same run, so that it cannot run twice. */
   resend(messageId) {
     const command = this.#refused.get(messageId);
