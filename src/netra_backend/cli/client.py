@@ -3,6 +3,7 @@
 import json
 import unicodedata
 from collections.abc import Iterator
+from http import HTTPStatus
 from http.client import HTTPException
 from typing import Annotated, Any
 from urllib.error import HTTPError, URLError
@@ -63,17 +64,24 @@ class Server(Struct, frozen=True):
             with urlopen(request, timeout=30) as answer:  # noqa: S310
                 return json.load(answer)
         except HTTPError as error:
-            raise ServerError(said(error.read(), error.code)) from error
+            kind = _NotFound if error.code == HTTPStatus.NOT_FOUND else ServerError
+            raise kind(said(error.read(), error.code)) from error
         except (URLError, OSError, HTTPException) as error:
             raise ServerError(f"no answer from {self.url}: {error}") from error
         except ValueError as error:
             raise ServerError(f"{self.url} is no Netra server: its answer is not JSON") from error
 
     def events(self, thread: str, after: str | None = None) -> Iterator[dict[str, Any]]:
-        """Yield the thread's events after the position, page by page. Raises as `get` does."""
+        """Yield the thread's events after the position, page by page.
+
+        Raises NoThread, or ServerError as `get` does.
+        """
         path = f"/threads/{thread}/events"
         while True:
-            page = self.get(f"{path}?after={after}" if after else path)
+            try:
+                page = self.get(f"{path}?after={after}" if after else path)
+            except _NotFound as error:
+                raise NoThread(thread) from error
             yield from page["events"]
             after = page["next"]
             if after is None:
@@ -82,6 +90,17 @@ class Server(Struct, frozen=True):
 
 class ServerError(NetraError):
     """The server could not be reached, or refused; the text says which and why."""
+
+
+class _NotFound(ServerError):
+    """The server has not what was asked for."""
+
+
+class NoThread(ServerError):
+    """There is no such thread, or it is another user's: the two look the same."""
+
+    def __init__(self, thread: str) -> None:
+        super().__init__(f"there is no thread {thread} that this user may see")
 
 
 def reach(url: str, user: str, token: str | None, data_dir: str | None) -> Server:

@@ -15,6 +15,7 @@ from netra_backend.cli.client import (
     AsUser,
     Credential,
     DataDir,
+    NoThread,
     Server,
     ServerError,
     Url,
@@ -127,7 +128,7 @@ class _Tail:
         if frame["type"] != "followed":
             return
         if frame["resume"] in ("unknown", "denied"):
-            raise ServerError(f"there is no thread {self._thread} that this user may see")
+            raise NoThread(self._thread)
         self._after = frame["id"]
         if frame["resume"] in ("snapshot", "gap"):
             typer.secho(f"({frame['resume']}: up to {frame['id']} as a summary)", err=True)
