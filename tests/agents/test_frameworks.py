@@ -1,13 +1,22 @@
 """Frameworks: told by what an object is, without importing anything."""
 
+import json
+import shlex
 import subprocess
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from netra_backend.agents.adapters.remote import RemoteAgent
-from netra_backend.agents.frameworks import FRAMEWORKS, extra_of, framework_of
+from netra_backend.agents.frameworks import (
+    FRAMEWORKS,
+    extra_of,
+    framework_of,
+    installation,
+    needs,
+)
 from netra_backend.agents.loading import adapt, load_agent
 from netra_backend.errors import ConfigError
 
@@ -56,11 +65,27 @@ def test_an_object_of_each_is_told_and_a_missing_extra_is_one_sentence() -> None
 
     assert done.returncode == 0, done.stderr
     assert [line.partition(" (")[0] for line in done.stdout.splitlines()] == [
-        f"an agent of {framework.name}: this needs an extra: "
-        f"pip install 'netra-backend[{framework.extra}]'"
+        needs(f"an agent of {framework.name}", framework.extra)
         for framework in FRAMEWORKS
         for _ in framework.classes
     ]
+
+
+def test_the_command_installs_from_where_this_package_came_from(tmp_path: Path) -> None:
+    clone = tmp_path / "my clone"
+    clone.mkdir()
+    url = json.dumps({"url": clone.as_uri(), "dir_info": {}})
+    from_index = "pip install 'netra-backend[adk]'"
+    assert installation("adk", url) == from_index  # the folder is not there any more
+
+    (clone / "pyproject.toml").touch()
+    pip = f"{shlex.quote(sys.executable)} -m pip install"
+    assert installation("adk", url) == f"{pip} '{clone}[adk]'"
+    editable = url.replace("{}", '{"editable": true}')
+    assert installation("adk", editable) == f"{pip} --editable '{clone}[adk]'"
+    archive = json.dumps({"url": f"{clone.as_uri()}.whl", "archive_info": {}})
+    assert [installation("adk", origin) for origin in ("", archive)] == [from_index] * 2
+    assert "[adk]" in needs("an agent", "adk")
 
 
 def test_a_module_of_ones_own_that_is_called_agents_is_no_sdk(monkeypatch) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from netra_backend.agents.frameworks import FRAMEWORKS
+from netra_backend.agents.frameworks import FRAMEWORKS, needs
 from netra_backend.agents.loading import load_agent
 from netra_backend.errors import ConfigError
 
@@ -74,9 +74,7 @@ def test_a_module_that_needs_an_extra(
     uninstall(monkeypatch, library.partition(".")[0])
     module("my_module.py", f"{statement.format(library)}\n")
 
-    assert refusal("my_module:agent") == (
-        f"my_module:agent: this needs an extra: pip install 'netra-backend[{extra}]'"
-    )
+    assert refusal("my_module:agent") == needs("my_module:agent", extra)
 
 
 @pytest.mark.parametrize("shared", [True, False], ids=["google of others", "no google"])
@@ -98,9 +96,7 @@ def test_adk_is_missing_though_its_first_name_may_be_there(
         module("google/my_cloud.py", "")
     module("my_module.py", f"import os\n\n{statement}\n")
 
-    assert refusal("my_module:agent") == (
-        "my_module:agent: this needs an extra: pip install 'netra-backend[adk]'"
-    )
+    assert refusal("my_module:agent") == needs("my_module:agent", "adk")
 
 
 @pytest.mark.parametrize("statement", ["import google.my_absent", "from google import my_absent"])
@@ -116,8 +112,7 @@ def test_a_library_that_lacks_a_part_is_no_missing_extra_alone(module: Write) ->
     module("my_other.py", "from pydantic_ai import my_absent\n")
 
     assert refusal("my_module:agent") == (
-        "my_module:agent: this needs an extra: pip install 'netra-backend[pydantic-ai]' "
-        "(No module named 'pydantic_ai.my_absent')"
+        f"{needs('my_module:agent', 'pydantic-ai')} (No module named 'pydantic_ai.my_absent')"
     )
     assert "line 1: ImportError: cannot import name 'my_absent'" in refusal("my_other:agent")
 

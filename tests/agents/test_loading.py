@@ -10,6 +10,7 @@ import pytest
 from ag_ui.core import BaseEvent, RunAgentInput, StepFinishedEvent, StepStartedEvent
 
 from netra_backend.agents.docs_agent import DocsAgent
+from netra_backend.agents.frameworks import needs
 from netra_backend.agents.loading import ACCEPTED, adapt, load_agent, load_agents
 from netra_backend.errors import ConfigError
 from netra_backend.testing.player import asking, play
@@ -114,11 +115,9 @@ def test_what_names_a_module_alone_is_told_what_to_write(spec: str, hint: str) -
 
 def test_openai_without_the_extra(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "openai", None)
-    monkeypatch.delitem(sys.modules, "netra_backend.agents.adapters.openai")
+    monkeypatch.delitem(sys.modules, "netra_backend.agents.adapters.openai", raising=False)
 
-    assert refusal("openai:gpt-5") == (
-        "openai:gpt-5: this needs an extra: pip install 'netra-backend[openai]'"
-    )
+    assert refusal("openai:gpt-5") == needs("openai:gpt-5", "openai")
 
 
 def test_a_missing_attribute_with_close_names(module, tmp_path: Path) -> None:

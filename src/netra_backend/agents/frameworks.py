@@ -5,10 +5,16 @@ out. The adapter is imported when its object has been found; what is missing the
 """
 
 import importlib
+import json
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
 from typing import Any, cast
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from netra_backend.agents.base import Agent
 from netra_backend.errors import ConfigError
@@ -129,4 +135,25 @@ def missing_extra(error: ImportError, asked: Sequence[str]) -> str | None:
 
 def needs(what: str, extra: str) -> str:
     """Return the sentence that says how to install what `what` needs."""
-    return f"{what}: this needs an extra: pip install 'netra-backend[{extra}]'"
+    return f"{what}: this needs an extra: {installation(extra, _origin())}"
+
+
+def installation(extra: str, origin: str) -> str:
+    """Return the command that installs `extra` beside this package, from where that came from.
+
+    `origin` is the JSON of its ``direct_url.json`` (PEP 610), "" if it came from an index.
+    """
+    told = json.loads(origin or "{}")
+    folder = url2pathname(urlsplit(told["url"]).path) if "dir_info" in told else None
+    if folder is None or not Path(folder, "pyproject.toml").is_file():
+        return f"pip install 'netra-backend[{extra}]'"
+    editable = ["--editable"] if told["dir_info"].get("editable") else []
+    # A clone has an environment of its own, which need not be the shell's.
+    return shlex.join([sys.executable, "-m", "pip", "install", *editable, f"{folder}[{extra}]"])
+
+
+def _origin() -> str:
+    try:
+        return distribution("netra-backend").read_text("direct_url.json") or ""
+    except PackageNotFoundError:  # it is run from its sources
+        return ""
