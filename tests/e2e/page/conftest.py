@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, BrowserContext, async_playwright
 
-from tests.e2e.page.browser import ARGUMENTS, Tab, Visitor, chromium
+from tests.e2e.page.browser import ARGUMENTS, Tab, Visitor, chromium, seat
 from tests.e2e.page.puppet_agent import PORT
 from tests.e2e.page.puppets import Puppets, puppets
 from tests.live import ServerProcess
@@ -78,26 +78,36 @@ async def server(
         process.stop()
 
 
+@pytest.fixture(scope="package")
+def seats() -> list[BrowserContext]:
+    """Hold the usual contexts in which no visitor sits now: a warm one opens the page at half."""
+    return []
+
+
 @pytest.fixture
-async def meet(browser: Browser, server: ServerProcess) -> AsyncIterator[Meet]:
+async def meet(
+    browser: Browser, server: ServerProcess, seats: list[BrowserContext]
+) -> AsyncIterator[Meet]:
     """Return what makes a new visitor; in the end nobody's browser may have complained."""
-    visitors: list[Visitor] = []
+    usual: list[Visitor] = []
+    special: list[Visitor] = []
     if server.process is None:  # a test that failed has left it dead
         server.start()
         await server.wait_ready()
 
     async def new(url: str | None = None, **options: Any) -> Visitor:
-        # A spinner that turns costs a tenth of a processor in each tab that shows it.
-        usual = {"color_scheme": "light", "reduced_motion": "reduce"}
-        options = {"viewport": {"width": 1200, "height": 800}, **usual, **options}
-        visitor = Visitor(await browser.new_context(**options), url or server.url)
-        visitors.append(visitor)
+        context = seats.pop() if seats and not options else await seat(browser, **options)
+        visitor = Visitor(context, url or server.url)
+        (special if options else usual).append(visitor)
         return visitor
 
     yield new
-    for visitor in visitors:
+    for visitor in usual:
+        await visitor.leave()
+        seats.append(visitor.context)
+    for visitor in special:
         await visitor.context.close()
-    for visitor in visitors:
+    for visitor in (*usual, *special):
         visitor.check()
 
 
