@@ -3,7 +3,9 @@
 import _thread
 import asyncio
 import io
+import multiprocessing
 import os
+import select
 import signal
 import sys
 import threading
@@ -228,3 +230,42 @@ def test_a_child_begins_empty(pipe: tuple[TextIO, TextIO]) -> None:
     assert writer.unreported.numbers == {"INFO": 1}
     writer.close()
     assert reader.readline()
+
+
+def test_a_child_leaves_the_rest_of_a_line_to_its_parent(pipe: tuple[TextIO, TextIO]) -> None:
+    stream, reader = pipe
+    writer = Writer(stream)
+    long = b"x" * 200_000 + b"\n"  # more than a pipe holds
+    outlet = writer._outlet
+    assert outlet.write_at_once(long)
+    assert outlet.rest
+    child = os.fork()
+    if child == 0:
+        os._exit(1 if outlet.rest else 0)
+    assert os.waitpid(child, 0)[1] == 0
+    writer.put(b"next\n", "INFO")
+    assert reader.readline().encode() == long
+    assert reader.readline() == "next\n"
+    writer.close()
+
+
+def test_a_worker_process_that_ends_writes_what_waits(pipe: tuple[TextIO, TextIO]) -> None:
+    stream, reader = pipe
+    writer = Writer(stream)
+    line = b"x" * 9_999 + b"\n"
+
+    def work() -> None:
+        for _ in range(50):  # seven are more than the pipe holds
+            writer.put(line, "INFO")
+
+    worker = multiprocessing.get_context("fork").Process(target=work)
+    worker.start()
+    worker.join(0.2)  # it has time to end without having written
+    got = 0
+    while _is_readable(reader) or worker.is_alive():
+        got += len(os.read(reader.fileno(), 65_536)) if _is_readable(reader) else 0
+    assert got == 50 * len(line)
+
+
+def _is_readable(reader: TextIO) -> bool:
+    return bool(select.select([reader], [], [], 0.01)[0])

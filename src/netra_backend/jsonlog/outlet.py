@@ -53,6 +53,10 @@ class Outlet:
         self._is_pipe = is_fifo or os.isatty(self._descriptor)
         weakref.finalize(self, _close, self._descriptor).atexit = False
 
+    def begin(self) -> None:
+        """Begin in a forked child: what was taken in part of a line, its parent writes on."""
+        self.rest = b""
+
     def memory(self) -> Callable[[bytes], object] | None:
         """Return what writes a line if the stream is in memory, where nothing ever waits."""
         if not self._in_memory:

@@ -10,7 +10,7 @@ from netra_backend.jsonlog.encode import utf8
 from netra_backend.jsonlog.quick import Quick
 from netra_backend.jsonlog.record import NOTHING, Notes
 from netra_backend.jsonlog.thinning import Thinning
-from netra_backend.jsonlog.writer import Writer
+from netra_backend.jsonlog.writer import Writer, closing
 
 Render = Callable[[logging.LogRecord, Notes], str]
 """Returns a record's line with its newline, given the notes that it has to make."""
@@ -31,7 +31,7 @@ class Sink(logging.Handler):
         thinning: Thinning | None = None,
     ) -> None:
         super().__init__()
-        self._writer = Writer(stream)
+        self._writer = Writer(stream, closing(self))
         self._render = render
         self._memory = self._writer.memory
         self._unreported = self._writer.unreported

@@ -12,8 +12,10 @@ import _thread
 import contextlib
 import logging
 import os
+import sys
 import threading
 import weakref
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from netra_backend.jsonlog.counts import DROPPED, Tally
@@ -59,9 +61,14 @@ class _Mark(threading.Event):
 
 
 class Writer:
-    """Takes lines, and loses none without counting it."""
+    """Takes lines, and loses none without counting it.
 
-    def __init__(self, stream: Any) -> None:
+    `end` is called where a process of `multiprocessing` ends in which lines had to wait: it calls
+    nothing of what `atexit` knows from before. By default the writer is closed.
+    """
+
+    def __init__(self, stream: Any, end: Callable[[], object] | None = None) -> None:
+        self._end_worker = end or closing(self)
         self._outlet = Outlet(stream)
         self.memory = self._outlet.memory()
         """What writes to a stream in memory, where nothing ever waits."""
@@ -81,6 +88,9 @@ class Writer:
         """
         self._ring = _new_ring()
         self._running = False
+        self._farewells: set[str] = set()
+        """What tells us of the end of this process."""
+        self._outlet.begin()
         # Each is changed in one place only: the first under the gate, the second by the thread.
         self._accepted = self._done = 0
         self._stuck = False
@@ -196,6 +206,18 @@ class Writer:
                 except RuntimeError:
                     self._running = False
                     raise
+                self._ask_for_farewell()
+
+    def _ask_for_farewell(self) -> None:
+        """Be told of the end of the process by those who start some and end them on their own.
+
+        Anew in each process, because they forget what their parent has asked for.
+        """
+        for name in _STARTERS:
+            util = sys.modules.get(name)
+            if util is not None and name not in self._farewells:
+                self._farewells.add(name)
+                util.Finalize(None, self._end_worker, exitpriority=_LAST)
 
     # --- the thread ------------------------------------------------------------------------
 
@@ -269,6 +291,25 @@ def _new_turn() -> "tuple[SimpleQueue[None], type[Exception]]":
     turn: SimpleQueue[None] = SimpleQueue()
     turn.put(None)
     return turn, Empty
+
+
+_STARTERS = ("multiprocessing.util", "billiard.util")
+"""What starts worker processes and calls no `atexit` of theirs; the second is Celery's."""
+
+_LAST = -1_000
+"""A priority behind those of other calls, which may still log."""
+
+
+def closing(one: Any) -> Callable[[], object]:
+    """Return what closes a writer or sink, without keeping it alive."""
+    kept = weakref.ref(one)
+
+    def close() -> None:
+        found = kept()
+        if found is not None:
+            found.close()
+
+    return close
 
 
 _writers: "weakref.WeakSet[Writer]" = weakref.WeakSet()
