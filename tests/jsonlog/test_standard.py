@@ -230,3 +230,62 @@ def test_what_is_put_back_is_what_was_there() -> None:
     )
     jsonlog.unconfigure()
     assert [getattr(logging.Logger, name) for name in names] == before
+
+
+@pytest.fixture
+def tracked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[logging.LogRecord]]:
+    """What an error tracker hears that was there before us, and put itself around two methods.
+
+    As sentry_sdk does with ``callHandlers``, and ddtrace with ``makeRecord``.
+    """
+    heard: list[logging.LogRecord] = []
+    own_call, own_make = logging.Logger.callHandlers, logging.Logger.makeRecord
+
+    def call_handlers(self: logging.Logger, record: logging.LogRecord) -> None:
+        try:
+            own_call(self, record)
+        finally:
+            heard.append(record)
+
+    def make_record(self: logging.Logger, *args: Any, **named: Any) -> logging.LogRecord:
+        record = own_make(self, *args, **named)
+        record.trace = "t1"
+        return record
+
+    jsonlog.unconfigure()
+    monkeypatch.setattr(logging.Logger, "callHandlers", call_handlers)
+    monkeypatch.setattr(logging.Logger, "makeRecord", make_record)
+    yield heard
+    jsonlog.unconfigure()
+    assert logging.Logger.callHandlers is call_handlers
+    assert logging.Logger.makeRecord is make_record
+
+
+def test_an_error_tracker_that_was_there_before_hears_of_each_record_once(
+    tracked: list[logging.LogRecord],
+) -> None:
+    stream = io.StringIO()
+    jsonlog.configure("INFO", "json", stream)
+    alone()
+    log.error("bad", extra={"name": 1, "k": 2})
+    jsonlog.get_logger("tests.standard").info("fine", k=3)
+    assert [one.msg for one in tracked] == ["bad", "fine"]
+    told = [(one["message"], one["trace"], one["k"]) for one in lines(stream)]
+    assert told == [("bad", "t1", 2), ("fine", "t1", 3)]
+    assert lines(stream)[0]["name_"] == 1
+
+
+def test_an_error_tracker_that_fails_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_self: logging.Logger, _record: logging.LogRecord) -> None:
+        raise ValueError("no connection")
+
+    jsonlog.unconfigure()
+    monkeypatch.setattr(logging.Logger, "callHandlers", fail)
+    stream = io.StringIO()
+    jsonlog.configure("INFO", "json", stream)
+    log.error("bad")
+    assert [one["message"] for one in lines(stream)] == [
+        "bad",
+        "a filter or handler of the log failed",
+    ]
+    jsonlog.unconfigure()

@@ -40,6 +40,14 @@ _replaced: dict[str, Callable[..., Any]] = {}
 _ours: "list[Sink]" = []
 """The sink that is installed, if one is."""
 
+_direct: "list[Sink]" = []
+"""The same, unless somebody had put his own method into `logging.Logger` before we came."""
+
+_trackers: list[Callable[..., Any]] = []
+"""What had been put in the place of ``callHandlers`` then: it is called behind ours."""
+
+_NOWHERE = logging.NullHandler()
+
 _SERVERS = frozenset(("uvicorn", "hypercorn", "gunicorn", "granian", "_granian"))
 """Of their loggers nobody wonders that they have such handlers, so nothing is told."""
 
@@ -51,25 +59,37 @@ def install(sink: "Sink") -> None:
     """Put our methods in place of those of `logging.Logger`, for this sink from now on."""
     _ours[:] = [sink]
     _stood_in_for.clear()
-    if _replaced:
-        return
+    if not _replaced:
+        _replace()
+    _direct[:] = [sink] if all(map(_is_of_logging, _replaced.values())) else []
+
+
+def _replace() -> None:
     ours: dict[str, Callable[..., Any]] = dict(
         zip(_NAMES, (_log, _make_record, _call_handlers), strict=True)
     )
     for name, method in ours.items():
-        _replaced[name] = getattr(logging.Logger, name)
+        _replaced[name] = vars(logging.Logger)[name]
         setattr(logging.Logger, name, method)
+    _trackers[:] = [one for one in [_replaced["callHandlers"]] if not _is_of_logging(one)]
     setattr(logging.StreamHandler, "emit", _emit)  # noqa: B010 - mypy knows no other emit
+
+
+def _is_of_logging(method: Callable[..., Any]) -> bool:
+    """Return whether it is a method as `logging` itself defines it, and not an error tracker's."""
+    return getattr(method, "__globals__", None) is _logging
 
 
 def uninstall() -> None:
     """Put the methods back, unless somebody has replaced ours meanwhile: then they do no more."""
     _ours.clear()
+    _direct.clear()
     ours = zip(_NAMES, (_log, _make_record, _call_handlers), strict=True)
     if all(getattr(logging.Logger, name) is method for name, method in ours):
         for name, method in _replaced.items():
             setattr(logging.Logger, name, method)
         _replaced.clear()
+        _trackers.clear()
         if logging.StreamHandler.emit is _emit:
             setattr(logging.StreamHandler, "emit", _plain_emit)  # noqa: B010
 
@@ -93,7 +113,7 @@ def only_sink(logger: logging.Logger) -> "Sink | None":
     Then a record need not be made. It must be made where a logger has a class of its own or a
     filter, where there is another handler (pytest's ``caplog``, a file), where
     `logging.setLogRecordFactory` was used, or where somebody has put his own method into
-    `logging.Logger`, as error trackers do.
+    `logging.Logger`, before or after us, as error trackers do.
     """
     if type(logger) not in _KINDS or logger.filters:
         return None
@@ -107,7 +127,7 @@ def only_sink(logger: logging.Logger) -> "Sink | None":
             return None
         node, parent = parent, parent.parent
     handlers = node.handlers
-    return _ours[0] if _ours and len(handlers) == 1 and handlers[0] is _ours[0] else None
+    return _direct[0] if _direct and len(handlers) == 1 and handlers[0] is _direct[0] else None
 
 
 def _log(
@@ -127,8 +147,7 @@ def _log(
             given = {} if extra is None else extra
             if sink is not None and sink.say(level, self.name, msg, args, given, exc_info):
                 return
-        _replaced["_log"](
-            self,
+        _replaced["_log"].__get__(self)(
             level,
             msg,
             args,
@@ -163,17 +182,40 @@ def _make_record(  # noqa: PLR0913, PLR0917 - the signature of `logging`
     sinfo: str | None = None,
 ) -> logging.LogRecord:
     """Make a record whatever the arguments do, and rename the extras that clash."""
+    fields = None if extra is None else told_apart(fields_of(extra), STANDARD)
+    if not _is_of_logging(_replaced["makeRecord"]):
+        make = _replaced["makeRecord"].__get__(self)
+        made = foreign(make, name, level, fn, lno, msg, args, exc_info, func, fields, sinfo)
+        if isinstance(made, logging.LogRecord):
+            return made
     factory = logging.getLogRecordFactory()
     record = foreign(factory, name, level, fn, lno, msg, args, exc_info, func, sinfo)
     if isinstance(record, Failed):  # it looks whether the only argument is a mapping, and empty
         record = logging.LogRecord(name, level, fn, lno, msg, (), exc_info, func, sinfo)
         record.args = args
-    if extra is not None:
-        record.__dict__.update(told_apart(fields_of(extra), STANDARD))
+    if fields is not None:
+        record.__dict__.update(fields)
     return record
 
 
 def _call_handlers(self: logging.Logger, record: logging.LogRecord) -> None:
+    """Pass the record to each handler, and to an error tracker that was here before."""
+    _pass_on(self, record)
+    for tracker in _trackers:
+        try:
+            tracker.__get__(_without_handlers(self))(record)
+        except Exception as error:  # noqa: BLE001 - the border around one log record
+            report(error)
+
+
+def _without_handlers(logger: logging.Logger) -> logging.Logger:
+    """Return a logger of the name for what calls its handlers once more."""
+    other = logging.Logger(logger.name)
+    other.handlers.append(_NOWHERE)
+    return other
+
+
+def _pass_on(self: logging.Logger, record: logging.LogRecord) -> None:
     """Pass the record to each handler, as `logging` does, whatever the others raise.
 
     To our sink once, for itself and all that it stands in for; also for the handler of last resort,
@@ -193,12 +235,9 @@ def _call_handlers(self: logging.Logger, record: logging.LogRecord) -> None:
             except Exception as error:  # noqa: BLE001 - the border around one log record
                 report(error)
         node = node.parent if node.propagate else None
-    if found:
-        return
-    if not _ours:
-        _replaced["callHandlers"](self, record)
-    elif logging.lastResort is not None and number >= logging.lastResort.level:
-        _ours[0].handle(record)
+    last = logging.lastResort
+    if not found and last is not None and number >= last.level:
+        (_ours[0] if _ours else last).handle(record)
 
 
 def _hand_over(
