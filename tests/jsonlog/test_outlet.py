@@ -1,5 +1,6 @@
 """Whole lines to real descriptors and streams, counted when they fail."""
 
+import gzip
 import io
 import json
 import os
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -180,6 +182,46 @@ def test_streams_without_a_descriptor() -> None:
     stream.close()
     with pytest.raises(ValueError, match="closed"):
         outlet.write([b"d\n"])
+
+
+class Tee(io.TextIOWrapper):
+    """A terminal as notebooks have it: it has a descriptor, and shows what is written elsewhere."""
+
+    def write(self, text: str, /) -> int:
+        return super().write(f"shown {text}")
+
+
+@pytest.mark.parametrize("kind", ["compressed", "copied", "patched"])
+def test_a_stream_with_a_write_of_its_own_gets_all_through_it(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    if kind == "compressed":
+        stream: Any = io.TextIOWrapper(gzip.GzipFile(path, "wb"))  # what `gzip.open` returns
+    elif kind == "copied":
+        stream = Tee(path.open("wb"))
+    else:
+        stream = path.open("w")
+        plain = stream.write
+        stream.write = lambda text: plain(f"shown {text}")
+    with stream:
+        outlet = Outlet(stream)
+        assert not outlet.write_at_once(b"now\n")
+        assert outlet.write([b"a\n"]) == 1
+    read = path.read_bytes()
+    assert (gzip.decompress(read) if kind == "compressed" else read[6:]) == b"a\n"
+
+
+def test_a_connection_with_tls_gets_nothing_past_it() -> None:
+    class Secured(socket.socket):
+        """Like `ssl.SSLSocket`, it sends something else than it is given."""
+
+        def send(self, data: Any, flags: int = 0) -> int:
+            super().send(b"secured ", flags)
+            return super().send(data, flags)
+
+    ours, theirs = socket.socketpair()
+    with theirs, Secured(fileno=ours.detach()) as secured, secured.makefile("w") as stream:
+        assert Outlet(stream).write([b"a\n"]) == 1
+        assert theirs.recv(100) == b"secured a\n"
 
 
 def test_a_narrow_encoding_gets_json_escapes() -> None:

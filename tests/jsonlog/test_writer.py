@@ -210,6 +210,31 @@ def test_many_threads_write_whole_lines(tmp_path: Path) -> None:
         assert own == [str(number) for number in range(1_000)]
 
 
+def test_a_stream_that_logs_what_is_written_to_it_does_not_go_on_for_ever() -> None:
+    class Logging:
+        """Standard error as it is where it was sent into a log."""
+
+        def __init__(self) -> None:
+            self.written: list[str] = []
+
+        def write(self, text: str) -> None:
+            self.written.append(text)
+            writer.put(f"again: {text}".encode(), "INFO")
+
+        def flush(self) -> None:
+            pass
+
+    stream = Logging()
+    writer = Writer(stream)
+    for text in (b"one\n", b"two\n"):
+        writer.put(text, "INFO")
+        assert writer.wait(10)
+    writer.close()
+    assert "".join(stream.written) == "one\ntwo\n"
+    assert writer.unreported.numbers == {"INFO": 2}
+    assert writer._own == 0
+
+
 def test_memory_that_is_closed_is_a_drop() -> None:
     stream = io.StringIO()
     writer = Writer(stream)

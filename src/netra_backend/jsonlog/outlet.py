@@ -6,8 +6,10 @@ import io
 import os
 import re
 import stat
+import sys
 import weakref
 from collections.abc import Callable, Iterator
+from types import BuiltinMethodType
 from typing import Any
 
 ATOMIC_BYTES = 4_096
@@ -45,6 +47,8 @@ class Outlet:
         self._binary = isinstance(stream, io.RawIOBase | io.BufferedIOBase)
         try:
             stream.flush()
+            if not _is_plain(stream):
+                return
             self._descriptor, self._kind = _own(stream.fileno())
         except (AttributeError, OSError, TypeError, ValueError):
             return
@@ -147,6 +151,26 @@ class Outlet:
                 self._stream.write(_NON_ASCII.sub(_escape, text))
         self._stream.flush()
         return len(lines)
+
+
+def _is_plain(stream: Any) -> bool:
+    """Return whether all that is written to a stream goes to its descriptor as it is.
+
+    Others have a descriptor, too: that of the file in which they compress, of the connection on
+    which they encrypt, of the terminal that they copy to. A `write` of their own is what they do.
+    """
+    while isinstance(stream, io.TextIOWrapper | io.BufferedWriter | io.BufferedRandom):
+        if type(stream.write) is not BuiltinMethodType:
+            return False
+        stream = stream.buffer if isinstance(stream, io.TextIOWrapper) else stream.raw
+    if isinstance(stream, io.FileIO):
+        return type(stream.write) is BuiltinMethodType
+    home = sys.modules.get("socket")
+    return (
+        home is not None
+        and type(stream) is home.SocketIO
+        and type(stream._sock) is home.socket  # and not one with TLS
+    )
 
 
 class _Kind(enum.Enum):

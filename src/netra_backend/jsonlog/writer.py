@@ -88,6 +88,8 @@ class Writer:
         """
         self._ring = _new_ring()
         self._running = False
+        self._own = 0
+        """The thread, by its id: what it logs itself, while it writes, would never end."""
         self._farewells: set[str] = set()
         """What tells us of the end of this process."""
         self._outlet.begin()
@@ -176,6 +178,9 @@ class Writer:
         mark.wait(0 if self._stuck else EXIT_SECONDS)
 
     def _enqueue(self, line: _Line) -> None:
+        if _thread.get_ident() == self._own:  # the stream logs what is written to it
+            self.drop(line.level, line.reports)
+            return
         cost = line.cost  # before the gate: between reading a number and writing it, no call
         with self._gate:
             waiting = self._accepted - self._done
@@ -223,6 +228,7 @@ class Writer:
 
     def _write(self) -> None:
         """Write what comes, until the last mark."""
+        self._own = _thread.get_ident()
         ended = False
         while not ended:
             lines, mark = self._take()
@@ -236,7 +242,9 @@ class Writer:
     def _end(self) -> bool:
         """Return whether the thread is to end: unless there was a line after the last mark."""
         with self._gate:
-            self._running = not self._closed
+            if self._closed:
+                self._own = 0  # another thread may get the same id
+                self._running = False
             return self._closed
 
     def _deliver(self, lines: list[_Line]) -> int:
