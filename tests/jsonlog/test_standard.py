@@ -4,6 +4,7 @@ import io
 import json
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -232,6 +233,25 @@ def test_what_is_put_back_is_what_was_there() -> None:
     assert [getattr(logging.Logger, name) for name in names] == before
 
 
+def test_a_handler_that_fails_is_told_in_a_line_and_not_as_text(
+    stream: io.StringIO, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    alone()
+    handler = logging.FileHandler(tmp_path / "log")
+    log.addHandler(handler)
+    try:
+        log.info("%s of %d", "hunter2")  # noqa: PLE1206 - that is its fault
+    finally:
+        log.removeHandler(handler)
+        handler.close()
+    told, written = lines(stream)
+    assert written["args"] == ["hunter2"]
+    assert told["message"] == "a filter or handler of the log failed"
+    assert (told["handler"], told["of"]) == ("logging.FileHandler", "tests.standard")
+    assert told["exception"]["type"] == "TypeError"
+    assert capsys.readouterr().err == ""
+
+
 @pytest.fixture
 def tracked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[logging.LogRecord]]:
     """What an error tracker hears that was there before us, and put itself around two methods.
@@ -267,7 +287,7 @@ def test_an_error_tracker_that_was_there_before_hears_of_each_record_once(
     stream = io.StringIO()
     jsonlog.configure("INFO", "json", stream)
     alone()
-    log.error("bad", extra={"name": 1, "k": 2})
+    log.error("bad", extra={"name": 1, "k": 2})  # noqa: G101 - it is renamed
     jsonlog.get_logger("tests.standard").info("fine", k=3)
     assert [one.msg for one in tracked] == ["bad", "fine"]
     told = [(one["message"], one["trace"], one["k"]) for one in lines(stream)]

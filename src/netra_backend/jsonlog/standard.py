@@ -1,7 +1,7 @@
 """The standard loggers, made total: no call of `logging` raises into the program.
 
-Three methods of `logging.Logger` and one of `logging.StreamHandler` are replaced while `configure`
-is in force. What stays outside: a level that is no number, which `logging` itself refuses.
+Three methods of `logging.Logger` and two of its handlers are replaced while `configure` is in
+force. What stays outside: a level that is no number, which `logging` itself refuses.
 
 Our sink stands in for each plain handler that writes to the terminal, whenever and wherever that
 was added: servers and libraries configure `logging` after the program did (uvicorn by
@@ -14,11 +14,12 @@ that their logger has sent here already.
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from netra_backend.jsonlog.attributes import STANDARD, fields_of, meant, told_apart
-from netra_backend.jsonlog.guard import Failed, foreign
+from netra_backend.jsonlog.guard import Failed, class_name, foreign
 
 if TYPE_CHECKING:
     from netra_backend.jsonlog.sinks import Sink
@@ -30,6 +31,7 @@ _logging = vars(logging)
 _traceback = BaseException.__dict__["__traceback__"].__get__
 
 _plain_emit: Callable[..., None] = logging.StreamHandler.emit
+_plain_handle_error: Callable[..., None] = logging.Handler.handleError
 
 _NAMES = ("_log", "makeRecord", "callHandlers")
 
@@ -45,6 +47,9 @@ _direct: "list[Sink]" = []
 
 _trackers: list[Callable[..., Any]] = []
 """What had been put in the place of ``callHandlers`` then: it is called behind ours."""
+
+_UNKNOWN: Mapping[str, object] = MappingProxyType({})
+"""Where something failed of which only the exception tells it."""
 
 _NOWHERE = logging.NullHandler()
 
@@ -73,6 +78,7 @@ def _replace() -> None:
         setattr(logging.Logger, name, method)
     _trackers[:] = [one for one in [_replaced["callHandlers"]] if not _is_of_logging(one)]
     setattr(logging.StreamHandler, "emit", _emit)  # noqa: B010 - mypy knows no other emit
+    setattr(logging.Handler, "handleError", _handle_error)  # noqa: B010 - the same
 
 
 def _is_of_logging(method: Callable[..., Any]) -> bool:
@@ -92,6 +98,8 @@ def uninstall() -> None:
         _trackers.clear()
         if logging.StreamHandler.emit is _emit:
             setattr(logging.StreamHandler, "emit", _plain_emit)  # noqa: B010
+        if logging.Handler.handleError is _handle_error:
+            setattr(logging.Handler, "handleError", _plain_handle_error)  # noqa: B010
 
 
 def installed() -> "Sink | None":
@@ -210,7 +218,7 @@ def _call_handlers(self: logging.Logger, record: logging.LogRecord) -> None:
 
 def _without_handlers(logger: logging.Logger) -> logging.Logger:
     """Return a logger of the name for what calls its handlers once more."""
-    other = logging.Logger(logger.name)
+    other = logging.Logger(logger.name)  # noqa: LOG001 - one that nobody else gets
     other.handlers.append(_NOWHERE)
     return other
 
@@ -269,6 +277,15 @@ def _emit(self: "logging.StreamHandler[Any]", record: logging.LogRecord) -> None
         _ours[0].handle(record)
 
 
+def _handle_error(self: logging.Handler, record: logging.LogRecord) -> None:
+    """Tell of a handler that failed: `logging` prints it, record and all, among our lines."""
+    error = sys.exc_info()[1]
+    if not _ours or error is None:
+        _plain_handle_error(self, record)
+    elif logging.raiseExceptions:
+        report(error, {"handler": class_name(type(self)), "of": record.__dict__.get("name")})
+
+
 def _has_been_here(stored: dict[str, Any]) -> bool:
     """Return whether a record is of this process, and of a logger that sends such ones to us."""
     level, name = stored.get("levelno"), stored.get("name")
@@ -320,10 +337,10 @@ def _is_ours(handler: logging.Handler) -> bool:
     return bool(_ours) and (handler is _ours[0] or is_terminal(handler))
 
 
-def report(error: BaseException) -> None:
+def report(error: BaseException, where: Mapping[str, object] = _UNKNOWN) -> None:
     """Say in our own log that a filter, a handler or a factory of somebody else failed."""
     for sink in _ours:
-        _say(sink, {**_FAILED, "exc_info": (type(error), error, _traceback(error))})
+        _say(sink, {**_FAILED, **where, "exc_info": (type(error), error, _traceback(error))})
 
 
 def _say(sink: "Sink", told: dict[str, Any]) -> None:
