@@ -400,3 +400,24 @@ def test_characters_that_forge_a_line_are_escaped() -> None:
     line = dumps({text: text})
     assert line.isprintable()
     assert json.loads(line) == {text: text}
+
+
+def test_times_are_times_while_a_test_has_put_heirs_in_the_place_of_their_classes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real = dt.datetime(2026, 1, 2, tzinfo=dt.UTC)
+
+    class Frozen(dt.datetime):
+        """What freezegun puts there."""
+
+    class FrozenDay(dt.date):
+        """The same for a day."""
+
+    value = [real, Frozen(2026, 1, 3), real.date(), FrozenDay(2026, 1, 4)]
+    told = ["2026-01-02T00:00:00+00:00", "2026-01-03T00:00:00", "2026-01-02", "2026-01-04"]
+    monkeypatch.setattr("netra_backend.jsonlog.forms._known", {})  # as in a new process
+    with monkeypatch.context() as patch:
+        patch.setattr(dt, "datetime", Frozen)
+        patch.setattr(dt, "date", FrozenDay)
+        assert jsonable(value) == told
+    assert jsonable(value) == told
