@@ -58,6 +58,10 @@ API_KEYS: dict[str, str] = {
     "perplexity": f"pplx-{LONG}",
     "replicate": f"r8_{LONG}",
     "linear": f"lin_api_{LONG}",
+    "nvidia": f"nvapi-{LONG}",
+    "tavily": f"tvly-dev-{LONG}",
+    "pinecone": f"pcsk_{LONG}",
+    "langsmith": "lsv2_pt_0123456789abcdef0123456789abcdef_0123456789",
 }
 """Keys that say by how they begin whose they are, with nothing else beside them."""
 

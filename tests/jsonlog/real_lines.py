@@ -125,6 +125,12 @@ INNOCENT = (
     "git clone ssh://git-builder-number-17-prod@host/x",
     "password: required, and 8 characters",
     "the form says (password: missing), again",
+    "stream done time_to_first_token=0.213s tokens=57",
+    "first token: 0.2",
+    "token_type=bearer expires_in=3600",
+    "User: app is not authorized on resource: arn:aws:secretsmanager:eu-west-1:123456789012:secret:prod/db-x1",
+    "PWD=/app OLDPWD=/ SHLVL=1",
+    "login ann otp=sent",
 )
 """What nobody needs to hide, of nginx, uvicorn, SQLAlchemy, asyncio, boto, Kubernetes, git and models."""
 
@@ -303,5 +309,13 @@ SECRET = (
     f"name: token, value: {C}",
     f"name=token value=4711{C}",
     f"https://{C}_{C}@host/",
+    f'{{"password":"x","password_confirmation":"{C}"}}',
+    f"passwordConfirm={C}&a=1",
+    f"password_repeat: {C}",
+    f"password_old={C}",
+    f"SECRET_KEY_BASE={C}",
+    f"GET /q?input=%7B%22password%22%3A%22{C}%22%7D HTTP/1.1",
+    f"GET /q?input=%257B%2522apiKey%2522%253A%2522{C}%2522%257D HTTP/1.1",
+    f"app:secret:{C}",
 )
 """What must be hidden wherever it stands."""

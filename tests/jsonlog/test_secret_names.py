@@ -76,6 +76,7 @@ def test_secret_names(name: str) -> None:
         *("user", "key", "monkey", "secretary", "tokenizer", "passed", ""),
         *("next_token", "NextToken", "page_token", "nextPageToken", "ContinuationToken"),
         *("session_id", "sessionId", "auth_mode", "jwt_issuer", "csrf_mode", "author", "oauth_url"),
+        *("eos_token", "stop_tokens", "tokenExpiresAt", "password_changed_at", "token_scopes"),
     ],
 )
 def test_harmless_names(name: str) -> None:
@@ -132,7 +133,8 @@ def test_some_words_count_only_tokens(word: str) -> None:
         *(("totaltokens", 5), ("maxtokens", 5), ("inputtokens", 7), ("INPUTTOKENS", 7)),
         *(("token_ids", [101, 7592]), ("token_type_ids", [0, 1]), ("token_budget", 100)),
         *(("max_token", 5), ("num_token", 5), ("token_rate", 0.5), ("token_offset", 3)),
-        *(("token_lifetime", 60), ("token_expires_in", 3600), ("tokenExpiresAt", 1_800_000_000)),
+        *(("token_lifetime", 60), ("token_expires_in", 3600), ("eos_token_id", 2)),
+        *(("time_to_first_token", 0.2), ("first_token_ms", 120), ("time_per_output_token", 0.01)),
     ],
 )
 def test_numbers_as_tokenizers_and_clients_name_them_are_shown(name: str, value: Json) -> None:

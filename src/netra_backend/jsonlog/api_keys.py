@@ -2,8 +2,8 @@
 
 The marks are published: by GitHub, GitLab, npm, PyPI, Slack, Stripe, Hugging Face, SendGrid,
 DigitalOcean, Docker, Shopify, Square, Vault and age in their documentation of tokens, by AWS in its
-reference of unique identifiers, by Google, OpenAI, Anthropic, Groq, xAI, Perplexity, Replicate and
-Linear in the examples of theirs. They are case-sensitive.
+reference of unique identifiers, by Google, OpenAI, Anthropic, Groq, xAI, Perplexity, Replicate,
+Linear, NVIDIA, Tavily, Pinecone and LangSmith in the examples of theirs. They are case-sensitive.
 """
 
 import re
@@ -23,6 +23,7 @@ class Mark(NamedTuple):
 
 
 _WORD = re.compile(r"[A-Za-z0-9_-]{16,}+")
+_LONG_WORD = re.compile(r"[A-Za-z0-9_-]{24,}+")
 _LETTERS = re.compile(r"[A-Za-z0-9]{30,}+")
 _GITHUB = re.compile(r"[A-Za-z0-9_]{16,}+")
 _AWS = re.compile(r"[A-Z0-9]{12,}+")
@@ -61,6 +62,10 @@ MARKS = (
     Mark("pplx-", _LETTERS, alone=True),
     Mark("r8_", _LETTERS, alone=True),
     Mark("lin_api_", _LETTERS),
+    Mark("nvapi-", _LONG_WORD),
+    Mark("tvly-", _LONG_WORD, alone=True),
+    Mark("pcsk_", _GITHUB, alone=True),
+    Mark("lsv2_", re.compile(r"(?:pt|sk)_[a-f0-9]{16,}+(?:_[a-f0-9]++)?+")),
 )
 
 
@@ -76,6 +81,8 @@ def has_no_mark(text: str) -> bool:
         or "SECRET-" in text
         or "xai-" in text
         or "pplx-" in text
+        or "nvapi-" in text
+        or "tvly-" in text
     ):
         return False
     if "_" in text and (
@@ -91,6 +98,8 @@ def has_no_mark(text: str) -> bool:
         or "gsk_" in text
         or "r8_" in text
         or "lin_api_" in text
+        or "pcsk_" in text
+        or "lsv2_" in text
     ):
         return False
     if "." in text and ("SG." in text or "hvs." in text or "ya29." in text):

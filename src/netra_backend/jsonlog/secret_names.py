@@ -50,15 +50,21 @@ ENDINGS = {
 HARMLESS = {
     "authorizationendpoint": "where to ask for one: RFC 8414 section 2",
     "authorizationurl": "the same, as OpenAPI calls it",
+    "bostoken": "the mark of a tokenizer for where a text begins",
     "continuationtoken": "a page of Azure and S3",
+    "eostoken": "the mark of a tokenizer for where a text ends",
     "nextcontinuationtoken": "the next page of S3",
     "nextpagetoken": "the next page of Google's APIs",
     "nexttoken": "the next page of AWS",
+    "padtoken": "the mark of a tokenizer for where there is no text",
     "pagetoken": "a page of Google's APIs",
     "paginationtoken": "a page of AWS",
+    "specialtoken": "the marks of a tokenizer",
+    "stoptoken": "where a model is to end",
     "tokenendpoint": "where one gets them: RFC 8414 section 2",
     "tokenuri": "the same, in Google's service accounts",
     "tokenurl": "the same, as OpenAPI calls it",
+    "unktoken": "the mark of a tokenizer for what it does not know",
 }
 """Whole names, without what parts their words, under which none is: without them one cannot page.
 
@@ -68,7 +74,9 @@ A value of such a shape is a secret here as everywhere.
 DESCRIPTIONS = {
     "algorithm": "token_algorithm",
     "arn": "secret_arn, AWS's name of one",
+    "at": "password_changed_at, tokenExpiresAt",
     "audience": "token_audience",
+    "consent": "cookie_consent",
     "domain": "cookie_domain",
     "file": "password_file, where containers find one",
     "issuer": "token_issuer",
@@ -77,7 +85,11 @@ DESCRIPTIONS = {
     "policy": "password_policy, cookie_policy",
     "provider": "credential_provider",
     "samesite": "cookie_samesite",
+    "scope": "token_scope",
+    "scopes": "token_scopes",
+    "source": "token_source",
     "status": "password_status",
+    "strength": "password_strength",
     "type": "token_type of RFC 6749 section 5.1",
 }
 """Words at the end of a name of what only describes a secret: which kind, whose, where it is."""
@@ -99,12 +111,17 @@ COUNTS = {
 COUNTS_OF_TOKENS = {
     "budget": "token_budget",
     "details": "prompt_token_details, of numbers; password_details may hold a PIN",
-    "expires": "token_expires_in, tokenExpiresAt",
+    "expires": "token_expires_in",
+    "first": "time_to_first_token",
+    "id": "eos_token_id, and the number of a row",
     "ids": "token_ids and token_type_ids, which a tokenizer makes of a text",
+    "latency": "inter_token_latency",
     "lifetime": "token_lifetime",
     "max": "max_token",
+    "ms": "first_token_ms",
     "num": "num_token",
     "offset": "token_offset",
+    "output": "time_per_output_token",
     "rate": "token_rate",
     "total": "token_total; credential_total may be one",
     "usage": "token_usage, of numbers",

@@ -24,7 +24,7 @@ _LINE = re.compile(r"[^\r\n]*+")
 _STATES = (
     r"(?:none|null|nil|true|false|yes|no|on|off|ok|undefined|unknown|empty|missing|required"
     r"|optional|valid|invalid|expired|enabled|disabled|accepted|denied|granted|rejected|refused"
-    r"|failed|changed|unchanged|set|unset|not|too|must)"
+    r"|failed|changed|unchanged|sent|set|unset|not|too|must)"
 )
 """Words that tell of a secret how it is: ``password: too short``, ``cookies=enabled``."""
 _STATE = re.compile(rf"{_STATES}(?=[.,)\]}}\"']{{0,8}}+(?:\s|\Z))", re.IGNORECASE)
@@ -42,13 +42,17 @@ _SCHEME = re.compile(
 )
 """What stands before the credentials in a header (RFC 9110 section 11.4), or is said of them."""
 _PATH = re.compile(
-    r"/(?:app|builds?|code|data|etc|home|mnt|opt|private|root|runner|srv|tmp|usr|Users|var|work"
-    r"|workspace)(?:/[a-z._-]*+)*+(?![^\s,'\"\])}])"
+    r"/(?:(?:app|builds?|code|data|etc|home|mnt|opt|private|root|runner|srv|tmp|usr|Users|var|work"
+    r"|workspace)(?:/[a-z._-]*+)*+)?+(?![^\s,'\"\])}])"
 )
 """The directory that a shell says in PWD and OLDPWD, where it could be no password."""
 _ISSUE = re.compile(r"#?(?:[A-Za-z]{2,10}-)?\d{1,7}(?![\w-])")
 """A ticket that people work on, and link to without a query."""
 _IN_QUERY = re.compile(r"(?:[?&]|%(?:25)?(?:3f|26))[\w-]{0,32}\Z", re.IGNORECASE)
+_ARN = re.compile(r"arn:[a-z-]{3,12}:secretsmanager:[a-z0-9-]{0,20}:\d{0,12}:\Z")
+"""What AWS calls a secret by, in what it says of who may not read it."""
+_SECONDS = re.compile(r"\d{1,6}\.\d{1,9}+(?:m?s)?+(?![\w.-])")
+"""When the first token came, as those measure who ask a model."""
 _NUMBER = re.compile(r"[\d.,]++(?![\w])")
 _MAX_ESCAPE = 8
 _ITEMS = ("token", "key")
@@ -132,11 +136,14 @@ def is_told(text: str, name: str, at: int, begin: int) -> bool:
     if name == "ticket":
         asked = _IN_QUERY.search(text, max(0, at - _MAX_NAME), at)
         return asked is None and _ISSUE.match(text, begin) is not None
-    if name == "pass" and _NUMBER.match(text, begin):
-        return True
     if name == "pwd" and text[at - 1 : at] != ";" and _PATH.match(text, begin):
         return True
+    counted = name == "pass" and _NUMBER.match(text, begin)
+    if counted or (name == "secret" and _ARN.search(text, max(0, at - _MAX_NAME), at)):
+        return True
     if name == "token":
+        if _SECONDS.match(text, begin):
+            return True
         if text[at + 5 : at + 6] in ("s", "S") and _NUMBER.match(text, begin):
             return True
         quoted = _QUOTED.match(text, begin)

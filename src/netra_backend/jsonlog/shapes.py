@@ -48,10 +48,12 @@ KEYS = (
 _KEY = re.compile(rf"(?:{'|'.join(KEYS)})[_\- ]?$")
 
 _AFTER_NAME = re.compile(
-    r"(?:s|_?(?:hash|value|\d{1,2}+))?(?P<quote>\\{0,8}+[\"'])?+\s{0,4}+"
-    r"(?:=>|(?P<sign>[=:,>])|%(?:25)?3d)(?:\s|\\[nrt]){0,8}+",
+    r"(?:s|_?(?:hash|value|confirm(?:ation)?+|again|repeat|old|new|plain|key_base|\d{1,2}+))?"
+    r"(?P<quote>\\{0,8}+[\"']|%(?:25)?22)?+\s{0,4}+"
+    r"(?:=>|(?P<sign>[=:,>])|%(?:25)?3[ad])(?:\s|\\[nrt]|%(?:25)?22){0,8}+",
     re.IGNORECASE,
 )
+"""What stands between a name and its value, escaped in a URL, too, and of what is asked twice."""
 _LABELLED = re.compile(
     r"s?(?:\\{0,8}+[\"'])?+(?:\s{0,8}+,)?+(?:\s|\\n){0,20}+(?:\\{0,8}+[\"'])?+value"
     r"(?:\\{0,8}+[\"'])?+\s{0,4}+[:=]\s{0,8}+",
@@ -66,7 +68,8 @@ _FEW = re.compile(r"\d{1,3}+(?![\w.-])")
 _PLAIN_NUMBER = re.compile(r"[\d.,]++(?![\w])")
 
 _BEARER = re.compile(
-    r"[ \t]{1,8}+(?!(?:realm|scope|error|error_description|error_uri|resource_metadata)="
+    r"[ \t]{1,8}+(?!(?:realm|scope|error|error_description|error_uri|resource_metadata"
+    r"|expires_in|expires_at)="
     r"|(?:tokens?|auth|authentication|authorization|credentials?|header|scheme|format"
     r"|is|was|of|for|from|or|and|in|not|missing|required)(?![A-Za-z0-9._~+/=-]))"
     r"(?P<secret>[A-Za-z0-9._~+/=-]++)",
