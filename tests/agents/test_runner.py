@@ -1,18 +1,25 @@
 """The runner: starts once, cancels, decides once, and ends what nobody executes."""
 
 import asyncio
+from collections.abc import AsyncIterator, Sequence
 from typing import cast
 
 import pytest
-from ag_ui.core import Interrupt, RunFinishedEvent, RunFinishedInterruptOutcome
+from ag_ui.core import (
+    BaseEvent,
+    Interrupt,
+    RunAgentInput,
+    RunFinishedEvent,
+    RunFinishedInterruptOutcome,
+)
 
 from netra_backend import jsonlog
 from netra_backend.agents import conversations
 from netra_backend.agents.callbacks import Happening
-from netra_backend.core.events import Body, event_from_body
+from netra_backend.core.events import Body, Event, event_from_body
 from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey
 from netra_backend.core.nodes import Cancel, Nodes
-from netra_backend.core.ports import Answer, NewRun
+from netra_backend.core.ports import Answer, Created, NewRun
 from netra_backend.core.roles import Role
 from netra_backend.core.run import RunStatus
 from netra_backend.errors import ErrorCode, Refused
@@ -20,6 +27,7 @@ from netra_backend.stores.memory import MemoryStore
 from netra_backend.testing import Gate, ScriptedAgent, asking
 from netra_backend.testing.scripted_agent import answer, endless, events
 from tests.agents.running import ALICE, running
+from tests.eventually import until
 
 pytestmark = pytest.mark.anyio
 
@@ -193,6 +201,56 @@ async def test_deleting_a_thread_cancels_what_runs_in_it() -> None:
         assert await house.store.run(key("r1")) is None
         assert not await house.runner.delete_thread(T1)
         assert (await house.start(ALICE, ask("r1"))).started
+
+
+class ToldLate(MemoryStore):
+    """Tells of the first run that it was created only when `told` is set."""
+
+    def __init__(self, *, by_deletion: bool) -> None:
+        super().__init__()
+        self.created, self.told = asyncio.Event(), asyncio.Event()
+        self._by_deletion = by_deletion
+
+    async def create_run(self, new: NewRun, events: Sequence[Event]) -> Created:
+        created = await super().create_run(new, events)
+        if not self.created.is_set():
+            self.created.set()
+            await self.told.wait()
+        return created
+
+    async def delete_thread(self, key: ThreadKey) -> bool:
+        deleted = await super().delete_thread(key)
+        if self._by_deletion:
+            self.told.set()
+            for _ in range(9):  # who created the run knows it first
+                await asyncio.sleep(0)
+        return deleted
+
+
+@pytest.mark.parametrize("by_deletion", [True, False])
+async def test_a_run_that_begins_while_its_thread_is_deleted_stops(*, by_deletion: bool) -> None:
+    inputs: list[str] = []
+    stopped: list[str] = []
+
+    async def waits(given: RunAgentInput) -> AsyncIterator[BaseEvent]:
+        name = given.messages[-1].content
+        inputs.append(name)
+        try:
+            await asyncio.Event().wait()
+            yield RunFinishedEvent(thread_id="?", run_id="?")
+        finally:
+            stopped.append(name)
+
+    store = ToldLate(by_deletion=by_deletion)
+    async with running(waits, store=store) as house:
+        first = asyncio.create_task(house.start(ALICE, asking("1", thread_id="t1", run_id="r1")))
+        await store.created.wait()
+        assert await house.runner.delete_thread(T1)
+        store.told.set()
+        await first
+        assert (await house.start(ALICE, asking("2", thread_id="t1", run_id="r1"))).started
+        await until(lambda: inputs[-1:] == ["2"] and len(inputs) == len(stopped) + 1)
+        assert "2" not in stopped
 
 
 class Alone:

@@ -127,6 +127,11 @@ class Execution:
         written = self._ending is not None and self._ending.done() and not self.unwritten
         return not (written or self._lost)
 
+    def lose_what_is_left(self) -> None:
+        """Stop as `lose` does, if the end was not written: the thread has been deleted."""
+        if self.ends_itself:
+            self.lose()
+
     def lose(self) -> None:
         """Stop without writing: another holder has the lease and will end the run. Idempotent."""
         if self._lost:
@@ -136,7 +141,8 @@ class Execution:
         self._deadline.cancel()
         with self._named():
             log.warning("lease lost")
-        self.task.cancel()
+        if self._ending is None:  # else it has been told to stop, or has done so
+            self.task.cancel()
 
     async def _execute(self) -> None:
         CURRENT.set(self._context)

@@ -51,12 +51,14 @@ class Executions(Mapping[RunKey, Execution]):
     def add(self, execution: Execution) -> None:
         """Take one that begins, in the place of one of the same key that has not stopped yet.
 
-        There is one if the agent does not stop and the thread was deleted meanwhile.
+        There is one if the thread was deleted meanwhile. If it does not know that yet it is told,
+        for its lease will not be renewed from here any more.
         """
         run = execution.run
         before = self._by_key.get(run.key)
         if before is not None:
             self.discard(before)
+            before.lose_what_is_left()
         self._by_key[run.key] = execution
         self._by_thread.setdefault(run.thread, {})[run.key.id] = execution
         self._counts.update(_counted(run))

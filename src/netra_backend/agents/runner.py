@@ -342,6 +342,8 @@ class Runner:
         self.waiting.hold(thread)  # what waits shall not begin when what is active has ended
         await self._stopping.stop_in(thread)
         if deleted := await self._store.delete_thread(thread):
+            for execution in self.executions.in_thread(thread):  # it began while others ended
+                execution.lose_what_is_left()
             self.conversations.forget(thread)
             self._bus.publish(thread, ())
             await self.waiting.forget(thread)
