@@ -7,9 +7,13 @@ from ag_ui.core import (
     AssistantMessage,
     BaseEvent,
     FunctionCall,
+    Interrupt,
     MessagesSnapshotEvent,
     ResumeEntry,
+    RunAgentInput,
     RunErrorEvent,
+    RunFinishedEvent,
+    RunFinishedInterruptOutcome,
     StateDeltaEvent,
     StateSnapshotEvent,
     TextMessageContentEvent,
@@ -23,7 +27,8 @@ from ag_ui.core import (
     UserMessage,
 )
 
-from netra_backend.agents.foreign import answered, translated
+from netra_backend.agents import foreign
+from netra_backend.agents.foreign import Held, answered, translated
 from netra_backend.errors import AgentError
 from netra_backend.testing import asking
 
@@ -134,3 +139,36 @@ async def test_of_a_snapshot_only_what_is_new_is_taken() -> None:
         "TOOL_CALL_END",
         "TOOL_CALL_RESULT",
     ]
+
+
+def ends(*questions: str) -> RunFinishedEvent:
+    asked = [Interrupt(id=id, reason="approval") for id in questions]
+    outcome = RunFinishedInterruptOutcome(interrupts=asked) if asked else None
+    return RunFinishedEvent(thread_id="t", run_id="r", outcome=outcome)
+
+
+def answering(*questions: str) -> RunAgentInput:
+    return asking("", resume=[ResumeEntry(interrupt_id=id, status="resolved") for id in questions])
+
+
+async def test_a_turn_waits_for_the_answers_to_its_own_questions(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(foreign, "MAX_HELD", 2)
+    closed: list[str] = []
+
+    async def close(turn: str) -> None:
+        closed.append(turn)
+
+    held = Held(close)
+    assert not await held.keep("t0", "none", ends())
+    for scope in ("t1", "t2", "t3"):
+        assert await held.keep(scope, f"turn of {scope}", ends("q1", "q2"))
+    assert closed == ["turn of t1"], "the oldest"
+
+    for scope, answers in (("t1", ["q1"]), ("t2", ["q1", "other"])):
+        with pytest.raises(AgentError, match="is gone"):
+            await held.take(scope, answering(*answers))
+    assert await held.take("t2", answering("q1", "q2")) == "turn of t2"
+    assert await held.take("t3", asking("Something else")) is None
+    assert closed == ["turn of t1", "turn of t3"]

@@ -158,7 +158,8 @@ def _calls(message: Any) -> tuple[list[str], str | None]:
 
 
 @asynccontextmanager
-async def _langgraph(stage: Stage, checkpoints: object = None) -> AsyncIterator[object]:
+async def langgraph(stage: Stage, **options: Any) -> AsyncIterator[object]:
+    """Yield an agent of langchain; `options` are those of ``create_agent``."""
     from langchain.agents import create_agent
     from langchain_core.language_models import BaseChatModel
     from langchain_core.messages import AIMessageChunk
@@ -193,14 +194,14 @@ async def _langgraph(stage: Stage, checkpoints: object = None) -> AsyncIterator[
             rest = {"name": None, "args": part.json, "id": None, "index": 0}
             return [{"tool_call_chunks": [call]}, {"tool_call_chunks": [rest]}]
 
-    yield create_agent(Model(), _tools(stage), checkpointer=checkpoints)
+    yield create_agent(Model(), _tools(stage), **options)
 
 
 @asynccontextmanager
 async def _langgraph_that_keeps(stage: Stage) -> AsyncIterator[object]:
     from langgraph.checkpoint.memory import InMemorySaver
 
-    async with _langgraph(stage, InMemorySaver()) as graph:
+    async with langgraph(stage, checkpointer=InMemorySaver()) as graph:
         yield graph
 
 
@@ -342,7 +343,7 @@ _WHOLE_CALLS = {Scenario.CANCEL_CALL: "its AG-UI interface tells a call once it 
 ADAPTERS = (
     Adapter("generator", _generator),
     Adapter("pydantic-ai", _pydantic_ai, ("pydantic_ai",)),
-    Adapter("langgraph", _langgraph, ("langgraph", "ag_ui_langgraph")),
+    Adapter("langgraph", langgraph, ("langgraph", "ag_ui_langgraph")),
     Adapter("langgraph-kept", _langgraph_that_keeps, ("langgraph", "ag_ui_langgraph")),
     Adapter(
         "openai",

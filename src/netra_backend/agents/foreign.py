@@ -8,7 +8,8 @@ the rest, and would double with every run. The other way, libraries are given a 
 which each call has its result.
 """
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from typing import Generic, TypeVar
 
 from ag_ui.core import (
     AssistantMessage,
@@ -45,6 +46,11 @@ from netra_backend.agents.base import (
 from netra_backend.core.events import DELTAS
 from netra_backend.core.ids import new_id
 from netra_backend.errors import AgentError
+
+MAX_HELD = 1_000
+"""Turns of an agent that wait for an answer."""
+
+Turn = TypeVar("Turn")
 
 _UNANSWERED = "The call was interrupted before it had a result."
 
@@ -97,6 +103,46 @@ def _calls_of(message: Message) -> Sequence[ToolCallOfMessage]:
 def _unanswered(call: str) -> ToolMessage:
     """Return the same message in every run, for a library may know it from the one before."""
     return ToolMessage(id=f"{call}-unanswered", tool_call_id=call, content=_UNANSWERED)
+
+
+class Held(Generic[Turn]):
+    """Turns that wait in this process for the answers to their questions, one in each scope.
+
+    Beyond `MAX_HELD` the oldest is given up, and so is one whose user says something else.
+    """
+
+    def __init__(self, close: Callable[[Turn], Awaitable[None]] | None = None) -> None:
+        self._close = close
+        self._turns: dict[str, tuple[Turn, frozenset[str]]] = {}
+
+    async def take(self, scope: str, input: RunAgentInput) -> Turn | None:
+        """Return the turn that the run goes on with, if it answers a question.
+
+        Raises AgentError if the turn that asked is gone.
+        """
+        turn, asked = self._turns.get(scope, (None, frozenset()))
+        if not input.resume:
+            await self._give_up(scope)
+            return None
+        if turn is None or not asked.issuperset(entry.interrupt_id for entry in input.resume):
+            raise AgentError("the turn that asked this question is gone")
+        del self._turns[scope]
+        return turn
+
+    async def keep(self, scope: str, turn: Turn, event: BaseEvent) -> bool:
+        """Keep the turn if the event ends the run with questions; return whether it does."""
+        outcome = event.outcome if isinstance(event, RunFinishedEvent) else None
+        if not isinstance(outcome, RunFinishedInterruptOutcome):
+            return False
+        self._turns[scope] = turn, frozenset(asked.id for asked in outcome.interrupts)
+        if len(self._turns) > MAX_HELD:
+            await self._give_up(next(iter(self._turns)))
+        return True
+
+    async def _give_up(self, scope: str) -> None:
+        turn, _ = self._turns.pop(scope, (None, None))
+        if turn is not None and self._close is not None:
+            await self._close(turn)
 
 
 class _Said:

@@ -40,3 +40,27 @@ async def test_a_tool_that_fails_shows_no_files() -> None:
             chunks = await house.chunks()
     results = [chunk["content"] for chunk in chunks if chunk["type"] == "TOOL_CALL_RESULT"]
     assert results == ["ValueError: two\n  lines"]
+
+
+async def test_a_message_in_place_of_an_answer_gives_the_question_up() -> None:
+    from ag2 import Agent, Context
+    from ag2.config.openai import OpenAIConfig
+    from openai import AsyncOpenAI
+
+    async def weather(city: str, here: Context) -> str:
+        """Tell the weather in a city."""
+        return await here.input("Really?")
+
+    async with (
+        completions(Stage(Scenario.TOOL)) as url,
+        AsyncOpenAI(api_key="none", base_url=url) as client,
+    ):
+        config = OpenAIConfig(
+            "fake", api_key="none", base_url=url, http_client=client._client, streaming=True
+        )
+        agent = Agent("agent", config=config)
+        agent.tool(weather)
+        async with running(adapt(agent)) as house:
+            for run in ("r1", "r2"):
+                await house.start(ALICE, asking("hi", thread_id="t1", run_id=run))
+                assert (await house.ended(run)).status is RunStatus.AWAITING

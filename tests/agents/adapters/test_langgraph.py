@@ -10,8 +10,8 @@ from netra_backend.core.ids import ThreadId, ThreadKey, UserId
 from netra_backend.core.ports import Answer
 from netra_backend.core.run import RunStatus
 from netra_backend.testing import asking
-from tests.agents.running import ALICE, running
-from tests.contract.adapters import ADAPTERS
+from tests.agents.running import ALICE, Running, running
+from tests.contract.adapters import langgraph
 from tests.contract.stage import Call, Say, Scenario, Stage, Think
 from tests.legality import illegal
 
@@ -80,6 +80,94 @@ async def test_an_interrupt_goes_on_if_the_graph_keeps_checkpoints(keeps: bool) 
     assert illegal(chunks) == []
 
 
+async def answered(house: Running, payloads: list[bytes | None]) -> RunStatus:
+    """Answer the thread's questions, None to decline; return how the run ended that went on."""
+    questions = await house.store.asked(T1, 9)
+    for asked, payload in zip(questions, payloads, strict=True):
+        status = "cancelled" if payload is None else "resolved"
+        answer = Answer(asked.id, status, payload or b"null")
+        decided = await house.runner.interrupts.decide(T1, answer, ALICE)
+    return (await house.ended(decided.run or "")).status
+
+
+@pytest.mark.parametrize(
+    ("payload", "result"),
+    [
+        (b'{"approved":true}', "sunny in Oslo"),
+        (b'{"approved":false}', "User rejected"),
+        (b'{"decisions":[{"type":"respond","message":"rain"}]}', "rain"),
+        (None, "User rejected"),
+    ],
+)
+async def test_the_middleware_for_people_is_answered_by_yes_or_no_or_in_its_form(
+    payload: bytes | None, result: str
+) -> None:
+    from langchain.agents.middleware import HumanInTheLoopMiddleware
+    from langgraph.checkpoint.memory import InMemorySaver
+
+    careful = [HumanInTheLoopMiddleware({"weather": True})]
+    stage = Stage(Scenario.TOOL)
+    async with (
+        langgraph(stage, middleware=careful, checkpointer=InMemorySaver()) as thing,
+        running(adapt(thing)) as house,
+    ):
+        await house.start(ALICE, asking("hi", thread_id="t1", run_id="r1"))
+        assert (await house.ended("r1")).status is RunStatus.AWAITING
+        (asked,) = await house.store.asked(T1, 9)
+        assert b"Tool: weather" in asked.question
+        assert await answered(house, [payload]) is RunStatus.FINISHED
+        chunks = await house.chunks()
+    types = [chunk["type"] for chunk in chunks]
+    assert types.count("TOOL_CALL_START") == 1, "the call is not told once more"
+    results = [chunk["content"] for chunk in chunks if chunk["type"] == "TOOL_CALL_RESULT"]
+    assert len(results) == 1
+    assert results[0].startswith(result)
+    assert illegal(chunks, later_run=True) == []
+
+
+async def test_a_message_in_place_of_an_answer_gives_the_question_up() -> None:
+    from langgraph.checkpoint.memory import InMemorySaver
+
+    def node(state: dict[str, Any]) -> dict[str, Any]:
+        return asks(state) if state["messages"][-1].content == "hi" else {}
+
+    async with running(adapt(graph(node, InMemorySaver()))) as house:
+        for run, words, end in (
+            ("r1", "hi", RunStatus.AWAITING),
+            ("r2", "no, wait", RunStatus.FINISHED),
+        ):
+            await house.start(ALICE, asking(words, thread_id="t1", run_id=run))
+            assert (await house.ended(run)).status is end
+        assert await answered(house, [b'"late"']) is RunStatus.FAILED
+
+
+async def test_two_questions_at_once_have_each_its_answer() -> None:
+    from langchain_core.messages import AIMessage
+    from langgraph.checkpoint.memory import InMemorySaver
+    from langgraph.graph import START, MessagesState, StateGraph
+    from langgraph.types import interrupt
+
+    def asks_for(what: str) -> Any:
+        def node(_: dict[str, Any]) -> dict[str, Any]:
+            return {"messages": [AIMessage(f"{what}: {interrupt({'question': what})}")]}
+
+        return node
+
+    built = StateGraph(MessagesState)
+    for what in ("first", "second"):
+        built.add_node(what, asks_for(what))
+        built.add_edge(START, what)
+    async with running(adapt(built.compile(checkpointer=InMemorySaver()))) as house:
+        await house.start(ALICE, asking("hi", thread_id="t1", run_id="r1"))
+        await house.ended("r1")
+        questions = await house.store.asked(T1, 9)
+        names = ["first" if b"first" in asked.question else "second" for asked in questions]
+        payloads: list[bytes | None] = [f'"to {name}"'.encode() for name in names]
+        assert await answered(house, payloads) is RunStatus.FINISHED
+        chunks = await house.chunks()
+    assert sorted(texts(chunks)) == ["first: to first", "second: to second"]
+
+
 async def test_threads_of_one_name_and_two_users_share_no_checkpoint() -> None:
     from langchain_core.messages import AIMessage
     from langgraph.checkpoint.memory import InMemorySaver
@@ -105,8 +193,7 @@ class _Lost(Stage):
 
 async def test_the_result_of_a_call_of_no_tool_stands_before_the_answer() -> None:
     """The translator tells it at the end only, in a snapshot of the messages."""
-    adapter = next(one for one in ADAPTERS if one.name == "langgraph")
-    async with adapter.playing(_Lost(Scenario.TOOL)) as thing, running(adapt(thing)) as house:
+    async with langgraph(_Lost(Scenario.TOOL)) as thing, running(adapt(thing)) as house:
         await house.start(ALICE, asking("hi", thread_id="t1", run_id="r1"))
         await house.ended("r1")
         types = await house.types()

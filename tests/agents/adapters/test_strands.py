@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 from ag_ui.core import BaseEvent, RunAgentInput
 
+from netra_backend.agents.loading import adapt
+from netra_backend.core.ids import ThreadId, ThreadKey
+from netra_backend.core.ports import Answer
 from netra_backend.core.run import RunStatus
 from netra_backend.testing import asking
 from tests.agents.running import ALICE, running
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     from strands.multiagent.graph import Graph
 
 MISSING = [name for name in ("strands", "ag_ui_strands", "openai") if find_spec(name) is None]
+
+T1 = ThreadKey(ALICE, ThreadId("t1"))
 
 pytestmark = [
     pytest.mark.anyio,
@@ -66,3 +71,35 @@ async def test_an_orchestrator_of_each_run_answers_beside_others() -> None:
                 said = [c["delta"] for c in chunks if c["type"] == "TEXT_MESSAGE_CONTENT"]
                 assert "".join(said) == "one two three"
                 assert illegal(chunks) == []
+
+
+async def test_a_question_is_answered_and_given_up_for_a_message() -> None:
+    from openai import AsyncOpenAI
+    from strands import Agent, ToolContext, tool
+    from strands.models.openai import OpenAIModel
+
+    @tool(context=True)
+    def weather(tool_context: ToolContext, city: str) -> str:
+        """Tell the weather in a city."""
+        return f"{city}: {tool_context.interrupt('really')}"
+
+    async with (
+        completions(Stage(Scenario.TOOL)) as url,
+        AsyncOpenAI(api_key="none", base_url=url, max_retries=0) as client,
+    ):
+        model = OpenAIModel(client=client, model_id="fake")
+        agent = adapt(Agent(model=model, tools=[weather], callback_handler=None))
+        async with asyncio.timeout(90), running(agent) as house:
+            for run in ("r1", "r2"):
+                await house.start(ALICE, asking("hi", thread_id="t1", run_id=run))
+                assert (await house.ended(run)).status is RunStatus.AWAITING
+            ends = []
+            for question in await house.store.asked(T1, 9):
+                answer = Answer(question.id, "resolved", b'"yes"')
+                decided = await house.runner.interrupts.decide(T1, answer, ALICE)
+                ends.append((question.run, (await house.ended(decided.run or "")).status))
+            chunks = await house.chunks()
+    assert sorted(ends) == [("r1", RunStatus.FAILED), ("r2", RunStatus.FINISHED)]
+    results = [chunk["content"] for chunk in chunks if chunk["type"] == "TOOL_CALL_RESULT"]
+    assert len(results) == 1
+    assert "yes" in results[0]

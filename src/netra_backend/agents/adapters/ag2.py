@@ -2,8 +2,8 @@
 
 AG2's own AG-UI stream translates, to lines of server-sent events. Each run has a stream of its
 own, which ends with it. The exception is a question that the agent asks a person: AG2 holds the
-turn in this process until the answer comes. After a restart, or once more than `MAX_HELD` turns
-are held, the answer finds nobody and the run fails.
+turn in this process until the answer comes. After a restart, or once too many are held, the answer
+finds nobody and the run fails.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -16,18 +16,12 @@ from ag_ui.core import (
     BaseEvent,
     Event,
     RunAgentInput,
-    RunFinishedEvent,
-    RunFinishedInterruptOutcome,
     ToolCallResultEvent,
 )
 from pydantic import TypeAdapter
 
-from netra_backend.agents.foreign import answered, translated
+from netra_backend.agents.foreign import Held, answered, translated
 from netra_backend.agents.run_context import scope_of
-from netra_backend.errors import AgentError
-
-MAX_HELD = 1_000
-"""Turns that wait for an answer; beyond it, the oldest is given up."""
 
 _EVENT: TypeAdapter[BaseEvent] = TypeAdapter(Event)
 
@@ -37,43 +31,26 @@ class AG2Agent:
 
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
-        self._held: dict[str, AGUIStream] = {}
+        self._held: Held[AGUIStream] = Held(AGUIStream.aclose)
 
     async def __call__(self, input: RunAgentInput) -> AsyncIterator[BaseEvent]:
         """Run the agent on the conversation; closing the iterator stops it.
 
         Raises AgentError for whatever it raises, and if the turn that asked is gone.
         """
-        scope = scope_of(input)
-        stream = self._held.pop(scope, None)
-        if input.resume and stream is None:
-            raise AgentError("the turn that asked this question is gone")
-        stream = stream or AGUIStream(self._agent)
-        input = answered(input)
+        scope, input = scope_of(input), answered(input)
+        stream = await self._held.take(scope, input) or AGUIStream(self._agent)
         given = input.model_copy(update={"thread_id": scope})
         held = False
         try:
             lines = cast(AsyncGenerator[str], stream.dispatch(given))
             async with aclosing(lines):
                 async for event in translated("the agent", input, _decoded(lines)):
-                    if _asks(event):
-                        await self._hold(scope, stream)
-                        held = True
+                    held = await self._held.keep(scope, stream, event)
                     yield event
         finally:
             if not held:
                 await stream.aclose()
-
-    async def _hold(self, scope: str, stream: AGUIStream) -> None:
-        self._held[scope] = stream
-        if len(self._held) > MAX_HELD:
-            await self._held.pop(next(iter(self._held))).aclose()
-
-
-def _asks(event: BaseEvent) -> bool:
-    return isinstance(event, RunFinishedEvent) and isinstance(
-        event.outcome, RunFinishedInterruptOutcome
-    )
 
 
 async def _decoded(lines: AsyncIterator[str]) -> AsyncIterator[BaseEvent]:

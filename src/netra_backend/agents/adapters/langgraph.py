@@ -14,20 +14,27 @@ from typing import Any, NamedTuple, cast
 from ag_ui.core import (
     AssistantMessage,
     BaseEvent,
+    Interrupt,
     Message,
     MessagesSnapshotEvent,
+    ResumeEntry,
     RunAgentInput,
     StateSnapshotEvent,
+    ToolCallResultEvent,
     ToolMessage,
 )
 from ag_ui_langgraph import LangGraphAgent as Translator
+from ag_ui_langgraph.interrupts import DEFAULT_RESUME_SENTINEL_CANCELLED
 from ag_ui_langgraph.utils import langchain_messages_to_agui
 from langchain_core.messages import AIMessage
 from langchain_core.messages import ToolMessage as Result
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import END
 from langgraph.graph.state import CompiledStateGraph
+from langgraph.types import Command
 
+from netra_backend import jsonlog
 from netra_backend.agents.foreign import answered, translated
 from netra_backend.agents.run_context import scope_of
 from netra_backend.errors import AgentError
@@ -57,13 +64,15 @@ class LangGraphAgent:
         """
         graph, input = self._graph, answered(input)
         messages = input.messages
+        kept: Sequence[Any] = ()
         if graph.checkpointer:
-            messages = _newest(messages, await self._kept(scope_of(input)))
+            kept = await self._kept(input)
+            messages = _newest(messages, kept)
         elif input.resume:
             raise AgentError("the graph asked, but keeps no checkpoints: compile it with some")
         else:
             graph = graph.copy({"checkpointer": InMemorySaver()})
-        translator = Translator(
+        translator = _Translator(
             name="graph",
             graph=graph,
             config=self._config,
@@ -74,23 +83,79 @@ class LangGraphAgent:
         update = {"thread_id": scope_of(input), "messages": messages}
         given = input.model_copy(update=update).model_copy(deep=True)
         async with aclosing(translator.clone().run(given)) as events:
-            async for event in translated("the graph", input, _parted(events)):
+            told = _told_again(input, kept, _parted(events))
+            async for event in translated("the graph", input, told):
                 yield event
 
-    async def _kept(self, scope: str) -> Sequence[Any]:
-        """Return the messages of the thread's newest checkpoint."""
-        place = {**self._config.get("configurable", {}), "thread_id": scope}
+    async def _kept(self, input: RunAgentInput) -> Sequence[Any]:
+        """Return the messages of the thread's newest checkpoint.
+
+        A run that answers no question gives up what the graph was at, or waits for.
+        """
+        place = {**self._config.get("configurable", {}), "thread_id": scope_of(input)}
         config = cast(RunnableConfig, {**self._config, "configurable": place})
         state = await self._graph.aget_state(config)
-        if state.next:  # it shows also what an unfinished step has written, which a new run drops
-            state = await self._graph.aget_state(state.config)
+        if state.next and not input.resume:
+            await self._graph.aupdate_state(config, None, as_node=END)
+            state = await self._graph.aget_state(config)
         return state.values.get("messages") or () if isinstance(state.values, dict) else ()
 
 
-def _newest(messages: Sequence[Message], kept: Sequence[Any]) -> list[Message]:
-    """Return the messages behind the last that is `kept`, results with the graph's ids of calls.
+class _Translator(Translator):  # type: ignore[misc]
+    """AG-UI's, with questions that a page can show, and answers in the form of the graph."""
 
-    What is kept may be fewer or others than were said: that is for the graph to decide.
+    def _interrupts_to_agui(self, items: Any) -> list[Interrupt]:
+        asked: list[Interrupt] = super()._interrupts_to_agui(items)
+        for question, item in zip(asked, items, strict=True):
+            if requests := _requests(item.value):
+                question.reason, question.response_schema = "approval", _DECISIONS
+                question.message = "\n\n".join(str(one.get("description")) for one in requests)
+            elif question.message is None:
+                question.message = jsonlog.dumps(item.value)
+        return asked
+
+    def _build_command_from_agui_resume(
+        self, entries: Sequence[ResumeEntry], *, open_interrupts: Sequence[Interrupt] | None = None
+    ) -> Command[Any]:
+        asked = {question.id: question for question in open_interrupts or ()}
+        if any(entry.interrupt_id not in asked for entry in entries):
+            raise AgentError("the graph has given up this question")
+        return Command(
+            resume={
+                entry.interrupt_id: _answer(entry, asked[entry.interrupt_id]) for entry in entries
+            }
+        )
+
+
+_DECISIONS = {
+    "type": "object",
+    "properties": {"approved": {"type": "boolean"}, "decisions": {"type": "array"}},
+}
+"""Of LangChain's HumanInTheLoopMiddleware: one for all calls, or its own form, one for each."""
+
+
+def _requests(value: Any) -> list[Any]:
+    requests = value.get("action_requests") if isinstance(value, dict) else None
+    return requests if isinstance(requests, list) else []
+
+
+def _answer(entry: ResumeEntry, question: Interrupt) -> Any:
+    """Return what ``interrupt()`` returns in the graph."""
+    requests = _requests((question.metadata or {})["langgraph"]["raw"])
+    payload = entry.payload if entry.status == "resolved" else None
+    if requests and not (isinstance(payload, dict) and "decisions" in payload):
+        approved = isinstance(payload, dict) and payload.get("approved") is True
+        return {"decisions": [{"type": "approve" if approved else "reject"}] * len(requests)}
+    if entry.status == "resolved":
+        return payload
+    return {DEFAULT_RESUME_SENTINEL_CANCELLED: True, "interrupt_id": entry.interrupt_id}
+
+
+def _newest(messages: Sequence[Message], kept: Sequence[Any]) -> list[Message]:
+    """Return the messages behind the last that is `kept`, and the results that it has not.
+
+    What is kept may be fewer or others than were said: that is for the graph to decide. Results
+    name their calls as the graph does.
     """
     calls, answers = dict(_calls(messages, kept)), set(_answers(kept))
     ids = {getattr(message, "id", None) for message in kept}
@@ -100,13 +165,13 @@ def _newest(messages: Sequence[Message], kept: Sequence[Any]) -> list[Message]:
         if message.id in ids
         or (isinstance(message, ToolMessage) and calls.get(message.tool_call_id) in answers)
     ]
-    newest = messages[known[-1] + 1 :] if known else messages
-    return [
-        message.model_copy(update={"tool_call_id": calls[message.tool_call_id].id})
-        if isinstance(message, ToolMessage) and message.tool_call_id in calls
-        else message
-        for message in newest
-    ]
+    newest: list[Message] = []
+    for place, message in enumerate(messages):
+        call = calls.get(message.tool_call_id) if isinstance(message, ToolMessage) else None
+        if place in known or not (place > max(known, default=-1) or (call and call.message in ids)):
+            continue
+        newest.append(message.model_copy(update={"tool_call_id": call.id}) if call else message)
+    return newest
 
 
 class _Call(NamedTuple):
@@ -150,4 +215,22 @@ async def _parted(events: AsyncIterator[BaseEvent]) -> AsyncIterator[BaseEvent]:
             state = {key: value for key, value in event.snapshot.items() if key not in _NO_STATE}
             yield event.model_copy(update={"snapshot": state})
         else:
+            yield event
+
+
+async def _told_again(
+    input: RunAgentInput, kept: Sequence[Any], events: AsyncIterator[BaseEvent]
+) -> AsyncIterator[BaseEvent]:
+    """Yield the events without the calls that the run goes on with after a question.
+
+    The translator tells such a call once more before its result.
+    """
+    done = {m.tool_call_id for m in input.messages if isinstance(m, ToolMessage)}
+    calls = _calls(input.messages, kept) if input.resume else ()
+    waiting = {call.id: id for id, call in calls if id not in done}
+    async for event in events:
+        if isinstance(event, ToolCallResultEvent):
+            event.tool_call_id = waiting.pop(event.tool_call_id, event.tool_call_id)
+            yield event
+        elif getattr(event, "tool_call_id", None) not in waiting:
             yield event
