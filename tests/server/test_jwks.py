@@ -264,6 +264,7 @@ async def test_who_has_a_known_key_does_not_wait_for_an_issuer_that_hangs(
         await asyncio.sleep(0)  # so it waits so long, and the question, which begins now, longer
         monkeypatch.setattr(jwks, "TIMEOUT", 3_600.0)
         assert await waiting is not None  # the key may have been withdrawn: so this one waited
+        await until(lambda: len(said) == 2)
 
         for _ in range(10):
             clock.now += RETRY
