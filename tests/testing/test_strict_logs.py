@@ -339,7 +339,7 @@ def test_it_loads_in_a_pytest_that_does_not_export_its_reporter(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """pytest 8 does not; whoever has the distribution could start no test there."""
-    monkeypatch.delattr(pytest, "TerminalReporter")
+    monkeypatch.delattr(pytest, "TerminalReporter", raising=False)
     assert "pytest_configure" in runpy.run_path(strict_logs.__file__)
 
 
