@@ -283,9 +283,12 @@ def test_the_development_key_is_made_once_and_kept_to_its_owner(tmp_path: Path) 
     assert directory.stat().st_mode & 0o777 == 0o700
 
 
-def test_a_damaged_development_key_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+@pytest.mark.parametrize("damaged", [b"", b"short", b"a" * 63 + b"\xff"])
+def test_a_damaged_development_key_is_an_error_that_says_what_to_do(
+    tmp_path: Path, damaged: bytes
+) -> None:
     dev_key(tmp_path)
-    (tmp_path / "dev.key").write_text("short")
+    (tmp_path / "dev.key").write_bytes(damaged)
 
     with pytest.raises(ConfigError, match=r"dev\.key is damaged; delete it"):
         dev_key(tmp_path)

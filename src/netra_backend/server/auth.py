@@ -275,8 +275,8 @@ def _kept_key(path: Path) -> str:
                 os.link(fresh, path)
         finally:
             fresh.unlink()
-    key = path.read_text(encoding="ascii").strip()
-    if len(key) < 32:
+    key = path.read_text(encoding="ascii", errors="replace").strip()
+    if len(key) < 32 or not key.isascii():
         raise ConfigError(f"{path} is damaged; delete it to have a new one made")
     return key
 
