@@ -90,3 +90,30 @@ def test_a_remark_that_cannot_be_made_stops_nothing(server: ServerProcess) -> No
             [NETRA, "scan", "nowhere"], stdout=subprocess.PIPE, stderr=full, check=False
         )
     assert (done.returncode, done.stdout) == (2, b"")
+
+
+WHAT_IS_OPEN = """
+import os, sys
+from netra_backend.cli.output import guard
+guard()
+print("to nobody", flush=True)
+print("to nobody", file=sys.stderr, flush=True)
+null = os.stat(os.devnull)
+same = [os.path.samestat(os.fstat(number), null) for number in range(3)]
+os.write(int(sys.argv[1]), f"{same} {os.open('/', os.O_RDONLY) > 2}".encode())
+"""
+
+
+def test_what_was_closed_is_dev_null_and_no_socket_has_its_number() -> None:
+    """As under a supervisor that closes all three: libuv aborts when it closes one of them."""
+    reader, writer = os.pipe()
+    with os.fdopen(reader) as said:
+        with os.fdopen(writer, "w") as says:
+            subprocess.run(
+                [sys.executable, "-c", WHAT_IS_OPEN, str(writer)],
+                pass_fds=[says.fileno()],
+                preexec_fn=lambda: os.closerange(0, 3),
+                check=True,
+                timeout=BOUND,
+            )
+        assert said.read() == "[True, True, True] True"

@@ -28,15 +28,13 @@ def _run_and_tell(arguments: list[str]) -> int:
         try:
             return run(arguments)
         finally:  # also where typer or argparse exits
-            if sys.stdout is not None:
-                sys.stdout.flush()
+            sys.stdout.flush()
     except ReaderGone:
         return 1
     except NetraError as error:
-        if sys.stderr is not None:
-            colour = ("\x1b[31m", "\x1b[0m") if sys.stderr.isatty() else ("", "")
-            sys.stderr.write(f"{colour[0]}netra: {error}{colour[1]}\n")
-            sys.stderr.flush()
+        colour = ("\x1b[31m", "\x1b[0m") if sys.stderr.isatty() else ("", "")
+        sys.stderr.write(f"{colour[0]}netra: {error}{colour[1]}\n")
+        sys.stderr.flush()
         return 2
     except KeyboardInterrupt:
         return 130

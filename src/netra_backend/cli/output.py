@@ -23,12 +23,27 @@ class ReaderGone(Unwritable):
 def guard() -> None:
     """Have standard output raise `Unwritable`, and standard error lose what it cannot take.
 
-    A remark that cannot be made is no reason to stop, and there is nowhere else to make it.
+    A remark that cannot be made is no reason to stop, and there is nowhere else to make it. What
+    was closed before Python began is /dev/null from here on.
     """
-    if sys.stdout is not None:  # closed before Python began
-        sys.stdout = _guarded(sys.stdout, tells=True)
-    if sys.stderr is not None:
-        sys.stderr = _guarded(sys.stderr, tells=False)
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            stream = _stand_in(mode)
+            setattr(sys, name, stream)
+            setattr(sys, f"__{name}__", stream)  # as Python keeps those that it finds
+    sys.stdout = _guarded(sys.stdout, tells=True)
+    sys.stderr = _guarded(sys.stderr, tells=False)
+
+
+def _stand_in(mode: str) -> TextIO:
+    """Return a stream that takes the lowest number, which is that of the one that was closed.
+
+    Else a socket would have it: libuv aborts when it closes one, and what is printed past Python,
+    as by a library in C, would go to a client.
+    """
+    descriptor = os.open(os.devnull, os.O_RDWR)
+    os.set_inheritable(descriptor, True)
+    return cast(TextIO, os.fdopen(descriptor, mode, encoding="utf-8", errors="backslashreplace"))
 
 
 def _guarded(stream: TextIO, *, tells: bool) -> TextIO:
