@@ -499,7 +499,11 @@ async def test_each_question_has_an_id_of_its_own(ids: tuple[str, ...]) -> None:
         assert list(await house.store.asked(ThreadKey(ALICE, ThreadId("t1")), 9)) == []
 
 
-async def test_a_run_whose_append_failed_ends_as_soon_as_the_store_works() -> None:
+async def test_a_run_whose_append_failed_ends_as_soon_as_the_store_works(
+    log_lines: Lines,
+) -> None:
+    """The log says so without a traceback: on a full disk it is all runs at once."""
+
     class FailsOnce(MemoryStore):
         failures = 1
 
@@ -518,6 +522,12 @@ async def test_a_run_whose_append_failed_ends_as_soon_as_the_store_works() -> No
         assert end["code"] == "store_failed"
         assert (await house.ended("r1")).status is RunStatus.FAILED
         assert (await house.ended("r1")).correlation in end["message"]
+    told = [line for line in log_lines() if line.get("why") == "no room"]
+    assert [(line["level"], line["message"]) for line in told] == [
+        ("ERROR", "the log refused an event"),
+        ("WARNING", "the run's end could not be written; the sweep will"),
+    ]
+    assert not any("exception" in line for line in log_lines())
 
 
 async def test_a_run_of_ours_is_not_taken_for_one_that_nobody_executes() -> None:

@@ -179,8 +179,9 @@ class Execution:
             await self._break_off(error)
         except LeaseLost:
             log.warning("lease lost")  # with the thread, or to another holder, who writes the end
-        except StoreError:
-            log.exception("the log refused an event")
+        except StoreError as error:
+            # On a full disk it is all runs at once, and their tracebacks would say nothing more.
+            log.error("the log refused an event", extra={"why": str(error)})  # noqa: TRY400
             await self._fail(RunError.STORE_FAILED, "the log refused an event")
         except BaseException:
             if not self._is_running():
@@ -326,8 +327,8 @@ class Execution:
         with self._named():
             try:
                 await self._stop(status)
-            except StoreError:
-                log.exception("the run's end could not be written; the sweep will")
+            except StoreError as error:
+                self._tell_unwritten(error)
 
     async def _stop(self, status: RunStatus) -> Position:
         """End the run from outside the agent, then make the agent stop."""
@@ -371,9 +372,12 @@ class Execution:
             await asyncio.shield(self._end_once(status, events, interrupts))
         except LeaseLost:
             log.warning("the run was ended by another holder")
-        except StoreError as error:  # with an ERROR where the store is told to have failed
-            about = {"why": str(error)}
-            log.warning("the run's end could not be written; the sweep will", extra=about)
+        except StoreError as error:
+            self._tell_unwritten(error)
+
+    def _tell_unwritten(self, error: StoreError) -> None:
+        """Tell it as a warning: there is an ERROR where the store is told to have failed."""
+        log.warning("the run's end could not be written; the sweep will", extra={"why": str(error)})
 
     def _end_once(
         self, status: RunStatus, events: Sequence[Event], interrupts: Sequence[Interrupt] = ()
