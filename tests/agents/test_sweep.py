@@ -15,6 +15,7 @@ from netra_backend.stores.memory import MemoryStore
 from netra_backend.testing.scenario import a_thread, start
 from netra_backend.testing.scripted_agent import Gate, ScriptedAgent, answer
 from tests.agents.running import ALICE, Running, running
+from tests.conftest import Lines
 from tests.faults.test_run_ends import given, key
 
 pytestmark = pytest.mark.anyio
@@ -168,3 +169,26 @@ async def test_who_has_many_runs_to_end_renews_its_leases_meanwhile() -> None:
         await there.look(there.two)
         there.store.adopting = None
         await there.goes_on()
+
+
+async def test_that_the_store_fails_is_told_once_a_look(log_lines: Lines) -> None:
+    """On a full disk the ends of all runs are to be written late, and none can be."""
+
+    def told() -> int:
+        return sum(line["message"] == "the sweep could not reach the store" for line in log_lines())
+
+    class Full(Stalling):
+        def append(self, events: Any, **more: Any) -> Any:
+            raise StoreFailed("no room")
+
+    store = Full()
+    async with running(ScriptedAgent(answer("a")), store=store, lease_ms=LEASE) as node:
+        sweep = sweep_of(node)
+        for name in ("r1", "r2", "r3"):
+            lease = await start(store, a_thread(), name)
+            run = await store.run(lease.run)
+            assert run is not None
+            sweep.end_failed(run, lease)
+        for looks in (1, 2):
+            await sweep.look()
+            assert told() == looks

@@ -56,9 +56,12 @@ class Sweep:
         self._freed = freed
         self._unended: dict[RunKey, _Unended] = {}
         """Runs of ours whose end could not be written when it was due."""
+        self._has_told = False
+        """Whether it is told that the store fails, since the last look began."""
 
     async def look(self) -> None:
         """Renew leases, and end the runs that nobody executes or that could not be ended."""
+        self._has_told = False
         await self.guard(self._renew())
         for unended in list(self._unended.values()):
             if not await self.guard(self._renew_if_due()):
@@ -69,12 +72,15 @@ class Sweep:
     async def guard(self, step: Awaitable[object]) -> bool:
         """Take one step, and return whether it was one; a border around one run.
 
-        Its failure must not harm the others.
+        Its failure must not harm the others. That the store fails is told once a look: on a full
+        disk it does for each of a thousand runs.
         """
         try:
             await step
         except StoreError:
-            log.exception("the sweep could not reach the store")
+            if not self._has_told:
+                log.exception("the sweep could not reach the store")
+            self._has_told = True
         except Exception:
             log.exception("the sweep failed for a run")
         else:
