@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -79,3 +81,25 @@ async def test_a_fork_that_comes_back_to_the_loop_ends_there(tmp_path: Path) -> 
     async with serving(tmp_path) as server, client(server.socket_url, server.token()) as person:
         assert await said(person, "r", "fork") == 1
         await person.until("RUN_FINISHED")
+
+
+ENDS = """
+import os, signal, socket
+from netra_backend.cli.forks import close_in_forks
+
+ours, theirs = socket.socketpair()
+close_in_forks(ours.fileno())
+if not (child := os.fork()):
+    signal.pause()
+ours.close()
+theirs.settimeout(5)
+try:
+    print(theirs.recv(1))
+finally:
+    os.kill(child, signal.SIGKILL)
+"""
+
+
+def test_the_line_to_the_keeper_ends_with_its_worker() -> None:
+    done = subprocess.run([sys.executable, "-c", ENDS], capture_output=True, text=True, check=True)
+    assert done.stdout == "b''\n"

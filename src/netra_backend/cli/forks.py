@@ -10,7 +10,6 @@ import asyncio
 import os
 import socket
 import stat
-from collections.abc import Collection
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -19,19 +18,29 @@ OPEN = Path("/dev/fd")
 """Where the system lists what a process has open, on Linux and macOS."""
 
 
-def leave_to_parent(port: int, lines: Collection[int], loop: asyncio.AbstractEventLoop) -> None:
-    """Close in every later fork of this process what serves `port`, and these descriptors.
+def close_in_forks(descriptor: int) -> None:
+    """Close the descriptor in every later fork of this process."""
+    os.register_at_fork(after_in_child=partial(_close, descriptor))
+
+
+def leave_to_parent(port: int, loop: asyncio.AbstractEventLoop) -> None:
+    """Close in every later fork of this process what serves `port`.
 
     A fork that comes back to the `loop`, which it would share with the server, ends there.
     """
-    os.register_at_fork(after_in_child=partial(_leave, port, lines, loop))
+    os.register_at_fork(after_in_child=partial(_leave, port, loop))
 
 
-def _leave(port: int, lines: Collection[int], loop: asyncio.AbstractEventLoop) -> None:
+def _close(descriptor: int) -> None:
+    with suppress(OSError):  # closed before
+        os.close(descriptor)
+
+
+def _leave(port: int, loop: asyncio.AbstractEventLoop) -> None:
     loop.call_soon(os._exit, 1)
     for descriptor in [int(each.name) for each in OPEN.iterdir()]:
         with suppress(OSError):  # that of the list itself
-            if descriptor in lines or _serves(port, descriptor):
+            if _serves(port, descriptor):
                 os.close(descriptor)
 
 

@@ -63,6 +63,10 @@ def run(
 ) -> None:
     """Serve these agents until a signal comes; with a `line`, as the worker of a keeper."""
     worker = {} if line is None else {"worker": os.getpid()}
+    if (
+        line is not None
+    ):  # or the keeper, when this worker is killed, would wait for its line to end
+        forks.close_in_forks(line)
     with jsonlog.bind(**worker):
         named = load_agents(specs) if specs else None
         listener = listen(*place, shared=line is not None)
@@ -79,8 +83,7 @@ def run(
         else:
             app = create_app(named, settings=settings, agentcore=agentcore)
         with listener, asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            lines = () if line is None else (line,)
-            forks.leave_to_parent(listener.getsockname()[1], lines, runner.get_loop())
+            forks.leave_to_parent(listener.getsockname()[1], runner.get_loop())
             if restored and line is None:
                 runner.run(renew_epochs(settings.data_dir))
             runner.run(_serve(app, settings, listener, tells=line is None))
