@@ -242,6 +242,7 @@ def test_a_terminal_gets_colours(tmp_path: Path) -> None:
     write(tmp_path, {"a.py": UNUSED})
     ours, theirs = pty.openpty()
     environment = {key: value for key, value in os.environ.items() if key != "NO_COLOR"}
+    environment["TERM"] = "xterm"
     process = subprocess.Popen([*NETRA, "--no-cache"], cwd=tmp_path, stdout=theirs, env=environment)
     os.close(theirs)
     seen = os.read(ours, 10_000)

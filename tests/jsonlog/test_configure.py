@@ -135,6 +135,7 @@ jsonlog.get_logger("app").error("hello", run="r1")
 def on_terminal(**env: str) -> str:
     ours, theirs = pty.openpty()
     environment = {key: value for key, value in os.environ.items() if key != "NO_COLOR"}
+    environment["TERM"] = "xterm"
     child = subprocess.Popen(
         [sys.executable, "-c", PRINTS], stdout=theirs, env={**environment, **env}
     )
@@ -148,9 +149,10 @@ def on_terminal(**env: str) -> str:
 
 def test_auto_is_coloured_text_on_a_terminal_and_json_elsewhere() -> None:
     assert "\x1b[31mERROR" in on_terminal()
-    plain = on_terminal(NO_COLOR="1")
-    assert "ERROR    app hello" in plain
-    assert "\x1b" not in plain
+    for no in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
+        plain = on_terminal(**no)
+        assert "ERROR    app hello" in plain
+        assert "\x1b" not in plain
     piped = subprocess.run([sys.executable, "-c", PRINTS], stdout=subprocess.PIPE, check=True)
     assert json.loads(piped.stdout)["run"] == "r1"
 

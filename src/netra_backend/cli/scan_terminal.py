@@ -74,7 +74,7 @@ class Terminal:
             self.print("\x1b[2J\x1b[H", end="")
 
     def _tell_text(self, findings: tuple[Finding, ...], outcome: Outcome, scan: Scan) -> None:
-        colour = _wants_colour(self._to)
+        colour = wants_colour(self._to)
         lines_of = scan.reader(outcome.files)
         self._print_all(f"{shown}\n" for shown in text.write(findings, lines_of, colour=colour))
         self.print(text.summary(findings, outcome.scanned, len(outcome.skipped)))
@@ -95,7 +95,10 @@ class Terminal:
             stream.flush()
 
 
-def _wants_colour(stream: TextIO | None) -> bool:
+def wants_colour(stream: TextIO | None) -> bool:
+    """Return whether what is written there may have colours: on a terminal that has them."""
     if stream is None or os.environ.get("NO_COLOR"):
         return False
-    return bool(os.environ.get("FORCE_COLOR")) or stream.isatty()
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    return stream.isatty() and os.environ.get("TERM") != "dumb"

@@ -27,7 +27,7 @@ def configure(
     INFO. `format` is by default what ``NETRA_LOG_FORMAT`` says, else ``auto``: text on a terminal
     and ``json`` elsewhere. ``json`` is one object a line; ``gcp``, ``ecs`` and ``datadog`` are the
     same with the names of Google Cloud, Elastic and Datadog; ``text`` is for reading, coloured on a
-    terminal unless ``NO_COLOR`` is set.
+    terminal unless ``NO_COLOR`` is set or ``TERM`` is ``dumb``.
 
     `sample` is the share of records less severe than WARNING to keep, by logger: ``{"http": 0.1}``.
     `repeats` limits lines that repeat.

@@ -86,7 +86,8 @@ def _json(stream: Any, preset: str, thinning: Thinning | None) -> Sink:
 
 
 def _text(stream: Any, thinning: Thinning | None) -> Sink:
-    colour = _is_terminal(stream) and not os.environ.get("NO_COLOR")
+    shows = os.environ.get("TERM") != "dumb" and not os.environ.get("NO_COLOR")
+    colour = shows and _is_terminal(stream)
 
     def line(one: logging.LogRecord, notes: record.Notes) -> str:
         return render(record.fields(one, notes), colour=colour)
