@@ -1,16 +1,25 @@
 """The pages about clients: each example runs under Node, against a server, and prints an answer."""
 
 import asyncio
+import os
 import re
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from ag_ui.core import BaseEvent, RunAgentInput
 
+from netra_backend.agents.base import Text
 from netra_backend.agents.documentation import anchor_of
 from netra_backend.config import Settings
+from netra_backend.testing.scripted_agent import Gate
+from tests.cable import cable
+from tests.client import read_log
 from tests.e2e.node_folder import node_folder
 from tests.e2e.node_script import ended, printed_by
-from tests.live import live
+from tests.live import BOUND, live
 from tests.server.agents import echo
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
@@ -33,7 +42,7 @@ def examples(page: str) -> list[str]:
 def test_every_page_is_tested_and_listed() -> None:
     pages = {path.stem for path in PAGES.glob("*.md")}
     index = (PAGES.parent / "index.md").read_text(encoding="utf-8")
-    assert pages == set(SAYS)
+    assert pages == {*SAYS, "python"}
     assert all(f"(clients/{page}.md)" in index for page in pages)
 
 
@@ -50,7 +59,7 @@ def test_the_examples_are_short(page: str) -> None:
     assert max(len(example.splitlines()) for example in examples(page)) <= 40
 
 
-@pytest.mark.parametrize("page", SAYS)
+@pytest.mark.parametrize("page", [*SAYS, "python"])
 def test_the_links_of_a_page_lead_somewhere(page: str) -> None:
     text = (PAGES / f"{page}.md").read_text(encoding="utf-8")
     for path, anchor in re.findall(r"\]\((?!https?:)([\w./-]+\.md)(?:#([\w-]+))?\)", text):
@@ -101,3 +110,56 @@ async def test_with_a_wrong_token_each_example_ends_with_an_error(
             script.write_text(example, encoding="utf-8")
             code, out = await ended(script, SERVER_URL=server.url, SERVER_TOKEN="wrong")
             assert (code, out) == (1, ""), f"example {number}"
+
+
+def part(language: str) -> str:
+    """Return the example of the page about Python in this language."""
+    text = (PAGES / "python.md").read_text(encoding="utf-8")
+    (found,) = re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+    return found
+
+
+async def started(*command: str, **environment: str) -> Process:
+    return await asyncio.create_subprocess_exec(
+        *command, env={**os.environ, **environment}, stdout=PIPE, stderr=PIPE
+    )
+
+
+async def test_the_client_in_python_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:
+    gate = Gate()
+
+    async def slow(given: RunAgentInput) -> AsyncIterator[BaseEvent]:
+        text = Text()
+        for event in (*text.start(), *text.add("Hello ")):
+            yield event
+        await gate.pass_through()
+        for event in (*text.add("there"), *text.end()):
+            yield event
+
+    script = ("-c", part("python"))
+    async with live({"agent": slow}, tmp_path / "data") as server, cable(server.port) as wire:
+        reach = {"SERVER_URL": wire.url, "SERVER_TOKEN": server.token()}
+        asking = await started(sys.executable, *script, **reach)
+        assert asking.stdout is not None
+        assert await asyncio.wait_for(asking.stdout.readexactly(6), BOUND) == b"Hello "
+        await wire.pull()
+        gate.open()
+        await wire.plug()
+        out, err = await asyncio.wait_for(asking.communicate(), BOUND)
+        assert (asking.returncode, out.decode()) == (0, "there\n"), err.decode()
+        log = await read_log(server.url, server.token(), "my-thread")
+        assert log is not None
+        assert sum(entry["chunk"]["type"] == "RUN_STARTED" for entry in log) == 1
+
+        stranger = await started(sys.executable, *script, **{**reach, "SERVER_TOKEN": "wrong"})
+        _, err = await asyncio.wait_for(stranger.communicate(), BOUND)
+        assert b"401" in err
+
+
+async def test_the_line_for_curl_shows_the_answer(tmp_path: Path) -> None:
+    _, line = part("sh").split("\n", 1)
+    async with live({"agent": echo}, tmp_path / "data") as server:
+        reach = {"SERVER_URL": server.url, "SERVER_TOKEN": server.token()}
+        shown, _ = await (await started("sh", "-c", line, **reach)).communicate()
+    assert b'"delta":"Hello ' in shown
+    assert b'"type":"RUN_FINISHED"' in shown
