@@ -61,7 +61,7 @@ API_KEYS: dict[str, str] = {
     "nvidia": f"nvapi-{LONG}",
     "tavily": f"tvly-dev-{LONG}",
     "pinecone": f"pcsk_{LONG}",
-    "langsmith": "lsv2_pt_0123456789abcdef0123456789abcdef_0123456789",
+    "langsmith": f"lsv2_pt_{LONG}",
 }
 """Keys that say by how they begin whose they are, with nothing else beside them."""
 

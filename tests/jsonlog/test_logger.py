@@ -159,3 +159,13 @@ def test_below_the_level_nothing_happens(log: Logger, kept: Keeper) -> None:
     logging.getLogger("tests.keyword").setLevel(logging.ERROR)
     log.info("quiet", a=1)
     assert kept.records == []
+
+
+def test_who_asks_or_stands_before_it_finds_what_logging_has(log: Logger, kept: Keeper) -> None:
+    logging.getLogger("tests.keyword").setLevel(logging.INFO)
+    assert (log.isEnabledFor(logging.INFO), log.isEnabledFor(logging.DEBUG)) == (True, False)
+    adapter = logging.LoggerAdapter(log, {"user": "ann"})  # type: ignore[arg-type]
+    adapter.debug("nothing")
+    adapter.info("hello")
+    assert [one.msg for one in kept.records] == ["hello"]
+    assert kept.shown["user"] == "ann"

@@ -55,6 +55,24 @@ def test_a_dict_as_the_message_is_fields() -> None:
     assert read(record(["a"]))["message"] == "['a']"
 
 
+def test_a_dict_as_structlog_hands_it_on_has_its_text_and_its_traceback() -> None:
+    given = {"event": "bad", "k": 2, "exc_info": True}
+    try:
+        int("many")
+    except ValueError:
+        shown = read(record(given))
+    assert (shown["message"], shown["event"], shown["k"]) == ("bad", "bad", 2)
+    assert shown["exception"]["type"] == "ValueError"
+    assert "exc_info_" not in shown
+    outside = read(record(given))
+    assert (outside["exc_info_"], "exception" in outside) == (True, False)
+    assert read(record({"message": "hi", "event": "e"}))["message"] == "hi"
+    assert (
+        read(record({"message": 7, "event": "e"})).items()
+        >= {"message_": 7, "message": "e"}.items()
+    )
+
+
 def test_a_key_that_cannot_be_compared_costs_no_field() -> None:
     key = with_methods(__hash__=lambda _: hash("message"), __eq__=raiser(SystemExit))
     assert list(read(record({key: "one", "a": 2})).values())[3:] == ["", correlation(), "one", 2]

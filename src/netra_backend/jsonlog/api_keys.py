@@ -65,7 +65,7 @@ MARKS = (
     Mark("nvapi-", _LONG_WORD),
     Mark("tvly-", _LONG_WORD, alone=True),
     Mark("pcsk_", _GITHUB, alone=True),
-    Mark("lsv2_", re.compile(r"(?:pt|sk)_[a-f0-9]{16,}+(?:_[a-f0-9]++)?+")),
+    Mark("lsv2_", re.compile(r"(?:pt|sk)_[A-Za-z0-9_]{16,}+")),
 )
 
 

@@ -24,6 +24,10 @@ class Logger:
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
 
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - the name in `logging`
+        """Return whether a record of the level is logged: for what is costly to find out."""
+        return self._logger.isEnabledFor(level)
+
     def debug(self, text: str, /, *args: object, **fields: object) -> None:
         """Log at DEBUG."""
         if self._logger.isEnabledFor(logging.DEBUG):

@@ -14,6 +14,7 @@ from netra_backend.jsonlog.attributes import (
     STANDARD,
     error_of,
     filled,
+    meant,
     told_apart,
 )
 from netra_backend.jsonlog.clock import Clock
@@ -60,7 +61,7 @@ def fields(
     (``dropped`` and ``suppressed``: what did not get through before), ``exception``, ``stack``;
     then the bound fields and those of the call, of which one with such a name gets a ``_``, and one
     with another's name ``~2``. A dict as the message is fields, too, the first that are left out
-    where there are too many, and its ``message`` the text.
+    where there are too many, and its ``message`` the text, or else its ``event``.
     """
     stored = record.__dict__
     extra = _extra(stored)
@@ -183,7 +184,7 @@ def _trouble(stored: dict[str, Any], shape: Layout) -> dict[str, Json]:
     """Return the exception and the stack, where the record has them, without secrets."""
     info, text, stack = (stored.get(name) for name in ("exc_info", "exc_text", "stack_info"))
     shown: dict[str, Json] = {}
-    error = error_of(info)
+    error = _error_of_message(stored) if info is None else error_of(info)
     if error is not None:
         told = exception(error)
         shown = {**shape.error(told), "exception": told}
@@ -209,15 +210,26 @@ def _of_message(stored: dict[str, Any], extra: dict[str, object]) -> dict[str, o
     if not _is_fields(msg, stored.get("args")):
         return {}
     told = msg.copy()
-    if _text_of(told) is not None:
+    if type(foreign(told.get, "message")) is str:
         foreign(told.pop, "message")
+    if _error_of_message(stored) is not None:
+        foreign(told.pop, "exc_info")
     return told_apart(told, STANDARD, [name for name in extra if type(name) is str])
 
 
 def _text_of(msg: Any) -> str | None:
     """Return the text of a message that is a dict, unless a hostile key prevents to look for it."""
-    text = foreign(msg.get, "message")
-    return text if type(text) is str else None
+    texts = (foreign(msg.get, name) for name in ("message", "event"))
+    return next((text for text in texts if type(text) is str), None)
+
+
+def _error_of_message(stored: dict[str, Any]) -> BaseException | None:
+    """Return the exception that a dict as the message asks for, as structlog hands it on."""
+    msg: Any = stored.get("msg")
+    if stored.get("exc_info") is not None or not _is_fields(msg, stored.get("args")):
+        return None
+    asked = foreign(msg.get, "exc_info")
+    return None if isinstance(asked, Failed) else meant(asked)
 
 
 def _is_fields(msg: Any, args: Any) -> bool:

@@ -154,9 +154,10 @@ def _adapter(
         return None
     text, processed = self.process(args[1], dict(named))
     under: Any = self.logger
-    while not isinstance(under, logging.Logger):  # an adapter of an adapter
+    while isinstance(under, logging.LoggerAdapter):
         under = under.logger
-    return _standard(level)(under, (text, *args[2:]), dict(processed))
+    read = _ours(level) if isinstance(under, jsonlog.Logger) else _standard(level)
+    return read(under, (text, *args[2:]), dict(processed))
 
 
 def _record(self: logging.Logger, args: tuple[Any, ...], named: dict[str, Any]) -> LogCall | None:
