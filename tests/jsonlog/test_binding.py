@@ -32,6 +32,36 @@ def test_they_end_when_the_block_raises() -> None:
     assert dict(bound()) == {}
 
 
+def test_one_binding_may_nest_and_be_shared() -> None:
+    shared = bind(service="s")
+    with shared:
+        with shared:
+            pass
+        assert dict(bound()) == {"service": "s"}
+    assert not bound()
+
+    async def serve(entered: asyncio.Event, leave: asyncio.Event) -> dict[str, object]:
+        with shared:
+            entered.set()
+            await leave.wait()
+        return dict(bound())
+
+    async def main() -> list[dict[str, object]]:
+        events = [(asyncio.Event(), asyncio.Event()) for _ in range(3)]
+        tasks = [asyncio.create_task(serve(*pair)) for pair in events]
+        for entered, _ in events:
+            await entered.wait()
+        for (_, leave), task in zip(events, tasks, strict=True):  # who came first leaves first
+            leave.set()
+            await asyncio.wait([task])
+        return [task.result() for task in tasks]
+
+    assert asyncio.run(main()) == [{}, {}, {}]
+    with shared:
+        assert dict(bound()) == {"service": "s"}
+    assert not bound()
+
+
 def test_outside_of_bindings_the_process_has_one_id() -> None:
     assert correlation() == correlation() == contextvars.Context().run(correlation)
     with bind(correlation=new_correlation()):

@@ -6,6 +6,7 @@ Both follow the task that runs, by a context variable; `carry` takes them to ano
 import functools
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from contextvars import ContextVar, Token
 from types import MappingProxyType
 from typing import ParamSpec, TypeVar
@@ -52,22 +53,39 @@ class bind:  # noqa: N801 - it is used as a function
     inherit them, and `asyncio.to_thread`; for other threads there is `carry`.
     """
 
-    __slots__ = ("_fields", "_token")
+    __slots__ = ("_fields", "_inside")
 
     def __init__(self, /, **fields: object) -> None:
         self._fields = fields
-        self._token: Token[Bound] | None = None
+        self._inside: Token[Bound] | list[Token[Bound]] | None = None
+        """Who is inside. More than one where tasks share a binding, or where it nests."""
 
     def __enter__(self) -> None:
-        self._token = _bound.set(Bound({**_bound.get().fields, **self._fields}))
+        token = _bound.set(Bound({**_bound.get().fields, **self._fields}))
+        inside = self._inside
+        if inside is not None:
+            self._inside = [*inside, token] if isinstance(inside, list) else [inside, token]
+        else:
+            self._inside = token
 
     def __exit__(self, *_: object) -> None:
-        token, self._token = self._token, None
-        if token is not None:
+        inside, self._inside = self._inside, None
+        if isinstance(inside, list):
+            self._leave(inside)
+        elif inside is not None:
             try:  # noqa: SIM105 - this is on the way of every request
-                _bound.reset(token)
+                _bound.reset(inside)
             except ValueError:
                 pass  # an async generator may be closed by another task than ran it
+
+    def _leave(self, inside: list[Token[Bound]]) -> None:
+        """Let out the task that runs, by its own token, and keep the others inside."""
+        for at in reversed(range(len(inside))):
+            with suppress(ValueError):  # it is another task's
+                _bound.reset(inside[at])
+                del inside[at]
+                break
+        self._inside = inside or None
 
 
 def carry(call: Callable[P, T]) -> Callable[P, T]:
