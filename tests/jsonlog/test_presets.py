@@ -1,12 +1,13 @@
 """Lines as Google Cloud, Elastic and Datadog read them."""
 
+import io
 import json
 import logging
 from typing import Any
 
 import pytest
 
-from netra_backend.jsonlog import bind
+from netra_backend.jsonlog import bind, configure, unconfigure
 from netra_backend.jsonlog.attributes import STANDARD
 from netra_backend.jsonlog.presets import PRESETS, Layout, layout
 from netra_backend.jsonlog.record import line
@@ -47,6 +48,24 @@ def test_the_head(preset: str, head: dict[str, str]) -> None:
         assert list(shown)[:3] == ["@timestamp", "log.level", "message"]
     assert shown.pop(shape.time).endswith("Z")
     assert shown == {**head, "message": "hello", "correlation": "c", "run": "r"}
+
+
+def test_elastic_gets_no_text_under_a_name_that_it_keeps_objects_under() -> None:
+    stream = io.StringIO()
+    configure("INFO", "ecs", stream)
+    try:
+        with bind(user="ann", run="r"):
+            given = {"host": {"name": "h"}, "url": "/x", "service_": 1, "labels": ["a"]}
+            log = logging.getLogger("tests.presets")
+            log.info("hello", extra=given)
+            log.info("hello", extra={**given, "service": "s"})
+    finally:
+        unconfigure()
+    quick, slow = map(json.loads, stream.getvalue().splitlines())
+    told = {"user_": "ann", "run": "r", "host": {"name": "h"}, "url_": "/x", "labels_": ["a"]}
+    assert quick.items() >= {**told, "service_": 1}.items()
+    assert slow.items() >= {**told, "service_": 1, "service_~2": "s"}.items()
+    assert "user" in written(layout("json"), user="ann")
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,21 @@ class Layout(NamedTuple):
     """Whether the logger stands behind the message, and not before it."""
     reserved: frozenset[str] = frozenset()
     """Keys that no field of the program may take; it gets a ``_``."""
+    objects: frozenset[str] = frozenset()
+    """Keys under which the reader wants an object; a field that is none gets a ``_``, too."""
 
+
+_ECS_OBJECTS = frozenset(
+    (
+        *("agent", "client", "cloud", "container", "data_stream", "destination", "device"),
+        *("dll", "dns", "ecs", "email", "error", "event", "faas", "file", "group", "host"),
+        *("http", "labels", "log", "network", "observer", "orchestrator", "organization"),
+        *("package", "process", "registry", "related", "rule", "server", "service", "source"),
+        *("span", "threat", "tls", "trace", "transaction", "url", "user", "user_agent"),
+        *("volume", "vulnerability"),
+    )
+)
+"""What ECS 8.11 keeps objects under: an index refuses the whole line with ``user`` as a text."""
 
 _OURS = frozenset(("message", "args", "dropped", "suppressed", "exception", "stack"))
 
@@ -99,6 +113,7 @@ def _ecs() -> Layout:
             "error.stack_trace": as_text(error),
         },
         fixed={"ecs.version": "8.11.0"},
+        objects=_ECS_OBJECTS,
         logger_behind=True,  # the first three are time, level and message
     )
 

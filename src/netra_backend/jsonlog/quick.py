@@ -29,7 +29,7 @@ from netra_backend.jsonlog.forms import Forms
 from netra_backend.jsonlog.guard import class_name, is_kind
 from netra_backend.jsonlog.plain import RECORD_LIMITS, Json, Limits
 from netra_backend.jsonlog.presets import Layout
-from netra_backend.jsonlog.record import exception
+from netra_backend.jsonlog.record import exception, no_objects
 from netra_backend.jsonlog.redact import redact, redact_pairs
 from netra_backend.jsonlog.safe import jsonable
 from netra_backend.jsonlog.shapes import is_harmless, redact_text
@@ -65,9 +65,11 @@ class Quick:
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
-        self._renamed = layout.reserved | STANDARD
-        self._bound_names = UsualNames(layout.reserved)
-        self._names = UsualNames(layout.reserved | NOT_SHOWN | OPTIONS | {"correlation"})
+        taken = layout.reserved | {f"{name}_" for name in layout.objects}
+        self._clashing = layout.reserved | STANDARD
+        self._objects = layout.objects
+        self._bound_names = UsualNames(taken)
+        self._names = UsualNames(taken | NOT_SHOWN | OPTIONS | {"correlation"})
         self._fixed = redact_pairs(dict(layout.fixed))
         self._clock = Clock()
         self._dumps, _, self._newline = encoders()
@@ -187,6 +189,8 @@ class Quick:
         plain = self._plain(given)
         if plain is None or not self._bound_names.are_all(plain):
             return None
+        if self._objects:
+            plain = self._renamed(given, plain)
         tail = b"," + _visible(self._dumps({**self._fixed, **plain}))[1:-1]
         bound.told = (self, tail)
         return tail
@@ -199,15 +203,22 @@ class Quick:
         if shown is None:
             return None
         if not self._names.are_all(shown):
-            shown = {f"{name}_" if name in self._renamed else name: shown[name] for name in shown}
+            shown = {f"{name}_" if name in self._clashing else name: shown[name] for name in shown}
             if len(shown) < len(given) or not self._names.are_all(shown):
                 return None
         if bound.fields and not bound.fields.keys().isdisjoint(shown):
             return None
+        if self._objects:
+            shown = self._renamed(given, shown)
         body = self._dumps(shown, None, self._newline)
         if len(body) > MAX_BODY:
             return None
         return b"," + _visible(body)[1:]
+
+    def _renamed(self, given: dict[str, Any], shown: dict[str, Any]) -> dict[str, Any]:
+        """Return fields under names that are not those of objects, where they are none."""
+        others = {*no_objects(given, self._objects)}
+        return {f"{name}_" if name in others else name: one for name, one in shown.items()}
 
     def _plain(self, given: dict[str, Any]) -> dict[str, Any] | None:
         """Return fields as the encoder takes them, without secrets.

@@ -2,7 +2,7 @@
 
 import itertools
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -59,7 +59,8 @@ def fields(
     ``level``, ``logger``, ``message``, ``correlation``; where there is something to say
     ``trace_id``, ``span_id`` and ``trace_flags``, ``args`` (they do not fit the message), the notes
     (``dropped`` and ``suppressed``: what did not get through before), ``exception``, ``stack``;
-    then the bound fields and those of the call, of which one with such a name gets a ``_``, and one
+    then the bound fields and those of the call, of which one with such a name, or that is no object
+    where `Layout.objects` wants one, gets a ``_``, and one
     with another's name ``~2``. A dict as the message is fields, too, the first that are left out
     where there are too many, and its ``message`` the text, or else its ``event``.
     """
@@ -78,12 +79,24 @@ def fields(
     if trace is not None:
         shown.update(shape.trace(trace))
     shown.update(notes)
-    shown.update(itertools.islice(told_apart(given, shape.reserved).items(), MAX_FIELDS))
+    reserved = shape.reserved.union(no_objects(given, shape.objects))
+    shown.update(itertools.islice(told_apart(given, reserved).items(), MAX_FIELDS))
     if len(given) > MAX_FIELDS:
         shown["$cut"] = f"{len(given) - MAX_FIELDS} more fields"
     told = redact_pairs(_plain(shown))
     trouble = _trouble(stored, shape)
     return told if not trouble else _put_in(told, trouble, given)
+
+
+def no_objects(given: dict[str, object], names: frozenset[str]) -> Iterator[str]:
+    """Yield those of the names under which a field is given that is no object in the line."""
+    for name, value in given.items() if names else ():
+        if type(name) is str and name in names and not _is_object(value):
+            yield name
+
+
+def _is_object(value: object) -> bool:
+    return type(value) is dict or field_names(type(value)) is not None
 
 
 def _put_in(
