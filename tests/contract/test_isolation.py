@@ -7,8 +7,8 @@ store the same things in the same order, so they also take the same time.
 
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -211,24 +211,37 @@ def without_ids(answered: bytes) -> bytes:
     return re.sub(rb"msg_[0-9a-f]{24}", b"<message>", answered)
 
 
-@pytest.mark.parametrize("operation", HIDDEN)
-async def test_a_foreign_and_an_unknown_id_look_and_cost_the_same(
-    tmp_path: Path, operation: str
-) -> None:
+async def test_a_foreign_and_an_unknown_id_look_and_cost_the_same(tmp_path: Path) -> None:
     async with place(tmp_path) as there:
-        asked: list[list[str]] = []
-        answers: list[bytes] = []
-        for names in (ALICES, NOBODYS):
-            there.store.calls.clear()
-            answers.append(without_ids(await HIDDEN[operation](there.bob, names)))
-            asked.append(list(there.store.calls))
+        for operation in HIDDEN:
+            with named(operation):
+                await look_and_cost_the_same(there, operation)
 
-        assert answers[0] == answers[1]
-        assert asked[0] == asked[1]
-        assert b"alice" not in answers[0]
-        if operation not in ("unfollow", "follow", "follow after"):
-            assert re.search(b"not_found|There is no such thing", answers[0])
-        await assert_alice_has_everything(there.server)
+
+@contextmanager
+def named(operation: str) -> Iterator[None]:
+    """Have a failure say at which operation: all share a server, on which none changes a thing."""
+    try:
+        yield
+    except BaseException as error:
+        error.add_note(f"operation: {operation}")
+        raise
+
+
+async def look_and_cost_the_same(there: Place, operation: str) -> None:
+    asked: list[list[str]] = []
+    answers: list[bytes] = []
+    for names in (ALICES, NOBODYS):
+        there.store.calls.clear()
+        answers.append(without_ids(await HIDDEN[operation](there.bob, names)))
+        asked.append(list(there.store.calls))
+
+    assert answers[0] == answers[1]
+    assert asked[0] == asked[1]
+    assert b"alice" not in answers[0]
+    if operation not in ("unfollow", "follow", "follow after"):
+        assert re.search(b"not_found|There is no such thing", answers[0])
+    await assert_alice_has_everything(there.server)
 
 
 def full(names: Names) -> Names:
@@ -236,27 +249,30 @@ def full(names: Names) -> Names:
     return names._replace(thread=f"alice,{names.thread}")
 
 
-@pytest.mark.parametrize("operation", sorted({*HIDDEN, *OWN} - {"POST thread"}))
-async def test_so_do_threads_that_are_named_with_their_owner(
-    tmp_path: Path, operation: str
-) -> None:
+async def test_so_do_threads_that_are_named_with_their_owner(tmp_path: Path) -> None:
     """Nothing of the user's own is made under such a name; ``POST /threads`` takes ids only."""
-    act = {**HIDDEN, **OWN}[operation]
     async with place(tmp_path) as there:
-        asked: list[list[str]] = []
-        answers: list[bytes] = []
-        for names in (full(ALICES), full(NOBODYS), full(NOBODYS)._replace(thread="eve,x")):
-            there.store.calls.clear()
-            said = await act(there.bob, names)
-            answers.append(without_ids(said.replace(names.thread.encode(), b"<thread>")))
-            asked.append(list(there.store.calls))
+        for operation in sorted({*HIDDEN, *OWN} - {"POST thread"}):
+            with named(operation):
+                await look_the_same_with_their_owner(there, operation)
 
-        assert answers[0] == answers[1] == answers[2]
-        assert asked[0] == asked[1] == asked[2]
-        if operation not in ("unfollow", "follow", "follow after"):
-            assert re.search(b"not_found|There is no such thing", answers[0])
-        assert (await there.bob.browser.get("/threads")).json()["threads"] == []
-        await assert_alice_has_everything(there.server)
+
+async def look_the_same_with_their_owner(there: Place, operation: str) -> None:
+    act = {**HIDDEN, **OWN}[operation]
+    asked: list[list[str]] = []
+    answers: list[bytes] = []
+    for names in (full(ALICES), full(NOBODYS), full(NOBODYS)._replace(thread="eve,x")):
+        there.store.calls.clear()
+        said = await act(there.bob, names)
+        answers.append(without_ids(said.replace(names.thread.encode(), b"<thread>")))
+        asked.append(list(there.store.calls))
+
+    assert answers[0] == answers[1] == answers[2]
+    assert asked[0] == asked[1] == asked[2]
+    if operation not in ("unfollow", "follow", "follow after"):
+        assert re.search(b"not_found|There is no such thing", answers[0])
+    assert (await there.bob.browser.get("/threads")).json()["threads"] == []
+    await assert_alice_has_everything(there.server)
 
 
 @pytest.mark.parametrize("operation", OWN)
