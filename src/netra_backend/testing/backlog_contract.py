@@ -110,10 +110,10 @@ class BacklogContract(Contract):
 
 
 async def _run_often(store: Store, thread: ThreadKey) -> None:
-    """End the thread's run "r", and have fifty others in it."""
+    """End the thread's run "r", and have twenty others in it."""
     end, run = End(RunStatus.FINISHED), await store.last_run(thread)
     lease = await store.adopt(run.key, "node-2", FAR, FAR) if run is not None else None
-    for number in range(50):
+    for number in range(20):
         if lease is None:
             raise AssertionError("there was no lease")
         await store.append([event("more")], writer=lease, at=2)
