@@ -313,15 +313,15 @@ async def test_no_copies_stay_behind_in_half_empty_pages(tmp_path: Path) -> None
 @pytest.mark.slow
 @pytest.mark.anyio
 async def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
-    """Five processes append one after the other and are killed; each goes on where it ended."""
+    """Three processes append one after the other and are killed; each goes on where it ended."""
     acknowledged: dict[str, int] = {}
     command = [sys.executable, "-m", "tests.stores.appending_process", str(tmp_path)]
-    for _ in range(5):
+    for _ in range(3):
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             for count, line in enumerate(process.stdout):
                 _acknowledge(acknowledged, line)
-                if count == 1500:
+                if count == 600:
                     process.send_signal(signal.SIGKILL)
             # what is left in the pipe was acknowledged too, up to a line that was cut
         assert process.returncode == -signal.SIGKILL
