@@ -78,9 +78,7 @@ import json
 from datetime import date
 
 import attrs
-import numpy as np
 from pydantic import BaseModel
-from sqlalchemy import create_engine, text
 from starlette.websockets import WebSocket
 
 
@@ -94,19 +92,36 @@ class Record:
 
 
 def write(socket: WebSocket) -> None:
-    with create_engine("sqlite://").connect() as connection:
-        json.dumps(connection.execute(text("select 1")).all())
     json.dumps(Model(on=date.today()).model_dump())
     json.dumps(attrs.asdict(Record(date.today())))
-    json.dumps(np.arange(3).reshape(3, 1))
     json.dumps(socket.client_state)
 """
+LARGE = """\
+import json
+import numpy as np
+from sqlalchemy import create_engine, text
+
+with create_engine("sqlite://").connect() as connection:
+    json.dumps(connection.execute(text("select 1")).all())
+json.dumps(np.arange(3).reshape(3, 1))
+"""
+"""What uses libraries that take seconds to read."""
 
 
-def test_what_is_known_of_libraries_is_known_too_where_they_are_installed(tmp_path: Path) -> None:
-    write(tmp_path, {"a.py": KNOWN})
+@pytest.mark.parametrize(
+    ("source", "rules"),
+    [
+        (KNOWN, ["JS017", "JS003", "JS001"]),
+        pytest.param(LARGE, ["JS014", "JS015"], marks=pytest.mark.nightly),
+    ],
+    ids=["small", "large"],
+)
+def test_what_is_known_of_libraries_is_known_too_where_they_are_installed(
+    tmp_path: Path, source: str, rules: list[str]
+) -> None:
+    write(tmp_path, {"a.py": source})
     known = places(run(tmp_path), tmp_path)
-    assert [rule for *_, rule in known] == ["JS014", "JS017", "JS003", "JS015", "JS001"]
+    assert [rule for *_, rule in known] == rules
     assert places(run(tmp_path, "--python", sys.prefix), tmp_path) == known
 
 
