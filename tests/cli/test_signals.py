@@ -64,10 +64,17 @@ async def test_a_server_whose_terminal_goes_says_goodbye(tmp_path: Path, workers
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM], ids=lambda number: number.name)
+@pytest.mark.parametrize(
+    ("number", "workers"),
+    [
+        (signal.SIGHUP, 1),
+        (signal.SIGTERM, 2),
+        pytest.param(signal.SIGTERM, 1, marks=pytest.mark.nightly),
+        pytest.param(signal.SIGHUP, 2, marks=pytest.mark.nightly),
+    ],
+)
 async def test_a_signal_at_any_moment_of_the_end_is_no_error(
-    tmp_path: Path, workers: int, number: signal.Signals
+    tmp_path: Path, number: signal.Signals, workers: int
 ) -> None:
     server = ServerProcess(tmp_path / "data", ("docs", "--workers", str(workers)))
     server.start()
