@@ -48,7 +48,8 @@ def committed(folder: Path) -> str:
 def test_a_commit_with_a_finding_is_stopped(tmp_path: Path, language: str) -> None:
     if shutil.which("git") is None:
         pytest.skip("git is not installed, so pre-commit cannot run")
-    pytest.importorskip("pre_commit", reason="pre-commit is not installed")
+    reason = "pre-commit is not installed"
+    load_manifest = pytest.importorskip("pre_commit.clientlib", reason=reason).load_manifest
     ours, theirs = tmp_path / "ours", tmp_path / "theirs"
     ours.mkdir()
     for name in SHIPPED:
@@ -71,11 +72,11 @@ def test_a_commit_with_a_finding_is_stopped(tmp_path: Path, language: str) -> No
             check=False,
         )
 
-    valid = pre_commit("validate-manifest", str(ours / ".pre-commit-hooks.yaml"))
-    assert valid.returncode == 0, valid.stdout
-    installed = pre_commit("install-hooks")
-    if installed.returncode:
-        pytest.skip(f"pre-commit cannot install the hook here: {installed.stdout[-500:]}")
+    load_manifest(ours / ".pre-commit-hooks.yaml")
+    if language == "python":
+        installed = pre_commit("install-hooks")
+        if installed.returncode:
+            pytest.skip(f"pre-commit cannot install the hook here: {installed.stdout[-500:]}")
     found = pre_commit("run", "--all-files")
     assert found.returncode == 1, found.stdout
     assert "src/a.py:5:1: JS001 plain enum S reaches json.dumps" in found.stdout
