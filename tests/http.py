@@ -22,12 +22,14 @@ def http(url: str, token: str | None, **options: Any) -> httpx.AsyncClient:
         **({"Authorization": f"Bearer {token}"} if token else {}),
         **options.pop("headers", {}),
     }
-    # No TLS here: reading the system's certificates would cost more than most tests do.
+    # No TLS here: reading the system's certificates would cost more than most tests do. Nor any of
+    # what the environment says of proxies: the server is on this machine.
     return httpx.AsyncClient(
         base_url=url,
         headers=headers,
         timeout=BOUND,
         verify=False,  # noqa: S501
+        trust_env=False,
         **options,
     )
 
