@@ -17,7 +17,8 @@ INI = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
 def run(pytester: pytest.Pytester, source: str, ini: str = INI[0]) -> pytest.RunResult:
     pytester.makefile(".toml", pyproject=ini)
     pytester.makepyfile(test_chat=source)
-    return pytester.runpytest_inprocess()
+    # The plug-in of a library that frameworks bring along takes half a second to import.
+    return pytester.runpytest_inprocess("-p", "no:langsmith_plugin")
 
 
 def test_the_example_fails_as_shown(pytester: pytest.Pytester) -> None:
