@@ -17,10 +17,18 @@ from tests.live import live
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-async def site(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    """Run all of these tests in one event loop: they share a server."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+async def site(
+    anyio_backend: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[httpx.AsyncClient]:
     async with (
-        live(None, tmp_path, store=MemoryStore()) as server,
+        live(None, tmp_path_factory.mktemp("site"), store=MemoryStore()) as server,
         http(server.url, None) as client,
     ):
         yield client
