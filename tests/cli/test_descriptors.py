@@ -17,7 +17,7 @@ from tests.live import ServerProcess
 
 pytestmark = pytest.mark.anyio
 
-FEW, CLIENTS = 200, 250
+FEW, CLIENTS = 100, 130
 
 
 def start(server: ServerProcess, connections: int, limits: tuple[int, int]) -> None:
