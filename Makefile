@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 EXTRAS := ag2,agno,langgraph,openai,openai-agents,pydantic-ai,remote,strands
 HOST ?= 127.0.0.1
 PORT ?= 8000
-# A file, or all files of one set-up (tests/scheduling.py), at a time to each of six workers, in the
+# A file, or all files of one set-up (tests/scheduling.py), at a time to each of five workers, in the
 # order that tests/conftest.py gives them: on two cores, most of them wait for a browser, a proxy or
 # a dead line at most times.
-BY_FILE := -n 6 --dist loadfile --no-loadscope-reorder
+BY_FILE := -n 5 --dist loadfile --no-loadscope-reorder
 # Where it is a matter of numbers how well something is tried.
 BY_NUMBER := $(addprefix tests/,agents core faults jsonlog scan security server test_strategies.py \
   cli/test_scan_cache.py cli/test_scan_source.py stores/test_seats.py stores/test_tallies.py)

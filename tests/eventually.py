@@ -8,7 +8,7 @@ from tests.live import BOUND
 TURN = 0.002
 """Seconds between the first two looks, and between those that have seen it."""
 LONGEST = 0.01
-"""Seconds between two looks when it takes long: six workers wait on two cores."""
+"""Seconds between two looks when it takes long: five workers wait on two cores."""
 
 
 async def until(reached: Callable[[], object], bound: float = BOUND, *, looks: int = 1) -> None:
