@@ -221,6 +221,25 @@ def test_a_delta_that_carries_more_stands_alone() -> None:
         assert extra.items() <= wire([item])[0].items()
 
 
+@pytest.mark.parametrize("field", ["timestamp", "metadata", "subagent_run_id"])
+def test_a_delta_of_which_a_field_was_deleted_is_taken(field: str) -> None:
+    ingest = fresh()
+    taken(ingest, START)
+    event = TextMessageContentEvent(message_id="m", delta="hi")
+    delattr(event, field)
+    assert taken(ingest, event) == [Delta(EventType.TEXT_MESSAGE_CONTENT, "m", "hi")]
+
+
+@pytest.mark.parametrize("field", ["message_id", "delta"])
+def test_a_delta_without_what_it_needs_is_refused(field: str) -> None:
+    ingest = fresh()
+    taken(ingest, START)
+    event = TextMessageContentEvent(message_id="m", delta="hi")
+    delattr(event, field)
+    with pytest.raises(EventError, match="TEXT_MESSAGE_CONTENT"):
+        taken(ingest, event)
+
+
 def test_arguments_of_a_tool_call_may_be_joined() -> None:
     ingest = fresh()
     taken(ingest, ToolCallStartEvent(tool_call_id="c", tool_call_name="look"))

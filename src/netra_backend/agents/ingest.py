@@ -129,12 +129,28 @@ class Ingest:
             for part in self._expander.expand(body)
         )
 
-    def take_plain(self, item: object) -> Delta | None:
-        """Take `item` as `take` does if it is a plain delta; else return None: the hot path."""
-        if not self._expander.idle or (plain := _plain(item)) is None:
+    def take_plain(self, item: Any) -> Delta | None:
+        """Take `item` as `take` does if it is a plain delta; else return None: the hot path.
+
+        A plain delta carries nothing else, and is surely not too big.
+        """
+        known = _PLAIN.get(type(item))
+        if known is None or item.__pydantic_extra__ or not self._expander.idle:
             return None
-        self._constructs.extend(plain.type, plain.id)
-        return plain
+        kind, id_field = known
+        fields = item.__dict__
+        try:
+            if not (fields["timestamp"] is fields["metadata"] is fields["subagent_run_id"] is None):
+                return None
+            id, delta = fields[id_field], fields["delta"]
+        except KeyError:  # a field was deleted
+            return None
+        if type(id) is not str or type(delta) is not str or not id.isascii():
+            return None
+        if len(id) + len(delta) > MAX_PLAIN_LENGTH or not (delta.isascii() or is_encodable(delta)):
+            return None
+        self._constructs.extend(kind, id)
+        return Delta(kind, id, delta)
 
     def close(self) -> list[Event]:
         """Return what closes everything that the agent left open."""
@@ -226,23 +242,6 @@ def _plain_json(fields: dict[str, Any]) -> bytes | None:
             return None
     data = _encode(fields)
     return None if b"\x7f" in data else data
-
-
-def _plain(item: Any) -> Delta | None:
-    """Return a delta that carries nothing else and is surely not too big: the hot path."""
-    known = _PLAIN.get(type(item))
-    if known is None or item.__pydantic_extra__:
-        return None
-    kind, id_field = known
-    get = item.__dict__.get
-    if not (get("timestamp") is get("metadata") is get("subagent_run_id") is None):
-        return None
-    id, delta = get(id_field), get("delta")
-    if type(id) is not str or type(delta) is not str or not id.isascii():
-        return None
-    if len(id) + len(delta) > MAX_PLAIN_LENGTH or not (delta.isascii() or is_encodable(delta)):
-        return None
-    return Delta(kind, id, delta)
 
 
 def _fields(value: Any, depth: int = 0) -> Any:
