@@ -35,10 +35,16 @@ class Batch:
         """The offset of the first entry."""
         self.last = pieces[-1].last
         """The position of the last entry."""
-        self.frames = [event_frame(self.name, piece) for piece in pieces]
+        self.frames: list[bytes]
         """The event frames as JSON, one a piece."""
-        self.prepared = _prepared(self.frames)
+        self.prepared: bytes
         """All event frames as WebSocket frames, joined: one write for a socket."""
+        if len(pieces) == 1:  # as in nearly every batch
+            frame = event_frame(self.name, pieces[0])
+            self.frames, self.prepared = [frame], websocket_frame(frame)
+        else:
+            self.frames = [event_frame(self.name, piece) for piece in pieces]
+            self.prepared = b"".join(map(websocket_frame, self.frames))
         self._texts: list[str] | None = None
         self._addressed: Batch | None = None
 
@@ -55,12 +61,6 @@ class Batch:
         if self._texts is None:
             self._texts = [frame.decode() for frame in self.frames]
         return self._texts
-
-
-def _prepared(frames: list[bytes]) -> bytes:
-    if len(frames) == 1:  # as in nearly every batch
-        return websocket_frame(frames[0])
-    return b"".join(map(websocket_frame, frames))
 
 
 def websocket_frame(payload: bytes, opcode: int = TEXT) -> bytes:

@@ -168,7 +168,7 @@ class DirectLane(Intake):
         So the writes of all sockets follow each other. Between two of them, else, both Python
         and the system find that the other has taken the processor's caches.
         """
-        if not self._open or self._transport.is_closing():
+        if not self._open:
             return
         if self._joined is not None:
             self._joined.append(data)
@@ -182,7 +182,7 @@ class DirectLane(Intake):
 
     def _flush(self) -> None:
         joined, self._joined = self._joined, None
-        if joined is not None and self._open and not self._transport.is_closing():
+        if joined is not None and self._open:
             self._put(b"".join(joined))
 
     def _put(self, data: bytes) -> None:
@@ -190,6 +190,8 @@ class DirectLane(Intake):
 
         With TLS, or where an extension transforms frames, there is no descriptor.
         """
+        if self._transport.is_closing():
+            return
         if self._descriptor >= 0 and not self._transport.get_write_buffer_size():
             try:
                 sent = os.write(self._descriptor, data)

@@ -90,13 +90,14 @@ class Hub:
                 self._tell_deleted()
             return
         batch = Batch(thread, pieces(entries))
-        if topic.is_simple and self._left > 0:
-            # The hot path: nearly every thread has one follower or two, who have all so far.
+        if self._left > 0:
             began = perf_counter()
-            topic.hand(batch)
-            self._left -= perf_counter() - began
-            self._come_back()
-            return
+            if topic.hand(batch):
+                # The hot path: nearly every thread has one follower or two, who have all so far.
+                self._left -= perf_counter() - began
+                if not self._turning:
+                    self._come_back()
+                return
         was_waiting = topic.is_waiting
         topic.publish(batch)
         if not was_waiting:

@@ -111,16 +111,14 @@ class Topic:
             follower.fall_out()
         self._alone.pop(follower, None)
 
-    @property
-    def is_simple(self) -> bool:
-        """Whether a batch can be handed to all at once: they are few, and nothing waits."""
-        return not (self._salvo or self._batches or self._places) and len(self._alone) <= FEW
-
-    def hand(self, batch: Batch) -> None:
-        """Deliver `batch` to all, of a topic that is simple."""
+    def hand(self, batch: Batch) -> bool:
+        """Deliver `batch` to all at once if they are few and nothing waits; else return False."""
+        if self._salvo or self._batches or self._places or len(self._alone) > FEW:
+            return False
         for follower in self._alone:
             follower.deliver(batch)
         self.last = batch.last
+        return True
 
     def publish(self, batch: Batch) -> None:
         """Deliver `batch` when it is served, in one salvo with what else there is then."""
@@ -128,10 +126,11 @@ class Topic:
 
     def serve(self, allowed: int) -> int:
         """Serve at most so many followers; return how many were."""
-        is_simple = not (self._salvo or self._places) and len(self._alone) <= FEW
-        if is_simple and len(self._batches) == 1:
-            self.hand(self._batches.pop())
-            return len(self._alone)
+        if len(self._batches) == 1:
+            batch = self._batches.pop()
+            if self.hand(batch):
+                return len(self._alone)
+            self._batches.append(batch)
         if not self._salvo:
             self._begin()
         served = self._fire(allowed)
