@@ -65,7 +65,7 @@ class SqliteStore:
 
     @property
     def counts(self) -> WriterCounts:
-        """What the writer has done since the store was made, for metrics."""
+        """What the writer has done since the store was made."""
         return self._writer.counts
 
     async def open(self) -> None:
