@@ -85,6 +85,23 @@ async def test_the_result_of_a_call_with_a_new_id_has_one_too() -> None:
     assert (other.tool_call_id, other.message_id) == ("c1", "c1")
 
 
+async def test_a_question_names_the_call_by_its_new_id() -> None:
+    asked = [
+        Interrupt(id=id, reason="approval", tool_call_id="c0") for id in ("about-c0", "about it")
+    ]
+    start, *_, end = await of(
+        asking("", messages=[AssistantMessage(id="a", tool_calls=[call("c0")])]),
+        ToolCallStartEvent(tool_call_id="c0", tool_call_name="f"),
+        ToolCallEndEvent(tool_call_id="c0"),
+        RunFinishedEvent(
+            thread_id="t", run_id="r", outcome=RunFinishedInterruptOutcome(interrupts=asked)
+        ),
+    )
+    new = start.tool_call_id
+    assert [question.tool_call_id for question in end.outcome.interrupts] == [new, new]
+    assert [question.id for question in end.outcome.interrupts] == [f"about-{new}", "about it"]
+
+
 def call(id: str) -> ToolCall:
     return ToolCall(id=id, function=FunctionCall(name="f", arguments="{}"))
 

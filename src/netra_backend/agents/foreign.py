@@ -226,8 +226,8 @@ class CallIds:
             for asked in outcome.interrupts:
                 old = asked.tool_call_id or ""
                 if old in self._renamed:
-                    # Some libraries find the call by the end of the interrupt's id.
-                    asked.id = asked.id.removesuffix(old) + self._renamed[old]
+                    if asked.id.endswith(old):  # some libraries find the call by that
+                        asked.id = asked.id.removesuffix(old) + self._renamed[old]
                     asked.tool_call_id = self._renamed[old]
 
     def _new(self, id: str) -> str:

@@ -91,21 +91,24 @@ async def answered(house: Running, payloads: list[bytes | None]) -> RunStatus:
 
 
 @pytest.mark.parametrize(
-    ("payload", "result"),
+    ("mode", "payload", "result"),
     [
-        (b'{"approved":true}', "sunny in Oslo"),
-        (b'{"approved":false}', "User rejected"),
-        (b'{"decisions":[{"type":"respond","message":"rain"}]}', "rain"),
-        (None, "User rejected"),
+        ("batched", b'{"approved":true}', "sunny in Oslo"),
+        ("batched", b'{"approved":false}', "User rejected"),
+        ("batched", b'{"decisions":[{"type":"respond","message":"rain"}]}', "rain"),
+        ("batched", None, "User rejected"),
+        ("per_call", b'{"approved":true}', "sunny in Oslo"),
+        ("per_call", b'{"type":"respond","message":"rain"}', "rain"),
+        ("per_call", None, "User rejected"),
     ],
 )
 async def test_the_middleware_for_people_is_answered_by_yes_or_no_or_in_its_form(
-    payload: bytes | None, result: str
+    mode: Any, payload: bytes | None, result: str
 ) -> None:
     from langchain.agents.middleware import HumanInTheLoopMiddleware
     from langgraph.checkpoint.memory import InMemorySaver
 
-    careful = [HumanInTheLoopMiddleware({"weather": True})]
+    careful = [HumanInTheLoopMiddleware({"weather": True}, interrupt_mode=mode)]
     stage = Stage(Scenario.TOOL)
     async with (
         langgraph(stage, middleware=careful, checkpointer=InMemorySaver()) as thing,

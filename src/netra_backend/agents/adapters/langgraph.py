@@ -110,6 +110,9 @@ class _Translator(Translator):  # type: ignore[misc]
             if requests := _requests(item.value):
                 question.reason, question.response_schema = "approval", _DECISIONS
                 question.message = "\n\n".join(str(one.get("description")) for one in requests)
+            elif _asks_for_one(item.value):
+                question.reason, question.response_schema = "approval", _DECISION
+                question.message = str(item.value.get("description"))
             elif question.message is None:
                 question.message = jsonlog.dumps(item.value)
         return asked
@@ -134,6 +137,17 @@ _DECISIONS = {
 """Of LangChain's HumanInTheLoopMiddleware: one for all calls, or its own form, one for each."""
 
 
+_DECISION = {
+    "type": "object",
+    "properties": {"approved": {"type": "boolean"}, "type": {"type": "string"}},
+}
+"""The same, where it asks for each call by itself."""
+
+
+def _asks_for_one(value: Any) -> bool:
+    return isinstance(value, dict) and value.get("type") == "tool_approval"
+
+
 def _requests(value: Any) -> list[Any]:
     requests = value.get("action_requests") if isinstance(value, dict) else None
     return requests if isinstance(requests, list) else []
@@ -141,11 +155,14 @@ def _requests(value: Any) -> list[Any]:
 
 def _answer(entry: ResumeEntry, question: Interrupt) -> Any:
     """Return what ``interrupt()`` returns in the graph."""
-    requests = _requests((question.metadata or {})["langgraph"]["raw"])
+    value = (question.metadata or {})["langgraph"]["raw"]
     payload = entry.payload if entry.status == "resolved" else None
-    if requests and not (isinstance(payload, dict) and "decisions" in payload):
-        approved = isinstance(payload, dict) and payload.get("approved") is True
-        return {"decisions": [{"type": "approve" if approved else "reject"}] * len(requests)}
+    given = payload if isinstance(payload, dict) else {}
+    decision = {"type": "approve" if given.get("approved") is True else "reject"}
+    if (requests := _requests(value)) and "decisions" not in given:
+        return {"decisions": [decision] * len(requests)}
+    if _asks_for_one(value) and "type" not in given:
+        return decision
     if entry.status == "resolved":
         return payload
     return {DEFAULT_RESUME_SENTINEL_CANCELLED: True, "interrupt_id": entry.interrupt_id}
