@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -441,10 +442,10 @@ def legal(type: EventType, run: str, **fields: object) -> Event:
     return Event(type, msgspec.json.encode(body))
 
 
-async def live_through_runs(store: SqliteStore, goes_on: Callable[[], bool]) -> int:
-    """Write whole runs into threads of which some are deleted; return how many runs."""
+async def live_through_runs(store: SqliteStore, goes_on: Callable[[int], bool]) -> None:
+    """Write whole runs into threads of which some are deleted, as long as so many shall be more."""
     count = 0
-    while goes_on():
+    while goes_on(count):
         thread = a_thread()
         for run in ("r1", "r2"):
             await store.open_thread(thread, "title", 1)
@@ -461,7 +462,6 @@ async def live_through_runs(store: SqliteStore, goes_on: Callable[[], bool]) -> 
             count += 1
         if count % 3 == 0:
             await store.delete_thread(thread)
-    return count
 
 
 def test_what_is_under_way_is_no_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -473,15 +473,24 @@ def test_what_is_under_way_is_no_fault(tmp_path: Path, monkeypatch: pytest.Monke
         store = SqliteStore(tmp_path)
         await store.open()
         looking = True
-        writers = [asyncio.create_task(live_through_runs(store, lambda: looking)) for _ in "abc"]
+        runs = dict.fromkeys("abc", 0)
+
+        def goes_on(name: str, count: int) -> bool:
+            runs[name] = count
+            return looking
+
+        writers = [
+            asyncio.create_task(live_through_runs(store, partial(goes_on, name))) for name in runs
+        ]
         try:
-            for _ in range(25):
+            looks = 0
+            while looks < 25 or min(runs.values()) < 6:  # each has deleted a thread by then
                 assert await asyncio.to_thread(found, tmp_path) == []
+                looks += 1
         finally:
             looking = False
-            counts = await asyncio.gather(*writers)
+            await asyncio.gather(*writers)
             await store.close()
-        assert min(counts) > 2
         assert found(tmp_path) == []
 
     asyncio.run(look_on())
