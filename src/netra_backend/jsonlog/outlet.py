@@ -160,11 +160,11 @@ def _is_plain(stream: Any) -> bool:
     which they encrypt, of the terminal that they copy to. A `write` of their own is what they do.
     """
     while isinstance(stream, io.TextIOWrapper | io.BufferedWriter | io.BufferedRandom):
-        if type(stream.write) is not BuiltinMethodType:
+        if not isinstance(stream.write, BuiltinMethodType):
             return False
         stream = stream.buffer if isinstance(stream, io.TextIOWrapper) else stream.raw
     if isinstance(stream, io.FileIO):
-        return type(stream.write) is BuiltinMethodType
+        return isinstance(stream.write, BuiltinMethodType)
     home = sys.modules.get("socket")
     return (
         home is not None
