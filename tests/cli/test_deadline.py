@@ -40,6 +40,13 @@ def test_a_process_that_hangs_ends_and_says_so() -> None:
     assert (line["level"], line["logger"]) == ("ERROR", "netra_backend.cli.deadline")
 
 
+def test_the_thread_that_a_process_waits_for_is_named() -> None:
+    waits = "import threading; threading.Thread(target=threading.Event().wait, name='mine').start()"
+    done = _ran(PROGRAM.format(loops=False) + waits)
+    (line,) = [json.loads(line) for line in done.stderr.splitlines()]
+    assert (done.returncode, line["threads"]) == (3, ["mine (Thread)"])
+
+
 def test_a_process_that_ends_by_itself_is_not_kept() -> None:
     done = _ran(PROGRAM.format(loops=False))
     assert (done.returncode, done.stderr) == (0, "")

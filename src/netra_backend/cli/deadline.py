@@ -44,8 +44,15 @@ def end_now(tasks: Iterable[str] = ()) -> None:
 
 
 def _end(code: int, tasks: Iterable[str] = ()) -> None:
-    """Say so and end the process. Another thread must end it too: a handler of the log may hang."""
-    about = {"tasks": sorted(tasks)}
+    """Say so and end the process. Another thread must end it too: a handler of the log may hang.
+
+    Python waits for all threads at its end: those of an agent's `to_thread`, and of a pool of
+    processes.
+    """
+    main = threading.main_thread()
+    waited = [each for each in threading.enumerate() if not each.daemon and each is not main]
+    threads = sorted(f"{each.name} ({type(each).__name__})" for each in waited)
+    about = {"tasks": sorted(tasks), "threads": threads}
     log.error("something does not stop; the process ends without it", extra=about)
     jsonlog.flush(FLUSHED)
     os._exit(code)
