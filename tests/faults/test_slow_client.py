@@ -129,7 +129,7 @@ async def test_a_client_that_does_not_read_gets_it_later_merged(
 async def test_many_threads_behind_on_one_socket_cost_no_more_than_one(
     tmp_path: Path, direct: bool
 ) -> None:
-    threads = [f"t{n}" for n in range(6)]
+    threads = [f"t{n}" for n in range(3)]
     async with talking(tmp_path, direct) as server, hung(server, *threads) as slow:
         await flood(server, *threads)
         logs = await read_logs(server, [("alice", thread) for thread in threads])
