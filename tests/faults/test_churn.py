@@ -42,9 +42,9 @@ LEAVING = ("close frame", "end of file", "reset")
 async def test_all_counts_return_to_what_they_were(tmp_path: Path) -> None:
     async with live(AGENTS, tmp_path, store=MemoryStore()) as server:
         await begin(server)
-        await settled(server, WARM_UP)
+        await settled(server, 3 * AT_ONCE)
         before = counts(server)
-        await churn(server, 1_000)
+        await churn(server, 6 * AT_ONCE)
         await until(lambda: counts(server) == before, looks=20)
     assert gauges(server) == [0, 0, 0]
 
