@@ -229,9 +229,9 @@ STORES: dict[str, Callable[[Path], Store]] = {
 @pytest.mark.parametrize(
     ("kind", "outage", "step"),
     [
-        ("memory", 1, 7),
-        ("memory", 9, 9),
-        ("sqlite", 1, 11),
+        ("memory", 1, 14),
+        ("memory", 9, 18),
+        ("sqlite", 1, 22),
         pytest.param("memory", 1, 1, marks=pytest.mark.nightly),
         pytest.param("memory", 9, 1, marks=pytest.mark.nightly),
         pytest.param("sqlite", 1, 1, marks=pytest.mark.nightly),
