@@ -336,7 +336,7 @@ BUSY = ("catch up", "lane", "run ", "store")
 
 TestDelivery = pytest.mark.slow(Delivery.TestCase)
 TestDelivery.settings = settings(
-    max_examples=400 if NIGHTLY else 12,
+    max_examples=400 if NIGHTLY else 8,
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=list(HealthCheck),

@@ -9,14 +9,14 @@ from hypothesis import HealthCheck, settings
 from tests.jsonlog.hostile_values import LARGE, VALUES
 from tests.night import NIGHTLY
 
-ROUNDS = 100 if NIGHTLY else 15
+ROUNDS = 100 if NIGHTLY else 8
 """Of a storm of forks or signals."""
 
 NAMES = [name for name in VALUES if NIGHTLY or not name.startswith(LARGE)]
 """Of the hostile values."""
 
 briefly = settings(
-    max_examples=10_000 if NIGHTLY else 40,
+    max_examples=10_000 if NIGHTLY else 25,
     deadline=None,
     suppress_health_check=[
         HealthCheck.function_scoped_fixture,

@@ -78,7 +78,7 @@ EDITS = st.builds(
 )
 
 
-@settings(max_examples=2_000 if NIGHTLY else 100)
+@settings(max_examples=2_000 if NIGHTLY else 50)
 @given(st.lists(EDITS))
 def test_any_set_of_edits_leaves_a_source_that_parses(edits: list[Edit]) -> None:
     found = [finding(edit.line, edits=(edit,)) for edit in edits]
