@@ -230,7 +230,7 @@ STORES: dict[str, Callable[[Path], Store]] = {
     ("kind", "outage", "step"),
     [
         ("memory", 1, 14),
-        ("memory", 9, 18),
+        ("memory", 9, 9),
         ("sqlite", 1, 22),
         pytest.param("memory", 1, 1, marks=pytest.mark.nightly),
         pytest.param("memory", 9, 1, marks=pytest.mark.nightly),
