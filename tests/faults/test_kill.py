@@ -47,6 +47,8 @@ class Crowd:
         self.steady = [Person(server, "ann", "alice"), Person(server, "bob", "bob")]
         self.restless = Person(server, "abe", "alice")
         self.late: list[Person] = []
+        self.busy = asyncio.Event()
+        """That a run has begun since it was cleared."""
 
     @property
     def everybody(self) -> list[Person]:
@@ -88,8 +90,10 @@ class Crowd:
             for thread in threads:
                 run = f"{person.name}-{next(self._runs)}"
                 answer = await person.client.run(thread, run, "go on")
-                if answer["type"] == "accepted" and thread not in person.following():
-                    await person.follow(thread)
+                if answer["type"] == "accepted":
+                    self.busy.set()
+                    if thread not in person.following():
+                        await person.follow(thread)
                 if self._random.random() < 0.1:
                     await person.client.command("cancel", run=run)
             await person.client.any_frame(0.05)
@@ -129,7 +133,9 @@ async def test_killed_twenty_times_while_streaming_nothing_is_lost(
             server.start()
             took.append(await server.wait_ready())
             used.append(cpu_seconds(server))
+            crowd.busy.clear()
             living = asyncio.create_task(crowd.live_through())
+            await asyncio.wait_for(crowd.busy.wait(), BOUND)
             await asyncio.wait({living}, timeout=0.15 + random.random() * 0.35)
             server.kill()
             await living
