@@ -16,6 +16,7 @@
     │   ├── StoreFailed   a write or read failed; nothing was acknowledged
     │   └── LeaseLost     the writer no longer holds the run's lease
     ├── ServerError       cli/client: the server could not be reached, or refused
+    │   └── NotFound      it has not what was asked for
     ├── Unreadable        cli/scan_source: a file holds no Python source
     └── Unwritable        cli/output: standard output takes nothing more
         └── ReaderGone    whoever read it has closed it, which is no fault

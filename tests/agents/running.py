@@ -97,7 +97,7 @@ class Running:
 
 def executed(run: Run) -> Execution:
     """Return an execution of the run that does nothing."""
-    return cast(Execution, SimpleNamespace(run=run, lose_what_is_left=lambda: None))
+    return cast(Execution, SimpleNamespace(run=run, ends_itself=False))
 
 
 def executing(*runs: Run) -> Executions:

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from netra_backend.cli.client import NoThread, Server
+from netra_backend.cli.client import NotFound, Server
 from netra_backend.cli.replay import LONGEST_PAUSE, pause
 from tests.cli.conftest import Netra
 from tests.client import read_log
@@ -23,7 +23,7 @@ async def test_it_shows_the_log_again(installed: Netra, server: ServerProcess) -
     assert done.returncode == 0, done.stderr
     shown = [json.loads(line)["id"] for line in done.stdout.splitlines()]
     assert shown == [event["id"] for event in truth]
-    with pytest.raises(NoThread, match="there is no thread t2 that this user may see"):
+    with pytest.raises(NotFound, match="there is no thread t2 that this user may see"):
         await asyncio.to_thread(list, Server(server.url, server.token()).events("t2"))
 
 

@@ -127,11 +127,6 @@ class Execution:
         written = self._ending is not None and self._ending.done() and not self.unwritten
         return not (written or self._lost)
 
-    def lose_what_is_left(self) -> None:
-        """Stop as `lose` does, if the end was not written: the thread has been deleted."""
-        if self.ends_itself:
-            self.lose()
-
     def lose(self) -> None:
         """Stop without writing: another holder has the lease and will end the run. Idempotent."""
         if self._lost:

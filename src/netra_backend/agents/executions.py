@@ -58,7 +58,8 @@ class Executions(Mapping[RunKey, Execution]):
         before = self._by_key.get(run.key)
         if before is not None:
             self.discard(before)
-            before.lose_what_is_left()
+            if before.ends_itself:
+                before.lose()
         self._by_key[run.key] = execution
         self._by_thread.setdefault(run.thread, {})[run.key.id] = execution
         self._counts.update(_counted(run))

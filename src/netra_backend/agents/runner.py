@@ -342,8 +342,9 @@ class Runner:
         self.waiting.hold(thread)  # what waits shall not begin when what is active has ended
         await self._stopping.stop_in(thread)
         if deleted := await self._store.delete_thread(thread):
-            for execution in self.executions.in_thread(thread):  # it began while others ended
-                execution.lose_what_is_left()
+            for execution in self.executions.in_thread(thread):
+                if execution.ends_itself:  # it began while others were ended
+                    execution.lose()
             self.conversations.forget(thread)
             self._bus.publish(thread, ())
             await self.waiting.forget(thread)

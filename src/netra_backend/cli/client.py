@@ -64,7 +64,7 @@ class Server(Struct, frozen=True):
             with urlopen(request, timeout=30) as answer:  # noqa: S310
                 return json.load(answer)
         except HTTPError as error:
-            kind = _NotFound if error.code == HTTPStatus.NOT_FOUND else ServerError
+            kind = NotFound if error.code == HTTPStatus.NOT_FOUND else ServerError
             raise kind(said(error.read(), error.code)) from error
         except (URLError, OSError, HTTPException) as error:
             raise ServerError(f"no answer from {self.url}: {error}") from error
@@ -74,14 +74,14 @@ class Server(Struct, frozen=True):
     def events(self, thread: str, after: str | None = None) -> Iterator[dict[str, Any]]:
         """Yield the thread's events after the position, page by page.
 
-        Raises NoThread, or ServerError as `get` does.
+        Raises ServerError as `get` does; NotFound names the thread.
         """
         path = f"/threads/{thread}/events"
         while True:
             try:
                 page = self.get(f"{path}?after={after}" if after else path)
-            except _NotFound as error:
-                raise NoThread(thread) from error
+            except NotFound as error:
+                raise no_thread(thread) from error
             yield from page["events"]
             after = page["next"]
             if after is None:
@@ -92,15 +92,13 @@ class ServerError(NetraError):
     """The server could not be reached, or refused; the text says which and why."""
 
 
-class _NotFound(ServerError):
-    """The server has not what was asked for."""
+class NotFound(ServerError):
+    """There is no such thing, or it is another user's: the two look the same."""
 
 
-class NoThread(ServerError):
-    """There is no such thread, or it is another user's: the two look the same."""
-
-    def __init__(self, thread: str) -> None:
-        super().__init__(f"there is no thread {thread} that this user may see")
+def no_thread(thread: str) -> NotFound:
+    """Return the error that names the thread which is not there."""
+    return NotFound(f"there is no thread {thread} that this user may see")
 
 
 def reach(url: str, user: str, token: str | None, data_dir: str | None) -> Server:

@@ -15,10 +15,10 @@ from netra_backend.cli.client import (
     AsUser,
     Credential,
     DataDir,
-    NoThread,
     Server,
     ServerError,
     Url,
+    no_thread,
     reach,
     said,
     show,
@@ -128,7 +128,7 @@ class _Tail:
         if frame["type"] != "followed":
             return
         if frame["resume"] in ("unknown", "denied"):
-            raise NoThread(self._thread)
+            raise no_thread(self._thread)
         self._after = frame["id"]
         if frame["resume"] in ("snapshot", "gap"):
             typer.secho(f"({frame['resume']}: up to {frame['id']} as a summary)", err=True)
