@@ -103,3 +103,28 @@ finally:
 def test_the_line_to_the_keeper_ends_with_its_worker() -> None:
     done = subprocess.run([sys.executable, "-c", ENDS], capture_output=True, text=True, check=True)
     assert done.stdout == "b''\n"
+
+
+LEAVES = """
+import asyncio, os, socket, sys
+from netra_backend.cli.forks import leave_to_parent
+
+server, loop = socket.create_server(("127.0.0.1", 0)), asyncio.new_event_loop()
+loop.set_debug(True)
+leave_to_parent(server.getsockname()[1], loop)
+
+def fork():
+    if not (child := os.fork()):
+        os._exit(os.path.exists(f"/dev/fd/{server.fileno()}"))
+    return os.waitpid(child, 0)[1]
+
+in_thread = loop.run_until_complete(asyncio.wait_for(loop.run_in_executor(None, fork), 5))
+loop.close()
+print(in_thread, fork())
+"""
+
+
+def test_a_fork_of_another_thread_or_after_the_loop_leaves_the_port_too() -> None:
+    command = [sys.executable, "-c", LEAVES]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("0 0\n", "")

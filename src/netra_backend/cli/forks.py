@@ -37,11 +37,12 @@ def _close(descriptor: int) -> None:
 
 
 def _leave(port: int, loop: asyncio.AbstractEventLoop) -> None:
-    loop.call_soon(os._exit, 1)
     for descriptor in [int(each.name) for each in OPEN.iterdir()]:
         with suppress(OSError):  # that of the list itself
             if _serves(port, descriptor):
                 os.close(descriptor)
+    with suppress(RuntimeError):  # it is closed, or in debug mode not of this thread: none comes
+        loop.call_soon(os._exit, 1)
 
 
 def _serves(port: int, descriptor: int) -> bool:

@@ -63,9 +63,8 @@ def run(
 ) -> None:
     """Serve these agents until a signal comes; with a `line`, as the worker of a keeper."""
     worker = {} if line is None else {"worker": os.getpid()}
-    if (
-        line is not None
-    ):  # or the keeper, when this worker is killed, would wait for its line to end
+    if line is not None:
+        # Or the keeper would wait for the line to end when this worker is killed.
         forks.close_in_forks(line)
     with jsonlog.bind(**worker):
         named = load_agents(specs) if specs else None
