@@ -18,7 +18,7 @@ from netra_backend.agents.run_request import run_request
 from netra_backend.agents.runner import Runner
 from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, UserId
 from netra_backend.core.ports import Store
-from netra_backend.core.run import Run
+from netra_backend.core.run import Lease, Run
 from netra_backend.stores.local_bus import LocalBus
 from netra_backend.stores.memory import MemoryStore
 
@@ -97,7 +97,8 @@ class Running:
 
 def executed(run: Run) -> Execution:
     """Return an execution of the run that does nothing."""
-    return cast(Execution, SimpleNamespace(run=run, ends_itself=False))
+    lease = Lease(run.key, run.thread, "node", 1, 0)
+    return cast(Execution, SimpleNamespace(run=run, lease=lease, ends_itself=False))
 
 
 def executing(*runs: Run) -> Executions:

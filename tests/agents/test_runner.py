@@ -227,30 +227,35 @@ class ToldLate(MemoryStore):
         return deleted
 
 
-@pytest.mark.parametrize("by_deletion", [True, False])
-async def test_a_run_that_begins_while_its_thread_is_deleted_stops(*, by_deletion: bool) -> None:
-    inputs: list[str] = []
-    stopped: list[str] = []
+@pytest.mark.parametrize("told", ["by the deletion", "after it", "after the next"])
+async def test_a_run_that_begins_while_its_thread_is_deleted_stops(told: str) -> None:
+    inputs: set[str] = set()
+    stopped: set[str] = set()
 
     async def waits(given: RunAgentInput) -> AsyncIterator[BaseEvent]:
         name = given.messages[-1].content
-        inputs.append(name)
+        inputs.add(name)
         try:
             await asyncio.Event().wait()
             yield RunFinishedEvent(thread_id="?", run_id="?")
         finally:
-            stopped.append(name)
+            stopped.add(name)
 
-    store = ToldLate(by_deletion=by_deletion)
+    store = ToldLate(by_deletion=told == "by the deletion")
     async with running(waits, store=store) as house:
         first = asyncio.create_task(house.start(ALICE, asking("1", thread_id="t1", run_id="r1")))
         await store.created.wait()
         assert await house.runner.delete_thread(T1)
+        if told == "after it":
+            store.told.set()
+            await first
+        second = await house.start(ALICE, asking("2", thread_id="t1", run_id="r1"))
+        assert second.started
         store.told.set()
         await first
-        assert (await house.start(ALICE, asking("2", thread_id="t1", run_id="r1"))).started
-        await until(lambda: inputs[-1:] == ["2"] and len(inputs) == len(stopped) + 1)
+        await until(lambda: "2" in inputs and inputs == stopped | {"2"})
         assert "2" not in stopped
+        assert house.runner.executions[second.run.key].run == second.run
 
 
 class Alone:

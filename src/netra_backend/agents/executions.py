@@ -51,12 +51,15 @@ class Executions(Mapping[RunKey, Execution]):
     def add(self, execution: Execution) -> None:
         """Take one that begins, in the place of one of the same key that has not stopped yet.
 
-        There is one if the thread was deleted meanwhile. If it does not know that yet it is told,
-        for its lease will not be renewed from here any more.
+        There is one if the thread was deleted meanwhile. Which of the two was in it is told, for
+        its lease will not be renewed from here any more: it may be the one that begins.
         """
         run = execution.run
         before = self._by_key.get(run.key)
         if before is not None:
+            if before.lease.fence > execution.lease.fence:
+                execution.lose()
+                return
             self.discard(before)
             if before.ends_itself:
                 before.lose()
