@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
+import msgspec
 import pytest
 
 from netra_backend.agents.loading import adapt
@@ -126,6 +127,38 @@ async def test_the_middleware_for_people_is_answered_by_yes_or_no_or_in_its_form
     assert len(results) == 1
     assert results[0].startswith(result)
     assert illegal(chunks, later_run=True) == []
+
+
+@pytest.mark.parametrize(
+    ("question", "shown", "answer"),
+    [
+        ({"action_requests": ["delete"]}, '"action_requests":["delete"]', "{'approved': True}"),
+        ({"action_requests": ["delete"], "review_configs": []}, '"delete"', "{'approved': True}"),
+        ({"type": "tool_approval", "tool": "rm"}, '"tool":"rm"', "{'approved': True}"),
+        (
+            {"action_requests": [{"name": "rm", "args": {}}], "review_configs": []},
+            '"name":"rm"',
+            "{'decisions': [{'type': 'approve'}]}",
+        ),
+    ],
+)
+async def test_a_question_much_like_the_middleware_s_is_shown_and_answered_too(
+    question: dict[str, Any], shown: str, answer: str
+) -> None:
+    from langchain_core.messages import AIMessage
+    from langgraph.checkpoint.memory import InMemorySaver
+    from langgraph.types import interrupt
+
+    def node(_: dict[str, Any]) -> dict[str, Any]:
+        return {"messages": [AIMessage(str(interrupt(question)))]}
+
+    async with running(adapt(graph(node, InMemorySaver()))) as house:
+        await house.start(ALICE, asking("hi", thread_id="t1", run_id="r1"))
+        await house.ended("r1")
+        (asked,) = await house.store.asked(T1, 9)
+        assert shown in msgspec.json.decode(asked.question)["message"]
+        assert await answered(house, [b'{"approved":true}']) is RunStatus.FINISHED
+        assert texts(await house.chunks()) == [answer]
 
 
 async def test_a_message_in_place_of_an_answer_gives_the_question_up() -> None:

@@ -109,10 +109,10 @@ class _Translator(Translator):  # type: ignore[misc]
         for question, item in zip(asked, items, strict=True):
             if requests := _requests(item.value):
                 question.reason, question.response_schema = "approval", _DECISIONS
-                question.message = "\n\n".join(str(one.get("description")) for one in requests)
+                question.message = "\n\n".join(map(_described, requests))
             elif _asks_for_one(item.value):
                 question.reason, question.response_schema = "approval", _DECISION
-                question.message = str(item.value.get("description"))
+                question.message = _described(item.value)
             elif question.message is None:
                 question.message = jsonlog.dumps(item.value)
         return asked
@@ -145,12 +145,23 @@ _DECISION = {
 
 
 def _asks_for_one(value: Any) -> bool:
-    return isinstance(value, dict) and value.get("type") == "tool_approval"
+    """Return whether it is a `ToolApprovalRequest`; a graph may ask in forms of its own."""
+    return (
+        isinstance(value, dict) and value.get("type") == "tool_approval" and "tool_call_id" in value
+    )
 
 
-def _requests(value: Any) -> list[Any]:
-    requests = value.get("action_requests") if isinstance(value, dict) else None
-    return requests if isinstance(requests, list) else []
+def _requests(value: Any) -> list[dict[str, Any]]:
+    """Return the requests of a `HITLRequest`, none of anything else."""
+    if not (isinstance(value, dict) and "review_configs" in value):
+        return []
+    requests = value.get("action_requests")
+    is_theirs = isinstance(requests, list) and all(isinstance(one, dict) for one in requests)
+    return cast(list[dict[str, Any]], requests) if is_theirs else []
+
+
+def _described(request: dict[str, Any]) -> str:
+    return str(request.get("description") or jsonlog.dumps(request))
 
 
 def _answer(entry: ResumeEntry, question: Interrupt) -> Any:
@@ -176,16 +187,17 @@ def _newest(messages: Sequence[Message], kept: Sequence[Any]) -> list[Message]:
     """
     calls, answers = dict(_calls(messages, kept)), set(_answers(kept))
     ids = {getattr(message, "id", None) for message in kept}
-    known = [
+    known = {
         place
         for place, message in enumerate(messages)
         if message.id in ids
         or (isinstance(message, ToolMessage) and calls.get(message.tool_call_id) in answers)
-    ]
+    }
+    last = max(known, default=-1)
     newest: list[Message] = []
     for place, message in enumerate(messages):
         call = calls.get(message.tool_call_id) if isinstance(message, ToolMessage) else None
-        if place in known or not (place > max(known, default=-1) or (call and call.message in ids)):
+        if place in known or not (place > last or (call and call.message in ids)):
             continue
         newest.append(message.model_copy(update={"tool_call_id": call.id}) if call else message)
     return newest
