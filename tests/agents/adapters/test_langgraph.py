@@ -5,6 +5,15 @@ from typing import Any
 
 import msgspec
 import pytest
+from ag_ui.core import (
+    AssistantMessage,
+    BaseEvent,
+    FunctionCall,
+    ResumeEntry,
+    ToolCall,
+    ToolCallResultEvent,
+    ToolCallStartEvent,
+)
 
 from netra_backend.agents.loading import adapt
 from netra_backend.core.ids import ThreadId, ThreadKey, UserId
@@ -35,6 +44,10 @@ def graph(node: Any, checkpointer: Any = None) -> Any:
     built.add_edge(START, "node")
     built.add_edge("node", END)
     return built.compile(checkpointer=checkpointer)
+
+
+def call(id: str) -> ToolCall:
+    return ToolCall(id=id, function=FunctionCall(name="f", arguments="{}"))
 
 
 def texts(chunks: list) -> list[str]:
@@ -127,6 +140,35 @@ async def test_the_middleware_for_people_is_answered_by_yes_or_no_or_in_its_form
     assert len(results) == 1
     assert results[0].startswith(result)
     assert illegal(chunks, later_run=True) == []
+
+
+async def test_a_call_that_goes_on_is_not_told_again_but_one_with_the_id_of_an_older_is() -> None:
+    """The first run was cancelled, so that its calls have results in the checkpoint only."""
+    from langchain_core.messages import AIMessage
+    from langchain_core.messages import ToolMessage as Result
+
+    from netra_backend.agents.adapters.langgraph import _told_again
+
+    async def told(*ids: str) -> AsyncIterator[BaseEvent]:
+        for id in ids:
+            yield ToolCallStartEvent(tool_call_id=id, tool_call_name="f")
+            yield ToolCallResultEvent(message_id=f"of {id}", tool_call_id=id, content="")
+
+    ids = {"first": ["0", "1"], "second": ["new"]}  # as in the log, where "new" stands for "0"
+    messages = [AssistantMessage(id=id, tool_calls=list(map(call, ids[id]))) for id in ids]
+    kept = [
+        AIMessage("", id="first", tool_calls=[{"id": id, "name": "f", "args": {}} for id in "01"]),
+        *(Result("interrupted", tool_call_id=id) for id in "01"),
+        AIMessage("", id="second", tool_calls=[{"id": "0", "name": "f", "args": {}}]),
+    ]
+    resume = [ResumeEntry(interrupt_id="i", status="resolved")]
+    given = asking("", messages=messages).model_copy(update={"resume": resume})
+    events = [event async for event in _told_again(given, kept, told("0", "1"))]
+    assert [(event.type.value, event.tool_call_id) for event in events] == [
+        ("TOOL_CALL_RESULT", "new"),
+        ("TOOL_CALL_START", "1"),
+        ("TOOL_CALL_RESULT", "1"),
+    ]
 
 
 @pytest.mark.parametrize(

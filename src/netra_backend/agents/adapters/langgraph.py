@@ -252,11 +252,12 @@ async def _told_again(
 ) -> AsyncIterator[BaseEvent]:
     """Yield the events without the calls that the run goes on with after a question.
 
-    The translator tells such a call once more before its result.
+    The translator tells such a call once more before its result. One that was interrupted waits
+    no more, and the graph may use its id again: the checkpoint has its result, though not the log.
     """
     done = {m.tool_call_id for m in input.messages if isinstance(m, ToolMessage)}
-    calls = _calls(input.messages, kept) if input.resume else ()
-    waiting = {call.id: id for id, call in calls if id not in done}
+    calls, answers = _calls(input.messages, kept) if input.resume else (), set(_answers(kept))
+    waiting = {call.id: id for id, call in calls if id not in done and call not in answers}
     async for event in events:
         if isinstance(event, ToolCallResultEvent):
             event.tool_call_id = waiting.pop(event.tool_call_id, event.tool_call_id)
