@@ -12,7 +12,18 @@ from tests.contract.stage import Scenario, Stage
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
 
 
-async def test_a_tool_that_fails_shows_no_files() -> None:
+GROUP = ExceptionGroup("all", [ValueError("in it")])
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        (ValueError("two\n  lines"), "ValueError: two\n  lines"),
+        (GROUP, "ExceptionGroup: all (1 sub-exception)"),
+        (ValueError("Traceback (most recent call last):\nE"), None),
+    ],
+)
+async def test_a_tool_that_fails_shows_no_files(error: Exception, shown: str | None) -> None:
     pytest.importorskip("ag2", reason="the extra ag2 is not installed")
     from ag2 import Agent
     from ag2.config.openai import OpenAIConfig
@@ -22,8 +33,8 @@ async def test_a_tool_that_fails_shows_no_files() -> None:
         """Tell the weather in a city."""
         try:
             return {}[city]
-        except KeyError as error:
-            raise ValueError("two\n  lines") from error
+        except KeyError as cause:
+            raise error from cause
 
     async with (
         completions(Stage(Scenario.TOOL)) as url,
@@ -39,7 +50,7 @@ async def test_a_tool_that_fails_shows_no_files() -> None:
             assert (await house.ended("r1")).status is RunStatus.FINISHED
             chunks = await house.chunks()
     results = [chunk["content"] for chunk in chunks if chunk["type"] == "TOOL_CALL_RESULT"]
-    assert results == ["ValueError: two\n  lines"]
+    assert results == [shown or f"ValueError: {error}"]
 
 
 async def test_a_message_in_place_of_an_answer_gives_the_question_up() -> None:

@@ -6,8 +6,10 @@ turn in this process until the answer comes. After a restart, or once too many a
 finds nobody and the run fails.
 """
 
+import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
+from itertools import dropwhile, takewhile
 from typing import cast
 
 from ag2 import Agent
@@ -61,13 +63,23 @@ async def _decoded(lines: AsyncIterator[str]) -> AsyncIterator[BaseEvent]:
         yield event
 
 
+_TRACEBACK = re.compile(
+    r"^(?:Traceback|  (\+) Exception Group Traceback) \(most recent call last\):\n"
+    r'(?:  \| )?  File "[^"\n]*function_tool\.py"',
+    re.MULTILINE,
+)
+"""How that of a failed tool begins, the first frame of which is AG2's, or that of a group's."""
+
+
 def _without_traceback(result: str) -> str:
     """Return what a failed tool's exception says, without the places in the server's files.
 
-    AG2 gives the model all of it, and has the first frame of the last traceback itself.
+    AG2 gives the model all of it: what led to the exception, and what a group of them holds.
     """
-    _, head, last = result.rpartition("Traceback (most recent call last):\n")
-    lines = last.splitlines()
-    if not head or "function_tool.py" not in "".join(lines[:1]):
+    *_, begun = None, *_TRACEBACK.finditer(result)  # the last is that of what was raised
+    if begun is None:
         return result
-    return "\n".join(lines[next((n for n, line in enumerate(lines) if line[:1] != " "), 0) :])
+    lines = result[begun.end() :].splitlines()[1:]
+    if begun[1]:
+        lines = [line[4:] for line in takewhile(lambda line: line[:4] == "  | ", lines)]
+    return "\n".join(dropwhile(lambda line: line[:1] == " ", lines))
