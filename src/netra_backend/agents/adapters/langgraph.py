@@ -35,6 +35,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command
 
 from netra_backend import jsonlog
+from netra_backend.agents.base import results_of
 from netra_backend.agents.foreign import answered, translated
 from netra_backend.agents.run_context import scope_of
 from netra_backend.errors import AgentError
@@ -255,9 +256,11 @@ async def _told_again(
     The translator tells such a call once more before its result. One that was interrupted waits
     no more, and the graph may use its id again: the checkpoint has its result, though not the log.
     """
-    done = {m.tool_call_id for m in input.messages if isinstance(m, ToolMessage)}
-    calls, answers = _calls(input.messages, kept) if input.resume else (), set(_answers(kept))
-    waiting = {call.id: id for id, call in calls if id not in done and call not in answers}
+    waiting: dict[str, str] = {}
+    if input.resume:
+        done, answers = results_of(input), set(_answers(kept))
+        calls = _calls(input.messages, kept)
+        waiting = {call.id: id for id, call in calls if id not in done and call not in answers}
     async for event in events:
         if isinstance(event, ToolCallResultEvent):
             event.tool_call_id = waiting.pop(event.tool_call_id, event.tool_call_id)
