@@ -242,7 +242,9 @@ async def test_a_run_that_begins_while_its_thread_is_deleted_stops(told: str) ->
             stopped.add(name)
 
     store = ToldLate(by_deletion=told == "by the deletion")
+    happenings: list[Happening] = []
     async with running(waits, store=store) as house:
+        house.runner.projection.observe(happenings.append)
         first = asyncio.create_task(house.start(ALICE, asking("1", thread_id="t1", run_id="r1")))
         await store.created.wait()
         assert await house.runner.delete_thread(T1)
@@ -256,6 +258,9 @@ async def test_a_run_that_begins_while_its_thread_is_deleted_stops(told: str) ->
         await until(lambda: "2" in inputs and inputs == stopped | {"2"})
         assert "2" not in stopped
         assert house.runner.executions[second.run.key].run == second.run
+        assert second.run.correlation in {happening.correlation for happening in happenings}
+        await house.runner.cancel(second.run.key)
+        assert happenings[-1].correlation == second.run.correlation
 
 
 class Alone:

@@ -86,6 +86,7 @@ class _Seen:
         self.agent = run.agent
         self.user = run.key.owner
         self.correlation = run.correlation
+        self.started = run.started
         self.began = began
         self.reasons = False
         self.in_told_step = False
@@ -143,9 +144,13 @@ class Projection:
     def begin(self, run: Run, *, began: int = 0) -> None:
         """Learn which agent executes the run, before its entries come.
 
-        `began` is when, in milliseconds since 1970, if another process was told so.
+        `began` is when, in milliseconds since 1970, if another process was told so. One of the same
+        name may be known, whose end never came: its thread was deleted.
         """
-        self._runs.setdefault((run.thread, run.key.id), _Seen(run, began))
+        key = run.thread, run.key.id
+        seen = self._runs.get(key)
+        if seen is None or seen.started < run.started:
+            self._runs[key] = _Seen(run, began)
 
     def see(self, thread: ThreadKey, entries: Sequence[Entry]) -> None:
         """Take what was appended to the thread."""
