@@ -3,6 +3,8 @@
 import asyncio
 import contextvars
 import re
+import sys
+import threading
 from collections.abc import AsyncIterator
 
 import pytest
@@ -60,6 +62,28 @@ def test_one_binding_may_nest_and_be_shared() -> None:
     with shared:
         assert dict(bound()) == {"service": "s"}
     assert not bound()
+
+
+def test_threads_that_share_a_binding_leave_nothing_bound() -> None:
+    shared, left = bind(service="s"), list[object]()
+
+    def work() -> None:
+        for _ in range(10_000):
+            with shared:
+                pass
+        left.append(dict(bound()))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert left == [{}] * 4
 
 
 def test_outside_of_bindings_the_process_has_one_id() -> None:

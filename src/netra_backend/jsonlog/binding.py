@@ -6,7 +6,6 @@ Both follow the task that runs, by a context variable; `carry` takes them to ano
 import functools
 import os
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from contextvars import ContextVar, Token
 from types import MappingProxyType
 from typing import ParamSpec, TypeVar
@@ -57,35 +56,23 @@ class bind:  # noqa: N801 - it is used as a function
 
     def __init__(self, /, **fields: object) -> None:
         self._fields = fields
-        self._inside: Token[Bound] | list[Token[Bound]] | None = None
-        """Who is inside. More than one where tasks share a binding, or where it nests."""
+        self._inside: list[Token[Bound]] = []
+        """Who is inside. More than one where tasks or threads share a binding, or it nests."""
 
     def __enter__(self) -> None:
-        token = _bound.set(Bound({**_bound.get().fields, **self._fields}))
-        inside = self._inside
-        if inside is not None:
-            self._inside = [*inside, token] if isinstance(inside, list) else [inside, token]
-        else:
-            self._inside = token
+        self._inside.append(_bound.set(Bound({**_bound.get().fields, **self._fields})))
 
     def __exit__(self, *_: object) -> None:
-        inside, self._inside = self._inside, None
-        if isinstance(inside, list):
-            self._leave(inside)
-        elif inside is not None:
-            try:  # noqa: SIM105 - this is on the way of every request
-                _bound.reset(inside)
-            except ValueError:
-                pass  # an async generator may be closed by another task than ran it
-
-    def _leave(self, inside: list[Token[Bound]]) -> None:
-        """Let out the task that runs, by its own token, and keep the others inside."""
-        for at in reversed(range(len(inside))):
-            with suppress(ValueError):  # it is another task's
-                _bound.reset(inside[at])
-                del inside[at]
-                break
-        self._inside = inside or None
+        inside = self._inside
+        for token in inside[::-1]:
+            try:
+                _bound.reset(token)
+            except (ValueError, RuntimeError):  # it is another task's, or was another thread's
+                continue
+            inside.remove(token)
+            return
+        if len(inside) == 1:  # an async generator may be closed by another task than ran it
+            inside.clear()
 
 
 def carry(call: Callable[P, T]) -> Callable[P, T]:
