@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+from collections import OrderedDict
 from typing import Any
 
 import pytest
@@ -55,7 +56,8 @@ def test_elastic_gets_no_text_under_a_name_that_it_keeps_objects_under() -> None
     configure("INFO", "ecs", stream)
     try:
         with bind(user="ann", run="r"):
-            given = {"host": {"name": "h"}, "url": "/x", "service_": 1, "labels": ["a"]}
+            host = OrderedDict(name="h")
+            given = {"host": host, "url": "/x", "service_": 1, "labels": ["a"]}
             log = logging.getLogger("tests.presets")
             log.info("hello", extra=given)
             log.info("hello", extra={**given, "service": "s"})

@@ -189,7 +189,7 @@ class Quick:
         plain = self._plain(given)
         if plain is None or not self._bound_names.are_all(plain):
             return None
-        if self._objects:
+        if self._objects and not self._objects.isdisjoint(plain):
             plain = self._renamed(given, plain)
         tail = b"," + _visible(self._dumps({**self._fixed, **plain}))[1:-1]
         bound.told = (self, tail)
@@ -208,7 +208,7 @@ class Quick:
                 return None
         if bound.fields and not bound.fields.keys().isdisjoint(shown):
             return None
-        if self._objects:
+        if self._objects and not self._objects.isdisjoint(shown):
             shown = self._renamed(given, shown)
         body = self._dumps(shown, None, self._newline)
         if len(body) > MAX_BODY:

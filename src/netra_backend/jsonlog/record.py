@@ -96,7 +96,7 @@ def no_objects(given: dict[str, object], names: frozenset[str]) -> Iterator[str]
 
 
 def _is_object(value: object) -> bool:
-    return type(value) is dict or field_names(type(value)) is not None
+    return is_kind(value, dict) or field_names(type(value)) is not None
 
 
 def _put_in(
