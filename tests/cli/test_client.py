@@ -2,7 +2,9 @@
 
 import io
 import json
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from rich.console import Console
@@ -56,6 +58,23 @@ def test_what_is_no_token_is_refused_and_not_shown(token: str) -> None:
 def test_a_server_that_does_not_answer_is_named() -> None:
     with pytest.raises(ServerError, match=r"no answer from http://127\.0\.0\.1:1"):
         Server("http://127.0.0.1:1", "t").get("/threads")
+
+
+class Elsewhere(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_error(404)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_no_thread_is_said_to_be_missing_where_no_netra_answers() -> None:
+    with HTTPServer(("127.0.0.1", 0), Elsewhere) as elsewhere:
+        asked = Thread(target=elsewhere.handle_request)
+        asked.start()
+        with pytest.raises(ServerError, match=r"\Athe server answered 404\Z"):
+            list(Server(f"http://127.0.0.1:{elsewhere.server_port}", "token").events("t1"))
+        asked.join()
 
 
 def test_an_event_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

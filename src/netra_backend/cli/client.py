@@ -3,7 +3,6 @@
 import json
 import unicodedata
 from collections.abc import Iterator
-from http import HTTPStatus
 from http.client import HTTPException
 from typing import Annotated, Any
 from urllib.error import HTTPError, URLError
@@ -18,7 +17,7 @@ from rich.text import Text
 from netra_backend.cli.settings import settings_with
 from netra_backend.cli.token import Unsigned, make_token
 from netra_backend.core.events import PROGRESS
-from netra_backend.errors import ConfigError, NetraError
+from netra_backend.errors import ConfigError, ErrorCode, NetraError
 
 Url = Annotated[str, typer.Option(help="The server.")]
 AsUser = Annotated[str, typer.Option("--user", help="Whose thread it is; makes a token for them.")]
@@ -64,8 +63,9 @@ class Server(Struct, frozen=True):
             with urlopen(request, timeout=30) as answer:  # noqa: S310
                 return json.load(answer)
         except HTTPError as error:
-            kind = NotFound if error.code == HTTPStatus.NOT_FOUND else ServerError
-            raise kind(said(error.read(), error.code)) from error
+            body = error.read()
+            kind = NotFound if _refusal(body).get("code") == ErrorCode.NOT_FOUND else ServerError
+            raise kind(said(body, error.code)) from error
         except (URLError, OSError, HTTPException) as error:
             raise ServerError(f"no answer from {self.url}: {error}") from error
         except ValueError as error:
@@ -179,10 +179,16 @@ def _escaped(char: str) -> str:
 
 def said(body: bytes, status: int) -> str:
     """Return what the server says in the body of a refusal; its status, if that is not ours."""
+    return str(_refusal(body).get("message", f"the server answered {status}"))
+
+
+def _refusal(body: bytes) -> dict[str, Any]:
+    """Return what our servers say of a refusal; nothing if the body is not one of theirs."""
     try:
-        return str(json.loads(body)["error"]["message"])
+        told = json.loads(body)["error"]
     except (ValueError, KeyError, TypeError):
-        return f"the server answered {status}"
+        return {}
+    return told if isinstance(told, dict) else {}
 
 
 def _is_address(url: str) -> bool:
