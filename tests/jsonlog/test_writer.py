@@ -11,12 +11,13 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import FrameType
+from types import FrameType, ModuleType
 from typing import Any, TextIO
 
 import pytest
 
 from netra_backend.jsonlog.counts import counters
+from netra_backend.jsonlog.outlet import ATOMIC_BYTES
 from netra_backend.jsonlog.writer import LINE_COST, RING_BYTES, Writer
 from tests.eventually import until
 
@@ -272,6 +273,20 @@ def test_a_child_leaves_the_rest_of_a_line_to_its_parent(pipe: tuple[TextIO, Tex
     assert reader.readline().encode() == long
     assert reader.readline() == "next\n"
     writer.close()
+
+
+def test_no_line_is_lost_while_what_starts_processes_is_being_loaded(
+    pipe: tuple[TextIO, TextIO], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream, reader = pipe
+    monkeypatch.setitem(sys.modules, "billiard.util", ModuleType("billiard.util"))
+    writer = Writer(stream)
+    long = b"x" * (ATOMIC_BYTES + 1) + b"\n"  # which only the thread writes where writing waits
+    writer._outlet._waits = True
+    writer.put(long, "INFO")
+    writer.close()
+    assert not writer.unreported.numbers
+    assert reader.readline().encode() == long
 
 
 def test_a_worker_process_that_ends_writes_what_waits(pipe: tuple[TextIO, TextIO]) -> None:

@@ -219,10 +219,10 @@ class Writer:
         Anew in each process, because they forget what their parent has asked for.
         """
         for name in _STARTERS:
-            util = sys.modules.get(name)
-            if util is not None and name not in self._farewells:
+            finalize = getattr(sys.modules.get(name), "Finalize", None)  # it may be loading yet
+            if finalize is not None and name not in self._farewells:
                 self._farewells.add(name)
-                util.Finalize(None, self._end_worker, exitpriority=_LAST)
+                finalize(None, self._end_worker, exitpriority=_LAST)
 
     # --- the thread ------------------------------------------------------------------------
 
