@@ -1,9 +1,11 @@
 """Lines as Google Cloud, Elastic and Datadog read them."""
 
+import enum
 import io
 import json
 import logging
 from collections import OrderedDict
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -15,6 +17,17 @@ from netra_backend.jsonlog.record import line
 from netra_backend.jsonlog.tracing import Trace
 
 TRACE = Trace("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", sampled=True)
+
+
+@dataclass(frozen=True)
+class Price:
+    cents: int
+
+
+class Plan(Price, enum.Enum):
+    """Its members have fields, and are their names in a line."""
+
+    FREE = 0
 
 
 def written(shape: Layout, level: int = logging.WARNING, /, **given: Any) -> dict[str, Any]:
@@ -68,6 +81,7 @@ def test_elastic_gets_no_text_under_a_name_that_it_keeps_objects_under() -> None
     assert quick.items() >= {**told, "service_": 1}.items()
     assert slow.items() >= {**told, "service_": 1, "service_~2": "s"}.items()
     assert "user" in written(layout("json"), user="ann")
+    assert written(layout("ecs"), user=Plan.FREE)["user_"] == "FREE"
 
 
 @pytest.mark.parametrize(

@@ -296,6 +296,12 @@ def is_json(cls: type) -> bool:
     return any(id(base) in _JSON_IDS for base in bases(cls))
 
 
+def is_object(cls: type) -> bool:
+    """Return whether instances of the class are written as objects, with names of their own."""
+    form = _find(cls)
+    return form is Forms.mapping or form is Forms.fields
+
+
 def _learn(cls: type) -> Form:
     """Return the form of a class, and remember it with the class, so that its id stays its own."""
     form = _find(cls)

@@ -20,7 +20,7 @@ from netra_backend.jsonlog.attributes import (
 from netra_backend.jsonlog.clock import Clock
 from netra_backend.jsonlog.encode import encode
 from netra_backend.jsonlog.fields import field_names
-from netra_backend.jsonlog.forms import Forms
+from netra_backend.jsonlog.forms import Forms, is_object
 from netra_backend.jsonlog.guard import Failed, foreign, is_kind, is_large
 from netra_backend.jsonlog.plain import LIMITS, RECORD_LIMITS, Json
 from netra_backend.jsonlog.presets import Layout, layout
@@ -91,12 +91,8 @@ def fields(
 def no_objects(given: dict[str, object], names: frozenset[str]) -> Iterator[str]:
     """Yield those of the names under which a field is given that is no object in the line."""
     for name, value in given.items() if names else ():
-        if type(name) is str and name in names and not _is_object(value):
+        if type(name) is str and name in names and not is_object(type(value)):
             yield name
-
-
-def _is_object(value: object) -> bool:
-    return is_kind(value, dict) or field_names(type(value)) is not None
 
 
 def _put_in(
