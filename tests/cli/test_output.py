@@ -1,6 +1,7 @@
 """Standard output that nobody takes, the same for every command."""
 
 import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from netra_backend.cli.output import wants_colour
 from tests.cli.conftest import clean
 from tests.live import BOUND, ServerProcess
 
@@ -117,3 +119,27 @@ def test_what_was_closed_is_dev_null_and_no_socket_has_its_number() -> None:
                 timeout=BOUND,
             )
         assert said.read() == "[True, True, True] True"
+
+
+@pytest.mark.parametrize(
+    ("term", "force", "coloured"),
+    [("xterm", "", True), ("dumb", "", False), ("dumb", "1", True)],
+)
+def test_a_terminal_without_colours_gets_none(
+    monkeypatch: pytest.MonkeyPatch, term: str, force: str, coloured: bool
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", term)
+    monkeypatch.setenv("FORCE_COLOR", force)
+    ours, theirs = pty.openpty()
+    with os.fdopen(ours), os.fdopen(theirs, "w") as terminal:
+        assert wants_colour(terminal) is coloured
+
+
+@pytest.mark.parametrize(("term", "before"), [("xterm", "\x1b[31m"), ("dumb", "")])
+def test_an_error_is_red_where_the_terminal_has_colours(term: str, before: str) -> None:
+    ours, theirs = pty.openpty()
+    with os.fdopen(ours) as reader, os.fdopen(theirs) as terminal:
+        environment = clean({"TERM": term, "NO_COLOR": "", "FORCE_COLOR": ""})
+        subprocess.run([NETRA, "scan", "nowhere"], stderr=terminal, env=environment, check=False)
+        assert reader.readline().startswith(f"{before}netra: there is no file")

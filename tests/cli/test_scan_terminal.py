@@ -1,14 +1,9 @@
 """Standard output and error."""
 
-import os
-import pty
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
-from netra_backend.cli.scan_terminal import wants_colour
 from tests.cli.scanning import UNUSED, write
 
 NETRA = [sys.executable, "-m", "netra_backend.cli", "scan", "--no-cache"]
@@ -30,21 +25,6 @@ def test_a_reader_who_has_gone_is_no_fault(tmp_path: Path) -> None:
         said = process.stderr.read()
         process.stderr.close()
         assert (process.wait(), said) == (1, b"")
-
-
-@pytest.mark.parametrize(
-    ("term", "force", "coloured"),
-    [("xterm", "", True), ("dumb", "", False), ("dumb", "1", True)],
-)
-def test_a_terminal_without_colours_gets_none(
-    monkeypatch: pytest.MonkeyPatch, term: str, force: str, coloured: bool
-) -> None:
-    monkeypatch.delenv("NO_COLOR", raising=False)
-    monkeypatch.setenv("TERM", term)
-    monkeypatch.setenv("FORCE_COLOR", force)
-    ours, theirs = pty.openpty()
-    with os.fdopen(ours), os.fdopen(theirs, "w") as terminal:
-        assert wants_colour(terminal) is coloured
 
 
 def test_a_stream_that_knows_few_letters_gets_the_others_spelled_out(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import gc
 import os
 import sys
 
-from netra_backend.cli.output import ReaderGone, guard
+from netra_backend.cli.output import ReaderGone, guard, wants_colour
 from netra_backend.errors import NetraError
 
 
@@ -32,7 +32,7 @@ def _run_and_tell(arguments: list[str]) -> int:
     except ReaderGone:
         return 1
     except NetraError as error:
-        colour = ("\x1b[31m", "\x1b[0m") if sys.stderr.isatty() else ("", "")
+        colour = ("\x1b[31m", "\x1b[0m") if wants_colour(sys.stderr) else ("", "")
         sys.stderr.write(f"{colour[0]}netra: {error}{colour[1]}\n")
         sys.stderr.flush()
         return 2

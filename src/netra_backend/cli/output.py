@@ -35,6 +35,15 @@ def guard() -> None:
     sys.stderr = _guarded(sys.stderr, tells=False)
 
 
+def wants_colour(stream: TextIO | None) -> bool:
+    """Return whether what is written there may have colours: on a terminal that has them."""
+    if stream is None or os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
 def _stand_in(mode: str) -> TextIO:
     """Return a stream that takes the lowest number, which is that of the one that was closed.
 

@@ -1,13 +1,12 @@
 """Where the outcome of a scan goes: results to standard output, remarks to standard error."""
 
 import contextlib
-import os
 import sys
 from collections.abc import Iterable, Mapping
 from typing import TextIO
 
 import netra_backend
-from netra_backend.cli.output import ReaderGone
+from netra_backend.cli.output import ReaderGone, wants_colour
 from netra_backend.cli.scan_arguments import Format
 from netra_backend.cli.scan_run import Outcome, Scan
 from netra_backend.scan.finding import Finding
@@ -93,12 +92,3 @@ class Terminal:
             else:
                 stream.write(what)
             stream.flush()
-
-
-def wants_colour(stream: TextIO | None) -> bool:
-    """Return whether what is written there may have colours: on a terminal that has them."""
-    if stream is None or os.environ.get("NO_COLOR"):
-        return False
-    if os.environ.get("FORCE_COLOR"):
-        return True
-    return stream.isatty() and os.environ.get("TERM") != "dumb"

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -23,6 +24,7 @@ from netra_backend.cli.client import (
     said,
     show,
 )
+from netra_backend.cli.output import wants_colour
 from netra_backend.core.frames import SUBPROTOCOL
 from netra_backend.core.ids import parse_thread
 from netra_backend.core.positions import parse_position
@@ -82,7 +84,7 @@ class _Tail:
                 if not self._connected:
                     raise ServerError(f"no answer from {self._server.url}: {error}") from error
             if not told:
-                typer.secho(f"lost {self._server.url}; trying again", err=True, dim=True)
+                _remark(f"lost {self._server.url}; trying again")
                 told = True
             await asyncio.sleep(RETRY_SECONDS)
 
@@ -131,9 +133,14 @@ class _Tail:
             raise no_thread(self._thread)
         self._after = frame["id"]
         if frame["resume"] in ("snapshot", "gap"):
-            typer.secho(f"({frame['resume']}: up to {frame['id']} as a summary)", err=True)
+            _remark(f"({frame['resume']}: up to {frame['id']} as a summary)")
             for chunk in frame["prelude"]:
                 show(self._console, frame["id"], chunk, as_json=self._as_json)
+
+
+def _remark(text: str) -> None:
+    """Say what is no event."""
+    typer.echo(typer.style(text, dim=True) if wants_colour(sys.stderr) else text, err=True)
 
 
 def _refusal(error: InvalidHandshake) -> Exception:
