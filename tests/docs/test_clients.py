@@ -1,12 +1,17 @@
 """The pages about clients: each example runs under Node, against a server, and prints an answer."""
 
 import asyncio
+import itertools
 import os
 import re
+import socket
 import sys
+import time
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ag_ui.core import BaseEvent, RunAgentInput
@@ -154,6 +159,44 @@ async def test_the_client_in_python_loses_nothing_and_doubles_nothing(tmp_path: 
         stranger = await started(sys.executable, *script, **{**reach, "SERVER_TOKEN": "wrong"})
         _, err = await asyncio.wait_for(stranger.communicate(), BOUND)
         assert b"401" in err
+
+
+EVENTS = (
+    b'id: 1-1\ndata: {"type":"CUSTOM","\xc3\xa9":1}\n\n',
+    b'id: 1-2\ndata: {"type":"RUN_ERROR"}\n\n',
+)
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+
+
+def test_the_client_in_python_takes_no_event_of_which_a_part_came(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A stream is cut after each of its bytes; the next one goes on after what the client has."""
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    program: dict[str, Any] = {}
+    exec(part("python").partition("\n\n\nfor event in")[0], program)  # noqa: S102 - our own page
+    cuts = range(len(b"".join(EVENTS)))
+    with socket.create_server(("127.0.0.1", 0)) as listening, ThreadPoolExecutor(1) as serving:
+        listening.settimeout(BOUND / 6)
+        monkeypatch.setenv("SERVER_URL", f"http://127.0.0.1:{listening.getsockname()[1]}")
+        monkeypatch.setenv("SERVER_TOKEN", "any")
+        served = serving.submit(serve_cut, listening, cuts)
+        for cut in cuts:
+            types = [event["type"] for event in program["ask"]("t", "Hello")]
+            assert types == ["CUSTOM", "RUN_ERROR"], cut
+        served.result()
+
+
+def serve_cut(listening: socket.socket, cuts: Iterable[int]) -> None:
+    """Answer two requests for each cut, the first up to it."""
+    for cut, whole in itertools.product(cuts, (False, True)):
+        caller, _ = listening.accept()
+        with caller:
+            asked = b""
+            while not asked.endswith(b"}"):
+                asked += caller.recv(65_536)
+            rest = b"".join(EVENTS[b"Last-Event-Id: 1-1" in asked :])
+            caller.sendall(HEAD + (rest if whole else rest[:cut]))
 
 
 async def test_the_line_for_curl_shows_the_answer(tmp_path: Path) -> None:
