@@ -1,7 +1,7 @@
 """The list of threads: newest first, by pages; renamed and deleted, also for the other tab."""
 
 import pytest
-from playwright.async_api import Locator, expect
+from playwright.async_api import Locator, Route, expect
 
 from tests.e2e.page.browser import Tab
 from tests.e2e.page.puppets import Puppets
@@ -50,9 +50,14 @@ async def test_conversations_are_listed_and_opened(tab: Tab, puppet: Puppets) ->
     await tab.picture("threads")
     await _rows(tab).nth(1).locator("a").click()
     await expect(tab.of("answer")).to_have_text("This is about plums.")
+    tab.visitor.tolerate("ERR_INTERNET_DISCONNECTED")
+    async with tab.page.expect_event("requestfailed"):  # nobody has asked, so nobody is told
+        await tab.visitor.context.set_offline(True)
+    await tab.visitor.context.set_offline(False)
     await run.say("More about apples.")
     run.end()
     await expect(_rows(tab).first.locator("[data-part=working]")).to_be_hidden()
+    await expect(tab.page.locator("#notice")).to_be_hidden()
     await tab.page.go_back()
     await expect(tab.of("answer").last).to_have_text("More about apples.")
     await tab.run("finished")
@@ -167,6 +172,12 @@ async def _is_closed(tab: Tab) -> None:
     await expect(tab.field).to_be_hidden()
 
 
+async def _slowly(route: Route) -> None:
+    """Let a request through once the field has the focus."""
+    await expect(route.request.frame.page.locator("#question")).to_be_focused()
+    await route.continue_()
+
+
 async def test_older_conversations_come_by_pages(tab: Tab) -> None:
     for number in range(2 * PAGE + 5):
         await tab.visitor.send("POST", "/threads", {"id": f"t{number}", "title": f"Title {number}"})
@@ -180,6 +191,14 @@ async def test_older_conversations_come_by_pages(tab: Tab) -> None:
     await expect(_rows(tab)).to_have_count(2 * PAGE + 5)
     await expect(more).to_be_hidden()
     await expect(_rows(tab).nth(2 * PAGE).locator("a")).to_be_focused()
+    await tab.page.reload()
+    await tab.page.route("**/threads?*before=*", _slowly, times=1)
+    await more.click()
+    await tab.field.focus()
+    await expect(_rows(tab)).to_have_count(2 * PAGE)
+    await expect(tab.field).to_be_focused()
+    await more.click()
+    await expect(_rows(tab)).to_have_count(2 * PAGE + 5)
     titles = await _titles(tab).all_inner_texts()
     assert titles == [f"Title {number}" for number in reversed(range(2 * PAGE + 5))]
     await tab.picture("many-threads")

@@ -92,9 +92,11 @@ const list = new ThreadList(
       view.changed();
     },
     onProblem: (refusal) => {
-      // While the connection is down it says so itself.
-      if (connection.state === "live" || refusal.code === "unauthenticated") problem(refusal);
+      // While the connection is down it says so itself, and it may not know it yet.
+      if (refusal.code === "unreachable") connection.doubt();
+      else if (connection.state === "live" || refusal.code === "unauthenticated") problem(refusal);
     },
+    mayAsk: () => connection.state === "live" && !document.hidden,
   },
 );
 
@@ -181,7 +183,7 @@ async function deleteThread(thread) {
   if (!(await attempt(() => api.remove(thread.id)))) return;
   forget(thread.id);
   if (open?.id === thread.id) newConversation();
-  else $("new-thread").focus(); // The row that had the focus is gone.
+  else if (document.activeElement === document.body) $("new-thread").focus(); // The row had it.
   announce("Conversation deleted.");
 }
 

@@ -23,7 +23,7 @@ export class ThreadList {
   /**
    * `list` is the <ul>, `more` the button for the next page, `empty` what is shown without
    * threads. Called back are `onRename(thread)`, `onDelete(thread)`, `onListed(threads)` with
-   * what the server has just said, and `onProblem(refusal)`.
+   * what the server has just said, `onProblem(refusal)`, and `mayAsk()`: whether to ask by itself.
    */
   constructor({ list, more, empty }, api, options) {
     this.#api = api;
@@ -65,12 +65,13 @@ export class ThreadList {
   }
 
   async #showMore() {
-    const focused = this.#more === document.activeElement; // Disabled or hidden, it has it no more.
     const known = this.#threads.length;
     this.#more.disabled = true;
     await this.#load(this.#next);
     this.#more.disabled = false;
-    if (focused) (this.#more.hidden ? this.#list.querySelectorAll("a")[known] : this.#more)?.focus();
+    // Disabled, the button lost the focus, unless the person has moved on meanwhile.
+    if (![document.body, this.#more].includes(document.activeElement)) return;
+    (this.#more.hidden ? this.#list.querySelectorAll("a")[known] : this.#more)?.focus();
   }
 
   async #load(before) {
@@ -78,6 +79,7 @@ export class ThreadList {
     try {
       page = await this.#api.threads({ limit: PAGE, before });
     } catch (refusal) {
+      this.#watch();
       return this.#options.onProblem(refusal);
     }
     this.#threads = merged(this.#threads, page, before !== null);
@@ -106,7 +108,8 @@ export class ThreadList {
   #watch() {
     clearTimeout(this.#timer);
     const elsewhere = this.#threads.some(({ id, run }) => id !== this.#current && ACTIVE.has(run?.status));
-    if (elsewhere) this.#timer = setTimeout(() => document.hidden || this.refresh(), WORKING_MS);
+    if (!elsewhere) return;
+    this.#timer = setTimeout(() => (this.#options.mayAsk() ? this.refresh() : this.#watch()), WORKING_MS);
   }
 
   #rowOf({ id, title, run, questions, owner, role, updated_at: updated }) {
