@@ -140,7 +140,9 @@ export class OpenThread {
 
   /** Ask once more what was asked last, of `agent` or else of the server's first. */
   sendAgain(agent = null) {
-    this.send(this.conversation.items.findLast(({ kind }) => kind === "user").text, agent);
+    const { items } = this.conversation;
+    if (items.at(-1).kind !== "ending") return; // The button was pressed twice.
+    this.send(items.findLast(({ kind }) => kind === "user").text, agent);
   }
 
   /** Send a message again that was not taken: the same run, so that it cannot run twice. */
