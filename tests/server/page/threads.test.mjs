@@ -21,7 +21,10 @@ function node() {
   };
 }
 
-globalThis.document = { getElementById: () => ({ content: { firstElementChild: node() } }) };
+globalThis.document = {
+  getElementById: () => ({ content: { firstElementChild: node() } }),
+  activeElement: node(), // The focus is none of the list's business here.
+};
 
 test("the list hands on what it was just told, and no row of an older page", async () => {
   const own = (n) => ({ id: `o${n}`, role: "owner", updated_at: 1_000 - n });
