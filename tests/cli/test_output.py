@@ -143,3 +143,32 @@ def test_an_error_is_red_where_the_terminal_has_colours(term: str, before: str) 
         environment = clean({"TERM": term, "NO_COLOR": "", "FORCE_COLOR": ""})
         subprocess.run([NETRA, "scan", "nowhere"], stderr=terminal, env=environment, check=False)
         assert reader.readline().startswith(f"{before}netra: there is no file")
+
+
+LOGS = """
+import logging, os
+from netra_backend.cli import output, serve
+from netra_backend.config import Settings
+
+output.guard()
+serve.start_log(Settings())
+for _ in range(100):
+    logging.error("a line")
+print(os.fstat(2).st_size)
+"""
+
+
+def test_the_log_of_a_server_is_in_the_file_when_a_call_returns(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("wb") as log:
+        done = subprocess.run(
+            [sys.executable, "-c", LOGS],
+            env=clean({}),
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            timeout=BOUND,
+            check=True,
+        )
+    told = (tmp_path / "log").read_bytes()
+    assert told.count(b'"message":"a line"') == 100
+    assert done.stdout == f"{len(told)}\n"

@@ -1,5 +1,6 @@
 """``netra serve``: the server with its log, its agents and its chat page."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -78,7 +79,7 @@ def serve(  # noqa: PLR0913, PLR0917 - each is an option
     host = host or (CONTAINER_HOST if agentcore else "127.0.0.1")
     port = port if port is not None else (8080 if agentcore else 8000)
     check_address(settings, host)
-    jsonlog.configure(level=settings.log_level, format=settings.log_format)
+    start_log(settings)
     # What follows is most of what there is to import: help and refusals need none of it.
     from netra_backend.cli import descriptors, server  # noqa: PLC0415 - see above
 
@@ -97,6 +98,14 @@ def share(settings: Settings, workers: int) -> Settings:
     """Return the settings of one of so many workers: all send their clients away at once."""
     each = max(1, settings.reconnects_per_second // workers)
     return settings.model_copy(update={"reconnects_per_second": each})
+
+
+def start_log(settings: Settings) -> None:
+    """Send every log line to standard error itself, to which `jsonlog` writes without waiting.
+
+    `sys.stderr` is guarded here (`output.guard`): all that has a `write` of its own may wait.
+    """
+    jsonlog.configure(settings.log_level, settings.log_format, sys.__stderr__)
 
 
 def check_address(settings: Settings, host: str) -> None:
