@@ -9,7 +9,7 @@ import enum
 import logging
 import sys
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias, TypeVar
 
 from netra_backend.jsonlog import binding, tracing
@@ -181,7 +181,9 @@ class Quick:
         """Return what stands on every line of a binding; None if it may change meanwhile."""
         bound.told = (self, None)
         given = {"correlation": binding.correlation(), **bound.fields}
-        if len(given) > MAX_FIELDS or not all(map(_is_constant, given.values())):
+        if len(given) > MAX_FIELDS or not _are_texts(given):
+            return None
+        if not all(map(_is_constant, given.values())):
             return None
         correlation = given["correlation"]
         if type(correlation) is not str or len(correlation) > NAME_LIMITS.text:
@@ -202,18 +204,24 @@ class Quick:
         shown = self._plain(given)
         if shown is None:
             return None
-        if not self._names.are_all(shown):
-            shown = {f"{name}_" if name in self._clashing else name: shown[name] for name in shown}
-            if len(shown) < len(given) or not self._names.are_all(shown):
-                return None
-        if bound.fields and not bound.fields.keys().isdisjoint(shown):
-            return None
-        if self._objects and not self._objects.isdisjoint(shown):
-            shown = self._renamed(given, shown)
+        # First of all, as it refuses names that are no exact strings: hashing them may run code.
         body = self._dumps(shown, None, self._newline)
         if len(body) > MAX_BODY:
             return None
+        names = given if self._names.are_all(given) else self._other_names(given)
+        if names is None or (bound.fields and not bound.fields.keys().isdisjoint(names)):
+            return None
+        objects = self._objects and not self._objects.isdisjoint(names)
+        if objects or names is not given:
+            shown = dict(zip(names, shown.values(), strict=True))
+            shown = self._renamed(given, shown) if objects else shown
+            body = self._dumps(shown, None, self._newline)
         return b"," + _visible(body)[1:]
+
+    def _other_names(self, given: dict[str, Any]) -> dict[str, None] | None:
+        """Return usual names for fields of which some clash; None if there are none."""
+        names = {f"{name}_" if name in self._clashing else name: None for name in given}
+        return names if len(names) == len(given) and self._names.are_all(names) else None
 
     def _renamed(self, given: dict[str, Any], shown: dict[str, Any]) -> dict[str, Any]:
         """Return fields under names that are not those of objects, where they are none."""
@@ -221,15 +229,10 @@ class Quick:
         return {f"{name}_" if name in others else name: one for name, one in shown.items()}
 
     def _plain(self, given: dict[str, Any]) -> dict[str, Any] | None:
-        """Return fields as the encoder takes them, without secrets.
-
-        None if one is too large, or a name is no exact string: hashing it may run its own code.
-        """
+        """Return fields as the encoder takes them, without secrets; None if one is too large."""
         unknown: list[str] = []
         harmless, shown = self._harmless, given
         for name, value in given.items():
-            if type(name) is not str:
-                return None
             kind = type(value)
             if kind is str:
                 if value not in harmless:
@@ -245,13 +248,13 @@ class Quick:
                     continue
                 known = _members.get(id(value))
                 told = _told(value, kind) if known is None else known[1]
-                if told is None:
+                if told is None or type(name) is not str:
                     return None
                 if shown is given:
                     shown = given.copy()
                 shown[name] = told
         if unknown and not self._are_harmless(unknown):
-            return {name: redact(one) for name, one in shown.items()}
+            return {name: redact(one) for name, one in shown.items()} if _are_texts(given) else None
         return shown
 
     def _are_harmless(self, strings: list[str]) -> bool:
@@ -278,6 +281,11 @@ class Quick:
         if len(kept) >= MAX_REMEMBERED:
             kept.clear()
         kept[key] = made
+
+
+def _are_texts(names: Iterable[object]) -> bool:
+    """Return whether all are exact strings: hashing another name may run its own code."""
+    return all(type(name) is str for name in names)
 
 
 def _visible(data: bytes) -> bytes:
