@@ -105,7 +105,7 @@ def test_the_defaults_of_host_and_port_are_those_that_the_table_says(
     monkeypatch.setattr(
         server, "run", lambda _settings, _specs, place, **_rest: places.append(place)
     )
-    monkeypatch.setattr(serve.jsonlog, "configure", lambda **_: None)
+    monkeypatch.setattr(serve, "start_log", lambda _settings: None)
     monkeypatch.chdir(tmp_path)
     assert CliRunner().invoke(NETRA, arguments).exit_code == 0
 
