@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from itertools import islice
 from typing import Any
 
@@ -24,6 +24,11 @@ OPTIONS = frozenset(("exc_info", "stack_info", "stacklevel", "extra"))
 
 _TEXT = frozenset((id(str),))
 SCALARS = frozenset(map(id, (str, int, float, bool, type(None))))
+
+
+def are_texts(names: Iterable[object]) -> bool:
+    """Return whether all are exact strings: hashing another name may run its own code."""
+    return _TEXT.issuperset(map(id, map(type, names)))
 
 
 def free(name: Any, reserved: frozenset[str]) -> str:
@@ -49,7 +54,7 @@ def told_apart(
 
     A field that needs no other name keeps it; one whose name is another's gets ``~2``.
     """
-    if _TEXT.issuperset(map(id, map(type, given))) and reserved.isdisjoint(given) and not taken:
+    if are_texts(given) and reserved.isdisjoint(given) and not taken:
         return given
     given = given.copy()
     keys = [Key(free(name, reserved), _stays(name, reserved, taken)) for name in given]

@@ -9,7 +9,7 @@ import enum
 import logging
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, TypeAlias, TypeVar
 
 from netra_backend.jsonlog import binding, tracing
@@ -19,6 +19,7 @@ from netra_backend.jsonlog.attributes import (
     OPTIONS,
     SCALARS,
     STANDARD,
+    are_texts,
     error_of,
     filled,
 )
@@ -181,7 +182,7 @@ class Quick:
         """Return what stands on every line of a binding; None if it may change meanwhile."""
         bound.told = (self, None)
         given = {"correlation": binding.correlation(), **bound.fields}
-        if len(given) > MAX_FIELDS or not _are_texts(given):
+        if len(given) > MAX_FIELDS or not are_texts(given):
             return None
         if not all(map(_is_constant, given.values())):
             return None
@@ -254,7 +255,7 @@ class Quick:
                     shown = given.copy()
                 shown[name] = told
         if unknown and not self._are_harmless(unknown):
-            return {name: redact(one) for name, one in shown.items()} if _are_texts(given) else None
+            return {name: redact(one) for name, one in shown.items()} if are_texts(given) else None
         return shown
 
     def _are_harmless(self, strings: list[str]) -> bool:
@@ -281,11 +282,6 @@ class Quick:
         if len(kept) >= MAX_REMEMBERED:
             kept.clear()
         kept[key] = made
-
-
-def _are_texts(names: Iterable[object]) -> bool:
-    """Return whether all are exact strings: hashing another name may run its own code."""
-    return all(type(name) is str for name in names)
 
 
 def _visible(data: bytes) -> bytes:
