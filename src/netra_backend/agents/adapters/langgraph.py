@@ -35,6 +35,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command
 
 from netra_backend import jsonlog
+from netra_backend.agents.answers import approves
 from netra_backend.agents.base import results_of
 from netra_backend.agents.foreign import answered, translated
 from netra_backend.agents.run_context import scope_of
@@ -170,7 +171,7 @@ def _answer(entry: ResumeEntry, question: Interrupt) -> Any:
     value = (question.metadata or {})["langgraph"]["raw"]
     payload = entry.payload if entry.status == "resolved" else None
     given = payload if isinstance(payload, dict) else {}
-    decision = {"type": "approve" if given.get("approved") is True else "reject"}
+    decision = {"type": "approve" if approves(entry) else "reject"}
     if (requests := _requests(value)) and "decisions" not in given:
         return {"decisions": [decision] * len(requests)}
     if _asks_for_one(value) and "type" not in given:
