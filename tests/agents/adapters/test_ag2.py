@@ -1,15 +1,41 @@
 """AG2: a tool that fails is told without the places in the server's files."""
 
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
 import pytest
 
 from netra_backend.agents.loading import adapt
 from netra_backend.core.run import RunStatus
 from netra_backend.testing import asking
-from tests.agents.running import ALICE, running
+from tests.agents.running import ALICE, Running, running
 from tests.contract.completions import completions
 from tests.contract.stage import Scenario, Stage
 
+pytest.importorskip("ag2", reason="the extra ag2 is not installed")
+
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
+
+
+@asynccontextmanager
+async def served(tool: Callable[..., Any]) -> AsyncIterator[Running]:
+    """Run an agent whose model calls the tool."""
+    from ag2 import Agent
+    from ag2.config.openai import OpenAIConfig
+    from openai import AsyncOpenAI
+
+    async with (
+        completions(Stage(Scenario.TOOL)) as url,
+        AsyncOpenAI(api_key="none", base_url=url) as client,
+    ):
+        config = OpenAIConfig(
+            "fake", api_key="none", base_url=url, http_client=client._client, streaming=True
+        )
+        agent = Agent("agent", config=config)
+        agent.tool(tool)
+        async with running(adapt(agent)) as house:
+            yield house
 
 
 GROUP = ExceptionGroup("all", [ValueError("in it")])
@@ -24,11 +50,6 @@ GROUP = ExceptionGroup("all", [ValueError("in it")])
     ],
 )
 async def test_a_tool_that_fails_shows_no_files(error: Exception, shown: str | None) -> None:
-    pytest.importorskip("ag2", reason="the extra ag2 is not installed")
-    from ag2 import Agent
-    from ag2.config.openai import OpenAIConfig
-    from openai import AsyncOpenAI
-
     def weather(city: str) -> str:
         """Tell the weather in a city."""
         try:
@@ -36,42 +57,22 @@ async def test_a_tool_that_fails_shows_no_files(error: Exception, shown: str | N
         except KeyError as cause:
             raise error from cause
 
-    async with (
-        completions(Stage(Scenario.TOOL)) as url,
-        AsyncOpenAI(api_key="none", base_url=url) as client,
-    ):
-        config = OpenAIConfig(
-            "fake", api_key="none", base_url=url, http_client=client._client, streaming=True
-        )
-        agent = Agent("agent", config=config)
-        agent.tool(weather)
-        async with running(adapt(agent)) as house:
-            await house.start(ALICE, asking("hi", thread_id="t1", run_id="r1"))
-            assert (await house.ended("r1")).status is RunStatus.FINISHED
-            chunks = await house.chunks()
+    async with served(weather) as house:
+        await house.start(ALICE, asking("hi", thread_id="t1", run_id="r1"))
+        assert (await house.ended("r1")).status is RunStatus.FINISHED
+        chunks = await house.chunks()
     results = [chunk["content"] for chunk in chunks if chunk["type"] == "TOOL_CALL_RESULT"]
     assert results == [shown or f"ValueError: {error}"]
 
 
 async def test_a_message_in_place_of_an_answer_gives_the_question_up() -> None:
-    from ag2 import Agent, Context
-    from ag2.config.openai import OpenAIConfig
-    from openai import AsyncOpenAI
+    from ag2 import Context
 
     async def weather(city: str, here: Context) -> str:
         """Tell the weather in a city."""
         return await here.input("Really?")
 
-    async with (
-        completions(Stage(Scenario.TOOL)) as url,
-        AsyncOpenAI(api_key="none", base_url=url) as client,
-    ):
-        config = OpenAIConfig(
-            "fake", api_key="none", base_url=url, http_client=client._client, streaming=True
-        )
-        agent = Agent("agent", config=config)
-        agent.tool(weather)
-        async with running(adapt(agent)) as house:
-            for run in ("r1", "r2"):
-                await house.start(ALICE, asking("hi", thread_id="t1", run_id=run))
-                assert (await house.ended(run)).status is RunStatus.AWAITING
+    async with served(weather) as house:
+        for run in ("r1", "r2"):
+            await house.start(ALICE, asking("hi", thread_id="t1", run_id=run))
+            assert (await house.ended(run)).status is RunStatus.AWAITING
