@@ -87,3 +87,8 @@ def lines(server: ServerProcess) -> list[dict[str, Any]]:
     """Return the lines of the log until now."""
     text = server.log_file.read_text(encoding="utf-8")
     return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+
+
+def warnings(server: ServerProcess) -> list[dict[str, Any]]:
+    """Return what the log has until now for who is on call."""
+    return [line for line in lines(server) if line["level"] not in ("DEBUG", "INFO")]

@@ -19,14 +19,24 @@ from msgspec import Struct
 from tests.checker import TERMINAL, Log, Name, judge
 from tests.client import Frame
 from tests.conftest import Tell
-from tests.faults.crew import apart, frozen, keeper_of, processes, worker_of, workers
+from tests.faults.crew import (
+    apart,
+    frozen,
+    keeper_of,
+    processes,
+    warnings,
+    worker_of,
+    workers,
+)
 from tests.live import ServerProcess
 from tests.night import NIGHTLY
 from tests.person import Person, comes_back, read_logs
 
 pytestmark = pytest.mark.anyio
 
-LEASE = 2.0
+LEASE = 3.0
+"""Seconds. Who goes on last has most of one to renew its leases, on a machine that is shared."""
+
 ROUNDS = 40
 LEASES = (0.3, 0.8, 1.2, 2.5, 6.0)
 """How many of them processes stand still; six are longer than the keeper is waited for."""
@@ -98,12 +108,13 @@ async def test_nobody_ends_the_run_of_who_could_not_renew_its_lease(
             else:  # who executes the runs goes on last
                 with frozen(executing.pid):
                     await _stand_still(2.5 * LEASE, keeper_of(server), *rest)
-                    await asyncio.sleep(LEASE / 4)
+                    await asyncio.sleep(LEASE / 8)
             await asyncio.sleep(1.5 * LEASE)  # several sweeps, after the time that is left
         (tmp_path / "go-on").touch()
         for thread in threads:
             await two.settle(thread)
-        assert await _ends(server, threads) == ["success"] * len(threads)
+        ends = await _ends(server, threads)
+        assert ends == ["success"] * len(threads), warnings(server)
         logs = await read_logs(server, [("alice", thread) for thread in threads])
         verdict = judge(two.settled(), logs)
         assert verdict, verdict
