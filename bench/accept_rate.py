@@ -30,6 +30,7 @@ def ask(bench: Workbench) -> Iterator[Row]:
         baseline = stack.enter_context(server.baseline(bench))
         if baseline is not None:
             servers["C baseline"] = baseline
+        stack.enter_context(server.apart(servers.values()))
         rounds = [{who: _open(bench, at) for who, at in servers.items()} for _ in range(ROUNDS)]
     for who in servers:
         yield row(who, "/s", [one[who][0] for one in rounds], digits=0)

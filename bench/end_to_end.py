@@ -1,6 +1,5 @@
 """End to end: 1,000 runs that stream at once, from the agent through the log to the socket."""
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -58,19 +57,14 @@ class Window(Struct, frozen=True):
 def ask(bench: Workbench) -> Iterator[Row]:
     """Answer for Netra with its default settings and for the plain loop, in turns.
 
-    An event counts when it has arrived; latency is from where the agent yields it to there. Each
-    server has one core, which it shares with nothing of the bench where there is another.
+    An event counts when it has arrived; latency is from where the agent yields it to there.
     """
     ours: list[Window] = []
     plains: list[Window] = []
     with ExitStack() as stack:
         netra = stack.enter_context(server.netra(bench))
         plain = stack.enter_context(server.plain(bench))
-        first, *others = sorted(os.sched_getaffinity(0))
-        for process in (netra.process, plain.process):
-            process.pin({first})
-        os.sched_setaffinity(0, others or {first})  # the clients are begun from here on
-        stack.callback(os.sched_setaffinity, 0, {first, *others})
+        stack.enter_context(server.apart((netra, plain)))
         many_of_netra, one_of_netra, many_of_plain, one_of_plain = (
             stack.enter_context(Client(bench, there, count))
             for there in (netra, plain)

@@ -72,23 +72,27 @@ def ask_for(bench: Workbench, *, burst: int) -> Iterator[Row]:
     ours: list[_Cost] = []
     with ExitStack() as stack:
         netra = stack.enter_context(server.netra(bench, NETRA_COALESCE_MS="0"))
-        followers = stack.enter_context(Client(bench, netra, SOCKETS))
-        follow(followers)
-        others: dict[str, tuple[Server, Client]] = {}
+        there: dict[str, Server] = {}
         baseline = stack.enter_context(server.baseline(bench))
         if baseline is not None:
-            others["C send()"] = baseline, stack.enter_context(Client(bench, baseline, SOCKETS))
+            there["C send()"] = baseline
         for name in PEERS:
             peer = stack.enter_context(server.peer(bench, name))
             if peer is None:
                 yield Row(name, "not installed")
                 continue
-            others[name] = peer, stack.enter_context(Client(bench, peer, SOCKETS))
+            there[name] = peer
+        stack.enter_context(server.apart((netra, *there.values())))
+        followers = stack.enter_context(Client(bench, netra, SOCKETS))
+        follow(followers)
+        sockets = {
+            name: stack.enter_context(Client(bench, at, SOCKETS)) for name, at in there.items()
+        }
         for number in range(ROUNDS):
             ours.append(_deliver(netra, followers, f"run-{number}", burst))
             costs.setdefault("Netra", []).append(ours[-1].us)
-            for name, (there, sockets) in others.items():
-                costs.setdefault(name, []).append(_send(there, sockets, burst))
+            for name, at in there.items():
+                costs.setdefault(name, []).append(_send(at, sockets[name], burst))
     for name, figures in costs.items():
         yield row(name, "us", figures)
     for name, figures in list(costs.items())[1:]:
