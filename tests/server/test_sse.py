@@ -239,6 +239,28 @@ async def test_leaving_does_not_stop_the_run_and_leaves_no_follower(tmp_path: Pa
     assert rest[0].chunk["delta"] == "b"
 
 
+async def test_the_head_of_a_stream_is_told_at_once(tmp_path: Path) -> None:
+    """RFC 9110 section 9.3.2: a HEAD has no content, so there is nothing in it to wait for."""
+    gate = Gate()
+    async with (
+        live({"agent": ScriptedAgent(answer("a", gate))}, tmp_path) as server,
+        http(server.url, server.token()) as browser,
+        http(server.url, server.token()) as other,
+    ):
+        first = asyncio.ensure_future(post(browser))
+        await asyncio.wait_for(gate.reached(), BOUND)
+        streams = len(server.app.pool)
+        for query in ("", "&offset=-1"):  # on one connection, where the second waits for the first
+            answered = await asyncio.wait_for(other.head(f"/agui/agent?runId=r{query}"), BOUND)
+            assert answered.status_code == 200
+            assert answered.headers["content-type"] == "text/event-stream; charset=utf-8"
+        async with asyncio.timeout(BOUND):
+            while len(server.app.pool) > streams:  # noqa: ASYNC110 - the server's own state
+                await asyncio.sleep(0)
+        gate.open()
+        await first
+
+
 async def test_a_silent_stream_is_kept_open_by_comments(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

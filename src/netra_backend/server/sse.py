@@ -166,6 +166,8 @@ class RunStream:
         return self._response(self._lane.parts())
 
     def _answer(self, thread: ThreadKey, after: Position, begins: Sequence[Event] = ()) -> Response:
+        if self._request.method == "HEAD":  # whose answer has no events, and waits for none
+            return self.empty()
         return self._response(self._parts(thread, after, begins))
 
     def _response(self, parts: AsyncGenerator[bytes]) -> Response:
