@@ -165,6 +165,27 @@ async def test_what_comes_behind_another_upgrade_is_bounded() -> None:
         assert await gone(reader)
 
 
+@pytest.mark.parametrize("version", [b"1.0", b"1.1"])
+async def test_a_stream_for_http_1_0_ends_with_its_connection(version: bytes) -> None:
+    """RFC 9112 section 6.1: what of HTTP/1.0 knows no chunks gets none."""
+
+    async def parts() -> AsyncIterator[bytes]:
+        yield b"one "
+        yield b"two"
+
+    async def told(request: Request) -> StreamingResponse:
+        return StreamingResponse(parts())
+
+    asked = GET.replace(b"1.1", version).replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    async with peer(Starlette(routes=[Route("/", told)])) as (reader, writer):
+        writer.write(asked)
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    is_old = version == b"1.0"
+    assert head.startswith(b"HTTP/1.1 200 ")
+    assert (b"transfer-encoding" in head) is not is_old
+    assert body == (b"one two" if is_old else b"4\r\none \r\n3\r\ntwo\r\n0\r\n\r\n")
+
+
 @pytest.mark.parametrize("start", [b"POST /hesitant HTTP/1.1", b"GET /hesitant HTTP/1.0"])
 async def test_only_a_get_of_http_1_1_opens_a_socket(start: bytes) -> None:
     async with peer() as (reader, writer):

@@ -9,6 +9,7 @@ import asyncio
 from typing import Any, Protocol
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
@@ -306,6 +307,8 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         self._running = cycle
+        if cycle.scope["http_version"] == "1.0":
+            app = _without_chunks(cycle, app)
         super()._start_asgi_task(cycle, app)
 
     def _refuse(self, cause: str) -> None:
@@ -363,3 +366,21 @@ class HttpProtocol(HttpToolsProtocol):
     def cut_off(self) -> None:
         """End the connection at once."""
         self.transport.abort()
+
+
+def _without_chunks(cycle: Any, app: ASGIApp) -> ASGIApp:
+    """Return `app`, whose answers are sent as they are and end with the connection.
+
+    HTTP/1.0 knows no chunks (RFC 9112 section 6.1), which uvicorn makes of an answer that does not
+    say its length.
+    """
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_plainly(message: Message) -> None:
+            cycle.chunked_encoding = False
+            cycle.expected_content_length = len(message.get("body", b""))
+            await send(message)
+
+        await app(scope, receive, send_plainly)
+
+    return serve
