@@ -165,6 +165,15 @@ async def test_what_comes_behind_another_upgrade_is_bounded() -> None:
         assert await gone(reader)
 
 
+async def test_what_comes_with_another_upgrade_is_answered_too() -> None:
+    """The upgrade is not taken: what follows it is the next request, not another protocol."""
+    other = GET.replace(b"\r\n\r\n", b"\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n")
+    async with peer() as (reader, writer):
+        writer.write(other + GET + other + GET)
+        for _ in range(4):
+            assert b"200 OK" in await reader.readuntil(b"hello")
+
+
 @pytest.mark.parametrize("version", [b"1.0", b"1.1"])
 async def test_a_stream_for_http_1_0_ends_with_its_connection(version: bytes) -> None:
     """RFC 9112 section 6.1: what of HTTP/1.0 knows no chunks gets none."""
@@ -184,6 +193,25 @@ async def test_a_stream_for_http_1_0_ends_with_its_connection(version: bytes) ->
     assert head.startswith(b"HTTP/1.1 200 ")
     assert (b"transfer-encoding" in head) is not is_old
     assert body == (b"one two" if is_old else b"4\r\none \r\n3\r\ntwo\r\n0\r\n\r\n")
+
+
+@pytest.mark.parametrize(("behind", "answered"), [(64, True), (65, False)])
+async def test_so_many_requests_wait_behind_one_and_no_more(behind: int, answered: bool) -> None:
+    """Each is held in memory, a hundred times as large as it came, until the one before is done."""
+    may_end = asyncio.Event()
+
+    async def late(request: Request) -> Response:
+        await may_end.wait()
+        return PlainTextResponse("hello")
+
+    async with peer(Starlette(routes=[Route("/", late)])) as (reader, writer):
+        writer.write(GET * (1 + behind))
+        if answered:
+            may_end.set()
+            for _ in range(1 + behind):
+                assert b"200 OK" in await reader.readuntil(b"hello")
+        else:
+            assert await gone(reader)
 
 
 @pytest.mark.parametrize("start", [b"POST /hesitant HTTP/1.1", b"GET /hesitant HTTP/1.0"])

@@ -34,6 +34,10 @@ HEAD_BYTES = 65_536
 """Bytes that a request's head may have, unless uvicorn's ``h11_max_incomplete_event_size`` says."""
 
 
+PIPELINED = 64
+"""Requests that may wait until those before them are answered: each takes some kilobytes."""
+
+
 class Late(Protocol):
     """Who can be too late."""
 
@@ -203,6 +207,8 @@ class HttpProtocol(HttpToolsProtocol):
             self._await_taking()
         if self._received + self._arrived > self._most and self._head_bytes() > self._most:
             raise ValueError("the head is too long")
+        if self._is_whole and len(self.pipeline) == PIPELINED:
+            raise ValueError("too many requests wait")
         self.url = with_path(self.url)  # uvicorn fails where there is none
         self._is_opening = (
             self.ws_protocol_class is not None
@@ -261,16 +267,20 @@ class HttpProtocol(HttpToolsProtocol):
         self._arrived = len(data)
         self._unread += 0 if self._in_head else self._arrived
         self._stop_idling()
-        try:
-            self.parser.feed_data(data)
-        except HttpParserUpgrade as upgrade:
+        rest: bytes | memoryview = data
+        while rest:
+            try:
+                self.parser.feed_data(rest)
+                break
+            except HttpParserUpgrade as upgrade:
+                rest = memoryview(rest)[upgrade.args[0] :]
+            except HttpParserError as error:
+                self._refuse(str(error))
+                return
             if self._is_opening:
-                self._upgrade(data[upgrade.args[0] :])
+                self._upgrade(bytes(rest))
                 return
             self._make_whole()  # and answer as if nothing had been asked for (RFC 9110 section 7.8)
-        except HttpParserError as error:
-            self._refuse(str(error))
-            return
         if not self._in_head and self._unread > self._most:
             self.transport.abort()
         elif self._in_head and self in self._late and not self.transport.is_closing():
