@@ -26,7 +26,7 @@ from netra_backend.server.access import Access
 from netra_backend.server.auth import DevAuth
 from netra_backend.server.clock import now
 from netra_backend.server.connection import Connection
-from netra_backend.server.sse import RunStream
+from netra_backend.server.seating import Seating
 from netra_backend.server.websocket import WebSocketRoute
 from netra_backend.server.withdrawals import Withdrawals
 from netra_backend.stores import decisions, memory, sqlite_ledger, sqlite_queries
@@ -255,12 +255,8 @@ async def _refresh_anyone(self: Connection, effect: Any) -> None:
     self._send(self._ready(effect.request))
 
 
-def _into_the_pool(self: WebSocketRoute, entering: Any, address: str) -> Any:
-    return self._pool.admit(entering, address, now()).refused
-
-
-def _stream_into_the_pool(self: RunStream, full: Any) -> None:
-    self._house.pool.admit(self, self._address, now())
+def _into_the_pool(self: Seating, member: Any, address: str) -> Any:
+    return self._pool.admit(member, address, now()).refused
 
 
 def _as_asked(new: Any, find: Any) -> Any:
@@ -297,11 +293,9 @@ CHECKS = {
     "streams expire": Check(sse, "at_expiry", _ignore, stream_after_expiry),
     "what is remembered expires": Check(tokens, "time", NEVER, token_that_was_good),
     "revoked while it is accepted": Check(
-        WebSocketRoute, "_enter", _into_the_pool, socket_that_is_accepted_late
+        Seating, "enter", _into_the_pool, socket_that_is_accepted_late
     ),
-    "revoked while it is read": Check(
-        RunStream, "_enter", _stream_into_the_pool, stream_that_is_begun_late
-    ),
+    "revoked while it is read": Check(Seating, "enter", _into_the_pool, stream_that_is_begun_late),
     "tickets are signed": Check(tickets, "jwt", BELIEVES, forged_ticket),
     "a ticket is alone": Check(tickets, "presents", lambda _: False, ticket_beside_a_token),
     "development is local": Check(

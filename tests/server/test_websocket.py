@@ -225,7 +225,7 @@ async def test_a_store_that_fails_at_the_handshake_is_answered_and_told(
         http(server.url, server.token()) as browser,
     ):
         ticket = (await browser.post("/auth/ticket")).json()["ticket"]
-        where = (store, "spend") if fails == "the ticket" else (Seating, "take")
+        where = (store, "spend") if fails == "the ticket" else (Seating, "reserve")
         monkeypatch.setattr(*where, failing)
         response = await refusal_of(f"{server.socket_url}?ticket={ticket}", ["netra.v1"])
     assert (response.status_code, response.headers["Retry-After"]) == (503, "1")

@@ -325,7 +325,7 @@ def create_app(
     pool = _pool(settings)
     signs_in = authenticate is None and settings.auth is AuthMode.DEV
     key_dir = str(settings.data_dir.resolve()) if signs_in else None
-    access, seating = Access(store, runner.executions), Seating(settings, pool, nodes)
+    access, seating = Access(store, runner.executions), Seating(settings, pool, auth, nodes)
     house = House(settings, auth, store, access, runner, hub, pool, seating, key_dir)
     withdrawals = Withdrawals(store, auth, house.access, pool)
     endpoints = [*tickets.endpoints(), *_endpoints(house, withdrawals, nodes)]

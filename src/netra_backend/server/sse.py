@@ -22,12 +22,11 @@ from netra_backend.core.positions import Position
 from netra_backend.core.run import Run
 from netra_backend.errors import CLOSES, CloseCode, ErrorCode, Refused
 from netra_backend.server.address import address_of
-from netra_backend.server.clock import now
 from netra_backend.server.direct_lane import LINGER
 from netra_backend.server.follower import Gone, ThreadFollower
 from netra_backend.server.house import House
 from netra_backend.server.outlet import outlet_of
-from netra_backend.server.pool import Admission, error_code
+from netra_backend.server.pool import error_code
 from netra_backend.server.request_log import note
 from netra_backend.server.run_history import before, position_in
 from netra_backend.server.sse_lane import UNREAD, Speak, SseLane, StreamBroken, as_is
@@ -61,34 +60,20 @@ class RunStream:
         self._place = ExitStack()
 
     async def __aenter__(self) -> Self:
-        house, user = self._house, self._user
-        full = await house.seating.take(user.id, self._address)
-        with ExitStack() as seat:
-            if full is None:
-                seat.callback(house.seating.give, user.id, self._address)
-            self._enter(full)
-            seat.pop_all()  # from here on it is the pool's
+        house = self._house
+        with await house.seating.reserve(self.user, self._address) as seat:
+            code = seat.enter(self)
+        if code is not None:
+            why = CLOSES[code].meaning if code is CloseCode.TOO_MANY else ""
+            raise Refused(error_code(code), why, pool=repr(house.pool))
         self._place.callback(house.pool.remove, self)
-        expiry = at_expiry(user, lambda: self._lane.break_off("the credential has expired"))
+        expiry = at_expiry(self._user, lambda: self._lane.break_off("the credential has expired"))
         if expiry is not None:
             self._place.callback(expiry.cancel)
         return self
 
     async def __aexit__(self, *error: object) -> None:
         self._place.close()
-
-    def _enter(self, full: CloseCode | None) -> None:
-        """Enter the pool, unless all nodes together are `full`. Raises Refused."""
-        house = self._house
-        if house.authenticator.is_revoked(self._user):
-            raise Refused(ErrorCode.UNAUTHENTICATED)  # while the request was read
-        admission = Admission(full) if full else house.pool.admit(self, self._address, now())
-        code = admission.refused
-        if code is not None:
-            why = CLOSES[code].meaning if code is CloseCode.TOO_MANY else ""
-            raise Refused(error_code(code), why, pool=repr(house.pool))
-        if admission.instead is not None:
-            admission.instead.dismiss(CloseCode.REPLACED)
 
     @property
     def user(self) -> UserId:

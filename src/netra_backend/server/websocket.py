@@ -6,7 +6,6 @@ which a browser can read: an HTTP answer to a handshake it cannot.
 """
 
 from collections.abc import Awaitable, Callable
-from contextlib import ExitStack
 from contextvars import copy_context
 
 from msgspec import Struct
@@ -92,7 +91,7 @@ class WebSocketRoute:
         try:
             user = await self._admit(websocket)
             dialect = self._choose(websocket)
-            full = await self._house.seating.take(user.id, address)
+            seat = await self._house.seating.reserve(user.id, address)
         except Refused as refusal:
             await _deny(websocket, refusal, address)
             return
@@ -100,9 +99,7 @@ class WebSocketRoute:
             store_failures.tell("the store failed", error)
             await _deny(websocket, Refused(ErrorCode.STORE_FAILED), address)
             return
-        with ExitStack() as seat:
-            if full is None:
-                seat.callback(self._house.seating.give, user.id, address)
+        with seat:
             if self._pool.is_closed:  # since it was asked who that is
                 await _deny(websocket, Refused(ErrorCode.DRAINING), address)
                 return
@@ -114,9 +111,7 @@ class WebSocketRoute:
             )
             dialogue = dialect.begin(new_id("conn"), user, lane, self._house)
             with jsonlog.bind(connection=dialogue.id, user=user.id):
-                code = full or self._enter(dialogue, address)
-                if code is None:
-                    seat.pop_all()  # from here on it is the pool's
+                code = seat.enter(dialogue)
                 await self._serve(websocket, dialogue, lane, address, code)
 
     async def refuse(self, websocket: WebSocket) -> None:
@@ -169,15 +164,6 @@ class WebSocketRoute:
             log.exception("connection failed", extra=_info(websocket, self._address(websocket)))
             await dialogue.fail()
         return None
-
-    def _enter(self, dialogue: Dialogue, address: str) -> CloseCode | None:
-        """Take the dialogue into the pool; return the code to close it with if that cannot be."""
-        if self._house.authenticator.is_revoked(dialogue.credential):
-            return CloseCode.UNAUTHENTICATED  # while the handshake was accepted
-        admission = self._pool.admit(dialogue, address, now())
-        if admission.instead is not None:
-            admission.instead.dismiss(CloseCode.REPLACED)
-        return admission.refused
 
     def _check(self, request: HTTPConnection) -> None:
         """Raise Refused if a page of another origin asks, or for another host, or while we stop."""
