@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from netra_backend import jsonlog
@@ -10,6 +10,7 @@ from netra_backend.core.events import TERMINAL, Event
 from netra_backend.core.positions import Position
 from netra_backend.errors import CloseCode
 from netra_backend.server.batch import Batch
+from netra_backend.server.edges.agui_versions import Speak, as_is
 from netra_backend.server.lane import LaneClosed
 from netra_backend.server.outlet import Outlet
 
@@ -20,14 +21,6 @@ HEARTBEAT = 15.0
 
 UNREAD = "the client does not read"
 """Why a stream is broken off whose client takes nothing."""
-
-Speak = Callable[[Event], Event]
-"""How an event is said to a client that does not know all of AG-UI 1.0."""
-
-
-def as_is(event: Event) -> Event:
-    """Return the event: the client knows it."""
-    return event
 
 
 class StreamBroken(Exception):

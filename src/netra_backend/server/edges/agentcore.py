@@ -21,9 +21,9 @@ from netra_backend.server.edges.agui import (
     NOTHING,
     RUN_ERRORS,
     STREAM,
-    spoken,
     stream_run,
 )
+from netra_backend.server.edges.agui_versions import spoken
 from netra_backend.server.endpoints import Endpoint, answer, read_body
 from netra_backend.server.house import House
 from netra_backend.server.user import User

@@ -16,11 +16,10 @@ from netra_backend.core.positions import parse_position
 from netra_backend.core.roles import Role
 from netra_backend.core.run import Run
 from netra_backend.errors import ErrorCode, FrameError, Refused
-from netra_backend.server.edges.older_agui import as_error
+from netra_backend.server.edges.agui_versions import Speak, spoken
 from netra_backend.server.endpoints import Endpoint, read_body
 from netra_backend.server.house import House
 from netra_backend.server.sse import RunStream
-from netra_backend.server.sse_lane import Speak, as_is
 from netra_backend.server.user import User
 
 FROM_START = "-1"
@@ -162,8 +161,3 @@ async def stream_run(
         if text is None:
             return stream.whole(run)
         return await stream.after(run, text, where="Last-Event-ID")
-
-
-def spoken(protocol_version: str | None) -> Speak:
-    """Return how events are said to a client of this version of AG-UI."""
-    return as_error if protocol_version is None else as_is

@@ -25,7 +25,7 @@ from netra_backend.server.edges.agui import (
     read_input,
     stream_run,
 )
-from netra_backend.server.edges.older_agui import as_finished
+from netra_backend.server.edges.agui_versions import as_finished
 from netra_backend.server.endpoints import Endpoint, answer, decode_body, read_body
 from netra_backend.server.house import House
 from netra_backend.server.sse import RunStream

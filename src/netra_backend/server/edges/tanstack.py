@@ -23,14 +23,14 @@ from netra_backend.core.roles import Role
 from netra_backend.core.run import Run
 from netra_backend.errors import CloseCode, ErrorCode, FrameError, Refused
 from netra_backend.server.batch import Batch
-from netra_backend.server.edges.agui import FROM_START, spoken
+from netra_backend.server.edges.agui import FROM_START
+from netra_backend.server.edges.agui_versions import Speak, spoken
 from netra_backend.server.edges.edge_dialogue import EdgeDialogue, run_error, tell_refusal
 from netra_backend.server.edges.edge_lane import EdgeLane
 from netra_backend.server.follower import ThreadFollower
 from netra_backend.server.house import House
 from netra_backend.server.lane import Lane
 from netra_backend.server.run_history import before, position_in
-from netra_backend.server.sse_lane import Speak
 from netra_backend.server.user import User
 
 PING = b'{"type":"ping"}'

@@ -1,13 +1,28 @@
-"""AG-UI 0.x: what its clients are told instead of what they do not know.
+"""Versions of AG-UI: what clients of 0.x are told instead of what they do not know.
 
 They know the outcomes ``success`` and ``interrupt``, and refuse an event with another one. A
 client says its version as ``protocolVersion``; one that says none is of 0.x.
 """
 
+from collections.abc import Callable
+
 import msgspec
 from ag_ui.core import EventType
 
 from netra_backend.core.events import Body, Event, body_of, event_from_body
+
+Speak = Callable[[Event], Event]
+"""How an event is said to a client that does not know all of AG-UI 1.0."""
+
+
+def spoken(protocol_version: str | None) -> Speak:
+    """Return how events are said to a client of this version of AG-UI."""
+    return as_error if protocol_version is None else as_is
+
+
+def as_is(event: Event) -> Event:
+    """Return the event: the client knows it."""
+    return event
 
 
 def is_cancelled(event: Event) -> bool:
