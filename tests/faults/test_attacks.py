@@ -18,7 +18,7 @@ from websockets.frames import Frame, Opcode
 
 from netra_backend.server import direct_lane, handshake, parsing
 from netra_backend.server.handshake import HttpProtocol
-from netra_backend.server.lane import Protocol
+from netra_backend.server.protocol import Protocol
 from tests.client import BOUND
 from tests.eventually import until
 from tests.live import serving

@@ -11,7 +11,7 @@ import pytest
 from ag_ui.core import BaseEvent, RunAgentInput
 
 from netra_backend.agents.base import Text
-from netra_backend.server import direct_lane, lane, metrics
+from netra_backend.server import direct_lane, metrics, send_lane
 from netra_backend.server.follower import PORTION, FollowerState
 from netra_backend.stores.memory import MemoryStore
 from tests.checker import Tape, judge
@@ -146,7 +146,7 @@ async def test_many_threads_behind_on_one_socket_cost_no_more_than_one(
 async def test_one_that_stays_behind_is_told_to_resume(
     tmp_path: Path, direct: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lane, "LINGER", BOUND)  # on a busy machine it takes long to read all
+    monkeypatch.setattr(send_lane, "LINGER", BOUND)  # on a busy machine it takes long to read all
     monkeypatch.setattr(direct_lane, "LINGER", BOUND)
     closes = metrics.CLOSES.labels("4408")._value
     before = closes.get()
@@ -167,7 +167,7 @@ async def test_one_that_stays_behind_is_told_to_resume(
 async def test_one_that_never_reads_again_is_cut_off(
     tmp_path: Path, direct: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lane, "LINGER", 0.2)
+    monkeypatch.setattr(send_lane, "LINGER", 0.2)
     monkeypatch.setattr(direct_lane, "LINGER", 0.2)
     async with (
         talking(tmp_path, direct, behind_seconds=0.2) as server,

@@ -13,7 +13,7 @@ from netra_backend.server import direct_lane
 from netra_backend.server.batch import Batch
 from netra_backend.server.clockwork import STEP, Turns
 from netra_backend.server.direct_lane import DirectLane
-from netra_backend.server.lane import Protocol
+from netra_backend.server.protocol import Protocol
 from netra_backend.stores.memory import MemoryStore
 from tests.eventually import until
 from tests.live import Live, live

@@ -19,10 +19,13 @@ from netra_backend.core.ids import ThreadId, ThreadKey, UserId
 from netra_backend.core.positions import Position
 from netra_backend.core.resume import Piece
 from netra_backend.errors import CLOSES, CloseCode
-from netra_backend.server import direct_lane
-from netra_backend.server import lane as lanes
+from netra_backend.server import direct_lane, send_lane
 from netra_backend.server.batch import Batch
-from netra_backend.server.lane import DirectLane, Lane, LaneClosed, Protocol, SendLane, lane_for
+from netra_backend.server.direct_lane import DirectLane
+from netra_backend.server.lane import Lane, LaneClosed, turn
+from netra_backend.server.protocol import Protocol
+from netra_backend.server.send_lane import SendLane
+from netra_backend.server.websocket import lane_for
 from netra_backend.stores.memory import MemoryStore
 from netra_backend.testing.scripted_agent import ScriptedAgent, answer, endless
 from tests.client import BOUND, client
@@ -226,7 +229,7 @@ async def test_those_who_wait_for_room_have_it_one_after_the_other(ws: Any) -> N
 
     async def use(lane: Any, name: str) -> None:
         for _ in range(3):
-            async with lanes.turn(lane, BOUND):
+            async with turn(lane, BOUND):
                 order.append(name)
                 lane.write(batch(1, text="x" * 50_000))
 
@@ -259,10 +262,10 @@ async def test_patience_is_for_ones_own_turn_only(ws: Any) -> None:
         entered = asyncio.Event()
 
         async def wait() -> None:
-            async with lanes.turn(lane, 0.01):
+            async with turn(lane, 0.01):
                 entered.set()
 
-        async with lanes.turn(lane, BOUND):
+        async with turn(lane, BOUND):
             waiting = asyncio.ensure_future(wait())
             await asyncio.sleep(0.05)
             assert not waiting.done()
@@ -275,7 +278,7 @@ async def test_patience_is_for_ones_own_turn_only(ws: Any) -> None:
             await wait()
         socket.transport.abort()
         with pytest.raises(LaneClosed):
-            async with lanes.turn(lane, BOUND):
+            async with turn(lane, BOUND):
                 raise AssertionError("the peer is gone")
 
 
@@ -284,7 +287,7 @@ async def test_a_peer_that_never_reads_is_cut_off(
     tmp_path: Path, direct: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It cannot take the close frame either: after `LINGER` its place is free."""
-    monkeypatch.setattr(lanes, "LINGER", 0.1)
+    monkeypatch.setattr(send_lane, "LINGER", 0.1)
     monkeypatch.setattr(direct_lane, "LINGER", 0.1)
     long = ScriptedAgent(answer(*["word " * 40_000] * 60))
     async with (
@@ -332,20 +335,6 @@ async def test_the_protocol_keeps_frames_out_of_the_log(
 
     assert "uvicorn.error" not in {record.name for record in ours}
     assert not [record for record in ours if "what people say" in record.getMessage()]
-
-
-async def test_the_lane_over_asgi_counts_bytes_and_not_characters() -> None:
-    """What a peer does not take is bounded by what it costs: an emoji is four bytes."""
-    never = asyncio.Event()
-
-    async def send(message: dict[str, Any]) -> None:
-        await never.wait()
-
-    lane = SendLane(send, high_water=100)
-    lane.send('"\N{GRINNING FACE}"'.encode() * 20)
-    assert (lane.buffered, lane.full) == (120, True)
-    lane.abandon()
-    assert lane.buffered == 0
 
 
 async def test_a_message_over_the_size_of_the_parser_is_closed_with_our_reason() -> None:

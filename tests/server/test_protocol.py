@@ -12,8 +12,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Frame, Opcode
 
 from netra_backend.server.handshake import HttpProtocol
-from netra_backend.server.lane import Protocol
-from netra_backend.server.protocol import EXTENSION
+from netra_backend.server.protocol import EXTENSION, Protocol
 from tests.client import BOUND
 from tests.eventually import until
 from tests.live import serving

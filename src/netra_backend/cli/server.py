@@ -26,8 +26,9 @@ from netra_backend.cli.workers import Workers, check_platform, command_line, inh
 from netra_backend.config import Settings
 from netra_backend.core.ports import Store
 from netra_backend.server.app import NetraApp, create_app
+from netra_backend.server.direct_lane import DirectLane
 from netra_backend.server.handshake import HttpProtocol
-from netra_backend.server.lane import DirectLane, Protocol
+from netra_backend.server.protocol import Protocol
 from netra_backend.stores.sqlite import SqliteStore
 
 log = jsonlog.get_logger(__name__)

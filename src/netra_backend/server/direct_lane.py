@@ -21,12 +21,10 @@ from netra_backend.server.batch import Batch, websocket_frame
 from netra_backend.server.clockwork import Clockwork, shared
 from netra_backend.server.descriptor import descriptor_of
 from netra_backend.server.intake import Intake
+from netra_backend.server.lane import LINGER, LaneClosed
 from netra_backend.server.lane_room import LaneRoom
-from netra_backend.server.listener import LaneClosed, Listener
+from netra_backend.server.listener import Listener
 from netra_backend.server.metrics import CLOSES as CLOSED
-
-LINGER = 3.0
-"""Seconds a closed peer has to take what is still unsent, before it is cut off."""
 
 GONE = int(FrameCode.ABNORMAL_CLOSURE)
 """The code of a socket that ended without a close frame: a plain number, as log lines have it."""

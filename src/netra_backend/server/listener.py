@@ -3,10 +3,6 @@
 from typing import Protocol
 
 
-class LaneClosed(Exception):
-    """The socket is gone: nothing more can be sent."""
-
-
 class Listener(Protocol):
     """Who is told what the peer of a lane says, in its order and on the event loop.
 

@@ -2,7 +2,9 @@
 
 It has the socket from the request on until the application accepts it or refuses it. An accepted
 socket is a `DirectLane`'s, also for an application that only knows ASGI. What serves the opening
-goes when the application has given the lane a listener of its own, and returned.
+goes when the application has given the lane a listener of its own, and returned. Give `Protocol`
+to uvicorn's option ``ws``, as ``netra serve`` does:
+``uvicorn --ws netra_backend.server.protocol:Protocol``.
 """
 
 import asyncio
@@ -25,7 +27,8 @@ from netra_backend.server.direct_lane import DirectLane
 from netra_backend.server.entrance import REFUSAL, address, answer, entered, lane_of
 from netra_backend.server.errors import raw_refusal
 from netra_backend.server.handshake import Deadlines
-from netra_backend.server.listener import LaneClosed, Listener
+from netra_backend.server.lane import LaneClosed
+from netra_backend.server.listener import Listener
 from netra_backend.server.opening import Fields, NoOpening, Opening, opening, subprotocols
 from netra_backend.server.parsing import let_go
 from netra_backend.server.target import decoded, path_and_query

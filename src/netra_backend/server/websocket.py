@@ -21,13 +21,16 @@ from netra_backend.server.address import address_of
 from netra_backend.server.attendant import Attendant, End, leave
 from netra_backend.server.clock import now
 from netra_backend.server.dialogue import Dialogue
+from netra_backend.server.direct_lane import DirectLane
 from netra_backend.server.entrance import REFUSAL, Accept
 from netra_backend.server.errors import refusal_response
 from netra_backend.server.headers import CORRELATION_FIELD
 from netra_backend.server.house import House
-from netra_backend.server.lane import DirectLane, Lane, LaneClosed, lane_for
+from netra_backend.server.lane import Lane, LaneClosed
 from netra_backend.server.origin import check_host, check_origin
 from netra_backend.server.pool import error_code
+from netra_backend.server.protocol import EXTENSION
+from netra_backend.server.send_lane import Send, SendLane
 from netra_backend.server.socket_request import SocketRequest
 from netra_backend.server.user import User
 
@@ -179,6 +182,16 @@ class WebSocketRoute:
             raise refusal
         self._check(websocket)
         return await self._house.authenticator.user(websocket)
+
+
+def lane_for(scope: Scope, send: Send, *, high_water: int) -> Lane:
+    """Return the best lane that the server of this connection allows."""
+    extension = scope.get("extensions", {}).get(EXTENSION)
+    if extension is None:
+        return SendLane(send, high_water=high_water)
+    lane: DirectLane = extension["lane"]()
+    lane.limit(high_water)
+    return lane
 
 
 async def _converse(websocket: WebSocket, dialogue: Dialogue) -> None:
