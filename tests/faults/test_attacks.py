@@ -16,8 +16,8 @@ from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from websockets.frames import Frame, Opcode
 
-from netra_backend.server import direct_lane, handshake, parsing
-from netra_backend.server.handshake import HttpProtocol
+from netra_backend.server import deadlines, direct_lane, parsing
+from netra_backend.server.http_protocol import HttpProtocol
 from netra_backend.server.protocol import Protocol
 from tests.client import BOUND
 from tests.eventually import until
@@ -98,7 +98,7 @@ async def is_cut_off(reader: asyncio.StreamReader, seconds: float) -> bool:
 async def test_a_head_that_does_not_come_is_not_awaited(
     bounded: bool, trickle: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(handshake, "SECONDS", 0.2)
+    monkeypatch.setattr(deadlines, "SECONDS", 0.2)
     async with attacked(bounded) as port, attacker(port, upgrade=False) as (reader, writer):
 
         async def dribble() -> None:

@@ -17,9 +17,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from netra_backend.core.pages import READ_BYTES
-from netra_backend.server import endpoints, handshake
+from netra_backend.server import deadlines, endpoints, http_protocol
 from netra_backend.server.follower import PORTION
-from netra_backend.server.handshake import HttpProtocol
+from netra_backend.server.http_protocol import HttpProtocol
 from netra_backend.server.page_turns import PAGES_AT_ONCE
 from netra_backend.server.protocol import Protocol
 from netra_backend.stores.memory import MemoryStore
@@ -231,7 +231,7 @@ async def test_pages_that_nobody_reads_cost_bounded_memory(
 async def test_a_server_that_stops_waits_little_for_who_reads_no_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log_lines: Lines
 ) -> None:
-    monkeypatch.setattr(handshake, "LEAVE_SECONDS", 0.3)
+    monkeypatch.setattr(http_protocol, "LEAVE_SECONDS", 0.3)
     async with shared(tmp_path, LONG) as server:
         path = "/threads/t/events?limit=1000"
         clients = [Unread(server, path, token("alice")) for _ in range(PAGES_AT_ONCE)]
@@ -261,7 +261,7 @@ async def test_a_page_that_nobody_reads_is_given_up(
 async def test_the_end_of_an_answer_that_nobody_reads_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(handshake, "UNTAKEN_SECONDS", 0.3)
+    monkeypatch.setattr(deadlines, "UNTAKEN_SECONDS", 0.3)
 
     async def much(request: Request) -> Response:
         return Response(bytes(READ_BYTES))

@@ -11,7 +11,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from netra_backend.errors import ERRORS, ErrorCode, StoreFailed
-from netra_backend.server.handshake import HttpProtocol
+from netra_backend.server.http_protocol import HttpProtocol
 from netra_backend.stores.memory import MemoryStore
 from tests.http import http
 from tests.live import live

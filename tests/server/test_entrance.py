@@ -27,7 +27,7 @@ from netra_backend.server.app import NetraApp
 from netra_backend.server.connection import Connection
 from netra_backend.server.direct_lane import DirectLane
 from netra_backend.server.entrance import Accept
-from netra_backend.server.handshake import HttpProtocol
+from netra_backend.server.http_protocol import HttpProtocol
 from netra_backend.server.keys import secret_key
 from netra_backend.server.protocol import Protocol
 from netra_backend.server.tokens import Tokens

@@ -16,7 +16,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
 from netra_backend.errors import CLOSES, ERRORS, CloseCode, ErrorCode, Retry, StoreFailed
-from netra_backend.server.handshake import HttpProtocol
+from netra_backend.server.http_protocol import HttpProtocol
 from netra_backend.server.metrics import REGISTRY
 from netra_backend.stores.memory import MemoryStore
 from netra_backend.testing.scripted_agent import Gate, ScriptedAgent, answer

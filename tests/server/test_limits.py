@@ -14,7 +14,7 @@ from websockets.exceptions import InvalidStatus
 
 from netra_backend.config import Settings
 from netra_backend.server import endpoints
-from netra_backend.server.handshake import HttpProtocol
+from netra_backend.server.http_protocol import HttpProtocol
 from netra_backend.stores.memory import MemoryStore
 from netra_backend.testing.scripted_agent import ScriptedAgent, endless
 from tests.client import Client, client, run_input

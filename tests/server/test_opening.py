@@ -6,7 +6,7 @@ from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
-from netra_backend.server.handshake import HttpProtocol
+from netra_backend.server.http_protocol import HttpProtocol
 from netra_backend.server.opening import (
     Fields,
     NoOpening,

@@ -11,7 +11,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Frame, Opcode
 
-from netra_backend.server.handshake import HttpProtocol
+from netra_backend.server.http_protocol import HttpProtocol
 from netra_backend.server.protocol import EXTENSION, Protocol
 from tests.client import BOUND
 from tests.eventually import until

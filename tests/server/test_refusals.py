@@ -11,7 +11,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from netra_backend.errors import ErrorCode
-from netra_backend.server.handshake import HttpProtocol
+from netra_backend.server.http_protocol import HttpProtocol
 from netra_backend.server.metrics import REGISTRY
 from netra_backend.server.refusals import BURST, RATE, Refusals
 from netra_backend.stores.memory import MemoryStore

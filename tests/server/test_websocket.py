@@ -22,7 +22,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Frame, Opcode
 
 from netra_backend.errors import StoreFailed
-from netra_backend.server.handshake import HttpProtocol
+from netra_backend.server.http_protocol import HttpProtocol
 from netra_backend.server.metrics import REGISTRY
 from netra_backend.server.seating import Seating
 from netra_backend.stores.memory import MemoryStore

@@ -23,10 +23,10 @@ from websockets.server import ServerProtocol
 from netra_backend import jsonlog
 from netra_backend.errors import ERRORS, CloseCode, ErrorCode, Refused
 from netra_backend.server.clockwork import shared
+from netra_backend.server.deadlines import Deadlines
 from netra_backend.server.direct_lane import DirectLane
 from netra_backend.server.entrance import REFUSAL, address, answer, entered, lane_of
 from netra_backend.server.errors import raw_refusal
-from netra_backend.server.handshake import Deadlines
 from netra_backend.server.lane import LaneClosed
 from netra_backend.server.listener import Listener
 from netra_backend.server.opening import Fields, NoOpening, Opening, opening, subprotocols

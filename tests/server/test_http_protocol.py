@@ -1,4 +1,4 @@
-"""The handshake: a head that comes in time is answered, also the next one of a connection."""
+"""uvicorn's HTTP within bounds: a head that comes in time is answered, also the next one."""
 
 import asyncio
 import contextlib
@@ -12,8 +12,8 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from netra_backend.server import handshake
-from netra_backend.server.handshake import HttpProtocol
+from netra_backend.server import deadlines
+from netra_backend.server.http_protocol import HttpProtocol
 from netra_backend.server.protocol import Protocol
 from tests.client import BOUND
 from tests.live import serving
@@ -66,7 +66,7 @@ async def peer(app: Starlette = APP) -> AsyncIterator[Peer]:
 
 
 async def test_requests_in_time_are_answered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(handshake, "SECONDS", BOUND)
+    monkeypatch.setattr(deadlines, "SECONDS", BOUND)
     async with peer() as (reader, writer):
         for _ in range(3):
             writer.write(GET[:10])
@@ -222,7 +222,7 @@ async def test_only_a_get_of_http_1_1_opens_a_socket(start: bytes) -> None:
 
 
 async def test_a_second_head_that_does_not_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(handshake, "SECONDS", 0.2)
+    monkeypatch.setattr(deadlines, "SECONDS", 0.2)
     async with peer() as (reader, writer):
         writer.write(GET + GET[:10])
         assert await gone(reader)
@@ -231,7 +231,7 @@ async def test_a_second_head_that_does_not_end_is_cut_off(monkeypatch: pytest.Mo
 async def test_empty_lines_before_a_head_keep_no_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(handshake, "SECONDS", 0.2)
+    monkeypatch.setattr(deadlines, "SECONDS", 0.2)
     async with peer() as (reader, writer):
         writer.write(GET)
         await reader.readuntil(b"hello")
@@ -242,7 +242,7 @@ async def test_empty_lines_before_a_head_keep_no_connection(
 async def test_an_application_that_does_not_decide_is_cut_off(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(handshake, "SECONDS", 0.2)
+    monkeypatch.setattr(deadlines, "SECONDS", 0.2)
     async with peer() as (reader, writer):
         writer.write(UPGRADE)
         assert await gone(reader)

@@ -1,12 +1,12 @@
-"""The handshake: a request's head comes whole, in bounded time and space, or the peer is cut off.
+"""The protocol class for uvicorn's HTTP: what a client sends, and does not take, is bounded.
 
-uvicorn waits for ever for a peer that has connected and says nothing, or a byte now and then. Give
-`HttpProtocol` to uvicorn's option ``http``, as ``netra serve`` does:
-``uvicorn --http netra_backend.server.handshake:HttpProtocol``.
+uvicorn waits for ever for a peer that has connected and says nothing, or a byte now and then, and
+for one that takes nothing of its answer. Give `HttpProtocol` to uvicorn's option ``http``, as
+``netra serve`` does: ``uvicorn --http netra_backend.server.http_protocol:HttpProtocol``.
 """
 
 import asyncio
-from typing import Any, Protocol
+from typing import Any
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -15,54 +15,25 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from netra_backend.errors import ERRORS, ErrorCode
-from netra_backend.server.clockwork import Sweep, shared
+from netra_backend.server.clockwork import shared
+from netra_backend.server.deadlines import Deadlines
 from netra_backend.server.errors import raw_refusal
 from netra_backend.server.opening import Fields, asks_for_websocket
 from netra_backend.server.outlet import EXTENSION, DirectOutlet, cut, hold_little
 from netra_backend.server.target import fault_of, with_path
 
-SECONDS = 10.0
-"""How long a request's head may take, and as long again the answer to a WebSocket handshake."""
-
-UNTAKEN_SECONDS = 60.0
-"""How long a client may take nothing of an answer that is finished."""
-
 LEAVE_SECONDS = 3.0
-"""The same while the server stops."""
+"""How long a client may take nothing of an answer while the server stops."""
 
 HEAD_BYTES = 65_536
 """Bytes that a request's head may have, unless uvicorn's ``h11_max_incomplete_event_size`` says."""
-
 
 PIPELINED = 64
 """Requests that may wait until those before them are answered: each takes some kilobytes."""
 
 
-class Late(Protocol):
-    """Who can be too late."""
-
-    def cut_off(self) -> None:
-        """End the connection at once."""
-        ...
-
-
-class Deadlines:
-    """What the connections of one server share.
-
-    `late` cuts off each `Late` that stays in it for `SECONDS`, `untaken` looks at each protocol
-    with an answer that waits to be taken.
-    """
-
-    __slots__ = ("late", "untaken")
-
-    def __init__(self) -> None:
-        loop = asyncio.get_running_loop()
-        self.late: Sweep[Any] = Sweep(loop, SECONDS, lambda late: late.cut_off())
-        self.untaken: Sweep[Any] = Sweep(loop, UNTAKEN_SECONDS, lambda http: http.look())
-
-
 class HttpProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP protocol, with bounds for the heads of requests.
+    """uvicorn's HTTP protocol, with bounds for what comes and for what is not taken.
 
     It is uvicorn's in full only once a request has come that opens no WebSocket: most connections
     of ours never have one, and what uvicorn prepares for it takes longer than the opening.
