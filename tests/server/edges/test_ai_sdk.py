@@ -11,6 +11,8 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from netra_backend.core.ids import ThreadKey
+from netra_backend.core.run import Run
 from netra_backend.stores.memory import MemoryStore
 from netra_backend.stores.sqlite import SqliteStore
 from netra_backend.testing.scripted_agent import Gate, ScriptedAgent, answer, endless
@@ -215,3 +217,23 @@ async def test_leaving_stops_nothing_and_a_deleted_thread_ends_its_requests(tmp_
                 frames.append(await take(socket))
         gate.open()
     assert frames[-1]["type"] == "end"
+
+
+async def test_a_thread_that_is_deleted_while_it_is_resumed_has_nothing_active(
+    tmp_path: Path,
+) -> None:
+    class Deleting(MemoryStore):
+        """Deletes a thread as soon as it was asked for its newest run."""
+
+        async def last_run(self, thread: ThreadKey) -> Run | None:
+            run = await super().last_run(thread)
+            await self.delete_thread(thread)
+            return run
+
+    async with live({"agent": echo}, tmp_path, store=Deleting()) as server, chat(server) as socket:
+        await answered(socket, send("r1"))
+        told = await answered(socket, resume("r2"))
+        after = await answered(socket, resume("r3"))
+
+    assert told == [{"type": "no-active", "requestId": "r2"}]
+    assert after == [{"type": "no-active", "requestId": "r3"}]

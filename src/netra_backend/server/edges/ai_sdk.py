@@ -108,19 +108,24 @@ class ChatDialogue(EdgeDialogue):
         name = parse_thread("id", frame.id)
         thread = await self._house.access.thread(self.user, name, Role.READ)
         run = await self._house.store.last_run(thread)
-        if run is None:
+        first = None if run is None else await self._first_of_turn(run)
+        if run is None or first is None:
             self._tell_request("no-active", frame.request_id)
             return
-        first = await self._first_of_turn(run)
         self._tell_request("start", frame.request_id)
         turn = Turn(first.key.id, run.key.id)
         self._answer(frame.request_id, run, turn, before(first), seen=frame.last_sequence)
 
-    async def _first_of_turn(self, run: Run) -> Run:
-        """Return the run whose turn this one goes on with: its parent in the thread, or itself."""
+    async def _first_of_turn(self, run: Run) -> Run | None:
+        """Return the run whose turn this one goes on with: its parent in the thread, or itself.
+
+        None if the thread was deleted meanwhile.
+        """
         store = self._house.store
-        (entry,) = await store.read(run.thread, run.started.offset - 1, 1)
-        parent = body_of(entry.event).parent_run_id
+        entries = await store.read(run.thread, run.started.offset - 1, 1)
+        if not entries:
+            return None
+        parent = body_of(entries[0].event).parent_run_id
         if parent is None:
             return run
         return await store.run_in(run.thread, RunId(parent)) or run
