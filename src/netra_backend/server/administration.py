@@ -4,10 +4,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from netra_backend.core.ids import UserId, parse_id
-from netra_backend.errors import ErrorCode, FrameError, Refused
+from netra_backend.errors import ErrorCode, Refused
 from netra_backend.server.api import SOONER
 from netra_backend.server.clock import now
-from netra_backend.server.endpoints import Endpoint, answer, limit_of
+from netra_backend.server.endpoints import Endpoint, answer, cursor_of, limit_of
 from netra_backend.server.roster import Roster, Wanted
 from netra_backend.server.user import User
 from netra_backend.server.views import ConnectionPage
@@ -60,7 +60,7 @@ class AdministrationApi:
         check_admin(user)
         wanted = Wanted(
             limit_of(request, default=100, most=1_000),
-            _cursor(request.query_params.get("after")),
+            _after(request),
             request.query_params.get("user"),
         )
         return answer(await self._roster.page(wanted))
@@ -79,16 +79,13 @@ class AdministrationApi:
         return Response(status_code=204)
 
 
-def _cursor(text: str | None) -> tuple[int, str]:
-    """Return what ``next`` of a page spells: after which time and id to begin."""
-    if text is None:
+def _after(request: Request) -> tuple[int, str]:
+    """Return the time and the connection behind which a page begins."""
+    cursor = cursor_of(request, "after")
+    if cursor is None:
         return (-1, "")
-    since, _, id = text.partition("-")
-    if not (since.isascii() and since.isdigit() and len(since) <= 15):
-        raise FrameError(
-            "after is not the `next` of a page", code=ErrorCode.BAD_INPUT, where="$.after"
-        )
-    return int(since), parse_id("after", id)
+    since, id = cursor
+    return since, parse_id("after", id)
 
 
 def check_admin(user: User) -> None:

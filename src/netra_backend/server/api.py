@@ -22,7 +22,14 @@ from netra_backend.core.roles import Role
 from netra_backend.core.run import Run
 from netra_backend.errors import ErrorCode, FrameError, Refused
 from netra_backend.server.clock import now
-from netra_backend.server.endpoints import Endpoint, answer, decode_body, limit_of, read_body
+from netra_backend.server.endpoints import (
+    Endpoint,
+    answer,
+    cursor_of,
+    decode_body,
+    limit_of,
+    read_body,
+)
 from netra_backend.server.house import House
 from netra_backend.server.page_turns import PageTurns
 from netra_backend.server.user import User
@@ -152,7 +159,7 @@ class Api:
 
     async def list_threads(self, request: Request, user: User) -> Response:
         limit = limit_of(request, default=30, most=100)
-        before = _cursor(request.query_params.get("before"), user)
+        before = _before(request, user)
         threads = await self._house.store.threads(user.id, limit + 1, before)
         views = [await self._seen(thread, user) for thread in threads[:limit]]
         shown = [view for view in views if view is not None]
@@ -291,13 +298,10 @@ def _title(text: str, limit: int) -> str:
     return title
 
 
-def _cursor(text: str | None, user: User) -> tuple[int, ThreadKey] | None:
-    """Return what ``next`` of a page of threads spells."""
-    if text is None:
+def _before(request: Request, user: User) -> tuple[int, ThreadKey] | None:
+    """Return the time and the thread behind which a page begins; None for the first page."""
+    cursor = cursor_of(request, "before")
+    if cursor is None:
         return None
-    updated_at, _, id = text.partition("-")
-    if not (updated_at.isascii() and updated_at.isdigit() and len(updated_at) <= 15):
-        raise FrameError(
-            "before is not the `next` of a page", code=ErrorCode.BAD_INPUT, where="$.before"
-        )
-    return int(updated_at), thread_key(user.id, parse_thread("before", id))
+    updated_at, name = cursor
+    return updated_at, thread_key(user.id, parse_thread("before", name))

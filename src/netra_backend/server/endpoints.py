@@ -153,3 +153,21 @@ def limit_of(request: Request, *, default: int, most: int) -> int:
             where="$.limit",
         )
     return int(text)
+
+
+def cursor_of(request: Request, parameter: str) -> tuple[int, str] | None:
+    """Return what ``next`` of a page spells, a time and a name, or None where none is given.
+
+    Raises FrameError (``bad_input``).
+    """
+    text = request.query_params.get(parameter)
+    if text is None:
+        return None
+    time, _, name = text.partition("-")
+    if not (time.isascii() and time.isdigit() and len(time) <= 15):
+        raise FrameError(
+            f"{parameter} is not the `next` of a page",
+            code=ErrorCode.BAD_INPUT,
+            where=f"$.{parameter}",
+        )
+    return int(time), name
