@@ -49,6 +49,11 @@ async def leave(
     log.info("disconnected", extra={**info(), **about})
 
 
+def told(client: WebSocketState, application: WebSocketState, address: str) -> dict[str, object]:
+    """Return what a log line says about a socket; the log writes states by their names."""
+    return {"client": address, "client_state": client, "application_state": application}
+
+
 class Attendant:
     """Serves `dialogue`, whose socket `lane` has, from its ``ready`` frame to its end.
 
@@ -132,12 +137,7 @@ class Attendant:
             self._end = self._end or End.of(self._dialogue)
 
     def _info(self) -> dict[str, object]:
-        """Return what a log line says about a socket; the log writes states by their names."""
-        return {
-            "client": self._client,
-            "client_state": _state(self._end is None),
-            "application_state": _state(self._dialogue.is_open),
-        }
+        return told(_state(self._end is None), _state(self._dialogue.is_open), self._client)
 
 
 def _state(is_connected: bool) -> WebSocketState:

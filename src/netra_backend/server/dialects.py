@@ -1,17 +1,30 @@
-"""Which dialect a client of ``/ws`` speaks: what it offered as subprotocols says so."""
+"""Dialects: how a socket is spoken on. What a client of ``/ws`` offers as subprotocols says it."""
 
+from collections.abc import Callable
 from functools import partial
 
+from msgspec import Struct
 from starlette.datastructures import QueryParams
 from starlette.requests import HTTPConnection
 
 from netra_backend.core.frames import PLAIN_SUBPROTOCOL, SUBPROTOCOL, TOKEN_SUBPROTOCOL
 from netra_backend.errors import ErrorCode, Refused
 from netra_backend.server.connection import Connection
+from netra_backend.server.dialogue import Dialogue
 from netra_backend.server.edges.agentcore_socket import AgentCoreDialogue, bearer_subprotocol
 from netra_backend.server.edges.tanstack import Replay, TanstackDialogue
 from netra_backend.server.house import House
-from netra_backend.server.websocket import Dialect
+from netra_backend.server.lane import Lane
+from netra_backend.server.user import User
+
+
+class Dialect(Struct, frozen=True):
+    """How a socket is spoken on: its subprotocol, if any, and what makes its dialogue."""
+
+    begin: Callable[[str, User, Lane, House], Dialogue]
+    subprotocol: str | None = None
+    greets: bool = False
+    """Whether `Dialogue.greet` is all there is to begin."""
 
 
 def spoken_on_ws(websocket: HTTPConnection, house: House, *, container: bool = False) -> Dialect:

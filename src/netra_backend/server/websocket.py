@@ -8,7 +8,6 @@ which a browser can read: an HTTP answer to a handshake it cannot.
 from collections.abc import Awaitable, Callable
 from contextvars import copy_context
 
-from msgspec import Struct
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
@@ -18,8 +17,9 @@ from netra_backend.core.ids import new_id
 from netra_backend.errors import CLOSES, CloseCode, ErrorCode, NetraError, Refused
 from netra_backend.server import refusals, store_failures
 from netra_backend.server.address import address_of
-from netra_backend.server.attendant import Attendant, End, leave
+from netra_backend.server.attendant import Attendant, End, leave, told
 from netra_backend.server.clock import now
+from netra_backend.server.dialects import Dialect
 from netra_backend.server.dialogue import Dialogue
 from netra_backend.server.direct_lane import DirectLane
 from netra_backend.server.entrance import REFUSAL, Accept
@@ -37,15 +37,6 @@ from netra_backend.server.user import User
 log = jsonlog.get_logger(__name__)
 
 CONNECTED = WebSocketState.CONNECTED
-
-
-class Dialect(Struct, frozen=True):
-    """How a socket is spoken on: its subprotocol, if any, and what makes its dialogue."""
-
-    begin: Callable[[str, User, Lane, House], Dialogue]
-    subprotocol: str | None = None
-    greets: bool = False
-    """Whether `Dialogue.greet` is all there is to begin."""
 
 
 class WebSocketRoute:
@@ -83,7 +74,7 @@ class WebSocketRoute:
             lane.limit(self._house.settings.write_high_water)
             dialogue = dialect.begin(id, user, lane, self._house)
             self._pool.take_in(dialogue, address, now())
-            log.info("connected", extra=_told(CONNECTED, CONNECTED, address))
+            log.info("connected", extra=told(CONNECTED, CONNECTED, address))
             lane.listen(Attendant(dialogue, lane, self._pool, address, copy_context()))
             dialogue.greet()
         return True
@@ -222,9 +213,4 @@ async def _deny(websocket: WebSocket, refusal: Refused, address: str) -> None:
 
 
 def _info(websocket: WebSocket, address: str) -> dict[str, object]:
-    """Return what a log line says about a socket; the log writes states by their names."""
-    return _told(websocket.client_state, websocket.application_state, address)
-
-
-def _told(client: WebSocketState, application: WebSocketState, address: str) -> dict[str, object]:
-    return {"client": address, "client_state": client, "application_state": application}
+    return told(websocket.client_state, websocket.application_state, address)

@@ -23,7 +23,7 @@ from netra_backend.core.roles import Role
 from netra_backend.core.run import Run
 from netra_backend.errors import ErrorCode, FrameError, Refused
 from netra_backend.server.batch import Batch
-from netra_backend.server.dialects import known_agent, plain_subprotocol
+from netra_backend.server.dialects import Dialect, known_agent, plain_subprotocol
 from netra_backend.server.edges.ai_sdk_input import UiMessage, run_input
 from netra_backend.server.edges.ai_sdk_turn import Turn
 from netra_backend.server.edges.edge_dialogue import EdgeDialogue, told
@@ -33,7 +33,6 @@ from netra_backend.server.house import House
 from netra_backend.server.lane import Lane
 from netra_backend.server.run_history import before
 from netra_backend.server.user import User
-from netra_backend.server.websocket import Dialect
 
 _encode = msgspec.json.Encoder().encode
 
