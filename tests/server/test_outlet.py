@@ -77,6 +77,31 @@ async def test_an_answer_that_was_taken_ends_in_peace() -> None:
         writer.close()
 
 
+@pytest.mark.parametrize("version", [b"1.0", b"1.1"])
+async def test_an_answer_that_is_broken_off_is_seen_to_be_incomplete(version: bytes) -> None:
+    """HTTP/1.1 lacks its last chunk; the answers of HTTP/1.0 just end, and so it is reset."""
+    is_taken = asyncio.Event()
+
+    async def cut_short(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"begun", "more_body": True})
+        await is_taken.wait()
+        outlet_of(scope).break_off()
+
+    app = Starlette(routes=[Mount("/", cut_short)])
+    async with serving(app, Protocol, http=HttpProtocol) as port, asyncio.timeout(BOUND):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET / HTTP/" + version + b"\r\nHost: localhost\r\n\r\n")
+        await reader.readuntil(b"begun")
+        is_taken.set()
+        if version == b"1.0":
+            with pytest.raises(ConnectionResetError):
+                await reader.read()
+        else:
+            assert await reader.read() == b"\r\n"
+        writer.close()
+
+
 def _rest(client: socket.socket) -> bytes:
     client.settimeout(BOUND)
     got = b""

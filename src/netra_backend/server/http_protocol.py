@@ -19,7 +19,7 @@ from netra_backend.server.clockwork import shared
 from netra_backend.server.deadlines import Deadlines
 from netra_backend.server.errors import raw_refusal
 from netra_backend.server.opening import Fields, asks_for_websocket
-from netra_backend.server.outlet import EXTENSION, DirectOutlet, cut, hold_little
+from netra_backend.server.outlet import EXTENSION, DirectOutlet, cut, hold_little, reset
 from netra_backend.server.target import fault_of, with_path
 
 LEAVE_SECONDS = 3.0
@@ -342,7 +342,10 @@ class HttpProtocol(HttpToolsProtocol):
         """
         if self._running is not None:
             self._running.disconnected = True
-        cut(self.transport)
+        if self._is_answering() and self._running.scope["http_version"] == "1.0":
+            reset(self.transport)  # any other end would be that of the answer
+        else:
+            cut(self.transport)
 
     def cut_off(self) -> None:
         """End the connection at once."""

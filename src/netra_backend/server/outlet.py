@@ -96,7 +96,12 @@ def cut(transport: Any) -> None:
     descriptor = descriptor_of(transport)
     if not transport.get_write_buffer_size() and not unsent(descriptor):
         transport.close()
-        return
+    else:
+        reset(transport)
+
+
+def reset(transport: Any) -> None:
+    """End the connection at once, as one that has failed, without what is unsent."""
     if (plain := transport.get_extra_info("socket")) is not None:
         plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
     transport.abort()
