@@ -24,7 +24,7 @@ from netra_backend.server.intake import Intake
 from netra_backend.server.lane import LINGER, LaneClosed
 from netra_backend.server.lane_room import LaneRoom
 from netra_backend.server.listener import Listener
-from netra_backend.server.metrics import CLOSES as CLOSED
+from netra_backend.server.metrics import CLOSED
 
 GONE = int(FrameCode.ABNORMAL_CLOSURE)
 """The code of a socket that ended without a close frame: a plain number, as log lines have it."""

@@ -28,7 +28,7 @@ FRAMES_IN = Counter("netra_frames_received", "Frames received from clients.", re
 REFUSALS = Counter(
     "netra_refusals", "Commands and requests refused, by error code.", ["code"], registry=REGISTRY
 )
-CLOSES = Counter(
+CLOSED = Counter(
     "netra_closes", "Sockets closed from our side, by close code.", ["code"], registry=REGISTRY
 )
 PONG_SECONDS = Histogram(
