@@ -27,7 +27,7 @@ from netra_backend.server.auth import DevAuth
 from netra_backend.server.clock import now
 from netra_backend.server.connection import Connection
 from netra_backend.server.seating import Seating
-from netra_backend.server.websocket import WebSocketRoute
+from netra_backend.server.websocket import SocketRoute
 from netra_backend.server.withdrawals import Withdrawals
 from netra_backend.stores import decisions, memory, sqlite_ledger, sqlite_queries
 from netra_backend.stores.sqlite import SqliteStore
@@ -235,7 +235,7 @@ async def words_of_a_former_writer(server: Live) -> bool:
         return "the last word" not in json.dumps(owner.tape)
 
 
-def _enter_unlooked(self: WebSocketRoute, *given: Any) -> bool:
+def _enter_unlooked(self: SocketRoute, *given: Any) -> bool:
     self._check = lambda _: None  # type: ignore[method-assign]
     try:
         return _enter(self, *given)
@@ -243,10 +243,10 @@ def _enter_unlooked(self: WebSocketRoute, *given: Any) -> bool:
         del self._check
 
 
-_enter = WebSocketRoute.enter
+_enter = SocketRoute.enter
 
 
-async def _admit_unlooked(self: WebSocketRoute, websocket: WebSocket) -> Any:
+async def _admit_unlooked(self: SocketRoute, websocket: WebSocket) -> Any:
     return await self._house.authenticator.user(websocket)
 
 
@@ -284,9 +284,9 @@ BELIEVES = SimpleNamespace(decode=_unsigned, encode=jwt.encode, PyJWTError=jwt.P
 
 CHECKS = {
     "the host of sockets": Check(websocket, "check_host", _ignore, socket_of_a_foreign_host),
-    "the entrance looks": Check(WebSocketRoute, "enter", _enter_unlooked, socket_of_a_foreign_page),
+    "the entrance looks": Check(SocketRoute, "enter", _enter_unlooked, socket_of_a_foreign_page),
     "so does the way of ASGI": Check(
-        WebSocketRoute, "_admit", _admit_unlooked, socket_of_a_foreign_page
+        SocketRoute, "_admit", _admit_unlooked, socket_of_a_foreign_page
     ),
     "revocation ends sockets": Check(Withdrawals, "_look", _nothing, socket_after_revocation),
     "sockets expire": Check(dialogue, "at_expiry", _ignore, socket_after_expiry),

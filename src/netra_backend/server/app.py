@@ -14,8 +14,7 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.routing import BaseRoute
-from starlette.routing import WebSocketRoute as StarletteWebSocketRoute
+from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
@@ -60,7 +59,7 @@ from netra_backend.server.routes import routes_of
 from netra_backend.server.seating import Seating
 from netra_backend.server.target import below_root
 from netra_backend.server.tickets import TicketAuth
-from netra_backend.server.websocket import WebSocketRoute
+from netra_backend.server.websocket import SocketRoute
 from netra_backend.server.withdrawals import Withdrawals
 from netra_backend.stores.local_bus import LocalBus
 from netra_backend.stores.sqlite import SqliteStore
@@ -96,7 +95,7 @@ class NetraApp:
         self._sockets: dict[str, WebSocketEndpoint] = {
             route.path: route.endpoint
             for route in routes
-            if isinstance(route, StarletteWebSocketRoute) and "{" not in route.path
+            if isinstance(route, WebSocketRoute) and "{" not in route.path
         }
         self._entrances = entrances
         self._front = across_origins(self._answer, house.settings.allowed_origins)
@@ -331,7 +330,7 @@ def create_app(
     endpoints = [*tickets.endpoints(), *_endpoints(house, withdrawals, nodes)]
     if agentcore:
         endpoints += AgentCoreEdge(house).endpoints()
-    sockets = WebSocketRoute(house, partial(spoken_on_ws, house=house, container=agentcore))
+    sockets = SocketRoute(house, partial(spoken_on_ws, house=house, container=agentcore))
     routes = routes_of(house, tuple(endpoints), sockets)
     return NetraApp(house, withdrawals, routes, {"/ws": sockets.enter})
 

@@ -7,8 +7,7 @@ from typing import Any
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
-from starlette.routing import WebSocketRoute as StarletteWebSocketRoute
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 import netra_backend
 from netra_backend import jsonlog
@@ -21,27 +20,27 @@ from netra_backend.server.openapi import openapi
 from netra_backend.server.origin import check_host, check_origin
 from netra_backend.server.request_log import note
 from netra_backend.server.site import Site
-from netra_backend.server.websocket import WebSocketRoute
+from netra_backend.server.websocket import SocketRoute
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def routes_of(
-    house: House, endpoints: tuple[Endpoint, ...], sockets: WebSocketRoute
+    house: House, endpoints: tuple[Endpoint, ...], sockets: SocketRoute
 ) -> list[BaseRoute]:
     """Return all routes; `sockets` serves ``/ws``, and refuses what there is not."""
 
     return [
-        StarletteWebSocketRoute("/ws", sockets.connect),
-        StarletteWebSocketRoute(
-            "/ai-sdk/{agent}", WebSocketRoute(house, partial(spoken_on_ai_sdk, house=house)).connect
+        WebSocketRoute("/ws", sockets.connect),
+        WebSocketRoute(
+            "/ai-sdk/{agent}", SocketRoute(house, partial(spoken_on_ai_sdk, house=house)).connect
         ),
         *(Route(path, _needs_upgrade) for path in ("/ws", "/ai-sdk/{agent}")),
         *(_route(house, endpoint) for endpoint in endpoints),
         _document("/openapi.json", partial(openapi, endpoints)),
         _document("/asyncapi.json", asyncapi),
         *Site(house.authenticator).routes(),
-        StarletteWebSocketRoute("/{path:path}", sockets.refuse),
+        WebSocketRoute("/{path:path}", sockets.refuse),
     ]
 
 

@@ -39,7 +39,7 @@ log = jsonlog.get_logger(__name__)
 CONNECTED = WebSocketState.CONNECTED
 
 
-class WebSocketRoute:
+class SocketRoute:
     """A path for sockets. `choose` says which dialect a client speaks, or raises Refused."""
 
     def __init__(self, house: House, choose: Callable[[HTTPConnection], Dialect]) -> None:
