@@ -324,6 +324,17 @@ async def test_the_application_around_may_know_its_users(tmp_path: Path, hook: A
             assert (await alice.command("auth", token="key-of-bob"))["code"] == "forbidden"
 
 
+async def test_a_hook_finds_the_token_of_a_subprotocol_in_the_header(tmp_path: Path) -> None:
+    """A browser can set no header on a socket: the page brings its token so."""
+    offered = [Subprotocol("netra.v1"), Subprotocol(as_subprotocol("key-of-alice"))]
+    async with live(AGENTS, tmp_path, store=MemoryStore(), authenticate=slowly_by_key) as server:
+        async with connect(server.socket_url, subprotocols=offered) as socket:
+            assert json.loads(await socket.recv())["user"] == "alice"
+        wrong = await refusal_of(server.socket_url, ["netra.v1", as_subprotocol("wrong")])
+        two = await refusal_of(server.socket_url, [*offered, as_subprotocol("key-of-bob")])
+        assert (wrong.status_code, two.status_code) == (401, 401)
+
+
 NOW = datetime.now(UTC)
 
 

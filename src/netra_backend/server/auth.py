@@ -94,15 +94,16 @@ class JwtAuth:
 class HookAuth:
     """``create_app(authenticate=…)``: the application in which Netra lives knows its users.
 
-    The token of an ``auth`` frame is shown to the hook in the Authorization header of a request
-    that has nothing else.
+    The hook looks for a token in one place: that of a subprotocol, which is how a browser brings
+    one to a socket, is shown to it in the Authorization header, and so is the token of an ``auth``
+    frame, of a request that has nothing else.
     """
 
     def __init__(self, hook: Hook) -> None:
         self._hook = hook
 
     async def user(self, request: HTTPConnection) -> User:
-        found = self._hook(request)
+        found = self._hook(_bearing(request))
         user = await found if inspect.isawaitable(found) else found
         if user is None:
             raise Refused(ErrorCode.UNAUTHENTICATED)
@@ -304,6 +305,17 @@ def presented_token(request: HTTPConnection) -> str | None:
 def presents(request: HTTPConnection) -> bool:
     """Return whether there is anything that `presented_token` looks at."""
     return "authorization" in request.headers or bool(_offered(request))
+
+
+def _bearing(request: HTTPConnection) -> HTTPConnection:
+    """Return the request, with the token of its subprotocols, if there is one, as a header.
+
+    Raises Refused as `presented_token` does.
+    """
+    if not _offered(request):
+        return request
+    header = (b"authorization", f"Bearer {presented_token(request)}".encode())
+    return HTTPConnection({**request.scope, "headers": [*request.scope["headers"], header]})
 
 
 def _offered(request: HTTPConnection) -> list[str]:
