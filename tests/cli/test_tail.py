@@ -10,8 +10,9 @@ from websockets.datastructures import Headers
 from websockets.exceptions import InvalidMessage, InvalidStatus
 from websockets.http11 import Response
 
-from netra_backend.cli.client import ServerError
-from netra_backend.cli.tail import _refusal
+from netra_backend.cli.client import Server, ServerError, reach
+from netra_backend.cli.tail import _refusal, _Tail
+from netra_backend.server.auth import dev_key
 from tests.cli.conftest import Netra
 from tests.client import client, read_log
 from tests.live import ServerProcess
@@ -76,6 +77,18 @@ async def test_it_follows_across_a_restart(server: ServerProcess) -> None:
     assert offsets[-1] == len(truth)
 
 
+async def test_a_key_of_another_server_is_named(server: ServerProcess, tmp_path: Path) -> None:
+    """Who is in the wrong folder has given no token, and would look for one."""
+    dev_key(tmp_path)
+    tailing = _Tail(reach(server.url, "alice", None, str(tmp_path)), "t1", None, as_json=True)
+    for attempt in (tailing.follow(), asyncio.to_thread(tailing.show_those_there)):
+        with pytest.raises(ServerError) as refused:
+            await attempt
+        assert f"signed with the key in {tmp_path}; give the server's --data-dir" in str(
+            refused.value
+        )
+
+
 async def test_a_token_that_is_refused_is_told_in_the_servers_words(
     netra: Netra, server: ServerProcess
 ) -> None:
@@ -83,15 +96,16 @@ async def test_a_token_that_is_refused_is_told_in_the_servers_words(
         command = ["tail", "t1", *more, "--url", server.url, "--token", "x.y.z"]
         done = await asyncio.to_thread(netra, *command)
         assert done.returncode == 2
-        assert "the token is not valid" in done.stderr
+        assert done.stderr.endswith("the token is not valid\n")
 
 
 @pytest.mark.parametrize("outage", [502, None])
 def test_an_outage_is_no_refusal(outage: int | None) -> None:
     """A proxy finds no server while it restarts, or the server dies during the handshake."""
     answer = InvalidMessage("no answer") if outage is None else refused_with(outage)
-    assert isinstance(_refusal(answer), OSError)
-    assert isinstance(_refusal(refused_with(401)), ServerError)
+    server = Server("http://127.0.0.1:1", "t")
+    assert isinstance(_refusal(server, answer), OSError)
+    assert isinstance(_refusal(server, refused_with(401)), ServerError)
 
 
 def refused_with(status: int) -> InvalidStatus:

@@ -3,6 +3,7 @@
 import json
 import unicodedata
 from collections.abc import Iterator
+from http import HTTPStatus
 from http.client import HTTPException
 from typing import Annotated, Any
 from urllib.error import HTTPError, URLError
@@ -16,6 +17,7 @@ from rich.text import Text
 
 from netra_backend.cli.settings import settings_with
 from netra_backend.cli.token import Unsigned, make_token
+from netra_backend.config import AuthMode
 from netra_backend.core.events import PROGRESS
 from netra_backend.errors import ConfigError, ErrorCode, NetraError
 
@@ -44,10 +46,11 @@ _JOINERS = "\u200c\u200d"
 
 
 class Server(Struct, frozen=True):
-    """A running server and a token for it."""
+    """A running server, a token for it, and what has signed that, if we have."""
 
     url: str
     token: str
+    signer: str | None = None
 
     @property
     def socket_url(self) -> str:
@@ -63,13 +66,23 @@ class Server(Struct, frozen=True):
             with urlopen(request, timeout=30) as answer:  # noqa: S310
                 return json.load(answer)
         except HTTPError as error:
-            body = error.read()
-            kind = NotFound if _refusal(body).get("code") == ErrorCode.NOT_FOUND else ServerError
-            raise kind(said(body, error.code)) from error
+            raise self.refusal(error.read(), error.code) from error
         except (URLError, OSError, HTTPException) as error:
             raise ServerError(f"no answer from {self.url}: {error}") from error
         except ValueError as error:
             raise ServerError(f"{self.url} is no Netra server: its answer is not JSON") from error
+
+    def refusal(self, body: bytes, status: int) -> "ServerError":
+        """Return what the server says in the body of a refusal; its status, if that is not ours."""
+        told = _refusal(body)
+        text = str(told.get("message", f"the server answered {status}"))
+        if told.get("code") == ErrorCode.NOT_FOUND:
+            return NotFound(text)
+        if status == HTTPStatus.UNAUTHORIZED and self.signer is not None:
+            text += (
+                f": it was signed with {self.signer}; give the server's --data-dir, or a --token"
+            )
+        return ServerError(text)
 
     def events(self, thread: str, after: str | None = None) -> Iterator[dict[str, Any]]:
         """Yield the thread's events after the position, page by page.
@@ -109,12 +122,16 @@ def reach(url: str, user: str, token: str | None, data_dir: str | None) -> Serve
         raise ConfigError("--token is empty")
     if token is not None and not (token.isascii() and token.isprintable()):
         raise ConfigError("--token has a character that no token has, such as a line break")
-    if token is None:
-        try:
-            token = make_token(settings_with(data_dir), user)
-        except Unsigned as error:
-            raise ConfigError(f"{error}; or pass a token with --token") from error
-    return Server(url.rstrip("/"), token)
+    url = url.rstrip("/")
+    if token is not None:
+        return Server(url, token)
+    settings = settings_with(data_dir)
+    try:
+        made = make_token(settings, user)
+    except Unsigned as error:
+        raise ConfigError(f"{error}; or pass a token with --token") from error
+    in_dir = settings.auth is AuthMode.DEV
+    return Server(url, made, f"the key in {settings.data_dir}" if in_dir else "NETRA_JWT_SECRET")
 
 
 def show(console: Console, position: str, chunk: dict[str, Any], *, as_json: bool) -> None:
@@ -175,11 +192,6 @@ def _is_seen(char: str, encoding: str) -> bool:
 def _escaped(char: str) -> str:
     """Return the JSON escape of `char`: of one beyond 16 bits two."""
     return json.dumps(char)[1:-1] if char != "\x7f" else r"\u007f"
-
-
-def said(body: bytes, status: int) -> str:
-    """Return what the server says in the body of a refusal; its status, if that is not ours."""
-    return str(_refusal(body).get("message", f"the server answered {status}"))
 
 
 def _refusal(body: bytes) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Listening: the socket on which a server accepts."""
 
+import errno
 import socket
 import sys
 
@@ -19,7 +20,7 @@ def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
             (host, port), family=family, backlog=4096, reuse_port=shared
         )
     except OSError as error:
-        raise ConfigError(f"cannot listen on {host} port {port}: {error.strerror}") from error
+        raise _refused(host, port, error) from error
     # Connections inherit it; asyncio sets it only on sockets that it has made itself. Without
     # it, small frames wait for the peer's delayed acknowledgement, 40 ms on Linux.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -45,8 +46,17 @@ def reserve(host: str, port: int) -> socket.socket:
         reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     except OSError as error:
         reserved.close()
-        raise ConfigError(f"cannot listen on {host} port {port}: {error.strerror}") from error
+        raise _refused(host, port, error) from error
     return reserved
+
+
+def _refused(host: str, port: int, error: OSError) -> ConfigError:
+    """Return what to tell. In `strerror` Python says the address once more, if there is one."""
+    why = (error.strerror or str(error)).partition(" (while ")[0]
+    taken = error.errno == errno.EADDRINUSE
+    return ConfigError(
+        f"cannot listen on {host} port {port}: {why}" + ("; choose another --port" if taken else "")
+    )
 
 
 def shown(listener: socket.socket) -> str:

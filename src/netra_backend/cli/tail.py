@@ -21,7 +21,6 @@ from netra_backend.cli.client import (
     Url,
     no_thread,
     reach,
-    said,
     show,
 )
 from netra_backend.cli.output import wants_colour
@@ -105,7 +104,7 @@ class _Tail:
                 self._connected = True
                 await self._show_all(socket)
         except InvalidHandshake as error:
-            raise _refusal(error) from error
+            raise _refusal(self._server, error) from error
 
     async def _show_all(self, socket: ClientConnection) -> None:
         follow = {"type": "follow", "request": "tail", "thread": self._thread}
@@ -143,14 +142,14 @@ def _remark(text: str) -> None:
     typer.echo(typer.style(text, dim=True) if wants_colour(sys.stderr) else text, err=True)
 
 
-def _refusal(error: InvalidHandshake) -> Exception:
+def _refusal(server: Server, error: InvalidHandshake) -> Exception:
     """Return ServerError if trying again is of no use, else what says that nobody answers now.
 
     A server that dies answers nothing, and a proxy before one that restarts answers 502.
     """
     if not isinstance(error, InvalidStatus) or error.response.status_code >= 500:
         return ConnectionError(str(error))
-    told = said(bytes(error.response.body or b""), error.response.status_code)
+    told = server.refusal(bytes(error.response.body or b""), error.response.status_code)
     return ServerError(f"the server refused the connection: {told}")
 
 
