@@ -63,7 +63,7 @@ ORDER: dict[str, Any] = {
         ({"name": "Ann", "size": "M", "count": 0}, "$.payload.count", "less than the minimum of 1"),
         ({"name": "Ann", "size": "M", "count": "2"}, "$.payload.count", 'not of type "integer"'),
         ({"name": "Ann", "size": "M", "gifts": ["a", 2]}, "$.payload.gifts[1]", "not of type"),
-        ({"name": "Ann", "size": "M", "when": "soon"}, "$.payload.when", 'not a "date"'),
+        ({"name": "Ann", "size": "M", "when": "soon"}, "$.payload.when", 'the format "date"'),
         ({"name": "Ann", "size": "M", "e-mail": 1}, '$.payload["e-mail"]', "not of type"),
         ("Ann", "$.payload", 'not of type "object"'),
         (None, "$.payload", 'not of type "object"'),

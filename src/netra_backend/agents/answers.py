@@ -86,7 +86,10 @@ def _validator(schema: dict[str, Any]) -> jsonschema_rs.Validator:
 
 
 def _told(error: jsonschema_rs.ValidationError) -> str:
-    return _FIXED.get(type(error.kind), error.message)
+    kind = error.kind
+    if isinstance(kind, _Kind.Format):  # the library says `is not a "email"`, and of all formats so
+        return f'the value does not have the format "{kind.format}"'
+    return _FIXED.get(type(kind), error.message)
 
 
 def _place(where: str, error: jsonschema_rs.ValidationError) -> str:
