@@ -106,6 +106,21 @@ async def test_the_files_of_the_page_are_of_one_version_which_a_browser_keeps(
     assert index.headers["cache-control"] == "no-cache"
 
 
+async def test_a_first_visit_is_sent_in_few_bytes_to_who_takes_them(
+    site: httpx.AsyncClient,
+) -> None:
+    sent = {"gzip": 0, "identity": 0}
+    for path in ("/", "/page/vendor/marked.js", "/page/theme.css", "/docs", "/docs/protocol.md"):
+        text = {}
+        for coding in sent:
+            got = await site.get(path, headers={"Accept-Encoding": coding})
+            sent[coding] += got.num_bytes_downloaded
+            text[coding] = got.content
+            assert got.headers["vary"] == "Accept-Encoding", path
+        assert text["gzip"] == text["identity"], path
+    assert sent["gzip"] < sent["identity"] / 2
+
+
 @pytest.mark.parametrize("version", ["", "~another/"])
 async def test_of_a_file_of_no_known_version_is_asked_whether_it_has_changed(
     site: httpx.AsyncClient, version: str

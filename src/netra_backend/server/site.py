@@ -4,6 +4,8 @@ from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
@@ -15,6 +17,10 @@ from netra_backend.errors import ErrorCode, Refused
 from netra_backend.server.auth import COOKIE, Authenticator
 
 PAGE = Path(__file__).parent / "page"
+
+_COMPRESSED = Middleware(GZipMiddleware, compresslevel=4)
+"""A first visit is a third of the bytes; of no file a piece takes more than two milliseconds. All
+that is served so is the same for everybody, so that its length tells nobody anything."""
 
 _MARK = "~"
 """What a version begins with in the address of an asset: no file does."""
@@ -29,11 +35,12 @@ class Site:
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes of the site."""
+        small = [_COMPRESSED]
         return [
-            Route("/", self._index),
-            Mount("/page", self._assets),
-            Route("/docs", self._documentation),
-            Route("/docs/{page:path}", self._documentation),
+            Route("/", self._index, middleware=small),
+            Mount("/page", self._assets, middleware=small),
+            Route("/docs", self._documentation, middleware=small),
+            Route("/docs/{page:path}", self._documentation, middleware=small),
         ]
 
     async def _index(self, request: Request) -> Response:
