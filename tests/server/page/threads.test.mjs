@@ -42,3 +42,19 @@ test("the list hands on what it was just told, and no row of an older page", asy
   await list.refresh();
   assert.deepEqual(listed, [["o0", "o1"], ["alice,t"], ["o0", "o1"]]);
 });
+
+test("nobody is told that there is nothing before the server has said so", async () => {
+  const empty = { hidden: true };
+  const answers = [new Error("signed out"), { threads: [], next: null }];
+  const threads = async () => {
+    const answer = answers.shift();
+    if (answer instanceof Error) throw answer;
+    return answer;
+  };
+  const list = new ThreadList({ list: node(), more: node(), empty }, { threads }, { onListed() {}, onProblem() {} });
+  list.select(null);
+  await list.refresh();
+  assert.equal(empty.hidden, true);
+  await list.refresh();
+  assert.equal(empty.hidden, false);
+});

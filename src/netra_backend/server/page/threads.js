@@ -14,6 +14,7 @@ export class ThreadList {
   #options;
   #threads = [];
   #next = null;
+  #listed = false; // Whether the server has said what there is.
   #current = null;
   #rows = new Map();
   #refreshing = null;
@@ -82,6 +83,7 @@ export class ThreadList {
       this.#watch();
       return this.#options.onProblem(refusal);
     }
+    this.#listed = true;
     this.#threads = merged(this.#threads, page, before !== null);
     const complete = this.#threads.length === page.threads.length;
     if (before !== null || complete) this.#next = page.next;
@@ -100,7 +102,7 @@ export class ThreadList {
       if (this.#list.children[at] !== row) this.#list.insertBefore(row, this.#list.children[at] ?? null);
     });
     this.#more.hidden = this.#next === null;
-    this.#options.empty.hidden = this.#threads.length > 0;
+    this.#options.empty.hidden = !this.#listed || this.#threads.length > 0;
     this.#watch();
   }
 
