@@ -77,6 +77,29 @@ async def test_runs_wait_their_turn_and_start_once() -> None:
     assert [m.role for m in agent.inputs[1].messages] == ["user", "assistant", "user"]
 
 
+@pytest.mark.parametrize("waits_first", [True, False])
+async def test_a_run_asked_for_in_two_threads_at_once_holds_up_neither(
+    tmp_path: Path, waits_first: bool
+) -> None:
+    """One of the two is a conflict; if it waited, too, it could never begin, and all behind it."""
+    store = SqliteStore(tmp_path)
+    await store.open()
+    gate = Gate()
+    async with running(ScriptedAgent(answer("a", gate)), store=store, policy=ENQUEUE) as house:
+        await house.start(ALICE, ask("r1"))
+        asked = [house.submit(ALICE, ask("r2", thread)) for thread in ("t1", "t2")]
+        if not waits_first:
+            asked.reverse()
+        outcomes = await asyncio.gather(*asked, return_exceptions=True)
+        (refusal,) = [outcome for outcome in outcomes if isinstance(outcome, Refused)]
+        assert refusal.code is ErrorCode.RUN_CONFLICT
+        await house.submit(ALICE, ask("r3"))
+        gate.open()
+        assert (await house.ended("r2")).status is RunStatus.FINISHED
+        assert (await house.ended("r3")).status is RunStatus.FINISHED
+    await store.close()
+
+
 async def test_so_many_wait_and_no_more() -> None:
     async with running(ScriptedAgent(endless()), policy=ENQUEUE) as house:
         for run in ("r1", "r2", "r3", "r4"):

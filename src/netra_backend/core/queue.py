@@ -37,8 +37,8 @@ class Queue(Protocol):
         Idempotent by the thread and the run's name, whoever started it: one that waits already is
         returned as it is. Raises Refused:
         ``not_found`` (no such thread), ``too_many`` (`limit` runs wait in the thread),
-        ``run_conflict`` (the key waits in another thread, or the thread has had a run of this
-        name).
+        ``run_conflict`` (the key is used or waits in another thread, or the thread has had a run
+        of this name).
         """
         ...
 

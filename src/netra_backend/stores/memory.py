@@ -215,9 +215,10 @@ class MemoryStore:
         if not events:
             raise ValueError("a run has a first event")
         run = self._runs.get(new.key) or await self.run_in(new.thread, new.key.id)
+        used = run or self._queue.get(new.key)
+        if used is not None and used.thread != new.thread:
+            raise Refused(ErrorCode.RUN_CONFLICT)
         if run is not None:
-            if run.thread != new.thread:
-                raise Refused(ErrorCode.RUN_CONFLICT)
             return Created(run, None)
         thread = self._threads.get(new.thread)
         if thread is None:
@@ -231,7 +232,8 @@ class MemoryStore:
         run = Run(new.key, new.thread, new.agent, RunStatus.RUNNING, new.correlation, started)
         self._runs[new.key] = run
         same = self._same(new.thread, new.key.id)
-        self._queue.pop(same.key if same is not None else new.key, None)
+        if same is not None:
+            del self._queue[same.key]
         thread.runs.append(new.key)
         thread.updated_at = new.at
         thread.add(events, new.key.id, new.at)
@@ -363,7 +365,7 @@ class MemoryStore:
             return known
         if new.thread not in self._threads:
             raise Refused(ErrorCode.NOT_FOUND)
-        if await self.run_in(new.thread, new.key.id) is not None:
+        if new.key in self._runs or await self.run_in(new.thread, new.key.id) is not None:
             raise Refused(ErrorCode.RUN_CONFLICT)
         if len(await self.queued(new.thread)) >= limit:
             raise Refused(ErrorCode.TOO_MANY, f"{limit} runs wait in the thread already")

@@ -28,7 +28,7 @@ from netra_backend.stores.sqlite_queries import (
     find_run_in,
     find_thread,
 )
-from netra_backend.stores.sqlite_queue import dequeue
+from netra_backend.stores.sqlite_queue import dequeue, find_queued
 from netra_backend.stores.sqlite_schema import NOW
 from netra_backend.stores.sqlite_tail import Tail
 
@@ -304,9 +304,10 @@ class Ledger:
         with self._operation():
             run = find_run(self._connection, new.key)
             run = run or find_run_in(self._connection, new.thread, new.key.id)
+            used = run or find_queued(self._connection, new.key)
+            if used is not None and used.thread != new.thread:
+                raise Refused(ErrorCode.RUN_CONFLICT)
             if run is not None:
-                if run.thread != new.thread:
-                    raise Refused(ErrorCode.RUN_CONFLICT)
                 return Created(run, None)
             thread, epoch, head, busy = find_place(self._connection, new.thread)
             if busy:

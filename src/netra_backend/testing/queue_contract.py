@@ -1,6 +1,7 @@
 """The contract of `core.ports.Queue` as tests: runs that wait for their thread."""
 
 import asyncio
+from functools import partial
 
 from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey
 from netra_backend.core.ports import Store
@@ -64,6 +65,23 @@ class QueueContract(Contract):
         unknown = _waiting(ThreadKey(thread.owner, ThreadId("none")), "s")
         await expect_refusal(ErrorCode.NOT_FOUND, lambda: store.enqueue(unknown, 9))
         expect(list(await store.queued(thread)), [run])
+
+    @scenario
+    async def test_a_name_is_used_in_one_thread(self, store: Store) -> None:
+        """What waits in one thread cannot begin in another, and what has begun cannot wait."""
+        thread = a_thread()
+        beside = ThreadKey(thread.owner, ThreadId("beside"))
+        for key in (thread, beside):
+            await store.open_thread(key, "", 1)
+        run = await store.enqueue(_waiting(thread, "r"), 9)
+        there = new_run(beside, "r")
+        await expect_refusal(ErrorCode.RUN_CONFLICT, lambda: store.create_run(there, [event("no")]))
+        expect(await store.run(run.key), None)
+        expect(list(await store.queued(thread)), [run])
+        await store.create_run(new_run(thread, "r"), [event("yes")])
+        for again in (_waiting(thread, "r"), _waiting(beside, "r")):
+            await expect_refusal(ErrorCode.RUN_CONFLICT, partial(store.enqueue, again, 9))
+        expect(list(await store.queued(beside)), [])
 
     @scenario
     async def test_a_cancelled_run_keeps_its_place(self, store: Store) -> None:
