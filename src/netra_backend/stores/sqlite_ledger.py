@@ -23,9 +23,8 @@ from netra_backend.stores.sqlite_members import check_role
 from netra_backend.stores.sqlite_queries import (
     HEAD,
     find_interrupt,
+    find_namesake,
     find_place,
-    find_run,
-    find_run_in,
     find_thread,
 )
 from netra_backend.stores.sqlite_queue import dequeue, find_queued
@@ -302,8 +301,7 @@ class Ledger:
     def create_run(self, new: NewRun, events: Sequence[Event]) -> Created:
         """Create the run, or return the one that has its key; see `Runs.create_run`."""
         with self._operation():
-            run = find_run(self._connection, new.key)
-            run = run or find_run_in(self._connection, new.thread, new.key.id)
+            run = find_namesake(self._connection, new.key, new.thread)
             used = run or find_queued(self._connection, new.key)
             if used is not None and used.thread != new.thread:
                 raise Refused(ErrorCode.RUN_CONFLICT)

@@ -277,6 +277,11 @@ def find_run_in(connection: sqlite3.Connection, thread: ThreadKey, id: RunId) ->
     return _run(row) if row is not None else None
 
 
+def find_namesake(connection: sqlite3.Connection, key: RunKey, thread: ThreadKey) -> Run | None:
+    """Return the run that has the key, else the one of its name in the thread, or None."""
+    return find_run(connection, key) or find_run_in(connection, thread, key.id)
+
+
 def find_last_run(connection: sqlite3.Connection, thread: ThreadKey) -> Run | None:
     """Return the newest run of the thread, or None."""
     row = connection.execute(

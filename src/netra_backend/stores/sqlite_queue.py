@@ -7,7 +7,7 @@ from typing import Any
 from netra_backend.core.ids import RunId, RunKey, ThreadKey
 from netra_backend.core.queue import QueuedRun
 from netra_backend.errors import ErrorCode, Refused
-from netra_backend.stores.sqlite_queries import find_run, find_run_in
+from netra_backend.stores.sqlite_queries import find_namesake
 
 _QUEUED = """SELECT q.owner, q.name, t.owner, t.name, q.agent, q.input, q.at, q.cancelled
     FROM queued_runs q JOIN threads t ON t.id = q.thread"""
@@ -28,8 +28,7 @@ def enqueue(connection: sqlite3.Connection, new: QueuedRun, limit: int) -> Queue
     if row is None:
         raise Refused(ErrorCode.NOT_FOUND)
     thread, waiting = row
-    run = find_run(connection, new.key) or find_run_in(connection, new.thread, new.key.id)
-    if run is not None:
+    if find_namesake(connection, new.key, new.thread) is not None:
         raise Refused(ErrorCode.RUN_CONFLICT)
     if waiting >= limit:
         raise Refused(ErrorCode.TOO_MANY, f"{limit} runs wait in the thread already")

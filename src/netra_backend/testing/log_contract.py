@@ -29,6 +29,7 @@ from netra_backend.testing.backlog_contract import BacklogContract
 from netra_backend.testing.interrupts_contract import InterruptsContract
 from netra_backend.testing.members_contract import MembersContract
 from netra_backend.testing.queue_contract import QueueContract
+from netra_backend.testing.reference_contract import ReferenceContract
 from netra_backend.testing.revocations_contract import RevocationsContract
 from netra_backend.testing.runs_contract import RunsContract
 from netra_backend.testing.scenario import (
@@ -58,6 +59,7 @@ class LogContract(
     QueueContract,
     TicketsContract,
     RevocationsContract,
+    ReferenceContract,
 ):
     """Subclass it, say in `make_store` which store, and let pytest find the subclass."""
 
