@@ -21,7 +21,7 @@ from netra_backend.stores.sqlite_files import open_reader, open_writer
 from netra_backend.stores.sqlite_ledger import Ledger
 from netra_backend.stores.sqlite_schema import migrate
 from netra_backend.testing.log_contract import LogContract
-from netra_backend.testing.scenario import a_thread, dense, entries, event, start
+from netra_backend.testing.scenario import a_thread, dense, entries, event, new_run, start
 from tests.eventually import until
 
 OWNER = UserId("u")
@@ -240,6 +240,24 @@ async def test_the_index_follows_a_few_writes_that_are_small(
         await until_counts(counted, tail=waiting, tail_index=indexed)
     dense(await entries(store, lease.thread))
     await store.close()
+
+
+def test_the_index_follows_within_a_large_group(tmp_path: Path) -> None:
+    """Each operation looks through what is not in it: thousands that begin runs, say, at once."""
+    connection = open_writer(tmp_path / "netra.db")
+    migrate(connection, tmp_path / "netra.db")
+    ledger = Ledger(connection)
+    loose = f"SELECT count(*) FROM tail WHERE seq > {sqlite_tail.INDEXED}"  # noqa: S608
+    most = 0
+    for _ in range(3 * sqlite_tail.LOOSE):
+        thread = a_thread()
+        ledger.open_thread(thread, "", 1)
+        ledger.create_run(new_run(thread, "r"), [event("x")])
+        most = max(most, *connection.execute(loose).fetchone())
+    ledger.commit()
+    assert most == sqlite_tail.LOOSE - 1
+    assert count(connection, "tail") == 3 * sqlite_tail.LOOSE
+    connection.close()
 
 
 @pytest.mark.anyio

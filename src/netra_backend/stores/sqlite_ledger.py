@@ -171,6 +171,7 @@ class Ledger:
     def _settle(self) -> None:
         self._begin()
         self._write_entries()
+        self._tail.index_much()
 
     def _next(self, counter: str) -> int:
         """Count on, and return the count: a number that was never returned before."""
