@@ -8,11 +8,11 @@ import importlib
 import json
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -96,22 +96,24 @@ def framework_of(thing: object) -> Framework | None:
 def wrapped(framework: Framework, thing: object) -> Agent:
     """Return the agent that runs `thing`. Raises ConfigError if the extra is missing."""
     what = f"an agent of {framework.name}"
-    return cast(Agent, adapter(framework.adapter, what, framework.extra)(thing))
+    return adapter(framework.adapter, what, framework.extra)(thing)
 
 
-def adapter(path: str, what: str, extra: str) -> Any:
-    """Return the class ``module:class`` of the adapters; `what` needs it.
+def adapter(path: str, what: str, extra: str) -> Callable[[Any], Agent]:
+    """Return the class ``module:class`` of the adapters, which makes agents; `what` needs it.
 
     Raises ConfigError with the command that installs `extra` if something is not installed.
     """
     name, _, attribute = path.partition(":")
     try:
-        return getattr(importlib.import_module(f"{ADAPTERS}.{name}"), attribute)
+        module = importlib.import_module(f"{ADAPTERS}.{name}")
+        made_by: Callable[[Any], Agent] = getattr(module, attribute)
     except ModuleNotFoundError as error:
         known = extra_of(error.name or "") == extra
         raise ConfigError(needs(what, extra) + ("" if known else f" ({error})")) from error
     except ImportError as error:
         raise ConfigError(f"{what} cannot be run: {error}") from error
+    return made_by
 
 
 def extra_of(module: str) -> str | None:

@@ -98,9 +98,7 @@ def _load(spec: str, source: str) -> tuple[str, Agent]:
     if rest.startswith("//"):
         raise ConfigError(f"{spec}: an address begins with http:// or https://.")
     if kind == "openai":
-        return rest.replace("/", "-"), cast(
-            Agent, adapter("openai:OpenAIAgent", spec, "openai")(rest)
-        )
+        return rest.replace("/", "-"), adapter("openai:OpenAIAgent", spec, "openai")(rest)
     if not all(part.isidentifier() for part in rest.split(".")):
         raise ConfigError(f"{spec}: {rest!r} is no attribute; write {kind}:ATTRIBUTE.")
     found = _attribute(spec, user_module(spec, kind), rest)
@@ -141,7 +139,7 @@ def adapt(thing: object) -> Agent:
     ConfigError for everything else: what it found, what to change, what is accepted.
     """
     if isinstance(thing, str) and _is_url(thing):
-        return cast(Agent, adapter("remote:RemoteAgent", thing, "remote")(thing))
+        return adapter("remote:RemoteAgent", thing, "remote")(thing)
     framework = framework_of(thing)
     if framework is not None:
         return wrapped(framework, thing)
@@ -155,10 +153,10 @@ class _Informed:
     """An agent that calls `thing` with the input and the run that it is part of."""
 
     def __init__(self, thing: Any) -> None:
-        self._thing = thing
+        self._thing: Callable[[RunAgentInput, RunContext], AsyncIterator[BaseEvent]] = thing
 
     def __call__(self, input: RunAgentInput) -> AsyncIterator[BaseEvent]:
-        return cast(AsyncIterator[BaseEvent], self._thing(input, current_run()))
+        return self._thing(input, current_run())
 
 
 def _fault(thing: object) -> str | None:

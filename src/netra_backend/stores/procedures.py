@@ -8,6 +8,7 @@ import asyncio
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Mapping, Sequence
+from types import GenericAlias
 from typing import Any, NamedTuple, get_args, get_type_hints
 
 from msgspec import Raw, Struct, msgpack
@@ -203,7 +204,7 @@ def _procedure(name: str) -> Procedure:
     signature, hints = inspect.signature(method), get_type_hints(method)
     (result,) = get_args(hints.pop("return"))
     types = tuple(hints[parameter] for parameter in list(signature.parameters)[1:])
-    kind: Any = tuple[types] if types else tuple[()]  # type: ignore[valid-type]
+    kind: Any = GenericAlias(tuple, types)
     return Procedure(name, signature, msgpack.Decoder(kind), msgpack.Decoder(result))
 
 
