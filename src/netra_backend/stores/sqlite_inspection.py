@@ -29,7 +29,7 @@ from netra_backend.errors import StoreFailed
 from netra_backend.stores.sqlite_files import DATABASE, failure, naming
 from netra_backend.stores.sqlite_queries import HEAD, OFFSETS
 from netra_backend.stores.sqlite_schema import MIGRATIONS, migrate
-from netra_backend.stores.sqlite_tail import INDEXED
+from netra_backend.stores.sqlite_tail import INDEXED, entries_in
 
 MAX_PROBLEMS = 100
 """Findings of SQLite's own, and of each question about the whole file, that are told."""
@@ -51,14 +51,7 @@ _INTERRUPTS = "SELECT name, run FROM interrupts WHERE thread = ? ORDER BY id"
 
 _SPAN = f"BETWEEN ?1 << 32 AND (?1 << 32) + {OFFSETS}"
 
-_ENTRIES = f"""SELECT id & {OFFSETS}, run, type, data FROM (
-        SELECT id, run, type, data FROM entries WHERE id {_SPAN}
-        UNION ALL
-        SELECT i.id, run, type, data FROM tail_index i CROSS JOIN tail USING (seq)
-        WHERE i.id {_SPAN}
-        UNION ALL
-        SELECT id, run, type, data FROM tail WHERE seq > {INDEXED} AND id {_SPAN}
-    ) ORDER BY id"""
+_ENTRIES = f"SELECT id & {OFFSETS}, run, type, data FROM ({entries_in(_SPAN)}) ORDER BY id"
 
 _QUESTIONS = (
     # Each jump to the next thread is a look into the table's own index.

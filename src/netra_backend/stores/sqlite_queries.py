@@ -25,7 +25,7 @@ from netra_backend.core.resume import Backlog
 from netra_backend.core.roles import Role, role_of
 from netra_backend.core.run import Run, RunStatus
 from netra_backend.errors import ErrorCode, Refused
-from netra_backend.stores.sqlite_tail import INDEXED
+from netra_backend.stores.sqlite_tail import INDEXED, entries_in
 
 OFFSETS = (1 << 32) - 1
 """The part of an entry's id that is its offset, and the largest offset."""
@@ -66,12 +66,7 @@ _ENTRIES_OF_T = f"""(SELECT epoch FROM t), json_group_array(id & {OFFSETS}),
         json_group_array(type), json_group_array(length(data)),
         CAST(group_concat(CAST(data AS TEXT), '') AS BLOB)
     FROM (
-        SELECT id, run, at, type, data FROM entries WHERE id {_SPAN}
-        UNION ALL
-        SELECT i.id, run, at, type, data FROM tail_index i CROSS JOIN tail USING (seq)
-        WHERE i.id {_SPAN}
-        UNION ALL
-        SELECT id, run, at, type, data FROM tail WHERE seq > {INDEXED} AND id {_SPAN}
+        {entries_in(_SPAN)}
         ORDER BY id LIMIT :limit
     )"""
 

@@ -38,6 +38,7 @@ INDEXED = "(SELECT value FROM counters WHERE name = 'indexed')"
 """SQL for the number of the last entry of the tail that was put into its index: later ones are
 loose."""
 
+
 _SLICE = 256
 """Entries that are copied or deleted at once, at least: a move waits until so many are due. For
 each slice a transaction is begun, and the same few pages are written. Measured with 300 threads and
@@ -64,6 +65,19 @@ kB: 51 and 67; of 100 of 2 kB, of which a page takes one: 220 and 153."""
 _COLUMNS = 5
 _BATCH = 1024
 """Entries that one INSERT takes at most: 5,120 of SQLite's 32,766 variables."""
+
+
+def entries_in(span: str) -> str:
+    """Return SQL for the entries of one thread whose ids are in the span, wherever they are.
+
+    Unordered; a span is ``BETWEEN first AND last``.
+    """
+    return f"""SELECT id, run, at, type, data FROM entries WHERE id {span}
+        UNION ALL
+        SELECT i.id, run, at, type, data FROM tail_index i CROSS JOIN tail USING (seq)
+        WHERE i.id {span}
+        UNION ALL
+        SELECT id, run, at, type, data FROM tail WHERE seq > {INDEXED} AND id {span}"""
 
 
 def _insert(rows: int) -> str:
