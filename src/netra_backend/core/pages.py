@@ -10,6 +10,13 @@ READ_BYTES = 1_048_576
 T = TypeVar("T")
 
 
+def check_page(limit: int, *, after: int = 0) -> None:
+    """Raise ValueError, naming which is negative, unless a page can have these."""
+    for name, number in (("limit", limit), ("after", after)):
+        if number < 0:
+            raise ValueError(f"`{name}` is {number}, and cannot be negative")
+
+
 def bounded(items: Sequence[T], size: Callable[[T], int]) -> Sequence[T]:
     """Return the items up to the one with which they have `READ_BYTES`."""
     sizes = accumulate(map(size, items))

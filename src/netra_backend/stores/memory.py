@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from netra_backend.core.events import Entry, Event
 from netra_backend.core.frames import RunState
 from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, UserId
-from netra_backend.core.pages import bounded
+from netra_backend.core.pages import bounded, check_page
 from netra_backend.core.ports import (
     Answer,
     Created,
@@ -117,8 +117,7 @@ class MemoryStore:
 
     async def read(self, thread: ThreadKey, after: int, limit: int) -> Sequence[Entry]:
         """Return the slice."""
-        if after < 0 or limit < 0:
-            raise ValueError("`after` and `limit` are not negative")
+        check_page(limit, after=after)
         found = self._threads.get(thread)
         return [] if found is None else bounded(found.entries[after : after + limit], Entry.size)
 
@@ -126,8 +125,7 @@ class MemoryStore:
         self, thread: ThreadKey, user: UserId, after: Position | None, limit: int
     ) -> Backlog | None:
         """Return what the user needs to go on after the position."""
-        if limit < 0:
-            raise ValueError("`limit` is not negative")
+        check_page(limit)
         found = self._threads.get(thread)
         role = role_of(user, thread.owner, found.members.get(user)) if found is not None else None
         if found is None or role is None:
@@ -156,8 +154,7 @@ class MemoryStore:
         self, user: UserId, limit: int, before: tuple[int, ThreadKey] | None = None
     ) -> Sequence[Thread]:
         """Return one page of the threads that the user owns or is a member of."""
-        if limit < 0:
-            raise ValueError("`limit` is not negative")
+        check_page(limit)
         found = [t for t in self._threads.values() if t.key.owner == user or user in t.members]
         found.sort(key=lambda thread: _place(thread.updated_at, thread.key), reverse=True)
         if before is not None:
@@ -324,8 +321,7 @@ class MemoryStore:
         self, thread: ThreadKey, limit: int, before: str | None = None
     ) -> Sequence[Interrupt]:
         """Return the newest interrupts of the thread, or those before one of them."""
-        if limit < 0:
-            raise ValueError("`limit` is not negative")
+        check_page(limit)
         found = self._threads.get(thread)
         left = list(found.interrupts.values()) if found is not None else []
         if before is not None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from netra_backend.core.events import Entry, Event
 from netra_backend.core.ids import RunId, RunKey, ThreadKey, UserId
+from netra_backend.core.pages import check_page
 from netra_backend.core.ports import (
     Answer,
     Created,
@@ -125,16 +126,14 @@ class SqliteStore:
 
     async def read(self, thread: ThreadKey, after: int, limit: int) -> Sequence[Entry]:
         """Return entries; see `Log.read`."""
-        if after < 0 or limit < 0:
-            raise ValueError("`after` and `limit` are not negative")
+        check_page(limit, after=after)
         return await self._readers.run(lambda db: queries.read_entries(db, thread, after, limit))
 
     async def backlog(
         self, thread: ThreadKey, user: UserId, after: Position | None, limit: int
     ) -> Backlog | None:
         """Return what the user needs to go on after the position; see `Log.backlog`."""
-        if limit < 0:
-            raise ValueError("`limit` is not negative")
+        check_page(limit)
         return await self._readers.run(
             lambda db: queries.find_backlog(db, thread, user, after, limit)
         )
@@ -153,8 +152,7 @@ class SqliteStore:
         self, user: UserId, limit: int, before: tuple[int, ThreadKey] | None = None
     ) -> Sequence[Thread]:
         """Return one page of the user's threads; see `Threads.threads`."""
-        if limit < 0:
-            raise ValueError("`limit` is not negative")
+        check_page(limit)
         return await self._readers.run(lambda db: queries.list_threads(db, user, limit, before))
 
     async def rename_thread(self, key: ThreadKey, title: str) -> bool:
@@ -233,8 +231,7 @@ class SqliteStore:
         self, thread: ThreadKey, limit: int, before: str | None = None
     ) -> Sequence[Interrupt]:
         """Return the newest interrupts of the thread."""
-        if limit < 0:
-            raise ValueError("`limit` is not negative")
+        check_page(limit)
         return await self._readers.run(lambda db: queries.list_asked(db, thread, limit, before))
 
     async def decide(
