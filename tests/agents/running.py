@@ -118,11 +118,12 @@ async def running(
     lease_ms: int = 60_000,
     sweep: bool = False,
     policy: Policy = POLICY,
+    clock: Clock | None = None,
     **limits: float,
 ) -> AsyncIterator[Running]:
     """Run a runner; with `sweep` it also renews leases and ends orphans."""
     store = store if store is not None else MemoryStore()
-    bus, clock = LocalBus(), Clock()
+    bus, clock = LocalBus(), clock or Clock()
     named = agents if isinstance(agents, Mapping) else {"agent": agents}
     bounds = Limits(**{"timeout": 60.0, "events": 1_000, "grace": 1.0, **limits})  # type: ignore[arg-type]
     policies = {name: msgspec.structs.replace(policy, limits=bounds) for name in named}

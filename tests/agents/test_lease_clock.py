@@ -20,16 +20,32 @@ def steady(clock: LeaseClock, since: int, until: int) -> None:
         clock.renewed(now, now + 10)
 
 
+def a_clock() -> LeaseClock:
+    """Return a clock that has run for a lease: it counts up to `BEGAN`."""
+    clock = LeaseClock(LEASE, BEGAN - LEASE - 10)
+    steady(clock, BEGAN - LEASE - 10, BEGAN - 10)
+    return clock
+
+
 def test_it_goes_with_the_renewals() -> None:
-    clock = LeaseClock(LEASE, BEGAN)
+    clock = a_clock()
     assert clock.upto == BEGAN
     steady(clock, BEGAN, BEGAN + 10 * THIRD)
     assert clock.upto == BEGAN + 10 * THIRD + 10
 
 
+def test_one_that_begins_counts_nothing_for_a_lease() -> None:
+    """It may begin just after a time in which nobody could renew: it cannot know."""
+    clock = LeaseClock(LEASE, BEGAN)
+    steady(clock, BEGAN, BEGAN + 2 * THIRD)
+    assert clock.upto == 0
+    steady(clock, BEGAN + LEASE, BEGAN + LEASE)
+    assert clock.upto == BEGAN + LEASE + 10
+
+
 @pytest.mark.parametrize("gap", [LEASE // 2 + 1_000, 2 * LEASE, 86_400_000])
 def test_after_a_gap_it_stands_still_for_a_lease(gap: int) -> None:
-    clock = LeaseClock(LEASE, BEGAN)
+    clock = a_clock()
     steady(clock, BEGAN, BEGAN + THIRD)
     before, woken = clock.upto, BEGAN + THIRD + gap
     steady(clock, woken, woken + 2 * THIRD)
@@ -48,21 +64,21 @@ def test_renewals_are_due_at_each_third_of_a_lease() -> None:
 
 def test_a_renewal_that_is_answered_late_is_a_gap() -> None:
     """The store, or the machine, stood still between the question and the answer."""
-    clock = LeaseClock(LEASE, BEGAN)
+    clock = a_clock()
     clock.renewed(BEGAN + THIRD, BEGAN + 3 * LEASE)
     assert clock.upto == BEGAN
 
 
 def test_it_follows_a_clock_that_is_set_back() -> None:
     """Else leases of the new time, which are good, would have run out in the old one."""
-    clock = LeaseClock(LEASE, BEGAN)
+    clock = a_clock()
     clock.renewed(BEGAN - 86_400_000, BEGAN - 86_400_000 + 10)
     assert clock.upto == BEGAN - 86_400_000 + 10
 
 
 def test_one_that_is_set_back_just_after_a_gap_ends_no_patience() -> None:
     """As by a machine that slept, and learns the time a little later."""
-    clock = LeaseClock(LEASE, BEGAN)
+    clock = a_clock()
     woken = BEGAN + 10 * LEASE
     clock.renewed(woken, woken + 10)
     back = woken - 4 * LEASE
@@ -95,21 +111,29 @@ class Times:
         """Return when the store takes what it is asked."""
         return next((end for begin, end, _ in self._still if begin <= asked < end), asked)
 
-    def renewals(self) -> Iterator[tuple[int, int]]:
-        """Yield when a node asks for its renewals, as the runner does, and has its answers."""
-        due = BEGAN - self._chance.randint(1, THIRD)
+    def renewals(self, due: int) -> Iterator[tuple[int, int]]:
+        """Yield when a node asks for its renewals, as the runner does, and has its answers.
+
+        The first of them is due at the given time.
+        """
         while due < self.end + 3 * LEASE:
             asked = self.awake(due)
             answered = self.awake(self.taken(asked) + self._chance.choice((0, 5, 100)))
             yield asked, answered
             due = max(asked + THIRD, answered + 1)
 
+    def clock(self) -> tuple[LeaseClock, Iterator[tuple[int, int]]]:
+        """Return the clock of a node that begins at some time, and the renewals it has then."""
+        began = self.awake(self._chance.randint(BEGAN, self.end))
+        return LeaseClock(LEASE, began), self.renewals(began)
+
 
 @given(some.randoms(use_true_random=False))
 def test_a_lease_that_is_renewed_whenever_it_can_be_never_counts(chance: Random) -> None:
     times = Times(chance)
-    others, clock = list(times.renewals()), LeaseClock(LEASE, BEGAN)
-    for asked, answered in times.renewals():
+    others = list(times.renewals(BEGAN - chance.randint(1, THIRD)))
+    clock, renewals = times.clock()
+    for asked, answered in renewals:
         clock.renewed(asked, answered)
         before = (times.taken(asked), asked)
         taken = [at for at, _ in others if (times.taken(at), at) < before]
@@ -118,7 +142,8 @@ def test_a_lease_that_is_renewed_whenever_it_can_be_never_counts(chance: Random)
 
 @given(some.randoms(use_true_random=False))
 def test_one_that_is_renewed_no_more_counts_in_the_end(chance: Random) -> None:
-    times, clock = Times(chance), LeaseClock(LEASE, BEGAN)
-    for asked, answered in times.renewals():
+    times = Times(chance)
+    clock, renewals = times.clock()
+    for asked, answered in renewals:
         clock.renewed(asked, answered)
     assert clock.upto > times.end

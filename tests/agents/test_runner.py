@@ -151,7 +151,7 @@ async def test_a_decision_outlives_a_crash_before_its_run() -> None:
 async def test_a_run_that_nobody_executes_is_ended_with_what_it_left_open_closed(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Another process began it and died: its lease runs out, and the sweep ends it once."""
+    """Another process began it and died: its lease is over, and the sweep ends it once."""
     store = MemoryStore()
     told: list[Happening] = []
     async with running(ScriptedAgent(answer("x")), store=store, lease_ms=30, sweep=True) as house:
@@ -159,7 +159,7 @@ async def test_a_run_that_nobody_executes_is_ended_with_what_it_left_open_closed
         await store.open_thread(T1, "title", 1)
         started = event_from_body(Body(type="RUN_STARTED", thread_id="t1", run_id="r1"))  # type: ignore[arg-type]
         message = Body(type="TEXT_MESSAGE_START", message_id="m")  # type: ignore[arg-type]
-        new = NewRun(key("r1"), T1, "agent", "c0", "a dead node", 1, house.clock.now + 10)
+        new = NewRun(key("r1"), T1, "agent", "c0", "a dead node", 1, 0)
         await store.create_run(new, [started, event_from_body(message)])
         house.clock.now += 11
         run = await house.ended("r1")

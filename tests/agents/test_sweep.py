@@ -124,6 +124,18 @@ async def test_time_in_which_all_stood_still_runs_no_lease_out(gone: int) -> Non
         await there.goes_on()
 
 
+async def test_who_begins_after_such_a_time_ends_no_run_either() -> None:
+    """As a worker that was being started when all stood still, and is faster than the others."""
+    async with two_nodes() as there:
+        there.passes(LEASE)
+        agent, clock = ScriptedAgent(answer("c")), there.one.clock
+        async with running(agent, store=there.store, lease_ms=LEASE, clock=clock) as new:
+            await there.look(new)
+            assert await there.status() is RunStatus.RUNNING
+        await there.thirds(4, there.two)
+        await there.goes_on()
+
+
 async def test_time_in_which_the_store_takes_no_renewals_runs_no_lease_out() -> None:
     """Also by the eyes of a node that has nothing to renew, and can read what has run out."""
     async with two_nodes() as there:

@@ -4,7 +4,8 @@ A lease can also run out because nobody could renew it: the process that keeps t
 still, the disk did, the whole machine was suspended, or the wall clock, in which leases are
 written, was set forward. Its holder is alive then, and goes on. Such a time is a gap between what
 this node itself has had renewed: after one, no lease that ran out later than before it counts until
-every holder has had the time of one more lease, which is three times what it needs to renew.
+every holder has had the time of one more lease, which is three times what it needs to renew. A node
+that begins cannot know of one, and takes what was before for one.
 """
 
 
@@ -13,11 +14,13 @@ class LeaseClock:
 
     def __init__(self, lease_ms: int, now: int) -> None:
         self._lease_ms = lease_ms
-        self._asked = self._counts_from = self._upto = now
+        self._asked = now
+        self._counts_from = now + lease_ms
+        self._upto = 0
 
     @property
     def upto(self) -> int:
-        """The time up to which leases have run out for good.
+        """The time up to which leases have run out for good; 0 in the first lease's time.
 
         Those that a store knows to be over have run out at 0, and always count.
         """
