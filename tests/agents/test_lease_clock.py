@@ -72,8 +72,22 @@ def test_a_renewal_that_is_answered_late_is_a_gap() -> None:
 def test_it_follows_a_clock_that_is_set_back() -> None:
     """Else leases of the new time, which are good, would have run out in the old one."""
     clock = a_clock()
-    clock.renewed(BEGAN - 86_400_000, BEGAN - 86_400_000 + 10)
-    assert clock.upto == BEGAN - 86_400_000 + 10
+    back = BEGAN - 86_400_000
+    assert clock.is_due(back)
+    steady(clock, back, back + 2 * THIRD)
+    assert clock.upto == 0
+    steady(clock, back + LEASE, back + LEASE + THIRD)
+    assert clock.upto == back + LEASE + THIRD + 10
+
+
+@pytest.mark.parametrize("asked", [BEGAN - 86_400_000, BEGAN + THIRD])
+@pytest.mark.parametrize("answered", [BEGAN - 86_399_000, BEGAN + THIRD + 10])
+def test_it_counts_nothing_that_was_asked_or_answered_in_another_time(
+    asked: int, answered: int
+) -> None:
+    clock = a_clock()
+    clock.renewed(asked, answered)
+    assert clock.upto == (answered if BEGAN < asked < answered else 0)
 
 
 def test_one_that_is_set_back_just_after_a_gap_ends_no_patience() -> None:
@@ -82,9 +96,9 @@ def test_one_that_is_set_back_just_after_a_gap_ends_no_patience() -> None:
     woken = BEGAN + 10 * LEASE
     clock.renewed(woken, woken + 10)
     back = woken - 4 * LEASE
-    steady(clock, back, back + THIRD)
-    assert clock.upto == BEGAN
-    steady(clock, back + 2 * THIRD, back + LEASE + THIRD)
+    steady(clock, back, back + 2 * THIRD)
+    assert clock.upto == 0
+    steady(clock, back + LEASE, back + LEASE + THIRD)
     assert clock.upto == back + LEASE + THIRD + 10
 
 

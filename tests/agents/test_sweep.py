@@ -136,6 +136,21 @@ async def test_who_begins_after_such_a_time_ends_no_run_either() -> None:
         await there.goes_on()
 
 
+@pytest.mark.parametrize("fails", [False, True])
+async def test_a_clock_that_is_set_back_hides_no_such_time(fails: bool) -> None:
+    """Before the node that looks has seen it; what it asks first may come too late to be taken."""
+    async with two_nodes() as there:
+        await there.thirds(2, there.one, there.two)
+        there.passes(-20 * LEASE)
+        await there.look(there.two)
+        there.passes(2 * LEASE)
+        there.store.stalls = fails
+        await there.look(there.one)
+        there.store.stalls = False
+        await there.thirds(4, there.two, there.one)
+        await there.goes_on()
+
+
 async def test_time_in_which_the_store_takes_no_renewals_runs_no_lease_out() -> None:
     """Also by the eyes of a node that has nothing to renew, and can read what has run out."""
     async with two_nodes() as there:

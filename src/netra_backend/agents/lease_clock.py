@@ -20,27 +20,31 @@ class LeaseClock:
 
     @property
     def upto(self) -> int:
-        """The time up to which leases have run out for good; 0 in the first lease's time.
+        """The time up to which leases have run out for good; 0 where that is not known yet.
 
         Those that a store knows to be over have run out at 0, and always count.
         """
         return self._upto
 
     def is_due(self, now: int) -> bool:
-        """Return whether a third of a lease has passed since this node had leases renewed."""
-        return now - self._asked >= self._lease_ms // 3
+        """Return whether a third of a lease has passed since this node had leases renewed.
+
+        It may have where the clock was set back.
+        """
+        return not 0 <= now - self._asked < self._lease_ms // 3
 
     def renewed(self, asked: int, answered: int) -> None:
         """Learn that the store took renewals: asked for at the one time, answered by the other.
 
         They are due at each third of a lease. From half a lease on without one, others may have
-        lost a lease for the same reason: it takes two thirds of one until they do.
+        lost a lease for the same reason: it takes two thirds of one until they do. A clock that was
+        set back, and with it the leases from then on, hides such a time: it is as in the beginning.
         """
-        if answered - self._asked > self._lease_ms // 2:
+        was_set_back = min(asked, answered) < self._asked
+        if was_set_back:
+            self._upto = 0
+        if was_set_back or answered - self._asked > self._lease_ms // 2:
             self._counts_from = answered + self._lease_ms
-        elif answered < self._asked:  # the clock was set back, and so are the leases from now on
-            self._counts_from -= self._asked - answered
-            self._upto = min(self._upto, answered)
         self._asked = asked
         if answered >= self._counts_from:
             self._upto = answered
