@@ -27,6 +27,7 @@ from netra_backend.stores.memory import MemoryStore
 from netra_backend.testing import Gate, ScriptedAgent, asking
 from netra_backend.testing.scripted_agent import answer, endless, events
 from tests.agents.running import ALICE, running
+from tests.conftest import Lines
 from tests.eventually import until
 
 pytestmark = pytest.mark.anyio
@@ -146,6 +147,27 @@ async def test_a_decision_outlives_a_crash_before_its_run() -> None:
             last = await store.last_run(T1)
     assert last.status is RunStatus.FINISHED
     assert [entry.payload for entry in later.inputs[0].resume or ()] == [True]
+
+
+async def test_that_a_decision_waits_for_its_thread_is_told_once(log_lines: Lines) -> None:
+    """Each sweep tries again, and a run may take an hour."""
+    gate = Gate()
+    agents = {"agent": asks("q1"), "other": ScriptedAgent(answer("a", gate))}
+    async with running(agents) as house:
+        await house.start(ALICE, ask("r1"))
+        await house.ended("r1")
+        await house.start(ALICE, ask("r2"), agent="other")
+        await gate.reached()
+        decided = await house.runner.interrupts.decide(T1, Answer("q1", "resolved", b"true"), ALICE)
+        assert (decided.decision.won, decided.run) == (True, None)
+        for _ in range(3):
+            await house.runner._deliver_decisions()
+        told = [line for line in log_lines() if line["message"] == "a decision waits"]
+        assert [(line["interrupt"], line["code"]) for line in told] == [("q1", "thread_busy")]
+        gate.open()
+        await house.ended("r2")
+        await house.runner._deliver_decisions()
+        assert list(await house.runner.interrupts.undelivered()) == []
 
 
 async def test_a_run_that_nobody_executes_is_ended_with_what_it_left_open_closed(

@@ -62,6 +62,8 @@ class Interrupts:
         self._now = now
         self._check_served = served
         self._resume_run = resume
+        self._waiting: set[tuple[ThreadKey, str]] = set()
+        """The decided ones of which it was told that they wait."""
 
     async def decide(
         self, thread: ThreadKey, answer: Answer, by: UserId, digest: str | None = None
@@ -104,8 +106,14 @@ class Interrupts:
                 where = f"$.input.resume[{number}].payload"
                 _check_payload(interrupt, entry.status, entry.payload, where)
 
+    async def undelivered(self) -> Sequence[Interrupt]:
+        """Return the decided ones that no run has taken up: after a crash, or of a busy thread."""
+        found = await self._store.undelivered()
+        self._waiting &= {(each.thread, each.id) for each in found}
+        return found
+
     async def deliver(self, interrupt: Interrupt) -> None:
-        """Start the run for an answer that was decided just before a crash."""
+        """Start the run for an answer that is `undelivered`."""
         with jsonlog.bind(run=interrupt.run, thread=interrupt.thread.id):
             await self._resume(interrupt)
 
@@ -131,8 +139,15 @@ class Interrupts:
         try:
             return await self._resume_run(interrupt, run_input.resuming_input(questions))
         except Refused as refusal:
-            log.warning("a decision waits", extra={"interrupt": interrupt.id, "code": refusal.code})
+            self._tell_waiting(interrupt, refusal)
             return None
+
+    def _tell_waiting(self, interrupt: Interrupt, refusal: Refused) -> None:
+        """Tell it once: it is tried again at each sweep, by every worker."""
+        key = interrupt.thread, interrupt.id
+        if key not in self._waiting:
+            self._waiting.add(key)
+            log.warning("a decision waits", extra={"interrupt": interrupt.id, "code": refusal.code})
 
 
 def _check_payload(interrupt: Interrupt, status: str, payload: object, where: str) -> None:

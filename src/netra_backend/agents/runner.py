@@ -382,8 +382,8 @@ class Runner:
             await asyncio.sleep(max(0.0, due - loop.time()))
 
     async def _deliver_decisions(self) -> None:
-        """Start the runs for answers that were decided just before a crash."""
-        for interrupt in await self._store.undelivered():
+        """Start the runs for answers that were decided and not taken up."""
+        for interrupt in await self.interrupts.undelivered():
             await self._sweep.guard(self.interrupts.deliver(interrupt))
 
     async def _resume(self, interrupt: Interrupt, given: RunAgentInput) -> RunId:
