@@ -1,5 +1,6 @@
 """Older databases become newer ones, newer ones are left alone."""
 
+import resource
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,6 +76,21 @@ def test_a_step_that_fails_is_undone_and_named(connection: sqlite3.Connection, f
     assert "pinned" not in columns
     migrate(connection, file, (*MIGRATIONS, "CREATE TABLE kept (x);", NEXT))
     assert version(connection) == first + 2
+
+
+@pytest.mark.anyio
+async def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    """On a disk that is nearly full there is no room for what its readers share."""
+    store = SqliteStore(tmp_path)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        with pytest.raises(StoreFailed, match=r"netra\.db: .* \(SQLITE_"):
+            await store.open()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    await store.open()
+    await store.close()
 
 
 @pytest.mark.anyio

@@ -13,7 +13,7 @@ import sqlite3
 from pathlib import Path
 
 from netra_backend.errors import StoreFailed
-from netra_backend.stores.sqlite_files import failure
+from netra_backend.stores.sqlite_files import failure, naming
 
 NOW = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
 """SQL for the milliseconds since 1970. Epochs start there, so that a file that is made anew, or
@@ -165,16 +165,17 @@ def migrate(
 ) -> None:
     """Bring the database to the newest version, each step in a transaction of its own.
 
-    Raises StoreFailed naming `file` and the versions: it is newer than this release, or a step
-    failed, and then the file is as the step before left it.
+    Raises StoreFailed naming `file`: it cannot be read, it is newer than this release, or a step
+    failed, and then the file is as the step before left it. The last two name the versions.
     """
-    try:
+    with naming(file):
         (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version > len(migrations):
-            raise StoreFailed(
-                f"{file} has version {version}, written by a newer release of Netra; "
-                f"this one knows versions up to {len(migrations)}"
-            )
+    if version > len(migrations):
+        raise StoreFailed(
+            f"{file} has version {version}, written by a newer release of Netra; "
+            f"this one knows versions up to {len(migrations)}"
+        )
+    try:
         for number, migration in enumerate(migrations[version:], version + 1):
             version = number
             connection.executescript(
