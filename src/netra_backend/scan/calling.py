@@ -214,7 +214,8 @@ def _hand_over(frame: Frame, node: ast.Call, func: Value) -> None:
     for index, item in enumerate(node.args):
         _hand(frame, func, item, index)
     for keyword in node.keywords:
-        _hand(frame, func, keyword.value, keyword.arg or "**")
+        if keyword.arg is not None:  # of a ``**`` the function gets a copy
+            _hand(frame, func, keyword.value, keyword.arg)
 
 
 def _is_container(value: Value) -> bool:

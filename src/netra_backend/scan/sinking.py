@@ -8,10 +8,31 @@ from netra_backend.scan.arguments import argument_of
 from netra_backend.scan.declarations import ParamKind, Trait
 from netra_backend.scan.encoders import Encoder
 from netra_backend.scan.fields import Made
-from netra_backend.scan.heads import ClassRef, External, Found, FunctionRef, Scope
+from netra_backend.scan.heads import (
+    OPEN,
+    ClassRef,
+    External,
+    Found,
+    FunctionRef,
+    Open,
+    Scope,
+    suspended,
+)
 from netra_backend.scan.resolve import Resolver
 from netra_backend.scan.sinks import BY_NAME, Sink
-from netra_backend.scan.values import NONE, UNKNOWN, Argument, Const, Global, Instance
+from netra_backend.scan.values import (
+    NONE,
+    UNKNOWN,
+    Argument,
+    Const,
+    Dict,
+    Global,
+    Instance,
+    Param,
+    Unknown,
+    Value,
+    unmarked,
+)
 
 _ABSTRACT = ("collections.abc.", "numbers.", "typing.")
 _ENCODERS = frozenset({"json.JSONEncoder", "json.encoder.JSONEncoder", "simplejson.JSONEncoder"})
@@ -30,9 +51,10 @@ def encoder_of(
     encoder = sink.encoder
     if sink.position is None:
         return encoder, frozenset()  # the client decides how it writes ``json=``
-    given = {argument.name: argument.value for argument in args}
-    if "**" in given:
+    told = spelt_out(resolver, args, scope)
+    if not isinstance(told, list):
         return None
+    given = {argument.name: argument.value for argument in told}
     openers = [name for name in (*encoder.openers, *sink.openers) if name in given]
     if any(given[name] != NONE for name in openers):
         return None
@@ -40,13 +62,53 @@ def encoder_of(
         encoder = structs.replace(encoder, keys=frozenset())
     converted: frozenset[str] | None = frozenset()
     for name in encoder.converters:
-        argument = argument_of(args, name, None)
+        argument = argument_of(told, name, None)
         if argument is not None and converted is not None:
             handled = _handled(resolver, resolver.resolve(argument.value, scope))
             converted = None if handled is None else converted | handled
     if converted is None:
         return structs.replace(encoder, values=frozenset()), frozenset()
     return encoder, converted
+
+
+def spelt_out(
+    resolver: Resolver, args: Sequence[Argument], scope: Scope
+) -> list[Argument] | Open | Unknown:
+    """Return the arguments with those of each ``**`` under their names, `OPEN` where callers pass
+    some of them, `UNKNOWN` where one may be there that nobody can tell.
+    """
+    told: list[Argument] = []
+    for argument in args:
+        named = [argument] if argument.name != "**" else _named(resolver, argument.value, scope)
+        if not isinstance(named, list):
+            return named
+        told += named
+    return told
+
+
+def _named(resolver: Resolver, value: Value, scope: Scope) -> list[Argument] | Open | Unknown:
+    bare = unmarked(value)
+    changes = () if scope.function is None else scope.function.changes
+    if bare is not value or (isinstance(bare, Param) and bare.name in changes):
+        return UNKNOWN
+    head, home = resolver.resolve(value, scope)
+    if isinstance(head, Open):
+        return OPEN
+    # an empty one that is no function's own ``**`` is there to be filled
+    if not isinstance(head, Dict) or not (head.entries or isinstance(value, Param)):
+        return UNKNOWN
+    told: list[Argument] = []
+    for entry in head.entries:
+        if entry.spread:
+            named = _named(resolver, entry.value, home)
+            if not isinstance(named, list):
+                return named
+            told += named
+        elif entry.maybe or not isinstance(entry.key, Const):
+            return UNKNOWN
+        else:
+            told.append(Argument(str(entry.key.value), suspended(entry.value, home)))
+    return told
 
 
 def placed(sink: Sink, head: ClassRef | FunctionRef | External) -> Sink:

@@ -10,13 +10,14 @@ from netra_backend.scan.heads import (
     External,
     Found,
     FunctionRef,
+    Open,
     Partial,
     Scope,
 )
 from netra_backend.scan.judge import Judge
 from netra_backend.scan.problem import weakened
 from netra_backend.scan.resolve import Resolver
-from netra_backend.scan.sinking import as_dumped, encoder_of, placed
+from netra_backend.scan.sinking import as_dumped, encoder_of, placed, spelt_out
 from netra_backend.scan.sinks import Sink
 from netra_backend.scan.values import Argument, Const, Param
 from netra_backend.scan.verdict import Verdict
@@ -101,8 +102,10 @@ class Targets:
         encoder = encoder_of(self._resolver, sink, args, scope)
         if argument is None and sink.keywords:
             argument = keyword_dict(args)
-        if argument is None or encoder is None:
+        if argument is None:
             return _CLEAN
+        if encoder is None:
+            return Verdict(open=isinstance(spelt_out(self._resolver, args, scope), Open))
         judge = Judge(self._resolver, *encoder)
         problems = judge.problems(argument.value, scope, argument.at)
         return Verdict(tuple(problems), judge.open)
