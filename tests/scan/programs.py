@@ -18,7 +18,7 @@ FILE = "program.py"
 HEAD = """\
 import base64, dataclasses, datetime, decimal, enum, functools, ipaddress, json, pathlib, types
 import typing, uuid
-from collections import deque
+from collections import OrderedDict, defaultdict, deque
 from json import dumps as write
 
 
@@ -154,6 +154,10 @@ def wrap(value, **fields):
     return json.dumps({"value": value, **fields})
 
 
+def write_with(value, **options):
+    return json.dumps(value, **options)
+
+
 def outer(payload, loud=False):
     if loud:
         return wrap(payload)
@@ -167,6 +171,10 @@ def change(data):
 
 def keep(data):
     return len(data)
+
+
+def keep_all(**data):
+    data.clear()
 
 
 compact = functools.partial(json.dumps, separators=(",", ":"))
@@ -185,6 +193,7 @@ VALUES = (
     "dataclasses.asdict(Visit(datetime.datetime.now()), dict_factory=texts)",
     "Color.RED.name", "Color.RED.value", "str(Color.RED)", "[c for c in Color]",
     "[c.name for c in Color]", "{c.name: 1 for c in Color}", "{c: 1 for c in Color}",
+    "dict([('k', Color.RED)])", "dict((c.name, c) for c in Color)", "OrderedDict(k=Color.RED)",
     "list({1, 2})", "sorted([2, 1])", "tuple([Color.RED])", "dict(a=Color.RED)",
     "base64.b64encode(b'x')", "base64.b64encode(b'x').decode()", "'a'.encode()",
     "abs(Job().since - Job().since)", "ipaddress.ip_address('::1')", "types.MappingProxyType({})",
@@ -260,6 +269,9 @@ STATEMENTS = (
     "{t} = Shelf(); {t}.put('first', {a}); {t}.mend(); {t} = {t}.named",
     "keep_at('x', {a}); {t} = KEPT['x']",
     "{t} = lambda: {a}\n{t} = {t}()",
+    "{t} = defaultdict(set); {t}['a'].add(1); {t}['b'] = {a}",
+    "{t} = defaultdict(list); {t}['a'].append({a})",
+    "{t} = {{'a': {a}}}; keep_all(**{t})",
     "{t} = set()\nfor x in {t}: {u} = {a}",
     "{t} = set(); {u} = [{a} for _ in {t}]",
     "{t} = []; {u} = {t} or {a}",
@@ -277,7 +289,8 @@ SINKS = (
     "json.dumps({a})", "json.dumps([{a}, {b}])", "json.dumps({{'k': {a}}})", "write({a})",
     "compact({a})", "wrap({a})", "wrap(1, extra={a})", "outer({a})", "outer({a}, loud=True)",
     "json.dumps({a}, default=str)", "json.dumps({a}, default=encode)",
-    "json.dumps(**{{'obj': {a}}})",
+    "json.dumps(**{{'obj': {a}}})", "write_with({a})", "write_with({a}, default=str)",
+    "write_with({a}, **{{'indent': 1}})",
     "print(f'{{json.dumps({a})}}', file=sink)", "json.dumps({{'k': {a}}}, skipkeys=True)",
     "json.dumps({{**{a}}} if isinstance({a}, dict) else 1)", "json.dumps({{'v': {a}, 'w': {e}}})",
     "[json.dumps(x) for x in [{a}]]",

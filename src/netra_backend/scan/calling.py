@@ -27,6 +27,7 @@ from netra_backend.scan.values import (
     Dict,
     Entry,
     Global,
+    Instance,
     Param,
     Passed,
     Seq,
@@ -48,6 +49,8 @@ _RESULTS: Mapping[str, Value] = {
     )
     for name in names
 }
+
+_DICTS = frozenset({"builtins.dict", "collections.OrderedDict"})
 
 _SEQUENCES = frozenset({"builtins.frozenset", "builtins.set", "builtins.tuple"})
 
@@ -132,8 +135,8 @@ def _guard(frame: Frame, node: ast.Call) -> Value:
 def _known_result(name: str, args: tuple[Argument, ...], line: int) -> Value | None:
     if name in _RESULTS:
         return _RESULTS[name]
-    if name == "builtins.dict":
-        return Dict(tuple(map(_dict_entry, args)), line)
+    if name in _DICTS:
+        return Dict(tuple(entry for argument in args for entry in _dict_entries(argument)), line)
     if name in _SEQUENCES and not args:
         return Seq(name.removeprefix("builtins."), (), line)
     if name == "builtins.getattr":
@@ -144,10 +147,29 @@ def _known_result(name: str, args: tuple[Argument, ...], line: int) -> Value | N
     return None
 
 
-def _dict_entry(argument: Argument) -> Entry:
-    if argument.name in ("", "*", "**"):
-        return Entry(None, argument.value, spread=True)
-    return Entry(Const(argument.name), argument.value, argument.at)
+def _dict_entries(argument: Argument) -> tuple[Entry, ...]:
+    if argument.name not in ("", "*", "**"):
+        return (Entry(Const(argument.name), argument.value, argument.at),)
+    pairs = None if argument.name else _pairs(argument.value)
+    return (Entry(None, argument.value, spread=True),) if pairs is None else pairs
+
+
+def _pairs(value: Value) -> tuple[Entry, ...] | None:
+    """Return what ``dict(…)`` makes of pairs that are written there, None of anything else."""
+    if isinstance(value, Seq):
+        items = value.entries
+    elif isinstance(value, Instance) and value.cls == "types.GeneratorType":
+        items = tuple(Entry(None, item, maybe=True) for item in value.args)
+    else:
+        return None
+    pairs = []
+    for it in items:
+        pair = it.value.entries if isinstance(it.value, Seq) and not it.spread else ()
+        if len(pair) != 2 or any(part.maybe or part.spread for part in pair):
+            return None
+        key, held = pair
+        pairs.append(Entry(key.value, held.value, held.at, it.maybe, key_at=key.at))
+    return tuple(pairs)
 
 
 def _mutate(frame: Frame, callee: ast.Attribute, args: tuple[Argument, ...]) -> Value | None:

@@ -119,6 +119,13 @@ def _counter(_resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -
     return Instance("collections.Counter", args, True, call.line), scope
 
 
+def _default_dict(_resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
+    """``defaultdict(set)``: what its function makes is what most of it is."""
+    item = Call(_first(call), (), call.line)
+    args = () if len(call.args) != 1 or call.args[0].name else (UNKNOWN, item)
+    return Instance("collections.defaultdict", args, True, call.line), scope
+
+
 def _vars(resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
     return over(resolver.resolve(_first(call), scope), lambda one: own_dict(resolver, one))
 
@@ -313,6 +320,7 @@ RESULTS: Mapping[str, Result] = {
     **{f"builtins.set.{name}": _fewer for name in _SET_OPERATIONS},
     "collections.deque": _filled("collections.deque"),
     "collections.Counter": _counter,
+    "collections.defaultdict": _default_dict,
     "copy.copy": _same,
     "copy.deepcopy": _same,
     "dataclasses.replace": _same,
