@@ -267,7 +267,9 @@ class Judge:
         kind = Kind.CLASS if isinstance(head, ClassRef) else Kind.CALLABLE
         if isinstance(head, FunctionRef) and head.function.traits & Trait.DECORATED:
             return
-        if kind in self._encoder.values and isinstance(head, (ClassRef, FunctionRef)):
+        if not isinstance(head, (ClassRef, FunctionRef)) or _is_bound_anew(head):
+            return
+        if kind in self._encoder.values:
             yield self._problem(kind, head.name, found, place, is_key=False)
 
     def _key(self, found: Found, place: Leaf) -> Iterator[Problem]:
@@ -316,6 +318,12 @@ class Judge:
             place.scope.source.path,
             function_line(place.scope),
         )
+
+
+def _is_bound_anew(head: ClassRef | FunctionRef) -> bool:
+    """Return whether the module has something else by the name: ``settings = settings()``."""
+    own = head.name.removeprefix(f"{head.source.module}.")
+    return own in head.source.declared.names
 
 
 _Flat = tuple[Entry, Scope, bool, bool]
