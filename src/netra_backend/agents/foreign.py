@@ -8,7 +8,7 @@ the rest, and would double with every run. The other way, libraries are given a 
 which each call has its result.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence, Set
 from typing import Generic, TypeVar
 
 from ag_ui.core import (
@@ -86,17 +86,27 @@ def answered(input: RunAgentInput) -> RunAgentInput:
     """
     if input.resume:
         return input
+    return input.model_copy(update={"messages": paired(input)})
+
+
+def paired(input: RunAgentInput, waiting: Set[str] = frozenset()) -> list[Message]:
+    """Return the messages as `answered` does; the calls that are `waiting` get no result."""
     calls = call_ids(input)
     results = {m.tool_call_id: m for m in input.messages if isinstance(m, ToolMessage)}
     messages: list[Message] = []
     for message in input.messages:
         if not isinstance(message, ToolMessage) or message.tool_call_id not in calls:
             messages.append(message)
-        messages += [results.get(call.id) or _unanswered(call.id) for call in _calls_of(message)]
-    return input.model_copy(update={"messages": messages})
+        messages += [
+            results.get(call.id) or _unanswered(call.id)
+            for call in calls_of(message)
+            if call.id in results or call.id not in waiting
+        ]
+    return messages
 
 
-def _calls_of(message: Message) -> Sequence[ToolCallOfMessage]:
+def calls_of(message: Message) -> Sequence[ToolCallOfMessage]:
+    """Return the tool calls of a message."""
     return (message.tool_calls or ()) if isinstance(message, AssistantMessage) else ()
 
 

@@ -21,8 +21,12 @@ from ag_ui.core import (
 )
 
 from netra_backend.agents.base import Agent
+from netra_backend.core.ids import ThreadId, ThreadKey
+from netra_backend.core.ports import Answer
+from netra_backend.core.run import RunStatus
 from netra_backend.testing.player import asking, play
 from tests.agents.adapters.later import Later
+from tests.agents.running import ALICE, running
 
 if TYPE_CHECKING:
     from pydantic_ai.messages import ModelMessage
@@ -203,8 +207,9 @@ async def test_a_tool_of_the_client_is_left_to_the_client(assert_legal) -> None:
     assert_legal(given, events)
 
 
-def asking_for_approval(model: Model) -> tuple[Agent, list[str]]:
-    agent = library.Agent(model, output_type=[str, library.DeferredToolRequests])
+def asking_for_approval(model: Model, *tools: Callable[..., Any]) -> tuple[Agent, list[str]]:
+    output = [str, library.DeferredToolRequests]
+    agent = library.Agent(model, output_type=output, tools=tools)
     deleted: list[str] = []
 
     @agent.tool_plain(requires_approval=True)
@@ -274,6 +279,45 @@ async def test_an_approval_of_a_replaced_call_is_taken_up() -> None:
 
     assert of_type(events, "TOOL_CALL_RESULT")[0].content == "deleted b"
     assert deleted == ["b"]
+
+
+async def test_an_approval_that_comes_after_another_message_is_taken_up() -> None:
+    """And each result reaches the model behind its call, as APIs of models ask."""
+    told: list[list[str]] = []
+
+    async def stream(messages: list[ModelMessage], _: AgentInfo) -> AsyncIterator[Any]:
+        parts = [part for message in messages for part in message.parts]
+        told.append([getattr(part, "tool_call_id", "") or str(part.content) for part in parts])
+        if told[-1] != ["delete it"]:
+            yield "yes"
+            return
+        yield {0: function.DeltaToolCall("delete", '{"path":"a"}', tool_call_id="c0")}
+        yield {1: function.DeltaToolCall("look", "{}", tool_call_id="c1")}
+
+    def look() -> str:
+        return "seen"
+
+    agent, deleted = asking_for_approval(function.FunctionModel(stream_function=stream), look)
+    async with running(agent) as house:
+        for run, said in (("r1", "delete it"), ("r2", "wait")):
+            await house.start(ALICE, asking(said, thread_id="t1", run_id=run))
+            await house.ended(run)
+        assert not deleted
+        thread = ThreadKey(ALICE, ThreadId("t1"))
+        (asked,) = await house.store.asked(thread, 9)
+        answer = Answer(asked.id, "resolved", b'{"approved":true}')
+        decided = await house.runner.interrupts.decide(thread, answer, ALICE)
+        assert (await house.ended(decided.run or "")).status is RunStatus.FINISHED
+        await house.start(ALICE, asking("and?", thread_id="t1", run_id="r3"))
+        await house.ended("r3")
+    assert deleted == ["a"]
+    calls = ["c0", "c1", "c0", "c1"]
+    assert told == [
+        ["delete it"],
+        ["delete it", *calls, "wait"],
+        ["delete it", "wait", "yes", *calls],
+        ["delete it", *calls, "wait", "yes", "yes", "and?"],
+    ]
 
 
 async def test_an_error_of_the_model_is_raised() -> None:

@@ -4,16 +4,16 @@ The library translates to AG-UI itself. This adapter lets errors out as exceptio
 are logged whole and shown redacted.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Set
 from contextlib import aclosing
 from typing import Any, cast
 
-from ag_ui.core import BaseEvent, RunAgentInput
+from ag_ui.core import BaseEvent, Message, RunAgentInput, ToolMessage
 from pydantic_ai import CancellationToken
 from pydantic_ai.agent import AbstractAgent
 from pydantic_ai.ui.ag_ui import AGUIAdapter, AGUIEventStream
 
-from netra_backend.agents.foreign import translated
+from netra_backend.agents.foreign import calls_of, paired, translated
 
 
 class PydanticAIAgent:
@@ -28,7 +28,10 @@ class PydanticAIAgent:
         Raises whatever the agent, a tool or the model raises.
         """
         token = CancellationToken()
-        native = AGUIAdapter(self._agent, input).run_stream_native(cancellation_token=token)
+        deferred = AGUIAdapter(self._agent, input).deferred_tool_results
+        decided = set(deferred.approvals) if deferred is not None else set()
+        given = input.model_copy(update={"messages": _moved(input, decided)})
+        native = AGUIAdapter(self._agent, given).run_stream_native(cancellation_token=token)
         events = cast(AsyncGenerator[BaseEvent], _Events(input).transform_stream(native))
         async with aclosing(events):
             try:
@@ -36,6 +39,21 @@ class PydanticAIAgent:
                     yield event
             finally:
                 token.cancel()  # before the stream is closed: the run then ends as cancelled
+
+
+def _moved(input: RunAgentInput, decided: Set[str]) -> list[Message]:
+    """Return the conversation with the `decided` calls, which a person was asked about, at its end.
+
+    The library looks for them in the last answer, and more may have been said since they were made.
+    """
+    before: list[Message] = []
+    last: list[Message] = []
+    into = before
+    for message in paired(input, decided):
+        if not isinstance(message, ToolMessage):
+            into = before if decided.isdisjoint(call.id for call in calls_of(message)) else last
+        into.append(message)
+    return before + last
 
 
 class _Events(AGUIEventStream[Any, Any]):
