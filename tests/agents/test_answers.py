@@ -13,7 +13,7 @@ from ag_ui.core import (
     RunFinishedInterruptOutcome,
 )
 
-from netra_backend.agents.answers import approves, check_answer, check_schema
+from netra_backend.agents.answers import approves, check_answer, check_schema, reason_of
 from netra_backend.core.ids import ThreadId, ThreadKey
 from netra_backend.core.ports import Answer
 from netra_backend.core.run import RunStatus
@@ -38,6 +38,14 @@ T1 = ThreadKey(ALICE, ThreadId("t1"))
 )
 def test_a_yes_is_one_with_a_reason_too(status: Any, payload: object, yes: bool) -> None:
     assert approves(ResumeEntry(interrupt_id="q", status=status, payload=payload)) is yes
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [({"reason": "no"}, "no"), ({"reason": 1}, ""), ({}, ""), ("no", "")],
+)
+def test_a_reason_is_a_text(payload: object, reason: str) -> None:
+    assert reason_of(ResumeEntry(interrupt_id="q", status="resolved", payload=payload)) == reason
 
 
 ORDER: dict[str, Any] = {

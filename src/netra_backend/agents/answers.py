@@ -49,6 +49,13 @@ def approves(answer: ResumeEntry) -> bool:
     return answer.status == "resolved" and payload.get("approved") is True
 
 
+def reason_of(answer: ResumeEntry) -> str:
+    """Return the reason that a person gave with a yes or no, or ``""``."""
+    payload = answer.payload if isinstance(answer.payload, dict) else {}
+    reason = payload.get("reason")
+    return reason if isinstance(reason, str) else ""
+
+
 def check_schema(schema: dict[str, Any]) -> None:
     """Raise AgentError, naming what is wrong and where, if `schema` is no JSON Schema."""
     try:

@@ -35,7 +35,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command
 
 from netra_backend import jsonlog
-from netra_backend.agents.answers import approves
+from netra_backend.agents.answers import approves, reason_of
 from netra_backend.agents.base import results_of
 from netra_backend.agents.foreign import answered, translated
 from netra_backend.agents.run_context import scope_of
@@ -171,7 +171,7 @@ def _answer(entry: ResumeEntry, question: Interrupt) -> Any:
     value = (question.metadata or {})["langgraph"]["raw"]
     payload = entry.payload if entry.status == "resolved" else None
     given = payload if isinstance(payload, dict) else {}
-    decision = {"type": "approve" if approves(entry) else "reject"}
+    decision = {"type": "approve"} if approves(entry) else _rejection(reason_of(entry))
     if (requests := _requests(value)) and "decisions" not in given:
         return {"decisions": [decision] * len(requests)}
     if _asks_for_one(value) and "type" not in given:
@@ -179,6 +179,10 @@ def _answer(entry: ResumeEntry, question: Interrupt) -> Any:
     if entry.status == "resolved":
         return payload
     return {DEFAULT_RESUME_SENTINEL_CANCELLED: True, "interrupt_id": entry.interrupt_id}
+
+
+def _rejection(reason: str) -> dict[str, str]:
+    return {"type": "reject", "message": reason} if reason else {"type": "reject"}
 
 
 def _newest(messages: Sequence[Message], kept: Sequence[Any]) -> list[Message]:

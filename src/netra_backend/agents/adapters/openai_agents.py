@@ -20,6 +20,7 @@ from ag_ui.core import (
     DocumentPart,
     ImagePart,
     Interrupt,
+    ResumeEntry,
     RunAgentInput,
     RunFinishedEvent,
     RunFinishedInterruptOutcome,
@@ -42,7 +43,7 @@ from agents.stream_events import RawResponsesStreamEvent, RunItemStreamEvent, St
 from openai.types.responses import ResponseInputContentParam
 
 from netra_backend import jsonlog
-from netra_backend.agents.answers import APPROVAL, approves
+from netra_backend.agents.answers import APPROVAL, approves, reason_of
 from netra_backend.agents.base import Reasoning, Text, ToolCall, results_of
 from netra_backend.agents.foreign import CallIds
 from netra_backend.agents.run_context import CURRENT
@@ -282,7 +283,7 @@ class Asked(NamedTuple):
 
     call: str
     state: str
-    approved: bool
+    answer: ResumeEntry
 
 
 async def _asked(input: RunAgentInput) -> dict[str, Asked]:
@@ -294,7 +295,7 @@ async def _asked(input: RunAgentInput) -> dict[str, Asked]:
         kept = ((question or {}).get("metadata") or {}).get("netra") or {}
         if question is None or _STATE not in kept:
             raise AgentError("there is no question of this agent that the answer belongs to")
-        asked[kept["call"]] = Asked(question["toolCallId"], kept[_STATE], approves(entry))
+        asked[kept["call"]] = Asked(question["toolCallId"], kept[_STATE], entry)
     return asked
 
 
@@ -306,8 +307,11 @@ async def _resumed(agent: "Agent[Any]", asked: Mapping[str, Asked]) -> "RunState
         call = item.call_id or ""
         if call not in asked:
             raise AgentError(f"the call of {item.tool_name} has no answer")
-        if asked[call].approved:
+        answer = asked[call].answer
+        if approves(answer):
             state.approve(item)
+        elif reason := reason_of(answer):
+            state.reject(item, rejection_message=f"The user rejected this call: {reason}")
         else:
             state.reject(item)
     return state
