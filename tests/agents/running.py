@@ -59,6 +59,12 @@ class Running:
         entries = await self.store.read(ThreadKey(ALICE, ThreadId(thread)), 0, 10_000)
         return [msgspec.json.decode(entry.event.data) for entry in entries]
 
+    async def messages(self, thread: str = "t1") -> list[dict[str, Any]]:
+        """Return the messages that a thread's next run is given."""
+        key = ThreadKey(ALICE, ThreadId(thread))
+        conversation, _ = await self.runner.conversations.fold(key)
+        return conversation.messages()
+
     async def types(self, thread: str = "t1") -> list[str]:
         """Return the types of a thread's events."""
         return [chunk["type"] for chunk in await self.chunks(thread)]

@@ -20,6 +20,7 @@ from ag_ui.core import (
     TextMessageEndEvent,
     TextMessageStartEvent,
     ToolCall,
+    ToolCallChunkEvent,
     ToolCallEndEvent,
     ToolCallResultEvent,
     ToolCallStartEvent,
@@ -28,7 +29,7 @@ from ag_ui.core import (
 )
 
 from netra_backend.agents import foreign
-from netra_backend.agents.foreign import Held, answered, translated
+from netra_backend.agents.foreign import Held, answered, together, translated
 from netra_backend.errors import AgentError
 from netra_backend.testing import asking
 
@@ -104,6 +105,34 @@ async def test_a_question_names_the_call_by_its_new_id() -> None:
 
 def call(id: str) -> ToolCall:
     return ToolCall(id=id, function=FunctionCall(name="f", arguments="{}"))
+
+
+async def test_the_calls_of_one_answer_are_in_one_message() -> None:
+    given = asking("", messages=[AssistantMessage(id="m", tool_calls=[call("0")])])
+
+    async def calls() -> AsyncIterator[BaseEvent]:
+        yield ToolCallStartEvent(tool_call_id="0", tool_call_name="f")
+        yield ToolCallChunkEvent(tool_call_id="1", tool_call_name="f", parent_message_id="own")
+        yield ToolCallResultEvent(message_id="r", tool_call_id="1", content="")
+        yield ToolCallStartEvent(tool_call_id="2", tool_call_name="f", parent_message_id="own")
+        yield TextMessageStartEvent(message_id="t", role="assistant")
+        yield ToolCallStartEvent(tool_call_id="3", tool_call_name="f", parent_message_id="other")
+
+    events = [event async for event in together(translated("it", given, calls()))]
+    parents = [getattr(event, "parent_message_id", None) for event in events]
+    new = events[0].tool_call_id
+    assert new != "0"
+    assert parents == [new, new, None, "own", None, "t"]
+
+
+async def test_a_message_that_is_named_after_a_call_with_a_new_id_has_that_too() -> None:
+    given = asking("", messages=[AssistantMessage(id="0", tool_calls=[call("0")])])
+    first, second = await of(
+        given,
+        ToolCallStartEvent(tool_call_id="0", tool_call_name="f"),
+        ToolCallStartEvent(tool_call_id="1", tool_call_name="f", parent_message_id="0"),
+    )
+    assert second.parent_message_id == first.tool_call_id != "0"
 
 
 def test_each_call_is_followed_by_its_result() -> None:

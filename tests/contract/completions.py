@@ -36,13 +36,13 @@ async def completions(stage: Stage) -> AsyncIterator[str]:
 
 async def _lines(stage: Stage, asked: dict[str, Any]) -> AsyncIterator[str]:
     answered = asked["messages"][-1]["role"] == "tool"
-    called = False
+    called = 0
     yield _line({"role": "assistant", "content": ""})
     try:
         async for part in stage.parts(answered):
-            called = called or isinstance(part, Call)
-            for delta in _deltas(part, len(asked["messages"])):
+            for delta in _deltas(part, len(asked["messages"]), called):
                 yield _line(delta)
+            called += isinstance(part, Call)
     except RuntimeError:
         yield f"data: {json.dumps({'error': {'message': SECRET, 'code': 500}})}\n\n"
         return
@@ -52,15 +52,15 @@ async def _lines(stage: Stage, asked: dict[str, Any]) -> AsyncIterator[str]:
     yield "data: [DONE]\n\n"
 
 
-def _deltas(part: Say | Think | Call, turn: int) -> list[dict[str, Any]]:
+def _deltas(part: Say | Think | Call, turn: int, place: int) -> list[dict[str, Any]]:
     if isinstance(part, Say):
         return [{"content": part.text}]
     if isinstance(part, Think):
         return [{"reasoning_content": part.text}]
-    call = {"index": 0, "id": f"call_{turn}", "type": "function"}
+    call = {"index": place, "id": f"call_{turn}_{place}", "type": "function"}
     return [
         {"tool_calls": [{**call, "function": {"name": part.name, "arguments": ""}}]},
-        {"tool_calls": [{"index": 0, "function": {"arguments": part.json}}]},
+        {"tool_calls": [{"index": place, "function": {"arguments": part.json}}]},
     ]
 
 

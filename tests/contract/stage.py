@@ -21,6 +21,7 @@ class Scenario(StrEnum):
 
     ANSWER = "plain answer"
     TOOL = "tool call"
+    TOOLS = "two tool calls at once"
     REASONING = "reasoning"
     ERROR = "error"
     CANCEL = "cancel"
@@ -72,6 +73,10 @@ SECRET = "secret detail"
 _SCRIPTS: dict[Scenario, list[list[Part]]] = {
     Scenario.ANSWER: [[Say("Hello "), Say("world")]],
     Scenario.TOOL: [[Call("weather", {"city": "Oslo"})], [Say("It is sunny.")]],
+    Scenario.TOOLS: [
+        [Say("Let me see."), Call("weather", {"city": "Oslo"}), Call("weather", {"city": "Rome"})],
+        [Say("It is sunny.")],
+    ],
     Scenario.REASONING: [[Think("Let me "), Think("see."), Say("Answer")]],
     Scenario.ERROR: [[Say("Part of "), Then.FAIL]],
     Scenario.CANCEL: [[Say("Half a "), Then.WAIT]],

@@ -88,6 +88,25 @@ async def test_a_tool_call_twice_in_a_thread(adapter: Adapter) -> None:
     await played(adapter, Scenario.TOOL, check)
 
 
+AT_ONCE = [one for one in ADAPTERS if one.name in ("openai", "openai-agents", "strands")]
+"""Those that get one call after the other; for AG2 see its own tests."""
+
+
+@pytest.mark.parametrize("adapter", AT_ONCE, ids=named)
+async def test_calls_that_are_made_at_once_stand_in_one_message(adapter: Adapter) -> None:
+    """The model would read that it had waited for the first before it made the second."""
+
+    async def check(house: Running, _: Stage) -> None:
+        assert (await house.ended("r1")).status is RunStatus.FINISHED
+        _, said, *later = await house.messages()
+        assert said["content"] == "Let me see."
+        assert len(said["toolCalls"]) == 2
+        if adapter.name != "openai":
+            assert [message["role"] for message in later] == ["tool", "tool", "assistant"]
+
+    await played(adapter, Scenario.TOOLS, check)
+
+
 @EACH
 async def test_a_call_that_was_cancelled_is_not_made_again(adapter: Adapter) -> None:
     """APIs of models refuse a call without a result, and one library carried it out."""

@@ -77,6 +77,24 @@ async def translated(
             yield part
 
 
+async def together(events: AsyncIterator[BaseEvent]) -> AsyncIterator[BaseEvent]:
+    """Yield `events` with the calls of one answer in one message, with the text before them.
+
+    For libraries that give each call a message of its own: the model would be told later that it
+    had waited for the result of one before it made the next.
+    """
+    message: str | None = None
+    async for event in events:
+        if isinstance(event, TextMessageStartEvent | TextMessageChunkEvent):
+            message = event.message_id or message
+        elif isinstance(event, ToolCallStartEvent | ToolCallChunkEvent):
+            message = message or event.parent_message_id or event.tool_call_id
+            event.parent_message_id = message
+        elif isinstance(event, ToolCallResultEvent):
+            message = None  # the model answers anew
+        yield event
+
+
 def answered(input: RunAgentInput) -> RunAgentInput:
     """Return the input with the results of each call directly behind it.
 
@@ -212,6 +230,8 @@ class CallIds:
     def rename(self, event: BaseEvent) -> None:
         """Put the new id wherever `event` names a renamed call; a start may need a new one."""
         if isinstance(event, ToolCallStartEvent):
+            if event.parent_message_id is not None:  # may be named after the first call in it
+                event.parent_message_id = self._new(event.parent_message_id)
             if event.tool_call_id in self._used:
                 self._renamed[event.tool_call_id] = new_id("call")
             event.tool_call_id = self._new(event.tool_call_id)

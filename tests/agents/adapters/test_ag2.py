@@ -1,5 +1,6 @@
 """AG2: a tool that fails is told without the places in the server's files."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -19,14 +20,16 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
 
 
 @asynccontextmanager
-async def served(tool: Callable[..., Any]) -> AsyncIterator[Running]:
+async def served(
+    tool: Callable[..., Any], scenario: Scenario = Scenario.TOOL
+) -> AsyncIterator[Running]:
     """Run an agent whose model calls the tool."""
     from ag2 import Agent
     from ag2.config.openai import OpenAIConfig
     from openai import AsyncOpenAI
 
     async with (
-        completions(Stage(Scenario.TOOL)) as url,
+        completions(Stage(scenario)) as url,
         AsyncOpenAI(api_key="none", base_url=url) as client,
     ):
         config = OpenAIConfig(
@@ -63,6 +66,29 @@ async def test_a_tool_that_fails_shows_no_files(error: Exception, shown: str | N
         chunks = await house.chunks()
     results = [chunk["content"] for chunk in chunks if chunk["type"] == "TOOL_CALL_RESULT"]
     assert results == [shown or f"ValueError: {error}"]
+
+
+async def test_calls_that_were_made_at_once_stand_in_one_message() -> None:
+    both = asyncio.Barrier(2)
+
+    async def weather(city: str) -> str:
+        """Tell the weather in a city."""
+        await both.wait()  # a result that is there before the second call would part the two
+        return f"sunny in {city}"
+
+    async with served(weather, Scenario.TOOLS) as house:
+        await house.start(ALICE, asking("hi", thread_id="t1", run_id="r1"))
+        assert (await house.ended("r1")).status is RunStatus.FINISHED
+        _, said, *_ = messages = await house.messages()
+    assert [message["role"] for message in messages] == [
+        "user",
+        "assistant",
+        "tool",
+        "tool",
+        "assistant",
+    ]
+    assert said["content"] == "Let me see."
+    assert len(said["toolCalls"]) == 2
 
 
 async def test_a_message_in_place_of_an_answer_gives_the_question_up() -> None:

@@ -22,7 +22,7 @@ from ag_ui.core import (
 )
 from pydantic import TypeAdapter
 
-from netra_backend.agents.foreign import Held, answered, translated
+from netra_backend.agents.foreign import Held, answered, together, translated
 from netra_backend.agents.run_context import scope_of
 
 _EVENT: TypeAdapter[BaseEvent] = TypeAdapter(Event)
@@ -47,7 +47,7 @@ class AG2Agent:
         try:
             lines = cast(AsyncGenerator[str], stream.dispatch(given))
             async with aclosing(lines):
-                async for event in translated("the agent", input, _decoded(lines)):
+                async for event in together(translated("the agent", input, _decoded(lines))):
                     held = await self._held.keep(scope, stream, event)
                     yield event
         finally:

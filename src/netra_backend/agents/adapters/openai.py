@@ -162,6 +162,7 @@ class _Answer:
         own_id = part.id or ""
         new = own_id not in self._used
         call = ToolCall(name, id=own_id if new else None, parent=self._parent)
+        self._parent = self._parent or call.id  # all calls of an answer are in one message
         self._used.add(call.id)
         self._calls[part.index] = call
         self._own_ids[part.index] = own_id

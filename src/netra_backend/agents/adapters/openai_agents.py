@@ -134,9 +134,8 @@ class _Answer:
             yield from self._say(Reasoning, data.delta)
         elif kind == "response.output_item.added" and data.item.type == "function_call":
             yield from self.close()
-            call = ToolCall(data.item.name, id=data.item.call_id, parent=self._parent)
+            call = self._begun(data.item.name, data.item.call_id)
             self._calls[data.output_index] = call
-            self._started.add(call.id)
             yield from call.start()
         elif kind == "response.function_call_arguments.delta":
             if data.output_index in self._calls:
@@ -167,8 +166,7 @@ class _Answer:
                 yield from self._result(raw.get("call_id"), raw.get("output"))
             case ToolCallItem() if item.call_id not in self._started and item.tool_name:
                 yield from self.close()
-                call = ToolCall(item.tool_name, id=item.call_id, parent=self._parent)
-                self._started.add(call.id)
+                call = self._begun(item.tool_name, item.call_id)
                 arguments = _argument_text(item.raw_item)
                 yield from (*call.start(), *call.add(arguments), *call.end())
             case MessageOutputItem() if Text not in self._said:
@@ -180,7 +178,15 @@ class _Answer:
                 yield from self.close()
                 self._said.discard(Reasoning)
 
+    def _begun(self, name: str, id: str | None) -> ToolCall:
+        """Return a call that begins, in one message with the others of the answer."""
+        call = ToolCall(name, id=id, parent=self._parent)
+        self._parent = self._parent or call.id
+        self._started.add(call.id)
+        return call
+
     def _result(self, call: str | None, output: object) -> Iterator[BaseEvent]:
+        self._parent = None  # the model answers anew
         if call in self._started:
             text = output if isinstance(output, str) else jsonlog.dumps(output)
             yield from ToolCall("", id=call).result(text)

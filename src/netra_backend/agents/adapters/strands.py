@@ -16,7 +16,7 @@ from ag_ui_strands import StrandsAgent as Translator
 from strands import Agent
 from strands.multiagent import MultiAgentBase
 
-from netra_backend.agents.foreign import Held, answered, translated
+from netra_backend.agents.foreign import Held, answered, together, translated
 from netra_backend.agents.run_context import scope_of
 
 
@@ -37,6 +37,6 @@ class StrandsAgent:
         translator = translator or Translator(agent=self._agent, name="agent")
         given = input.model_copy(update={"thread_id": scope})
         async with aclosing(cast(AsyncGenerator[Any], translator.run(given))) as events:
-            async for event in translated("the agent", input, events):
+            async for event in together(translated("the agent", input, events)):
                 await self._held.keep(scope, translator, event)
                 yield event
