@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from ag_ui.core import (
+    ActivitySnapshotEvent,
     AssistantMessage,
     BaseEvent,
     FunctionCall,
@@ -123,6 +124,23 @@ async def test_the_calls_of_one_answer_are_in_one_message() -> None:
     new = events[0].tool_call_id
     assert new != "0"
     assert parents == [new, new, None, "own", None, "t"]
+
+
+async def test_chunks_of_a_call_have_its_new_id_too() -> None:
+    def chunk(id: str | None, name: str | None = None) -> BaseEvent:
+        return ToolCallChunkEvent(tool_call_id=id, tool_call_name=name, delta="{")
+
+    given = asking("", messages=[AssistantMessage(id="m", tool_calls=[call("0")])])
+    events = await of(
+        given,
+        *(chunk("0", "f"), ActivitySnapshotEvent(message_id="a", activity_type="t", content={})),
+        *(chunk("0", "f"), chunk(None), chunk("1", "f"), chunk("0", "f")),
+        TextMessageStartEvent(message_id="t", role="assistant"),
+        chunk("0", "f"),
+    )
+    ids = [event.tool_call_id for event in events if isinstance(event, ToolCallChunkEvent)]
+    assert ids == [ids[0], ids[0], None, "1", ids[4], ids[5]]
+    assert len({"0", *ids}) == 6
 
 
 async def test_a_message_that_is_named_after_a_call_with_a_new_id_has_that_too() -> None:

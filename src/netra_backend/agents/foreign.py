@@ -43,6 +43,7 @@ from netra_backend.agents.base import (
     results_of,
     text_of,
 )
+from netra_backend.core.chunks import BESIDE
 from netra_backend.core.events import DELTAS
 from netra_backend.core.ids import new_id
 from netra_backend.errors import AgentError
@@ -222,6 +223,7 @@ class CallIds:
     def __init__(self, input: RunAgentInput) -> None:
         self._used = call_ids(input)
         self._renamed: dict[str, str] = {}
+        self._chunk: str | None = None
 
     def rename_back(self, renamed: Mapping[str, str]) -> None:
         """Go on with what an earlier run renamed: the library's ids, and those in the log."""
@@ -229,13 +231,16 @@ class CallIds:
 
     def rename(self, event: BaseEvent) -> None:
         """Put the new id wherever `event` names a renamed call; a start may need a new one."""
+        if event.type not in BESIDE and not isinstance(event, ToolCallChunkEvent):
+            self._chunk = None
         if isinstance(event, ToolCallStartEvent):
-            if event.parent_message_id is not None:  # may be named after the first call in it
-                event.parent_message_id = self._new(event.parent_message_id)
-            if event.tool_call_id in self._used:
-                self._renamed[event.tool_call_id] = new_id("call")
-            event.tool_call_id = self._new(event.tool_call_id)
-            self._used.add(event.tool_call_id)
+            self._rename_parent(event)
+            event.tool_call_id = self._begun(event.tool_call_id)
+        elif isinstance(event, ToolCallChunkEvent) and event.tool_call_id is not None:
+            own = event.tool_call_id
+            self._rename_parent(event)
+            event.tool_call_id = self._new(own) if own == self._chunk else self._begun(own)
+            self._chunk = own
         elif isinstance(event, ToolCallResultEvent):
             if event.tool_call_id in self._renamed:
                 event.message_id = new_id("msg")  # some libraries name it after the call
@@ -246,6 +251,18 @@ class CallIds:
             event.entity_id = self._new(event.entity_id)
         elif isinstance(event, RunFinishedEvent):
             self._rename_outcome(event)
+
+    def _begun(self, own: str) -> str:
+        """Return the id of a call that begins."""
+        if own in self._used:
+            self._renamed[own] = new_id("call")
+        self._used.add(self._new(own))
+        return self._new(own)
+
+    def _rename_parent(self, event: ToolCallStartEvent | ToolCallChunkEvent) -> None:
+        """Rename the message of a call, which may be named after the first call in it."""
+        if event.parent_message_id is not None:
+            event.parent_message_id = self._new(event.parent_message_id)
 
     def _rename_outcome(self, event: RunFinishedEvent) -> None:
         outcome = event.outcome

@@ -30,7 +30,7 @@ _END = {
     EventType.REASONING_MESSAGE_CHUNK: EventType.REASONING_MESSAGE_END,
 }
 CHUNKS = frozenset(_START)
-_BESIDE = frozenset(
+BESIDE = frozenset(
     {
         EventType.RAW,
         EventType.ACTIVITY_SNAPSHOT,
@@ -51,7 +51,7 @@ class Expander:
 
     def expand(self, body: Body) -> list[Body]:
         """Return what `body` stands for. Raises EventError for a first chunk without its id."""
-        if body.type in _BESIDE:
+        if body.type in BESIDE:
             return [body]
         if body.type not in CHUNKS:
             return [*self.close(), body]
