@@ -3,10 +3,25 @@
 import json
 
 import pytest
-from ag_ui.core import AssistantMessage, ImagePart, TextPart, UrlSource, UserMessage
+from ag_ui.core import (
+    AssistantMessage,
+    FunctionCall,
+    ImagePart,
+    TextPart,
+    UrlSource,
+    UserMessage,
+)
+from ag_ui.core import ToolCall as CallOfMessage
 from starlette.websockets import WebSocketState
 
-from netra_backend.agents.base import Reasoning, Text, ToolCall, question_of, text_of
+from netra_backend.agents.base import (
+    Reasoning,
+    Text,
+    ToolCall,
+    arguments_of,
+    question_of,
+    text_of,
+)
 from netra_backend.testing.player import asking, play
 from netra_backend.testing.scripted_agent import ScriptedAgent, events
 
@@ -69,3 +84,20 @@ async def test_a_tool_call_is_legal(assert_legal) -> None:
     assert json.loads(steps[3].delta) == arguments
     assert ToolCall("weather", id="c1").id == "c1"
     assert ToolCall("weather", id="").id != ToolCall("weather", id="").id
+
+
+@pytest.mark.parametrize(
+    ("written", "given"),
+    [
+        ('{"a": [1]}', '{"a": [1]}'),
+        ("", "{}"),
+        ('{"a', r'{"INVALID_JSON":"{\"a"}'),
+        ("[]", '{"INVALID_JSON":"[]"}'),
+        ("[" * 100_000, None),
+        ('{"a":' + "[" * 100_000, None),
+    ],
+)
+def test_arguments_are_an_object(written: str, given: str | None) -> None:
+    call = CallOfMessage(id="c", function=FunctionCall(name="f", arguments=written))
+    expected = given or json.dumps({"INVALID_JSON": written}, separators=(",", ":"))
+    assert arguments_of(call) == expected

@@ -169,7 +169,7 @@ def test_each_call_is_followed_by_its_result() -> None:
     assert messages[2].tool_call_id == "c1"
 
     asked = given.model_copy(update={"resume": [ResumeEntry(interrupt_id="i", status="resolved")]})
-    assert answered(asked) is asked
+    assert answered(asked) == asked
 
 
 async def test_an_error_is_raised() -> None:

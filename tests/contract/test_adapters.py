@@ -130,6 +130,30 @@ async def test_a_call_that_was_cancelled_is_not_made_again(adapter: Adapter) -> 
 
 
 @EACH
+async def test_a_thread_goes_on_after_arguments_that_are_no_json_object(adapter: Adapter) -> None:
+    """A model that was cut off has written them, and libraries and APIs refuse them for good."""
+
+    async def check(house: Running, _: Stage) -> None:
+        await house.ended("r1")
+        broken = {"call_8": '["Oslo"]', "call_9": '{"city": "Os'}
+        calls = [
+            {"id": id, "type": "function", "function": {"name": "weather", "arguments": written}}
+            for id, written in broken.items()
+        ]
+        messages = [
+            {"id": "u2", "role": "user", "content": "The weather?"},
+            {"id": "a2", "role": "assistant", "toolCalls": calls},
+            *({"id": f"t_{id}", "role": "tool", "toolCallId": id, "content": "?"} for id in broken),
+            {"id": "u3", "role": "user", "content": "And now?"},
+        ]
+        await house.start(ALICE, asking("", messages=messages, thread_id="t1", run_id="r2"))
+        assert (await house.ended("r2")).status is RunStatus.FINISHED
+        assert text(await house.chunks()) == "Hello world" * 2
+
+    await played(adapter, Scenario.ANSWER, check)
+
+
+@EACH
 async def test_reasoning(adapter: Adapter) -> None:
     async def check(house: Running, _: Stage) -> None:
         assert (await house.ended("r1")).status is RunStatus.FINISHED

@@ -32,7 +32,7 @@ def passed(*arguments: str) -> int:
 
 
 def test_adk_keeps_the_contract_of_an_agent() -> None:
-    assert passed("tests/contract/test_adapters.py", "-k", "adk") == 8
+    assert passed("tests/contract/test_adapters.py", "-k", "adk") == 9
     assert passed("tests/agents/adapters/test_adk.py") >= 4
 
 

@@ -11,6 +11,7 @@ A construct is something that is open between a start and an end event: `Text`, 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
+import msgspec
 from ag_ui.core import (
     AssistantMessage,
     BaseEvent,
@@ -32,6 +33,7 @@ from ag_ui.core import (
     ToolMessage,
     UserMessage,
 )
+from ag_ui.core import ToolCall as ToolCallOfMessage
 
 from netra_backend import jsonlog
 from netra_backend.core.ids import new_id
@@ -141,6 +143,20 @@ def call_ids(input: RunAgentInput) -> set[str]:
     """Return the ids of the tool calls in the conversation."""
     said = (message for message in input.messages if isinstance(message, AssistantMessage))
     return {call.id for message in said for call in message.tool_calls or ()}
+
+
+def arguments_of(call: ToolCallOfMessage) -> str:
+    """Return the arguments of a call as a JSON object, in which is put what a model wrote as none.
+
+    APIs of models, and libraries, refuse a conversation with anything else, in every later run. The
+    form is that of pydantic-ai.
+    """
+    written = call.function.arguments or "{}"
+    try:
+        msgspec.json.decode(written, type=dict[str, msgspec.Raw])
+    except (msgspec.DecodeError, RecursionError):
+        return jsonlog.dumps({"INVALID_JSON": written}, jsonlog.WIRE_LIMITS)
+    return written
 
 
 def results_of(input: RunAgentInput) -> dict[str, str]:

@@ -38,6 +38,7 @@ from ag_ui.core import ToolCall as ToolCallOfMessage
 from netra_backend.agents.base import (
     Text,
     ToolCall,
+    arguments_of,
     call_ids,
     result_text,
     results_of,
@@ -97,14 +98,14 @@ async def together(events: AsyncIterator[BaseEvent]) -> AsyncIterator[BaseEvent]
 
 
 def answered(input: RunAgentInput) -> RunAgentInput:
-    """Return the input with the results of each call directly behind it.
+    """Return the input with the results of each call directly behind it, and sound arguments.
 
     A call without one, whose run was cancelled or failed, gets one that says so: APIs of models
-    refuse such a conversation, and some libraries would carry out the call once more. A run that
-    answers a question is left as it is, for the question may be about such a call.
+    refuse such a conversation, and some libraries would carry out the call once more. In a run that
+    answers a question they stay where they are, for the question may be about such a call.
     """
     if input.resume:
-        return input
+        return input.model_copy(update={"messages": list(map(_sound, input.messages))})
     return input.model_copy(update={"messages": paired(input)})
 
 
@@ -115,13 +116,24 @@ def paired(input: RunAgentInput, waiting: Set[str] = frozenset()) -> list[Messag
     messages: list[Message] = []
     for message in input.messages:
         if not isinstance(message, ToolMessage) or message.tool_call_id not in calls:
-            messages.append(message)
+            messages.append(_sound(message))
         messages += [
             results.get(call.id) or _unanswered(call.id)
             for call in calls_of(message)
             if call.id in results or call.id not in waiting
         ]
     return messages
+
+
+def _sound(message: Message) -> Message:
+    """Return the message with arguments that each library can read."""
+    calls = [
+        call.model_copy(
+            update={"function": call.function.model_copy(update={"arguments": arguments_of(call)})}
+        )
+        for call in calls_of(message)
+    ]
+    return message.model_copy(update={"tool_calls": calls}) if calls else message
 
 
 def calls_of(message: Message) -> Sequence[ToolCallOfMessage]:

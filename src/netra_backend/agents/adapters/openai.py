@@ -40,7 +40,7 @@ from openai.types.chat import (
 )
 from openai.types.chat.chat_completion_chunk import ChoiceDelta, ChoiceDeltaToolCall
 
-from netra_backend.agents.base import Reasoning, Text, ToolCall, call_ids, results_of
+from netra_backend.agents.base import Reasoning, Text, ToolCall, arguments_of, call_ids, results_of
 from netra_backend.errors import AgentError, ConfigError
 
 _MAX_COUNT = 2**53 - 1
@@ -231,10 +231,7 @@ def _turn(
             ChatCompletionMessageFunctionToolCallParam(
                 id=call.id,
                 type="function",
-                function={
-                    "name": call.function.name,
-                    "arguments": call.function.arguments or "{}",
-                },
+                function={"name": call.function.name, "arguments": arguments_of(call)},
             )
             for call in calls
         ]

@@ -44,7 +44,7 @@ from openai.types.responses import ResponseInputContentParam
 
 from netra_backend import jsonlog
 from netra_backend.agents.answers import APPROVAL, approves, reason_of
-from netra_backend.agents.base import Reasoning, Text, ToolCall, results_of
+from netra_backend.agents.base import Reasoning, Text, ToolCall, arguments_of, results_of
 from netra_backend.agents.foreign import CallIds
 from netra_backend.agents.run_context import CURRENT
 from netra_backend.errors import AgentError
@@ -225,7 +225,7 @@ def _turn(message: AssistantMessage, results: Mapping[str, str]) -> Iterator[TRe
             "type": "function_call",
             "call_id": call.id,
             "name": call.function.name,
-            "arguments": call.function.arguments or "{}",
+            "arguments": arguments_of(call),
         }
     for call in calls:
         output = results[call.id]
