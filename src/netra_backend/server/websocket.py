@@ -106,7 +106,10 @@ class SocketRoute:
             dialogue = dialect.begin(new_id("conn"), user, lane, self._house)
             with jsonlog.bind(connection=dialogue.id, user=user.id):
                 code = seat.enter(dialogue)
-                await self._serve(websocket, dialogue, lane, address, code)
+                if code is None:
+                    await self._serve(websocket, dialogue, lane, address)
+                else:
+                    await self._turn_away(dialogue, lane, address, code)
 
     async def refuse(self, websocket: WebSocket) -> None:
         """Answer a handshake for a path where there is no socket."""
@@ -115,20 +118,19 @@ class SocketRoute:
     def _address(self, request: HTTPConnection) -> str:
         return address_of(request, self._house.settings.trusted_proxies)
 
-    async def _serve(
-        self,
-        websocket: WebSocket,
-        dialogue: Dialogue,
-        lane: Lane,
-        address: str,
-        code: CloseCode | None,
+    async def _turn_away(
+        self, dialogue: Dialogue, lane: Lane, address: str, code: CloseCode
     ) -> None:
-        if code is not None:
-            about = {"code": int(code), "client": address, "pool": repr(self._pool)}
-            refusals.tell("connection", error_code(code), CLOSES[code].meaning, **about)
-            await lane.close(code)
-            await dialogue.lost()
-            return
+        """Close a socket that the pool has no room for."""
+        about = {"code": int(code), "client": address, "pool": repr(self._pool)}
+        refusals.tell("connection", error_code(code), CLOSES[code].meaning, **about)
+        await lane.close(code)
+        await dialogue.lost()
+
+    async def _serve(
+        self, websocket: WebSocket, dialogue: Dialogue, lane: Lane, address: str
+    ) -> None:
+        """Serve a socket that is in the pool, or have its lane do so, until it ends."""
         log.info("connected", extra=_info(websocket, address))
         if isinstance(lane, DirectLane):
             attendant = Attendant(dialogue, lane, self._pool, address, copy_context())
