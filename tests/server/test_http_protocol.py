@@ -94,6 +94,7 @@ async def test_what_is_no_http_is_refused_in_words(before: bytes) -> None:
         (b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", b"hello"),
         (b"GET / HTTP/1.0\r\n\r\n", b"hello"),
         (b"GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n", b"not 2."),
+        (b"CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n", b"no proxy."),
     ],
 )
 async def test_a_request_names_one_host(request_: bytes, answer: bytes) -> None:
@@ -172,6 +173,39 @@ async def test_what_comes_with_another_upgrade_is_answered_too() -> None:
         writer.write(other + GET + other + GET)
         for _ in range(4):
             assert b"200 OK" in await reader.readuntil(b"hello")
+
+
+@pytest.mark.parametrize(
+    ("length", "body"),
+    [
+        (b"Content-Length: %d" % len(GET), GET),
+        (b"Transfer-Encoding: chunked", b"%x\r\n%b\r\n0\r\n\r\n" % (len(GET), GET)),
+        (b"Content-Length: 0", b""),
+    ],
+    ids=["length", "chunks", "empty"],
+)
+@pytest.mark.parametrize("parts", [1, 2])
+async def test_a_body_with_another_upgrade_is_a_body(
+    length: bytes, body: bytes, parts: int
+) -> None:
+    """Some clients ask for h2c with whatever they send first. What they send is no next request."""
+    seen: list[bytes] = []
+
+    async def take(request: Request) -> Response:
+        seen.append(await request.body())
+        return PlainTextResponse("hello")
+
+    app = Starlette(routes=[Route("/", take, methods=["GET", "POST"])])
+    fields = b"\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n" + length + b"\r\n\r\n"
+    asked = GET.replace(b"GET", b"POST").replace(b"\r\n\r\n", fields) + body
+    async with peer(app) as (reader, writer):
+        for part in (asked[:-5], asked[-5:]) if parts == 2 else (asked,):
+            writer.write(part)
+            await asyncio.sleep(0)
+        assert b"200 OK" in await reader.readuntil(b"hello")
+        writer.write(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        assert (await reader.read()).count(b"200 OK") == 1
+    assert seen == [GET if body else b"", b""]
 
 
 @pytest.mark.parametrize("version", [b"1.0", b"1.1"])

@@ -65,8 +65,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._received = 0  # bytes of a head that came before
         self._most = config.h11_max_incomplete_event_size or HEAD_BYTES
         self.connections = server_state.connections
-        self.parser = HttpRequestParser(self)
-        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
+        self.parser = self._new_parser()
         self.ws_protocol_class = config.ws_protocol_class
 
     def _make_whole(self) -> None:
@@ -164,6 +163,11 @@ class HttpProtocol(HttpToolsProtocol):
         self._unread = 0
         super().on_body(body)
 
+    def on_message_complete(self) -> None:
+        """The request is whole, unless it is read anew."""
+        if not self.parser.should_upgrade():
+            super().on_message_complete()
+
     def on_response_complete(self) -> None:
         """End soon after a request that was answered before it was whole, if no other begins."""
         super().on_response_complete()
@@ -192,18 +196,23 @@ class HttpProtocol(HttpToolsProtocol):
         if not self._is_opening:  # else `Protocol` looks at the rest
             self._check_host()
         self._in_head = False  # only now: what is refused before is a fault of the head
-        if self._is_opening:
+        if self.parser.should_upgrade():  # then this is not the last word: see `data_received`
             return
         self._begin_request()
         super().on_headers_complete()
 
     def _check_host(self) -> None:
-        """Raise ValueError unless one Host is named; HTTP/1.0 needs none (RFC 9112 section 3.2)."""
+        """Raise ValueError unless one Host is named; HTTP/1.0 needs none (RFC 9112 section 3.2).
+
+        And for other versions, and for a request for a proxy.
+        """
         hosts = [value for name, value in self.headers if name == b"host"]
         version = self.parser.get_http_version()
         fault: str | None
         if version not in ("1.0", "1.1"):  # the others are no text
             fault = "This server speaks HTTP/1.1."
+        elif self.parser.get_method() == b"CONNECT":
+            fault = "This server is no proxy."
         elif len(hosts) > 1 or (not hosts and version == "1.1"):
             fault = f"A request has one Host header, not {len(hosts) or 'none'}."
         else:
@@ -238,26 +247,43 @@ class HttpProtocol(HttpToolsProtocol):
         self._arrived = len(data)
         self._unread += 0 if self._in_head else self._arrived
         self._stop_idling()
-        rest: bytes | memoryview = data
-        while rest:
+        rest = data
+        while True:
             try:
                 self.parser.feed_data(rest)
                 break
             except HttpParserUpgrade as upgrade:
-                rest = memoryview(rest)[upgrade.args[0] :]
+                rest = rest[upgrade.args[0] :]
             except HttpParserError as error:
                 self._refuse(str(error))
                 return
             if self._is_opening:
-                self._upgrade(bytes(rest))
+                self._upgrade(rest)
                 return
-            self._make_whole()  # and answer as if nothing had been asked for (RFC 9110 section 7.8)
+            rest = self._without_upgrade() + rest
         if not self._in_head and self._unread > self._most:
             self.transport.abort()
         elif self._in_head and self in self._late and not self.transport.is_closing():
             self._received += self._arrived
             if self._received > self._most:
                 self._refuse("the head does not end")
+
+    def _without_upgrade(self) -> bytes:
+        """Return the head that was read without an upgrade that is not taken, to be read anew.
+
+        Nothing is answered but the request (RFC 9110 section 7.8), and all of it: the parser takes
+        a body that comes with an upgrade for the other protocol, or for the next request.
+        """
+        version = self.parser.get_http_version().encode()
+        start = b"%b %b HTTP/%b\r\n" % (self.parser.get_method(), self.url, version)
+        fields = [b"%b: %b\r\n" % field for field in self.headers if field[0] != b"upgrade"]
+        self.parser = self._new_parser()
+        return b"".join([start, *fields, b"\r\n"])
+
+    def _new_parser(self) -> HttpRequestParser:
+        parser = HttpRequestParser(self)
+        parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
+        return parser
 
     def _stop_idling(self) -> None:
         """Have the next head come in time, which may begin with empty lines.
