@@ -83,6 +83,6 @@ async def test_when_the_keeper_is_gone_nobody_waits_for_ever() -> None:
     line.cut()
     with pytest.raises(StoreFailed, match="gone"):
         await waiting
-    with pytest.raises(StoreFailed):
+    with pytest.raises(StoreFailed, match="gone"):
         await one.probe()
     assert workers.lost == [1]

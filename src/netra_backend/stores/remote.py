@@ -75,6 +75,8 @@ its keeper runs is waited for."""
 
 UNANSWERED = "the process that keeps the store does not answer"
 
+GONE = "the process that keeps the store is gone"
+
 
 class _Awaited(NamedTuple):
     """What has no answer, and until when it is waited for if the keeper is silent."""
@@ -99,6 +101,8 @@ class RemoteStore:
         self._socket = line
         self._lost = lost
         self._line: _KeeperLine | None = None
+        self._refusal = "the store is not open"
+        """Why nothing is asked where there is no line."""
         self._numbers = itertools.count()
         self._awaited: dict[int, _Awaited] = {}
         self._heard = True
@@ -210,7 +214,7 @@ class RemoteStore:
         """
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         if self._line is None:
-            future.set_exception(StoreFailed("the store is not open"))
+            future.set_exception(StoreFailed(self._refusal))
         elif self._silent >= SILENT:
             future.set_exception(StoreFailed(UNANSWERED))
         else:
@@ -338,8 +342,9 @@ class RemoteStore:
             self._looking.cancel()
         for asked in awaited.values():
             if not asked.future.done():
-                asked.future.set_exception(StoreFailed("the process that keeps the store is gone"))
+                asked.future.set_exception(StoreFailed(GONE))
         if was_open:
+            self._refusal = GONE
             self._lost()
 
 
