@@ -34,7 +34,7 @@ from tests.person import Person, comes_back, read_logs
 
 pytestmark = pytest.mark.anyio
 
-LEASE = 3.0
+LEASE = 2.0
 """Seconds. Who goes on last has most of one to renew its leases, on a machine that is shared."""
 
 ROUNDS = 40
@@ -288,6 +288,7 @@ class Outcome:
 
 
 @pytest.mark.nightly
+@pytest.mark.timeout(900)  # they stand still for most of it
 async def test_processes_stand_still_at_random(tmp_path: Path, tell: Tell) -> None:
     (tmp_path / "slow_agent_module.py").write_text(SLOW_SOURCE)
     random, runs, still, done = Random(6), count(), [], asyncio.Event()
