@@ -49,6 +49,24 @@ def test_a_module_outside_all_roots_has_its_own_name(tree: Path) -> None:
     assert Names(()).of("/__init__.py") == "__init__"
 
 
+@pytest.mark.parametrize(
+    ("file", "also"),
+    [
+        ("top.py", ()),
+        ("src/pkg/sub/a.py", ("src.pkg.sub.a",)),
+        ("src/space/b.py", ("src.space.b",)),
+        ("app/deep/__init__.py", ("app.deep",)),
+        ("app/deep/types/low/d.py", ("app.deep.types.low.d",)),
+        ("app/deep/odd-name/e.py", ()),
+        ("../elsewhere/x.py", ()),
+    ],
+)
+def test_a_package_below_a_folder_that_is_none_has_more_names(
+    tree: Path, file: str, also: tuple[str, ...]
+) -> None:
+    assert Names(import_roots(project(tree))).also(str(tree / file)) == also
+
+
 def test_a_module_is_found_by_its_name_or_by_an_attribute(tree: Path) -> None:
     roots = import_roots(project(tree))
     assert find_module("pkg.sub.a", roots) == f"{tree}/src/pkg/sub/a.py"

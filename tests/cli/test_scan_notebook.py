@@ -75,6 +75,15 @@ def test_a_module_behind_another_counts_too(tmp_path: Path) -> None:
         assert noted(tmp_path) == [("use.py", 5)] * (text is STATE)
 
 
+def test_a_module_counts_by_all_its_names(tmp_path: Path) -> None:
+    write(tmp_path, {f"m{at:02}.py": OTHER for at in range(FEW)})
+    write(tmp_path, {"pyproject.toml": "", "app/core/__init__.py": ""})
+    write(tmp_path, {"use.py": USE.replace("from state", "from app.core.state")})
+    for text in (STATE, PLAIN, STATE):
+        write(tmp_path, {"app/core/state.py": text})
+        assert noted(tmp_path) == [("use.py", 5)] * (text is STATE)
+
+
 def test_a_damaged_notebook_is_as_good_as_none(tmp_path: Path) -> None:
     write(tmp_path, {f"m{at:02}.py": OTHER for at in range(FEW)})
     write(tmp_path, {"pyproject.toml": "", "state.py": STATE, "use.py": USE})

@@ -52,6 +52,24 @@ def test_imports_are_followed_from_module_to_module(tmp_path: Path) -> None:
     assert places(found, tmp_path) == [("src/shop/use.py", 4, "JS001")]
 
 
+def test_a_package_in_a_folder_that_is_none_is_known_by_both_names(tmp_path: Path) -> None:
+    write(tmp_path, {"pyproject.toml": "", "shop/core/__init__.py": "from .state import State\n"})
+    write(tmp_path, {"shop/core/state.py": STATES})
+    for name, module in (("a", "shop.core"), ("b", "core"), ("c", "shop.core.state")):
+        write(tmp_path, {f"{name}.py": SINK.replace("states", module)})
+    assert places(run(tmp_path), tmp_path) == [(f"{name}.py", 3, "JS001") for name in "abc"]
+
+
+def test_options_name_functions_as_they_are_imported(tmp_path: Path) -> None:
+    wire = "def send(x): ...\ndef plain(x): return x\n"
+    use = "from shop.core.wire import plain, send\nsend({1})\nsend(plain({1}))\n"
+    named = 'sinks = ["shop.core.wire.send"]\nsafe = ["shop.core.wire.plain"]\n'
+    options = f"[tool.netra.scan]\n{named}"
+    write(tmp_path, {"pyproject.toml": options, "shop/core/__init__.py": "", "a.py": use})
+    write(tmp_path, {"shop/core/wire.py": wire})
+    assert places(run(tmp_path), tmp_path) == [("a.py", 2, "JS008")]
+
+
 def test_who_named_an_environment_that_is_not_there_is_told(tmp_path: Path) -> None:
     write(tmp_path, {"pyproject.toml": "[tool.netra.scan]\npython = 'env'\n", "a.py": ""})
     with pytest.raises(ConfigError, match=r"python in \[tool.netra.scan\]: .*env: there is no"):

@@ -25,15 +25,24 @@ class Names:
     def __init__(self, roots: Iterable[str]) -> None:
         self._roots = tuple(roots)
         self._packages: dict[str, tuple[str, ...]] = {}
+        self._others: dict[str, tuple[tuple[str, ...], ...]] = {}
 
     def of(self, file: str) -> str:
         """Return the module's name; a package's ``__init__.py`` has the package's."""
-        folder, name = os.path.split(os.path.abspath(file))
-        stem = os.path.splitext(name)[0]
-        parts = self._package(folder)
-        if stem != "__init__":
-            parts = (*parts, stem)
-        return ".".join(parts) or os.path.basename(folder) or stem
+        folder, stem = _split(file)
+        return _joined(self._package(folder), stem) or os.path.basename(folder) or stem
+
+    def also(self, file: str) -> tuple[str, ...]:
+        """Return the names that it has from the roots above it, where they are others.
+
+        ``app/core/__init__.py`` is `core`, and `app.core` for whoever takes ``app`` for a package.
+        """
+        folder, stem = _split(file)
+        if folder not in self._others:
+            below = (_below_root(folder, (root,)) for root in self._roots)
+            own = self._package(folder)
+            self._others[folder] = tuple(steps for steps in below if steps and steps != own)
+        return tuple(_joined(steps, stem) for steps in self._others[folder])
 
     def _package(self, folder: str) -> tuple[str, ...]:
         """Return the steps of the name that a folder's modules have in common."""
@@ -58,6 +67,15 @@ class Names:
         if folder in self._roots or above == folder or not name.isidentifier():
             return False
         return self._is_inside(above)
+
+
+def _split(file: str) -> tuple[str, str]:
+    folder, name = os.path.split(os.path.abspath(file))
+    return folder, os.path.splitext(name)[0]
+
+
+def _joined(steps: tuple[str, ...], stem: str) -> str:
+    return ".".join(steps if stem == "__init__" else (*steps, stem))
 
 
 def find_module(name: str, roots: Iterable[str]) -> str | None:

@@ -95,5 +95,8 @@ def _facts(records: Sequence[Record]) -> Mapping[str, str]:
         truth[file_fact(summary.path)] = record.key
         for base in summary.derived:
             heirs.setdefault(base, []).append(record.key)
+    for record in records:
+        for name in record.summary.also:
+            truth.setdefault(name, record.key)
     truth.update((heirs_fact(base), " ".join(keys)) for base, keys in heirs.items())
     return truth

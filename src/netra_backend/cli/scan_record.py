@@ -17,11 +17,15 @@ MOST_SECONDS = 10.0
 
 
 class File(Struct, frozen=True):
-    """A file to look at: `path` as reports call it, `name` as the system does."""
+    """A file to look at: `path` as reports call it, `name` as the system does.
+
+    `module` is the name by which it is imported, `also` are others that it may have.
+    """
 
     path: str
     module: str
     name: bytes
+    also: tuple[str, ...] = ()
 
 
 class Record(Struct, frozen=True):

@@ -137,9 +137,16 @@ class Scan:
         return [self._file(name) for name in found.files], found.skipped
 
     def _file(self, name: str) -> File:
-        return File(_spelled(name), _spelled(self._names.of(name)), os.fsencode(name))
+        module = _spelled(self._names.of(name))
+        also = tuple(map(_spelled, self._names.also(name)))
+        return File(_spelled(name), module, os.fsencode(name), also)
 
     def _records(self, files: Sequence[File]) -> list[Record]:
+        """Return what was learnt of the files, with all names of each."""
+        also = {file.path: file.also for file in files if file.also}
+        return [_also_named(it, also.get(it.summary.path, ())) for it in self._learnt(files)]
+
+    def _learnt(self, files: Sequence[File]) -> list[Record]:
         if len(files) <= FEW:
             return [record_file(file, self._cache) for file in files]
         records, unseen = self._kept(files)
@@ -174,7 +181,7 @@ class Scan:
 
     def _imported(self, records: Iterable[Record]) -> list[Record]:
         """Return the records of modules that the scanned files import and are not among them."""
-        known = {record.summary.module for record in records}
+        known = {name for it in records for name in (it.summary.module, *it.summary.also)}
         newest = list(records)
         imported: list[Record] = []
         for _ in range(FARTHEST):
@@ -220,6 +227,10 @@ def _skipped(records: Iterable[Record]) -> Iterator[Skipped]:
     for record in records:
         if record.summary.skipped is not None:
             yield Skipped(record.summary.path, record.summary.skipped)
+
+
+def _also_named(record: Record, names: tuple[str, ...]) -> Record:
+    return replace(record, summary=replace(record.summary, also=names)) if names else record
 
 
 def _cores() -> int:

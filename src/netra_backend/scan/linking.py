@@ -49,13 +49,13 @@ class Linker:
 
     def __init__(self, files: Files, options: Options, notebook: Notebook) -> None:
         self._files = files
-        self._safe = options.safe
+        self._safe = tuple(map(files.own_name, options.safe))
         self._notebook = notebook
         self._sinks = dict(SINKS)
         for own in options.sinks:
             label = own.name.rpartition(".")[2]
             encoder = ENCODERS[own.encoder]
-            self._sinks[own.name] = Sink(
+            self._sinks[files.own_name(own.name)] = Sink(
                 label, encoder, own.argument or "", BY_NAME if own.argument else 0
             )
         self._start_afresh()

@@ -35,6 +35,7 @@ class Source:
     def __init__(self, summary: Summary, reported: bool) -> None:
         self.path = summary.path
         self.module = summary.module
+        self.also = summary.also
         self.reported = reported
         self._summary = summary
         self._functions: dict[str, Function] = {}
@@ -91,12 +92,22 @@ class Files:
         self._modules: dict[str, Source] = {}
         for source in sources:
             self._modules.setdefault(source.module, source)
+        for source in sources:
+            for name in source.also:
+                self._modules.setdefault(name, source)
         self._stubs = stubs
         self._read: dict[str, Source] = {}
 
     def module(self, name: str) -> Source | None:
         """Return the file of a module."""
         return self._modules.get(name) or self.stub(name)
+
+    def own_name(self, name: str) -> str:
+        """Return a dotted name as the file that it leads to has it."""
+        prefix = name
+        while prefix and prefix not in self._modules:
+            prefix = prefix.rpartition(".")[0]
+        return f"{self._modules[prefix].module}{name[len(prefix) :]}" if prefix else name
 
     def stub(self, name: str) -> Source | None:
         """Return the stub of a module, also where the library is there."""

@@ -10,7 +10,8 @@ class Summary(Struct, frozen=True):
     the modules it names: whoever has the environment's files can summarise these too. `body` is
     an encoded `Module`, `calls` its calls by the last name of what is called, each encoded;
     `derived` are the names of its classes by the last name of what they inherit from, and of its
-    functions by that of their nearest decorator, behind an ``@``.
+    functions by that of their nearest decorator, behind an ``@``. `also` are other names under
+    which it may be imported; they depend on where it lies, and are for whoever links to say.
     """
 
     path: str
@@ -20,3 +21,4 @@ class Summary(Struct, frozen=True):
     body: bytes = b""
     calls: dict[str, bytes] = {}
     derived: dict[str, tuple[str, ...]] = {}
+    also: tuple[str, ...] = ()
