@@ -7,7 +7,15 @@ from msgspec import structs
 
 from netra_backend.scan.changing import is_from_elsewhere, note_change, note_handing
 from netra_backend.scan.commandline import told
-from netra_backend.scan.containers import FROM_ELSEWHERE, MUTATORS, OF_DICTS, altered, mutate
+from netra_backend.scan.containers import (
+    FROM_ELSEWHERE,
+    MUTATORS,
+    OF_DICTS,
+    altered,
+    filled,
+    held,
+    mutate,
+)
 from netra_backend.scan.declarations import Site
 from netra_backend.scan.deferring import deferred
 from netra_backend.scan.environment import path_of, replace
@@ -28,6 +36,7 @@ from netra_backend.scan.values import (
     Entry,
     Global,
     Instance,
+    Item,
     Param,
     Passed,
     Seq,
@@ -92,7 +101,7 @@ def call(frame: Frame, node: ast.Call) -> Value:
         if known is not None:
             return known
     if isinstance(callee, ast.Attribute):
-        changed = _mutate(frame, callee, args)
+        changed = _mutate_item(frame, callee, func, args) or _mutate(frame, callee, args)
         if changed is not None:
             return changed
         if callee.attr in _TEXT_METHODS:
@@ -167,8 +176,8 @@ def _pairs(value: Value) -> tuple[Entry, ...] | None:
         pair = it.value.entries if isinstance(it.value, Seq) and not it.spread else ()
         if len(pair) != 2 or any(part.maybe or part.spread for part in pair):
             return None
-        key, held = pair
-        pairs.append(Entry(key.value, held.value, held.at, it.maybe, key_at=key.at))
+        key, thing = pair
+        pairs.append(Entry(key.value, thing.value, thing.at, it.maybe, key_at=key.at))
     return tuple(pairs)
 
 
@@ -199,6 +208,26 @@ def _mutate(frame: Frame, callee: ast.Attribute, args: tuple[Argument, ...]) -> 
     new, result = mutate(old, callee.attr, args)
     replace(frame.names, old, new)
     return result
+
+
+def _mutate_item(
+    frame: Frame, callee: ast.Attribute, func: Value, args: tuple[Argument, ...]
+) -> Value | None:
+    """Carry out ``d[key].append(…)`` and the like; None when we do not know what is there."""
+    item = func.base if isinstance(func, Attr) else None
+    subscript = isinstance(callee.value, ast.Subscript) and callee.attr in MUTATORS
+    if not isinstance(item, Item) or not subscript:
+        return None
+    inside = held(item)
+    if isinstance(inside, (Dict, Seq)):
+        changed, result = mutate(inside, callee.attr, args)
+        replace(frame.names, inside, changed)
+        return result
+    whole = None if inside is not None else filled(item, callee.attr, args)
+    if whole is None:
+        return None
+    replace(frame.names, item.base, whole)
+    return NONE
 
 
 def _defaulted(frame: Frame, node: ast.expr) -> Value | None:

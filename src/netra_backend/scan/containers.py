@@ -12,6 +12,7 @@ from netra_backend.scan.values import (
     Dict,
     Each,
     Entry,
+    Global,
     Item,
     Passed,
     Seq,
@@ -42,6 +43,9 @@ OF_DICTS = frozenset({"clear", "pop", "setdefault", "update"})
 """Those that say something of a value which may turn out to be a dict."""
 
 FROM_ELSEWHERE = (Altered, Awaited, Call, Item)
+
+_FILLED_BY = {"append": "list", "add": "set"}
+"""What has the method that stores one item."""
 
 _HEAVIEST = 200
 _LONGEST = 200
@@ -137,6 +141,43 @@ def without(old: Dict, key: Value) -> Value:
         kept = [weaken(entry) for entry in kept if not entry.spread]
         kept.insert(0, receiver(UNKNOWN))
     return Dict(tuple(kept), old.line)
+
+
+def held(item: Item) -> Value | None:
+    """Return what stands at the key of a dict that we know, None where nobody can tell."""
+    base = held(item.base) if isinstance(item.base, Item) else item.base
+    if not isinstance(base, Dict):
+        return None
+    for entry in reversed(base.entries):
+        if entry.key == item.key:
+            return entry.value
+        if not isinstance(entry.key, Const) or not isinstance(item.key, Const):
+            return None
+    return None
+
+
+def filled(item: Item, method: str, args: tuple[Argument, ...]) -> Value | None:
+    """Return the dict after ``d[key].append(value)`` where we have not seen the key: it was there,
+    or the dict is a ``defaultdict``. None if it is no such call."""
+    if len(args) != 1 or args[0].name:
+        return None
+    base, new = item.base, Entry(None, args[0].value, args[0].at)
+    if isinstance(base, Dict) and method == "append":
+        entries, inside = base.entries, Seq("list", (receiver(UNKNOWN), new), item.line)
+    elif isinstance(base, Call) and _made_by_default(base) == _FILLED_BY.get(method, ""):
+        entries, inside = (), Seq(_FILLED_BY[method], (new,), item.line)
+    else:
+        return None
+    return limited(Dict((*entries, Entry(item.key, inside)), base.line))
+
+
+def _made_by_default(value: Call) -> str | None:
+    """Return the builtin class that ``defaultdict(…)`` makes its items of."""
+    args = [argument.value for argument in value.args]
+    if not isinstance(value.func, Global) or value.func.name != "collections.defaultdict":
+        return None
+    made = args[0].name if len(args) == 1 and isinstance(args[0], Global) else ""
+    return made.removeprefix("builtins.")
 
 
 def store(base: Value, keys: list[Value], value: Entry, line: int) -> Value:
