@@ -30,7 +30,7 @@ from ag_ui.core import (
 )
 
 from netra_backend.agents import foreign
-from netra_backend.agents.foreign import Held, answered, together, translated
+from netra_backend.agents.foreign import CallIds, Held, answered, together, translated
 from netra_backend.errors import AgentError
 from netra_backend.testing import asking
 
@@ -224,15 +224,24 @@ async def test_a_turn_waits_for_the_answers_to_its_own_questions(
     async def close(turn: str) -> None:
         closed.append(turn)
 
-    held = Held(close)
-    assert not await held.keep("t0", "none", ends())
+    held, calls = Held(close), CallIds(asking(""))
+    assert not await held.keep("t0", "none", calls, ends())
+    asked: dict[str, list[str]] = {}
     for scope in ("t1", "t2", "t3"):
-        assert await held.keep(scope, f"turn of {scope}", ends("q1", "q2"))
+        end = ends("q1", "q2")
+        assert await held.keep(scope, f"turn of {scope}", calls, end)
+        asked[scope] = [question.id for question in end.outcome.interrupts]
+    assert len({id for ids in asked.values() for id in ids}) == 6
     assert closed == ["turn of t1"], "the oldest"
 
-    for scope, answers in (("t1", ["q1"]), ("t2", ["q1", "other"])):
+    for scope, answers in (("t1", asked["t1"]), ("t2", [asked["t2"][0], "other"])):
         with pytest.raises(AgentError, match="is gone"):
             await held.take(scope, answering(*answers))
-    assert await held.take("t2", answering("q1", "q2")) == "turn of t2"
-    assert await held.take("t3", asking("Something else")) is None
+    turn, given, taken = await held.take("t2", answering(*asked["t2"]))
+    assert (turn, taken) == ("turn of t2", calls)
+    assert [entry.interrupt_id for entry in given.resume or ()] == ["q1", "q2"]
+    said = asking("Something else")
+    turn, given, taken = await held.take("t3", said)
+    assert (turn, given) == (None, said)
+    assert taken is not calls
     assert closed == ["turn of t1", "turn of t3"]

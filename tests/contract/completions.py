@@ -40,7 +40,7 @@ async def _lines(stage: Stage, asked: dict[str, Any]) -> AsyncIterator[str]:
     yield _line({"role": "assistant", "content": ""})
     try:
         async for part in stage.parts(answered):
-            for delta in _deltas(part, len(asked["messages"]), called):
+            for delta in _deltas(part, called):
                 yield _line(delta)
             called += isinstance(part, Call)
     except RuntimeError:
@@ -52,12 +52,13 @@ async def _lines(stage: Stage, asked: dict[str, Any]) -> AsyncIterator[str]:
     yield "data: [DONE]\n\n"
 
 
-def _deltas(part: Say | Think | Call, turn: int, place: int) -> list[dict[str, Any]]:
+def _deltas(part: Say | Think | Call, place: int) -> list[dict[str, Any]]:
+    """Return what adds `part`; calls are counted from zero in every answer, as some models do."""
     if isinstance(part, Say):
         return [{"content": part.text}]
     if isinstance(part, Think):
         return [{"reasoning_content": part.text}]
-    call = {"index": place, "id": f"call_{turn}_{place}", "type": "function"}
+    call = {"index": place, "id": f"call_{place}", "type": "function"}
     return [
         {"tool_calls": [{**call, "function": {"name": part.name, "arguments": ""}}]},
         {"tool_calls": [{"index": place, "function": {"arguments": part.json}}]},

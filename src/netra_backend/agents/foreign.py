@@ -9,7 +9,7 @@ which each call has its result.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence, Set
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from ag_ui.core import (
     AssistantMessage,
@@ -32,6 +32,7 @@ from ag_ui.core import (
     ToolCallResultEvent,
     ToolCallStartEvent,
     ToolMessage,
+    UserMessage,
 )
 from ag_ui.core import ToolCall as ToolCallOfMessage
 
@@ -58,10 +59,16 @@ _UNANSWERED = "The call was interrupted before it had a result."
 
 
 async def translated(
-    name: str, input: RunAgentInput, events: AsyncIterator[BaseEvent]
+    name: str,
+    input: RunAgentInput,
+    events: AsyncIterator[BaseEvent],
+    calls: "CallIds | None" = None,
 ) -> AsyncIterator[BaseEvent]:
-    """Yield `events` in the form that the log takes. Raises AgentError instead of RUN_ERROR."""
-    calls, said, state = CallIds(input), _Said(input), input.state or {}
+    """Yield `events` in the form that the log takes. Raises AgentError instead of RUN_ERROR.
+
+    A run that goes on with a turn goes on with its `calls`.
+    """
+    calls, said, state = calls or CallIds(input), _Said(input), input.state or {}
     async for event in events:
         if isinstance(event, RunErrorEvent):
             raise AgentError(f"{name}: {event.message}")
@@ -125,6 +132,17 @@ def paired(input: RunAgentInput, waiting: Set[str] = frozenset()) -> list[Messag
     return messages
 
 
+def _named(message: Message, names: Mapping[str, str]) -> Message:
+    """Return the message with other ids for its calls."""
+    if isinstance(message, ToolMessage):
+        own = names.get(message.tool_call_id, message.tool_call_id)
+        return message.model_copy(update={"tool_call_id": own})
+    calls = [
+        call.model_copy(update={"id": names.get(call.id, call.id)}) for call in calls_of(message)
+    ]
+    return message.model_copy(update={"tool_calls": calls}) if calls else message
+
+
 def _sound(message: Message) -> Message:
     """Return the message with arguments that each library can read."""
     calls = [
@@ -146,44 +164,67 @@ def _unanswered(call: str) -> ToolMessage:
     return ToolMessage(id=f"{call}-unanswered", tool_call_id=call, content=_UNANSWERED)
 
 
+class Waiting(NamedTuple, Generic[Turn]):
+    """A turn that waits for answers."""
+
+    turn: Turn
+    calls: "CallIds"
+    asked: Mapping[str, str]
+    """The library's ids of its questions, by those in the log."""
+
+
 class Held(Generic[Turn]):
     """Turns that wait in this process for the answers to their questions, one in each scope.
 
     Beyond `MAX_HELD` the oldest is given up, and so is one whose user says something else.
+    Questions get new ids: some libraries name them after the call, whose id a model may give again.
     """
 
     def __init__(self, close: Callable[[Turn], Awaitable[None]] | None = None) -> None:
         self._close = close
-        self._turns: dict[str, tuple[Turn, frozenset[str]]] = {}
+        self._turns: dict[str, Waiting[Turn]] = {}
 
-    async def take(self, scope: str, input: RunAgentInput) -> Turn | None:
+    async def take(
+        self, scope: str, input: RunAgentInput
+    ) -> tuple[Turn | None, RunAgentInput, "CallIds"]:
         """Return the turn that the run goes on with, if it answers a question.
 
-        Raises AgentError if the turn that asked is gone.
+        Also its input, in which questions and calls have the library's ids, and its calls. Raises
+        AgentError if the turn that asked is gone.
         """
-        turn, asked = self._turns.get(scope, (None, frozenset()))
         if not input.resume:
             await self._give_up(scope)
-            return None
-        if turn is None or not asked.issuperset(entry.interrupt_id for entry in input.resume):
+            return None, input, CallIds(input)
+        waiting = self._turns.get(scope)
+        if waiting is None or any(one.interrupt_id not in waiting.asked for one in input.resume):
             raise AgentError("the turn that asked this question is gone")
         del self._turns[scope]
-        return turn
+        resume = [
+            one.model_copy(update={"interrupt_id": waiting.asked[one.interrupt_id]})
+            for one in input.resume
+        ]
+        messages = waiting.calls.named_back(input)
+        given = input.model_copy(update={"resume": resume, "messages": messages})
+        return waiting.turn, given, waiting.calls
 
-    async def keep(self, scope: str, turn: Turn, event: BaseEvent) -> bool:
+    async def keep(self, scope: str, turn: Turn, calls: "CallIds", event: BaseEvent) -> bool:
         """Keep the turn if the event ends the run with questions; return whether it does."""
         outcome = event.outcome if isinstance(event, RunFinishedEvent) else None
         if not isinstance(outcome, RunFinishedInterruptOutcome):
             return False
-        self._turns[scope] = turn, frozenset(asked.id for asked in outcome.interrupts)
+        asked: dict[str, str] = {}
+        for question in outcome.interrupts:
+            own, question.id = question.id, new_id("ask")
+            asked[question.id] = own
+        self._turns[scope] = Waiting(turn, calls, asked)
         if len(self._turns) > MAX_HELD:
             await self._give_up(next(iter(self._turns)))
         return True
 
     async def _give_up(self, scope: str) -> None:
-        turn, _ = self._turns.pop(scope, (None, None))
-        if turn is not None and self._close is not None:
-            await self._close(turn)
+        waiting = self._turns.pop(scope, None)
+        if waiting is not None and self._close is not None:
+            await self._close(waiting.turn)
 
 
 class _Said:
@@ -263,6 +304,12 @@ class CallIds:
             event.entity_id = self._new(event.entity_id)
         elif isinstance(event, RunFinishedEvent):
             self._rename_outcome(event)
+
+    def named_back(self, input: RunAgentInput) -> list[Message]:
+        """Return the newest turn with the library's ids, which the calls of others may have too."""
+        asked = [n for n, one in enumerate(input.messages) if isinstance(one, UserMessage)]
+        own = {new: old for old, new in self._renamed.items()}
+        return [_named(message, own) for message in input.messages[asked[-1] if asked else 0 :]]
 
     def _begun(self, own: str) -> str:
         """Return the id of a call that begins."""

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from netra_backend.agents.loading import adapt
+from netra_backend.core.ids import ThreadId, ThreadKey
+from netra_backend.core.ports import Answer
 from netra_backend.core.run import RunStatus
 from netra_backend.testing import asking
 from tests.agents.running import ALICE, Running, running
@@ -15,6 +17,8 @@ from tests.contract.completions import completions
 from tests.contract.stage import Scenario, Stage
 
 pytest.importorskip("ag2", reason="the extra ag2 is not installed")
+
+T1 = ThreadKey(ALICE, ThreadId("t1"))
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
 
@@ -91,6 +95,8 @@ async def test_calls_that_were_made_at_once_stand_in_one_message() -> None:
     assert len(said["toolCalls"]) == 2
 
 
+# AG2 leaves the first run's end of its channel open when the turn goes on in the next.
+@pytest.mark.filterwarnings("ignore:Unclosed <MemoryObjectSendStream:ResourceWarning")
 async def test_a_message_in_place_of_an_answer_gives_the_question_up() -> None:
     from ag2 import Context
 
@@ -102,3 +108,12 @@ async def test_a_message_in_place_of_an_answer_gives_the_question_up() -> None:
         for run in ("r1", "r2"):
             await house.start(ALICE, asking("hi", thread_id="t1", run_id=run))
             assert (await house.ended(run)).status is RunStatus.AWAITING
+        asked = next(q for q in await house.store.asked(T1, 9) if q.run == "r2")
+        answer = Answer(asked.id, "resolved", b'"yes"')
+        decided = await house.runner.interrupts.decide(T1, answer, ALICE)
+        assert (await house.ended(decided.run or "")).status is RunStatus.FINISHED
+        chunks = await house.chunks()
+    calls = [chunk["toolCallId"] for chunk in chunks if chunk["type"] == "TOOL_CALL_START"]
+    results = [chunk["toolCallId"] for chunk in chunks if chunk["type"] == "TOOL_CALL_RESULT"]
+    assert len(set(calls)) == 2, "the model gives both one id"
+    assert results == calls[1:]

@@ -100,6 +100,38 @@ async def test_a_question_is_answered_and_given_up_for_a_message() -> None:
                 ends.append((question.run, (await house.ended(decided.run or "")).status))
             chunks = await house.chunks()
     assert sorted(ends) == [("r1", RunStatus.FAILED), ("r2", RunStatus.FINISHED)]
-    results = [chunk["content"] for chunk in chunks if chunk["type"] == "TOOL_CALL_RESULT"]
-    assert len(results) == 1
-    assert "yes" in results[0]
+    (result,) = [chunk for chunk in chunks if chunk["type"] == "TOOL_CALL_RESULT"]
+    assert "yes" in result["content"]
+    calls = [chunk["toolCallId"] for chunk in chunks if chunk["type"] == "TOOL_CALL_START"]
+    assert len(set(calls)) == 2, "the model gives both one id"
+    assert result["toolCallId"] == calls[1]
+
+
+async def test_each_answer_leads_to_the_result_of_its_own_call() -> None:
+    """Though the model gives each call the same id, and the tool the same result."""
+    from openai import AsyncOpenAI
+    from strands import Agent, ToolContext, tool
+    from strands.models.openai import OpenAIModel
+
+    @tool(context=True)
+    def weather(tool_context: ToolContext, city: str) -> str:
+        """Tell the weather in a city."""
+        return f"{city}: {tool_context.interrupt('really')}"
+
+    async with (
+        completions(Stage(Scenario.TOOL)) as url,
+        AsyncOpenAI(api_key="none", base_url=url, max_retries=0) as client,
+    ):
+        model = OpenAIModel(client=client, model_id="fake")
+        agent = adapt(Agent(model=model, tools=[weather], callback_handler=None))
+        async with asyncio.timeout(90), running(agent) as house:
+            for run in ("r1", "r2"):
+                await house.start(ALICE, asking("hi", thread_id="t1", run_id=run))
+                await house.ended(run)
+                question = next(q for q in await house.store.asked(T1, 9) if q.run == run)
+                answer = Answer(question.id, "resolved", b'"yes"')
+                decided = await house.runner.interrupts.decide(T1, answer, ALICE)
+                assert (await house.ended(decided.run or "")).status is RunStatus.FINISHED
+            messages = await house.messages()
+    roles = [message["role"] for message in messages]
+    assert roles == ["user", "assistant", "tool", "assistant"] * 2

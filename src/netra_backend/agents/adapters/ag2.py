@@ -41,14 +41,16 @@ class AG2Agent:
         Raises AgentError for whatever it raises, and if the turn that asked is gone.
         """
         scope, input = scope_of(input), answered(input)
-        stream = await self._held.take(scope, input) or AGUIStream(self._agent)
+        stream, input, calls = await self._held.take(scope, input)
+        stream = stream or AGUIStream(self._agent)
         given = input.model_copy(update={"thread_id": scope})
         held = False
         try:
             lines = cast(AsyncGenerator[str], stream.dispatch(given))
             async with aclosing(lines):
-                async for event in together(translated("the agent", input, _decoded(lines))):
-                    held = await self._held.keep(scope, stream, event)
+                decoded = _decoded(lines)
+                async for event in together(translated("the agent", input, decoded, calls)):
+                    held = await self._held.keep(scope, stream, calls, event)
                     yield event
         finally:
             if not held:

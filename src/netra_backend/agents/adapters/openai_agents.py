@@ -8,6 +8,7 @@ state, so that the run can go on in another process.
 """
 
 import asyncio
+import hashlib
 import json
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -223,13 +224,18 @@ def _turn(message: AssistantMessage, results: Mapping[str, str]) -> Iterator[TRe
     for call in calls:
         yield {
             "type": "function_call",
-            "call_id": call.id,
+            "call_id": _past(call.id),
             "name": call.function.name,
             "arguments": arguments_of(call),
         }
     for call in calls:
         output = results[call.id]
-        yield {"type": "function_call_output", "call_id": call.id, "output": output}
+        yield {"type": "function_call_output", "call_id": _past(call.id), "output": output}
+
+
+def _past(call: str) -> str:
+    """Return an id that no model gives: the SDK takes two calls with one id for the same call."""
+    return f"call_{hashlib.sha256(call.encode()).hexdigest()[:24]}"
 
 
 def _content(content: str | Sequence[ContentPart]) -> str | list[ResponseInputContentParam]:

@@ -33,10 +33,10 @@ class StrandsAgent:
         Raises AgentError for whatever it raises, and if the turn that asked is gone.
         """
         scope, input = scope_of(input), answered(input)
-        translator = await self._held.take(scope, input)
+        translator, input, calls = await self._held.take(scope, input)
         translator = translator or Translator(agent=self._agent, name="agent")
         given = input.model_copy(update={"thread_id": scope})
         async with aclosing(cast(AsyncGenerator[Any], translator.run(given))) as events:
-            async for event in together(translated("the agent", input, events)):
-                await self._held.keep(scope, translator, event)
+            async for event in together(translated("the agent", input, events, calls)):
+                await self._held.keep(scope, translator, calls, event)
                 yield event
