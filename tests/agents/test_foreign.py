@@ -17,6 +17,7 @@ from ag_ui.core import (
     RunFinishedInterruptOutcome,
     StateDeltaEvent,
     StateSnapshotEvent,
+    StepStartedEvent,
     TextMessageContentEvent,
     TextMessageEndEvent,
     TextMessageStartEvent,
@@ -31,8 +32,9 @@ from ag_ui.core import (
 
 from netra_backend.agents import foreign
 from netra_backend.agents.foreign import CallIds, Held, answered, together, translated
+from netra_backend.agents.run_context import RunContext, current_run
 from netra_backend.errors import AgentError
-from netra_backend.testing import asking
+from netra_backend.testing import asking, play
 
 pytestmark = pytest.mark.anyio
 
@@ -151,6 +153,21 @@ async def test_a_message_that_is_named_after_a_call_with_a_new_id_has_that_too()
         ToolCallStartEvent(tool_call_id="1", tool_call_name="f", parent_message_id="0"),
     )
     assert second.parent_message_id == first.tool_call_id != "0"
+
+
+async def test_what_a_library_calls_cannot_ask_but_who_calls_the_library_can() -> None:
+    async def tool() -> AsyncIterator[BaseEvent]:
+        with pytest.raises(AgentError, match="approvals or interrupts of that library"):
+            await current_run().ask("Really?")
+        yield StepStartedEvent(step_name="asked")
+
+    async def agent(input: RunAgentInput, run: RunContext) -> AsyncIterator[BaseEvent]:
+        async for event in translated("it", input, tool()):
+            yield event
+            await run.ask("Now?")
+
+    events = await play(agent, asking("hi"))
+    assert [question.message for question in events[-1].outcome.interrupts] == ["Now?"]
 
 
 def test_each_call_is_followed_by_its_result() -> None:

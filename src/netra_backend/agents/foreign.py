@@ -45,6 +45,7 @@ from netra_backend.agents.base import (
     results_of,
     text_of,
 )
+from netra_backend.agents.run_context import library
 from netra_backend.core.chunks import BESIDE
 from netra_backend.core.events import DELTAS
 from netra_backend.core.ids import new_id
@@ -69,7 +70,7 @@ async def translated(
     A run that goes on with a turn goes on with its `calls`.
     """
     calls, said, state = calls or CallIds(input), _Said(input), input.state or {}
-    async for event in events:
+    async for event in _inside(events):
         if isinstance(event, RunErrorEvent):
             raise AgentError(f"{name}: {event.message}")
         if event.type in DELTAS and not getattr(event, "delta", ""):
@@ -84,6 +85,17 @@ async def translated(
         for part in said.take(event):
             calls.rename(part)
             yield part
+
+
+async def _inside(events: AsyncIterator[BaseEvent]) -> AsyncIterator[BaseEvent]:
+    """Yield `events`; only while the library works at one is it the library that calls."""
+    while True:
+        with library():
+            try:
+                event = await anext(events)
+            except StopAsyncIteration:
+                return
+        yield event
 
 
 async def together(events: AsyncIterator[BaseEvent]) -> AsyncIterator[BaseEvent]:

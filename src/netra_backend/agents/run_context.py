@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 import math
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime, timedelta
@@ -169,8 +170,13 @@ class RunContext:
         takes nothing else. Without it any JSON value is an answer (the page asks for a text), but
         with the reason ``approval``, ``confirmation`` or ``tool_call``, or with a `tool_call_id`,
         it is ``{"approved": true}`` or ``{"approved": false}``. Raises AgentError if it is no
-        schema.
+        schema, and in a tool of another library, which has questions of its own.
         """
+        if LIBRARY.get():
+            raise AgentError(
+                "run.ask: a tool of another library's agent cannot ask so, because the model would "
+                "be asked anew with the answer: use the approvals or interrupts of that library"
+            )
         if schema is None and (tool_call_id or reason in APPROVALS):
             schema = APPROVAL
         if schema is not None:
@@ -327,6 +333,20 @@ def question_event(input: RunAgentInput, questions: list[Interrupt]) -> RunFinis
 
 CURRENT: ContextVar[RunContext | None] = ContextVar("netra_run", default=None)
 """Set by whoever runs an agent, in the task that runs it."""
+
+
+LIBRARY: ContextVar[bool] = ContextVar("netra_library", default=False)
+"""Whether an agent of another library calls, whose run does not begin anew with an answer."""
+
+
+@contextmanager
+def library() -> Iterator[None]:
+    """Tell code that is called meanwhile, and tasks that begin, that a library calls it."""
+    token = LIBRARY.set(True)
+    try:
+        yield
+    finally:
+        LIBRARY.reset(token)
 
 
 def current_run() -> RunContext:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from netra_backend.agents.run_context import current_run
 from netra_backend.core.ids import ThreadId, ThreadKey
 from netra_backend.core.ports import Answer
 from netra_backend.core.run import RunStatus
@@ -31,8 +32,8 @@ def imported() -> None:
 
 
 @asynccontextmanager
-async def careful(called: list[str]) -> AsyncIterator[Any]:
-    """Return an agent whose tool needs an approval, adapted."""
+async def careful(called: list[str], ask: bool = False) -> AsyncIterator[Any]:
+    """Return an agent whose tool needs an approval, or asks itself, adapted."""
     from agents import Agent, OpenAIChatCompletionsModel, function_tool, set_tracing_disabled
     from openai import AsyncOpenAI
 
@@ -40,10 +41,10 @@ async def careful(called: list[str]) -> AsyncIterator[Any]:
 
     set_tracing_disabled(True)
 
-    @function_tool(needs_approval=True)
-    def weather(city: str) -> str:
+    @function_tool(needs_approval=not ask)
+    async def weather(city: str) -> str:
         called.append(city)
-        return f"sunny in {city}"
+        return await current_run().ask("Really?") if ask else f"sunny in {city}"
 
     async with (
         completions(Stage(Scenario.TOOL)) as url,
@@ -80,6 +81,16 @@ async def test_an_approval_goes_on_in_another_process(payload: bytes, result: st
     results = [chunk["content"] for chunk in chunks if chunk["type"] == "TOOL_CALL_RESULT"]
     assert results == [result]
     assert illegal(chunks, later_run=True) == []
+
+
+async def test_a_tool_cannot_ask_by_the_run() -> None:
+    """The answer would lead to another call, which the model may make otherwise."""
+    async with careful([], ask=True) as agent, running(agent) as house:
+        await house.start(ALICE, asking("weather?", thread_id="t1", run_id="r1"))
+        assert (await house.ended("r1")).status is RunStatus.FINISHED
+        chunks = await house.chunks()
+    (result,) = [chunk["content"] for chunk in chunks if chunk["type"] == "TOOL_CALL_RESULT"]
+    assert result == "An error occurred while running the tool. Please try again."
 
 
 def test_a_call_without_a_result_is_left_out() -> None:

@@ -47,7 +47,7 @@ from netra_backend import jsonlog
 from netra_backend.agents.answers import APPROVAL, approves, reason_of
 from netra_backend.agents.base import Reasoning, Text, ToolCall, arguments_of, results_of
 from netra_backend.agents.foreign import CallIds
-from netra_backend.agents.run_context import CURRENT
+from netra_backend.agents.run_context import CURRENT, library
 from netra_backend.errors import AgentError
 
 _STATE = "openai_agents"
@@ -78,7 +78,8 @@ class OpenAIAgentsAgent:
             given: Any = await _resumed(self._agent, asked)
         else:
             given = list(_items(input))
-        result = Runner.run_streamed(self._agent, given, **self._options)
+        with library():
+            result = Runner.run_streamed(self._agent, given, **self._options)
         answer = _Answer(asked)
         try:
             async for streamed in result.stream_events():
