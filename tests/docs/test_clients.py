@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ag_ui.core import BaseEvent, RunAgentInput
+from ag_ui.core import BaseEvent, RunAgentInput, RunErrorEvent
 
-from netra_backend.agents.base import Text
+from netra_backend.agents.base import Reasoning, Text
 from netra_backend.agents.documentation import anchor_of
 from netra_backend.config import Settings
 from netra_backend.testing.scripted_agent import Gate
@@ -134,7 +134,12 @@ async def test_the_client_in_python_loses_nothing_and_doubles_nothing(tmp_path: 
     gate = Gate()
 
     async def slow(given: RunAgentInput) -> AsyncIterator[BaseEvent]:
-        text = Text()
+        if len(given.messages) > 1:
+            yield RunErrorEvent(message="The shop is closed.")
+            return
+        thought, text = Reasoning(), Text()
+        for event in (*thought.start(), *thought.add("Hm. "), *thought.end()):
+            yield event
         for event in (*text.start(), *text.add("Hello ")):
             yield event
         await gate.pass_through()
@@ -156,9 +161,26 @@ async def test_the_client_in_python_loses_nothing_and_doubles_nothing(tmp_path: 
         assert log is not None
         assert sum(entry["chunk"]["type"] == "RUN_STARTED" for entry in log) == 1
 
+        refused = await started(sys.executable, *script, **reach)
+        _, err = await asyncio.wait_for(refused.communicate(), BOUND)
+        assert (refused.returncode, err) == (1, b"The shop is closed.\n")
+
         stranger = await started(sys.executable, *script, **{**reach, "SERVER_TOKEN": "wrong"})
         _, err = await asyncio.wait_for(stranger.communicate(), BOUND)
         assert b"401" in err
+
+
+def test_the_client_in_python_says_that_nobody_answers(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program: dict[str, Any] = {}
+    exec(part("python").partition("\n\n\nfor event in")[0], program)  # noqa: S102 - our own page
+    monkeypatch.setattr(time, "sleep", lambda _: pytest.exit("it slept"))
+    monkeypatch.setenv("SERVER_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("SERVER_TOKEN", "any")
+    with pytest.raises(pytest.exit.Exception):
+        next(program["ask"]("t", "Hello"))
+    assert "refused" in capsys.readouterr().err
 
 
 EVENTS = (
