@@ -251,3 +251,24 @@ test("who answered is asked of the server, once, because the log does not say it
   assert.deepEqual(answer, { status: "resolved", payload: true, by: "bob" });
   assert.equal(calls, 1);
 });
+
+test("of the runs of a thread that is opened none has just ended, but for one that asks", async () => {
+  const run = (at, id, outcome) => [
+    { id: `1-${at}`, thread: "t", chunk: { type: "RUN_STARTED", threadId: "t", runId: id, input: { messages: [] } } },
+    { id: `1-${at + 1}`, thread: "t", chunk: { type: "RUN_FINISHED", threadId: "t", runId: id, outcome } },
+  ];
+  const asking = { type: "interrupt", interrupts: [{ id: "q", reason: "approval" }] };
+  const answered = (followed, ...frames) => {
+    const world = opened();
+    const [{ request }] = world.page.socket.sent;
+    world.page.socket.says({ type: "followed", request, thread: "t", ...followed }, ...frames);
+    return world.told.ended;
+  };
+  const opens = (status, ...frames) => answered({ resume: "replay", id: "1-0", run: { id: "b", status } }, ...frames);
+  const summed = (outcome) => answered({ resume: "snapshot", id: "1-9", prelude: run(1, "b", outcome).map(({ chunk }) => chunk) });
+  assert.deepEqual(opens("finished", ...run(1, "a"), ...run(3, "b")), []);
+  assert.deepEqual(opens("finished", ...run(1, "a"), ...run(3, "b"), ...run(5, "c")), ["finished"]);
+  assert.deepEqual(opens("running", ...run(1, "a"), ...run(3, "b")), ["finished"]);
+  assert.deepEqual(opens("awaiting", ...run(1, "a", asking), ...run(3, "b", asking)), ["awaiting"]);
+  assert.deepEqual([summed(), summed(asking)], [[], ["awaiting"]]);
+});

@@ -15,6 +15,7 @@ export class OpenThread {
   #unborn; // The server may not know the thread before its first run is accepted.
   #left = false;
   #loaded = false;
+  #newest = null; // The newest run when the thread was opened, while what ended before is replayed.
   #stopping = null;
   #inFlight = new Map(); // Message ids by the run that was sent for them.
   #queued = new Map(); // The commands that wait for their turn, by run.
@@ -30,8 +31,9 @@ export class OpenThread {
 
   /**
    * `isNew` says that this page has just made the id. Called back are `onChange()` whenever
-   * something may look different, `onAccepted()` when a run was taken, `onRunEnded(status)`, and
-   * `onProblem(refusal)` when a command was refused that has no place in the conversation.
+   * something may look different, `onAccepted()` when a run was taken, `onRunEnded(status)` when
+   * one has ended since the thread was opened, or has left a question, and `onProblem(refusal)`
+   * when a command was refused that has no place in the conversation.
    * `interrupts(id)` asks the server for the thread's questions, [{id, by}].
    */
   constructor(id, { connection, outbox, isNew = false, ...options }) {
@@ -247,7 +249,16 @@ export class OpenThread {
     if (event.type === "RUN_STARTED") this.#begun(event.runId);
     if (ANSWERING.has(event.type)) this.#seekDeciders();
     const run = this.conversation.run;
-    if (before && !this.conversation.active) this.#options.onRunEnded(run.status);
+    if (before && !this.conversation.active && this.#isNews(run)) this.#options.onRunEnded(run.status);
+  }
+
+  /** Whether the run has not ended before the thread was opened; one that asks is news still. */
+  #isNews({ id, status }) {
+    const known = this.#newest;
+    const isNewest = known === null || known.id === id; // In a prelude only the newest one ends.
+    if (isNewest) this.#newest = null;
+    const before = !this.#loaded || (known !== null && !(isNewest && known.status === "running"));
+    return !before || (isNewest && status === "awaiting") || this.#inFlight.has(id);
   }
 
   /** The log has answers without names: ask who gave them, once for what there is. */
@@ -269,6 +280,7 @@ export class OpenThread {
 
   #moved(followed) {
     if (followed && followed.resume !== "replay") this.conversation.settle(followed.run);
+    if (!this.#loaded && followed?.resume === "replay") this.#newest = followed.run ?? null;
     this.#loaded = true;
     this.ended = null;
     this.delayed = null;
