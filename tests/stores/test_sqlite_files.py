@@ -45,7 +45,7 @@ def test_the_directory_and_its_files_are_the_owner_s(tmp_path: Path) -> None:
 
 def test_a_second_owner_is_told_who_the_first_is(tmp_path: Path) -> None:
     with owned_directory(tmp_path):
-        want = rf"{re.escape(str(tmp_path))} is in use by process {os.getpid()}$"
+        want = rf"{re.escape(str(tmp_path))} is in use by process {os.getpid()}: stop"
         with pytest.raises(StoreInUse, match=want), owned_directory(tmp_path):
             pass
     with owned_directory(tmp_path):
@@ -68,7 +68,10 @@ def test_another_process_is_refused_until_the_owner_is_killed(tmp_path: Path) ->
     ) as owner:
         assert owner.stdout is not None
         assert owner.stdout.readline() == "owned\n"
-        with pytest.raises(StoreInUse, match=rf"process {owner.pid}$"), owned_directory(tmp_path):
+        with (
+            pytest.raises(StoreInUse, match=rf"process {owner.pid}: stop"),
+            owned_directory(tmp_path),
+        ):
             pass
         owner.kill()
         owner.wait()

@@ -83,7 +83,11 @@ def _take(lock: int, directory: Path) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        raise StoreInUse(f"{directory} is in use by process {_owner(directory)}") from error
+        owner = _owner(directory)
+        text = (
+            f"{directory} is in use by process {owner}: stop that, or name another data directory"
+        )
+        raise StoreInUse(text) from error
 
 
 def _owner(directory: Path) -> str:

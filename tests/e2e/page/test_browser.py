@@ -1,9 +1,11 @@
-"""Whoever sits down at a browser finds nothing there of who sat there before."""
+"""Browsers: what one keeps of who sat there before, which is nothing, and one without scripts."""
 
 import pytest
+from playwright.async_api import Browser, expect
 
 from tests.e2e.page.browser import Visitor
 from tests.e2e.page.conftest import Meet
+from tests.live import ServerProcess
 
 pytestmark = pytest.mark.anyio
 
@@ -28,3 +30,14 @@ async def test_a_visitor_leaves_nothing_to_the_next(meet: Meet) -> None:
     await following.leave()
     assert len(visitor.context.pages) == 1
     assert await visitor.context.cookies() == []
+
+
+async def test_a_browser_without_scripts_is_told_what_is_missing(
+    browser: Browser, server: ServerProcess
+) -> None:
+    """It said that it connects, for ever, and the documentation was empty."""
+    page = await browser.new_page(java_script_enabled=False)
+    for path in ("/", "/docs/agents"):
+        await page.goto(f"{server.url}{path}")
+        await expect(page.locator("noscript > p")).to_be_visible()
+    await page.close()
