@@ -225,7 +225,7 @@ async def test_a_run_has_no_more_events_than_it_may(number: int, says: bool) -> 
     if number == 50:
         assert end["type"] == "RUN_FINISHED"
     else:
-        assert (end["code"], "limit is 50 events" in str(end["message"])) == (
+        assert (end["code"], "more than 50 events" in str(end["message"])) == (
             "too_many_events",
             True,
         )

@@ -69,7 +69,7 @@ async def test_a_conversation_with_reasoning_and_tools(tmp_path: Path, folder: P
     assert [role for role, _ in turns[1]["messages"]] == ["user", "assistant"] * 2
     assert tab["run"] == again["run"], "a message has the same id wherever it is shown"
     assert none["messages"] == []
-    assert "The run failed" in failed["error"]
+    assert "The agent failed. " in failed["error"]
     assert "secret" not in str(failed)
     turn = ["reasoning", "assistant", "tool", "assistant"]
     assert [m["role"] for m in messages] == ["user", *turn, "user", *turn, *turn]

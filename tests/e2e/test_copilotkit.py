@@ -63,7 +63,7 @@ async def test_a_conversation_a_failure_and_a_page_that_is_loaded_anew(
         "tool",
         "assistant",
     ] * 2
-    assert "The run failed" in failed["error"]
+    assert "The agent failed. " in failed["error"]
     assert "secret" not in str(failed)
 
 

@@ -64,7 +64,7 @@ async def test_a_conversation_with_reasoning_and_tools(
         messages = await messages_of(server, "t")
 
     assert "RUN_ERROR" in failed["types"]
-    assert "The run failed" in failed["error"]
+    assert "The agent failed. " in failed["error"]
     assert "secret" not in str(failed)
     # What the client sends of earlier turns, in pieces and with ids of its own, is not news.
     turn = ["user", "reasoning", "assistant", "tool", "assistant"]

@@ -169,7 +169,7 @@ class Execution:
             # raised this, or cancelled the task it runs in.
             if self._ending is None and not self._lost:
                 log.exception("the agent cancelled itself")
-                await self._fail(RunError.AGENT_FAILED, "the agent cancelled itself")
+                await self._fail(RunError.AGENT_FAILED, "The agent cancelled itself")
         except (EventError, LimitReached) as error:
             await self._break_off(error)
         except LeaseLost:
@@ -177,13 +177,13 @@ class Execution:
         except StoreError as error:
             # On a full disk it is all runs at once, and their tracebacks would say nothing more.
             log.error("the log refused an event", extra={"why": str(error)})  # noqa: TRY400
-            await self._fail(RunError.STORE_FAILED, "the log refused an event")
+            await self._fail(RunError.STORE_FAILED, "The log refused an event")
         except BaseException:
             if not self._is_running():
                 raise  # GeneratorExit: what is left of a loop that was closed is thrown away
             # Also SystemExit: a tool that calls sys.exit() must not end the server.
             log.exception("the agent failed")
-            await self._fail(RunError.AGENT_FAILED, "the agent failed")
+            await self._fail(RunError.AGENT_FAILED, "The agent failed")
         else:
             if self._ending is None:
                 await self._finish(None)
@@ -192,11 +192,12 @@ class Execution:
         """End the run for what the agent has yielded."""
         if isinstance(error, LimitReached):
             self._warn(error)
-            await self._fail(RunError.TOO_MANY_EVENTS, f"its limit is {error.most} events")
+            said = f"The run said more than {error.most} events, which is its limit"
+            await self._fail(RunError.TOO_MANY_EVENTS, said)
         else:
             about = {"at": stream.place(self._stream)}
             log.error("the agent broke the protocol", exc_info=error, extra=about)
-            await self._fail(RunError.ILLEGAL_EVENT, "the agent broke the protocol")
+            await self._fail(RunError.ILLEGAL_EVENT, "The agent broke the protocol")
         self._reaper = self._reaper or asyncio.create_task(self._reap())
 
     def _is_running(self) -> bool:
@@ -303,9 +304,9 @@ class Execution:
             question=msgspec.json.encode(question),
         )
 
-    async def _fail(self, code: RunError, cause: str) -> None:
+    async def _fail(self, code: RunError, said: str) -> None:
         """End the run as failed; the user learns the correlation id, not the exception's text."""
-        terminal = terminals.failed(self.run, code, cause)
+        terminal = terminals.failed(self.run, code, said)
         await self._end(RunStatus.FAILED, [*self._ingest.close(), terminal])
 
     def _warn(self, reached: LimitReached) -> None:

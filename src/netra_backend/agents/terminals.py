@@ -30,9 +30,8 @@ def finished(given: RunAgentInput) -> Event:
     )
 
 
-def failed(run: Run, code: RunError, cause: str | None = None) -> Event:
+def failed(run: Run, code: RunError, said: str = "The run failed") -> Event:
     """Return the end of a run that failed: users learn the correlation id, not the exception."""
-    said = "The run failed" if cause is None else f"The run failed: {cause}"
     return error(code, f"{said}. The server's log tells more under {run.correlation}.")
 
 
