@@ -100,6 +100,36 @@ async def test_a_run_asked_for_in_two_threads_at_once_holds_up_neither(
     await store.close()
 
 
+class EnqueuesLate(MemoryStore):
+    """Holds the first run back that is to wait."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = asyncio.Event()
+        self.let = asyncio.Event()
+
+    async def enqueue(self, new: QueuedRun, limit: int) -> QueuedRun:
+        if not self.asked.is_set():
+            self.asked.set()
+            await self.let.wait()
+        return await super().enqueue(new, limit)
+
+
+async def test_a_run_asked_for_twice_is_one_though_it_begins_before_it_is_to_wait_again() -> None:
+    store = EnqueuesLate()
+    gate = Gate()
+    async with running(ScriptedAgent(answer("a", gate)), store=store, policy=ENQUEUE) as house:
+        await house.start(ALICE, ask("r1"))
+        late = asyncio.create_task(house.submit(ALICE, ask("r2")))
+        await store.asked.wait()
+        assert (await house.submit(ALICE, ask("r2"))).run is None
+        gate.open()
+        run = await house.ended("r2")
+        store.let.set()
+        accepted = await late
+        assert (accepted.run, accepted.started) == (run, False)
+
+
 async def test_so_many_wait_and_no_more() -> None:
     async with running(ScriptedAgent(endless()), policy=ENQUEUE) as house:
         for run in ("r1", "r2", "r3", "r4"):

@@ -170,14 +170,13 @@ class Runner:
         await self.waiting.close()
         if self._starting:
             await asyncio.wait(self._starting)
-        executions = list(self.executions.values())
-        await asyncio.gather(*(e.stop_quietly(RunStatus.INTERRUPTED) for e in executions))
+        ending = RunStatus.INTERRUPTED
+        await asyncio.gather(*(e.stop_quietly(ending) for e in self.executions.values()))
 
     async def close(self) -> None:
         """End every run as interrupted, and wait for its agent to stop. Idempotent."""
         await self.end()
-        executions = list(self.executions.values())
-        await asyncio.gather(*(execution.stopped() for execution in executions))
+        await asyncio.gather(*(execution.stopped() for execution in self.executions.values()))
         self.projection.close()
 
     async def start(self, request: RunRequest) -> Accepted:
@@ -226,7 +225,13 @@ class Runner:
         if not await self._store.queued(thread):
             with suppress(Busy):
                 return await self._begin(request, agent)
-        queued = await self.waiting.add(request, agent, policy.queued)
+        try:
+            queued = await self.waiting.add(request, agent, policy.queued)
+        except Refused:
+            run = await self._store.run_in(thread, key.id)
+            if run is None:
+                raise
+            return Accepted(run, started=False)  # it has begun since it was looked for
         return Queued(queued.key, thread)
 
     async def _begin_now(self, request: RunRequest, agent: str, when_busy: WhenBusy) -> Accepted:
@@ -361,9 +366,8 @@ class Runner:
     def _name(self, agent: str | None) -> str:
         name = agent if agent is not None else next(iter(self._agents))
         if name not in self._agents:
-            known = ", ".join(self._agents)
-            shown = f"{name[:MAX_ID_LENGTH]!r}"
-            raise Refused(ErrorCode.UNKNOWN_AGENT, f"there is no agent {shown}; there is: {known}")
+            told = f"no agent {name[:MAX_ID_LENGTH]!r}; there is: {', '.join(self._agents)}"
+            raise Refused(ErrorCode.UNKNOWN_AGENT, f"there is {told}")
         return name
 
     # --- what has been decided, and what waits ---
