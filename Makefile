@@ -11,7 +11,8 @@ PORT ?= 8000
 BY_FILE := -n 5 --dist loadfile --no-loadscope-reorder
 # Where it is a matter of numbers how well something is tried.
 BY_NUMBER := $(addprefix tests/,agents core faults jsonlog scan security server test_strategies.py \
-  cli/test_scan_cache.py cli/test_scan_source.py stores/test_seats.py stores/test_tallies.py)
+  cli/test_scan_cache.py cli/test_scan_source.py stores/test_seats.py stores/test_tallies.py \
+  testing/test_reference_contract.py)
 
 # What pytest and Python made of a source once, they keep.
 unexport PYTHONDONTWRITEBYTECODE
