@@ -4,22 +4,17 @@ import asyncio
 import enum
 import json
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated
 
 import msgspec
 import pytest
 from ag_ui.core import BaseEvent, RunAgentInput, TextMessageChunkEvent
-from pydantic import AliasChoices, AliasPath, BaseModel, ConfigDict, Field
-from pydantic.dataclasses import dataclass as checked
-from typing_extensions import TypedDict
 
-from netra_backend.agents import run_context
 from netra_backend.agents.answers import APPROVAL
 from netra_backend.agents.base import Text, ToolCall
 from netra_backend.agents.loading import adapt
@@ -324,116 +319,6 @@ async def test_what_has_one_faithful_form_is_saved_in_it() -> None:
         yield TextMessageChunkEvent(message_id="m", role="assistant", delta="a")
 
     await play(agent, asking(""))
-
-
-class Shelf(BaseModel):
-    things: list[str] = Field(default=[], alias="theThings")
-
-
-class Box(TypedDict, total=False):
-    things: list[str]
-
-
-@pytest.mark.parametrize("shape", [Basket, Shelf, Box])
-async def test_a_state_of_somebody_else_does_not_fit(shape: type) -> None:
-    theirs = {"$type": "object", "page": 2}
-
-    async def agent(input: RunAgentInput, run: RunContext) -> AsyncIterator[BaseEvent]:
-        with pytest.raises(AgentError, match=f"none of the fields of {shape.__name__}, but .*page"):
-            run.state(shape)
-        assert run.state(dict) == theirs
-        for more in ({}, {"things": ["a"], "page": 2}, {"theThings": ["a"]} | theirs):
-            if more and (shape is Shelf) is not ("theThings" in more):
-                continue
-            input.state = more
-            run.state(shape)
-        yield TextMessageChunkEvent(message_id="m", role="assistant", delta="a")
-
-    await play(agent, asking("", state=theirs))
-
-
-@dataclass
-class Hooked:
-    """A shape of which there is no JSON Schema."""
-
-    count: int = 0
-    hook: Callable[[int], int] = abs
-
-
-@checked(config=ConfigDict(arbitrary_types_allowed=True))
-class Locked:
-    count: int = 0
-    lock: threading.Event = field(default_factory=threading.Event)
-
-
-@pytest.mark.parametrize("shape", [Hooked, Locked])
-async def test_a_shape_without_a_json_schema_is_a_shape(shape: type) -> None:
-    async def agent(input: RunAgentInput, run: RunContext) -> AsyncIterator[BaseEvent]:
-        assert run.state(shape).count == 3
-        input.state = {"page": 2}
-        with pytest.raises(AgentError, match="none of the fields"):
-            run.state(shape)
-        yield TextMessageChunkEvent(message_id="m", role="assistant", delta="a")
-
-    await play(agent, asking("", state={"count": 3}))
-
-
-@dataclass
-class Inner:
-    size: Annotated[int, Field(alias="theSize")] = 0
-
-
-@dataclass
-class Named:
-    count: Annotated[int, Field(alias="theCount")] = 0
-    first: int = Field(default=0, validation_alias=AliasChoices("one", AliasPath("all", 0)))
-    last: Annotated[int, Field(validation_alias=AliasPath("rest", "last"))] = 0
-    inner: Inner = field(default_factory=Inner)
-    more: "list[Named]" = field(default_factory=list)
-
-
-@checked(config=ConfigDict(alias_generator=str.upper))
-class Loud:
-    count: int = 0
-
-
-@pytest.mark.parametrize(
-    ("shape", "state", "fits"),
-    [
-        (Named, {"theCount": 1}, True),
-        (Named, {"one": 1}, True),
-        (Named, {"all": [1]}, True),
-        (Named, {"rest": {"last": 1}}, True),
-        (Named, {"last": 1}, True),
-        (Named, {"theSize": 1}, False),
-        (Loud, {"COUNT": 1}, True),
-        (Loud, {"Count": 1}, False),
-    ],
-)
-async def test_a_field_of_a_dataclass_is_found_by_its_aliases(
-    shape: type, state: dict, fits: bool
-) -> None:
-    async def agent(input: RunAgentInput, run: RunContext) -> AsyncIterator[BaseEvent]:
-        if fits:
-            assert isinstance(run.state(shape), shape)
-        else:
-            with pytest.raises(AgentError, match="none of the fields"):
-                run.state(shape)
-        yield TextMessageChunkEvent(message_id="m", role="assistant", delta="a")
-
-    await play(agent, asking("", state=state))
-
-
-async def test_aliases_are_looked_for_only_where_no_name_fits(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(run_context, "_aliases", None)
-
-    async def agent(input: RunAgentInput, run: RunContext) -> AsyncIterator[BaseEvent]:
-        assert run.state(Basket).things == ["a"]
-        yield TextMessageChunkEvent(message_id="m", role="assistant", delta="a")
-
-    await play(agent, asking("", state={"things": ["a"]}))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ import math
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from numbers import Real
@@ -25,10 +24,10 @@ from ag_ui.core import (
     RunFinishedInterruptOutcome,
     StateSnapshotEvent,
 )
-from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from netra_backend import jsonlog
 from netra_backend.agents.answers import APPROVAL, APPROVALS, check_schema
+from netra_backend.agents.shapes import shaped
 from netra_backend.agents.size import MAX_EVENT_BYTES, size_of
 from netra_backend.core.events import PROGRESS
 from netra_backend.core.ids import ThreadKey, UserId, new_id
@@ -114,21 +113,7 @@ class RunContext:
         field that does not fit, and if a state that is not empty has none of them: it is somebody
         else's, and the next `save` would overwrite it.
         """
-        state = self.input.state
-        if state is None:
-            return shape()
-        try:
-            found = TypeAdapter(shape).validate_python(state)
-        except ValidationError as error:
-            problem = error.errors(include_input=False, include_url=False)[0]
-            path = ".".join(str(part) for part in problem["loc"])
-            raise AgentError(f"the state does not fit: {path}: {problem['msg']}") from error
-        if isinstance(state, dict) and state and _is_bare(found, state):
-            has = ", ".join(map(repr, list(state)[:5]))
-            raise AgentError(
-                f"the state does not fit: it has none of the fields of {shape.__name__}, but {has}"
-            )
-        return found
+        return shaped(self.input.state, shape)
 
     async def save(self, state: object) -> None:
         """Make `state` the thread's: a STATE_SNAPSHOT, which later runs get as their input.
@@ -262,42 +247,6 @@ def _check_room(state: object) -> bool:
             f"{MAX_EVENT_BYTES}"
         )
     return size.plain
-
-
-def _is_bare(found: object, state: dict[str, Any]) -> bool:
-    """Return whether what was made of `state` has fields, and took none of them from it."""
-    if isinstance(found, BaseModel):
-        return bool(type(found).model_fields) and not found.model_fields_set
-    if is_dataclass(found):
-        names = {field.name for field in fields(found)}
-        if not names or state.keys() & names:
-            return False
-        shape = type(found)
-        return state.keys().isdisjoint(_aliases(TypeAdapter(shape).core_schema, shape))
-    return found == {}  # of a TypedDict
-
-
-def _aliases(schema: Mapping[str, Any], shape: type) -> Iterator[str]:
-    """Yield what the fields of a dataclass are called beside their names, by pydantic's schema.
-
-    It also knows what the annotations of a plain dataclass say, and what a configuration does.
-    """
-    if schema.get("cls", shape) is not shape:
-        return
-    for part in schema.get("definitions", ()):
-        yield from _aliases(part, shape)
-    if "schema" in schema:
-        yield from _aliases(schema["schema"], shape)
-    elif schema["type"] == "dataclass-args":
-        for field in schema["fields"]:
-            yield from _keys(field.get("validation_alias", []))
-
-
-def _keys(alias: str | list[Any]) -> list[str]:
-    """Return the keys of an alias: it is a key, a path that begins with one, or some paths."""
-    if isinstance(alias, str):
-        return [alias]
-    return [alias[0]] if alias and isinstance(alias[0], str) else [path[0] for path in alias]
 
 
 def _unsaid(event: BaseEvent, urgent: bool) -> None:
