@@ -10,15 +10,17 @@ import pytest
 
 from netra_backend.agents.stopping import Stopping
 from netra_backend.agents.waiting import Waiting
-from netra_backend.core.ids import RunKey
+from netra_backend.core.ids import RunId, RunKey
 from netra_backend.core.nodes import Cancel
 from netra_backend.core.ports import End
 from netra_backend.core.positions import Position
-from netra_backend.core.run import RunStatus
+from netra_backend.core.run import Run, RunStatus
 from netra_backend.errors import ErrorCode, Refused
 from netra_backend.stores.memory import MemoryStore
+from netra_backend.testing import ScriptedAgent, asking
 from netra_backend.testing.scenario import a_thread, event, start
-from tests.agents.running import executing
+from netra_backend.testing.scripted_agent import endless
+from tests.agents.running import ALICE, executing, running
 
 pytestmark = pytest.mark.anyio
 
@@ -88,3 +90,32 @@ async def test_what_is_starting_here_is_waited_for() -> None:
     made = Stopping(store, waiting, executing(), {task: lease.run})
     assert await made.cancel_here(lease.run) is None
     assert task.done()
+
+
+class FindsLate(MemoryStore):
+    """Answers the first question for a run when the test says so, with what is true by then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = asyncio.Event()
+        self.let = asyncio.Event()
+
+    async def run(self, key: RunKey) -> Run | None:
+        if not self.asked.is_set():
+            self.asked.set()
+            await self.let.wait()
+        return await super().run(key)
+
+
+async def test_a_run_that_begins_while_it_is_looked_for_is_cancelled() -> None:
+    store = FindsLate()
+    async with running(ScriptedAgent(endless()), store=store) as house:
+        cancelling = asyncio.create_task(house.runner.cancel(RunKey(ALICE, RunId("r"))))
+        await store.asked.wait()
+        await house.start(ALICE, asking("hi", thread_id="t1", run_id="r"))
+        store.let.set()
+        position = await cancelling
+        run = await house.ended("r")
+        assert run.status is RunStatus.CANCELLED
+        assert run.ended is not None
+        assert position.offset == run.ended.offset - 1

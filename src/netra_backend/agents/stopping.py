@@ -44,11 +44,12 @@ class Stopping:
             if position is not None:
                 return position
             run = await self._store.run(key)
-            if run is not None:
+            if run is None:
+                position = await self._cancel_queued(key)
+                if position is not None:
+                    return position
+            elif run.ended is not None or not self._is_here(key):
                 return run.ended or await self._cancel_elsewhere(key)
-            position = await self._cancel_queued(key)
-            if position is not None:
-                return position
 
     async def cancel_here(self, key: RunKey) -> Position | None:
         """End the run if it is executed here; return the same as `cancel`, None if it is not."""
@@ -60,6 +61,12 @@ class Stopping:
             with suppress(LeaseLost):  # ended by another holder, or deleted with its thread
                 return await execution.cancel()
         return None
+
+    def _is_here(self, key: RunKey) -> bool:
+        """Return whether the run has begun here since it was looked for, or is about to."""
+        execution = self._executions.get(key)
+        is_executed = execution is not None and execution.ends_itself
+        return is_executed or key in self._starting.values()
 
     async def stop_in(self, thread: ThreadKey) -> None:
         """Cancel what is executed in the thread, here and elsewhere."""
