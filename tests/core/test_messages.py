@@ -10,7 +10,7 @@ from netra_backend.core.events import Entry
 from netra_backend.core.fold import Conversation
 from netra_backend.core.messages import Call, Message, Messages
 from tests.night import examples
-from tests.strategies import JsonObject, json_values, logs
+from tests.strategies import VALUES, JsonObject, logs, texts
 
 
 @settings(max_examples=examples(60), deadline=None)
@@ -26,7 +26,9 @@ def test_a_message_is_what_its_json_says(log: list[Entry]) -> None:
 steps = st.lists(
     st.one_of(
         st.tuples(st.just("write"), st.text(max_size=3)),
-        st.tuples(st.just("become"), st.dictionaries(st.text(max_size=2), json_values(2))),
+        st.tuples(
+            st.just("become"), st.dictionaries(texts(2), st.sampled_from(VALUES), max_size=3)
+        ),
         st.just(("copy", None)),
     ),
     max_size=8,
