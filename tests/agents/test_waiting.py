@@ -15,7 +15,7 @@ from netra_backend.agents.run_request import run_request
 from netra_backend.agents.waiting import Waiting
 from netra_backend.config import WhenBusy
 from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, UserId
-from netra_backend.core.ports import Answer, End, Interrupt, Store
+from netra_backend.core.ports import Answer, Created, End, Interrupt, NewRun, Store
 from netra_backend.core.positions import Position
 from netra_backend.core.queue import QueuedRun
 from netra_backend.core.roles import Role
@@ -300,6 +300,50 @@ async def test_a_new_run_takes_the_place_of_the_active_one() -> None:
         assert last is not None
         assert last.status is RunStatus.RUNNING
         assert len(await order(house)) == 6 - len(refused)
+
+
+class CreatesTwoAtOnce(MemoryStore):
+    """Two runs are created in one turn of the loop, as of one commit; ends wait for the test."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = asyncio.Event()
+        self.let = asyncio.Event()
+        self._both = asyncio.Barrier(2)
+
+    async def create_run(self, new: NewRun, events: Any) -> Created:
+        if not self.asked.is_set():
+            await self._both.wait()
+        return await super().create_run(new, events)
+
+    def append(self, events: Any, *, writer: Lease, at: int, end: End | None = None) -> Any:
+        if end is None:
+            return super().append(events, writer=writer, at=at)
+        return asyncio.ensure_future(self._end(events, writer, at, end))
+
+    async def _end(self, events: Any, writer: Lease, at: int, end: End) -> Position:
+        self.asked.set()
+        await self.let.wait()
+        return await super().append(events, writer=writer, at=at, end=end)
+
+
+async def test_a_run_that_is_stopped_before_its_first_step_is_executed_until_its_end() -> None:
+    """Else its thread is looked at before it is free, and what waits for it waits for long."""
+    store, agent = CreatesTwoAtOnce(), ScriptedAgent(endless())
+    policy = Policy(LIMITS, when_busy=WhenBusy.INTERRUPT)
+    async with running(agent, store=store, policy=policy) as house:
+        both = asyncio.gather(*(house.submit(ALICE, ask(run)) for run in ("r1", "r2")))
+        await store.asked.wait()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        executed = list(house.runner.executions)
+        store.let.set()
+        await both
+        (stopped,) = executed
+        assert (await house.ended(stopped.id)).status is RunStatus.CANCELLED
+        other = {"r1": "r2", "r2": "r1"}[stopped.id]
+        await house.when(other, lambda found: found.started.offset > 0)
+    assert [given.run_id for given in agent.inputs] == [other], "the other agent was never called"
 
 
 async def test_an_agent_has_so_many_runs_at_once() -> None:

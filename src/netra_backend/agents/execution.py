@@ -86,6 +86,7 @@ class Execution:
         self._outbox = outbox
         self._ending: asyncio.Future[Position] | None = None
         self._lost = False
+        self._has_begun = False  # before, a cancelled task would not wait for the end
         self._hangs = False
         self.unwritten = False
         """Whether the store failed when the end was to be written."""
@@ -136,14 +137,16 @@ class Execution:
         self._deadline.cancel()
         with self._named():
             log.warning("lease lost")
-        if self._ending is None:  # else it has been told to stop, or has done so
+        if self._ending is None and self._has_begun:  # else it was told to stop, or has done so
             self.task.cancel()
 
     async def _execute(self) -> None:
         CURRENT.set(self._context)
         with self._named():
             try:
-                await self._consume()
+                self._has_begun = True
+                if self._ending is None and not self._lost:
+                    await self._consume()
             finally:
                 self._context.close()  # it may live on in the agent, and shall not keep all this
                 self._deadline.cancel()
@@ -271,8 +274,7 @@ class Execution:
             await self._end(RunStatus.FAILED, [terminal.event])
         else:
             outcome = terminal.body.outcome or {}
-            status = terminals.status_of(terminal.body)
-            event = terminal.event
+            status, event = terminals.status_of(terminal.body), terminal.event
             if any(question.get("toolCallId") for question in outcome.get("interrupts") or ()):
                 await self._outbox.settled()
                 conversation, _ = await self._node.conversations.fold(self.run.thread)
@@ -334,7 +336,8 @@ class Execution:
             ending = self._end_once(
                 status, [*self._ingest.close(), terminals.stopped(self.run, status)]
             )
-            self.task.cancel()  # once: a second time would disturb it while it stops
+            if self._has_begun:
+                self.task.cancel()  # once: a second time would disturb it while it stops
         self._reaper = self._reaper or asyncio.create_task(self._reap())
         return await asyncio.shield(ending)
 
@@ -389,10 +392,8 @@ class Execution:
     async def _write_end(self, events: Sequence[Event], end: End) -> Position:
         try:
             return await self._outbox.finish(events, end)
-        except LeaseLost:
-            raise
-        except StoreError:
-            self.unwritten = True
+        except StoreError as error:
+            self.unwritten = not isinstance(error, LeaseLost)
             raise
 
     def _assign(self, status: RunStatus) -> None:
