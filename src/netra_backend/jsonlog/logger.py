@@ -70,13 +70,15 @@ class Logger:
         exc_info: object = None
         stack_info: object = False
         try:
-            if fields and ("exc_info" in fields or "stack_info" in fields):
-                exc_info, stack_info = fields.pop("exc_info", None), fields.pop("stack_info", False)
-            if stack_info is False:
-                sink = only_sink(logger)
-                given = fields
+            given = fields
+            if fields:
+                if "exc_info" in fields or "stack_info" in fields:
+                    exc_info = fields.pop("exc_info", None)
+                    stack_info = fields.pop("stack_info", False)
                 if len(fields) == 1 and type(fields.get("extra")) is dict:
                     given = cast("dict[str, object]", fields["extra"])  # as for `logging` itself
+            if stack_info is False:
+                sink = only_sink(logger)
                 if sink is not None and sink.say(level, logger.name, text, args, given, exc_info):
                     return
             # The sink has refused the other options as fields: so usual calls need not be asked.

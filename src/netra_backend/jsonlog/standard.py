@@ -42,7 +42,7 @@ _replaced: dict[str, Callable[..., Any]] = {}
 _ours: "list[Sink]" = []
 """The sink that is installed, if one is."""
 
-_direct: "list[Sink]" = []
+_direct: "list[Sink | None]" = [None]
 """The same, unless somebody had put his own method into `logging.Logger` before we came."""
 
 _trackers: list[Callable[..., Any]] = []
@@ -66,7 +66,7 @@ def install(sink: "Sink") -> None:
     _stood_in_for.clear()
     if not _replaced:
         _replace()
-    _direct[:] = [sink] if all(map(_is_of_logging, _replaced.values())) else []
+    _direct[0] = sink if all(map(_is_of_logging, _replaced.values())) else None
 
 
 def _replace() -> None:
@@ -89,7 +89,7 @@ def _is_of_logging(method: Callable[..., Any]) -> bool:
 def uninstall() -> None:
     """Put the methods back, unless somebody has replaced ours meanwhile: then they do no more."""
     _ours.clear()
-    _direct.clear()
+    _direct[0] = None
     ours = zip(_NAMES, (_log, _make_record, _call_handlers), strict=True)
     if all(getattr(logging.Logger, name) is method for name, method in ours):
         for name, method in _replaced.items():
@@ -129,13 +129,12 @@ def only_sink(logger: logging.Logger) -> "Sink | None":
         return None
     if _logging["_logRecordFactory"] is not _LogRecord:  # what `setLogRecordFactory` sets
         return None
-    node, parent = logger, logger.parent
-    while parent is not None:
-        if node.handlers or not node.propagate:
+    while (parent := logger.parent) is not None:
+        if logger.handlers or not logger.propagate:
             return None
-        node, parent = parent, parent.parent
-    handlers = node.handlers
-    return _direct[0] if _direct and len(handlers) == 1 and handlers[0] is _direct[0] else None
+        logger = parent
+    handlers, sink = logger.handlers, _direct[0]
+    return sink if len(handlers) == 1 and handlers[0] is sink else None
 
 
 def _log(
