@@ -179,12 +179,43 @@ def test_a_trace_is_on_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
     assert quick["trace_id"] == "0" * 31 + "1"
 
 
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_line_that_is_remembered_is_written_again_only_where_all_is_the_same(
+    preset: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick = Quick(layout(preset))
+
+    def told(level: int = 20, logger: str = "app", error: Any = None, **given: Any) -> Any:
+        asked = (CREATED, level, logger, "text", given, error, True)
+        shown, alone = quick.line(*asked), Quick(layout(preset)).line(*asked)
+        assert shown == alone
+        assert shown is not None
+        return shown
+
+    bare = told()
+    assert told(run="r") != bare
+    assert told(error=ValueError()) != bare
+    assert told(level=30) != bare
+    assert told(logger="other") != bare
+    with bind(run="r"):
+        assert told() != bare
+    with bind():
+        assert told() == bare
+    span = types.SimpleNamespace(trace_id=1, span_id=2, trace_flags=1)
+    api = types.ModuleType("opentelemetry.trace")
+    api.get_current_span = lambda: types.SimpleNamespace(get_span_context=lambda: span)  # type: ignore[attr-defined]
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "opentelemetry.trace", api)
+        assert told() != bare
+    assert told() == bare
+
+
 def test_what_is_remembered_is_bounded() -> None:
     quick = Quick(layout("json"))
     for number in range(3_000):
         given = {f"name{number}": f"value {number}"}
         assert quick.line(CREATED, 20, f"logger{number}", f"text {number}", given, None, True)
-    kept = (quick._texts, quick._names, quick._harmless, quick._heads[20])
+    kept = (quick._texts, quick._fronts, quick._names, quick._harmless, quick._heads[20])
     assert all(len(one) <= 1_024 for one in kept)
 
 

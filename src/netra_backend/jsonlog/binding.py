@@ -37,9 +37,10 @@ class Bound:
         """For whom they were written, and how; it is kept as long as they are bound."""
 
 
-_NOTHING = Bound({})
+NOTHING = Bound({})
+"""What is in force outside any binding."""
 
-_bound: ContextVar[Bound] = ContextVar("bound", default=_NOTHING)
+_bound: ContextVar[Bound] = ContextVar("bound", default=NOTHING)
 
 current: Callable[[], Bound] = _bound.get
 """Return the binding that is in force."""

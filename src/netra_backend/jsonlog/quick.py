@@ -23,7 +23,7 @@ from netra_backend.jsonlog.attributes import (
     error_of,
     filled,
 )
-from netra_backend.jsonlog.binding import current
+from netra_backend.jsonlog.binding import NOTHING, current
 from netra_backend.jsonlog.clock import Clock
 from netra_backend.jsonlog.encode import encode, encoders, seen
 from netra_backend.jsonlog.forms import Forms
@@ -57,8 +57,11 @@ _modules = sys.modules
 _TRACING = "opentelemetry.trace"
 
 
-_Front: TypeAlias = tuple[int, str, bytes]
-"""A level and a logger, and what they and a text are in the line."""
+_Front: TypeAlias = tuple[int, str, bytes, bytes]
+"""A level and a logger, what they and a text are in the line, and all that follows on the time.
+
+The last for a line without fields, outside any binding; empty for a text that is not to come again.
+"""
 
 
 class Quick:
@@ -101,19 +104,23 @@ class Quick:
             front = self._fronts.get(text)
             if front is None or front[0] != level or front[1] != logger:
                 front = self._front(level, logger, text, fixed=fixed)
-            bound = current()
-            told = bound.told
-            tail = told[1] if told[0] is self else self._tail(bound)
-            body = self._body(given, bound) if given else b"}\n"
-            if front is None or tail is None or body is None:
-                return None
-            if error is not None:
-                tail += self._error(error)
-            if _TRACING in _modules:
-                tail += self._trace()
+                if front is None:
+                    return None
             since, until, stamp = self._stamp
             if not since <= created < until:
                 stamp = self._stamped(created)
+            bound, traced = current(), _TRACING in _modules
+            if bound is NOTHING and not given and error is None and not traced and front[3]:
+                return stamp + front[3]
+            told = bound.told
+            tail = told[1] if told[0] is self else self._tail(bound)
+            body = self._body(given, bound) if given else b"}\n"
+            if tail is None or body is None:
+                return None
+            if error is not None:
+                tail += self._error(error)
+            if traced:
+                tail += self._trace()
             return b"".join((stamp, front[2], tail, body))
         except Exception:  # noqa: BLE001 - part of the border around one log record
             return None
@@ -164,9 +171,13 @@ class Quick:
         message = self._texts.get(text) or self._message(text, fixed=fixed)
         if message is None:
             return None
-        front = (level, logger, f"{head}{message}{behind}".encode())
-        if fixed and len(text) <= MAX_REMEMBERED_TEXT:
-            self._remember(self._fronts, text, front)
+        made = f"{head}{message}{behind}".encode()
+        if not fixed or len(text) > MAX_REMEMBERED_TEXT:
+            return level, logger, made, b""
+        told = NOTHING.told
+        tail = told[1] if told[0] is self else self._tail(NOTHING)
+        front = (level, logger, made, b"" if tail is None else made + tail + b"}\n")
+        self._remember(self._fronts, text, front)
         return front
 
     def _message(self, text: str, *, fixed: bool) -> str | None:
@@ -217,7 +228,7 @@ class Quick:
             shown = dict(zip(names, shown.values(), strict=True))
             shown = self._renamed(given, shown) if objects else shown
             body = self._dumps(shown, None, self._newline)
-        return b"," + _visible(body)[1:]
+        return _visible(body).replace(b"{", b",", 1)  # behind what is on every line
 
     def _other_names(self, given: dict[str, Any]) -> dict[str, None] | None:
         """Return usual names for fields of which some clash; None if there are none."""
