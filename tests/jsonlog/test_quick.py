@@ -215,7 +215,7 @@ def test_what_is_remembered_is_bounded() -> None:
     for number in range(3_000):
         given = {f"name{number}": f"value {number}"}
         assert quick.line(CREATED, 20, f"logger{number}", f"text {number}", given, None, True)
-    kept = (quick._texts, quick._fronts, quick._names, quick._harmless, quick._heads[20])
+    kept = (quick._texts, quick._fronts, quick._names, quick._values, quick._heads[20])
     assert all(len(one) <= 1_024 for one in kept)
 
 

@@ -9,7 +9,6 @@ import enum
 import logging
 import sys
 from collections import defaultdict
-from collections.abc import Callable
 from typing import Any, TypeAlias, TypeVar
 
 from netra_backend.jsonlog import binding, tracing
@@ -28,13 +27,14 @@ from netra_backend.jsonlog.clock import Clock
 from netra_backend.jsonlog.encode import encode, encoders, seen
 from netra_backend.jsonlog.forms import Forms
 from netra_backend.jsonlog.guard import class_name, is_kind
-from netra_backend.jsonlog.plain import RECORD_LIMITS, Json, Limits
+from netra_backend.jsonlog.plain import RECORD_LIMITS, Json
 from netra_backend.jsonlog.presets import Layout
 from netra_backend.jsonlog.record import exception, no_objects
-from netra_backend.jsonlog.redact import redact, redact_pairs
+from netra_backend.jsonlog.redact import redact_pairs
 from netra_backend.jsonlog.safe import jsonable
-from netra_backend.jsonlog.shapes import is_harmless, redact_text
+from netra_backend.jsonlog.shapes import redact_text
 from netra_backend.jsonlog.usual_names import UsualNames
+from netra_backend.jsonlog.usual_values import UsualValues
 
 T = TypeVar("T")
 
@@ -46,11 +46,7 @@ MAX_REMEMBERED_TEXT = 200
 MAX_BODY = 8_000
 """Bytes of all fields of a call that is usual."""
 MAX_FIELDS = 32
-MAX_ADDRESS = 64
-"""Characters of a host in an address that is usual."""
 
-_MODEST = Limits(RECORD_LIMITS.depth, nodes=200, text=2_000, total=2_000)
-"""What one field may have and be usual; less than any share of `RECORD_LIMITS`."""
 _DELETE = 0x7F
 """The one character of ASCII that JSON allows and a line must not have."""
 _modules = sys.modules
@@ -73,6 +69,7 @@ class Quick:
         self._clashing = layout.reserved | STANDARD
         self._objects = layout.objects
         self._bound_names = UsualNames(taken)
+        self._values = UsualValues()
         self._names = UsualNames(taken | NOT_SHOWN | OPTIONS | {"correlation"})
         self._fixed = redact_pairs(dict(layout.fixed))
         self._clock = Clock()
@@ -81,7 +78,6 @@ class Quick:
         self._stamp = (0.0, 0.0, b"")
         """From when to when, and the text of the times between; replaced as one, for threads."""
         self._heads: dict[int, dict[str, tuple[str, str]]] = defaultdict(dict)
-        self._harmless: set[str] = set()
         self._texts: dict[str, str] = {}
         self._fronts: dict[str, _Front] = {}
 
@@ -200,7 +196,7 @@ class Quick:
         correlation = given["correlation"]
         if type(correlation) is not str or len(correlation) > NAME_LIMITS.text:
             given["correlation"] = jsonable(correlation, NAME_LIMITS)
-        plain = self._plain(given)
+        plain = self._values.plain(given)
         if plain is None or not self._bound_names.are_all(plain):
             return None
         if self._objects and not self._objects.isdisjoint(plain):
@@ -213,7 +209,7 @@ class Quick:
         """Return the rest of a line with the fields of a call; None if one is unusual."""
         if len(given) > MAX_FIELDS:
             return None
-        shown = self._plain(given)
+        shown = self._values.plain(given)
         if shown is None:
             return None
         # First of all, as it refuses names that are no exact strings: hashing them may run code.
@@ -239,46 +235,6 @@ class Quick:
         """Return fields under names that are not those of objects, where they are none."""
         others = {*no_objects(given, self._objects)}
         return {f"{name}_" if name in others else name: one for name, one in shown.items()}
-
-    def _plain(self, given: dict[str, Any]) -> dict[str, Any] | None:
-        """Return fields as the encoder takes them, without secrets; None if one is too large."""
-        unknown: list[str] = []
-        harmless, shown = self._harmless, given
-        for name, value in given.items():
-            kind = type(value)
-            if kind is str:
-                if value not in harmless:
-                    unknown.append(value)
-            elif not (
-                kind is int
-                or kind is bool
-                or value is None
-                or (kind is float and value - value == 0)  # neither NaN nor an infinity
-            ):
-                sure = _sure.get(id(kind))
-                if sure is not None and sure(value):
-                    continue
-                known = _members.get(id(value))
-                told = _told(value, kind) if known is None else known[1]
-                if told is None or type(name) is not str:
-                    return None
-                if shown is given:
-                    shown = given.copy()
-                shown[name] = told
-        if unknown and not self._are_harmless(unknown):
-            return {name: redact(one) for name, one in shown.items()} if are_texts(given) else None
-        return shown
-
-    def _are_harmless(self, strings: list[str]) -> bool:
-        """Return whether no text has the shape of a secret, and remember them: they come again."""
-        joined = "\n".join(strings)
-        if not is_harmless(joined):
-            return False
-        if len(joined) <= MAX_REMEMBERED_TEXT:
-            if len(self._harmless) >= MAX_REMEMBERED:
-                self._harmless.clear()
-            self._harmless.update(strings)
-        return True
 
     def _error(self, error: BaseException) -> bytes:
         told = exception(error)
@@ -316,60 +272,6 @@ def _is_usual_record(stored: dict[str, Any]) -> bool:
         and type(stored["created"]) is float
         and logging.getLevelName(level) == stored["levelname"]
     )
-
-
-def _told(value: Any, kind: type) -> Any:
-    """Return a value as the encoder takes it, without secrets; None if it is too large."""
-    return [*value] if kind is tuple and _is_address(value) else _walked(value)
-
-
-def _is_address(value: tuple[object, ...]) -> bool:
-    """Return whether a tuple is a host and a port, as lines about connections have it."""
-    if len(value) != 2 or type(value[1]) is not int:
-        return False
-    host = value[0]
-    return type(host) is str and len(host) <= MAX_ADDRESS and is_harmless(host)
-
-
-def _walked(value: object) -> Json:
-    """Return a value as plain data without secrets; None if it is too large to be usual."""
-    walk = Forms(_MODEST)
-    shown = walk.value(value, 0)
-    if walk.nodes <= 0 or walk.room <= 0:
-        return None
-    _learn(value, shown)
-    return redact(shown)
-
-
-_sure: dict[int, Callable[[Any], bool]] = {}
-"""By the id of a class, once there was a value of it: which values the encoder writes as we do.
-
-Of times those without a zone or in UTC, of UUIDs those whose number nobody has tampered with.
-"""
-
-_members: dict[int, tuple[object, str]] = {}
-"""Members of enums by their id, and their names."""
-
-
-def _learn(value: object, told: Json) -> None:
-    """Remember a member of an enum by its name, and the classes of times and UUIDs."""
-    if type(told) is not str:
-        return
-    kind = type(value)
-    if is_kind(value, enum.Enum):
-        if len(_members) < MAX_REMEMBERED:
-            _members[id(value)] = (value, told)
-    elif kind is _class_of("uuid", "UUID"):
-        _sure[id(kind)] = lambda one: type(one.int) is int and one.int >> 128 == 0
-    elif kind is _class_of("datetime", "datetime"):
-        utc = _class_of("datetime", "UTC")
-        _sure[id(kind)] = lambda one: one.tzinfo is None or one.tzinfo is utc
-
-
-def _class_of(module: str, name: str) -> Any:
-    """Return what a module of the standard library has under the name, if it is loaded."""
-    home = _modules.get(module)
-    return None if home is None else vars(home).get(name)
 
 
 def _is_constant(value: object) -> bool:

@@ -1,0 +1,133 @@
+"""Values of fields as the encoder takes them: most need no change, and hide no secret."""
+
+import enum
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from netra_backend.jsonlog.attributes import are_texts
+from netra_backend.jsonlog.forms import Forms
+from netra_backend.jsonlog.guard import is_kind
+from netra_backend.jsonlog.plain import RECORD_LIMITS, Json, Limits
+from netra_backend.jsonlog.redact import redact
+from netra_backend.jsonlog.shapes import is_harmless
+
+MAX_VALUES = 1_024
+"""Texts without a secret that are remembered, and members of enums."""
+MAX_TEXT = 200
+"""Characters of the texts of one call that are remembered."""
+MAX_ADDRESS = 64
+"""Characters of a host in an address that is usual."""
+
+_MODEST = Limits(RECORD_LIMITS.depth, nodes=200, text=2_000, total=2_000)
+"""What one field may have and be usual; less than any share of `RECORD_LIMITS`."""
+_modules = sys.modules
+
+
+class UsualValues:
+    """Tells the values of usual fields, and remembers which texts have no secret."""
+
+    __slots__ = ("_harmless",)
+
+    def __init__(self) -> None:
+        self._harmless: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self._harmless)
+
+    def plain(self, given: dict[str, Any]) -> dict[str, Any] | None:
+        """Return fields as the encoder takes them, without secrets; None if one is too large.
+
+        The dict itself, where none needs to be written otherwise.
+        """
+        unknown: list[str] = []
+        harmless, shown = self._harmless, given
+        for name, value in given.items():
+            kind = type(value)
+            if kind is str:
+                if value not in harmless:
+                    unknown.append(value)
+            elif not (
+                kind is int
+                or kind is bool
+                or value is None
+                or (kind is float and value - value == 0)  # neither NaN nor an infinity
+            ):
+                sure = _sure.get(id(kind))
+                if sure is not None and sure(value):
+                    continue
+                known = _members.get(id(value))
+                told = _told(value, kind) if known is None else known[1]
+                if told is None or type(name) is not str:
+                    return None
+                if shown is given:
+                    shown = given.copy()
+                shown[name] = told
+        if unknown and not self._are_harmless(unknown):
+            return {name: redact(one) for name, one in shown.items()} if are_texts(given) else None
+        return shown
+
+    def _are_harmless(self, strings: list[str]) -> bool:
+        """Return whether no text has the shape of a secret, and remember them: they come again."""
+        joined = "\n".join(strings)
+        if not is_harmless(joined):
+            return False
+        if len(joined) <= MAX_TEXT:
+            if len(self._harmless) >= MAX_VALUES:
+                self._harmless.clear()
+            self._harmless.update(strings)
+        return True
+
+
+def _told(value: Any, kind: type) -> Any:
+    """Return a value as the encoder takes it, without secrets; None if it is too large."""
+    return [*value] if kind is tuple and _is_address(value) else _walked(value)
+
+
+def _is_address(value: tuple[object, ...]) -> bool:
+    """Return whether a tuple is a host and a port, as lines about connections have it."""
+    if len(value) != 2 or type(value[1]) is not int:
+        return False
+    host = value[0]
+    return type(host) is str and len(host) <= MAX_ADDRESS and is_harmless(host)
+
+
+def _walked(value: object) -> Json:
+    """Return a value as plain data without secrets; None if it is too large to be usual."""
+    walk = Forms(_MODEST)
+    shown = walk.value(value, 0)
+    if walk.nodes <= 0 or walk.room <= 0:
+        return None
+    _learn(value, shown)
+    return redact(shown)
+
+
+_sure: dict[int, Callable[[Any], bool]] = {}
+"""By the id of a class, once there was a value of it: which values the encoder writes as we do.
+
+Of times those without a zone or in UTC, of UUIDs those whose number nobody has tampered with.
+"""
+
+_members: dict[int, tuple[object, str]] = {}
+"""Members of enums by their id, and their names."""
+
+
+def _learn(value: object, told: Json) -> None:
+    """Remember a member of an enum by its name, and the classes of times and UUIDs."""
+    if type(told) is not str:
+        return
+    kind = type(value)
+    if is_kind(value, enum.Enum):
+        if len(_members) < MAX_VALUES:
+            _members[id(value)] = (value, told)
+    elif kind is _class_of("uuid", "UUID"):
+        _sure[id(kind)] = lambda one: type(one.int) is int and one.int >> 128 == 0
+    elif kind is _class_of("datetime", "datetime"):
+        utc = _class_of("datetime", "UTC")
+        _sure[id(kind)] = lambda one: one.tzinfo is None or one.tzinfo is utc
+
+
+def _class_of(module: str, name: str) -> Any:
+    """Return what a module of the standard library has under the name, if it is loaded."""
+    home = _modules.get(module)
+    return None if home is None else vars(home).get(name)
