@@ -14,9 +14,9 @@ import logging
 import os
 import sys
 import threading
-import time
 import weakref
 from collections.abc import Callable
+from time import sleep  # the real one, also where a test has replaced it
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from netra_backend.jsonlog.counts import DROPPED, Tally
@@ -272,7 +272,7 @@ class Writer:
                 with contextlib.suppress(IndexError):  # somebody was quicker
                     turn.pop()
                     return turn
-            time.sleep(TURN_PAUSE_SECONDS)
+            sleep(TURN_PAUSE_SECONDS)
         self._turn = turn = []
         return turn
 
