@@ -21,7 +21,7 @@ from netra_backend.core.ports import Store
 from netra_backend.server.app import NetraApp, create_app
 from netra_backend.server.auth import DevAuth, Hook, dev_key
 from netra_backend.server.http_protocol import HttpProtocol
-from netra_backend.server.protocol import Protocol
+from netra_backend.server.lane import Protocol
 from netra_backend.stores.remote import RemoteStore
 from tests.forked import Forked
 from tests.ports import free_port

@@ -26,7 +26,7 @@ Outside of it are those that nobody has to catch who calls us::
     Exception
     ├── Damaged           stores/sqlite_inspection: becomes a finding of the inspection
     ├── IllegalMove       core/run: a fault of ours, which is not to be taken for a refusal
-    ├── LaneClosed        server/lane: tells the writer to a socket that it is gone
+    ├── LaneClosed        server/lane_port: tells the writer to a socket that it is gone
     ├── NoOpening         server/opening: carries the answer to a request that opens no WebSocket
     └── StreamBroken      server/sse_lane: breaks a response off, so that its client comes back
     BaseException

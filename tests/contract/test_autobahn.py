@@ -1,6 +1,6 @@
 """Autobahn's cases, run by `kosoku` against the served application through our lane.
 
-The server is the one that `netra serve` runs: uvicorn with `server.protocol.Protocol`, and Netra
+The server is the one that `netra serve` runs: uvicorn with `server.lane.Protocol`, and Netra
 mounted in it. Beside it is an endpoint that echoes: text through the lane, as every frame of
 Netra goes, and binary through ASGI's ``send``. Compression (cases 12 and 13) is off in Netra.
 """
@@ -17,7 +17,7 @@ from netra_backend.config import Settings
 from netra_backend.server import parsing
 from netra_backend.server.app import create_app
 from netra_backend.server.direct_lane import DirectLane
-from netra_backend.server.protocol import Protocol
+from netra_backend.server.lane import Protocol
 from netra_backend.server.websocket import lane_for
 from netra_backend.stores.memory import MemoryStore
 from tests.live import serving

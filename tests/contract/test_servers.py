@@ -82,7 +82,7 @@ class Kind(NamedTuple):
 
 
 KINDS = {
-    "uvicorn, our lane": Kind("uvicorn", [*UVICORN, "netra_backend.server.protocol:Protocol"]),
+    "uvicorn, our lane": Kind("uvicorn", [*UVICORN, "netra_backend.server.lane:Protocol"]),
     "uvicorn, websockets-sansio": Kind("uvicorn", [*UVICORN, "websockets-sansio"]),
     "uvicorn, websockets": Kind("uvicorn", [*UVICORN, "websockets"]),
     "uvicorn, wsproto": Kind("wsproto", [*UVICORN, "wsproto"]),

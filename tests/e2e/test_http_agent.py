@@ -22,7 +22,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from netra_backend.agents.base import Agent, Reasoning, Text, ToolCall, question_of
-from netra_backend.server.protocol import Protocol
+from netra_backend.server.lane import Protocol
 from netra_backend.stores.memory import MemoryStore
 from netra_backend.stores.sqlite import SqliteStore
 from tests.client import client

@@ -18,7 +18,7 @@ from websockets.frames import Frame, Opcode
 
 from netra_backend.server import deadlines, direct_lane, parsing
 from netra_backend.server.http_protocol import HttpProtocol
-from netra_backend.server.protocol import Protocol
+from netra_backend.server.lane import Protocol
 from tests.client import BOUND
 from tests.eventually import until
 from tests.live import serving

@@ -20,8 +20,8 @@ from netra_backend.core.pages import READ_BYTES
 from netra_backend.server import deadlines, endpoints, http_protocol
 from netra_backend.server.follower import PORTION
 from netra_backend.server.http_protocol import HttpProtocol
+from netra_backend.server.lane import Protocol
 from netra_backend.server.page_turns import PAGES_AT_ONCE
-from netra_backend.server.protocol import Protocol
 from netra_backend.stores.memory import MemoryStore
 from tests.client import run_input
 from tests.conftest import Lines

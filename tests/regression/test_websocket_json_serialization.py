@@ -41,7 +41,7 @@ from netra_backend.config import Settings
 from netra_backend.core.ports import Store
 from netra_backend.errors import StoreFailed
 from netra_backend.server.app import create_app
-from netra_backend.server.protocol import Protocol
+from netra_backend.server.lane import Protocol
 from netra_backend.server.websocket import _info
 from netra_backend.stores.memory import MemoryStore
 from tests.client import BOUND, client

@@ -26,7 +26,7 @@ from netra_backend.core.ids import UserId
 from netra_backend.errors import ConfigError, StoreFailed
 from netra_backend.server.app import NetraApp, create_app
 from netra_backend.server.clockwork import STEP
-from netra_backend.server.protocol import Protocol
+from netra_backend.server.lane import Protocol
 from netra_backend.server.user import User
 from netra_backend.stores.memory import MemoryStore
 from netra_backend.stores.sqlite import SqliteStore

@@ -13,7 +13,7 @@ from websockets.server import ServerProtocol
 from netra_backend.server.attendant import Attendant
 from netra_backend.server.connection import Connection
 from netra_backend.server.direct_lane import DirectLane
-from netra_backend.server.lane import LaneClosed
+from netra_backend.server.lane_port import LaneClosed
 from netra_backend.server.pool import Pool
 from tests.client import BOUND
 from tests.collector import alive, no_collector

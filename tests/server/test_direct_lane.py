@@ -13,12 +13,12 @@ from netra_backend.server import direct_lane
 from netra_backend.server.batch import Batch
 from netra_backend.server.clockwork import STEP, Turns
 from netra_backend.server.direct_lane import DirectLane
-from netra_backend.server.protocol import Protocol
+from netra_backend.server.lane import Protocol
 from netra_backend.stores.memory import MemoryStore
 from tests.eventually import until
 from tests.live import Live, live
 from tests.server.agents import echo
-from tests.server.test_lane import batch, closed, ends, received
+from tests.server.test_lane_port import batch, closed, ends, received
 
 pytestmark = pytest.mark.anyio
 

@@ -29,7 +29,7 @@ from netra_backend.server.direct_lane import DirectLane
 from netra_backend.server.entrance import Accept
 from netra_backend.server.http_protocol import HttpProtocol
 from netra_backend.server.keys import secret_key
-from netra_backend.server.protocol import Protocol
+from netra_backend.server.lane import Protocol
 from netra_backend.server.tokens import Tokens
 from netra_backend.stores.memory import MemoryStore
 from netra_backend.testing.scripted_agent import ScriptedAgent

@@ -18,7 +18,7 @@ from netra_backend.errors import CloseCode, StoreFailed
 from netra_backend.server.access import Access
 from netra_backend.server.batch import Batch
 from netra_backend.server.follower import HELD, FollowerState, Gone, ThreadFollower
-from netra_backend.server.lane import LaneClosed
+from netra_backend.server.lane_port import LaneClosed
 from netra_backend.server.metrics import BEHIND, LEAKS
 from netra_backend.stores.memory import MemoryStore
 from tests.client import BOUND

@@ -14,7 +14,7 @@ from starlette.websockets import WebSocket
 
 from netra_backend.server import deadlines
 from netra_backend.server.http_protocol import HttpProtocol
-from netra_backend.server.protocol import Protocol
+from netra_backend.server.lane import Protocol
 from tests.client import BOUND
 from tests.live import serving
 

@@ -16,13 +16,13 @@ from netra_backend.server import clockwork, intake, parsing
 from netra_backend.server.clockwork import STEP
 from netra_backend.server.direct_lane import DirectLane
 from netra_backend.server.intake import Intake
-from netra_backend.server.protocol import Protocol
+from netra_backend.server.lane import Protocol
 from netra_backend.stores.memory import MemoryStore
 from tests.client import BOUND, client
 from tests.eventually import until
 from tests.live import live
 from tests.server.agents import echo
-from tests.server.test_lane import ends
+from tests.server.test_lane_port import ends
 
 pytestmark = pytest.mark.anyio
 

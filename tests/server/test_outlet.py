@@ -11,8 +11,8 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 
 from netra_backend.server.http_protocol import HttpProtocol
+from netra_backend.server.lane import Protocol
 from netra_backend.server.outlet import DirectOutlet, Outlet, outlet_of
-from netra_backend.server.protocol import Protocol
 from tests.client import BOUND
 from tests.live import serving
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from netra_backend.errors import CloseCode
-from netra_backend.server.lane import LaneClosed
+from netra_backend.server.lane_port import LaneClosed
 from netra_backend.server.outlet import Outlet
 from netra_backend.server.sse_lane import SseLane
 from tests.client import BOUND

@@ -195,8 +195,7 @@ class Execution:
         """End the run for what the agent has yielded."""
         if isinstance(error, LimitReached):
             self._warn(error)
-            said = f"The run said more than {error.most} events, which is its limit"
-            await self._fail(RunError.TOO_MANY_EVENTS, said)
+            await self._fail(RunError.TOO_MANY_EVENTS, f"A run has {error.most} events at most")
         else:
             about = {"at": stream.place(self._stream)}
             log.error("the agent broke the protocol", exc_info=error, extra=about)

@@ -28,7 +28,7 @@ from netra_backend.core.ports import Store
 from netra_backend.server.app import NetraApp, create_app
 from netra_backend.server.direct_lane import DirectLane
 from netra_backend.server.http_protocol import HttpProtocol
-from netra_backend.server.protocol import Protocol
+from netra_backend.server.lane import Protocol
 from netra_backend.stores.sqlite import SqliteStore
 
 log = jsonlog.get_logger(__name__)

@@ -17,7 +17,7 @@ from netra_backend.errors import CLOSES
 from netra_backend.server.clock import now
 from netra_backend.server.dialogue import Dialogue
 from netra_backend.server.direct_lane import DirectLane
-from netra_backend.server.lane import LaneClosed
+from netra_backend.server.lane_port import LaneClosed
 from netra_backend.server.listener import Listener
 from netra_backend.server.pool import Pool
 

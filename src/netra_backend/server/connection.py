@@ -55,7 +55,7 @@ from netra_backend.server import metrics, refusals
 from netra_backend.server.dialogue import Dialogue
 from netra_backend.server.follower import Gone, ThreadFollower
 from netra_backend.server.house import House
-from netra_backend.server.lane import Lane
+from netra_backend.server.lane_port import Lane
 from netra_backend.server.user import User
 
 log = jsonlog.get_logger(__name__)

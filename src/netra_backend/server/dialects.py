@@ -14,7 +14,7 @@ from netra_backend.server.dialogue import Dialogue
 from netra_backend.server.edges.agentcore_socket import AgentCoreDialogue, bearer_subprotocol
 from netra_backend.server.edges.tanstack import Replay, TanstackDialogue
 from netra_backend.server.house import House
-from netra_backend.server.lane import Lane
+from netra_backend.server.lane_port import Lane
 from netra_backend.server.user import User
 
 

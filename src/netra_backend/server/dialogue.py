@@ -18,7 +18,7 @@ from netra_backend.server import metrics, store_failures
 from netra_backend.server.bucket import Bucket
 from netra_backend.server.follower import Gone, ThreadFollower
 from netra_backend.server.house import House
-from netra_backend.server.lane import Lane, LaneClosed, turn
+from netra_backend.server.lane_port import Lane, LaneClosed, turn
 from netra_backend.server.user import User, at_expiry
 
 log = jsonlog.get_logger(__name__)

@@ -21,7 +21,7 @@ from netra_backend.server.batch import Batch, websocket_frame
 from netra_backend.server.clockwork import Clockwork, shared
 from netra_backend.server.descriptor import descriptor_of
 from netra_backend.server.intake import Intake
-from netra_backend.server.lane import LINGER, LaneClosed
+from netra_backend.server.lane_port import LINGER, LaneClosed
 from netra_backend.server.lane_room import LaneRoom
 from netra_backend.server.listener import Listener
 from netra_backend.server.metrics import CLOSED

@@ -24,7 +24,7 @@ from netra_backend.errors import NetraError
 from netra_backend.server.access import Sight
 from netra_backend.server.batch import Batch
 from netra_backend.server.direct_lane import DirectLane
-from netra_backend.server.lane import Lane, LaneClosed, turn
+from netra_backend.server.lane_port import Lane, LaneClosed, turn
 from netra_backend.server.metrics import BEHIND, LEAKS
 from netra_backend.server.topic import Topic
 

@@ -9,7 +9,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from netra_backend.errors import CLOSES, CloseCode
 from netra_backend.server.batch import Batch
-from netra_backend.server.lane import LINGER, LaneClosed
+from netra_backend.server.lane_port import LINGER, LaneClosed
 from netra_backend.server.metrics import CLOSED
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]

@@ -25,7 +25,7 @@ from netra_backend.server.address import address_of
 from netra_backend.server.edges.agui_versions import Speak, as_is
 from netra_backend.server.follower import Gone, ThreadFollower
 from netra_backend.server.house import House
-from netra_backend.server.lane import LINGER
+from netra_backend.server.lane_port import LINGER
 from netra_backend.server.outlet import outlet_of
 from netra_backend.server.pool import error_code
 from netra_backend.server.request_log import note

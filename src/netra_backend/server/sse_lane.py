@@ -11,7 +11,7 @@ from netra_backend.core.positions import Position
 from netra_backend.errors import CloseCode
 from netra_backend.server.batch import Batch
 from netra_backend.server.edges.agui_versions import Speak, as_is
-from netra_backend.server.lane import LaneClosed
+from netra_backend.server.lane_port import LaneClosed
 from netra_backend.server.outlet import Outlet
 
 log = jsonlog.get_logger(__name__)

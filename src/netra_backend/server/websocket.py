@@ -26,10 +26,10 @@ from netra_backend.server.entrance import REFUSAL, Accept
 from netra_backend.server.errors import refusal_response
 from netra_backend.server.headers import CORRELATION_FIELD
 from netra_backend.server.house import House
-from netra_backend.server.lane import Lane, LaneClosed
+from netra_backend.server.lane import EXTENSION
+from netra_backend.server.lane_port import Lane, LaneClosed
 from netra_backend.server.origin import check_host, check_origin
 from netra_backend.server.pool import error_code
-from netra_backend.server.protocol import EXTENSION
 from netra_backend.server.send_lane import Send, SendLane
 from netra_backend.server.socket_request import SocketRequest
 from netra_backend.server.user import User

@@ -9,7 +9,7 @@ from playwright.async_api import expect
 from netra_backend.agents.documentation import documentation_root, pages
 from netra_backend.config import Settings
 from netra_backend.server.app import create_app
-from netra_backend.server.protocol import Protocol
+from netra_backend.server.lane import Protocol
 from netra_backend.stores.memory import MemoryStore
 from tests.e2e.page.browser import Tab
 from tests.e2e.page.conftest import Meet

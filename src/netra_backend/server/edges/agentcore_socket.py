@@ -21,7 +21,7 @@ from netra_backend.server.edges.agui_versions import spoken
 from netra_backend.server.edges.edge_dialogue import EdgeDialogue, run_error
 from netra_backend.server.edges.edge_lane import EdgeLane
 from netra_backend.server.house import House
-from netra_backend.server.lane import Lane
+from netra_backend.server.lane_port import Lane
 from netra_backend.server.run_history import before
 from netra_backend.server.user import User
 

@@ -17,7 +17,7 @@ from netra_backend.server.dialogue import Dialogue
 from netra_backend.server.errors import error_body
 from netra_backend.server.follower import Gone, ThreadFollower
 from netra_backend.server.house import House
-from netra_backend.server.lane import Lane
+from netra_backend.server.lane_port import Lane
 from netra_backend.server.user import User
 
 _GONE = {

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from netra_backend.errors import CloseCode
 from netra_backend.server.batch import Batch
 from netra_backend.server.edges.agui_versions import Speak, as_is
-from netra_backend.server.lane import Lane
+from netra_backend.server.lane_port import Lane
 
 
 class EdgeLane(ABC):

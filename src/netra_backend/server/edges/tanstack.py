@@ -29,7 +29,7 @@ from netra_backend.server.edges.edge_dialogue import EdgeDialogue, run_error, te
 from netra_backend.server.edges.edge_lane import EdgeLane
 from netra_backend.server.follower import ThreadFollower
 from netra_backend.server.house import House
-from netra_backend.server.lane import Lane
+from netra_backend.server.lane_port import Lane
 from netra_backend.server.run_history import before, position_in
 from netra_backend.server.user import User
 
