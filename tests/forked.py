@@ -61,6 +61,7 @@ def _run(arguments: list[str], cwd: Path, env: dict[str, str], files: tuple[Path
     for descriptor, file in enumerate(files, 1):
         with file.open("ab") as log:
             os.dup2(log.fileno(), descriptor)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # `nohup make nightly` would have it ignored
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
