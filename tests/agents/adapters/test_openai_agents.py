@@ -64,8 +64,13 @@ async def careful(called: list[str], ask: bool = False) -> AsyncIterator[Any]:
 )
 async def test_an_approval_goes_on_in_another_process(payload: bytes, result: str) -> None:
     called: list[str] = []
+    said = [
+        {"id": "u1", "role": "user", "content": "hi"},
+        {"id": "a1", "role": "assistant", "content": "Hello."},
+        {"id": "u2", "role": "user", "content": "weather?"},
+    ]
     async with careful(called) as agent, running(agent) as house:
-        await house.start(ALICE, asking("weather?", thread_id="t1", run_id="r1"))
+        await house.start(ALICE, asking("", messages=said, thread_id="t1", run_id="r1"))
         assert (await house.ended("r1")).status is RunStatus.AWAITING
         assert called == []
         store = house.store

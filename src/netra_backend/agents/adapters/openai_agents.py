@@ -312,10 +312,25 @@ async def _asked(input: RunAgentInput) -> dict[str, Asked]:
     return asked
 
 
+def _readable(state: dict[str, Any]) -> dict[str, Any]:
+    """Return the state with what the assistant said before as `_turn` gives it.
+
+    The SDK writes that in a form which its own translation to chat completions refuses.
+    """
+    given = state.get("original_input")
+    for item in given if isinstance(given, list) else ():
+        if item.get("role") == "assistant" and "type" not in item:
+            parts = item["content"]
+            said = parts if isinstance(parts, str) else "".join(part["text"] for part in parts)
+            item.pop("status", None)
+            item["content"] = said
+    return state
+
+
 async def _resumed(agent: "Agent[Any]", asked: Mapping[str, Asked]) -> "RunState[Any]":
     """Return the SDK's run state with the answers in it."""
     kept = next(iter(asked.values())).state
-    state: RunState[Any] = await RunState.from_json(agent, json.loads(kept))
+    state: RunState[Any] = await RunState.from_json(agent, _readable(json.loads(kept)))
     for item in state.get_interruptions():
         call = item.call_id or ""
         if call not in asked:
