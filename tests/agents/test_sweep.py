@@ -1,5 +1,6 @@
 """The sweep of two nodes that share a store: whose run is ended, and who only had to wait."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 
 from netra_backend.agents.sweep import Sweep
-from netra_backend.core.ids import RunKey
+from netra_backend.core.ids import RunKey, ThreadId, ThreadKey
 from netra_backend.core.run import Lease, RunStatus
 from netra_backend.errors import StoreFailed
 from netra_backend.stores.memory import MemoryStore
@@ -219,3 +220,31 @@ async def test_that_the_store_fails_is_told_once_a_look(log_lines: Lines) -> Non
         for looks in (1, 2):
             await sweep.look()
             assert told() == looks
+
+
+class RenewsLate(MemoryStore):
+    """Answers a renewal, once it was asked for one, when the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = asyncio.Event()
+        self.let = asyncio.Event()
+
+    async def renew(self, leases: Sequence[Lease], expires_at: int) -> frozenset[RunKey]:
+        self.asked.set()
+        await self.let.wait()
+        return await super().renew(leases, expires_at)
+
+
+async def test_a_run_is_not_lost_for_one_of_its_name_in_a_deleted_thread() -> None:
+    store, gate = RenewsLate(), Gate()
+    async with running(ScriptedAgent(answer("a", gate)), store=store) as house:
+        await house.start(ALICE, given("r"))
+        looking = asyncio.create_task(house.runner._sweep.look())
+        await store.asked.wait()
+        await house.runner.delete_thread(ThreadKey(ALICE, ThreadId(given("r").thread_id)))
+        await house.start(ALICE, given("r"))
+        store.let.set()
+        await looking
+        gate.open()
+        assert (await house.ended("r")).status is RunStatus.FINISHED

@@ -89,5 +89,5 @@ async def test_many_stories_of_one_database(tmp_path: Path) -> None:
     """At night as many as find what happens rarely; all of them in one file."""
     store = SqliteStore(tmp_path)
     await store.open()
-    await stories(store, range(STORIES, 1_000 if NIGHTLY else STORIES + 1))
+    await stories(store, range(STORIES, 300 if NIGHTLY else STORIES + 1))
     await store.close()

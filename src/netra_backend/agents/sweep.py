@@ -109,14 +109,14 @@ class Sweep:
 
     async def _renew(self) -> None:
         """Renew the leases, also if there are none: that others can renew theirs is seen by it."""
-        leases = [e.lease for e in self._executions.values() if e.ends_itself]
+        executions = [e for e in self._executions.values() if e.ends_itself]
+        leases = [e.lease for e in executions]
         leases += [unended.lease for unended in self._unended.values()]
         asked = self._now()
         lost = await self._store.renew(leases, asked + self._lease_ms)
         self._clock.renewed(asked, self._now())
-        for key in lost:
-            execution = self._executions.get(key)
-            if execution is not None and execution.status not in ENDED:
+        for execution in executions:  # those by now may have other leases, on runs of their names
+            if execution.run.key in lost and execution.status not in ENDED:
                 execution.lose()
 
     async def _renew_if_due(self) -> None:
