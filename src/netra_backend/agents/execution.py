@@ -195,7 +195,7 @@ class Execution:
         """End the run for what the agent has yielded."""
         if isinstance(error, LimitReached):
             self._warn(error)
-            await self._fail(RunError.TOO_MANY_EVENTS, f"A run has {error.most} events at most")
+            await self._fail(RunError.TOO_MANY_EVENTS, f"It said more than {error.most} events")
         else:
             about = {"at": stream.place(self._stream)}
             log.error("the agent broke the protocol", exc_info=error, extra=about)
