@@ -24,6 +24,7 @@ from netra_backend.scan.values import (
 def bind(frame: Frame, target: ast.expr, value: Value, source: ast.expr | None = None) -> None:
     """Assign the value, which the expression `source` has, to the target."""
     if isinstance(target, ast.Name):
+        frame.note_binding(target.id)
         assign(frame.names, target.id, value)
         if target.id in frame.global_names:
             frame.changed_globals.add(target.id)

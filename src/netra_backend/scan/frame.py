@@ -83,6 +83,7 @@ class Frame:
 
     __slots__ = (
         "assigned_to_self",
+        "bound_anew",
         "changed_globals",
         "changes",
         "classed",
@@ -135,6 +136,8 @@ class Frame:
         self.global_names: set[str] = set()
         self.changed_globals: set[str] = set()
         self.rebound_globals: set[str] = set()
+        self.bound_anew: set[str] = set()
+        """The names of a module that it binds more than once."""
         self.stored: list[Stored] = []
         self.stored_by: list[tuple[str, str]] = []
         self.defaulted: set[str] = set()
@@ -205,6 +208,11 @@ class Frame:
             self.changes.update(given(value))
         elif root:
             self.changed_globals.add(root)
+
+    def note_binding(self, name: str) -> None:
+        """Note that a name is bound now: what functions find in it may be what it was before."""
+        if not self.function and not self.prefix and name in self.names:
+            self.bound_anew.add(name)
 
     def is_empty(self, node: ast.expr) -> bool:
         """Return whether the node names a container in which nothing was stored so far.

@@ -112,7 +112,8 @@ class Reader:
         value = self._top.names.get(name)
         if value is None:
             return self._builtin(name)
-        if isinstance(value, (Global, Const)) and value != NONE:
+        anew = name in self._top.bound_anew
+        if isinstance(value, (Global, Const)) and value != NONE and not anew:
             return value
         return Global(f"{self.file.module}.{name}")
 
@@ -266,7 +267,8 @@ class Reader:
             return UNKNOWN
         if container and name in self._changed:
             return with_items(_emptied(value), stored)
-        return union([value, UNKNOWN]) if name in self._rebound else value
+        anew = name in self._rebound or name in self._top.bound_anew
+        return union([value, UNKNOWN]) if anew else value
 
     def _exports(self) -> tuple[str, ...] | None:
         value = self._top.names.get("__all__")
