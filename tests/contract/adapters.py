@@ -167,7 +167,7 @@ async def langgraph(stage: Stage, **options: Any) -> AsyncIterator[object]:
     from langchain_core.outputs import ChatGenerationChunk
 
     class Model(BaseChatModel):
-        """A fake chat model that streams."""
+        """A fake chat model that streams, and gives each call the same id, as some do."""
 
         @property
         def _llm_type(self) -> str:
@@ -182,15 +182,15 @@ async def langgraph(stage: Stage, **options: Any) -> AsyncIterator[object]:
         async def _astream(self, messages: Any, *_: Any, **__: Any) -> AsyncIterator[Any]:
             assert not refused(map(_calls, messages)), messages
             async for part in stage.parts(isinstance(messages[-1], LangChainResult)):
-                for fields in self._chunks(part, len(messages)):
+                for fields in self._chunks(part):
                     yield ChatGenerationChunk(message=AIMessageChunk(**{"content": "", **fields}))
 
-        def _chunks(self, part: Say | Think | Call, turn: int) -> list[dict[str, Any]]:
+        def _chunks(self, part: Say | Think | Call) -> list[dict[str, Any]]:
             if isinstance(part, Say):
                 return [{"content": part.text}]
             if isinstance(part, Think):
                 return [{"additional_kwargs": {"reasoning_content": part.text}}]
-            call = {"name": part.name, "args": "", "id": f"call_{turn}", "index": 0}
+            call = {"name": part.name, "args": "", "id": "call_0", "index": 0}
             rest = {"name": None, "args": part.json, "id": None, "index": 0}
             return [{"tool_call_chunks": [call]}, {"tool_call_chunks": [rest]}]
 

@@ -144,6 +144,29 @@ async def test_the_middleware_for_people_is_answered_by_yes_or_no_or_in_its_form
     assert illegal(chunks, later_run=True) == []
 
 
+@pytest.mark.parametrize("mode", ["batched", "per_call"])
+async def test_each_rejection_is_told_of_its_own_call(mode: Any) -> None:
+    """Though the model gives each call the same id."""
+    from langchain.agents.middleware import HumanInTheLoopMiddleware
+    from langgraph.checkpoint.memory import InMemorySaver
+
+    careful = [HumanInTheLoopMiddleware({"weather": True}, interrupt_mode=mode)]
+    async with (
+        langgraph(Stage(Scenario.TOOL), middleware=careful, checkpointer=InMemorySaver()) as thing,
+        running(adapt(thing)) as house,
+    ):
+        for run in ("r1", "r2"):
+            await house.start(ALICE, asking("hi", thread_id="t1", run_id=run))
+            await house.ended(run)
+            asked = next(one for one in await house.store.asked(T1, 9) if one.run == run)
+            answer = Answer(asked.id, "resolved", b'{"approved":false}')
+            decided = await house.runner.interrupts.decide(T1, answer, ALICE)
+            assert (await house.ended(decided.run or "")).status is RunStatus.FINISHED
+        messages = await house.messages()
+    roles = [message["role"] for message in messages]
+    assert roles == ["user", "assistant", "tool", "assistant"] * 2
+
+
 async def test_a_call_that_goes_on_is_not_told_again_but_one_with_the_id_of_an_older_is() -> None:
     """The first run was cancelled, so that its calls have results in the checkpoint only."""
     from langchain_core.messages import AIMessage

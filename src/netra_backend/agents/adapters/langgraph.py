@@ -266,8 +266,15 @@ async def _told_again(
         done, answers = results_of(input), set(_answers(kept))
         calls = _calls(input.messages, kept)
         waiting = {call.id: id for id, call in calls if id not in done and call not in answers}
+    old = {message.id for message in kept}
     async for event in events:
-        if isinstance(event, ToolCallResultEvent):
+        if isinstance(event, MessagesSnapshotEvent):
+            for message in event.messages:
+                if isinstance(message, ToolMessage) and message.id not in old:
+                    call = message.tool_call_id
+                    message.tool_call_id = waiting.get(call, call)
+            yield event
+        elif isinstance(event, ToolCallResultEvent):
             event.tool_call_id = waiting.pop(event.tool_call_id, event.tool_call_id)
             yield event
         elif getattr(event, "tool_call_id", None) not in waiting:
