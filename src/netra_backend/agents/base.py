@@ -16,6 +16,7 @@ from ag_ui.core import (
     AssistantMessage,
     BaseEvent,
     ContentPart,
+    DataSource,
     ReasoningEndEvent,
     ReasoningMessageContentEvent,
     ReasoningMessageEndEvent,
@@ -31,6 +32,7 @@ from ag_ui.core import (
     ToolCallResultEvent,
     ToolCallStartEvent,
     ToolMessage,
+    UrlSource,
     UserMessage,
 )
 from ag_ui.core import ToolCall as ToolCallOfMessage
@@ -131,6 +133,13 @@ def text_of(content: str | Sequence[ContentPart] | None) -> str:
     if content is None or isinstance(content, str):
         return content or ""
     return "\n".join(part.text for part in content if isinstance(part, TextPart))
+
+
+def address_of(source: UrlSource | DataSource) -> str:
+    """Return the URL of what a part of a message shows: a ``data:`` URL of what it holds itself."""
+    if isinstance(source, UrlSource):
+        return source.value
+    return f"data:{source.mime_type};base64,{source.value}"
 
 
 def question_of(input: RunAgentInput) -> str:

@@ -40,7 +40,15 @@ from openai.types.chat import (
 )
 from openai.types.chat.chat_completion_chunk import ChoiceDelta, ChoiceDeltaToolCall
 
-from netra_backend.agents.base import Reasoning, Text, ToolCall, arguments_of, call_ids, results_of
+from netra_backend.agents.base import (
+    Reasoning,
+    Text,
+    ToolCall,
+    address_of,
+    arguments_of,
+    call_ids,
+    results_of,
+)
 from netra_backend.errors import AgentError, ConfigError
 
 _MAX_COUNT = 2**53 - 1
@@ -249,15 +257,11 @@ def _part(part: ContentPart) -> ChatCompletionContentPartParam:
     match part:
         case TextPart():
             return {"type": "text", "text": part.text}
-        case ImagePart(source=UrlSource(value=url)):
-            return {"type": "image_url", "image_url": {"url": url}}
-        case ImagePart(source=DataSource(value=data, mime_type=kind)):
-            return {"type": "image_url", "image_url": {"url": f"data:{kind};base64,{data}"}}
+        case ImagePart(source=UrlSource() | DataSource() as source):
+            return {"type": "image_url", "image_url": {"url": address_of(source)}}
         case _:
-            source = f" ({part.source.type})"
-            raise AgentError(
-                f"the model can be sent text and images, but not this {part.type}{source}"
-            )
+            kind = f"{part.type} ({part.source.type})"
+            raise AgentError(f"the model can be sent text and images, but not this {kind}")
 
 
 def _function(tool: Tool) -> ChatCompletionFunctionToolParam:

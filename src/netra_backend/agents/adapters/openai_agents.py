@@ -45,7 +45,14 @@ from openai.types.responses import ResponseInputContentParam
 
 from netra_backend import jsonlog
 from netra_backend.agents.answers import APPROVAL, approves, reason_of
-from netra_backend.agents.base import Reasoning, Text, ToolCall, arguments_of, results_of
+from netra_backend.agents.base import (
+    Reasoning,
+    Text,
+    ToolCall,
+    address_of,
+    arguments_of,
+    results_of,
+)
 from netra_backend.agents.foreign import CallIds
 from netra_backend.agents.run_context import CURRENT, library
 from netra_backend.errors import AgentError
@@ -248,21 +255,15 @@ def _part(part: ContentPart) -> ResponseInputContentParam:
         case TextPart():
             return {"type": "input_text", "text": part.text}
         case ImagePart(source=UrlSource() | DataSource() as source):
-            return {"type": "input_image", "detail": "auto", "image_url": _address(source)}
+            return {"type": "input_image", "detail": "auto", "image_url": address_of(source)}
         case DocumentPart(source=UrlSource(value=url)):
             return {"type": "input_file", "file_url": url}
         case DocumentPart(source=DataSource() as source):
             name = str((part.metadata or {}).get("filename") or "document")
-            return {"type": "input_file", "filename": name, "file_data": _address(source)}
+            return {"type": "input_file", "filename": name, "file_data": address_of(source)}
         case _:
             kind = f"{part.type} ({part.source.type})"
             raise AgentError(f"the model can be sent text, images and documents, not this {kind}")
-
-
-def _address(source: UrlSource | DataSource) -> str:
-    if isinstance(source, UrlSource):
-        return source.value
-    return f"data:{source.mime_type};base64,{source.value}"
 
 
 # --- approvals ---
