@@ -148,7 +148,7 @@ async def test_one_that_stays_behind_is_told_to_resume(
 ) -> None:
     monkeypatch.setattr(send_lane, "LINGER", BOUND)  # on a busy machine it takes long to read all
     monkeypatch.setattr(direct_lane, "LINGER", BOUND)
-    closes = metrics.CLOSES.labels("4408")._value
+    closes = metrics.CLOSED.labels("4408")._value
     before = closes.get()
     async with (
         talking(tmp_path, direct, behind_seconds=0.3) as server,
