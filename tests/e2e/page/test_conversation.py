@@ -20,6 +20,15 @@ pytestmark = pytest.mark.anyio
 
 ARGUMENTS = {"query": "kill -9", "limit": 3}
 
+ASKS_AT_ONCE = """
+addEventListener("DOMContentLoaded", () => {
+  const field = document.getElementById("question");
+  field.value = "At once";
+  field.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter" }));
+});
+"""
+"""Asks when the page has come to life, and before there can have been a frame of it."""
+
 
 async def test_an_answer_is_seen_while_it_is_made(tab: Tab, puppet: Puppets) -> None:
     await tab.ask("What survives?")
@@ -233,6 +242,16 @@ async def test_a_stranger_sees_nothing_of_it(tab: Tab, puppet: Puppets, meet: Me
         assert "Nobody" not in await each.page.content()
     assert await stranger.get(f"/threads/{thread}/events") is None
     assert await stranger.get(f"/threads/{thread}/messages") is None
+    await tab.shows_the_log()
+
+
+async def test_a_question_that_is_asked_before_anything_is_drawn_is_sent(
+    tab: Tab, puppet: Puppets
+) -> None:
+    await tab.page.add_init_script(ASKS_AT_ONCE)
+    await tab.page.reload()
+    (await puppet.next("At once")).end()
+    await tab.run("finished")
     await tab.shows_the_log()
 
 

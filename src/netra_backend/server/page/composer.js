@@ -54,7 +54,8 @@ export class Composer {
   /** Show the draft for `thread`; null for a new conversation. */
   open(thread) {
     this.#thread = thread;
-    // Until `update` knows better: what is disabled or hidden takes no focus.
+    // Until `update` knows better: what is disabled or hidden takes no focus, and who is fast can write.
+    this.#closed = false;
     this.#nodes.field.disabled = false;
     this.#nodes.barred.hidden = true;
     this.#setText(this.#storage.getItem(this.#key) ?? "");
