@@ -121,6 +121,30 @@ async def test_a_first_visit_is_sent_in_few_bytes_to_who_takes_them(
     assert sent["gzip"] < sent["identity"] / 2
 
 
+@pytest.mark.parametrize("coding", ["gzip", "identity"])
+async def test_the_head_of_a_compressed_answer_says_how_it_is_sent(
+    site: httpx.AsyncClient, coding: str
+) -> None:
+    takes = {"Accept-Encoding": coding}
+    for path in ("/", "/page/app.js", "/page/vendor/marked.js", "/docs", "/docs/protocol.md"):
+        full, head = [await site.request(how, path, headers=takes) for how in ("GET", "HEAD")]
+        for name in ("content-length", "content-encoding", "etag", "vary", "accept-ranges"):
+            assert head.headers.get(name) == full.headers.get(name), (path, name)
+        assert not head.content
+
+
+async def test_two_codings_of_a_file_have_a_weak_tag_in_common(site: httpx.AsyncClient) -> None:
+    """A strong one says that they are the same bytes: a cache would join parts of them."""
+    for coding in ("gzip", "identity"):
+        takes = {"Accept-Encoding": coding}
+        file = await site.get("/page/app.js", headers=takes)
+        assert file.headers["etag"].startswith('W/"')
+        known = {"If-None-Match": file.headers["etag"]}
+        again = await site.get("/page/app.js", headers=takes | known)
+        assert (again.status_code, again.headers["vary"]) == (304, "Accept-Encoding")
+        assert again.headers["etag"] == file.headers["etag"]
+
+
 @pytest.mark.parametrize("version", ["", "~another/"])
 async def test_of_a_file_of_no_known_version_is_asked_whether_it_has_changed(
     site: httpx.AsyncClient, version: str
