@@ -40,4 +40,9 @@ async def test_a_browser_without_scripts_is_told_what_is_missing(
     for path in ("/", "/docs/agents"):
         await page.goto(f"{server.url}{path}")
         await expect(page.locator("noscript > p")).to_be_visible()
+        await expect(page.get_by_text("Connecting")).to_be_hidden()
+    for path in ("/docs", "/docs/agents"):
+        await page.goto(f"{server.url}{path}")
+        await page.locator("noscript a").click()
+        await expect(page).to_have_url(f"{server.url}/docs/index.md")
     await page.close()
