@@ -77,8 +77,11 @@ async def test_an_answer_that_was_taken_ends_in_peace() -> None:
         writer.close()
 
 
+@pytest.mark.parametrize("how", ["broken off", "fails", "returns"])
 @pytest.mark.parametrize("version", [b"1.0", b"1.1"])
-async def test_an_answer_that_is_broken_off_is_seen_to_be_incomplete(version: bytes) -> None:
+async def test_an_answer_that_is_broken_off_is_seen_to_be_incomplete(
+    version: bytes, how: str
+) -> None:
     """HTTP/1.1 lacks its last chunk; the answers of HTTP/1.0 just end, and so it is reset."""
     is_taken = asyncio.Event()
 
@@ -86,7 +89,10 @@ async def test_an_answer_that_is_broken_off_is_seen_to_be_incomplete(version: by
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"begun", "more_body": True})
         await is_taken.wait()
-        outlet_of(scope).break_off()
+        if how == "broken off":
+            outlet_of(scope).break_off()
+        elif how == "fails":
+            raise RuntimeError("it fails in the middle")
 
     app = Starlette(routes=[Mount("/", cut_short)])
     async with serving(app, Protocol, http=HttpProtocol) as port, asyncio.timeout(BOUND):

@@ -382,7 +382,8 @@ def _without_chunks(cycle: Any, app: ASGIApp) -> ASGIApp:
     """Return `app`, whose answers are sent as they are and end with the connection.
 
     HTTP/1.0 knows no chunks (RFC 9112 section 6.1), which uvicorn makes of an answer that does not
-    say its length.
+    say its length. One that the application leaves unfinished is reset, since uvicorn would close
+    the connection, as at an answer's end.
     """
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
@@ -391,6 +392,11 @@ def _without_chunks(cycle: Any, app: ASGIApp) -> ASGIApp:
             cycle.expected_content_length = len(message.get("body", b""))
             await send(message)
 
-        await app(scope, receive, send_plainly)
+        try:
+            await app(scope, receive, send_plainly)
+        finally:
+            is_begun = cycle.response_started and not cycle.response_complete
+            if is_begun and not cycle.transport.is_closing():
+                reset(cycle.transport)
 
     return serve
