@@ -89,6 +89,14 @@ async def test_a_key_of_another_server_is_named(server: ServerProcess, tmp_path:
         )
 
 
+def test_another_secret_than_the_server_s_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A data directory has no part in it."""
+    monkeypatch.setenv("NETRA_AUTH", "jwt")
+    monkeypatch.setenv("NETRA_JWT_SECRET", "s" * 32)
+    refusal = reach("http://127.0.0.1:1", "alice", None, None).refusal(b"", 401)
+    assert str(refusal).endswith("NETRA_JWT_SECRET; give the server's, or a --token")
+
+
 async def test_a_token_that_is_refused_is_told_in_the_servers_words(
     netra: Netra, server: ServerProcess
 ) -> None:

@@ -46,7 +46,7 @@ _JOINERS = "\u200c\u200d"
 
 
 class Server(Struct, frozen=True):
-    """A running server, a token for it, and what has signed that, if we have."""
+    """A running server, a token for it, and if we signed that: with what, and what to give else."""
 
     url: str
     token: str
@@ -79,9 +79,7 @@ class Server(Struct, frozen=True):
         if told.get("code") == ErrorCode.NOT_FOUND:
             return NotFound(text)
         if status == HTTPStatus.UNAUTHORIZED and self.signer is not None:
-            text += (
-                f": it was signed with {self.signer}; give the server's --data-dir, or a --token"
-            )
+            text += f": it was signed with {self.signer}, or a --token"
         return ServerError(text)
 
     def events(self, thread: str, after: str | None = None) -> Iterator[dict[str, Any]]:
@@ -130,8 +128,11 @@ def reach(url: str, user: str, token: str | None, data_dir: str | None) -> Serve
         made = make_token(settings, user)
     except Unsigned as error:
         raise ConfigError(f"{error}; or pass a token with --token") from error
-    in_dir = settings.auth is AuthMode.DEV
-    return Server(url, made, f"the key in {settings.data_dir}" if in_dir else "NETRA_JWT_SECRET")
+    if settings.auth is AuthMode.DEV:
+        signer = f"the key in {settings.data_dir}; give the server's --data-dir"
+    else:
+        signer = "NETRA_JWT_SECRET; give the server's"
+    return Server(url, made, signer)
 
 
 def show(console: Console, position: str, chunk: dict[str, Any], *, as_json: bool) -> None:
