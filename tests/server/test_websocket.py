@@ -17,14 +17,18 @@ from ag_ui.core import (
     TextMessageEndEvent,
     TextMessageStartEvent,
 )
+from starlette.requests import HTTPConnection
+from starlette.websockets import WebSocket
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Frame, Opcode
 
+from netra_backend.core.ids import UserId
 from netra_backend.errors import StoreFailed
 from netra_backend.server.http_protocol import HttpProtocol
 from netra_backend.server.metrics import REGISTRY
 from netra_backend.server.seating import Seating
+from netra_backend.server.user import User
 from netra_backend.stores.memory import MemoryStore
 from netra_backend.testing.scripted_agent import Gate, ScriptedAgent, answer
 from tests.client import BOUND, client, run_input
@@ -237,6 +241,39 @@ async def test_a_store_that_fails_at_the_handshake_is_answered_and_told(
     assert [line["code"] for line in lines if line["message"] == "handshake refused"] == [
         "store_failed"
     ]
+
+
+@both_lanes
+@pytest.mark.parametrize("known", [True, False])
+async def test_who_leaves_before_the_handshake_is_answered_is_no_error(
+    tmp_path: Path, direct: bool, known: bool, log_lines: Lines
+) -> None:
+    here, decided = asyncio.Event(), asyncio.Event()
+
+    async def late(request: HTTPConnection) -> User | None:
+        assert isinstance(request, WebSocket)
+        assert (await request.receive())["type"] == "websocket.connect"
+        here.set()
+        assert (await request.receive())["type"] == "websocket.disconnect"
+        decided.set()
+        return User(UserId("alice")) if known else None
+
+    async with (
+        asyncio.timeout(BOUND),
+        live(
+            {"hello": hello}, tmp_path, store=MemoryStore(), direct=direct, authenticate=late
+        ) as server,
+    ):
+        _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(
+            b"GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+            b"Sec-WebSocket-Protocol: netra.v1\r\n\r\n"
+        )
+        await here.wait()
+        writer.transport.abort()
+        await decided.wait()
+    assert [line for line in log_lines() if line["level"] == "ERROR"] == []
 
 
 @asynccontextmanager

@@ -382,8 +382,7 @@ def _without_chunks(cycle: Any, app: ASGIApp) -> ASGIApp:
     """Return `app`, whose answers are sent as they are and end with the connection.
 
     HTTP/1.0 knows no chunks (RFC 9112 section 6.1), which uvicorn makes of an answer that does not
-    say its length. One that the application leaves unfinished is reset, since uvicorn would close
-    the connection, as at an answer's end.
+    say its length. One that is left unfinished is reset: uvicorn would close it, as at its end.
     """
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
@@ -395,8 +394,7 @@ def _without_chunks(cycle: Any, app: ASGIApp) -> ASGIApp:
         try:
             await app(scope, receive, send_plainly)
         finally:
-            is_begun = cycle.response_started and not cycle.response_complete
-            if is_begun and not cycle.transport.is_closing():
+            if cycle.response_started and not (cycle.response_complete or cycle.disconnected):
                 reset(cycle.transport)
 
     return serve

@@ -6,6 +6,7 @@ which a browser can read: an HTTP answer to a handshake it cannot.
 """
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from contextvars import copy_context
 
 from starlette.requests import HTTPConnection
@@ -97,7 +98,10 @@ class SocketRoute:
             if self._pool.is_closed:  # since it was asked who that is
                 await _deny(websocket, Refused(ErrorCode.DRAINING), address)
                 return
-            await websocket.accept(subprotocol=dialect.subprotocol)
+            try:
+                await websocket.accept(subprotocol=dialect.subprotocol)
+            except OSError:
+                return  # its client has gone
             lane = lane_for(
                 websocket.scope,
                 websocket.send,
@@ -208,10 +212,12 @@ async def _deny(websocket: WebSocket, refusal: Refused, address: str) -> None:
     refusals.tell(
         "handshake", refusal.code, refusal.message, **refusal.about, **_info(websocket, address)
     )
-    if "websocket.http.response" not in websocket.scope.get("extensions", {}):
-        await websocket.close()
-        return
-    await websocket.send_denial_response(refusal_response(refusal.code, refusal.message))
+    with suppress(OSError):  # its client has gone
+        if "websocket.http.response" in websocket.scope.get("extensions", {}):
+            answer = refusal_response(refusal.code, refusal.message)
+            await websocket.send_denial_response(answer)
+        else:
+            await websocket.close()
 
 
 def _info(websocket: WebSocket, address: str) -> dict[str, object]:
