@@ -248,3 +248,18 @@ async def test_a_run_is_not_lost_for_one_of_its_name_in_a_deleted_thread() -> No
         await looking
         gate.open()
         assert (await house.ended("r")).status is RunStatus.FINISHED
+
+
+async def test_nor_for_one_whose_end_could_not_be_written() -> None:
+    """Its lease is still to be renewed when the thread is deleted, and the name is in use again."""
+    store, gate = MemoryStore(), Gate()
+    async with running(ScriptedAgent(answer("a", gate)), store=store) as house:
+        thread = ThreadKey(ALICE, ThreadId(given("r").thread_id))
+        await house.start(ALICE, given("r"))
+        sweep, (execution,) = sweep_of(house), house.runner.executions.values()
+        sweep.end_failed(execution.run, execution.lease)
+        await house.runner.delete_thread(thread)
+        await house.start(ALICE, given("r"))
+        await sweep.look()
+        gate.open()
+        assert (await house.ended("r")).status is RunStatus.FINISHED

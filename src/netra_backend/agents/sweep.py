@@ -110,10 +110,11 @@ class Sweep:
     async def _renew(self) -> None:
         """Renew the leases, also if there are none: that others can renew theirs is seen by it."""
         executions = [e for e in self._executions.values() if e.ends_itself]
-        leases = [e.lease for e in executions]
-        leases += [unended.lease for unended in self._unended.values()]
+        leases = {key: unended.lease for key, unended in self._unended.items()}
+        # A run here that has the name of an unended one has it because that one's thread is gone.
+        leases.update((e.run.key, e.lease) for e in executions)
         asked = self._now()
-        lost = await self._store.renew(leases, asked + self._lease_ms)
+        lost = await self._store.renew(list(leases.values()), asked + self._lease_ms)
         self._clock.renewed(asked, self._now())
         for execution in executions:  # those by now may have other leases, on runs of their names
             if execution.run.key in lost and execution.status not in ENDED:
