@@ -263,3 +263,43 @@ async def test_nor_for_one_whose_end_could_not_be_written() -> None:
         await sweep.look()
         gate.open()
         assert (await house.ended("r")).status is RunStatus.FINISHED
+
+
+class EndsLate(MemoryStore):
+    """Takes the first append when the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = asyncio.Event()
+        self.let = asyncio.Event()
+
+    async def append(self, events: Any, **more: Any) -> Any:
+        if not self.asked.is_set():
+            self.asked.set()
+            await self.let.wait()
+        return await super().append(events, **more)
+
+
+async def test_a_run_is_not_forgotten_for_one_of_its_name_that_is_ended_late() -> None:
+    store, thread = EndsLate(), a_thread()
+    async with running(ScriptedAgent(answer("a")), store=store) as house:
+        sweep = sweep_of(house)
+
+        async def leave_unended() -> RunKey:
+            lease = await start(store, thread, "r")
+            run = await store.run(lease.run)
+            assert run is not None
+            sweep.end_failed(run, lease)
+            return run.key
+
+        await leave_unended()
+        looking = asyncio.create_task(sweep.look())
+        await store.asked.wait()
+        await store.delete_thread(thread)
+        key = await leave_unended()
+        store.let.set()
+        await looking
+        await sweep.look()
+        run = await store.run(key)
+        assert run is not None
+        assert run.status is RunStatus.FAILED

@@ -104,7 +104,8 @@ class Sweep:
     async def _end_late(self, unended: "_Unended") -> None:
         run, lease, write = unended
         await write(run, lease)
-        self._unended.pop(run.key, None)
+        if self._unended.get(run.key) is unended:  # else meanwhile one has its name
+            del self._unended[run.key]
         self._freed(run.thread)
 
     async def _renew(self) -> None:
