@@ -650,3 +650,28 @@ async def test_a_run_context_that_outlives_its_run_says_nothing_more() -> None:
         assert run.watchers == 0
         assert await run.question("q") is None
         await the_end(house)
+
+
+async def test_an_agent_whose_lease_is_lost_is_not_told_to_stop_a_second_time() -> None:
+    stopping, let = asyncio.Event(), asyncio.Event()
+    stopped: list[bool] = []
+
+    async def agent(given: RunAgentInput) -> AsyncIterator[BaseEvent]:
+        try:
+            yield START
+            await asyncio.Event().wait()
+        finally:
+            stopping.set()
+            await let.wait()
+            stopped.append(True)
+
+    async with running(agent) as house:
+        await start(house)
+        await house.until(lambda types: len(types) > 1)
+        execution = house.runner.executions[R1]
+        execution.lose()
+        await stopping.wait()
+        await execution.cancel()
+        let.set()
+        await execution.stopped()
+    assert stopped

@@ -335,7 +335,7 @@ class Execution:
             ending = self._end_once(
                 status, [*self._ingest.close(), terminals.stopped(self.run, status)]
             )
-            if self._has_begun:
+            if self._has_begun and not self._lost:
                 self.task.cancel()  # once: a second time would disturb it while it stops
         self._reaper = self._reaper or asyncio.create_task(self._reap())
         return await asyncio.shield(ending)

@@ -38,7 +38,6 @@ INDEXED = "(SELECT value FROM counters WHERE name = 'indexed')"
 """SQL for the number of the last entry of the tail that was put into its index: later ones are
 loose."""
 
-
 _SLICE = 256
 """Entries that are copied or deleted at once, at least: a move waits until so many are due. For
 each slice a transaction is begun, and the same few pages are written. Measured with 300 threads and
