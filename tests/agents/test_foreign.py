@@ -262,3 +262,15 @@ async def test_a_turn_waits_for_the_answers_to_its_own_questions(
     assert (turn, given) == (None, said)
     assert taken is not calls
     assert closed == ["turn of t1", "turn of t3"]
+
+
+async def test_a_turn_that_goes_on_knows_what_calls_other_agents_have_made_since() -> None:
+    held, end = Held[str](), ends("q")
+    await held.keep("t", "turn", CallIds(asking("")), end)
+    (question,) = end.outcome.interrupts
+    made = AssistantMessage(id="m", tool_calls=[call("c")])
+    given = answering(question.id).model_copy(update={"messages": [made]})
+    _, _, calls = await held.take("t", given)
+    start = ToolCallStartEvent(tool_call_id="c", tool_call_name="f")
+    calls.rename(start)
+    assert start.tool_call_id != "c"

@@ -215,6 +215,7 @@ class Held(Generic[Turn]):
             one.model_copy(update={"interrupt_id": waiting.asked[one.interrupt_id]})
             for one in input.resume
         ]
+        waiting.calls.learn(input)
         messages = waiting.calls.named_back(input)
         given = input.model_copy(update={"resume": resume, "messages": messages})
         return waiting.turn, given, waiting.calls
@@ -289,6 +290,10 @@ class CallIds:
         self._used = call_ids(input)
         self._renamed: dict[str, str] = {}
         self._chunk: str | None = None
+
+    def learn(self, input: RunAgentInput) -> None:
+        """Learn what ids the thread has used by now: other agents may have run in it since."""
+        self._used |= call_ids(input)
 
     def rename_back(self, renamed: Mapping[str, str]) -> None:
         """Go on with what an earlier run renamed: the library's ids, and those in the log."""
