@@ -164,18 +164,18 @@ def filled(item: Item, method: str, args: tuple[Argument, ...]) -> Value | None:
     base, new = item.base, Entry(None, args[0].value, args[0].at)
     if isinstance(base, Dict) and method == "append":
         entries, inside = base.entries, Seq("list", (receiver(UNKNOWN), new), item.line)
-    elif isinstance(base, Call) and _made_by_default(base) == _FILLED_BY.get(method, ""):
-        entries, inside = (), Seq(_FILLED_BY[method], (new,), item.line)
+    elif isinstance(base, Call) and (made := _made_by_default(base)) == _FILLED_BY.get(method):
+        entries, inside = (), Seq(made, (new,), item.line)
     else:
         return None
     return limited(Dict((*entries, Entry(item.key, inside)), base.line))
 
 
-def _made_by_default(value: Call) -> str | None:
-    """Return the builtin class that ``defaultdict(…)`` makes its items of."""
+def _made_by_default(value: Call) -> str:
+    """Return the builtin class that ``defaultdict(…)`` makes its items of; empty of all else."""
     args = [argument.value for argument in value.args]
     if not isinstance(value.func, Global) or value.func.name != "collections.defaultdict":
-        return None
+        return ""
     made = args[0].name if len(args) == 1 and isinstance(args[0], Global) else ""
     return made.removeprefix("builtins.")
 
