@@ -24,6 +24,7 @@ from netra_backend.scan.values import (
     NONE,
     UNKNOWN,
     Argument,
+    Attr,
     Const,
     Dict,
     Global,
@@ -90,6 +91,8 @@ def _named(resolver: Resolver, value: Value, scope: Scope) -> list[Argument] | O
     bare = unmarked(value)
     changes = () if scope.function is None else scope.function.changes
     if bare is not value or (isinstance(bare, Param) and bare.name in changes):
+        return UNKNOWN
+    if isinstance(value, Attr):  # any code may assign to an attribute, and fill what is there
         return UNKNOWN
     head, home = resolver.resolve(value, scope)
     if isinstance(head, Open):
