@@ -3,7 +3,7 @@
 import ast
 
 from netra_backend.scan.changing import is_from_elsewhere, note_change
-from netra_backend.scan.containers import altered, store, without
+from netra_backend.scan.containers import altered, held, store, without
 from netra_backend.scan.environment import assign, path_of, replace
 from netra_backend.scan.frame import Frame
 from netra_backend.scan.storing import Stored
@@ -25,7 +25,7 @@ def bind(frame: Frame, target: ast.expr, value: Value, source: ast.expr | None =
     """Assign the value, which the expression `source` has, to the target."""
     if isinstance(target, ast.Name):
         frame.note_binding(target.id)
-        assign(frame.names, target.id, value)
+        assign(frame.names, target.id, _shared(value))
         if target.id in frame.global_names:
             frame.changed_globals.add(target.id)
             frame.rebound_globals.add(target.id)
@@ -38,6 +38,12 @@ def bind(frame: Frame, target: ast.expr, value: Value, source: ast.expr | None =
     elif isinstance(target, ast.Subscript):
         at = 0 if source is None or is_harmless(value) else frame.place(source)
         bind_item(frame, target, Entry(None, value, at))
+
+
+def _shared(value: Value) -> Value:
+    """Return the list or dict itself that ``d[key]`` is: under the new name it changes as well."""
+    inside = held(value)
+    return inside if isinstance(inside, (Dict, Seq)) else value
 
 
 def _unpack(frame: Frame, targets: list[ast.expr], value: Value) -> None:
@@ -121,7 +127,8 @@ def delete(frame: Frame, target: ast.expr) -> None:
     if isinstance(target, ast.Subscript):
         path = path_of(target.value)
         frame.touch(path)
-        old = frame.names.get(path, UNKNOWN)
+        known = frame.names.get(path) if path else held(frame.value(target.value))
+        old = UNKNOWN if known is None else known
         note_change(frame, old)
         if isinstance(old, Dict) and not isinstance(target.slice, ast.Slice):
             replace(frame.names, old, without(old, frame.value(target.slice)))
@@ -130,5 +137,3 @@ def delete(frame: Frame, target: ast.expr) -> None:
             replace(frame.names, old, altered(old, "pop", (key,)))
         elif isinstance(old, Seq):
             replace(frame.names, old, UNKNOWN)
-        else:
-            frame.visit([target.value])

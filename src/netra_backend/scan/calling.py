@@ -109,7 +109,7 @@ def call(frame: Frame, node: ast.Call) -> Value:
         frame.forget(callee.value)
     at = frame.lines.at(node)
     _note(frame, node, func, args, at)
-    _hand_over(frame, node, func)
+    _hand_over(frame, node, func, args)
     return UNKNOWN if func is UNKNOWN else Call(func, args, node.lineno, at)
 
 
@@ -256,17 +256,17 @@ def _note(frame: Frame, node: ast.Call, func: Value, args: tuple[Argument, ...],
         frame.file.sites.append(deferring)
 
 
-def _hand_over(frame: Frame, node: ast.Call, func: Value) -> None:
+def _hand_over(frame: Frame, node: ast.Call, func: Value, args: tuple[Argument, ...]) -> None:
     """The function may change the containers it is given."""
     if isinstance(func, Global) and func.name.partition(".")[0] in _KEEPING_MODULES:
         return
     if isinstance(node.func, ast.Attribute) and node.func.attr in LOG_METHODS:
         return
     for index, item in enumerate(node.args):
-        _hand(frame, func, item, index)
-    for keyword in node.keywords:
+        _hand(frame, func, item, index, args[index].value)
+    for keyword, argument in zip(node.keywords, args[len(node.args) :], strict=False):
         if keyword.arg is not None:  # of a ``**`` the function gets a copy
-            _hand(frame, func, keyword.value, keyword.arg)
+            _hand(frame, func, keyword.value, keyword.arg, argument.value)
 
 
 def _is_container(value: Value) -> bool:
@@ -279,9 +279,9 @@ def _is_parsed(value: Value) -> bool:
     )
 
 
-def _hand(frame: Frame, func: Value, item: ast.expr, place: int | str) -> None:
+def _hand(frame: Frame, func: Value, item: ast.expr, place: int | str, found: Value) -> None:
     path = path_of(item)
-    value = frame.names.get(path) if path else None
+    value = frame.names.get(path) if path else held(found)
     if value is not None:
         frame.changes.update(given(value))
         note_handing(frame, value, func, place)

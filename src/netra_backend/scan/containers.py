@@ -143,15 +143,17 @@ def without(old: Dict, key: Value) -> Value:
     return Dict(tuple(kept), old.line)
 
 
-def held(item: Item) -> Value | None:
+def held(value: Value) -> Value | None:
     """Return what stands at the key of a dict that we know, None where nobody can tell."""
-    base = held(item.base) if isinstance(item.base, Item) else item.base
+    if not isinstance(value, Item):
+        return None
+    base = held(value.base) if isinstance(value.base, Item) else value.base
     if not isinstance(base, Dict):
         return None
     for entry in reversed(base.entries):
-        if entry.key == item.key:
-            return entry.value
-        if not isinstance(entry.key, Const) or not isinstance(item.key, Const):
+        if entry.key == value.key:
+            return None if entry.maybe else entry.value
+        if not isinstance(entry.key, Const) or not isinstance(value.key, Const):
             return None
     return None
 
