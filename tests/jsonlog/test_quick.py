@@ -210,6 +210,15 @@ def test_a_line_that_is_remembered_is_written_again_only_where_all_is_the_same(
     assert told() == bare
 
 
+@pytest.mark.parametrize("preset", PRESETS)
+def test_what_is_remembered_inside_a_binding_is_right_outside(preset: str) -> None:
+    quick, alone = Quick(layout(preset)), Quick(layout(preset))
+    asked = (CREATED, 20, "app", "text", {}, None, True)
+    with bind(correlation="of the request", run="r"):
+        assert quick.line(*asked) == alone.line(*asked)
+    assert quick.line(*asked) == Quick(layout(preset)).line(*asked)
+
+
 def test_what_is_remembered_is_bounded() -> None:
     quick = Quick(layout("json"))
     for number in range(3_000):

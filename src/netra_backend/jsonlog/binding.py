@@ -19,7 +19,7 @@ def new_correlation() -> str:
     return os.urandom(8).hex()
 
 
-_PROCESS = new_correlation()
+PROCESS = new_correlation()
 """What is logged outside any binding belongs together too: it is of this process."""
 
 
@@ -102,4 +102,4 @@ def bound() -> Mapping[str, object]:
 
 def correlation() -> object:
     """Return the bound correlation id, or this process's own."""
-    return _bound.get().fields.get("correlation", _PROCESS)
+    return _bound.get().fields.get("correlation", PROCESS)

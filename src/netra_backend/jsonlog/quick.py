@@ -11,7 +11,7 @@ import sys
 from collections import defaultdict
 from typing import Any, TypeAlias, TypeVar
 
-from netra_backend.jsonlog import binding, tracing
+from netra_backend.jsonlog import tracing
 from netra_backend.jsonlog.attributes import (
     NAME_LIMITS,
     NOT_SHOWN,
@@ -22,7 +22,7 @@ from netra_backend.jsonlog.attributes import (
     error_of,
     filled,
 )
-from netra_backend.jsonlog.binding import NOTHING, current
+from netra_backend.jsonlog.binding import NOTHING, PROCESS, Bound, current
 from netra_backend.jsonlog.clock import Clock
 from netra_backend.jsonlog.encode import encode, encoders, seen
 from netra_backend.jsonlog.forms import Forms
@@ -185,10 +185,11 @@ class Quick:
             self._remember(self._texts, text, shown)
         return shown
 
-    def _tail(self, bound: binding.Bound) -> bytes | None:
+    def _tail(self, bound: Bound) -> bytes | None:
         """Return what stands on every line of a binding; None if it may change meanwhile."""
         bound.told = (self, None)
-        given = {"correlation": binding.correlation(), **bound.fields}
+        # Not `binding.correlation()`: another binding may be in force than the one that is told.
+        given = {"correlation": PROCESS, **bound.fields}
         if len(given) > MAX_FIELDS or not are_texts(given):
             return None
         if not all(map(_is_constant, given.values())):
@@ -205,7 +206,7 @@ class Quick:
         bound.told = (self, tail)
         return tail
 
-    def _body(self, given: dict[str, Any], bound: binding.Bound) -> bytes | None:
+    def _body(self, given: dict[str, Any], bound: Bound) -> bytes | None:
         """Return the rest of a line with the fields of a call; None if one is unusual."""
         if len(given) > MAX_FIELDS:
             return None
