@@ -9,6 +9,7 @@ import select
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType, ModuleType
@@ -188,6 +189,25 @@ def test_who_is_torn_out_of_any_step_keeps_nobody_else_from_writing(
             break
         steps += 1
     assert 10 < steps < 100
+
+
+def test_the_turn_is_waited_for_also_where_a_test_has_replaced_sleep(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(_seconds: float) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(time, "sleep", never)
+    with (tmp_path / "log").open("w") as stream:
+        writer = Writer(stream)
+        writer._turn.pop()
+        writer.put(b"a\n", "INFO")
+        while not writer._ring.empty():
+            pass
+        writer._turn.append(None)
+        assert writer.wait(5)
+        writer.close()
+    assert (tmp_path / "log").read_text() == "a\n"
 
 
 def test_many_threads_write_whole_lines(tmp_path: Path) -> None:
