@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from netra_backend.core.ids import ThreadId, ThreadKey
 from netra_backend.core.ports import Answer
 from netra_backend.core.run import RunStatus
 from netra_backend.testing import asking
-from tests.agents.running import ALICE, running
+from tests.agents.running import ALICE, Running, running
 from tests.contract.completions import completions
 from tests.contract.stage import Scenario, Stage
 from tests.legality import illegal
@@ -73,7 +74,9 @@ async def test_an_orchestrator_of_each_run_answers_beside_others() -> None:
                 assert illegal(chunks) == []
 
 
-async def test_a_question_is_answered_and_given_up_for_a_message() -> None:
+@asynccontextmanager
+async def inquisitive() -> AsyncIterator[Running]:
+    """Run an agent whose model calls a tool at each turn, which asks before it answers."""
     from openai import AsyncOpenAI
     from strands import Agent, ToolContext, tool
     from strands.models.openai import OpenAIModel
@@ -89,16 +92,21 @@ async def test_a_question_is_answered_and_given_up_for_a_message() -> None:
     ):
         model = OpenAIModel(client=client, model_id="fake")
         agent = adapt(Agent(model=model, tools=[weather], callback_handler=None))
-        async with asyncio.timeout(90), running(agent) as house:
-            for run in ("r1", "r2"):
-                await house.start(ALICE, asking("hi", thread_id="t1", run_id=run))
-                assert (await house.ended(run)).status is RunStatus.AWAITING
-            ends = []
-            for question in await house.store.asked(T1, 9):
-                answer = Answer(question.id, "resolved", b'"yes"')
-                decided = await house.runner.interrupts.decide(T1, answer, ALICE)
-                ends.append((question.run, (await house.ended(decided.run or "")).status))
-            chunks = await house.chunks()
+        async with running(agent) as house:
+            yield house
+
+
+async def test_a_question_is_answered_and_given_up_for_a_message() -> None:
+    async with asyncio.timeout(90), inquisitive() as house:
+        for run in ("r1", "r2"):
+            await house.start(ALICE, asking("hi", thread_id="t1", run_id=run))
+            assert (await house.ended(run)).status is RunStatus.AWAITING
+        ends = []
+        for question in await house.store.asked(T1, 9):
+            answer = Answer(question.id, "resolved", b'"yes"')
+            decided = await house.runner.interrupts.decide(T1, answer, ALICE)
+            ends.append((question.run, (await house.ended(decided.run or "")).status))
+        chunks = await house.chunks()
     assert sorted(ends) == [("r1", RunStatus.FAILED), ("r2", RunStatus.FINISHED)]
     (result,) = [chunk for chunk in chunks if chunk["type"] == "TOOL_CALL_RESULT"]
     assert "yes" in result["content"]
@@ -109,29 +117,14 @@ async def test_a_question_is_answered_and_given_up_for_a_message() -> None:
 
 async def test_each_answer_leads_to_the_result_of_its_own_call() -> None:
     """Though the model gives each call the same id, and the tool the same result."""
-    from openai import AsyncOpenAI
-    from strands import Agent, ToolContext, tool
-    from strands.models.openai import OpenAIModel
-
-    @tool(context=True)
-    def weather(tool_context: ToolContext, city: str) -> str:
-        """Tell the weather in a city."""
-        return f"{city}: {tool_context.interrupt('really')}"
-
-    async with (
-        completions(Stage(Scenario.TOOL)) as url,
-        AsyncOpenAI(api_key="none", base_url=url, max_retries=0) as client,
-    ):
-        model = OpenAIModel(client=client, model_id="fake")
-        agent = adapt(Agent(model=model, tools=[weather], callback_handler=None))
-        async with asyncio.timeout(90), running(agent) as house:
-            for run in ("r1", "r2"):
-                await house.start(ALICE, asking("hi", thread_id="t1", run_id=run))
-                await house.ended(run)
-                question = next(q for q in await house.store.asked(T1, 9) if q.run == run)
-                answer = Answer(question.id, "resolved", b'"yes"')
-                decided = await house.runner.interrupts.decide(T1, answer, ALICE)
-                assert (await house.ended(decided.run or "")).status is RunStatus.FINISHED
-            messages = await house.messages()
+    async with asyncio.timeout(90), inquisitive() as house:
+        for run in ("r1", "r2"):
+            await house.start(ALICE, asking("hi", thread_id="t1", run_id=run))
+            await house.ended(run)
+            question = next(q for q in await house.store.asked(T1, 9) if q.run == run)
+            answer = Answer(question.id, "resolved", b'"yes"')
+            decided = await house.runner.interrupts.decide(T1, answer, ALICE)
+            assert (await house.ended(decided.run or "")).status is RunStatus.FINISHED
+        messages = await house.messages()
     roles = [message["role"] for message in messages]
     assert roles == ["user", "assistant", "tool", "assistant"] * 2
