@@ -81,6 +81,21 @@ async def test_a_run_that_nobody_executes_is_being_ended(node: OtherNode | None)
     assert refused.value.code is ErrorCode.STORE_FAILED
 
 
+async def test_a_run_that_is_deleted_while_it_is_looked_for_elsewhere_is_not_found() -> None:
+    store = MemoryStore()
+    await store.open()
+    lease = await start(store, a_thread(), "r")
+
+    class Deleting(OtherNode):
+        async def cancel(self, run: RunKey) -> Position | None:
+            await store.delete_thread(lease.thread)
+            return None
+
+    with pytest.raises(Refused) as refused:
+        await stopping(store, Deleting(None)).cancel(lease.run)
+    assert refused.value.code is ErrorCode.NOT_FOUND
+
+
 async def test_what_is_starting_here_is_waited_for() -> None:
     store = MemoryStore()
     await store.open()

@@ -107,7 +107,9 @@ class Stopping:
         position = None if self.nodes is None else await self.nodes.cancel(key)
         if position is None:
             run = await self._store.run(key)
-            position = None if run is None else run.ended
+            if run is None:
+                raise Refused(ErrorCode.NOT_FOUND)  # deleted with its thread in the meantime
+            position = run.ended
         if position is None:
             raise Refused(ErrorCode.STORE_FAILED, "the run is being ended; try again")
         return position
