@@ -13,7 +13,10 @@ from netra_backend.core.run import Lease
 from netra_backend.stores.memory import MemoryStore
 
 WRITES = frozenset(
-    {"open_thread", "rename_thread", "delete_thread", "create_run", "renew", "adopt", "decide"}
+    (
+        *("open_thread", "rename_thread", "delete_thread", "set_member"),
+        *("create_run", "renew", "adopt", "decide", "enqueue", "cancel_queued"),
+    )
 )
 MAX_TURNS = 4
 
