@@ -305,7 +305,10 @@ function drawRights(runStatus) {
   const agent = composer.agent ?? agents[0];
   composer.update({ status: runStatus, whenBusy: whenBusy[agent], closed: role === null, barred });
   // Of a thread that has no entry yet the server may not know.
-  $("share").hidden = !open?.position || Boolean(open.ended) || role === null;
+  const share = $("share");
+  const hadFocus = share === document.activeElement;
+  share.hidden = !open?.position || Boolean(open.ended) || role === null;
+  if (hadFocus && share.hidden) composer.focus(); // Else the page has it, and who tabs begins anew.
   members.keep(open && !open.ended ? open.id : null);
 }
 
