@@ -314,10 +314,8 @@ class Life:
     async def come_to_rest(self, acting: asyncio.Future[Any]) -> None:
         """Return when nothing runs and nothing waits; only what hangs in a thread is cancelled."""
         while not acting.done() or await self.is_busy():
-            for (
-                runner,
-                _,
-            ) in self.nodes:  # a run may have begun while another node deleted its thread
+            # A run may have begun on one node while another deleted its thread.
+            for runner, _ in self.nodes:
                 await runner._sweep.look()
             for thread in THREADS:
                 last = await self.store.last_run(thread)
