@@ -30,7 +30,7 @@ Outside of it are those that nobody has to catch who calls us::
     ├── NoOpening         server/opening: carries the answer to a request that opens no WebSocket
     └── StreamBroken      server/sse_lane: breaks a response off, so that its client comes back
     BaseException
-    ├── Unanswered        agents/run_context: leaves an agent, whose ``except Exception`` lets it
+    ├── Unanswered        agents/questions: leaves an agent, whose ``except Exception`` lets it
     └── TookTooLong       cli/scan_record: leaves the analysis of a file, likewise
 
 ``ERRORS`` says of every code a client can be sent in an ``error`` frame or an HTTP body, and

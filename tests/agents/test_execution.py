@@ -11,12 +11,10 @@ import pytest
 from ag_ui.core import (
     BaseEvent,
     CustomEvent,
-    Interrupt,
     RawEvent,
     RunAgentInput,
     RunErrorEvent,
     RunFinishedEvent,
-    RunFinishedInterruptOutcome,
     StateDeltaEvent,
     StateSnapshotEvent,
     TextMessageContentEvent,
@@ -26,7 +24,7 @@ from ag_ui.core import (
 
 from netra_backend.agents.loading import adapt
 from netra_backend.agents.run_context import RunContext, current_run
-from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey
+from netra_backend.core.ids import RunId, RunKey
 from netra_backend.core.run import RunStatus
 from netra_backend.errors import StoreFailed
 from netra_backend.jsonlog.binding import bound
@@ -477,28 +475,6 @@ async def test_an_agent_that_changes_its_input_changes_nothing_else() -> None:
         await house.start(ALICE, asking("hi", thread_id="t1", run_id="r2"))
         assert (await house.ended("r2")).status is RunStatus.FAILED
         assert (await house.chunks())[-1]["code"] == "illegal_event"
-
-
-async def test_an_interrupts_id_is_used_once() -> None:
-    """Otherwise a late answer to the first question would decide the second."""
-    outcome = RunFinishedInterruptOutcome(interrupts=[Interrupt(id="q", reason="approval")])
-    agent = ScriptedAgent(events(RunFinishedEvent(thread_id="t", run_id="r", outcome=outcome)))
-    async with running(agent) as house:
-        await start(house)
-        assert (await house.ended("r1")).status is RunStatus.AWAITING
-        await house.start(ALICE, asking("hi", thread_id="t1", run_id="r2"))
-        assert (await house.ended("r2")).status is RunStatus.FAILED
-
-
-@pytest.mark.parametrize("ids", [("q", "q"), ("",), ("a", "b", "a")])
-async def test_each_question_has_an_id_of_its_own(ids: tuple[str, ...]) -> None:
-    asked = [Interrupt(id=id, reason="approval") for id in ids]
-    outcome = RunFinishedInterruptOutcome(interrupts=asked)
-    ends = RunFinishedEvent(thread_id="t", run_id="r", outcome=outcome)
-    async with running(ScriptedAgent(events(ends))) as house:
-        await start(house)
-        assert (await the_end(house))["code"] == "illegal_event"
-        assert list(await house.store.asked(ThreadKey(ALICE, ThreadId("t1")), 9)) == []
 
 
 async def test_a_run_whose_append_failed_ends_as_soon_as_the_store_works(

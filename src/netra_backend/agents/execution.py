@@ -6,7 +6,6 @@ exception is a lost lease: then somebody else writes it.
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractContextManager
 
@@ -19,16 +18,16 @@ from netra_backend.agents import stream, terminals
 from netra_backend.agents.base import Agent
 from netra_backend.agents.conversations import Conversations
 from netra_backend.agents.ingest import Ingest, Whole
-from netra_backend.agents.interrupts import bind
 from netra_backend.agents.outbox import Outbox
-from netra_backend.agents.run_context import (
-    CURRENT,
-    RunContext,
+from netra_backend.agents.questions import (
     Unanswered,
+    bind,
+    concerns_calls,
+    left_open,
     question_event,
     questions_of,
-    scope,
 )
+from netra_backend.agents.run_context import CURRENT, RunContext, scope
 from netra_backend.agents.speech import Speech
 from netra_backend.core.events import Event, body_of
 from netra_backend.core.ids import ThreadKey
@@ -272,38 +271,15 @@ class Execution:
         elif terminal.body.type is EventType.RUN_ERROR:
             await self._end(RunStatus.FAILED, [terminal.event])
         else:
-            outcome = terminal.body.outcome or {}
-            status, event = terminals.status_of(terminal.body), terminal.event
-            if any(question.get("toolCallId") for question in outcome.get("interrupts") or ()):
+            event = terminal.event
+            body = terminal.body
+            if concerns_calls(body):
                 await self._outbox.settled()
                 conversation, _ = await self._node.conversations.fold(self.run.thread)
                 event = bind(event, conversation)
-                outcome = body_of(event).outcome or {}
-            questions = [self._question(q) for q in outcome.get("interrupts") or ()]
-            await self._check_new(questions)
-            await self._end(status, [event], questions)
-
-    async def _check_new(self, questions: Sequence[Interrupt]) -> None:
-        """Raise EventError if an id was used: an old answer would decide the new question.
-
-        Nor may two of them have one, or one have none: an answer could not say which it is for.
-        """
-        for id, count in Counter(question.id for question in questions).items():
-            if not id or count > 1:
-                raise EventError(f"interrupt {id!r}: each needs an id of its own")
-        for question in questions:
-            if await self._node.runs.interrupt(self.run.thread, question.id) is not None:
-                raise EventError(f"interrupt {question.id!r} was used before in the thread")
-
-    def _question(self, question: dict[str, object]) -> Interrupt:
-        return Interrupt(
-            thread=self.run.thread,
-            id=str(question["id"]),
-            run=self.run.key.id,
-            user=self.run.key.owner,
-            agent=self.run.agent,
-            question=msgspec.json.encode(question),
-        )
+                body = body_of(event)
+            questions = await left_open(self.run, body, self._node.runs)
+            await self._end(terminals.status_of(body), [event], questions)
 
     async def _fail(self, code: RunError, said: str) -> None:
         """End the run as failed; the user learns the correlation id, not the exception's text."""

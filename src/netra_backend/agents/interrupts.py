@@ -1,26 +1,21 @@
 """Interrupts: the questions that runs left for a person, and their one decision.
 
-A question that concerns a tool call is bound to it: its metadata carry the digest of the tool's
-name and arguments, as the log had them when the run asked. An answer is refused when it names
-another digest, or when the log has another call by now. A question with ``expiresAt`` can be
-answered until then.
+An answer to a question that is bound to a tool call is refused when it names another digest, or
+when the log has another call by now. A question with ``expiresAt`` can be answered until then.
 """
 
-import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 import msgspec
-from ag_ui.core import EventType, ResumeEntry, RunAgentInput
+from ag_ui.core import ResumeEntry, RunAgentInput
 from msgspec import Struct
 
 from netra_backend import jsonlog
 from netra_backend.agents import run_input
 from netra_backend.agents.answers import check_answer
 from netra_backend.agents.conversations import Conversations
-from netra_backend.core.events import Event
-from netra_backend.core.fold import Conversation
+from netra_backend.agents.questions import call_digest, digest_of
 from netra_backend.core.ids import RunId, ThreadKey, UserId
 from netra_backend.core.ports import Answer, Decision, Interrupt, Runs
 from netra_backend.core.roles import Role
@@ -170,43 +165,3 @@ def expired(interrupt: Interrupt, now: int) -> bool:
     if at.tzinfo is None:
         at = at.replace(tzinfo=UTC)
     return at.timestamp() * 1000 <= now
-
-
-def digest_of(question: dict[str, Any]) -> str | None:
-    """Return the digest that the question is bound to, or None if it concerns no tool call."""
-    metadata = question.get("metadata")
-    own = metadata.get("netra") if isinstance(metadata, dict) else None
-    digest = own.get("digest") if isinstance(own, dict) else None
-    return digest if isinstance(digest, str) and question.get("toolCallId") else None
-
-
-def call_digest(conversation: Conversation, call: str) -> str | None:
-    """Return the digest of a tool call's name and arguments, or None if there is no such call."""
-    for message in reversed(conversation.messages()):
-        for found in message.get("toolCalls") or ():
-            if found.get("id") == call:
-                function = found.get("function") or {}
-                named = [function.get("name"), _plain(function.get("arguments"))]
-                return hashlib.sha256(jsonlog.dumps(named).encode()).hexdigest()
-    return None
-
-
-def _plain(arguments: object) -> object:
-    """Return the arguments without the freedom that JSON leaves in how they are written."""
-    try:
-        return msgspec.json.encode(msgspec.json.decode(str(arguments)), order="sorted").decode()
-    except msgspec.DecodeError:
-        return arguments
-
-
-def bind(event: Event, conversation: Conversation) -> Event:
-    """Return RUN_FINISHED with the digests of the tool calls that its questions concern."""
-    body = msgspec.json.decode(event.data)
-    for question in (body.get("outcome") or {}).get("interrupts") or ():
-        call = question.get("toolCallId")
-        digest = call_digest(conversation, call) if call else None
-        if digest is not None:
-            metadata = question.get("metadata") or {}
-            own = {**(metadata.get("netra") or {}), "digest": digest}
-            question["metadata"] = {**metadata, "netra": own}
-    return Event(EventType.RUN_FINISHED, msgspec.json.encode(body))

@@ -15,18 +15,11 @@ from decimal import Decimal
 from numbers import Real
 from typing import Any, TypeVar
 
-from ag_ui.core import (
-    BaseEvent,
-    CustomEvent,
-    Interrupt,
-    RunAgentInput,
-    RunFinishedEvent,
-    RunFinishedInterruptOutcome,
-    StateSnapshotEvent,
-)
+from ag_ui.core import BaseEvent, CustomEvent, Interrupt, RunAgentInput, StateSnapshotEvent
 
 from netra_backend import jsonlog
 from netra_backend.agents.answers import APPROVAL, APPROVALS, check_schema
+from netra_backend.agents.questions import Unanswered
 from netra_backend.agents.shapes import shaped
 from netra_backend.agents.size import MAX_EVENT_BYTES, size_of
 from netra_backend.core.events import PROGRESS
@@ -36,17 +29,6 @@ from netra_backend.errors import AgentError
 T = TypeVar("T")
 Question = Mapping[str, Any]
 """An AG-UI interrupt of this thread, as JSON."""
-
-
-class Unanswered(BaseException):
-    """Raised by `RunContext.ask` when nobody has answered yet: the run ends with the question.
-
-    No Exception, so that ``except Exception`` in an agent does not take it.
-    """
-
-    def __init__(self, question: Interrupt) -> None:
-        super().__init__(question.message or question.reason)
-        self.question = question
 
 
 class RunContext:
@@ -259,25 +241,6 @@ async def _at_once() -> None:
 
 async def _unknown(id: str) -> None:
     """A run that has ended looks nothing up."""
-
-
-def questions_of(error: BaseException) -> list[Interrupt]:
-    """Return the questions that `error` is about; none if it is about anything else, too.
-
-    A group is what a TaskGroup raises in which several were asked at once.
-    """
-    if isinstance(error, Unanswered):
-        return [error.question]
-    if not isinstance(error, BaseExceptionGroup):
-        return []
-    parts = [questions_of(part) for part in error.exceptions]
-    return [question for part in parts for question in part] if all(parts) else []
-
-
-def question_event(input: RunAgentInput, questions: list[Interrupt]) -> RunFinishedEvent:
-    """Return what ends the run with the questions."""
-    outcome = RunFinishedInterruptOutcome(interrupts=questions)
-    return RunFinishedEvent(thread_id=input.thread_id, run_id=input.run_id, outcome=outcome)
 
 
 CURRENT: ContextVar[RunContext | None] = ContextVar("netra_run", default=None)

@@ -25,13 +25,8 @@ from netra_backend.agents.answers import check_answer
 from netra_backend.agents.base import Agent
 from netra_backend.agents.ingest import Delta, Ingest
 from netra_backend.agents.loading import adapt
-from netra_backend.agents.run_context import (
-    CURRENT,
-    RunContext,
-    Unanswered,
-    question_event,
-    questions_of,
-)
+from netra_backend.agents.questions import Unanswered, question_event, questions_of
+from netra_backend.agents.run_context import CURRENT, RunContext
 from netra_backend.agents.run_input import complete
 from netra_backend.agents.speech import Speech
 from netra_backend.agents.terminals import readdressed
