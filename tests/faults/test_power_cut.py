@@ -25,8 +25,8 @@ RUNS = "asyncio.run(a._main(pathlib.Path(sys.argv[1])))"
 CARELESS = (
     "from netra_backend.stores import sqlite_files as f; "
     "f._WRITER = tuple(p.replace('FULL', 'NORMAL') for p in f._WRITER); "
-    "from netra_backend.stores.sqlite_ledger import Ledger; "
-    "Ledger._sync = lambda self, syncs: None; "
+    "from netra_backend.stores.sqlite_transaction import Transaction; "
+    "Transaction._sync = lambda self, syncs: None; "
 )
 """SQLite then syncs at checkpoints only: the bug that the test has to find."""
 

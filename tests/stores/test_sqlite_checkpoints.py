@@ -128,9 +128,9 @@ async def test_what_is_told_of_is_copied_in_time(
         while begun_anew < 3:
             for lease in leases:
                 ledger.append(shape.events, lease, 2)
-            ledger.commit()
-            ledger.tidy()
-            checkpoints.note(ledger.take_pages())
+            ledger.transaction.commit()
+            ledger.transaction.tidy()
+            checkpoints.note(ledger.transaction.take_pages())
             await until(lambda: checkpoints.is_idle)
             longest = max(longest, log.stat().st_size // FRAME)
             assert longest < 3 * few_pages

@@ -5,7 +5,6 @@ import random
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -161,41 +160,6 @@ async def test_a_move_that_fails_fails_no_append(
     await store.close()
 
 
-@pytest.mark.parametrize("fails", [False, True], ids=["works", "fails"])
-def test_a_move_is_not_synced_and_every_commit_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: bool
-) -> None:
-    connection = open_writer(tmp_path / "netra.db")
-    migrate(connection, tmp_path / "netra.db")
-
-    def synchronous() -> int:
-        return int(connection.execute("PRAGMA synchronous").fetchone()[0])
-
-    def tidy(_: sqlite_tail.Tail) -> None:
-        moved.append(synchronous())
-        if fails:
-            raise sqlite3.OperationalError("as if the disk was full")
-
-    moved: list[int] = []
-    monkeypatch.setattr(sqlite_tail.Tail, "tidy", tidy)
-    ledger = Ledger(connection)
-    ledger.probe()
-    ledger.commit()
-    with pytest.raises(sqlite3.OperationalError) if fails else nullcontext():
-        ledger.tidy()
-    assert moved == [1], "NORMAL"
-    assert (synchronous(), connection.in_transaction) == (2, False), "FULL"
-    connection.execute("PRAGMA synchronous = NORMAL")
-    ledger._syncs = False  # as if it could not be set
-    ledger.probe()
-    with pytest.raises(sqlite3.OperationalError, match="inside a transaction"):
-        ledger.commit()
-    ledger.abandon()
-    ledger.commit()
-    assert synchronous() == 2
-    connection.close()
-
-
 @pytest.mark.anyio
 async def test_the_index_follows_in_steps_and_ends_with_the_tail(
     tmp_path: Path, counted: sqlite3.Connection
@@ -254,7 +218,7 @@ def test_the_index_follows_within_a_large_group(tmp_path: Path) -> None:
         ledger.open_thread(thread, "", 1)
         ledger.create_run(new_run(thread, "r"), [event("x")])
         most = max(most, *connection.execute(loose).fetchone())
-    ledger.commit()
+    ledger.transaction.commit()
     assert most == sqlite_tail.LOOSE - 1
     assert count(connection, "tail") == 3 * sqlite_tail.LOOSE
     connection.close()

@@ -13,6 +13,7 @@ from netra_backend.stores import sqlite_writer
 from netra_backend.stores.sqlite_files import open_writer
 from netra_backend.stores.sqlite_ledger import Ledger
 from netra_backend.stores.sqlite_schema import migrate
+from netra_backend.stores.sqlite_transaction import Transaction
 from netra_backend.stores.sqlite_writer import SqliteWriter
 from netra_backend.testing.scenario import a_thread, event, new_run
 
@@ -215,7 +216,7 @@ async def test_what_nobody_waits_for_fails_nobody_and_is_told_once(
     for failing, told in ((True, 1), (False, 1), (True, 2)):
         with monkeypatch.context() as patch:
             if failing:
-                patch.setattr(Ledger, "tidy", fail)
+                patch.setattr(Transaction, "tidy", fail)
             for _ in range(4):  # each begins when what followed the one before is done
                 await writer.submit(Ledger.probe)
         said = [line for line in caplog.records if "put in order" in line.message]

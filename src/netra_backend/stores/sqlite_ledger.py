@@ -4,19 +4,18 @@
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 from netra_backend.core.events import Event
 from netra_backend.core.ids import RunKey, ThreadKey, UserId
 from netra_backend.core.ports import Answer, Created, Decision, End, Interrupt, NewRun, Thread
 from netra_backend.core.positions import Position
 from netra_backend.core.roles import Role
-from netra_backend.core.run import IllegalMove, Lease, Run, RunStatus, move
-from netra_backend.errors import ErrorCode, LeaseLost, NetraError, Refused
+from netra_backend.core.run import Lease, Run, RunStatus, move
+from netra_backend.errors import ErrorCode, LeaseLost, Refused
 from netra_backend.stores.decisions import decided, resumption
 from netra_backend.stores.sqlite_erasure import erase_thread, prepare_erasure
 from netra_backend.stores.sqlite_members import check_role
@@ -29,13 +28,10 @@ from netra_backend.stores.sqlite_queries import (
 )
 from netra_backend.stores.sqlite_queue import dequeue, find_queued
 from netra_backend.stores.sqlite_schema import NOW
-from netra_backend.stores.sqlite_tail import Tail
+from netra_backend.stores.sqlite_transaction import Transaction
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-REFUSALS = (NetraError, IllegalMove, ValueError, OverflowError)
-"""What one operation raises without harm to the others of its transaction."""
 
 
 @dataclass(slots=True)
@@ -52,111 +48,21 @@ class _Held:
 class Ledger:
     """The writing side of the database. Made for one thread, the only one that writes.
 
-    An operation checks before it writes: one that raises `REFUSALS` has changed nothing, and the
-    transaction goes on. After any other error the caller rolls back with `abandon`. Entries wait
-    in memory until something has to see them, or `commit`.
+    What it does is durable once its caller has committed the `transaction`.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._execute = connection.execute
         self._held: dict[RunKey, _Held] = {}
-        self._entries: list[Any] = []
-        self._tail = Tail(connection)
-        self._syncs = True
-        """Whether what is committed is synced, as `open_writer` has it."""
+        self.transaction = Transaction(connection, undone=self._held.clear)
+        self._operation = self.transaction.operation
+        self._entries = self.transaction.entries
         prepare_erasure(connection)
         self._fence = self._next("opening") << 32
         self.dead_fence = self._fence
         """The last fence that an earlier opening can have given: as only one process has the
         directory open at a time, whoever holds a lease with it is dead."""
-        self.scrub_due = False
-        """Something was deleted, and the write-ahead log may still hold it."""
-
-    # --- transactions -------------------------------------------------------------------------
-
-    def commit(self) -> None:
-        """Make everything since the last commit durable, or raise sqlite3.Error."""
-        if not self._syncs:
-            self._sync(True)
-        if not self._tail.fits(self._entries):
-            self._begin()
-        self._write_entries()  # outside a transaction, one statement is one transaction
-        if self._connection.in_transaction:
-            self._execute("COMMIT")
-
-    def tidy(self) -> None:
-        """Put entries that are committed nearer to their place, or raise sqlite3.Error.
-
-        What a power cut takes of it is done again, so it is not synced: the next commit is.
-        """
-        if not self._tail.is_due:
-            return
-        self._sync(False)
-        try:
-            self._begin()
-            self._tail.tidy()
-            self._execute("COMMIT")
-        except BaseException:
-            self.abandon()
-            raise
-        finally:
-            self._sync(True)
-
-    def _sync(self, syncs: bool) -> None:
-        self._syncs = False  # until it is known: no commit is acknowledged before
-        self._execute(f"PRAGMA synchronous = {'FULL' if syncs else 'NORMAL'}")
-        self._syncs = syncs
-
-    def abandon(self) -> None:
-        """Undo everything since the last commit and forget what was remembered of it."""
-        self._forget()
-        if self._connection.in_transaction:
-            self._execute("ROLLBACK")
-
-    def scrub(self) -> None:
-        """Empty the write-ahead log if something was deleted; try again later if it is in use."""
-        if self.scrub_due:
-            busy, _, _ = self._execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            self.scrub_due = bool(busy)
-
-    def rescue(self) -> None:
-        """Copy what is committed into the database's file: the write-ahead log may be deleted."""
-        self._execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-
-    def take_pages(self) -> int:
-        """Return about how many pages were written since this was asked last."""
-        return self._tail.take_pages()
-
-    def _begin(self) -> None:
-        if not self._connection.in_transaction:
-            self._execute("BEGIN IMMEDIATE")
-
-    def _write_entries(self) -> None:
-        self._tail.write(self._entries)
-        self._entries.clear()
-
-    def _forget(self) -> None:
-        self._held.clear()
-        self._entries.clear()
-        self._tail.forget()
-
-    @contextmanager
-    def _operation(self) -> Iterator[None]:
-        """Let what is inside see every entry, and be undone alone if it is refused midway."""
-        self._settle()
-        self._execute("SAVEPOINT operation")
-        try:
-            yield
-        except (NetraError, IllegalMove):
-            self._execute("RELEASE operation")
-            raise
-        except (ValueError, OverflowError):  # a text or number that SQLite cannot keep
-            self._execute("ROLLBACK TO operation")
-            self._execute("RELEASE operation")
-            self._forget()
-            raise
-        self._execute("RELEASE operation")
 
     def apply(
         self,
@@ -167,11 +73,6 @@ class Ledger:
         """Do what concerns neither entries nor leases, as one operation."""
         with self._operation():
             return act(self._connection, *args, **options)
-
-    def _settle(self) -> None:
-        self._begin()
-        self._write_entries()
-        self._tail.index_much()
 
     def _next(self, counter: str) -> int:
         """Count on, and return the count: a number that was never returned before."""
@@ -214,7 +115,7 @@ class Ledger:
         return held
 
     def _load(self, run: RunKey) -> _Held | None:
-        self._settle()
+        self.transaction.settle()
         row = self._execute(
             f"SELECT r.id, t.id, t.epoch, r.fence, {HEAD} FROM runs r"
             " JOIN threads t ON t.id = r.thread"
@@ -278,15 +179,15 @@ class Ledger:
             (thread,) = row
             for run in self._execute("SELECT owner, name FROM runs WHERE thread = ?", row):
                 self._held.pop(RunKey(*run), None)
-            self._tail.clear()
+            self.transaction.tail.clear()
             erase_thread(self._connection, thread)
-            self.scrub_due = True
+            self.transaction.scrub_due = True
             return True
 
     def new_epochs(self) -> None:
         """Give all threads an epoch that none of them had."""
         with self._operation():
-            self._forget()
+            self.transaction.forget()
             self._execute(f"UPDATE counters SET value = max(value + 1, {NOW}) WHERE name = 'epoch'")
             self._execute(
                 "UPDATE threads SET epoch = (SELECT value FROM counters WHERE name = 'epoch')"

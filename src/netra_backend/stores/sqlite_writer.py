@@ -17,7 +17,8 @@ from msgspec import Struct
 from netra_backend import jsonlog
 from netra_backend.errors import StoreFailed
 from netra_backend.stores.sqlite_files import check_there, failure, opened_files
-from netra_backend.stores.sqlite_ledger import REFUSALS, Ledger
+from netra_backend.stores.sqlite_ledger import Ledger
+from netra_backend.stores.sqlite_transaction import REFUSALS
 
 log = jsonlog.get_logger(__name__)
 
@@ -76,6 +77,7 @@ class SqliteWriter:
     def start(self, ledger: Ledger, loop: asyncio.AbstractEventLoop) -> None:
         """Begin to carry out operations on `ledger`, and to answer them on `loop`."""
         self._ledger = ledger
+        self._transaction = ledger.transaction
         self._loop = loop
         self._opened = opened_files(self._file)
         self._refusal = None
@@ -127,15 +129,15 @@ class SqliteWriter:
                 if group:
                     self._carry_out(group)
                 self._clean_up()
-                self._wrote(self._ledger.take_pages())
+                self._wrote(self._transaction.take_pages())
         finally:
             self._leave()
 
     def _clean_up(self) -> None:
         """Do what nobody waits for. Where it fails, that is told once, and the next turn tries."""
         try:
-            self._ledger.tidy()
-            self._ledger.scrub()
+            self._transaction.tidy()
+            self._transaction.scrub()
         except (sqlite3.Error, MemoryError) as error:
             if not self._is_untidy:
                 why = str(failure(self._file, error))
@@ -151,7 +153,7 @@ class SqliteWriter:
         """
         with self._turn:
             if not self._waiting and self._refusal is None:
-                self._turn.wait(_SCRUB_SECONDS if self._ledger.scrub_due else None)
+                self._turn.wait(_SCRUB_SECONDS if self._transaction.scrub_due else None)
             if not self._waiting and self._refusal is not None:
                 return None
             self._group, self._waiting = self._waiting, []
@@ -161,12 +163,12 @@ class SqliteWriter:
         try:
             outcomes = self._outcomes(group)
             check_there(self._opened)
-            self._ledger.commit()
+            self._transaction.commit()
             self._commits += 1
         except (sqlite3.Error, MemoryError, OverflowError, StoreFailed) as error:
             with suppress(sqlite3.Error, MemoryError):  # the next transaction tries again
-                self._ledger.abandon()
-                self._ledger.rescue()
+                self._transaction.abandon()
+                self._transaction.rescue()
             self._failed_commits += 1
             outcomes = [(future, None, failure(self._file, error)) for future, _, _ in group]
         self._operations += len(group)
