@@ -87,25 +87,6 @@ async def test_what_is_no_http_is_refused_in_words(before: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("request_", "answer"),
-    [
-        (b"GET / HTTP/1.1\r\n\r\n", b"not none."),
-        (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", b"not 2."),
-        (b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", b"hello"),
-        (b"GET / HTTP/1.0\r\n\r\n", b"hello"),
-        (b"GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n", b"not 2."),
-        (b"CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n", b"no proxy."),
-    ],
-)
-async def test_a_request_names_one_host(request_: bytes, answer: bytes) -> None:
-    async with peer() as (reader, writer):
-        writer.write(request_)
-        got = await reader.read()
-        assert got.startswith(b"HTTP/1.1 200 " if answer == b"hello" else b"HTTP/1.1 400 ")
-        assert answer in got.partition(b"\r\n\r\n")[2]
-
-
-@pytest.mark.parametrize(
     ("target", "told"),
     [
         (b"http://localhost", b"/ /"),

@@ -20,7 +20,8 @@ from netra_backend.server.deadlines import Deadlines
 from netra_backend.server.errors import raw_refusal
 from netra_backend.server.opening import Fields, asks_for_websocket
 from netra_backend.server.outlet import EXTENSION, DirectOutlet, cut, hold_little, reset
-from netra_backend.server.target import fault_of, with_path
+from netra_backend.server.request_head import fault_of_head, size_of_head, without_upgrade
+from netra_backend.server.target import with_path
 
 LEAVE_SECONDS = 3.0
 """How long a client may take nothing of an answer while the server stops."""
@@ -154,10 +155,6 @@ class HttpProtocol(HttpToolsProtocol):
         if self._in_head:  # a trailer is no header (RFC 9110 section 6.5.1); we know none
             self.headers.append((name.lower(), value))
 
-    def _head_bytes(self) -> int:
-        """Return how long the head is: a field has a colon, a space and an end beside it."""
-        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
-
     def on_body(self, body: bytes) -> None:
         """Take a part of the body."""
         self._unread = 0
@@ -180,7 +177,10 @@ class HttpProtocol(HttpToolsProtocol):
         self._late.remove(self)
         if self in self._untaken:
             self._await_taking()
-        if self._received + self._arrived > self._most and self._head_bytes() > self._most:
+        if (
+            self._received + self._arrived > self._most
+            and size_of_head(self.url, self.headers) > self._most
+        ):
             raise ValueError("the head is too long")
         if self._is_whole and len(self.pipeline) == PIPELINED:
             raise ValueError("too many requests wait")
@@ -194,29 +194,18 @@ class HttpProtocol(HttpToolsProtocol):
             and asks_for_websocket(self.headers)
         )
         if not self._is_opening:  # else `Protocol` looks at the rest
-            self._check_host()
+            self._check_head()
         self._in_head = False  # only now: what is refused before is a fault of the head
         if self.parser.should_upgrade():  # then this is not the last word: see `data_received`
             return
         self._begin_request()
         super().on_headers_complete()
 
-    def _check_host(self) -> None:
-        """Raise ValueError unless one Host is named; HTTP/1.0 needs none (RFC 9112 section 3.2).
-
-        And for other versions, and for a request for a proxy.
-        """
-        hosts = [value for name, value in self.headers if name == b"host"]
-        version = self.parser.get_http_version()
-        fault: str | None
-        if version not in ("1.0", "1.1"):  # the others are no text
-            fault = "This server speaks HTTP/1.1."
-        elif self.parser.get_method() == b"CONNECT":
-            fault = "This server is no proxy."
-        elif len(hosts) > 1 or (not hosts and version == "1.1"):
-            fault = f"A request has one Host header, not {len(hosts) or 'none'}."
-        else:
-            fault = fault_of(self.url, hosts[0], self.parser.get_method()) if hosts else None
+    def _check_head(self) -> None:
+        """Raise ValueError if something is wrong with it."""
+        parser = self.parser
+        version = parser.get_http_version()
+        fault = fault_of_head(parser.get_method(), version, self.url, self.headers)
         if fault is not None:
             self._fault = fault
             raise ValueError(fault)
@@ -269,16 +258,10 @@ class HttpProtocol(HttpToolsProtocol):
                 self._refuse("the head does not end")
 
     def _without_upgrade(self) -> bytes:
-        """Return the head that was read without an upgrade that is not taken, to be read anew.
-
-        Nothing is answered but the request (RFC 9110 section 7.8), and all of it: the parser takes
-        a body that comes with an upgrade for the other protocol, or for the next request.
-        """
-        version = self.parser.get_http_version().encode()
-        start = b"%b %b HTTP/%b\r\n" % (self.parser.get_method(), self.url, version)
-        fields = [b"%b: %b\r\n" % field for field in self.headers if field[0] != b"upgrade"]
-        self.parser = self._new_parser()
-        return b"".join([start, *fields, b"\r\n"])
+        """Return the head that was read without an upgrade that is not taken, to be read anew."""
+        parser, self.parser = self.parser, self._new_parser()
+        version = parser.get_http_version()
+        return without_upgrade(parser.get_method(), version, self.url, self.headers)
 
     def _new_parser(self) -> HttpRequestParser:
         parser = HttpRequestParser(self)
@@ -324,7 +307,7 @@ class HttpProtocol(HttpToolsProtocol):
         Behind a request that is still being answered nothing can be said: it would stand in that
         answer, or for it.
         """
-        is_long = max(self._head_bytes(), self._received) > self._most
+        is_long = max(size_of_head(self.url, self.headers), self._received) > self._most
         code = ErrorCode.HEAD_TOO_BIG if is_long else ErrorCode.BAD_REQUEST
         why = ERRORS[code].meaning if is_long else self._fault
         peer = self.transport.get_extra_info("peername")
