@@ -262,7 +262,8 @@ class Runs(Protocol):
 
         Raises Refused: ``not_found`` (no such thread, or no such interrupt in it),
         ``run_conflict`` (the key is used or waits in another thread), ``thread_busy`` (a run in the
-        thread has not ended), ``already_decided`` (an answer differs in payload or status from the
+        thread has not ended, or the one of this name that waits was cancelled and this is not one
+        that only `new.ends`), ``already_decided`` (an answer differs in payload or status from the
         decision made, byte for byte, or the interrupt was taken up by another run), ``forbidden``
         (the user has not the role that `new.needs`, at the moment of creation). StoreFailed
         as in `append`. ValueError without events.

@@ -51,5 +51,8 @@ class Queue(Protocol):
         ...
 
     def cancel_queued(self, key: RunKey) -> Awaitable[bool]:
-        """Note that the run shall only end; False if it does not wait (any more)."""
+        """Note that the run shall only end; False if it does not wait (any more).
+
+        After True, `Runs.create_run` creates no run of its name in the thread but one that ends.
+        """
         ...

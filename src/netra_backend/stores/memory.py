@@ -220,7 +220,9 @@ class MemoryStore:
         thread = self._threads.get(new.thread)
         if thread is None:
             raise Refused(ErrorCode.NOT_FOUND)
-        if any(key in self._leases for key in thread.runs):
+        same = self._same(new.thread, new.key.id)
+        must_end = same is not None and same.cancelled and not new.ends
+        if must_end or any(key in self._leases for key in thread.runs):
             raise Refused(ErrorCode.THREAD_BUSY)
         resumed = resumption(new, thread.interrupts.get)
         self._check_role(thread, new.key.owner, resumed.needs)
@@ -228,7 +230,6 @@ class MemoryStore:
         started = Position(thread.epoch, thread.head().offset + 1)
         run = Run(new.key, new.thread, new.agent, RunStatus.RUNNING, new.correlation, started)
         self._runs[new.key] = run
-        same = self._same(new.thread, new.key.id)
         if same is not None:
             del self._queue[same.key]
         thread.runs.append(new.key)

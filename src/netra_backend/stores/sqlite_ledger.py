@@ -16,6 +16,7 @@ from netra_backend.core.positions import Position
 from netra_backend.core.roles import Role
 from netra_backend.core.run import Lease, Run, RunStatus, move
 from netra_backend.errors import ErrorCode, LeaseLost, Refused
+from netra_backend.stores import sqlite_queue as queue
 from netra_backend.stores.decisions import decided, resumption
 from netra_backend.stores.sqlite_erasure import erase_thread, prepare_erasure
 from netra_backend.stores.sqlite_members import check_role
@@ -26,7 +27,6 @@ from netra_backend.stores.sqlite_queries import (
     find_place,
     find_thread,
 )
-from netra_backend.stores.sqlite_queue import dequeue, find_queued
 from netra_backend.stores.sqlite_schema import NOW
 from netra_backend.stores.sqlite_transaction import Transaction
 
@@ -204,13 +204,14 @@ class Ledger:
         """Create the run, or return the one that has its key; see `Runs.create_run`."""
         with self._operation():
             run = find_namesake(self._connection, new.key, new.thread)
-            used = run or find_queued(self._connection, new.key)
+            used = run or queue.find_queued(self._connection, new.key)
             if used is not None and used.thread != new.thread:
                 raise Refused(ErrorCode.RUN_CONFLICT)
             if run is not None:
                 return Created(run, None)
             thread, epoch, head, busy = find_place(self._connection, new.thread)
-            if busy:
+            is_cancelled = queue.is_cancelled(self._connection, thread, new.key.id)
+            if busy or (is_cancelled and not new.ends):
                 raise Refused(ErrorCode.THREAD_BUSY)
             resumed = resumption(new, partial(find_interrupt, self._connection, new.thread))
             check_role(self._connection, new.thread, new.key.owner, resumed.needs)
@@ -225,7 +226,8 @@ class Ledger:
                     head + 1, new.holder, fence, new.expires_at,
                 ),
             )  # fmt: skip
-            dequeue(self._connection, thread, new.key.id)
+            if is_cancelled is not None:
+                queue.dequeue(self._connection, thread, new.key.id)
             self._touch(thread, new.at)
             held = _Held(int(cursor.lastrowid or 0), thread, epoch, fence, head)
             self._held[new.key] = held

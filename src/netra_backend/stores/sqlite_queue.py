@@ -47,6 +47,14 @@ def cancel_queued(connection: sqlite3.Connection, key: RunKey) -> bool:
     return cursor.rowcount > 0
 
 
+def is_cancelled(connection: sqlite3.Connection, thread: int, name: RunId) -> bool | None:
+    """Return whether the run of this name that waits in the thread shall only end, None if none."""
+    row = connection.execute(
+        "SELECT cancelled FROM queued_runs WHERE thread = ? AND name = ?", (thread, name)
+    ).fetchone()
+    return bool(row[0]) if row is not None else None
+
+
 def dequeue(connection: sqlite3.Connection, thread: int, name: RunId) -> None:
     """Forget the run, within the caller's transaction: it is being created."""
     connection.execute("DELETE FROM queued_runs WHERE thread = ? AND name = ?", (thread, name))

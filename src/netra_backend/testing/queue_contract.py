@@ -3,9 +3,10 @@
 import asyncio
 from functools import partial
 
-from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey
+from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, UserId
 from netra_backend.core.ports import Store
 from netra_backend.core.queue import QueuedRun
+from netra_backend.core.roles import Role
 from netra_backend.errors import ErrorCode
 from netra_backend.testing.scenario import (
     Contract,
@@ -82,6 +83,23 @@ class QueueContract(Contract):
         for again in (_waiting(thread, "r"), _waiting(beside, "r")):
             await expect_refusal(ErrorCode.RUN_CONFLICT, partial(store.enqueue, again, 9))
         expect(list(await store.queued(beside)), [])
+
+    @scenario
+    async def test_a_cancelled_run_begins_only_to_end(self, store: Store) -> None:
+        """Nor does one of its name that somebody else starts in the thread."""
+        thread, name = a_thread(), "r"
+        await store.open_thread(thread, "", 1)
+        await store.set_member(thread, UserId("another"), Role.WRITE, 9)
+        await store.enqueue(_waiting(thread, name), 9)
+        await store.cancel_queued(_waiting(thread, name).key)
+        for user in (thread.owner, UserId("another")):
+            new = new_run(thread, name, user=user)
+            create = partial(store.create_run, new, [event("no")])
+            await expect_refusal(ErrorCode.THREAD_BUSY, create)
+        expect([run.cancelled for run in await store.queued(thread)], [True])
+        created = await store.create_run(new_run(thread, name, ends=True), [event("yes")])
+        expect(created.lease is not None, True)
+        expect(list(await store.queued(thread)), [])
 
     @scenario
     async def test_a_cancelled_run_keeps_its_place(self, store: Store) -> None:

@@ -51,10 +51,12 @@ def new_run(
     at: int = 1,
     expires_at: int = FAR,
     answers: Sequence[Answer] = (),
+    ends: bool = False,
 ) -> NewRun:
     """Return what creates `run` in `thread`, started by its owner or by `user`."""
     key = RunKey(user or thread.owner, RunId(run))
-    return NewRun(key, thread, "agent", f"c-{run}", holder, at, expires_at, answers)
+    first = key, thread, "agent", f"c-{run}", holder
+    return NewRun(*first, at, expires_at, answers, ends=ends)
 
 
 def question(lease: Lease, name: str) -> Interrupt:
