@@ -19,6 +19,7 @@ UNMIRRORED = {
     "agents/creation.py": "tests/agents/test_runner.py, through the runner",
     "agents/endings.py": "tests/agents/test_runner.py and test_waiting.py, through the runner",
     "agents/interrupts.py": "tests/server/test_interrupts.py, through the server",
+    "agents/turns.py": "tests/agents/test_waiting.py, through the runner",
     "agents/speech.py": "tests/agents/test_execution.py, through the execution",
     "core/__init__.py": "a docstring",
     "core/credentials.py": "contracts: tests/stores proves them for every store",

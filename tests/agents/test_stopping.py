@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from netra_backend.agents.starting import Starting
 from netra_backend.agents.stopping import Stopping
 from netra_backend.agents.waiting import Waiting
 from netra_backend.core.ids import RunId, RunKey
@@ -46,7 +47,7 @@ async def never(*_: Any) -> Any:
 
 
 def stopping(store: MemoryStore, node: OtherNode | None) -> Stopping:
-    made = Stopping(store, Waiting(store, begin=never, now=lambda: 1), executing(), {})
+    made = Stopping(store, Waiting(store, begin=never, now=lambda: 1), executing(), Starting())
     made.nodes = node
     return made
 
@@ -100,11 +101,13 @@ async def test_what_is_starting_here_is_waited_for() -> None:
     store = MemoryStore()
     await store.open()
     lease = await start(store, a_thread(), "r")
-    task = asyncio.create_task(asyncio.sleep(0.01))
-    waiting = Waiting(store, begin=never, now=lambda: 1)
-    made = Stopping(store, waiting, executing(), {task: lease.run})
+    starting, waiting = Starting(), Waiting(store, begin=never, now=lambda: 1)
+    task = asyncio.create_task(starting.work(lease.run, asyncio.sleep(0.01)))
+    await asyncio.sleep(0)
+    made = Stopping(store, waiting, executing(), starting)
     assert await made.cancel_here(lease.run) is None
-    assert task.done()
+    assert not starting.keys()
+    await task
 
 
 class FindsLate(MemoryStore):

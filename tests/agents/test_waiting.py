@@ -1,7 +1,7 @@
 """Runs for a busy thread: refused, queued or in its place, and what becomes of those that wait."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -240,6 +240,73 @@ async def test_who_waits_for_a_run_is_told_of_it_though_the_news_was_lost() -> N
     await waiting.look()
     assert (await asyncio.wait_for(asked, BOUND)).key == key("r1")
     await waiting.close()
+
+
+class ReadsLate(MemoryStore):
+    """Tells, once it is `late`, only when it is `let` what waited when it was asked first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.late = False
+        self.asked, self.let = asyncio.Event(), asyncio.Event()
+
+    async def queued(self, thread: ThreadKey | None = None) -> list[QueuedRun]:
+        found = await super().queued(thread)
+        if self.late and not self.asked.is_set():
+            self.asked.set()
+            await self.let.wait()
+        return found
+
+
+@pytest.mark.parametrize("read", [lambda w: w.serve(T1), lambda w: w.look()], ids=["serve", "look"])
+async def test_a_run_that_comes_while_the_queue_is_read_is_not_forgotten(
+    read: Callable[[Waiting], Coroutine[object, object, None] | None],
+) -> None:
+    store, begun = ReadsLate(), asyncio.Event()
+    await store.open_thread(T1, "", 1)
+
+    async def begin(queued: QueuedRun, given: RunAgentInput) -> Run:
+        if store.late:
+            raise Refused(ErrorCode.THREAD_BUSY)
+        del store._queue[queued.key]
+        begun.set()
+        return Run(queued.key, T1, "agent", RunStatus.RUNNING, "c", Position(1, 1))
+
+    waiting = Waiting(store, begin=begin, now=lambda: 1)
+    await waiting.add(run_request(ALICE, ask("r1")), "agent", 8)
+    await begun.wait()
+    begun.clear()
+    store.late = True
+    looking = read(waiting)
+    reading = asyncio.create_task(looking) if looking is not None else None
+    await store.asked.wait()
+    await waiting.add(run_request(ALICE, ask("r2")), "agent", 8)
+    await asyncio.sleep(0)
+    store.let.set()
+    await (reading or asyncio.sleep(0))
+    store.late = False
+    await until(lambda: not waiting._serving)
+    waiting.serve(T1)
+    await asyncio.wait_for(begun.wait(), BOUND)
+    await waiting.close()
+
+
+async def test_who_waits_for_a_run_is_told_when_another_call_begins_it_at_once() -> None:
+    """Of two that submit it at once, one finds the thread busy, and the other finds it free."""
+    store, gate = ReadsLate(), Gate()
+    async with running(ScriptedAgent(answer("a", gate)), store=store, policy=ENQUEUE) as house:
+        store.late = True
+        first = asyncio.create_task(house.submit(ALICE, ask("r2")))
+        await store.asked.wait()
+        await house.start(ALICE, ask("r1"))
+        waiting = asyncio.create_task(house.start(ALICE, ask("r2")))
+        await until_queued(house)
+        house.runner.waiting.hold(T1)
+        gate.open()
+        await house.ended("r1")
+        store.let.set()
+        assert (await asyncio.wait_for(waiting, BOUND)).run == (await first).run
+    assert await order(house) == ["r1", "r2"]
 
 
 async def test_what_waits_outlives_the_process() -> None:

@@ -317,7 +317,7 @@ class Delivery(RuleBasedStateMachine):
             await asyncio.wait({answer})
         runner = self.server.app._house.runner
         while (  # noqa: ASYNC110
-            runner.active or runner._starting or await self.store.inner.undelivered()
+            runner.active or runner._starting.keys() or await self.store.inner.undelivered()
         ):
             await asyncio.sleep(0.002)  # a decision that waits starts a run, by the sweep
 

@@ -326,7 +326,7 @@ class Life:
 
     async def is_busy(self) -> bool:
         runners = [runner for runner, _ in self.nodes]
-        if any(runner.active or runner._starting for runner in runners) or self.agent.inside:
+        if any(runner.active or runner._starting.keys() for runner in runners) or self.agent.inside:
             return True
         last = [await self.store.last_run(thread) for thread in THREADS]
         if any(run is not None and run.status not in ENDED for run in last):

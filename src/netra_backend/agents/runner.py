@@ -5,13 +5,10 @@ which agent runs.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
-from typing import Any, TypeVar
 
 from ag_ui.core import RunAgentInput
-from msgspec.structs import replace
 
 from netra_backend import jsonlog
 from netra_backend.agents.base import Agent
@@ -27,11 +24,13 @@ from netra_backend.agents.outbox import Outbox
 from netra_backend.agents.policy import Policy
 from netra_backend.agents.rights import may
 from netra_backend.agents.room import Room
-from netra_backend.agents.run_input import RESUMING, unsaid
+from netra_backend.agents.run_input import RESUMING
 from netra_backend.agents.run_request import RunRequest, run_request
+from netra_backend.agents.starting import Starting
 from netra_backend.agents.stopping import Stopping
 from netra_backend.agents.sweep import Sweep
-from netra_backend.agents.waiting import LATER, Waiting
+from netra_backend.agents.turns import Turns
+from netra_backend.agents.waiting import Waiting
 from netra_backend.config import WhenBusy
 from netra_backend.core.events import Entry
 from netra_backend.core.fold import Conversation
@@ -42,11 +41,9 @@ from netra_backend.core.positions import Position
 from netra_backend.core.queue import QueuedRun
 from netra_backend.core.roles import Role
 from netra_backend.core.run import Lease, Run, RunStatus
-from netra_backend.errors import ErrorCode, Refused, StoreError
+from netra_backend.errors import ErrorCode, Refused
 
 log = jsonlog.get_logger(__name__)
-
-T = TypeVar("T")
 
 INTERRUPTS = 8
 """Times that a run stops what is active in its thread, when others do the same, before it is
@@ -80,7 +77,7 @@ class Runner:
         self._holder = new_id("node")
         self.executions = Executions()
         """The runs that are executed here."""
-        self._starting: dict[asyncio.Task[Any], RunKey] = {}
+        self._starting = Starting()
         self._room = Room(self.executions, policies)
         self._sweeper: asyncio.Task[None] | None = None
         self._closing = False
@@ -112,8 +109,17 @@ class Runner:
             lease_ms=lease_ms,
             now=now,
             executions=self.executions,
-            starting=self._starting.values,
+            starting=self._starting.keys,
             freed=self.waiting.serve,
+        )
+        self._turns = Turns(
+            store,
+            self._starting,
+            self.interrupts,
+            self._creation,
+            self._endings,
+            self._sweep,
+            begin=lambda request, agent: self._begin(request, self._name(agent)),
         )
 
     @property
@@ -168,8 +174,7 @@ class Runner:
             self._sweeper.cancel()
             await asyncio.wait({self._sweeper})
         await self.waiting.close()
-        if self._starting:
-            await asyncio.wait(self._starting)
+        await self._starting.settled()
         ending = RunStatus.INTERRUPTED
         await asyncio.gather(*(e.stop_quietly(ending) for e in self.executions.values()))
 
@@ -196,14 +201,7 @@ class Runner:
         """Do as `start`, but do not wait for a run that waits for its thread."""
         if self._closing:
             raise Refused(ErrorCode.DRAINING)
-        return await self._as_starting(request.key, self._submit(request))
-
-    async def _as_starting(self, key: RunKey, work: Coroutine[Any, Any, T]) -> T:
-        """Do what begins a run: a client that leaves between two steps must not stop it."""
-        starting = asyncio.create_task(work, name=f"start {key.id}")
-        self._starting[starting] = key
-        starting.add_done_callback(self._starting.pop)
-        return await asyncio.shield(starting)
+        return await self._starting.work(request.key, self._submit(request))
 
     async def _submit(self, request: RunRequest) -> "Accepted | Queued":
         key, thread, resume = request.key, request.thread, request.given.resume
@@ -239,7 +237,8 @@ class Runner:
         for _ in range(INTERRUPTS if when_busy is WhenBusy.INTERRUPT else 0):
             with suppress(Busy):
                 return await self._begin(request, agent)
-            await self._stopping.stop_in(request.thread)
+            with self._starting.held():
+                await self._stopping.stop_in(request.thread)
         return await self._begin(request, agent)
 
     async def _begin(self, request: RunRequest, agent: str) -> Accepted:
@@ -250,6 +249,7 @@ class Runner:
             run, lease = made.run, made.lease
             if lease is None:
                 return Accepted(run, started=False)
+            self.waiting.tell(run)  # two may submit it at once, so that one finds that it waits
             # The one line that has both the correlation of who asked and that of the run.
             with jsonlog.bind(run=key.id, thread=run.thread.id):
                 log.info("run begins", extra={"run_correlation": run.correlation})
@@ -268,57 +268,7 @@ class Runner:
         """Begin a run that has waited, or end it at once. Raises Refused if it waits on."""
         if self._closing:
             raise Refused(ErrorCode.DRAINING)
-        return await self._as_starting(queued.key, self._begin_or_end(queued.key, given))
-
-    async def _begin_or_end(self, key: RunKey, given: RunAgentInput) -> Run:
-        # Read again: a cancel from here on sees that the run is being started, and waits for it.
-        queued = await self._store.queued_run(key)
-        if queued is None:
-            raise Refused(ErrorCode.NOT_FOUND)
-        resumes = key.id.startswith(RESUMING)
-        request = RunRequest(key, queued.thread, given, queued.agent, resumes)
-        refusal: Refused | None = None
-        if not queued.cancelled:
-            try:
-                await self.interrupts.check(queued.thread, given.resume or ())
-                return (await self._begin_waited(request, self._name(queued.agent))).run
-            except Refused as refused:
-                if refused.code in LATER:
-                    raise
-                refusal = refused
-        return await self._end_waited(request, queued.agent, refusal)
-
-    async def _begin_waited(self, request: RunRequest, agent: str) -> Accepted:
-        """Begin a run that has waited; see `_resume` for in whose name one that resumes goes on."""
-        try:
-            return await self._begin(request, agent)
-        except Refused as refusal:
-            if refusal.code is not ErrorCode.FORBIDDEN or not request.resumes:
-                raise
-        key = RunKey(request.thread.owner, request.key.id)
-        return await self._as_starting(key, self._begin(replace(request, key=key), agent))
-
-    async def _end_waited(self, request: RunRequest, agent: str, refusal: Refused | None) -> Run:
-        """End a run that has waited, because it was cancelled or for the refusal."""
-        key = request.key
-        if not request.resumes and not await self._may_be_heard(request, refusal):
-            request = replace(request, given=unsaid(request.given))
-        made = await self._creation.create(request, agent, ends=True)
-        if made.lease is not None:
-            write = self._endings.cancelled
-            if refusal is not None:
-                log.warning("a queued run cannot begin", extra={"code": refusal.code})
-                write = partial(self._endings.refused, refusal)
-            await self._sweep.end(made.run, made.lease, write)
-        with suppress(StoreError):
-            return await self._store.run(key) or made.run
-        return made.run
-
-    async def _may_be_heard(self, request: RunRequest, refusal: Refused | None) -> bool:
-        """Return whether what the user says may still enter the conversation."""
-        if refusal is not None and refusal.code is ErrorCode.FORBIDDEN:
-            return False
-        return await may(self._store, request.key.owner, request.thread, Role.WRITE)
+        return await self._turns.take(queued, given)
 
     def _execute(
         self, run: Run, lease: Lease, given: RunAgentInput, conversation: Conversation

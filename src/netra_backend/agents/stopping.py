@@ -1,11 +1,9 @@
 """Stopping: runs that somebody wants to end, wherever they are executed, or before they begin."""
 
-import asyncio
-from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
 
 from netra_backend.agents.executions import Executions
+from netra_backend.agents.starting import Starting
 from netra_backend.agents.waiting import Waiting
 from netra_backend.core.ids import RunKey, ThreadKey
 from netra_backend.core.nodes import Nodes
@@ -23,7 +21,7 @@ class Stopping:
         store: Store,
         waiting: Waiting,
         executions: Executions,
-        starting: Mapping[asyncio.Task[Any], RunKey],
+        starting: Starting,
     ) -> None:
         self.nodes: Nodes | None = None
         """The others that execute runs."""
@@ -40,6 +38,7 @@ class Stopping:
         (not_found).
         """
         while True:
+            await self._starting.outcome(key)
             position = await self.cancel_here(key)
             if position is not None:
                 return position
@@ -52,10 +51,11 @@ class Stopping:
                 return run.ended or await self._cancel_elsewhere(key)
 
     async def cancel_here(self, key: RunKey) -> Position | None:
-        """End the run if it is executed here; return the same as `cancel`, None if it is not."""
-        starting = [task for task, started in self._starting.items() if started == key]
-        if starting:
-            await asyncio.wait(starting)
+        """End the run if it is executed here; return the same as `cancel`, None if it is not.
+
+        Another node may ask because a run waits there that is to be stopped from here.
+        """
+        await self._starting.outcome_or_held(key)
         execution = self._executions.get(key)
         if execution is not None:
             with suppress(LeaseLost):  # ended by another holder, or deleted with its thread
@@ -66,7 +66,7 @@ class Stopping:
         """Return whether the run has begun here since it was looked for, or is about to."""
         execution = self._executions.get(key)
         is_executed = execution is not None and execution.ends_itself
-        return is_executed or key in self._starting.values()
+        return is_executed or key in self._starting
 
     async def stop_in(self, thread: ThreadKey) -> None:
         """Cancel what is executed in the thread, here and elsewhere."""
@@ -88,15 +88,6 @@ class Stopping:
             if await self._store.run(key) is None:
                 raise Refused(ErrorCode.NOT_FOUND)
             return None
-        if key in self._starting.values():
-            return None
-        # Another node may have read before this that it is to begin.
-        begun = None if self.nodes is None else await self.nodes.cancel(key)
-        if begun is not None:
-            return begun
-        run = await self._store.run(key)
-        if run is not None:
-            return run.ended
         thread = await self._store.thread(queued.thread)
         if thread is None:
             raise Refused(ErrorCode.NOT_FOUND)

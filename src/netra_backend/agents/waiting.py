@@ -74,7 +74,7 @@ class Waiting:
         And tell of runs that wait no more, where the news of that was lost.
         """
         queued = await self._store.queued()
-        self._threads = {run.thread for run in queued}
+        self._threads.update(run.thread for run in queued)
         self.serve_all()
         for thread, id in self._begun.keys() - {(run.thread, run.key.id) for run in queued}:
             self._look_soon(self._look_after(thread, id), f"begin of {id}")
@@ -119,7 +119,7 @@ class Waiting:
         with suppress(NetraError):  # they are told when somebody looks again
             run = await self._store.run_in(thread, id)
             if run is not None:
-                self._tell(thread, id, run)
+                self.tell(run)
 
     def hold(self, thread: ThreadKey) -> None:
         """Begin nothing more in the thread, until `look` or `add` finds that something waits."""
@@ -152,7 +152,8 @@ class Waiting:
             while thread in self._threads:
                 queued = await self._store.queued(thread)
                 if not queued:
-                    self._threads.discard(thread)
+                    if thread not in self._again:  # else one may wait since this was read
+                        self._threads.discard(thread)
                     return
                 try:
                     run = await self._begin_one(queued[0])
@@ -172,8 +173,12 @@ class Waiting:
         given = RunAgentInput.model_validate_json(queued.input)
         with jsonlog.bind(run=queued.key.id, thread=queued.thread.id, user=queued.key.owner):
             run = await self._begin(queued, given)
-        self._tell(queued.thread, queued.key.id, run)
+        self.tell(run)
         return run
+
+    def tell(self, run: Run) -> None:
+        """Tell who waits for a run of this name in the thread that it has begun."""
+        self._tell(run.thread, run.key.id, run)
 
     def _tell(self, thread: ThreadKey, id: RunId, outcome: Run | Refused) -> None:
         waiting = self._begun.pop((thread, id), None)
