@@ -84,6 +84,7 @@ class ErrorCode(StrEnum):
     TOO_FAST = "too_fast"
     TOO_BIG = "too_big"
     HEAD_TOO_BIG = "head_too_big"
+    UNKNOWN_CODING = "unknown_coding"
     DRAINING = "draining"
     OVERLOADED = "overloaded"
     STORE_FAILED = "store_failed"
@@ -164,6 +165,9 @@ ERRORS: dict[ErrorCode, ErrorRow] = {
     ),
     ErrorCode.HEAD_TOO_BIG: ErrorRow(
         431, Fault.CLIENT, Retry.NEVER, "The head of the request is over its limit."
+    ),
+    ErrorCode.UNKNOWN_CODING: ErrorRow(
+        501, Fault.SERVER, Retry.NEVER, "The body is in another transfer coding than chunked."
     ),
     ErrorCode.DRAINING: ErrorRow(
         503, Fault.SERVER, Retry.LATER, "The server is about to restart and starts nothing new."

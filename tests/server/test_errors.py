@@ -196,6 +196,18 @@ async def head_too_big(place: Place) -> list[Said]:
         return [body(await browser.get("/threads", headers={"X-Padding": "x" * 100_000}))]
 
 
+async def unknown_coding(place: Place) -> list[Said]:
+    directory = place.server.data_dir / "direct"
+    head = b"POST /threads HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n"
+    async with live({"echo": echo}, directory, uvicorn={"http": HttpProtocol}) as direct:
+        reader, writer = await asyncio.open_connection("127.0.0.1", direct.port)
+        writer.write(head)
+        answer = await reader.read()  # after which the connection is closed
+        writer.close()
+    start, _, said = answer.partition(b"\r\n\r\n")
+    return [{"status": int(start.split()[1]), **json.loads(said)["error"]}]
+
+
 async def bad_request(place: Place) -> list[Said]:
     handshake = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
     return [body(await place.browser.get("/ws", headers=handshake))]  # without a key
@@ -339,6 +351,7 @@ PROVOKED: dict[ErrorCode, Provoke] = {
     ErrorCode.TOO_FAST: too_fast,
     ErrorCode.TOO_BIG: too_big,
     ErrorCode.HEAD_TOO_BIG: head_too_big,
+    ErrorCode.UNKNOWN_CODING: unknown_coding,
     ErrorCode.DRAINING: draining,
     ErrorCode.OVERLOADED: overloaded,
     ErrorCode.STORE_FAILED: store_failed,

@@ -14,13 +14,13 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from netra_backend.errors import ERRORS, ErrorCode
+from netra_backend.errors import ErrorCode, Refused
 from netra_backend.server.clockwork import shared
 from netra_backend.server.deadlines import Deadlines
 from netra_backend.server.errors import raw_refusal
 from netra_backend.server.opening import Fields, asks_for_websocket
 from netra_backend.server.outlet import EXTENSION, DirectOutlet, cut, hold_little, reset
-from netra_backend.server.request_head import fault_of_head, size_of_head, without_upgrade
+from netra_backend.server.request_head import check_head, size_of_head, without_upgrade
 from netra_backend.server.target import with_path
 
 LEAVE_SECONDS = 3.0
@@ -43,7 +43,7 @@ class HttpProtocol(HttpToolsProtocol):
     timeout_keep_alive_task = None  # as uvicorn's __init__ has it, which may not have run yet
     url = b""
     headers: Fields = []  # noqa: RUF012 - each request has a list of its own
-    _fault = "Invalid HTTP request received."
+    _fault = Refused(ErrorCode.BAD_REQUEST, "Invalid HTTP request received.")
 
     def __init__(
         self,
@@ -202,13 +202,13 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def _check_head(self) -> None:
-        """Raise ValueError if something is wrong with it."""
         parser = self.parser
         version = parser.get_http_version()
-        fault = fault_of_head(parser.get_method(), version, self.url, self.headers)
-        if fault is not None:
-            self._fault = fault
-            raise ValueError(fault)
+        try:
+            check_head(parser.get_method(), version, self.url, self.headers)
+        except Refused as refusal:
+            self._fault = refusal
+            raise
 
     def _is_answering(self) -> bool:
         """Return whether an earlier request of this connection is still being answered."""
@@ -308,10 +308,9 @@ class HttpProtocol(HttpToolsProtocol):
         answer, or for it.
         """
         is_long = max(size_of_head(self.url, self.headers), self._received) > self._most
-        code = ErrorCode.HEAD_TOO_BIG if is_long else ErrorCode.BAD_REQUEST
-        why = ERRORS[code].meaning if is_long else self._fault
+        fault = Refused(ErrorCode.HEAD_TOO_BIG) if is_long else self._fault
         peer = self.transport.get_extra_info("peername")
-        told = raw_refusal("request", code, why, peer=peer, cause=cause)
+        told = raw_refusal("request", fault.code, fault.message, peer=peer, cause=cause)
         is_later = self._in_head or self.cycle is not self._running
         if self._is_answering() and (is_later or self._running.response_started):
             self.break_off()

@@ -3,24 +3,43 @@
 The parser has read it: what is wrong here is what its grammar allows, and HTTP does not.
 """
 
+from netra_backend.errors import ErrorCode, Refused
 from netra_backend.server.opening import Fields
 from netra_backend.server.target import fault_of
 
+BAD_REQUEST = ErrorCode.BAD_REQUEST
 
-def fault_of_head(method: bytes, version: str, target: bytes, fields: Fields) -> str | None:
-    """Return what is wrong with a head that opens no WebSocket, or None.
+
+def check_head(method: bytes, version: str, target: bytes, fields: Fields) -> None:
+    """Raise Refused if something is wrong with a head that opens no WebSocket.
 
     It names one Host; in HTTP/1.0 it needs none (RFC 9112 section 3.2). We know no other version,
     and are no proxy.
     """
     hosts = [value for name, value in fields if name == b"host"]
     if version not in ("1.0", "1.1"):  # the others are no text
-        return "This server speaks HTTP/1.1."
+        raise Refused(BAD_REQUEST, "This server speaks HTTP/1.1.")
     if method == b"CONNECT":
-        return "This server is no proxy."
+        raise Refused(BAD_REQUEST, "This server is no proxy.")
     if len(hosts) > 1 or (not hosts and version == "1.1"):
-        return f"A request has one Host header, not {len(hosts) or 'none'}."
-    return fault_of(target, hosts[0], method) if hosts else None
+        raise Refused(BAD_REQUEST, f"A request has one Host header, not {len(hosts) or 'none'}.")
+    fault = fault_of(target, hosts[0], method) if hosts else None
+    if fault is not None:
+        raise Refused(BAD_REQUEST, fault)
+    _check_codings([value for name, value in fields if name == b"transfer-encoding"])
+
+
+def _check_codings(values: list[bytes]) -> None:
+    """Raise Refused for a body that is not in chunks alone (RFC 9112 section 6.1).
+
+    The parser would read as its bytes what it is behind the coding. Where chunked is not the last
+    one nobody knows where it ends (section 6.3).
+    """
+    codings = [coding.strip().lower() for value in values for coding in value.split(b",")]
+    if codings and codings[-1] != b"chunked":
+        raise Refused(BAD_REQUEST, "The last transfer coding of a body is chunked.")
+    if any(coding not in (b"chunked", b"") for coding in codings):
+        raise Refused(ErrorCode.UNKNOWN_CODING)
 
 
 def size_of_head(target: bytes, fields: Fields) -> int:

@@ -27,6 +27,7 @@ export const ERRORS = {
   too_fast: { retry: LATER, text: "This page asks too much too quickly. Wait a moment and try again." },
   too_big: { retry: NEVER, text: "This is too long for the server. Make it shorter." },
   head_too_big: { retry: NEVER, text: "What the browser sent with this is too long for the server." },
+  unknown_coding: { retry: NEVER, text: "The server cannot read how this was sent." },
   draining: { retry: LATER, text: "The server is about to stop. This is sent when it is back." },
   overloaded: { retry: LATER, text: "The server has no room at the moment. Try again soon." },
   store_failed: { retry: LATER, text: "The server could not save or read this, so nothing was done. Try again." },
