@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from netra_backend.agents.documentation import documentation_root, pages, pictures
-from netra_backend.server.site import PAGE
+from netra_backend.server.site import PAGE, takes_gzip
 from netra_backend.stores.memory import MemoryStore
 from tests.http import http
 from tests.live import live
@@ -119,6 +119,52 @@ async def test_a_first_visit_is_sent_in_few_bytes_to_who_takes_them(
             assert got.headers["vary"] == "Accept-Encoding", path
         assert text["gzip"] == text["identity"], path
     assert sent["gzip"] < sent["identity"] / 2
+
+
+@pytest.mark.parametrize(
+    ("accepted", "taken"),
+    [
+        ("gzip, deflate, br, zstd", True),
+        ("GZIP", True),
+        ("x-gzip", True),
+        ("*", True),
+        ("gzip;q=0.001", True),
+        ("gzip ; q=1.000 , identity;q=0", True),
+        ("identity;q=0.5, *;q=0.6", True),
+        ("br, *;q=0.1", True),
+        ("identity;q=0, *;q=0.5", True),
+        ("", False),
+        ("br", False),
+        ("gzip;q=0", False),
+        ("gzip;q=0.000, *", False),
+        ("*;q=0", False),
+        ("gzip;q=0.5, identity", False),
+        ("identity", False),
+        ("xgzip", False),
+        ("gzip;q=much", False),
+        ("gzip;q=", False),
+    ],
+)
+def test_gzip_is_for_who_takes_it(accepted: str, taken: bool) -> None:
+    assert takes_gzip(accepted.encode()) is taken
+
+
+@pytest.mark.parametrize(
+    ("fields", "coding"),
+    [
+        ([("Accept-Encoding", "gzip;q=0")], None),
+        ([("Accept-Encoding", "br"), ("Accept-Encoding", "gzip")], "gzip"),
+        ([("Accept-Encoding", "gzip"), ("Accept-Encoding", "*;q=0")], "gzip"),
+        ([], None),
+    ],
+)
+async def test_a_page_is_sent_as_it_is_taken(
+    site: httpx.AsyncClient, fields: list[tuple[str, str]], coding: str | None
+) -> None:
+    for path in ("/", "/page/app.js", "/docs/protocol.md"):
+        got = await site.send(httpx.Request("GET", site.base_url.join(path), headers=fields))
+        assert got.headers.get("content-encoding") == coding, path
+        assert got.headers["vary"] == "Accept-Encoding", path
 
 
 @pytest.mark.parametrize("coding", ["gzip", "identity"])

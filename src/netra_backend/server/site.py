@@ -1,5 +1,6 @@
 """The site: the chat page, its assets and the documentation."""
 
+import re
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -18,6 +19,9 @@ from netra_backend.errors import ErrorCode, Refused
 from netra_backend.server.auth import COOKIE, Authenticator
 
 PAGE = Path(__file__).parent / "page"
+
+_WEIGHT = re.compile(rb"\s*q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)\s*")
+"""RFC 9110 section 12.4.2."""
 
 _MARK = "~"
 """What a version begins with in the address of an asset: no file does."""
@@ -94,7 +98,35 @@ class _Compressed:
             await send(message)
 
         # HEAD has the head that GET has (section 9.3.2); the server leaves the body out.
-        await self._app({**scope, "method": "GET"}, receive, send_marked)
+        await self._app({**scope, "method": "GET", "headers": _asked(scope)}, receive, send_marked)
+
+
+def _asked(scope: Scope) -> list[tuple[bytes, bytes]]:
+    """Return the request's fields, with one Accept-Encoding that only names what is to be sent.
+
+    Starlette looks for ``gzip`` in it, whatever it says of it.
+    """
+    fields = [field for field in scope["headers"] if field[0] != b"accept-encoding"]
+    accepted = [value for name, value in scope["headers"] if name == b"accept-encoding"]
+    coding = b"gzip" if takes_gzip(b",".join(accepted)) else b"identity"
+    return [*fields, (b"accept-encoding", coding)]
+
+
+def takes_gzip(accepted: bytes) -> bool:
+    """Return whether who sent this Accept-Encoding wants gzip rather than no coding.
+
+    By RFC 9110 section 12.5.3: a weight of 0 refuses, ``*`` stands for what is not named, and
+    what has no coding is worst unless it is named. A weight that is none refuses, too.
+    """
+    weights = dict(map(_weighed, accepted.lower().split(b",")))
+    gzip = weights.get(b"gzip", weights.get(b"x-gzip", weights.get(b"*", 0.0)))
+    return gzip > 0 and gzip >= weights.get(b"identity", 0.0)
+
+
+def _weighed(accepted: bytes) -> tuple[bytes, float]:
+    coding, _, weight = accepted.partition(b";")
+    found = _WEIGHT.fullmatch(weight)
+    return coding.strip(), (1.0 if not weight else float(found[1]) if found else 0.0)
 
 
 def _whole(scope: Scope) -> Scope:
