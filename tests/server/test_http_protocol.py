@@ -16,6 +16,8 @@ from netra_backend.server import deadlines
 from netra_backend.server.http_protocol import HttpProtocol
 from netra_backend.server.lane import Protocol
 from tests.client import BOUND
+from tests.conftest import Lines
+from tests.eventually import until
 from tests.live import serving
 
 pytestmark = pytest.mark.anyio
@@ -210,8 +212,8 @@ async def test_a_stream_for_http_1_0_ends_with_its_connection(version: bytes) ->
     assert body == (b"one two" if is_old else b"4\r\none \r\n3\r\ntwo\r\n0\r\n\r\n")
 
 
-@pytest.mark.parametrize(("behind", "answered"), [(64, True), (65, False)])
-async def test_so_many_requests_wait_behind_one_and_no_more(behind: int, answered: bool) -> None:
+@pytest.mark.parametrize("behind", [64, 65, 500])
+async def test_so_many_requests_wait_behind_one_and_no_more(behind: int, log_lines: Lines) -> None:
     """Each is held in memory, a hundred times as large as it came, until the one before is done."""
     may_end = asyncio.Event()
 
@@ -221,11 +223,22 @@ async def test_so_many_requests_wait_behind_one_and_no_more(behind: int, answere
 
     async with peer(Starlette(routes=[Route("/", late)])) as (reader, writer):
         writer.write(GET * (1 + behind))
-        if not answered:
-            assert await gone(reader)
+        if behind > 64:
+            await until(lambda: refused(log_lines))
+            writer.write(GET)
         may_end.set()
-        for _ in range(1 + behind if answered else 0):
-            assert b"200 OK" in await reader.readuntil(b"hello")
+        for _ in range(65):
+            assert b"200 OK" in (answer := await reader.readuntil(b"hello"))
+        assert (b"connection: close" in answer) is (behind > 64)
+        if behind > 64:
+            assert await reader.read() == b""
+            (told,) = refused(log_lines)
+            why = "64 requests of the connection wait already."
+            assert (told["code"], told["why"]) == ("too_many", why)
+
+
+def refused(log_lines: Lines) -> list[dict[str, Any]]:
+    return [line for line in log_lines() if line["message"] == "request refused"]
 
 
 @pytest.mark.parametrize("start", [b"POST /hesitant HTTP/1.1", b"GET /hesitant HTTP/1.0"])

@@ -9,7 +9,6 @@ import asyncio
 from typing import Any
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
@@ -19,7 +18,14 @@ from netra_backend.server.clockwork import shared
 from netra_backend.server.deadlines import Deadlines
 from netra_backend.server.errors import raw_refusal
 from netra_backend.server.opening import Fields, asks_for_websocket
-from netra_backend.server.outlet import EXTENSION, DirectOutlet, cut, hold_little, reset
+from netra_backend.server.outlet import (
+    EXTENSION,
+    DirectOutlet,
+    cut,
+    hold_little,
+    reset,
+    without_chunks,
+)
 from netra_backend.server.request_head import check_head, size_of_head, without_upgrade
 from netra_backend.server.target import with_path
 
@@ -31,6 +37,8 @@ HEAD_BYTES = 65_536
 
 PIPELINED = 64
 """Requests that may wait until those before them are answered: each takes some kilobytes."""
+
+_TOO_MANY = Refused(ErrorCode.TOO_MANY, f"{PIPELINED} requests of the connection wait already.")
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -55,6 +63,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._given = (config, server_state, app_state, _loop)
         self._is_whole = False
         self._is_opening = False
+        self._is_full = False  # nothing more is read: too many requests wait
         self._in_head = True
         self._running: Any = None
         self._unread = 0  # bytes since the head that were no body: trailers, mostly
@@ -183,7 +192,8 @@ class HttpProtocol(HttpToolsProtocol):
         ):
             raise ValueError("the head is too long")
         if self._is_whole and len(self.pipeline) == PIPELINED:
-            raise ValueError("too many requests wait")
+            self._fault = _TOO_MANY
+            raise _TOO_MANY
         self.url = with_path(self.url)  # uvicorn fails where there is none
         self._is_opening = (
             self.ws_protocol_class is not None
@@ -233,6 +243,8 @@ class HttpProtocol(HttpToolsProtocol):
         What has come behind a handshake are the first frames of an impatient client. uvicorn
         drops them.
         """
+        if self._is_full:
+            return
         self._arrived = len(data)
         self._unread += 0 if self._in_head else self._arrived
         self._stop_idling()
@@ -298,19 +310,23 @@ class HttpProtocol(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         self._running = cycle
         if cycle.scope["http_version"] == "1.0":
-            app = _without_chunks(cycle, app)
+            app = without_chunks(cycle, app)
         super()._start_asgi_task(cycle, app)
 
     def _refuse(self, cause: str) -> None:
         """Refuse what the parser could not read, or a head that is too long for us.
 
         Behind a request that is still being answered nothing can be said: it would stand in that
-        answer, or for it.
+        answer, or for it. When too many wait for theirs, they get them, and then it is the end.
         """
         is_long = max(size_of_head(self.url, self.headers), self._received) > self._most
         fault = Refused(ErrorCode.HEAD_TOO_BIG) if is_long else self._fault
         peer = self.transport.get_extra_info("peername")
         told = raw_refusal("request", fault.code, fault.message, peer=peer, cause=cause)
+        if fault is _TOO_MANY:
+            self._is_full = True
+            self.cycle.keep_alive = False
+            return
         is_later = self._in_head or self.cycle is not self._running
         if self._is_answering() and (is_later or self._running.response_started):
             self.break_off()
@@ -358,25 +374,3 @@ class HttpProtocol(HttpToolsProtocol):
     def cut_off(self) -> None:
         """End the connection at once."""
         self.transport.abort()
-
-
-def _without_chunks(cycle: Any, app: ASGIApp) -> ASGIApp:
-    """Return `app`, whose answers are sent as they are and end with the connection.
-
-    HTTP/1.0 knows no chunks (RFC 9112 section 6.1), which uvicorn makes of an answer that does not
-    say its length. One that is left unfinished is reset: uvicorn would close it, as at its end.
-    """
-
-    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_plainly(message: Message) -> None:
-            cycle.chunked_encoding = False
-            cycle.expected_content_length = len(message.get("body", b""))
-            await send(message)
-
-        try:
-            await app(scope, receive, send_plainly)
-        finally:
-            if cycle.response_started and not (cycle.response_complete or cycle.disconnected):
-                reset(cycle.transport)
-
-    return serve

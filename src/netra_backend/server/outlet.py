@@ -11,6 +11,8 @@ from contextlib import suppress
 from typing import Any
 from weakref import ref
 
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
 from netra_backend.server.descriptor import descriptor_of, unsent
 
 EXTENSION = "netra.outlet"
@@ -72,6 +74,28 @@ def outlet_of(scope: Any) -> Outlet:
     """Return the outlet of the request with this scope."""
     outlet: Outlet | None = scope.get("extensions", {}).get(EXTENSION)
     return outlet if outlet is not None else Outlet()
+
+
+def without_chunks(cycle: Any, app: ASGIApp) -> ASGIApp:
+    """Return `app`, whose answers are sent as they are and end with the connection.
+
+    HTTP/1.0 knows no chunks (RFC 9112 section 6.1), which uvicorn makes of an answer that does not
+    say its length. One that is left unfinished is reset: uvicorn would close it, as at its end.
+    """
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_plainly(message: Message) -> None:
+            cycle.chunked_encoding = False
+            cycle.expected_content_length = len(message.get("body", b""))
+            await send(message)
+
+        try:
+            await app(scope, receive, send_plainly)
+        finally:
+            if cycle.response_started and not (cycle.response_complete or cycle.disconnected):
+                reset(cycle.transport)
+
+    return serve
 
 
 def hold_little(transport: Any) -> None:
