@@ -22,7 +22,7 @@ from netra_backend.core.positions import Position
 from netra_backend.core.run import Run
 from netra_backend.errors import CLOSES, CloseCode, ErrorCode, Refused
 from netra_backend.server.address import address_of
-from netra_backend.server.edges.agui_versions import Speak, as_is
+from netra_backend.server.agui_versions import Speak, as_is
 from netra_backend.server.follower import Gone, ThreadFollower
 from netra_backend.server.house import House
 from netra_backend.server.lane_port import LINGER

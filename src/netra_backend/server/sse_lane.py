@@ -9,8 +9,8 @@ from netra_backend import jsonlog
 from netra_backend.core.events import TERMINAL, Event
 from netra_backend.core.positions import Position
 from netra_backend.errors import CloseCode
+from netra_backend.server.agui_versions import Speak, as_is
 from netra_backend.server.batch import Batch
-from netra_backend.server.edges.agui_versions import Speak, as_is
 from netra_backend.server.lane_port import LaneClosed
 from netra_backend.server.outlet import Outlet
 

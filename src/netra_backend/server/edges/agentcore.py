@@ -16,6 +16,7 @@ from starlette.responses import Response
 from netra_backend.core.codec import decode_as, decode_input
 from netra_backend.core.ids import new_id, parse_id, parse_thread
 from netra_backend.errors import ErrorCode, Refused
+from netra_backend.server.agui_versions import spoken
 from netra_backend.server.edges.agui import (
     LAST_EVENT_ID,
     NOTHING,
@@ -23,7 +24,6 @@ from netra_backend.server.edges.agui import (
     STREAM,
     stream_run,
 )
-from netra_backend.server.edges.agui_versions import spoken
 from netra_backend.server.endpoints import Endpoint, answer, read_body
 from netra_backend.server.house import House
 from netra_backend.server.user import User

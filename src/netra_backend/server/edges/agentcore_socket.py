@@ -15,9 +15,9 @@ from starlette.requests import HTTPConnection
 from netra_backend.core.events import TERMINAL
 from netra_backend.core.ids import parse_thread
 from netra_backend.errors import CloseCode, FrameError, Refused
+from netra_backend.server.agui_versions import spoken
 from netra_backend.server.batch import Batch
 from netra_backend.server.edges.agentcore import read_invocation
-from netra_backend.server.edges.agui_versions import spoken
 from netra_backend.server.edges.edge_dialogue import EdgeDialogue, run_error
 from netra_backend.server.edges.edge_lane import EdgeLane
 from netra_backend.server.house import House

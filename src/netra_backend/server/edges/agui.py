@@ -16,7 +16,7 @@ from netra_backend.core.positions import parse_position
 from netra_backend.core.roles import Role
 from netra_backend.core.run import Run
 from netra_backend.errors import ErrorCode, FrameError, Refused
-from netra_backend.server.edges.agui_versions import Speak, spoken
+from netra_backend.server.agui_versions import Speak, spoken
 from netra_backend.server.endpoints import Endpoint, read_body
 from netra_backend.server.house import House
 from netra_backend.server.sse import RunStream

@@ -17,6 +17,7 @@ from netra_backend.core.ids import RunId, parse_id, parse_thread
 from netra_backend.core.roles import Role
 from netra_backend.core.run import ENDED
 from netra_backend.errors import ErrorCode, Refused
+from netra_backend.server.agui_versions import as_finished
 from netra_backend.server.edges.agui import (
     LAST_EVENT_ID,
     NOTHING,
@@ -25,7 +26,6 @@ from netra_backend.server.edges.agui import (
     read_input,
     stream_run,
 )
-from netra_backend.server.edges.agui_versions import as_finished
 from netra_backend.server.endpoints import Endpoint, answer, decode_body, read_body
 from netra_backend.server.house import House
 from netra_backend.server.sse import RunStream

@@ -5,8 +5,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 from netra_backend.errors import CloseCode
+from netra_backend.server.agui_versions import Speak, as_is
 from netra_backend.server.batch import Batch
-from netra_backend.server.edges.agui_versions import Speak, as_is
 from netra_backend.server.lane_port import Lane
 
 

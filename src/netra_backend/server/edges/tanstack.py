@@ -22,9 +22,9 @@ from netra_backend.core.positions import Position
 from netra_backend.core.roles import Role
 from netra_backend.core.run import Run
 from netra_backend.errors import CloseCode, ErrorCode, FrameError, Refused
+from netra_backend.server.agui_versions import Speak, spoken
 from netra_backend.server.batch import Batch
 from netra_backend.server.edges.agui import FROM_START
-from netra_backend.server.edges.agui_versions import Speak, spoken
 from netra_backend.server.edges.edge_dialogue import EdgeDialogue, run_error, tell_refusal
 from netra_backend.server.edges.edge_lane import EdgeLane
 from netra_backend.server.follower import ThreadFollower

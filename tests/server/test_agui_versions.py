@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from netra_backend.core.events import body_of, event_from_json
-from netra_backend.server.edges.agui_versions import as_error, as_finished
+from netra_backend.server.agui_versions import as_error, as_finished
 from netra_backend.stores.memory import MemoryStore
 from netra_backend.testing.scripted_agent import ScriptedAgent, endless
 from tests.client import client, run_input
