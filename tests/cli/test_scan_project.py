@@ -94,6 +94,14 @@ def test_a_file_can_be_named(tmp_path: Path) -> None:
         project(tmp_path, "--config", "nope.toml")
 
 
+@pytest.mark.parametrize("text", ["", "[tool.ruff]\n", "[tool.netra]\n", "[scan]\nselect = []\n"])
+def test_a_named_file_that_says_nothing_of_the_scan_is_an_error(tmp_path: Path, text: str) -> None:
+    """Its author believes that it counts: what it would ignore is found, or the other way round."""
+    (tmp_path / "other.toml").write_text(text)
+    with pytest.raises(ConfigError, match=r"other\.toml: there is no table \[tool\.netra\.scan\]"):
+        project(tmp_path, "--config", tmp_path / "other.toml")
+
+
 def test_a_rule_on_the_command_line_must_exist(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--ignore is 'JS9', and must be one of the rules"):
         project(tmp_path, "--ignore", "JS9")

@@ -81,8 +81,10 @@ def _from_config(file: str, rules: Collection[str]) -> tuple[str, Options]:
     if not os.path.isfile(file):
         raise ConfigError(f"--config {file}: there is no such file")
     table = _table(file)
+    if table is None:  # who names a file means what it says
+        raise ConfigError(f"--config {file}: there is no table [tool.netra.scan] in it")
     root = os.path.dirname(os.path.abspath(file))
-    return root, _options(table or {}, root, file, rules)
+    return root, _options(table, root, file, rules)
 
 
 def _options(table: Mapping[str, object], root: str, file: str, rules: Collection[str]) -> Options:
