@@ -23,13 +23,13 @@ from websockets.server import ServerProtocol
 from netra_backend.core.ids import UserId
 from netra_backend.errors import Refused, StoreFailed
 from netra_backend.server import tokens
-from netra_backend.server.app import NetraApp
 from netra_backend.server.connection import Connection
 from netra_backend.server.direct_lane import DirectLane
 from netra_backend.server.entrance import Accept
 from netra_backend.server.http_protocol import HttpProtocol
 from netra_backend.server.keys import secret_key
 from netra_backend.server.lane import Protocol
+from netra_backend.server.netra_app import NetraApp
 from netra_backend.server.tokens import Tokens
 from netra_backend.stores.memory import MemoryStore
 from netra_backend.testing.scripted_agent import ScriptedAgent

@@ -25,10 +25,11 @@ from netra_backend.cli.signals import HURRIES, heard
 from netra_backend.cli.workers import Workers, check_platform, command_line, inherited
 from netra_backend.config import Settings
 from netra_backend.core.ports import Store
-from netra_backend.server.app import NetraApp, create_app
+from netra_backend.server.app import create_app
 from netra_backend.server.direct_lane import DirectLane
 from netra_backend.server.http_protocol import HttpProtocol
 from netra_backend.server.lane import Protocol
+from netra_backend.server.netra_app import NetraApp
 from netra_backend.stores.sqlite import SqliteStore
 
 log = jsonlog.get_logger(__name__)
