@@ -83,7 +83,7 @@ async def test_what_is_no_http_is_refused_in_words(before: bytes) -> None:
         writer.write(before)
         if before:
             await reader.readuntil(b"hello")
-        writer.write(b"\x16\x03\x01\x02\x00\x01 no HTTP at all\r\n\r\n")
+        writer.write(b"\x01\x02\x00\x01 no HTTP at all\r\n\r\n")
         assert (await reader.readline()).startswith(b"HTTP/1.1 400 ")
         assert b"Invalid HTTP request received." in await reader.read()
 

@@ -177,6 +177,7 @@ async def test_what_never_becomes_a_request_is_answered_and_told_like_any_other(
     assert error["correlation"] == headers["x-correlation-id"]
     (line,) = [one for one in log_lines() if one.get("correlation") == error["correlation"]]
     assert (line["code"], line["level"]) == (error["code"], "INFO")
+    assert ("cause" in line) is (error["message"] == "Invalid HTTP request received.")
     begin, header, _ = error["message"].partition(" header: ")
     assert line["why"] == (f"{begin}{header}…" if header else begin)
     assert line["client"] == "127.0.0.1"

@@ -33,6 +33,10 @@ async def hello(request: Request) -> PlainTextResponse:
         (b"GET / HTTP/1.0\r\n\r\n", b"hello"),
         (b"GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n", b"not 2."),
         (b"GET / HTTP/0.9\r\nHost: a\r\n\r\n", b"This server speaks HTTP/1.1."),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0", b"This server speaks HTTP/1.1."),
+        (b"\x16\x03\x01\x00\xc8\x01\x00\x00\xc4\x03\x03", b"HTTP without TLS."),
+        (b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\nGET / HTTP/1.1\r\n", b"the PROXY protocol"),
+        (b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c", b"the PROXY protocol"),
         (b"CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n", b"no proxy."),
     ],
 )

@@ -26,7 +26,12 @@ from netra_backend.server.outlet import (
     reset,
     without_chunks,
 )
-from netra_backend.server.request_head import check_head, size_of_head, without_upgrade
+from netra_backend.server.request_head import (
+    check_head,
+    other_protocol,
+    size_of_head,
+    without_upgrade,
+)
 from netra_backend.server.target import with_path
 
 LEAVE_SECONDS = 3.0
@@ -38,6 +43,7 @@ HEAD_BYTES = 65_536
 PIPELINED = 64
 """Requests that may wait until those before them are answered: each takes some kilobytes."""
 
+_NO_HTTP = Refused(ErrorCode.BAD_REQUEST, "Invalid HTTP request received.")
 _TOO_MANY = Refused(ErrorCode.TOO_MANY, f"{PIPELINED} requests of the connection wait already.")
 
 
@@ -51,7 +57,7 @@ class HttpProtocol(HttpToolsProtocol):
     timeout_keep_alive_task = None  # as uvicorn's __init__ has it, which may not have run yet
     url = b""
     headers: Fields = []  # noqa: RUF012 - each request has a list of its own
-    _fault = Refused(ErrorCode.BAD_REQUEST, "Invalid HTTP request received.")
+    _fault = _NO_HTTP
 
     def __init__(
         self,
@@ -256,7 +262,7 @@ class HttpProtocol(HttpToolsProtocol):
             except HttpParserUpgrade as upgrade:
                 rest = rest[upgrade.args[0] :]
             except HttpParserError as error:
-                self._refuse(str(error))
+                self._refuse(str(error), rest)
                 return
             if self._is_opening:
                 self._upgrade(rest)
@@ -267,7 +273,7 @@ class HttpProtocol(HttpToolsProtocol):
         elif self._in_head and self in self._late and not self.transport.is_closing():
             self._received += self._arrived
             if self._received > self._most:
-                self._refuse("the head does not end")
+                self._refuse()
 
     def _without_upgrade(self) -> bytes:
         """Return the head that was read without an upgrade that is not taken, to be read anew."""
@@ -313,16 +319,20 @@ class HttpProtocol(HttpToolsProtocol):
             app = without_chunks(cycle, app)
         super()._start_asgi_task(cycle, app)
 
-    def _refuse(self, cause: str) -> None:
-        """Refuse what the parser could not read, or a head that is too long for us.
+    def _refuse(self, cause: str | None = None, said: bytes = b"") -> None:
+        """Refuse what was `said`, which the parser could not read, or a head that is too long.
 
         Behind a request that is still being answered nothing can be said: it would stand in that
         answer, or for it. When too many wait for theirs, they get them, and then it is the end.
         """
-        is_long = max(size_of_head(self.url, self.headers), self._received) > self._most
-        fault = Refused(ErrorCode.HEAD_TOO_BIG) if is_long else self._fault
+        fault = self._fault
+        if max(size_of_head(self.url, self.headers), self._received) > self._most:
+            fault = Refused(ErrorCode.HEAD_TOO_BIG)
+        elif fault is _NO_HTTP and not self.headers:
+            fault = other_protocol(said) or fault
         peer = self.transport.get_extra_info("peername")
-        told = raw_refusal("request", fault.code, fault.message, peer=peer, cause=cause)
+        why = cause if fault is _NO_HTTP else None  # else it is that a callback has raised
+        told = raw_refusal("request", fault.code, fault.message, peer=peer, cause=why)
         if fault is _TOO_MANY:
             self._is_full = True
             self.cycle.keep_alive = False

@@ -9,6 +9,15 @@ from netra_backend.server.target import fault_of
 
 BAD_REQUEST = ErrorCode.BAD_REQUEST
 
+_NO_PROXY = "This server does not take the PROXY protocol: have the proxy send X-Forwarded-For."
+_OTHERS = {
+    b"\x16\x03": "This port speaks HTTP without TLS.",
+    b"PRI * HTTP/2": "This server speaks HTTP/1.1.",
+    b"PROXY ": _NO_PROXY,
+    b"\r\n\r\n\x00\r\nQUIT\n": _NO_PROXY,
+}
+"""What a connection begins with that was meant for another server, and what it is told."""
+
 
 def check_head(method: bytes, version: str, target: bytes, fields: Fields) -> None:
     """Raise Refused if something is wrong with a head that opens no WebSocket.
@@ -40,6 +49,12 @@ def _check_codings(values: list[bytes]) -> None:
         raise Refused(BAD_REQUEST, "The last transfer coding of a body is chunked.")
     if any(coding not in (b"chunked", b"") for coding in codings):
         raise Refused(ErrorCode.UNKNOWN_CODING)
+
+
+def other_protocol(said: bytes) -> Refused | None:
+    """Return what to answer to what is the begin of no request, but of something well known."""
+    answers = (answer for begin, answer in _OTHERS.items() if said.startswith(begin))
+    return next((Refused(BAD_REQUEST, answer) for answer in answers), None)
 
 
 def size_of_head(target: bytes, fields: Fields) -> int:
