@@ -1,5 +1,6 @@
 """Threads, messages, events and runs over HTTP: pages without holes, and deletion that deletes."""
 
+import gzip
 import json
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -435,6 +436,29 @@ async def test_bad_input_is_refused_with_the_field(tmp_path: Path) -> None:
         assert [(thread["id"], thread["title"]) for thread in threads] == [
             ("t", "New conversation")
         ]
+
+
+async def test_a_body_that_is_no_text_is_refused_in_words(tmp_path: Path) -> None:
+    body = b'{"title":"a\xff"}'
+    compressed = {"Content-Encoding": "gzip"}
+    async with (
+        live({"echo": echo}, tmp_path, store=MemoryStore()) as server,
+        http(server.url, server.token()) as browser,
+    ):
+        refused = [
+            await browser.post("/threads", content=body),
+            await browser.post("/agui/echo", content=body),
+            await browser.post("/threads", content=gzip.compress(body), headers=compressed),
+        ]
+        plain = {"Content-Encoding": "identity"}
+        assert (await browser.post("/threads", content=b"{}", headers=plain)).status_code == 201
+    said = [one.json()["error"] for one in refused]
+    assert {one["code"] for one in said} == {"bad_input"}
+    assert [one["message"] for one in said] == [
+        "JSON is malformed: it is not UTF-8 (byte 11)",
+        "JSON is malformed: it is not UTF-8 (byte 11)",
+        "the body has a Content-Encoding, of which this server knows none",
+    ]
 
 
 @pytest.mark.parametrize(

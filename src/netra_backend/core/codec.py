@@ -71,16 +71,16 @@ def decode_command(data: bytes, *, frame_bytes: int) -> ClientFrame:
     return command
 
 
-def decode_as(data: bytes, shape: type[T]) -> T:
-    """Return the frame of another dialect that `data` spells, as `shape`.
+def decode_as(data: bytes, shape: type[T], *, code: ErrorCode = ErrorCode.BAD_FRAME) -> T:
+    """Return the frame of another dialect, or the body, that `data` spells, as `shape`.
 
-    Raises FrameError (``bad_frame``) with the path of what was wrong.
+    Raises FrameError with the code, and the path of what was wrong.
     """
     try:
         _check(data)
         return msgspec.json.decode(data, type=shape)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise _refusal(error) from error
+        raise _refusal(error, code=code) from error
 
 
 def decode_input(raw: bytes, *, where: str = "$.input") -> RunAgentInput:
@@ -148,10 +148,16 @@ def _refusal(
     root: str = "$",
 ) -> FrameError:
     """Return the FrameError for bytes that could not be decoded."""
-    text = str(error)
+    text = _said(error)
     found = _WHERE.search(text)
     where = f"{root}{found[1][1:]}" if found else root
     return FrameError(_short(_WHERE.sub("", text)), code=code, where=where, request=request)
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return f"JSON is malformed: it is not UTF-8 (byte {error.start})"
+    return str(error)
 
 
 def _problem(error: ValidationError, given: Any) -> tuple[str, str]:

@@ -12,6 +12,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from netra_backend import jsonlog
 from netra_backend.config import Settings
+from netra_backend.core.codec import decode_as
 from netra_backend.errors import ErrorCode, FrameError, Refused
 from netra_backend.server.outlet import outlet_of
 
@@ -101,9 +102,12 @@ def answer(value: Struct, status: int = 200) -> Response:
 async def read_body(request: Request, settings: Settings) -> bytes:
     """Return the request's body. Raises Refused (``too_big``) before it is all in memory.
 
-    One that does not come in time is a FrameError: such a request holds a connection, and counts
-    nowhere else.
+    One that is compressed, or does not come in time, is a FrameError (``bad_input``): a request
+    that does not come holds a connection, and counts nowhere else.
     """
+    if request.headers.get("content-encoding", "").lower() not in ("", "identity"):
+        text = "the body has a Content-Encoding, of which this server knows none"
+        raise FrameError(text, code=ErrorCode.BAD_INPUT)
     declared = request.headers.get("content-length", "")
     _check_size(int(declared) if declared.isascii() and declared.isdigit() else 0, settings)
     try:
@@ -134,11 +138,7 @@ def _check_size(size: int, settings: Settings) -> None:
 
 def decode_body(data: bytes, shape: type[T]) -> T:
     """Return the body as `shape`. Raises FrameError (``bad_input``) with the path."""
-    try:
-        return msgspec.json.decode(data, type=shape)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        text, _, where = str(error).partition(" - at `")
-        raise FrameError(text, code=ErrorCode.BAD_INPUT, where=where.rstrip("`") or "$") from error
+    return decode_as(data, shape, code=ErrorCode.BAD_INPUT)
 
 
 def limit_of(request: Request, *, default: int, most: int) -> int:
