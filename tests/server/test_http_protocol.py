@@ -212,6 +212,17 @@ async def test_a_stream_for_http_1_0_ends_with_its_connection(version: bytes) ->
     assert body == (b"one two" if is_old else b"4\r\none \r\n3\r\ntwo\r\n0\r\n\r\n")
 
 
+@pytest.mark.parametrize(("version", "asked_for"), [(b"1.1", True), (b"1.0", False)])
+async def test_only_who_knows_the_answer_100_is_sent_it(version: bytes, asked_for: bool) -> None:
+    fields = b"Host: a\r\nConnection: close\r\nContent-Length: 5\r\nExpect: 100-Continue\r\n\r\n"
+    async with peer(Starlette(routes=[Route("/", whole, methods=["POST"])])) as (reader, writer):
+        writer.write(b"POST / HTTP/" + version + b"\r\n" + fields)
+        if asked_for:
+            assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        writer.write(b"hello")
+        assert (await reader.read()).startswith(b"HTTP/1.1 200 OK\r\n")
+
+
 @pytest.mark.parametrize("behind", [64, 65, 500])
 async def test_so_many_requests_wait_behind_one_and_no_more(behind: int, log_lines: Lines) -> None:
     """Each is held in memory, a hundred times as large as it came, until the one before is done."""

@@ -239,7 +239,8 @@ class HttpProtocol(HttpToolsProtocol):
         self.scope["extensions"] = {EXTENSION: outlet}
         self.url = url
         self.headers += fields
-        self.expect_100_continue = any(
+        # A client of HTTP/1.0 would take it for the answer (RFC 9110 section 10.1.1).
+        self.expect_100_continue = self.parser.get_http_version() != "1.0" and any(
             name == b"expect" and value.lower() == b"100-continue" for name, value in fields
         )
 
