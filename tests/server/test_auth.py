@@ -237,6 +237,8 @@ async def test_another_name_for_this_machine_is_refused(tmp_path: Path) -> None:
                 expected = (403, "forbidden") if host_name(host) else (400, "bad_request")
                 assert (refused.status_code, refused.json()["error"]["code"]) == expected, host
                 assert "set-cookie" not in refused.headers
+                if host_name(host):
+                    assert "the Host header names another" in refused.json()["error"]["message"]
 
 
 async def test_every_name_of_loopback_is_taken(tmp_path: Path) -> None:
@@ -260,6 +262,8 @@ async def test_another_client_address_is_refused(peer: str | None) -> None:
         await DevAuth("k" * 64).signs_in(HTTPConnection(scope))
 
     assert refusal.value.code is ErrorCode.FORBIDDEN
+    known = "is another" if peer else "is not known"
+    assert f"and the client's address {known};" in refusal.value.message
 
 
 async def test_a_proxy_on_this_machine_does_not_make_its_clients_local(tmp_path: Path) -> None:
@@ -270,6 +274,7 @@ async def test_a_proxy_on_this_machine_does_not_make_its_clients_local(tmp_path:
         refused = await browser.get("/", headers={"X-Forwarded-For": "203.0.113.9"})
 
         assert refused.status_code == 403
+        assert "and X-Forwarded-For names another;" in refused.json()["error"]["message"]
         assert "set-cookie" not in refused.headers
 
 

@@ -174,8 +174,18 @@ class DevAuth:
         if not all(map(is_loopback, (client, host, *forwarded_for(request)))):
             raise Refused(
                 ErrorCode.FORBIDDEN,
-                "NETRA_AUTH=dev answers only on loopback; set NETRA_AUTH=jwt for other addresses",
+                f"NETRA_AUTH=dev answers only on loopback, and {_foreign(client, host)}; "
+                "set NETRA_AUTH=jwt for other addresses",
             )
+
+
+def _foreign(client: str, host: str) -> str:
+    """Return what is not of loopback, for who has to find out why: three things may not be."""
+    if not client:  # of a Unix socket, and of a client that has gone
+        return "the client's address is not known"
+    if not is_loopback(client):
+        return "the client's address is another"
+    return "X-Forwarded-For names another" if is_loopback(host) else "the Host header names another"
 
 
 class AgentCoreAuth:
