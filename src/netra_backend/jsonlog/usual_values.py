@@ -2,7 +2,6 @@
 
 import enum
 import sys
-from collections.abc import Callable
 from typing import Any
 
 from netra_backend.jsonlog.attributes import are_texts
@@ -27,10 +26,14 @@ _modules = sys.modules
 class UsualValues:
     """Tells the values of usual fields, and remembers which texts have no secret."""
 
-    __slots__ = ("_harmless",)
+    __slots__ = ("_harmless", "_time", "_utc", "_uuid")
 
     def __init__(self) -> None:
         self._harmless: set[str] = set()
+        # What the standard library has for it, once there was a value: nothing is loaded before.
+        self._time: Any = None
+        self._utc: Any = None
+        self._uuid: Any = None
 
     def __len__(self) -> int:
         return len(self._harmless)
@@ -51,13 +54,13 @@ class UsualValues:
                 kind is int
                 or kind is bool
                 or value is None
-                or (kind is float and value - value == 0)  # neither NaN nor an infinity
+                or (kind is float and value - value == 0.0)  # neither NaN nor an infinity
+                # Other zones the encoder writes otherwise, and refuses a number of more bits.
+                or (kind is self._time and ((zone := value.tzinfo) is None or zone is self._utc))
+                or (kind is self._uuid and type(value.int) is int and value.int >> 128 == 0)
             ):
-                sure = _sure.get(id(kind))
-                if sure is not None and sure(value):
-                    continue
                 known = _members.get(id(value))
-                told = _told(value, kind) if known is None else known[1]
+                told = self._told(value, kind) if known is None else known[1]
                 if told is None or type(name) is not str:
                     return None
                 if shown is given:
@@ -78,10 +81,31 @@ class UsualValues:
             self._harmless.update(strings)
         return True
 
+    def _told(self, value: Any, kind: type) -> Any:
+        """Return a value as the encoder takes it, without secrets; None if it is too large."""
+        return [*value] if kind is tuple and _is_address(value) else self._walked(value)
 
-def _told(value: Any, kind: type) -> Any:
-    """Return a value as the encoder takes it, without secrets; None if it is too large."""
-    return [*value] if kind is tuple and _is_address(value) else _walked(value)
+    def _walked(self, value: object) -> Json:
+        """Return a value as plain data without secrets; None if it is too large to be usual."""
+        walk = Forms(_MODEST)
+        shown = walk.value(value, 0)
+        if walk.nodes <= 0 or walk.room <= 0:
+            return None
+        self._learn(value, shown)
+        return redact(shown)
+
+    def _learn(self, value: object, told: Json) -> None:
+        """Remember a member of an enum by its name, and the classes of times and UUIDs."""
+        if type(told) is not str:
+            return
+        kind = type(value)
+        if is_kind(value, enum.Enum):
+            if len(_members) < MAX_VALUES:
+                _members[id(value)] = (value, told)
+        elif kind is _class_of("uuid", "UUID"):
+            self._uuid = kind
+        elif kind is _class_of("datetime", "datetime"):
+            self._time, self._utc = kind, _class_of("datetime", "UTC")
 
 
 def _is_address(value: tuple[object, ...]) -> bool:
@@ -92,39 +116,8 @@ def _is_address(value: tuple[object, ...]) -> bool:
     return type(host) is str and len(host) <= MAX_ADDRESS and is_harmless(host)
 
 
-def _walked(value: object) -> Json:
-    """Return a value as plain data without secrets; None if it is too large to be usual."""
-    walk = Forms(_MODEST)
-    shown = walk.value(value, 0)
-    if walk.nodes <= 0 or walk.room <= 0:
-        return None
-    _learn(value, shown)
-    return redact(shown)
-
-
-_sure: dict[int, Callable[[Any], bool]] = {}
-"""By the id of a class, once there was a value of it: which values the encoder writes as we do.
-
-Of times those without a zone or in UTC, of UUIDs those whose number nobody has tampered with.
-"""
-
 _members: dict[int, tuple[object, str]] = {}
 """Members of enums by their id, and their names."""
-
-
-def _learn(value: object, told: Json) -> None:
-    """Remember a member of an enum by its name, and the classes of times and UUIDs."""
-    if type(told) is not str:
-        return
-    kind = type(value)
-    if is_kind(value, enum.Enum):
-        if len(_members) < MAX_VALUES:
-            _members[id(value)] = (value, told)
-    elif kind is _class_of("uuid", "UUID"):
-        _sure[id(kind)] = lambda one: type(one.int) is int and one.int >> 128 == 0
-    elif kind is _class_of("datetime", "datetime"):
-        utc = _class_of("datetime", "UTC")
-        _sure[id(kind)] = lambda one: one.tzinfo is None or one.tzinfo is utc
 
 
 def _class_of(module: str, name: str) -> Any:
