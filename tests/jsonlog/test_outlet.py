@@ -114,10 +114,12 @@ def test_at_once_means_without_waiting() -> None:
     with os.fdopen(write, "w") as stream, os.fdopen(read, "rb", 0) as reader:
         outlet = Outlet(stream)
         assert os.get_blocking(write), "the flag is ours alone"
-        assert outlet.write_at_once(b"now\n")
+        assert outlet.at_once is not None
+        os.write(outlet.at_once, b"now\n")
         assert reader.read(100) == b"now\n"
         os.write(write, b"x" * 65_536)
-        assert not outlet.write_at_once(b"later\n")
+        with pytest.raises(BlockingIOError):
+            os.write(outlet.at_once, b"later\n")
         assert reader.read(100_000) == b"x" * 65_536
 
 
@@ -126,14 +128,16 @@ def test_a_line_that_is_taken_in_part_is_finished_before_others() -> None:
     line = b"y" * 100_000 + b"\n"
     with os.fdopen(write, "w") as stream, os.fdopen(read, "rb", 0) as reader:
         outlet = Outlet(stream)
-        assert outlet.write_at_once(line)
-        assert outlet.rest
-        assert not outlet.write_at_once(b"next\n")
+        assert outlet.at_once is not None
+        outlet.go_on_after(line[os.write(outlet.at_once, line) :])
+        assert outlet.at_once is None
+        with pytest.raises(BlockingIOError):
+            outlet.asked(5)
         got: list[bytes] = []
         thread = threading.Thread(target=lambda: got.extend(iter(lambda: reader.read(9_999), b"")))
         thread.start()
         assert outlet.write([]) == 0
-        assert not outlet.rest
+        assert outlet.at_once is not None
         assert outlet.write([b"next\n"]) == 1
         del outlet
         stream.close()
@@ -145,20 +149,31 @@ def test_a_socket_is_asked_before() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs, ours.makefile("w") as stream:
         outlet = Outlet(stream)
-        assert outlet.write_at_once(b"now\n")
+        assert outlet.at_once is None
+        os.write(outlet.asked(4), b"now\n")
         assert theirs.recv(100) == b"now\n"
-        assert not outlet.write_at_once(b"x" * 5_000 + b"\n")  # it might have to wait
-        for _ in range(10_000):
-            if not outlet.write_at_once(b"x" * 4_000 + b"\n"):
-                break
-        else:
-            pytest.fail("it never filled")
+        with pytest.raises(BlockingIOError):
+            outlet.asked(5_000)  # it might have to wait
+
+        def fill() -> None:
+            for _ in range(10_000):
+                os.write(outlet.asked(4_000), b"x" * 4_000)
+
+        with pytest.raises(BlockingIOError):
+            fill()
 
 
-@pytest.mark.skipif(not FULL.exists(), reason="LOUD: this system has no /dev/full")
-def test_at_once_says_when_the_stream_fails() -> None:
-    with FULL.open("w") as stream, pytest.raises(OSError, match="No space"):
-        Outlet(stream).write_at_once(b"a\n")
+def test_a_file_without_room_ends_the_line_that_it_took_in_part(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("w") as stream:
+        outlet = Outlet(stream)
+        assert outlet.at_once is not None
+        os.write(outlet.at_once, b"the first ha")
+        with pytest.raises(OSError, match="no room"):
+            outlet.go_on_after(b"lf\n")
+        assert outlet.at_once is None
+        assert outlet.write([b"next\n"]) == 1
+        assert outlet.at_once is not None
+    assert (tmp_path / "log").read_text() == "the first ha\nnext\n"
 
 
 @pytest.mark.parametrize("kind", [io.StringIO, io.BytesIO])
@@ -177,7 +192,9 @@ def test_streams_without_a_descriptor() -> None:
     outlet = Outlet(stream)
     assert outlet.write([]) == 0
     assert outlet.write([b"a\n", "é\n".encode()]) == 2
-    assert not outlet.write_at_once(b"c\n")  # nobody knows whether it would wait
+    assert outlet.at_once is None
+    with pytest.raises(BlockingIOError):
+        outlet.asked(2)  # nobody knows whether it would wait
     assert stream.getvalue() == "a\né\n"
     stream.close()
     with pytest.raises(ValueError, match="closed"):
@@ -204,7 +221,7 @@ def test_a_stream_with_a_write_of_its_own_gets_all_through_it(kind: str, tmp_pat
         stream.write = lambda text: plain(f"shown {text}")
     with stream:
         outlet = Outlet(stream)
-        assert not outlet.write_at_once(b"now\n")
+        assert outlet.at_once is None
         assert outlet.write([b"a\n"]) == 1
     read = path.read_bytes()
     assert (gzip.decompress(read) if kind == "compressed" else read[6:]) == b"a\n"

@@ -18,7 +18,7 @@ from typing import Any, TextIO
 import pytest
 
 from netra_backend.jsonlog.counts import counters
-from netra_backend.jsonlog.outlet import ATOMIC_BYTES
+from netra_backend.jsonlog.outlet import ATOMIC_BYTES, Outlet
 from netra_backend.jsonlog.writer import LINE_COST, RING_BYTES, Writer
 from tests.eventually import until
 
@@ -118,21 +118,20 @@ def test_the_thread_ends_with_the_writer(pipe: tuple[TextIO, TextIO]) -> None:
 
 
 def test_a_signal_that_logs_while_this_thread_writes_does_not_deadlock(
-    pipe: tuple[TextIO, TextIO],
+    pipe: tuple[TextIO, TextIO], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The handler runs inside of `put`, while the outlet is in use by the code it interrupted."""
     stream, reader = pipe
     writer = Writer(stream)
-    inner = writer._outlet.write_at_once
     entered: list[bytes] = []
 
-    def interrupted(line: bytes) -> bool:
+    def interrupted(descriptor: int, line: bytes) -> int:
         if not entered:
             entered.append(line)
             signal.raise_signal(signal.SIGUSR1)
-        return inner(line)
+        return os.write(descriptor, line)
 
-    writer._outlet.write_at_once = interrupted  # type: ignore[method-assign]
+    monkeypatch.setattr("netra_backend.jsonlog.writer._write", interrupted)
     old = signal.signal(signal.SIGUSR1, lambda *_: writer.put(b"from the signal\n", "INFO"))
     try:
         writer.put(b"from the thread\n", "INFO")
@@ -189,6 +188,20 @@ def test_who_is_torn_out_of_any_step_keeps_nobody_else_from_writing(
             break
         steps += 1
     assert 10 < steps < 100
+
+
+def test_who_is_torn_away_with_the_rest_of_a_line_lets_no_other_line_pass_it(
+    pipe: tuple[TextIO, TextIO],
+) -> None:
+    stream, _ = pipe
+    kept = []
+    for step in range(100):
+        outlet = Outlet(stream)
+        if not torn_at(step, lambda outlet=outlet: outlet.go_on_after(b"rest\n")):  # type: ignore[misc]
+            break
+        assert outlet.at_once is None or not outlet._rest, step
+        kept.append(outlet._rest)
+    assert len(set(kept)) == 2
 
 
 def test_the_turn_is_waited_for_also_where_a_test_has_replaced_sleep(
@@ -283,11 +296,11 @@ def test_a_child_leaves_the_rest_of_a_line_to_its_parent(pipe: tuple[TextIO, Tex
     writer = Writer(stream)
     long = b"x" * 200_000 + b"\n"  # more than a pipe holds
     outlet = writer._outlet
-    assert outlet.write_at_once(long)
-    assert outlet.rest
+    assert outlet.at_once is not None
+    outlet.go_on_after(long[os.write(outlet.at_once, long) :])
     child = os.fork()
     if child == 0:
-        os._exit(1 if outlet.rest else 0)
+        os._exit(1 if outlet.at_once is None else 0)
     assert os.waitpid(child, 0)[1] == 0
     writer.put(b"next\n", "INFO")
     assert reader.readline().encode() == long
@@ -302,7 +315,7 @@ def test_no_line_is_lost_while_what_starts_processes_is_being_loaded(
     monkeypatch.setitem(sys.modules, "billiard.util", ModuleType("billiard.util"))
     writer = Writer(stream)
     long = b"x" * (ATOMIC_BYTES + 1) + b"\n"  # which only the thread writes where writing waits
-    writer._outlet._waits = True
+    writer._outlet.at_once = None
     writer.put(long, "INFO")
     writer.close()
     assert not writer.unreported.numbers

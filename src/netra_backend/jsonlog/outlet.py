@@ -18,8 +18,6 @@ POLL_MS = 1_000
 LEAST_NUMBER = 512
 """Of a descriptor of ours, where the limit of open files allows it."""
 
-_write = os.write
-
 _NONE = -1
 """In place of the descriptor of a stream that has none."""
 _NON_ASCII = re.compile(r"[^\x00-\x7f]")
@@ -36,11 +34,12 @@ class Outlet:
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
-        self.rest = b""
+        self._rest = b""
         """What is still to be written of a line that was only taken in part: `write` does it."""
+        self.at_once: int | None = None
+        """The descriptor, while a line may be written to it with nothing asked before."""
         self._descriptor = _NONE
         self._kind = _Kind.WAITING
-        self._waits = True
         self._is_pipe = False
         """Or a terminal: `poll` tells whether there is still somebody at its other end."""
         self._in_memory = type(stream) is io.StringIO or type(stream) is io.BytesIO
@@ -52,14 +51,14 @@ class Outlet:
             self._descriptor, self._kind = _own(stream.fileno())
         except (AttributeError, OSError, TypeError, ValueError):
             return
-        self._waits = self._kind is _Kind.WAITING
+        self._leave(b"")
         is_fifo = stat.S_ISFIFO(os.fstat(self._descriptor).st_mode)
         self._is_pipe = is_fifo or os.isatty(self._descriptor)
         weakref.finalize(self, _close, self._descriptor).atexit = False
 
     def begin(self) -> None:
         """Begin in a forked child: what was taken in part of a line, its parent writes on."""
-        self.rest = b""
+        self._leave(b"")
 
     def memory(self) -> Callable[[bytes], object] | None:
         """Return what writes a line if the stream is in memory, where nothing ever waits."""
@@ -86,12 +85,12 @@ class Outlet:
         return done
 
     def _write_together(self, descriptor: int, lines: list[bytes]) -> int:
-        rest = len(self.rest)
-        written = _write_bytes(descriptor, b"".join((self.rest, *lines))) - rest
+        rest = len(self._rest)
+        written = _write_bytes(descriptor, b"".join((self._rest, *lines))) - rest
         if written < 0:
             self._tear()
             return 0
-        self.rest = b""
+        self._leave(b"")
         for count, line in enumerate(lines):
             if written < len(line):
                 if written > 0:
@@ -100,20 +99,23 @@ class Outlet:
             written -= len(line)
         return len(lines)
 
-    def write_at_once(self, line: bytes) -> bool:
-        """Write one line if that needs no waiting; return whether it was taken, see `rest`.
+    def asked(self, size: int) -> int:
+        """Return the descriptor if a line of that size can be written without waiting.
 
-        Raises OSError or ValueError if the stream failed otherwise than for want of room.
+        To be asked where no descriptor takes it `at_once`; raises BlockingIOError if not.
         """
-        if self.rest or (self._waits and not self._would_take(len(line))):
-            return False
-        try:
-            written = _write(self._descriptor, line)
-        except BlockingIOError:
-            return False
-        if written != len(line):
-            self._go_on_after(line[written:])
-        return True
+        if self._rest or self._descriptor == _NONE or size > ATOMIC_BYTES:
+            raise BlockingIOError
+        if not _is_writable(self._descriptor, 0):
+            raise BlockingIOError
+        return self._descriptor
+
+    def go_on_after(self, rest: bytes) -> None:
+        """Keep what was not taken of a line, for `write`; raises OSError where nothing more is."""
+        if self._kind is not _Kind.READY:  # a full disk, and not a full pipe
+            self._tear()
+            raise OSError("there was no room for the line")
+        self._leave(rest)
 
     def has_no_reader(self) -> bool:
         """Return whether it is a pipe or terminal that nobody reads any more: a write would fail.
@@ -123,21 +125,16 @@ class Outlet:
         """
         return self._is_pipe and _polled(self._descriptor, 0, "POLLERR")
 
-    def _would_take(self, size: int) -> bool:
-        """Return whether a stream that waits for room would not wait now."""
-        descriptor = self._descriptor
-        return descriptor != _NONE and size <= ATOMIC_BYTES and _is_writable(descriptor, 0)
-
-    def _go_on_after(self, rest: bytes) -> None:
-        """Keep what was not taken of a line; raises OSError where nothing more will be."""
-        if self._kind is not _Kind.READY:  # a full disk, and not a full pipe
-            self._tear()
-            raise OSError("there was no room for the line")
-        self.rest = rest
-
     def _tear(self) -> None:
         """Have the next write end the line that will never be whole."""
-        self.rest = b"\n"
+        self._leave(b"\n")
+
+    def _leave(self, rest: bytes) -> None:
+        """Have the next write begin with the rest of a line, if there is any, and none pass it."""
+        self.at_once = None  # first: a signal may tear us out of here before there is the rest
+        self._rest = rest
+        if not rest and self._kind is not _Kind.WAITING:
+            self.at_once = self._descriptor
 
     def _write_stream(self, lines: list[bytes]) -> int:
         data = b"".join(lines)

@@ -41,6 +41,8 @@ TURN_TRIES = 200
 
 NONE: dict[str, int] = {}
 
+_write = os.write
+
 
 class _Line(NamedTuple):
     """A line on its way, its level, and the drops that it reports."""
@@ -126,17 +128,22 @@ class Writer:
             try:
                 turn.pop()
                 try:
-                    taken = outlet.write_at_once(data)
+                    descriptor = outlet.at_once
+                    if descriptor is None:
+                        descriptor = outlet.asked(len(data))
+                    written = _write(descriptor, data)
+                    if written == len(data):
+                        return
+                    outlet.go_on_after(data[written:])
                 finally:
                     turn.append(None)
-                if taken:
-                    if outlet.rest:
-                        self._wake()
-                    return
-            except IndexError:  # it is another's turn
+                self._wake()
+            except (IndexError, BlockingIOError):  # it is another's turn; it would wait
                 pass
             except Exception:  # noqa: BLE001 - the border around one log record
                 self.drop(level, reports)
+                return
+            else:
                 return
         try:
             self._enqueue(_Line(data, level, reports))
