@@ -8,6 +8,7 @@ import pytest
 from ag_ui.core import (
     BaseEvent,
     Interrupt,
+    ResumeEntry,
     RunAgentInput,
     RunFinishedEvent,
     RunFinishedInterruptOutcome,
@@ -115,6 +116,32 @@ async def test_one_decision_and_one_run_that_goes_on() -> None:
     assert resumed.resume is not None
     assert [entry.interrupt_id for entry in resumed.resume] == ["q1", "q2"]
     assert len(agents.inputs) == 2
+
+
+@pytest.mark.parametrize("decided_first", [True, False])
+async def test_an_answer_is_told_though_a_run_went_on_with_the_other_one(
+    decided_first: bool,
+) -> None:
+    """A client of AG-UI answers one of two questions by ``resume``, a person decides the other."""
+    agents = asks("q1", "q2")
+    resume = [ResumeEntry(interrupt_id="q2", status="resolved", payload=2)]
+    async with running(agents) as house:
+        await house.start(ALICE, ask("r1"))
+        await house.ended("r1")
+        decide = house.runner.interrupts.decide(T1, Answer("q1", "resolved", b"1"), ALICE)
+        if decided_first:
+            assert (await decide).run is None, "the other question is open"
+        await house.start(ALICE, ask("r2").model_copy(update={"resume": resume}))
+        await house.ended("r2")
+        run = None if decided_first else (await decide).run
+        await house.runner._deliver_decisions()
+        last = await house.store.last_run(T1)
+        assert last is not None
+        assert run in {None, last.key.id}
+        await house.ended(last.key.id)
+        assert not await house.runner.interrupts.undelivered()
+    told = [[entry.interrupt_id for entry in given.resume or ()] for given in agents.inputs]
+    assert told == [[], ["q2"], ["q1"]]
 
 
 async def test_a_question_of_an_agent_that_is_served_no_more_stays_open() -> None:

@@ -127,12 +127,18 @@ class Interrupts:
                 )
 
     async def _resume(self, interrupt: Interrupt) -> RunId | None:
-        """Start the run that takes up the answers to an ended run's questions, once all are in."""
+        """Start the run that takes up the answers to an ended run's questions, once all are in.
+
+        Those are left out that a run has taken up by itself, as a client of AG-UI may start it.
+        """
         questions = await self._store.interrupts(interrupt.thread, interrupt.run)
         if not questions or any(question.decided_by is None for question in questions):
             return None  # deleted with its thread, or still open
+        left = [question for question in questions if question.resumed_by is None]
+        if not left:  # somebody else was faster
+            return next(each.resumed_by for each in questions if each.id == interrupt.id)
         try:
-            return await self._resume_run(interrupt, run_input.resuming_input(questions))
+            return await self._resume_run(interrupt, run_input.resuming_input(left))
         except Refused as refusal:
             self._tell_waiting(interrupt, refusal)
             return None
