@@ -70,6 +70,7 @@ UNMIRRORED = {
 UNMIRRORED |= {
     f"scan/{name}.py": "the cases of docs/rules and tests/scan/test_truth.py, through the engine"
     for name in (
+        "altering",
         "annotations",
         "arguments",
         "arithmetic",

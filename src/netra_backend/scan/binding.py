@@ -2,7 +2,7 @@
 
 import ast
 
-from netra_backend.scan.changing import is_from_elsewhere, note_change
+from netra_backend.scan.changing import at_key, is_from_elsewhere, note_change
 from netra_backend.scan.containers import altered, held, store, without
 from netra_backend.scan.environment import assign, path_of, replace
 from netra_backend.scan.frame import Frame
@@ -102,7 +102,7 @@ def bind_item(frame: Frame, target: ast.Subscript, entry: Entry) -> None:
     key_at = 0 if is_harmless(names[-1]) else frame.lines.at(keys[-1])
     placed = Entry(None, entry.value, entry.at, key_at=key_at)
     new = store(old, names, placed, target.lineno)
-    note_change(frame, old)
+    note_change(frame, old, at_key(names[-1]))
     if path in frame.names and not isinstance(old, (Dict, Seq)):
         frame.names[path] = new
     elif path not in frame.names and "." not in path:
@@ -129,10 +129,11 @@ def delete(frame: Frame, target: ast.expr) -> None:
         frame.touch(path)
         known = frame.names.get(path) if path else held(frame.value(target.value))
         old = UNKNOWN if known is None else known
-        note_change(frame, old)
-        if isinstance(old, Dict) and not isinstance(target.slice, ast.Slice):
+        sliced = isinstance(target.slice, ast.Slice)
+        note_change(frame, old, () if sliced else at_key(frame.value(target.slice)))
+        if isinstance(old, Dict) and not sliced:
             replace(frame.names, old, without(old, frame.value(target.slice)))
-        elif is_from_elsewhere(old) and not isinstance(target.slice, ast.Slice):
+        elif is_from_elsewhere(old) and not sliced:
             key = Argument("", frame.value(target.slice))
             replace(frame.names, old, altered(old, "pop", (key,)))
         elif isinstance(old, Seq):

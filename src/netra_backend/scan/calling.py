@@ -5,7 +5,12 @@ from collections.abc import Iterator, Mapping
 
 from msgspec import structs
 
-from netra_backend.scan.changing import is_from_elsewhere, note_change, note_handing
+from netra_backend.scan.changing import (
+    at_keys,
+    is_from_elsewhere,
+    note_change,
+    note_handing,
+)
 from netra_backend.scan.commandline import told
 from netra_backend.scan.containers import (
     FROM_ELSEWHERE,
@@ -15,6 +20,7 @@ from netra_backend.scan.containers import (
     filled,
     held,
     mutate,
+    opened,
 )
 from netra_backend.scan.declarations import Site
 from netra_backend.scan.deferring import deferred
@@ -42,6 +48,7 @@ from netra_backend.scan.values import (
     Seq,
     Value,
     is_harmless,
+    unmarked,
 )
 
 GUARDS = frozenset({"isinstance", "hasattr", "issubclass", "callable", "is_dataclass"})
@@ -200,12 +207,12 @@ def _mutate(frame: Frame, callee: ast.Attribute, args: tuple[Argument, ...]) -> 
             replace(frame.names, old, altered(old, "add_argument", told(args)))
         return UNKNOWN
     if callee.attr in OF_DICTS and old is not None:
-        note_change(frame, old)
+        note_change(frame, old, at_keys(callee.attr, args))
         if is_from_elsewhere(old):
             replace(frame.names, old, altered(old, callee.attr, args))
-    if not isinstance(old, (Dict, Seq, Passed)):
+    if old is None or not isinstance(known := opened(old), (Dict, Seq, Passed)):
         return None
-    new, result = mutate(old, callee.attr, args)
+    new, result = mutate(known, callee.attr, args)
     replace(frame.names, old, new)
     return result
 
@@ -270,7 +277,8 @@ def _hand_over(frame: Frame, node: ast.Call, func: Value, args: tuple[Argument, 
 
 
 def _is_container(value: Value) -> bool:
-    return isinstance(value, (Dict, Seq)) and bool(value.entries)
+    bare = unmarked(value)
+    return isinstance(bare, (Dict, Seq)) and bool(bare.entries)
 
 
 def _is_parsed(value: Value) -> bool:

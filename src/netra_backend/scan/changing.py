@@ -1,82 +1,131 @@
-"""Marks what a function was given and changes: its annotation may be true of it no longer."""
+"""Marks what is changed under another name: an item of a container, or what a caller gave."""
+
+from collections.abc import Iterator, Mapping
 
 from netra_backend.scan.containers import FROM_ELSEWHERE
-from netra_backend.scan.environment import replace
+from netra_backend.scan.environment import children, replace
 from netra_backend.scan.frame import Frame, given
+from netra_backend.scan.storing import Stored, entry_of
 from netra_backend.scan.values import (
     CHANGED,
     INSIDE,
-    Altered,
+    UNKNOWN,
     Argument,
     Attr,
     Call,
+    Const,
+    Dict,
     Each,
     Global,
     Item,
     Param,
     Present,
+    Seq,
     Value,
+    marked,
     unmarked,
 )
 
 _GIVEN = (Each, Param, Present)
-_VIEWS = frozenset({"items", "values"})
-_MOST = 4
-"""Functions that are asked whether they change a value; after more it is taken for changed."""
+_KNOWN = (Dict, Seq)
+_VIEWS = frozenset({"get", "items", "values"})
+_ITERATORS = frozenset(f"builtins.{name}" for name in ("enumerate", "list", "reversed", "sorted"))
+"""Functions that give the items of their first argument."""
+_DEEPEST = 3
 
 
 def note_change(frame: Frame, value: Value, by: tuple[Argument, ...] = ()) -> None:
     """Mark a parameter or an item that is changed, and that of which it is an item."""
     if isinstance(unmarked(value), _GIVEN):
-        replace(frame.names, value, _marked(value, CHANGED, by))
-    whole = _whole(value)
-    if whole is not value and isinstance(whole, (Param, Present, *FROM_ELSEWHERE)):
-        replace(frame.names, whole, _marked(whole, INSIDE, by))
+        replace(frame.names, value, marked(value, CHANGED, by))
+    for whole in _wholes(value):
+        if whole is value:
+            continue
+        _note_lasting(frame, whole, by)
+        if isinstance(whole, (Param, Present, *_KNOWN, *FROM_ELSEWHERE)):
+            for known in _alike(frame.names, unmarked(whole)):
+                replace(frame.names, known, marked(known, INSIDE, by))
+
+
+def _note_lasting(frame: Frame, whole: Value, by: tuple[Argument, ...]) -> None:
+    """Note that items were changed of what is there when the function has returned."""
+    module = f"{frame.file.module}."
+    if isinstance(whole, Global) and whole.name.startswith(module):
+        frame.changed_globals.add(whole.name.removeprefix(module))
+    paths = [path for path, value in frame.names.items() if unmarked(value) is unmarked(whole)]
+    if isinstance(whole, Attr) and isinstance(whole.base, Param):
+        paths.append(f"{whole.base.name}.{whole.name}")
+    for path in filter(frame.outlives, paths):
+        for it in by or (Argument("", UNKNOWN),):
+            frame.stored.append(Stored(path, entry_of(it)))
+
+
+def at_key(key: Value) -> tuple[Argument, ...]:
+    """Return by what a container is changed at the key; nothing if nobody can tell which it is."""
+    return (Argument("", key),) if isinstance(key, Const) else ()
+
+
+def at_keys(method: str, args: tuple[Argument, ...]) -> tuple[Argument, ...]:
+    """Return by what the method of a dict changes it: the keys, if they are all written there."""
+    keys: list[Value] = []
+    for argument in args[:1] if method in ("pop", "setdefault") else args:
+        if argument.name not in ("", "*", "**"):
+            keys.append(Const(argument.name))
+        elif method != "update":
+            keys.append(argument.value)
+        elif isinstance(argument.value, Dict) and argument.name != "*":
+            keys += [argument.value if it.key is None else it.key for it in argument.value.entries]
+        else:
+            return ()
+    told = tuple(it for key in keys for it in at_key(key))
+    return told if len(told) == len(keys) else ()
 
 
 def note_handing(frame: Frame, value: Value, func: Value, place: int | str) -> None:
     """Mark what is handed to a function at a place among its arguments: it may change that."""
-    if frame.classed.isdisjoint(given(value)):
-        return
-    by = (Argument(str(place), func),)
-    note_change(frame, value, by)
+    known = any(whole is not value and isinstance(whole, _KNOWN) for whole in _wholes(value))
+    if known or not frame.classed.isdisjoint(given(value)):
+        note_change(frame, value, (Argument(str(place), func),))
 
 
 def is_from_elsewhere(value: Value) -> bool:
     """Return whether the value is what somebody else gave us, in which we keep single changes."""
-    return isinstance(value, FROM_ELSEWHERE) and not isinstance(unmarked(value), _GIVEN)
+    return isinstance(value, FROM_ELSEWHERE) and not isinstance(unmarked(value), (*_GIVEN, *_KNOWN))
 
 
-def _marked(value: Value, mark: str, by: tuple[Argument, ...] = ()) -> Value:
-    """Return the value with the mark, which it bears once, of the functions that may have set it.
-
-    Without any it is sure that the value was changed.
-    """
-    part, above = value, []
-    while isinstance(part, Altered) and part.method != mark:
-        above.append(part)
-        part = part.base
-    if not isinstance(part, Altered):
-        return Altered(value, mark, by)
-    if not part.args or (by and by[0] in part.args):
-        return value
-    functions = (*part.args, *by) if by and len(part.args) < _MOST else ()
-    value = Altered(part.base, mark, functions)
-    for it in reversed(above):
-        value = Altered(value, it.method, it.args)
-    return value
-
-
-def _whole(value: Value) -> Value:
-    """Return that of which the value is an item, at any depth; else the value."""
+def _wholes(value: Value) -> Iterator[Value]:
+    """Yield that of which the value is an item, at any depth; else the value."""
     inner = unmarked(value)
-    if isinstance(inner, Present):
-        whole = _whole(inner.base)
-        return value if whole is inner.base else whole
-    if isinstance(inner, (Each, Item)):
-        return _whole(inner.base)
-    if isinstance(inner, Call) and isinstance(inner.func, Attr) and inner.func.name in _VIEWS:
-        return _whole(inner.func.base)
-    if isinstance(inner, Call) and inner.func == Global("builtins.enumerate") and inner.args:
-        return _whole(inner.args[0].value)
-    return value
+    if isinstance(inner, Dict) and inner.entries and inner.entries[0].spread:
+        first = inner.entries[0]  # what was stored in an item since
+        yield from _wholes(first.value) if first.maybe else (value,)
+    elif isinstance(inner, Present):
+        yield from (value if it is inner.base else it for it in _wholes(inner.base))
+    elif isinstance(inner, (Each, Item)):
+        yield from _wholes(inner.base)
+    elif isinstance(inner, Call) and isinstance(inner.func, Attr) and inner.func.name in _VIEWS:
+        yield from _wholes(inner.func.base)
+    elif isinstance(inner, Call) and isinstance(inner.func, Global) and inner.args:
+        yield from _iterated(inner, inner.func.name) or (value,)
+    else:
+        yield value
+
+
+def _iterated(call: Call, name: str) -> list[Value]:
+    """Return that of which the function gives items."""
+    args = call.args if name == "builtins.zip" else call.args[: name in _ITERATORS]
+    return [whole for argument in args for whole in _wholes(argument.value)]
+
+
+def _alike(names: Mapping[str, Value], bare: Value) -> list[Value]:
+    """Return what the names stand for, or hold, that is this with whatever marks."""
+    found: list[Value] = []
+    pending = [(value, 0) for value in names.values()]
+    while pending:
+        value, depth = pending.pop()
+        if unmarked(value) is bare:
+            if not any(value is it for it in found):
+                found.append(value)
+        elif isinstance(value, _KNOWN) and depth < _DEEPEST:
+            pending += [(part, depth + 1) for part in children(value)]
+    return found

@@ -2,6 +2,7 @@
 
 from netra_backend.scan.environment import weight
 from netra_backend.scan.values import (
+    INSIDE,
     NONE,
     UNKNOWN,
     Altered,
@@ -17,6 +18,8 @@ from netra_backend.scan.values import (
     Passed,
     Seq,
     Value,
+    marked,
+    unmarked,
     weaken,
 )
 
@@ -71,6 +74,17 @@ def altered(old: Value, method: str, args: tuple[Argument, ...]) -> Value:
 def receiver(base: Value) -> Entry:
     """Return the entry that stands for a container of which other entries are said."""
     return Entry(None, base, maybe=True, spread=True)
+
+
+def opened(value: Value) -> Value:
+    """Return a container whose items were changed as one that holds those, and to which more can
+    come; else the value."""
+    bare = unmarked(value)
+    if bare is value or not isinstance(bare, (Dict, Seq)):
+        return value
+    if isinstance(bare, Dict):
+        return Dict((receiver(value),), bare.line)
+    return Seq(bare.cls, (Entry(None, value, spread=True),), bare.line)
 
 
 def _mutate_dict(old: Dict, method: str, args: tuple[Argument, ...]) -> tuple[Value, Value]:
@@ -185,6 +199,7 @@ def _made_by_default(value: Call) -> str:
 def store(base: Value, keys: list[Value], value: Entry, line: int) -> Value:
     """Return the container after ``base[key]…[key] = value``."""
     key, *inner = keys
+    base = opened(base)
     if inner:
         return _store_inside(base, key, inner, value, line)
     if isinstance(base, Seq):
@@ -207,7 +222,10 @@ def _store_in_sequence(base: Seq, value: Entry) -> Value:
 
 
 def _store_inside(base: Value, key: Value, inner: list[Value], value: Entry, line: int) -> Value:
-    if not isinstance(base, Dict) or not isinstance(key, Const):
+    if isinstance(base, (Dict, Seq)) and not isinstance(key, Const):
+        last = inner[-1]
+        return marked(base, INSIDE, (Argument("", last),) if isinstance(last, Const) else ())
+    if not isinstance(base, Dict):
         return UNKNOWN
     for index, entry in enumerate(base.entries):
         if entry.key == key:

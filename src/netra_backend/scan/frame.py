@@ -19,6 +19,7 @@ from netra_backend.scan.environment import (
 from netra_backend.scan.places import NOWHERE, Lines
 from netra_backend.scan.storing import Stored
 from netra_backend.scan.values import (
+    CHANGED,
     UNKNOWN,
     Altered,
     Argument,
@@ -31,6 +32,7 @@ from netra_backend.scan.values import (
     Seq,
     Value,
     is_harmless,
+    marked,
     unmarked,
 )
 
@@ -195,9 +197,11 @@ class Frame:
         if not path:
             return
         held = container_of(self.names.get(path, UNKNOWN))
+        itself = held is self.names.get(path)
         if held is not UNKNOWN:
-            replace(self.names, held, UNKNOWN)
-        assign(self.names, path, UNKNOWN)
+            replace(self.names, held, marked(held, CHANGED))
+        if not itself:
+            assign(self.names, path, UNKNOWN)
         self.guards.append(path)
 
     def touch(self, path: str) -> None:

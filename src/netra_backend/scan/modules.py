@@ -46,6 +46,7 @@ from netra_backend.scan.values import (
     Union,
     Value,
     union,
+    unmarked,
     weaken,
 )
 
@@ -259,14 +260,14 @@ class Reader:
 
     def _at_large(self, name: str, value: Value, declared: Value) -> Value:
         """What functions find in a variable of the module, which others may have changed."""
-        container = isinstance(value, (Dict, Seq, Passed))
+        container = isinstance(unmarked(value), (Dict, Seq, Passed))
         stored = self._stored.get(name, [])
         if declared is not UNKNOWN and (not container or name in self._changed):
             return declared if not stored or _says_items(declared) else with_items(value, stored)
         if container and name in self._rebound:
             return UNKNOWN
         if container and name in self._changed:
-            return with_items(_emptied(value), stored)
+            return with_items(_emptied(unmarked(value)), stored)
         anew = name in self._rebound or name in self._top.bound_anew
         return union([value, UNKNOWN]) if anew else value
 

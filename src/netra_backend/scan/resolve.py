@@ -9,15 +9,13 @@ from typing import Any
 
 from msgspec import Struct
 
+from netra_backend.scan.altering import altered, passed
 from netra_backend.scan.attributes import attribute
-from netra_backend.scan.commandline import says_little, with_argument
-from netra_backend.scan.containers import mutate, receiver
-from netra_backend.scan.declarations import Function, Trait
+from netra_backend.scan.commandline import says_little
+from netra_backend.scan.declarations import Function
 from netra_backend.scan.decorating import Decorators
-from netra_backend.scan.fields import declares_items
 from netra_backend.scan.heads import (
     OPEN,
-    Alternatives,
     ClassRef,
     External,
     Found,
@@ -28,7 +26,6 @@ from netra_backend.scan.heads import (
     Suspended,
     either,
     over,
-    settled,
 )
 from netra_backend.scan.invocation import invoke
 from netra_backend.scan.items import awaited, each, item
@@ -36,17 +33,13 @@ from netra_backend.scan.kinds import ITERABLES, KINDS, Kind
 from netra_backend.scan.project import Project
 from netra_backend.scan.signatures import annotated
 from netra_backend.scan.values import (
-    CHANGED,
-    INSIDE,
     UNKNOWN,
     Altered,
-    Argument,
     Attr,
     Awaited,
     Call,
     Captured,
     Const,
-    Dict,
     Each,
     Entered,
     Global,
@@ -59,7 +52,6 @@ from netra_backend.scan.values import (
     Union,
     Unknown,
     Value,
-    weaken,
 )
 
 DEEPEST = 40
@@ -253,86 +245,6 @@ def _present(resolver: Resolver, value: Present, scope: Scope) -> Found:
     return either([option for option in options if option[0] != Const(None)], home)
 
 
-def _passed(resolver: Resolver, value: Passed, scope: Scope) -> Found:
-    """A function that we have read and that changes nothing leaves the container as it was."""
-    base, home = resolver.resolve(value.base, scope)
-    func = resolver.resolve(value.func, scope)[0]
-    if isinstance(func, FunctionRef) and not func.source.is_stub:
-        return (UNKNOWN if _changes(func, value.place) else base), home
-    if isinstance(base, Dict):
-        return Dict(tuple(map(weaken, base.entries)), base.line), home
-    if isinstance(base, Seq):
-        return Seq(base.cls, tuple(map(weaken, base.entries)), base.line), home
-    return base, home
-
-
-def _altered(resolver: Resolver, value: Altered, scope: Scope) -> Found:
-    def alter(found: Found) -> Found:
-        head, home = found
-        if value.method == "add_argument":
-            return with_argument(resolver, found, value.args, scope)
-        if value.method in (CHANGED, INSIDE) and value.args:
-            changed = any(_is_changed_by(resolver, it, scope) for it in value.args)
-            return (
-                _undeclared(resolver, found, _holds_fields(resolver, found)) if changed else found
-            )
-        if value.method in (CHANGED, INSIDE):
-            return _undeclared(resolver, found, value.method == INSIDE)
-        if isinstance(head, Open) or resolver.kind(found) is Kind.MAPPING:
-            head = Dict((receiver(settled(found)),))
-        if not isinstance(head, Dict):
-            return found
-        args = [Argument(a.name, _settled(resolver.resolve(a.value, scope))) for a in value.args]
-        return mutate(head, value.method, tuple(args))[0], home  # type: ignore[return-value]
-
-    return over(resolver.resolve(value.base, scope), alter)
-
-
-def _is_changed_by(resolver: Resolver, given: Argument, scope: Scope) -> bool:
-    """Return whether a function that we have read changes what it is given at this place."""
-    place = int(given.name) if given.name.isdigit() else given.name
-    head = resolver.resolve(given.value, scope)[0]
-    options = head.options if isinstance(head, Alternatives) else ((head, scope),)
-    return any(isinstance(it[0], FunctionRef) and _changes(it[0], place) for it in options)
-
-
-def _holds_fields(resolver: Resolver, found: Found) -> bool:
-    """Return whether the items of a container are typed dicts: what they hold may be changed."""
-    head, home = found
-    args = head.args if isinstance(head, Instance) else ()
-    classes = [resolver.class_of((arg, home)) for arg in args if isinstance(arg, Instance)]
-    return any(ref is not None and declares_items(resolver, ref) for ref in classes)
-
-
-def _undeclared(resolver: Resolver, found: Found, inside: bool) -> Found:
-    """Return the value without what its annotation says of items that were changed since."""
-    head, home = found
-    if not isinstance(head, Instance):
-        return found
-    if head.args:
-        bare = Instance(head.cls, (), head.exact, head.line)
-        return (bare, home) if inside else found
-    ref = resolver.class_of(found)
-    if ref is None or not declares_items(resolver, ref):
-        return found
-    cls = "dict" if resolver.kind(found) is Kind.MAPPING else "tuple"
-    return Instance(f"builtins.{cls}", (), False, head.line), home
-
-
-def _settled(found: Found) -> Value:
-    return found[0] if isinstance(found[0], Const) else settled(found)
-
-
-def _changes(ref: FunctionRef, place: int | str) -> bool:
-    function = ref.function
-    if function.traits & (Trait.DECORATED | Trait.ABSTRACT):
-        return True
-    if isinstance(place, str):
-        return place in function.changes or all(p.name != place for p in function.params)
-    index = place + (1 if ref.receiver is not None else 0)
-    return index >= len(function.params) or function.params[index].name in function.changes
-
-
 def _entered(resolver: Resolver, value: Entered, scope: Scope) -> Found:
     def enter(found: Found) -> Found:
         head, home = found
@@ -358,7 +270,7 @@ def _captured(resolver: Resolver, value: Captured, scope: Scope) -> Found:
 
 
 _STEPS: Mapping[type, Callable[[Resolver, Any, Scope], Found]] = {
-    Altered: _altered,
+    Altered: altered,
     Attr: _attr,
     Awaited: _awaited,
     Call: _call,
@@ -369,7 +281,7 @@ _STEPS: Mapping[type, Callable[[Resolver, Any, Scope], Found]] = {
     Instance: _instance,
     Item: _item,
     Param: _param,
-    Passed: _passed,
+    Passed: passed,
     Present: _present,
     Suspended: lambda resolver, value, _scope: resolver.resolve(value.value, value.scope),
     Settled: lambda _resolver, value, _scope: value.found,

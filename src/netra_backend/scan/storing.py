@@ -11,6 +11,7 @@ from netra_backend.scan.containers import receiver
 from netra_backend.scan.environment import weight
 from netra_backend.scan.grounding import Params, ground
 from netra_backend.scan.values import (
+    INSIDE,
     UNKNOWN,
     Argument,
     Call,
@@ -23,6 +24,7 @@ from netra_backend.scan.values import (
     Value,
     is_harmless,
     is_name,
+    marked,
 )
 
 _HEAVIEST = 100
@@ -35,7 +37,10 @@ _ONE = frozenset({"append", "appendleft", "add"})
 
 
 class Stored(Struct, frozen=True):
-    """An item that is stored in what the path names; `entry` has no key in a sequence."""
+    """An item that is stored in what the path names; `entry` has no key in a sequence.
+
+    One that is `spread` stores nothing: it says what has changed the items (`entry_of`).
+    """
 
     path: str
     entry: Entry
@@ -56,6 +61,23 @@ def stored(path: str, method: str, args: tuple[Argument, ...]) -> Iterator[Store
                 yield Stored(path, Entry(Const(argument.name), argument.value))
 
 
+def entry_of(by: Argument) -> Entry:
+    """Return the entry that says by what items were changed: at a key, or by a function."""
+    if by.name:
+        return Entry(Const(by.name), by.value, spread=True)
+    return Entry(by.value, UNKNOWN, spread=True)
+
+
+def _changed(container: Value, entry: Entry) -> Value:
+    """Return the container with the mark of what `entry_of` says."""
+    key = entry.key if isinstance(entry.key, Const) else None
+    if key is None:
+        return marked(container, INSIDE)
+    if entry.value is UNKNOWN:
+        return marked(container, INSIDE, (Argument("", key),))
+    return marked(container, INSIDE, (Argument(f"{key.value}", entry.value),))
+
+
 def grounded(items: Iterable[Stored], params: Params) -> Iterator[Stored]:
     """Yield the items without the parameters of the function that stores them."""
     for item in items:
@@ -63,11 +85,19 @@ def grounded(items: Iterable[Stored], params: Params) -> Iterator[Stored]:
         if weight(value, _HEAVIEST) > _HEAVIEST:
             value = UNKNOWN
         key = None if key is None else ground(key, params)
-        yield Stored(item.path, Entry(key, value, maybe=True))
+        yield Stored(item.path, Entry(key, value, maybe=True, spread=item.entry.spread))
 
 
 def with_items(container: Value, items: list[Entry]) -> Value:
     """Return the container with what is stored in it anywhere, in any order."""
+    container = _filled(container, [entry for entry in items if not entry.spread])
+    for entry in items:
+        if entry.spread and container is not UNKNOWN:
+            container = _changed(container, entry)
+    return container
+
+
+def _filled(container: Value, items: list[Entry]) -> Value:
     worth = list(dict.fromkeys(entry for entry in items if not _is_plain(entry)))
     plain = [entry.key for entry in items if _is_plain(entry) and is_name(entry.key or UNKNOWN)]
     if worth:
@@ -101,6 +131,10 @@ def _opened(container: Value) -> Value:
 
 def _is_plain(entry: Entry) -> bool:
     """Return whether nothing is to be said of the item, which under a name replaces another."""
-    return is_harmless(entry.value) and (
+    return (is_harmless(entry.value) or _is_text(entry.value)) and (
         entry.key is None or entry.key is UNKNOWN or is_harmless(entry.key)
     )
+
+
+def _is_text(value: Value) -> bool:
+    return isinstance(value, Call) and value.func == Global("builtins.str")

@@ -118,7 +118,8 @@ class Argument(Struct, frozen=True, array_like=True):
 class Altered(Struct, frozen=True, array_like=True, tag="m"):
     """The value after a method was called on it that changes dicts, or argparse's parsers.
 
-    Of a parameter, or of an item of something, `method` is only a mark: `CHANGED` or `INSIDE`.
+    `CHANGED` and `INSIDE` are only marks: of what changed it, `args` without a name are the keys
+    that are something else since, those with one are functions by the place at which they got it.
     """
 
     base: "Value"
@@ -204,6 +205,8 @@ CHANGED = "{}"
 """The mark of a value that was changed in ways of which we keep no more."""
 INSIDE = "[]"
 """The mark of a value whose items were changed."""
+_MOST_MARKS = 8
+"""A value that was changed by more functions, or at more keys, is taken for changed everywhere."""
 MAX_OPTIONS = 8
 """A union of more is cut, and what was cut is unknown."""
 
@@ -282,7 +285,35 @@ def _grown(one: Value, other: Value) -> Value | None:
             return Dict((start, *map(weaken, stored)), one.line)
     bare, plain = unmarked(one), unmarked(other)
     same = bare == plain or (isinstance(bare, Present) and bare.base == plain)
-    return one if same and bare is not one else None
+    return _marked_as(one, other) if same and bare is not one else None
+
+
+def _marked_as(value: Value, other: Value) -> Value:
+    """Return the value with the marks of the other, too."""
+    while isinstance(other, Altered) and other.method in (CHANGED, INSIDE):
+        value, other = marked(value, other.method, other.args), other.base
+    return value
+
+
+def marked(value: Value, mark: str, by: tuple[Argument, ...] = ()) -> Value:
+    """Return the value with the mark, which it bears once, for all that may have set it.
+
+    Without any it is sure that the value was changed, and not at which keys.
+    """
+    part, above = value, []
+    while isinstance(part, Altered) and part.method != mark:
+        above.append(part)
+        part = part.base
+    if not isinstance(part, Altered):
+        return Altered(value, mark, by)
+    more = tuple(it for it in by if it not in part.args)
+    if not part.args or (by and not more):
+        return value
+    few = by and len(part.args) + len(more) <= _MOST_MARKS
+    value = Altered(part.base, mark, (*part.args, *more) if few else ())
+    for it in reversed(above):
+        value = Altered(value, it.method, it.args)
+    return value
 
 
 def unmarked(value: Value) -> Value:
