@@ -103,6 +103,7 @@ UNMIRRORED |= {
         "library",
         "linking",
         "logcalls",
+        "matching",
         "modules",
         "narrowing",
         "problem",

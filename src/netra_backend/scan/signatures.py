@@ -6,6 +6,7 @@ from netra_backend.scan import annotations
 from netra_backend.scan.declarations import Handled, Parameter, ParamKind, Trait
 from netra_backend.scan.environment import path_of
 from netra_backend.scan.frame import Frame
+from netra_backend.scan.matching import options, takes_all
 from netra_backend.scan.values import UNKNOWN, Call, Const, Global, Instance, Value, union
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef
@@ -121,25 +122,32 @@ def annotated(parameter: Parameter) -> Value:
 def handled(frame: Frame, node: Definition) -> Handled:
     """Return what the function converts when it is used as ``default=``.
 
-    It refuses the rest only if it is a row of ``if isinstance(o, …): return …`` that ends in
-    ``raise`` or ``super().default(o)``; of any other form we believe that it handles everything.
+    It refuses the rest only if it is a row of ``if isinstance(o, …): return …``, or of ``case``
+    for classes, that ends in ``raise`` or ``super().default(o)``; of any other form we believe
+    that it handles everything.
     """
     names = [arg.arg for arg in (*node.args.posonlyargs, *node.args.args)]
-    if not names or len(names) > 2 or not _refuses(node.body[-1]):
+    if not names or len(names) > 2:
         return Handled()
     classes: list[Value] = []
-    pending = list(node.body[:-1])
+    *pending, last = node.body
+    if isinstance(last, ast.Match) and takes_all(last.cases[-1].pattern):
+        pending.append(ast.Match(last.subject, last.cases[:-1]))
+        last = last.cases[-1].body[-1]
+    if not _refuses(last):
+        return Handled()
     while pending:
         statement = pending.pop(0)
         if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
             continue
-        if not isinstance(statement, ast.If):
-            return Handled()
-        tested = _tested(frame, statement.test, names[-1])
+        if isinstance(statement, ast.If):
+            tested = _tested(frame, statement.test, names[-1])
+            pending = [*statement.orelse, *pending]
+        else:
+            tested = _matched(frame, statement, names[-1])
         if tested is None:
             return Handled()
         classes.extend(tested)
-        pending = [*statement.orelse, *pending]
     return Handled(tuple(classes), everything=False)
 
 
@@ -152,6 +160,15 @@ def _refuses(last: ast.stmt) -> bool:
         and isinstance(last.value.func, ast.Attribute)
         and last.value.func.attr == "default"
     )
+
+
+def _matched(frame: Frame, statement: ast.stmt, name: str) -> list[Value] | None:
+    if not isinstance(statement, ast.Match) or path_of(statement.subject) != name:
+        return None
+    tops = [it for case in statement.cases for it in options(case.pattern)]
+    values = [frame.value(it.cls) for it in tops if isinstance(it, ast.MatchClass)]
+    known = len(values) == len(tops) and all(isinstance(value, Global) for value in values)
+    return values if known else None
 
 
 def _tested(frame: Frame, test: ast.expr, name: str) -> list[Value] | None:

@@ -14,6 +14,7 @@ from netra_backend.scan.definitions import definition
 from netra_backend.scan.environment import Names, assign, merge, path_of, replace
 from netra_backend.scan.frame import Frame, Nested, has_default
 from netra_backend.scan.imports import bind_imports
+from netra_backend.scan.matching import Matching, takes_all
 from netra_backend.scan.narrowing import narrowed, truth
 from netra_backend.scan.values import (
     UNKNOWN,
@@ -321,24 +322,17 @@ def _caught(frame: Frame, handler: ast.ExceptHandler) -> Value:
 
 
 def _match(frame: Frame, node: ast.Match) -> bool:
-    frame.value(node.subject)
-    frame.guard(node.subject)
+    matching = Matching(frame, node)
     start = frame.names
     ends: list[Names | None] = []
     for case in node.cases:
-        captured = [
-            getattr(part, "name", None) or getattr(part, "rest", None)
-            for part in ast.walk(case.pattern)
-        ]
-        known: Names = {name: UNKNOWN for name in captured if name}
+        frame.names = {**start, **matching.known(case.pattern)}
         if case.guard is not None:
-            frame.names = {**start, **known}
             frame.value(case.guard)
-        ends.append(_branch(frame, known, case.body, start))
+            frame.names.update(narrowed(frame, case.guard)[0])
+        ends.append(_branch(frame, {}, case.body, frame.names))
     last = node.cases[-1]
-    if last.guard is not None or not (
-        isinstance(last.pattern, ast.MatchAs) and last.pattern.pattern is None
-    ):
+    if last.guard is not None or not takes_all(last.pattern):
         ends.append(start)
     return _meet(frame, ends)
 
