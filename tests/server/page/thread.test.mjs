@@ -78,9 +78,9 @@ test("without a choice of agents none is named", () => {
 
 test("from sending to the run's beginning it is starting", async () => {
   const world = opened({ isNew: true });
-  assert.deepEqual([world.thread.status, world.thread.busy], ["none", false]);
+  assert.equal(world.thread.status, "none");
   world.thread.send("Hello");
-  assert.deepEqual([world.thread.status, world.thread.busy], ["starting", true]);
+  assert.equal(world.thread.status, "starting");
   world.page.socket.says(accepted(world.page.socket.sent[0]));
   await settled();
   assert.equal(world.thread.status, "starting");
@@ -156,7 +156,7 @@ test("a refused question can be sent again as the same run, or taken back", asyn
   world.page.socket.says({ type: "followed", request: follow.request, thread: "t", resume: "unknown" });
   assert.equal(world.thread.ended, null, "there is no thread yet, and that is no problem");
   assert.equal(world.thread.conversation.items[0].delivery, "failed");
-  assert.equal(world.thread.busy, false);
+  assert.equal(world.thread.status, "none");
   assert.deepEqual(world.outbox.commands, []);
   world.thread.resend(id);
   assert.deepEqual(world.page.socket.sent.at(-1).input, run.input);
@@ -271,4 +271,47 @@ test("of the runs of a thread that is opened none has just ended, but for one th
   assert.deepEqual(opens("running", ...run(1, "a"), ...run(3, "b")), ["finished"]);
   assert.deepEqual(opens("awaiting", ...run(1, "a", asking), ...run(3, "b", asking)), ["awaiting"]);
   assert.deepEqual([summed(), summed(asking)], [[], ["awaiting"]]);
+});
+
+test("what is replayed of a run that has ended is nothing that goes on", () => {
+  const begins = (at, id) => ({ id: `1-${at}`, thread: "t", chunk: { type: "RUN_STARTED", threadId: "t", runId: id, input: { messages: [] } } });
+  const world = opened();
+  const { page, thread } = world;
+  const followed = (status, id = "1-0") => {
+    const { request } = page.socket.sent.at(-1);
+    page.socket.says({ type: "followed", request, thread: "t", resume: "replay", id, run: { id: "b", status } });
+  };
+  const seen = [];
+  const says = (...frames) => {
+    for (const frame of frames) {
+      page.socket.says(frame);
+      seen.push(thread.status);
+    }
+  };
+  followed("finished");
+  says(begins(1, "a"), finished("1-2"), begins(3, "b"));
+  thread.stop();
+  assert.deepEqual(world.kinds(), ["follow"], "there is nothing to stop");
+  page.socket.ends(1006);
+  thread.lost();
+  page.clock.turn(1_000);
+  page.socket.says(READY);
+  followed("finished", "1-3");
+  says(finished("1-4"), begins(5, "c"), finished("1-6"));
+  assert.deepEqual(seen, ["none", "none", "none", "finished", "running", "finished"]);
+});
+
+test("while earlier runs are replayed it is the newest that goes on and can be stopped", () => {
+  const { page, thread, told } = opened();
+  const [{ request }] = page.socket.sent;
+  page.socket.says(
+    { type: "followed", request, thread: "t", resume: "replay", id: "1-0", run: { id: "b", status: "running" } },
+    { id: "1-1", thread: "t", chunk: { type: "RUN_STARTED", threadId: "t", runId: "a", input: { messages: [] } } },
+    finished("1-2"),
+  );
+  assert.equal(thread.status, "running");
+  thread.stop();
+  assert.equal(page.socket.sent.at(-1).run, "b");
+  assert.equal(thread.status, "cancelling");
+  assert.deepEqual(told.ended, []);
 });

@@ -15,7 +15,7 @@ export class OpenThread {
   #unborn; // The server may not know the thread before its first run is accepted.
   #left = false;
   #loaded = false;
-  #newest = null; // The newest run when the thread was opened, while what ended before is replayed.
+  #newest = null; // The newest run, {id, status, old}, until a replay has got to where it stood then.
   #stopping = null;
   #inFlight = new Map(); // Message ids by the run that was sent for them.
   #queued = new Map(); // The commands that wait for their turn, by run.
@@ -68,15 +68,22 @@ export class OpenThread {
     return this.#loaded || this.#unborn;
   }
 
-  /** "starting" from sending a question until its run has begun, then the run's status. */
+  /**
+   * "starting" from sending a question until its run has begun, then the run's status; "none" while
+   * what has ended long ago is replayed.
+   */
   get status() {
-    const { active, run } = this.conversation;
-    if (active) return this.#stopping === run.id ? "cancelling" : run.status;
-    return this.#starting ? "starting" : (run?.status ?? "none");
+    const run = this.#ongoing;
+    if (run) return this.#stopping === run.id ? "cancelling" : run.status;
+    if (this.#starting) return "starting";
+    return (this.#newest ? null : this.conversation.run)?.status ?? "none";
   }
 
-  get busy() {
-    return this.conversation.active || this.#starting;
+  /** The run that goes on now, whether or not a replay has got to it; or null. */
+  get #ongoing() {
+    const { active, run } = this.conversation;
+    if (this.#newest) return this.#newest.status === "running" ? this.#newest : null;
+    return active ? run : null;
   }
 
   get #starting() {
@@ -166,8 +173,8 @@ export class OpenThread {
 
   /** End the run that is active. */
   async stop() {
-    const { active, run } = this.conversation;
-    if (!active || this.#stopping === run.id) return;
+    const run = this.#ongoing;
+    if (run === null || this.#stopping === run.id) return;
     this.#stopping = run.id;
     this.#options.onChange();
     if (await this.#ask({ type: "cancel", thread: this.id, run: run.id })) this.conversation.cancelling(run.id);
@@ -248,17 +255,23 @@ export class OpenThread {
     this.conversation.apply(event);
     if (event.type === "RUN_STARTED") this.#begun(event.runId);
     if (ANSWERING.has(event.type)) this.#seekDeciders();
-    const run = this.conversation.run;
-    if (before && !this.conversation.active && this.#isNews(run)) this.#options.onRunEnded(run.status);
+    const { active, run } = this.conversation;
+    if (before && !active && this.#isNews(run)) this.#options.onRunEnded(run.status);
+    this.#arrive();
   }
 
   /** Whether the run has not ended before the thread was opened; one that asks is news still. */
   #isNews({ id, status }) {
-    const known = this.#newest;
-    const isNewest = known === null || known.id === id; // In a prelude only the newest one ends.
-    if (isNewest) this.#newest = null;
-    const before = !this.#loaded || (known !== null && !(isNewest && known.status === "running"));
+    const before = !this.#loaded || this.#newest?.old;
+    const isNewest = this.#newest === null || this.#newest.id === id; // In a prelude only the newest one ends.
     return !before || (isNewest && status === "awaiting") || this.#inFlight.has(id);
+  }
+
+  /** Notice when a replay has got to where the newest run stood as it was asked for. */
+  #arrive() {
+    const { active, run } = this.conversation;
+    if (run?.id !== this.#newest?.id) return;
+    if (!active || this.#newest.status === "running") this.#newest = null;
   }
 
   /** The log has answers without names: ask who gave them, once for what there is. */
@@ -280,7 +293,11 @@ export class OpenThread {
 
   #moved(followed) {
     if (followed && followed.resume !== "replay") this.conversation.settle(followed.run);
-    if (!this.#loaded && followed?.resume === "replay") this.#newest = followed.run ?? null;
+    if (followed) {
+      const { resume, run } = followed;
+      this.#newest = resume === "replay" && run ? { ...run, old: !this.#loaded } : null;
+      this.#arrive();
+    }
     this.#loaded = true;
     this.ended = null;
     this.delayed = null;
