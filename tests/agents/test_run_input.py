@@ -62,6 +62,28 @@ def test_the_log_keeps_what_people_may_see() -> None:
     assert "secret" not in event.data.decode()
 
 
+@pytest.mark.parametrize(
+    ("member", "given_metadata", "signed"),
+    [
+        (None, None, None),
+        (None, {"netra": {"user": "mallory"}}, None),
+        (None, {"mine": 1, "netra": {"user": "mallory"}}, {"mine": 1}),
+        ("bob", None, {"netra": {"user": "bob"}}),
+        ("bob", {"mine": 1, "netra": {"user": "alice"}}, {"mine": 1, "netra": {"user": "bob"}}),
+    ],
+)
+def test_a_message_of_a_member_says_whose_it_is_and_nobody_signs_for_another(
+    member: str | None, given_metadata: Any, signed: Any
+) -> None:
+    user = {**said("m1", "hello"), "metadata": given_metadata}
+    assistant = {**user, "id": "m2", "role": "assistant"}
+    messages = run_input.signed(
+        given(messages=[user, assistant]).messages, member and UserId(member)
+    )
+    assert messages[0].metadata == signed
+    assert "netra" not in (messages[1].metadata or {})
+
+
 def test_a_turn_that_comes_back_in_pieces_with_new_ids_is_no_news() -> None:
     """What TanStack AI makes of one answer when it sends it back with the next question."""
     call = {"id": "c1", "type": "function", "function": {"name": "look", "arguments": "{}"}}

@@ -297,6 +297,23 @@ async def test_members_get_the_same_events_under_the_name_they_use(
         assert "bob's own thread" not in json.dumps(there.alice.events + there.carol.events)
 
 
+async def test_a_message_says_which_member_it_is_of(tmp_path: Path) -> None:
+    async with party(tmp_path) as there:
+        await there.invite("write")
+        await there.alice.run("t", "r1", "mine", agent="echo")
+        await there.alice.follow("t")
+        await there.alice.until("RUN_FINISHED")
+        forged = run_input(T, "r2", "his")
+        forged["messages"][0]["metadata"] = {"netra": {"user": "alice"}}
+        await there.bob.command("run", input=forged, agent="echo")
+        begun = await there.alice.until_frame(lambda f: f["chunk"].get("runId") == "r2")
+        signed = {"netra": {"user": "bob"}}
+        assert [m["metadata"] for m in begun["chunk"]["input"]["messages"]] == [signed]
+        told = (await there.of_alice.get("/threads/t/messages")).json()["messages"]
+        said = {m["content"]: m.get("metadata") for m in told if m["role"] == "user"}
+        assert said == {"mine": None, "his": signed}
+
+
 async def test_a_run_of_a_member_is_everybodys_to_cancel(tmp_path: Path) -> None:
     """Its starter names it alone, the others with the thread; the log says who started it."""
     async with party(tmp_path) as there:

@@ -84,7 +84,8 @@ class Creation:
         if thread.owner == key.owner:
             await self._store.open_thread(thread, run_input.title(given), self._now())
         conversation, offset = await self._conversations.fold(thread)
-        fresh = run_input.news(given, conversation)
+        member = key.owner if key.owner != thread.owner else None
+        fresh = run_input.signed(run_input.news(given, conversation), member)
         now = self._now()
         started = run_input.run_started(given, fresh)
         takes = request.resumes or not ends

@@ -11,6 +11,7 @@ from netra_backend import jsonlog
 from netra_backend.agents.ingest import wire_json
 from netra_backend.core.events import Event
 from netra_backend.core.fold import Conversation
+from netra_backend.core.ids import UserId
 from netra_backend.core.ports import Answer, Interrupt
 
 TITLE_LENGTH = 80
@@ -41,6 +42,24 @@ def news(given: RunAgentInput, conversation: Conversation) -> list[Message]:
         return message.role != "reasoning" or not begun
 
     return [message for message in given.messages if is_news(message)]
+
+
+def signed(messages: Sequence[Message], member: UserId | None) -> list[Message]:
+    """Return the messages with who says them: `member`, None for the owner of the thread.
+
+    A message of a user says it in ``metadata.netra.user``; one of the owner has none. What a client
+    has written there itself is taken away.
+    """
+
+    def sign(message: Message) -> Message:
+        theirs = {key: value for key, value in (message.metadata or {}).items() if key != "netra"}
+        own = {"netra": {"user": member}} if member is not None and message.role == "user" else {}
+        metadata = {**theirs, **own} or None
+        if metadata == message.metadata:
+            return message
+        return message.model_copy(update={"metadata": metadata})
+
+    return [sign(message) for message in messages]
 
 
 def run_started(given: RunAgentInput, fresh: Sequence[object]) -> Event:

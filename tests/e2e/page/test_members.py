@@ -101,6 +101,30 @@ async def test_the_owner_invites_changes_and_removes_by_keyboard(
     assert [member["role"] for member in listed["members"]] == ["owner"]
 
 
+async def test_everybody_sees_who_said_what(meet: Meet, puppet: Puppets) -> None:
+    there = await two(meet, puppet)
+    await there.invite("write")
+    owner, guest = there.owner, there.guest
+    await guest.page.reload()
+    await guest.ask("pears")
+    (await puppet.next("pears")).end()
+    for tab, names in (
+        (owner, ("You", there.name)),
+        (guest, (await name_of(owner), "You")),
+    ):
+        said = tab.of("said")
+        await expect(said).to_have_count(2)
+        for at, name in enumerate(names):
+            await expect(said.nth(at)).to_have_attribute("aria-label", name)
+            shown = said.nth(at).locator("[data-part=by]")
+            await (
+                expect(shown).to_be_hidden() if name == "You" else expect(shown).to_have_text(name)
+            )
+        await tab.run("finished")
+    await guest.picture("members-who-said-what")
+    await there.owner.shows_the_log()
+
+
 @pytest.mark.nightly
 async def test_what_is_refused_is_told_in_the_dialog(meet: Meet, puppet: Puppets) -> None:
     there = await two(meet, puppet)

@@ -41,7 +41,7 @@ test("a whole run: question, thinking, tool call, answer", () => {
     finished(),
   );
   assert.deepEqual(shown(conversation), [
-    { key: "user:u1", kind: "user", id: "u1", text: "Hello", open: false, delivery: "sent", problem: null },
+    { key: "user:u1", kind: "user", id: "u1", text: "Hello", open: false, by: null, delivery: "sent", problem: null },
     { key: "thinking:k", kind: "thinking", id: "k", text: "Hm", open: false },
     { key: "tool:c1", kind: "tool", id: "c1", name: "find", args: '{"q":1}', result: "found", failed: false, status: "done" },
     { key: "answer:a1", kind: "answer", id: "a1", text: "Hi there", open: false },
@@ -334,4 +334,15 @@ test("a tool call that an earlier run asked about waits, works on, or is left, a
   assert.equal(status("r2", asked), "waiting");
   assert.equal(status("r2", asked, resumed("r2")), "running");
   assert.equal(status("r3", asked, resumed("r2")), "unanswered");
+});
+
+test("a message says which member it is of, also in a snapshot; one of the owner says nobody", () => {
+  const metadata = { netra: { user: "bob" } };
+  const messages = [{ id: "u1", role: "user", content: "mine" }, { id: "u2", role: "user", content: "his", metadata }];
+  for (const event of [started("r1", { messages }), { type: "MESSAGES_SNAPSHOT", messages }]) {
+    const conversation = new Conversation();
+    conversation.addPending("u2", "his");
+    conversation.apply(event);
+    assert.deepEqual(["u1", "u2"].map((id) => conversation.item(`user:${id}`).by), [null, "bob"]);
+  }
 });

@@ -13,7 +13,7 @@ import { newId } from "./ids.js";
 import { MembersDialog } from "./members.js";
 import { Outbox } from "./outbox.js";
 import { formatPosition } from "./positions.js";
-import { Roles, allowed, barredFrom } from "./roles.js";
+import { Roles, allowed, barredFrom, ownerOf } from "./roles.js";
 import { Status } from "./status.js";
 import { Kept } from "./storage.js";
 import { tailCommand } from "./tail.js";
@@ -122,6 +122,10 @@ const view = new ConversationView(
       return decided;
     },
     userName: () => user,
+    otherName: (by) => {
+      const name = by ?? ownerOf(open.id) ?? user;
+      return name === user ? null : name;
+    },
   },
   drawn,
 );

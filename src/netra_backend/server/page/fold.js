@@ -5,7 +5,7 @@
 // single event. Unknown event types change nothing.
 // What the items are: see items.js.
 
-import { endingItem, isUnsent, questionItem, survives, textItem, textOf, toolItem } from "./items.js";
+import { endingItem, isUnsent, memberOf, questionItem, survives, textItem, textOf, toolItem } from "./items.js";
 import { patched } from "./patch.js";
 
 const PROGRESS = "netra.progress"; // The CUSTOM event in which a run says how far it is.
@@ -103,7 +103,7 @@ export class Conversation {
 
   /** Show a message of the user at once; RUN_STARTED confirms it by its id. */
   addPending(id, text) {
-    this.#add({ key: `user:${id}`, kind: "user", id, text, delivery: "pending", problem: null });
+    this.#add({ key: `user:${id}`, kind: "user", id, text, by: null, delivery: "pending", problem: null });
   }
 
   /** Note that the server has taken a pending message, whose run waits for the thread. */
@@ -300,18 +300,19 @@ export class Conversation {
     }
     const kind = KIND_OF_ROLE[role];
     const text = textOf(message.content);
+    const by = memberOf(message);
     const item = this.#byKey.get(`${kind}:${id}`);
-    if (item?.kind === "user") this.#confirm(item, text);
+    if (item?.kind === "user") this.#confirm(item, { text, by });
     else if (!item && kind && (text !== "" || !message.toolCalls)) {
-      this.#add(textItem(kind, id, text, { open: false, role }));
+      this.#add(textItem(kind, id, text, { open: false, role, by }));
     }
     for (const call of message.toolCalls ?? []) this.#toolCall(call);
   }
 
   /** The log has the message: it stands where the log has it. */
-  #confirm(item, text) {
+  #confirm(item, said) {
     const wasUnsent = isUnsent(item);
-    this.#change(item, { text, delivery: "sent", problem: null });
+    this.#change(item, { ...said, delivery: "sent", problem: null });
     if (!wasUnsent) return;
     this.items.splice(this.items.indexOf(item), 1);
     this.#insert(item);

@@ -2,7 +2,8 @@
 //
 // An item is {key, kind, version, …}; `version` changes whenever the item does, so that a view
 // draws only what changed. Kinds:
-//   user      {id, text, delivery: "sent" | "pending" | "queued" | "failed", problem}
+//   user      {id, text, by, delivery: "sent" | "pending" | "queued" | "failed", problem}
+//             by: the member who has said it, or null: the owner of the thread
 //   answer    {id, text, open}
 //   thinking  {id, text, open}
 //   tool      {id, name, args, result, failed, status}   status: see TOOL_STATUSES
@@ -12,6 +13,11 @@
 //   ending    {id, status, code, message}                a run that did not end well
 
 export const TOOL_STATUSES = ["calling", "running", "waiting", "done", "failed", "unanswered"];
+
+/** Return the member who has said an AG-UI message, as the server has signed it; null for the owner. */
+export function memberOf(message) {
+  return message.metadata?.netra?.user ?? null;
+}
 
 /** Return the text of an AG-UI content: a string, or parts of which some are not text. */
 export function textOf(content) {
@@ -34,9 +40,9 @@ export function isUnsent(item) {
   return item.kind === "user" && item.delivery !== "sent";
 }
 
-export function textItem(kind, id, text, { open, role }) {
+export function textItem(kind, id, text, { open, role, by = null }) {
   const item = { key: `${kind}:${id}`, kind, id, text, open };
-  if (kind === "user") return { ...item, delivery: "sent", problem: null };
+  if (kind === "user") return { ...item, by, delivery: "sent", problem: null };
   return kind === "note" ? { ...item, role } : item;
 }
 

@@ -1,14 +1,19 @@
-// What the person said: plain text, with its delivery while the log does not have it yet.
+// What a person said: plain text, with its delivery while the log does not have it yet, or who said it.
 
 import { made, part, setText } from "./dom.js";
 
-export function said(item, { onResend, onTakeBack }) {
+/** `otherName(by)` is who has said it, unless that is whose page it is: then null. */
+export function said(item, { onResend, onTakeBack, otherName }) {
   const node = made("said");
   part(node, "resend").addEventListener("click", () => onResend(item.id));
   part(node, "take-back").addEventListener("click", () => onTakeBack(item.id));
   return {
     node,
-    update({ text, delivery, problem }) {
+    update({ text, by, delivery, problem }) {
+      const other = delivery === "sent" ? otherName(by) : null;
+      node.toggleAttribute("data-other", other !== null);
+      node.setAttribute("aria-label", other ?? "You");
+      setText(part(node, "by"), other ?? "");
       node.dataset.delivery = delivery;
       setText(part(node, "text"), text);
       part(node, "undelivered").hidden = delivery !== "failed";
