@@ -60,6 +60,24 @@ async def test_what_is_asked_of_an_agent_that_queues_is_shown_waiting(
     await tab.shows_the_log()
 
 
+async def test_what_waits_can_be_cancelled(tab: Tab, puppet: Puppets) -> None:
+    await tab.page.select_option("#agent", "patient")
+    await tab.ask("First")
+    first = await puppet.next("First")
+    await tab.run("running")
+    await tab.ask("Second")
+    said = tab.of("said", "Second")
+    await said.locator("[data-part=call-off]").click()
+    await expect(said).to_have_attribute("data-delivery", "called-off")
+    await expect(tab.field).to_be_focused()
+    await tab.picture("busy-called-off")
+    first.end()
+    await tab.run("cancelled")
+    await expect(said).to_have_attribute("data-delivery", "sent")
+    await expect(tab.of("ending")).to_have_count(1)
+    await tab.shows_the_log()
+
+
 @pytest.mark.nightly
 async def test_what_waits_in_another_conversation_is_kept_and_goes_with_it(
     tab: Tab, puppet: Puppets

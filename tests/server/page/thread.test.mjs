@@ -124,6 +124,26 @@ test("a question that waits is shown as such, also after a reload, until its run
   assert.deepEqual(world.outbox.commands, []);
 });
 
+test("what waits can be called off, and waits no more after a reload", async () => {
+  const world = opened({ isNew: true });
+  await asked(world);
+  const id = world.thread.send("And then?");
+  const waits = world.page.socket.sent.at(-1);
+  world.page.socket.says({ type: "accepted", request: waits.request, thread: "t", run: waits.input.runId, queued: true });
+  await settled();
+  const delivery = () => world.thread.conversation.item(`user:${id}`).delivery;
+  const called = world.thread.callOff(id);
+  const { request, ...cancel } = world.page.socket.sent.at(-1);
+  assert.deepEqual(cancel, { type: "cancel", run: waits.input.runId });
+  assert.equal(delivery(), "queued", "until the server has said so");
+  world.page.socket.says({ type: "cancelled", request, run: waits.input.runId, id: "1-1" });
+  assert.equal(await called, true);
+  assert.equal(delivery(), "called-off");
+  assert.deepEqual(world.outbox.commands, []);
+  world.page.socket.says(finished("1-2"), { ...runStarted(waits), id: "1-3" }, finished("1-4", { type: "cancelled" }));
+  assert.deepEqual([delivery(), world.thread.status], ["sent", "cancelled"]);
+});
+
 test("what waits in a thread that is gone is not asked again", async () => {
   const world = opened({ isNew: true });
   await asked(world);

@@ -115,6 +115,9 @@ const view = new ConversationView(
     onResend: (message) => open?.resend(message),
     onAskAgain: askAgain,
     onTakeBack: (message) => composer.put(open?.takeBack(message) ?? ""),
+    onCallOff: async (message) => {
+      if (await open?.callOff(message)) composer.focus(); // The button is gone.
+    },
     onDecide: async (interrupt, payload, outcome) => {
       const decided = await open?.decide(interrupt, payload, outcome);
       if (decided === true) composer.focus();

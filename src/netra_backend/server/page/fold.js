@@ -112,6 +112,12 @@ export class Conversation {
     if (item?.delivery === "pending") this.#change(item, { delivery: "queued" });
   }
 
+  /** Note that a message which waits for its turn was cancelled before it. */
+  callOff(id) {
+    const item = this.#byKey.get(`user:${id}`);
+    if (item?.delivery === "queued") this.#change(item, { delivery: "called-off" });
+  }
+
   /** Mark a pending message as not delivered, with the reason; or, with null, as under way. */
   setProblem(id, problem) {
     const item = this.#byKey.get(`user:${id}`);

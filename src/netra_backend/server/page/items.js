@@ -2,17 +2,17 @@
 //
 // An item is {key, kind, version, …}; `version` changes whenever the item does, so that a view
 // draws only what changed. Kinds:
-//   user      {id, text, by, delivery: "sent" | "pending" | "queued" | "failed", problem}
+//   user      {id, text, by, delivery, problem}
+//             delivery: "sent" | "pending" | "queued" | "called-off" | "failed"
 //             by: the member who has said it, or null: the owner of the thread
 //   answer    {id, text, open}
 //   thinking  {id, text, open}
-//   tool      {id, name, args, result, failed, status}   status: see TOOL_STATUSES
+//   tool      {id, name, args, result, failed, status}
+//             status: "calling" | "running" | "waiting" | "done" | "failed" | "unanswered"
 //   note      {id, role, text}                           a system or developer message
 //   activity  {id, name, content}
 //   question  {id, interrupt, answer: null | {status, payload, by, won}}
 //   ending    {id, status, code, message}                a run that did not end well
-
-export const TOOL_STATUSES = ["calling", "running", "waiting", "done", "failed", "unanswered"];
 
 /** Return the member who has said an AG-UI message, as the server has signed it; null for the owner. */
 export function memberOf(message) {

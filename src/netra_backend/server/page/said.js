@@ -2,11 +2,17 @@
 
 import { made, part, setText } from "./dom.js";
 
+const WAITS = {
+  queued: "Waits until the agent is done.",
+  "called-off": "Cancelled before its turn.",
+};
+
 /** `otherName(by)` is who has said it, unless that is whose page it is: then null. */
-export function said(item, { onResend, onTakeBack, otherName }) {
+export function said(item, { onResend, onTakeBack, onCallOff, otherName }) {
   const node = made("said");
   part(node, "resend").addEventListener("click", () => onResend(item.id));
   part(node, "take-back").addEventListener("click", () => onTakeBack(item.id));
+  part(node, "call-off").addEventListener("click", () => onCallOff(item.id));
   return {
     node,
     update({ text, by, delivery, problem }) {
@@ -17,7 +23,9 @@ export function said(item, { onResend, onTakeBack, otherName }) {
       node.dataset.delivery = delivery;
       setText(part(node, "text"), text);
       part(node, "undelivered").hidden = delivery !== "failed";
-      part(node, "queued").hidden = delivery !== "queued";
+      part(node, "queued").hidden = !(delivery in WAITS);
+      setText(part(node, "waits"), WAITS[delivery] ?? "");
+      part(node, "call-off").hidden = delivery !== "queued";
       setText(part(node, "problem"), problem?.text ?? "");
       part(node, "resend").hidden = problem?.retry === false;
     },

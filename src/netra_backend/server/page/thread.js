@@ -171,6 +171,19 @@ export class OpenThread {
     return text;
   }
 
+  /**
+   * Cancel what waits for its turn: it is stopped when that comes. Return whether it will be, or
+   * has been.
+   */
+  async callOff(messageId) {
+    const waiting = [...this.#queued.values()].find(({ input }) => input.messages[0].id === messageId);
+    if (!waiting || !(await this.#ask({ type: "cancel", run: waiting.input.runId }))) return false;
+    this.#outbox.remove(waiting); // A reload would show it waiting.
+    this.conversation.callOff(messageId);
+    this.#options.onChange();
+    return true;
+  }
+
   /** End the run that is active. */
   async stop() {
     const run = this.#ongoing;
