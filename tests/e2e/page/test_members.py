@@ -125,6 +125,23 @@ async def test_everybody_sees_who_said_what(meet: Meet, puppet: Puppets) -> None
     await there.owner.shows_the_log()
 
 
+async def test_who_may_write_no_more_learns_it_when_they_try(meet: Meet, puppet: Puppets) -> None:
+    there = await two(meet, puppet)
+    await there.invite("write")
+    guest = there.guest
+    await guest.page.reload()
+    await expect(guest.body).to_have_attribute("data-may", "read write")
+    await guest.field.fill("pears")
+    await there.invite("read")
+    await guest.field.press("Enter")
+    await expect(guest.body).to_have_attribute("data-may", "read")
+    said = guest.of("said", "pears")
+    await expect(said.locator("[data-part=problem]")).to_contain_text("yours is read")
+    await expect(said.get_by_role("button")).to_have_count(0)
+    await expect(guest.field).to_be_disabled()
+    await expect(guest.log).to_be_focused()
+
+
 @pytest.mark.nightly
 async def test_what_is_refused_is_told_in_the_dialog(meet: Meet, puppet: Puppets) -> None:
     there = await two(meet, puppet)

@@ -15,14 +15,14 @@ class Storage {
 function opened({ isNew = false, outbox = new Outbox(new Storage()), live = true, interrupts = async () => [] } = {}) {
   const page = scripted();
   if (live) page.live();
-  const told = { accepted: 0, ended: [], problems: [] };
+  const told = { answered: 0, ended: [], problems: [] };
   const thread = new OpenThread("t", {
     connection: page.connection,
     outbox,
     isNew,
     interrupts,
     onChange: () => {},
-    onAccepted: () => (told.accepted += 1),
+    onAnswered: () => (told.answered += 1),
     onRunEnded: (status) => told.ended.push(status),
     onProblem: (refusal) => told.problems.push(refusal.code),
   });
@@ -67,7 +67,7 @@ test("the first question makes the thread: run, then follow", async () => {
   );
   assert.equal(world.thread.conversation.items.length, 1, "the question is shown once");
   assert.equal(world.thread.status, "running");
-  assert.equal(world.told.accepted, 1);
+  assert.equal(world.told.answered, 1);
 });
 
 test("without a choice of agents none is named", () => {

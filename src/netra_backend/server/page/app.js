@@ -245,7 +245,7 @@ function openThread(id, isNew = false) {
     isNew,
     interrupts: (id) => api.interrupts(id),
     onChange: () => view.changed(),
-    onAccepted: () => list.refresh(),
+    onAnswered: () => list.refresh(), // Also of the role, which may be another one by now.
     onRunEnded: ifShown(runEnded),
     onProblem: ifShown(problem),
   });
@@ -310,12 +310,14 @@ function drawRights(runStatus) {
   document.body.dataset.may = allowed(role).join(" ");
   const { agents = [], when_busy: whenBusy = {} } = connection.ready ?? {};
   const agent = composer.agent ?? agents[0];
+  const wrote = document.activeElement === $("question");
   composer.update({ status: runStatus, whenBusy: whenBusy[agent], closed: role === null, barred });
+  if (wrote && barred) $("log").focus(); // Else the page has it, and who tabs begins anew.
   // Of a thread that has no entry yet the server may not know.
   const share = $("share");
   const hadFocus = share === document.activeElement;
   share.hidden = !open?.position || Boolean(open.ended) || role === null;
-  if (hadFocus && share.hidden) composer.focus(); // Else the page has it, and who tabs begins anew.
+  if (hadFocus && share.hidden) composer.focus();
   members.keep(open && !open.ended ? open.id : null);
 }
 

@@ -31,8 +31,8 @@ export class OpenThread {
 
   /**
    * `isNew` says that this page has just made the id. Called back are `onChange()` whenever
-   * something may look different, `onAccepted()` when a run was taken, `onRunEnded(status)` when
-   * one has ended since the thread was opened, or has left a question, and `onProblem(refusal)`
+   * something may look different, `onAnswered()` when a run was taken or refused, `onRunEnded(status)`
+   * when one has ended since the thread was opened, or has left a question, and `onProblem(refusal)`
    * when a command was refused that has no place in the conversation.
    * `interrupts(id)` asks the server for the thread's questions, [{id, by}].
    */
@@ -228,11 +228,11 @@ export class OpenThread {
       if (queued) this.#queued.set(command.input.runId, command);
       if (queued) this.conversation.queue(message.id);
       this.#unborn = false;
-      this.#options.onAccepted();
     } catch (refusal) {
       this.#refused.set(message.id, command);
       this.conversation.setProblem(message.id, refusal);
     }
+    this.#options.onAnswered();
     this.#followIfNotYet();
     this.#options.onChange();
   }
