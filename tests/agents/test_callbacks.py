@@ -1,6 +1,7 @@
 """The five callbacks: what they tell, in which order, and that nobody can hurt with one."""
 
 import asyncio
+import logging
 import threading
 from typing import Any
 
@@ -98,6 +99,25 @@ async def test_the_five_in_their_order_with_what_they_are_about(log_lines) -> No
     assert all(line["run"] == "r1" and line["user"] == "alice" for line in lines)
     assert len({line["correlation"] for line in lines}) == 1
     assert lines[-1]["seconds"] >= 0
+
+
+async def test_what_a_callback_logs_bears_the_ids_of_the_run(log_lines) -> None:
+    class Logs:
+        def on_agent_started(self, happening: Happening) -> None:
+            logging.getLogger("mine").info(happening.correlation)
+
+        async def on_agent_completed(self, happening: Happening) -> None:
+            logging.getLogger("mine").info(happening.correlation)
+            raise LookupError("mine alone")
+
+    async with running(ScriptedAgent(answer("x"))) as house:
+        house.runner.projection.subscribe(Logs())
+        await ran(house, "r1")
+        await until(lambda: "a callback failed" in str(log_lines()))
+    *said, failed = [line for line in log_lines() if "mine" in str(line)]
+    assert {(line["run"], line["correlation"]) for line in said} == {("r1", said[0]["message"])}
+    assert failed["correlation"] == said[0]["message"]
+    assert len(said) == 2
 
 
 async def test_how_a_run_ended_is_said_in_the_words_of_the_api(log_lines) -> None:

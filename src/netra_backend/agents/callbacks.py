@@ -25,6 +25,8 @@ import inspect
 import queue
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from contextvars import copy_context
 from enum import StrEnum
 
 from ag_ui.core import EventType
@@ -256,13 +258,19 @@ class Subscriber:
                 method = getattr(self._target, f"on_{happening.kind}", None)
                 if method is None:
                     continue
-                try:
-                    told = method(happening)
-                    if inspect.isawaitable(told):
-                        runner.run(asyncio.wait_for(told, PATIENCE))
-                except Exception:
-                    # The border around one callback: what it raises is its owner's to read.
-                    log.exception("a callback failed", extra={"subscriber": self._name})
+                with _bound(happening):
+                    self._call(method, happening, runner)
+
+    def _call(
+        self, method: Callable[[Happening], object], happening: Happening, runner: asyncio.Runner
+    ) -> None:
+        try:
+            told = method(happening)
+            if inspect.isawaitable(told):
+                runner.run(asyncio.wait_for(told, PATIENCE), context=copy_context())
+        except Exception:
+            # The border around one callback: what it raises is its owner's to read.
+            log.exception("a callback failed", extra={"subscriber": self._name})
 
 
 class ObservedBus:
@@ -288,14 +296,19 @@ def _logged(happening: Happening) -> None:
         for name in ("tool", "call", "status", "code", "seconds")
         if (value := getattr(happening, name)) is not None
     }
-    with jsonlog.bind(
+    with _bound(happening):
+        log.info(happening.kind.replace("_", " "), extra=fields)
+
+
+def _bound(happening: Happening) -> AbstractContextManager[None]:
+    """Put the ids of the run on every line that is logged inside."""
+    return jsonlog.bind(
         run=happening.run,
         thread=happening.thread,
         user=happening.user,
         agent=happening.agent,
         correlation=happening.correlation,
-    ):
-        log.info(happening.kind.replace("_", " "), extra=fields)
+    )
 
 
 def _seconds(since: int | None, until: int) -> float | None:
