@@ -1,8 +1,13 @@
 """The command line of ``netra scan``."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from netra_backend.cli.scan_arguments import Format, parse_arguments
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_nothing_asked_is_the_folder_as_text() -> None:
@@ -62,4 +67,6 @@ def test_the_help_fits_and_names_the_exit_codes(capsys: pytest.CaptureFixture[st
         parse_arguments(["--help"])
     told = capsys.readouterr().out
     assert "exit codes: 0 nothing found" in told
+    place, heading = re.findall(r'its keys are in (\S+), "(.+)"', told)[0]
+    assert f"## {heading}\n" in (ROOT / place).read_text()
     assert all(len(line) <= 100 for line in told.splitlines())

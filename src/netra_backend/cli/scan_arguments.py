@@ -9,7 +9,8 @@ from msgspec import Struct
 
 EPILOG = """\
 exit codes: 0 nothing found, 1 findings at or above --fail-on, 2 wrong usage or internal error.
-[tool.netra.scan] in the nearest pyproject.toml says the rest: see `netra scan --explain`.
+[tool.netra.scan] in the nearest pyproject.toml says the rest;
+its keys are in docs/scan.md, "Configure it".
 """
 
 

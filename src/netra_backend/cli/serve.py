@@ -43,9 +43,13 @@ def serve(  # noqa: PLR0913, PLR0917 - each is an option
         ),
     ] = None,
     data_dir: Annotated[
-        str | None, typer.Option(metavar="PATH", help="Where the log lives.")
+        str | None,
+        typer.Option(metavar="PATH", help="Where the log lives; netra-data unless said otherwise."),
     ] = None,
-    config: Annotated[Path | None, typer.Option(help="A netra.toml.")] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="The file with the settings; netra.toml unless said otherwise."),
+    ] = None,
     restored: Annotated[
         bool,
         typer.Option(
