@@ -122,6 +122,14 @@ async def test_everybody_sees_who_said_what(meet: Meet, puppet: Puppets) -> None
             )
         await tab.run("finished")
     await guest.picture("members-who-said-what")
+    heard = f"""
+      - article "{there.name}":
+        - /children: equal
+        - paragraph: pears
+    """
+    await expect(owner.log).to_match_aria_snapshot(heard)
+    user = guest.page.locator(".drawer-foot")
+    await expect(user).to_match_aria_snapshot(f"- text: Signed in as {there.name}")
     await there.owner.shows_the_log()
 
 
