@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import threading
 from typing import Any
 
@@ -9,8 +10,9 @@ import pytest
 from ag_ui.core import RunErrorEvent, StepFinishedEvent, StepStartedEvent
 
 from netra_backend.agents import callbacks
-from netra_backend.agents.callbacks import Happening
+from netra_backend.agents.callbacks import Happening, Projection
 from netra_backend.core.ids import RunId, RunKey
+from netra_backend.errors import ConfigError
 from netra_backend.testing import Gate, ScriptedAgent, asking
 from netra_backend.testing.scripted_agent import (
     answer,
@@ -198,6 +200,19 @@ async def test_a_callback_that_raises_or_hangs_hurts_nobody(
     # Each subscriber has a thread: that the recorder has heard all says nothing of the others.
     await until(lambda: str(log_lines()).count("'a callback failed'") == 2)
     assert "a subscriber is too slow" in [line["message"] for line in log_lines()]
+
+
+def test_what_would_never_be_called_is_refused() -> None:
+    class Misspelt:
+        def on_agent_start(self, _: Happening) -> None: ...
+
+    for target, why in (
+        (Recorder, "Recorder is a class; give an object, such as Recorder()"),
+        (Misspelt(), "Misspelt has none of the methods on_agent_started, on_agent_thinking"),
+        (Recorder().on_tool_executing, "on_tool_executing has none of the methods"),
+    ):
+        with pytest.raises(ConfigError, match=re.escape(why)):
+            Projection().subscribe(target)
 
 
 async def test_a_subscription_ends_and_a_cancel_is_told() -> None:

@@ -39,6 +39,7 @@ from netra_backend.core.events import TERMINAL, Body, Entry, body_of
 from netra_backend.core.ids import RunId, ThreadId, ThreadKey, UserId
 from netra_backend.core.ports import Bus, Listener
 from netra_backend.core.run import Run, RunStatus
+from netra_backend.errors import ConfigError
 
 log = jsonlog.get_logger(__name__)
 
@@ -124,7 +125,11 @@ class Projection:
         self._observers.append(observer)
 
     def subscribe(self, target: object) -> Callable[[], None]:
-        """Call the methods of `target` from now on; return what ends that."""
+        """Call the methods of `target` from now on; return what ends that.
+
+        Raises ConfigError for what would never be called.
+        """
+        _check(target)
         subscriber = Subscriber(target)
         self._subscribers.append(subscriber)
 
@@ -288,6 +293,15 @@ class ObservedBus:
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """See `Bus.subscribe`."""
         return self._bus.subscribe(listener)
+
+
+def _check(target: object) -> None:
+    name = getattr(target, "__qualname__", type(target).__qualname__)
+    if inspect.isclass(target):
+        raise ConfigError(f"callbacks: {name} is a class; give an object, such as {name}()")
+    names = [f"on_{kind}" for kind in Kind]
+    if not any(hasattr(target, known) for known in names):
+        raise ConfigError(f"callbacks: {name} has none of the methods {', '.join(names)}")
 
 
 def _logged(happening: Happening) -> None:
