@@ -223,8 +223,9 @@ async def test_a_run_that_another_node_begins_holds_up_nobody_and_is_no_error(
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
-async def test_who_waits_for_a_run_is_told_of_it_though_the_news_was_lost() -> None:
-    """Another node has begun it, and a bus may lose."""
+@pytest.mark.parametrize("deleted", [False, True], ids=["begun", "deleted"])
+async def test_who_waits_for_a_run_is_told_of_it_though_the_news_was_lost(deleted: bool) -> None:
+    """Another node has begun it, or deleted its thread, and a bus may lose."""
     store = MemoryStore()
     await store.open_thread(T1, "", 1)
 
@@ -235,10 +236,15 @@ async def test_who_waits_for_a_run_is_told_of_it_though_the_news_was_lost() -> N
     await waiting.add(run_request(ALICE, ask("r1")), "agent", 8)
     asked = asyncio.create_task(waiting.begun(T1, RunId("r1")))
     await until(lambda: waiting._begun)
-    await start(store, T1, "r1")
+    await (store.delete_thread(T1) if deleted else start(store, T1, "r1"))
     assert not asked.done()
     await waiting.look()
-    assert (await asyncio.wait_for(asked, BOUND)).key == key("r1")
+    if deleted:
+        with pytest.raises(Refused) as refusal:
+            await asyncio.wait_for(asked, BOUND)
+        assert refusal.value.code is ErrorCode.NOT_FOUND
+    else:
+        assert (await asyncio.wait_for(asked, BOUND)).key == key("r1")
     await waiting.close()
 
 

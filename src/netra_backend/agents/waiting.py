@@ -6,7 +6,7 @@ once. One that finds its agent at its limit keeps waiting.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
 from ag_ui.core import RunAgentInput
@@ -60,13 +60,15 @@ class Waiting:
     async def begun(self, thread: ThreadKey, id: RunId) -> Run:
         """Return the run once it has begun. Raises Refused (not_found, draining)."""
         waiting = self._begun.setdefault((thread, id), asyncio.get_running_loop().create_future())
-        if id not in await self._waiting_in(thread) and not waiting.done():
-            run = await self._store.run_in(thread, id)
-            self._tell(thread, id, run if run is not None else Refused(ErrorCode.NOT_FOUND))
+        await self._find(thread, id)
         return await asyncio.shield(waiting)
 
-    async def _waiting_in(self, thread: ThreadKey) -> set[RunId]:
-        return {queued.key.id for queued in await self._store.queued(thread)}
+    async def _find(self, thread: ThreadKey, id: RunId) -> None:
+        """Tell those who wait for a run that does not wait (any more) what has become of it."""
+        if id in {queued.key.id for queued in await self._store.queued(thread)}:
+            return
+        run = await self._store.run_in(thread, id)
+        self._tell(thread, id, run if run is not None else Refused(ErrorCode.NOT_FOUND))
 
     async def look(self) -> None:
         """Serve every thread in which something waits: after a start, and now and then.
@@ -77,7 +79,7 @@ class Waiting:
         self._threads.update(run.thread for run in queued)
         self.serve_all()
         for thread, id in self._begun.keys() - {(run.thread, run.key.id) for run in queued}:
-            self._look_soon(self._look_after(thread, id), f"begin of {id}")
+            self._find_soon(thread, id)
 
     def serve_all(self) -> None:
         """Begin what can begin now, in all threads."""
@@ -99,27 +101,25 @@ class Waiting:
         """Learn what another node has done: the thread is free, or what waited in it has begun."""
         if entries and entries[-1].event.type in TERMINAL:
             self.serve(thread)
-        if not entries and self._begun:
-            self._look_soon(self._forget_quietly(thread), f"end of {thread.id}")
-        runs = {entry.run for entry in entries} if self._begun else frozenset()
-        for id in [id for place, id in self._begun if place == thread and id in runs]:
-            self._look_soon(self._look_after(thread, id), f"begin of {id}")
+        if not self._begun:
+            return
+        runs = {entry.run for entry in entries}
+        for id in self._asked(thread):
+            if not entries or id in runs:
+                self._find_soon(thread, id)
 
-    def _look_soon(self, work: Coroutine[object, object, None], name: str) -> None:
-        task = asyncio.create_task(work, name=name)
+    def _asked(self, thread: ThreadKey) -> list[RunId]:
+        """Return the runs of the thread for which somebody waits."""
+        return [id for place, id in self._begun if place == thread]
+
+    def _find_soon(self, thread: ThreadKey, id: RunId) -> None:
+        task = asyncio.create_task(self._find_quietly(thread, id), name=f"begin of {id}")
         self._looking.add(task)
         task.add_done_callback(self._looking.discard)
 
-    async def _forget_quietly(self, thread: ThreadKey) -> None:
-        with suppress(NetraError):
-            await self.forget(thread)
-
-    async def _look_after(self, thread: ThreadKey, id: RunId) -> None:
-        """Tell those who wait for a run that another node may have begun."""
+    async def _find_quietly(self, thread: ThreadKey, id: RunId) -> None:
         with suppress(NetraError):  # they are told when somebody looks again
-            run = await self._store.run_in(thread, id)
-            if run is not None:
-                self.tell(run)
+            await self._find(thread, id)
 
     def hold(self, thread: ThreadKey) -> None:
         """Begin nothing more in the thread, until `look` or `add` finds that something waits."""
@@ -127,10 +127,8 @@ class Waiting:
 
     async def forget(self, thread: ThreadKey) -> None:
         """The thread was deleted with all that waits in it."""
-        asked = {id for place, id in self._begun if place == thread}
-        for id in asked - await self._waiting_in(thread) if asked else ():
-            if await self._store.run_in(thread, id) is None:
-                self._tell(thread, id, Refused(ErrorCode.NOT_FOUND))
+        for id in self._asked(thread):
+            await self._find(thread, id)
 
     async def close(self) -> None:
         """Begin nothing more; what waits is kept for the next process."""
