@@ -15,6 +15,7 @@ from netra_backend.core.ids import RunId, RunKey
 from netra_backend.core.nodes import Cancel
 from netra_backend.core.ports import End
 from netra_backend.core.positions import Position
+from netra_backend.core.queue import QueuedRun
 from netra_backend.core.run import Run, RunStatus
 from netra_backend.errors import ErrorCode, Refused
 from netra_backend.stores.memory import MemoryStore
@@ -95,6 +96,26 @@ async def test_a_run_that_is_deleted_while_it_is_looked_for_elsewhere_is_not_fou
     with pytest.raises(Refused) as refused:
         await stopping(store, Deleting(None)).cancel(lease.run)
     assert refused.value.code is ErrorCode.NOT_FOUND
+
+
+async def test_a_queued_run_whose_thread_is_replaced_just_then_is_cancelled_in_the_old_one() -> (
+    None
+):
+    store, thread = MemoryStore(), a_thread()
+    await start(store, thread, "r")
+    queued = QueuedRun(RunKey(thread.owner, RunId("waits")), thread, "agent", b"{}", 1)
+    await store.enqueue(queued, 1)
+    epoch = (await store.thread(thread)).head.epoch
+    cancel = store.cancel_queued
+
+    async def cancel_then_replace(key: RunKey) -> bool:
+        cancelled = await cancel(key)
+        await store.delete_thread(thread)
+        await store.open_thread(thread, "", 1)
+        return cancelled
+
+    store.cancel_queued = cancel_then_replace
+    assert (await stopping(store, None).cancel(queued.key)).epoch == epoch
 
 
 async def test_what_is_starting_here_is_waited_for() -> None:

@@ -357,6 +357,23 @@ async def test_deleting_the_thread_deletes_what_waits() -> None:
             await house.runner.cancel(key("r2"))
 
 
+async def test_a_run_that_was_deleted_does_not_begin_as_the_one_that_has_its_name_now() -> None:
+    """It was read from the queue before; the other waits in another thread."""
+    async with running(ScriptedAgent(endless()), policy=ENQUEUE) as house:
+        await house.start(ALICE, ask("r1"))
+        await house.submit(ALICE, ask("r2"))
+        (stale,) = await house.store.queued()
+        await house.runner.delete_thread(T1)
+        await house.start(ALICE, ask("r3", "t2"))
+        await house.submit(ALICE, ask("r2", "t2"))
+        await house.store.open_thread(T1, "", 1)
+        waiting = await house.store.queued()
+        with pytest.raises(Refused) as refusal:
+            await house.runner._turns.take(stale, ask("r2"))
+        assert refusal.value.code is ErrorCode.NOT_FOUND
+        assert await house.store.queued() == waiting
+
+
 async def test_a_new_run_takes_the_place_of_the_active_one() -> None:
     agent = ScriptedAgent(endless())
     policy = Policy(LIMITS, when_busy=WhenBusy.INTERRUPT)

@@ -84,14 +84,13 @@ class Stopping:
         Raises Refused (not_found).
         """
         queued = await self._store.queued_run(key)
-        if queued is None or not await self._store.cancel_queued(key):
+        # Looked for before: the thread may be deleted, and another of its name be there afterwards.
+        thread = await self._store.thread(queued.thread) if queued is not None else None
+        if thread is None or not await self._store.cancel_queued(key):
             if await self._store.run(key) is None:
                 raise Refused(ErrorCode.NOT_FOUND)
             return None
-        thread = await self._store.thread(queued.thread)
-        if thread is None:
-            raise Refused(ErrorCode.NOT_FOUND)
-        self._waiting.serve(queued.thread)
+        self._waiting.serve(thread.key)
         return thread.head
 
     async def _cancel_elsewhere(self, key: RunKey) -> Position:

@@ -68,16 +68,20 @@ class Turns:
                 await self._interrupts.check(queued.thread, given.resume or ())
                 return (await self._begin_as(request, queued.agent)).run
             except Refused as refusal:
+                is_cancelled = await self._is_cancelled(queued)
                 if refusal.code not in LATER:
                     return await self._end(request, queued.agent, refusal)
-                if not await self._is_cancelled(queued):
+                if not is_cancelled:
                     raise
         return await self._end(request, queued.agent, None)
 
     async def _is_cancelled(self, queued: QueuedRun) -> bool:
-        """Return whether the run shall only end. Raises Refused (not_found) if it waits no more."""
+        """Return whether the run shall only end. Raises Refused (not_found) if it waits no more.
+
+        One that was deleted with its thread does not, also where one of its name waits again.
+        """
         found = await self._store.queued_run(queued.key)
-        if found is None:
+        if found is None or replace(found, cancelled=queued.cancelled) != queued:
             raise Refused(ErrorCode.NOT_FOUND)
         return found.cancelled
 
