@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from netra_backend.core.pages import READ_BYTES
-from netra_backend.server import deadlines, endpoints, http_protocol
+from netra_backend.server import deadlines, endpoints
 from netra_backend.server.follower import PORTION
 from netra_backend.server.http_protocol import HttpProtocol
 from netra_backend.server.lane import Protocol
@@ -231,7 +231,7 @@ async def test_pages_that_nobody_reads_cost_bounded_memory(
 async def test_a_server_that_stops_waits_little_for_who_reads_no_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log_lines: Lines
 ) -> None:
-    monkeypatch.setattr(http_protocol, "LEAVE_SECONDS", 0.3)
+    monkeypatch.setattr(deadlines, "LEAVE_SECONDS", 0.3)
     async with shared(tmp_path, LONG) as server:
         path = "/threads/t/events?limit=1000"
         clients = [Unread(server, path, token("alice")) for _ in range(PAGES_AT_ONCE)]

@@ -212,6 +212,44 @@ async def test_a_stream_for_http_1_0_ends_with_its_connection(version: bytes) ->
     assert body == (b"one two" if is_old else b"4\r\none \r\n3\r\ntwo\r\n0\r\n\r\n")
 
 
+BODY = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 9000000\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("asked", "status"),
+    [
+        (BODY, b"200"),
+        (BODY.replace(b"HTTP/1.1", b"HTTP/1.0"), b"200"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nX: ", b"431"),
+        (b"\x01 no HTTP at all\r\n\r\n", b"400"),
+    ],
+    ids=["body", "HTTP/1.0", "head", "no HTTP"],
+)
+async def test_who_still_sends_may_read_the_answer(asked: bytes, status: bytes) -> None:
+    """The end is no reset, which takes answers that were not read yet (RFC 9112 section 9.6)."""
+    async with peer(Starlette(routes=[Route("/", hello, methods=["POST"])])) as (reader, writer):
+        writer.write(asked + b"x" * 1_000_000)
+        assert status in (await reader.read()).split(b"\r\n", 1)[0]
+        writer.write(b"x" * 1_000_000)
+        await writer.drain()
+        assert not writer.transport.is_closing()
+
+
+async def test_who_goes_on_sending_after_the_end_is_cut_off(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(deadlines, "SECONDS", 0.1)
+    async with peer(Starlette(routes=[Route("/", hello, methods=["POST"])])) as (reader, writer):
+        writer.write(BODY)
+        await reader.read()
+
+        def is_cut_off() -> bool:
+            writer.write(b"x")
+            return writer.transport.is_closing()
+
+        await until(is_cut_off)
+
+
 @pytest.mark.parametrize(("version", "asked_for"), [(b"1.1", True), (b"1.0", False)])
 async def test_only_who_knows_the_answer_100_is_sent_it(version: bytes, asked_for: bool) -> None:
     fields = b"Host: a\r\nConnection: close\r\nContent-Length: 5\r\nExpect: 100-Continue\r\n\r\n"

@@ -11,6 +11,9 @@ SECONDS = 10.0
 UNTAKEN_SECONDS = 60.0
 """How long a client may take nothing of an answer that is finished."""
 
+LEAVE_SECONDS = 3.0
+"""How long it may while the server stops."""
+
 
 class Deadlines:
     """What the connections of one server share.

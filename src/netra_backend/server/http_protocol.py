@@ -14,31 +14,18 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from netra_backend.errors import ErrorCode, Refused
+from netra_backend.server import deadlines, outlet
 from netra_backend.server.clockwork import shared
-from netra_backend.server.deadlines import Deadlines
 from netra_backend.server.errors import raw_refusal
 from netra_backend.server.opening import Fields, asks_for_websocket
-from netra_backend.server.outlet import (
-    EXTENSION,
-    DirectOutlet,
-    cut,
-    hold_little,
-    reset,
-    without_chunks,
-)
 from netra_backend.server.request_head import (
+    HEAD_BYTES,
     check_head,
     other_protocol,
     size_of_head,
     without_upgrade,
 )
 from netra_backend.server.target import with_path
-
-LEAVE_SECONDS = 3.0
-"""How long a client may take nothing of an answer while the server stops."""
-
-HEAD_BYTES = 65_536
-"""Bytes that a request's head may have, unless uvicorn's ``h11_max_incomplete_event_size`` says."""
 
 PIPELINED = 64
 """Requests that may wait until those before them are answered: each takes some kilobytes."""
@@ -69,13 +56,13 @@ class HttpProtocol(HttpToolsProtocol):
         self._given = (config, server_state, app_state, _loop)
         self._is_whole = False
         self._is_opening = False
-        self._is_full = False  # nothing more is read: too many requests wait
+        self._is_over = False  # what still comes is for nobody
         self._in_head = True
         self._running: Any = None
         self._unread = 0  # bytes since the head that were no body: trailers, mostly
-        deadlines = shared(server_state, Deadlines)
-        self._late = deadlines.late
-        self._untaken = deadlines.untaken
+        waiting = shared(server_state, deadlines.Deadlines)
+        self._late = waiting.late
+        self._untaken = waiting.untaken
         self._left = 0  # bytes of finished answers when it was last looked at
         self._arrived = 0  # bytes that came last
         self._received = 0  # bytes of a head that came before
@@ -92,7 +79,7 @@ class HttpProtocol(HttpToolsProtocol):
             super().__init__(*self._given)
             self.parser = parser
             super().connection_made(transport)
-            hold_little(transport)
+            outlet.hold_little(transport)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""
@@ -119,14 +106,14 @@ class HttpProtocol(HttpToolsProtocol):
             super().shutdown()
             self._left = self.transport.get_write_buffer_size()
             if self._left:
-                self.loop.call_later(LEAVE_SECONDS, self._leave)
+                self.loop.call_later(deadlines.LEAVE_SECONDS, self._leave)
         else:
             self.transport.close()
 
     def _leave(self) -> None:
         """Wait for a client that takes something, while the server stops."""
         if self._takes():
-            self.loop.call_later(LEAVE_SECONDS, self._leave)
+            self.loop.call_later(deadlines.LEAVE_SECONDS, self._leave)
 
     def look(self) -> None:
         """Wait for the client as long as it takes something."""
@@ -235,8 +222,7 @@ class HttpProtocol(HttpToolsProtocol):
         url, fields = self.url, self.headers
         self._make_whole()
         super().on_message_begin()
-        outlet: Any = DirectOutlet(self)
-        self.scope["extensions"] = {EXTENSION: outlet}
+        self.scope["extensions"] = {outlet.EXTENSION: outlet.DirectOutlet(self)}  # type: ignore[dict-item]
         self.url = url
         self.headers += fields
         # A client of HTTP/1.0 would take it for the answer (RFC 9110 section 10.1.1).
@@ -250,7 +236,7 @@ class HttpProtocol(HttpToolsProtocol):
         What has come behind a handshake are the first frames of an impatient client. uvicorn
         drops them.
         """
-        if self._is_full:
+        if self._is_over:
             return
         self._arrived = len(data)
         self._unread += 0 if self._in_head else self._arrived
@@ -317,7 +303,9 @@ class HttpProtocol(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         self._running = cycle
         if cycle.scope["http_version"] == "1.0":
-            app = without_chunks(cycle, app)
+            app = outlet.without_chunks(cycle, app)
+        if not cycle.keep_alive:
+            cycle.transport = outlet.LastTransport(self)
         super()._start_asgi_task(cycle, app)
 
     def _refuse(self, cause: str | None = None, said: bytes = b"") -> None:
@@ -335,11 +323,14 @@ class HttpProtocol(HttpToolsProtocol):
         why = cause if fault is _NO_HTTP else None  # else it is that a callback has raised
         told = raw_refusal("request", fault.code, fault.message, peer=peer, cause=why)
         if fault is _TOO_MANY:
-            self._is_full = True
+            self._is_over = True
             self.cycle.keep_alive = False
             return
         is_later = self._in_head or self.cycle is not self._running
-        if self._is_answering() and (is_later or self._running.response_started):
+        if not self._is_answering():
+            self.transport.write(told)
+            self.end()
+        elif is_later or self._running.response_started:
             self.break_off()
         else:
             self.transport.write(told)
@@ -378,9 +369,23 @@ class HttpProtocol(HttpToolsProtocol):
         if self._running is not None:
             self._running.disconnected = True
         if self._is_answering() and self._running.scope["http_version"] == "1.0":
-            reset(self.transport)  # any other end would be that of the answer
+            outlet.reset(self.transport)  # any other end would be that of the answer
         else:
-            cut(self.transport)
+            outlet.cut(self.transport)
+
+    def end(self) -> None:
+        """End the connection; take what its client still sends for a while, or until it ends.
+
+        Else the system would reset it, and take the answer from a client that has not read it yet
+        (RFC 9112 section 9.6). TLS has no half of a connection.
+        """
+        is_whole = self._is_whole and not (self.cycle.more_body or self._is_over)
+        if is_whole or not self.transport.can_write_eof():
+            self.transport.close()
+        else:
+            self._is_over = True
+            self.transport.write_eof()
+            self._late.add(self)
 
     def cut_off(self) -> None:
         """End the connection at once."""

@@ -70,6 +70,28 @@ class DirectOutlet(Outlet):
             protocol.break_off()
 
 
+class LastTransport:
+    """What the last answer of an `HttpProtocol`'s connection is written to."""
+
+    def __init__(self, protocol: Any) -> None:
+        self._protocol = ref(protocol)  # which has the answer
+
+    def write(self, data: bytes) -> None:
+        """Send a part of it."""
+        if protocol := self._protocol():
+            protocol.transport.write(data)
+
+    def is_closing(self) -> bool:
+        """Return whether the connection has ended, or is about to."""
+        protocol = self._protocol()
+        return protocol is None or protocol.transport.is_closing()
+
+    def close(self) -> None:
+        """End the connection, for a client that may still be sending its request."""
+        if protocol := self._protocol():
+            protocol.end()
+
+
 def outlet_of(scope: Any) -> Outlet:
     """Return the outlet of the request with this scope."""
     outlet: Outlet | None = scope.get("extensions", {}).get(EXTENSION)
@@ -83,6 +105,8 @@ def without_chunks(cycle: Any, app: ASGIApp) -> ASGIApp:
     say its length. One that is left unfinished is reset: uvicorn would close it, as at its end.
     """
 
+    transport = cycle.transport
+
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         async def send_plainly(message: Message) -> None:
             cycle.chunked_encoding = False
@@ -93,7 +117,7 @@ def without_chunks(cycle: Any, app: ASGIApp) -> ASGIApp:
             await app(scope, receive, send_plainly)
         finally:
             if cycle.response_started and not (cycle.response_complete or cycle.disconnected):
-                reset(cycle.transport)
+                reset(transport)
 
     return serve
 

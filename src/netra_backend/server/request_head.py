@@ -7,6 +7,9 @@ from netra_backend.errors import ErrorCode, Refused
 from netra_backend.server.opening import Fields
 from netra_backend.server.target import fault_of
 
+HEAD_BYTES = 65_536
+"""Bytes that a request's head may have, unless uvicorn's ``h11_max_incomplete_event_size`` says."""
+
 BAD_REQUEST = ErrorCode.BAD_REQUEST
 
 _NO_PROXY = "This server does not take the PROXY protocol: have the proxy send X-Forwarded-For."
