@@ -1,6 +1,7 @@
 """A logger whose fields are keywords: ``log.info("run started", run=run, state=state)``."""
 
 import logging
+from logging import CRITICAL, DEBUG, ERROR, INFO, WARNING
 from typing import cast
 
 from netra_backend.jsonlog.attributes import STANDARD, fields_of, told_apart
@@ -30,33 +31,33 @@ class Logger:
 
     def debug(self, text: str, /, *args: object, **fields: object) -> None:
         """Log at DEBUG."""
-        if self._logger.isEnabledFor(logging.DEBUG):
-            self._log(logging.DEBUG, text, args, fields)
+        if self._logger.isEnabledFor(DEBUG):
+            self._log(DEBUG, text, args, fields)
 
     def info(self, text: str, /, *args: object, **fields: object) -> None:
         """Log at INFO."""
-        if self._logger.isEnabledFor(logging.INFO):
-            self._log(logging.INFO, text, args, fields)
+        if self._logger.isEnabledFor(INFO):
+            self._log(INFO, text, args, fields)
 
     def warning(self, text: str, /, *args: object, **fields: object) -> None:
         """Log at WARNING."""
-        if self._logger.isEnabledFor(logging.WARNING):
-            self._log(logging.WARNING, text, args, fields)
+        if self._logger.isEnabledFor(WARNING):
+            self._log(WARNING, text, args, fields)
 
     def error(self, text: str, /, *args: object, **fields: object) -> None:
         """Log at ERROR."""
-        if self._logger.isEnabledFor(logging.ERROR):
-            self._log(logging.ERROR, text, args, fields)
+        if self._logger.isEnabledFor(ERROR):
+            self._log(ERROR, text, args, fields)
 
     def exception(self, text: str, /, *args: object, **fields: object) -> None:
         """Log at ERROR with the exception that is being handled."""
-        if self._logger.isEnabledFor(logging.ERROR):
-            self._log(logging.ERROR, text, args, {"exc_info": True, **fields})
+        if self._logger.isEnabledFor(ERROR):
+            self._log(ERROR, text, args, {"exc_info": True, **fields})
 
     def critical(self, text: str, /, *args: object, **fields: object) -> None:
         """Log at CRITICAL."""
-        if self._logger.isEnabledFor(logging.CRITICAL):
-            self._log(logging.CRITICAL, text, args, fields)
+        if self._logger.isEnabledFor(CRITICAL):
+            self._log(CRITICAL, text, args, fields)
 
     def log(self, level: int, text: str, /, *args: object, **fields: object) -> None:
         """Log at a level of any number. One that is no number raises TypeError, as in `logging`."""

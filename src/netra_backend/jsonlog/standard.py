@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from netra_backend.jsonlog.sinks import Sink
 
 _Logger, _LogRecord = logging.Logger, logging.LogRecord
-_KINDS = (logging.Logger, logging.RootLogger)
+_RootLogger = logging.RootLogger
+_methods = vars(_Logger)
 _logging = vars(logging)
 
 _traceback = BaseException.__dict__["__traceback__"].__get__
@@ -123,11 +124,13 @@ def only_sink(logger: logging.Logger) -> "Sink | None":
     `logging.setLogRecordFactory` was used, or where somebody has put his own method into
     `logging.Logger`, before or after us, as error trackers do.
     """
-    if type(logger) not in _KINDS or logger.filters:
+    kind = type(logger)
+    if (kind is not _Logger and kind is not _RootLogger) or logger.filters:
         return None
-    if _Logger.callHandlers is not _call_handlers:
+    if _methods["callHandlers"] is not _call_handlers:
         return None
-    if _logging["_logRecordFactory"] is not _LogRecord:  # what `setLogRecordFactory` sets
+    # What `setLogRecordFactory` sets.
+    if logging._logRecordFactory is not _LogRecord:  # type: ignore[attr-defined]
         return None
     while (parent := logger.parent) is not None:
         if logger.handlers or not logger.propagate:
