@@ -1,5 +1,6 @@
 """Fields by keyword, over the standard loggers."""
 
+import inspect
 import io
 import json
 import logging
@@ -94,11 +95,16 @@ def test_fields_in_extra_are_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> 
     assert len(asked) == 1
 
 
-def test_the_level_of_the_stack_is_the_callers(log: Logger, kept: Keeper) -> None:
-    def helper() -> None:
-        log.info("x", stacklevel=2)
+@pytest.mark.parametrize("name", ["info", "exception", "log"])
+def test_the_level_of_the_stack_is_the_callers(log: Logger, kept: Keeper, name: str) -> None:
+    given = (logging.INFO, "x") if name == "log" else ("x",)
+
+    def helper(**options: int) -> None:
+        getattr(log, name)(*given, **options)
 
     helper()
+    assert kept.last.funcName == "helper"
+    helper(stacklevel=2)
     assert kept.last.funcName == "test_the_level_of_the_stack_is_the_callers"
 
 
@@ -107,6 +113,13 @@ def test_each_level(log: Logger, kept: Keeper, name: str) -> None:
     getattr(log, name)("text", a=1)
     assert kept.shown["level"] == name.upper()
     assert kept.shown["a"] == 1
+
+
+@pytest.mark.parametrize("name", ["debug", "info", "warning", "error", "critical"])
+def test_each_level_has_the_signature_that_is_written(name: str) -> None:
+    method = getattr(Logger, name)
+    assert (method.__name__, method.__doc__) == (name, f"Log at {name.upper()}.")
+    assert inspect.signature(method) == inspect.signature(Logger.exception)
 
 
 def test_a_level_of_any_number(log: Logger, kept: Keeper) -> None:
