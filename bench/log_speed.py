@@ -89,6 +89,8 @@ def ask(bench: Workbench) -> Iterator[Row]:
     The libraries take turns within a round. What a thread of theirs does is counted, and each
     line is: one that is missing is told. To a file each makes one write(2) a line, so that the line
     is in the kernel when the call returns; that alone is measured, too, and taken from both.
+    Ours does more by contract: it writes a correlation id and the name of an enum's member, looks
+    for secrets in each name and text, and bounds a line.
     """
     for place in ("memory", "file"):
         named = {**LOGGERS, f"{BASE}, unbuffered": StructlogOrjsonUnbuffered}
