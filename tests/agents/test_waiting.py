@@ -326,6 +326,7 @@ async def test_what_waits_outlives_the_process() -> None:
     with pytest.raises(Refused) as refusal:
         await waiting
     assert refusal.value.code is ErrorCode.DRAINING
+    assert "the run waits on" in refusal.value.message
     assert [queued.key for queued in await store.queued()] == [key("r2"), key("r3")]
     later = ScriptedAgent(answer("done"))
     async with running(later, store=store, policy=ENQUEUE, sweep=True) as house:

@@ -30,6 +30,8 @@ not_found where another node has begun it."""
 LATER = frozenset({ErrorCode.THREAD_BUSY, ErrorCode.TOO_MANY, ErrorCode.DRAINING})
 """The refusals after which a run goes on waiting."""
 
+WAITS_ON = "the server is about to restart; the run waits on, and begins when its turn comes"
+
 
 class Waiting:
     """The runs that wait, and who waits for them."""
@@ -136,7 +138,7 @@ class Waiting:
         if self._serving:
             await asyncio.wait(self._serving.values())
         for thread, id in list(self._begun):
-            self._tell(thread, id, Refused(ErrorCode.DRAINING))
+            self._tell(thread, id, Refused(ErrorCode.DRAINING, WAITS_ON))
 
     def _served(self, thread: ThreadKey) -> None:
         del self._serving[thread]
