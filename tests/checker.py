@@ -180,6 +180,10 @@ class _Truth:
         """Return whether the test had deleted the thread that had this epoch."""
         return name in self._deleted and self._epochs.get(name) != epoch
 
+    def may_be_gone(self, name: Name) -> bool:
+        """Return whether the test has deleted the thread at some time, and what was in it."""
+        return name in self._deleted
+
     def compare(self, where: str, name: Name, epoch: int, frame: Frame) -> None:
         """Judge the content of an event frame."""
         first, last = _covered(frame)
@@ -319,7 +323,8 @@ class _Wire:
     def _queued(self, name: Name, run: str) -> None:
         """A queued run has begun by now: whoever has the logs judged has waited for that."""
         chunks = [entry["chunk"] for entry in self._truth.logs.get(name, ())]
-        if not any(c["type"] == "RUN_STARTED" and c["runId"] == run for c in chunks):
+        has_begun = any(c["type"] == "RUN_STARTED" and c["runId"] == run for c in chunks)
+        if not has_begun and not self._truth.may_be_gone(name):
             self._say(Fault.MISSING, f"run {run} was queued; it has not begun")
 
     def _cancelled(self, frame: Frame) -> None:

@@ -198,7 +198,11 @@ async def _narrow_socket(url: str, receive_buffer: int) -> socket.socket:
     narrow = socket.socket()
     narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     narrow.setblocking(False)
-    await asyncio.get_running_loop().sock_connect(narrow, (address.hostname, address.port))
+    try:
+        await asyncio.get_running_loop().sock_connect(narrow, (address.hostname, address.port))
+    except OSError:
+        narrow.close()
+        raise
     return narrow
 
 
