@@ -293,6 +293,31 @@ async def test_who_does_not_answer_the_goodbye_takes_no_time_beyond_the_grace(
     assert 0 <= left <= 0.4 - min(FAREWELL, 0.4 / 2)
 
 
+@pytest.mark.anyio
+async def test_who_does_not_take_what_is_unsent_is_cut_off_within_the_grace(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It has less than a closed peer gets at other times, and nobody is woken for it."""
+    settings = Settings(data_dir=tmp_path, grace_seconds=0.5)
+    server = _Unsignalled(create_app(None, settings=settings), settings)
+    with listen("127.0.0.1", 0) as listener, socket.socket() as hanging:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)
+        hanging.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2_048)
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        hanging.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(hanging, listener.getsockname())
+        await loop.sock_sendall(hanging, _handshake(token(tmp_path, "alice")))
+        asked = b'{"type":"ping","request":"%064d"}' % 1
+        pings = Frame(Opcode.TEXT, asked).serialize(mask=True) * 400
+        await loop.sock_sendall(hanging, pings)
+        lanes = server.server_state.connections
+        await until(lambda: any(getattr(lane, "buffered", 0) for lane in lanes))
+        server.should_exit = True
+        await asyncio.wait_for(serving, BOUND)
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
+
+
 STUBBORN = """
 import asyncio
 from ag_ui.core import TextMessageStartEvent

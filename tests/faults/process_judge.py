@@ -41,7 +41,7 @@ DISTURBED = {
     "the process that keeps the store is gone", "the store failed", "the log cannot be read",
     "a command failed in the store", "the log refused an event", "the queue of a thread waits",
     "the sweep could not reach the store", "withdrawals cannot be looked for",
-    "Cancel %s running task(s), timeout graceful shutdown exceeded",
+    "the run cannot begin",
     "something does not stop; the process ends without it",
 }  # fmt: skip
 """Those that tell what the operator has done."""

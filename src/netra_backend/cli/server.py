@@ -46,6 +46,10 @@ TICKS = 10
 FAREWELL = 1.0
 """Seconds that clients have to answer the goodbye; at most half of `Settings.grace_seconds`."""
 
+CUT = 0.2
+"""Seconds before the end of `Settings.grace_seconds` at which sockets are cut off that still have
+something unsent: uvicorn looks ten times a second whether it may end."""
+
 
 class Place(NamedTuple):
     """Where a server listens."""
@@ -254,8 +258,11 @@ class Server(uvicorn.Server):
         if not self.force_exit:
             await self._parted(min(FAREWELL, grace / 2))
         # Requests have what is left; any number does.
-        self.config.timeout_graceful_shutdown = cast(int, max(0.0, until - monotonic()))
+        left = max(0.0, until - monotonic())
+        self.config.timeout_graceful_shutdown = cast(int, left)
+        cutting = asyncio.get_running_loop().call_later(max(0.0, left - CUT), self._cut_off)
         await super().shutdown(sockets)
+        cutting.cancel()
         if self.force_exit:  # uvicorn leaves it out; it would be cancelled, as if something failed
             await self.lifespan.shutdown()
         log.info("stopped")
@@ -267,12 +274,23 @@ class Server(uvicorn.Server):
         a client or a proxy that is reset may not read the goodbye any more: RFC 1122, section
         4.2.2.13, and RFC 6455, section 7.1.1.
         """
-        there = cast(set[object], self.server_state.connections)
         until = monotonic() + seconds
-        for lane in [each for each in there if isinstance(each, DirectLane)]:
+        for lane in self._lanes():
             # The set is uvicorn's, and tells nobody who leaves it.
-            while lane in there and monotonic() < until and not self.force_exit:  # noqa: ASYNC110
+            while lane in self._there and monotonic() < until and not self.force_exit:  # noqa: ASYNC110
                 await asyncio.sleep(PAUSE)
+
+    def _cut_off(self) -> None:
+        """Cut off who does not take what is unsent: uvicorn would wait, and call that an error."""
+        for lane in self._lanes():
+            lane.abort()
+
+    @property
+    def _there(self) -> set[object]:
+        return cast(set[object], self.server_state.connections)
+
+    def _lanes(self) -> list[DirectLane]:
+        return [each for each in self._there if isinstance(each, DirectLane)]
 
 
 def _loop_factory() -> Any:
