@@ -91,6 +91,7 @@ UNMIRRORED |= {
         "expressions",
         "fields",
         "frame",
+        "futures",
         "generics",
         "grounding",
         "heads",

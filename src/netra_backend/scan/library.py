@@ -8,6 +8,7 @@ from netra_backend.scan.arithmetic import absolute, difference, total
 from netra_backend.scan.commandline import PARSER, parsed, parsed_and_rest
 from netra_backend.scan.dumping import as_dict, model_dump, tuple_as_dict
 from netra_backend.scan.fields import made, own_dict
+from netra_backend.scan.futures import FUTURE_RESULTS, mapped
 from netra_backend.scan.heads import (
     ClassRef,
     External,
@@ -27,7 +28,6 @@ from netra_backend.scan.values import (
     NONE,
     STR,
     UNKNOWN,
-    Awaited,
     Call,
     Const,
     Dict,
@@ -144,17 +144,6 @@ def _open(_resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> F
     return Instance(cls, (), True, call.line), scope
 
 
-def _gathered(_resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
-    """``asyncio.gather``: what each of the arguments gives, unless exceptions may be among it."""
-    if any(argument.name not in ("", "*") for argument in call.args):
-        return UNKNOWN, scope
-    entries = tuple(
-        Entry(None, Awaited(Each(a.value) if a.name else a.value), maybe=bool(a.name))
-        for a in call.args
-    )
-    return Instance("asyncio.Future", (Seq("list", entries, call.line),), True, call.line), scope
-
-
 def _new_type(resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
     """``NewType``: calling it is taken for calling the class, which gives one as well."""
     argument = argument_of(call.args, "tp", 1)
@@ -186,14 +175,6 @@ def _super(resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> F
 def _partial(resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
     func = resolver.resolve(_first(call), scope)
     return Partial(func, call.args[1:]), scope
-
-
-def _task(_resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
-    return Instance("asyncio.Task", (Awaited(_first(call)),), True, call.line), scope
-
-
-def _wait_for(_resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
-    return Instance("types.CoroutineType", (Awaited(_first(call)),), True, call.line), scope
 
 
 # --- methods of builtin containers ---------------------------------------------------------
@@ -292,7 +273,7 @@ RESULTS: Mapping[str, Result] = {
     "builtins.reversed": _iterator("reversed"),
     "builtins.enumerate": _iterator("enumerate"),
     "builtins.zip": _iterator("zip"),
-    "builtins.map": _always(Instance("builtins.map", (), True)),
+    "builtins.map": mapped("builtins.map"),
     "builtins.filter": _always(Instance("builtins.filter", (), True)),
     "builtins.iter": _same,
     "builtins.next": _one_of_items,
@@ -338,15 +319,11 @@ RESULTS: Mapping[str, Result] = {
     f"{PARSER}.parse_known_args": parsed_and_rest,
     "itertools.groupby": _groups,
     "json.JSONEncoder": _encoder,
-    "asyncio.create_task": _task,
-    "asyncio.ensure_future": _task,
-    "asyncio.gather": _gathered,
+    **FUTURE_RESULTS,
     "asyncio.Queue.get": _next_item(asynchronous=True),
     "asyncio.Queue.get_nowait": _next_item(asynchronous=False),
     "queue.Queue.get": _next_item(asynchronous=False),
     "queue.Queue.get_nowait": _next_item(asynchronous=False),
-    "asyncio.wait_for": _wait_for,
-    "asyncio.shield": _wait_for,
     **{
         f"{base}.{method}": result
         for base in _MODELS
