@@ -1,5 +1,6 @@
 """``asdict`` and ``model_dump``: dicts in which the fields stay what they are."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from netra_backend.scan.arguments import argument_of
@@ -9,12 +10,14 @@ from netra_backend.scan.heads import (
     External,
     Found,
     FunctionRef,
+    Head,
     Scope,
     over,
     settled,
 )
 from netra_backend.scan.kinds import Kind
 from netra_backend.scan.values import (
+    NONE,
     STR,
     UNKNOWN,
     Argument,
@@ -45,6 +48,9 @@ Callee = ClassRef | FunctionRef | External
 _RECORDS = frozenset({Kind.DATACLASS, Kind.ATTRS})
 _MODELS = frozenset({Kind.MODEL, Kind.MODEL_1, Kind.DATACLASS})
 _DEEPEST = 6
+
+Cut = list[tuple[Value | None, bool]]
+"""Fields that ``include=`` or ``exclude=`` names, and whether it means the whole field."""
 
 
 def as_dict(resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
@@ -85,12 +91,18 @@ def tuple_as_dict(resolver: "Resolver", callee: Callee, _call: Call, scope: Scop
 
 
 def model_dump(resolver: "Resolver", callee: Callee, call: Call, scope: Scope) -> Found:
-    """pydantic's ``model_dump()``, unless in JSON mode or cut in ways that are not followed."""
+    """pydantic's ``model_dump()``, unless in JSON mode or with options that are not followed."""
     receiver = None if isinstance(callee, ClassRef) else callee.receiver
     given = {argument.name: argument.value for argument in call.args}
     mode = given.pop("mode", Const("python"))
     given.pop("by_alias", None)
-    if receiver is None or mode != Const("python"):
+    asked = {name: given.pop(name, NONE) for name in ("include", "exclude")}
+    cut = {
+        name: _names(resolver.resolve(value, scope)[0])
+        for name, value in asked.items()
+        if value != NONE
+    }
+    if receiver is None or mode != Const("python") or None in cut.values():
         return UNKNOWN, scope
     partly = any(name.startswith("exclude_") for name in given)
     if any(not name.startswith("exclude_") for name in given):
@@ -98,11 +110,36 @@ def model_dump(resolver: "Resolver", callee: Callee, call: Call, scope: Scope) -
     head, home = _dumped(resolver, receiver, _MODELS, call.line, _DEEPEST)
     if not isinstance(head, Dict):
         return head, home
-    entries = [Entry(e.key, e.value, maybe=partly) for e in head.entries]
+    entries = [
+        Entry(it.key, it.value if whole else UNKNOWN, maybe=partly)
+        for it in head.entries
+        if (whole := _is_whole(it.key, cut)) is not None
+    ]
     text = ', mode="json"' if call.args else 'mode="json"'
     if callee.name.endswith(".dict"):  # pydantic 1 has no modes
         text = ""
     return Dumped(tuple(entries), head.line, call.at, scope.source.path, text), home
+
+
+def _names(head: Head) -> Cut | None:
+    """Return the fields that a set or dict names, None if not all of them are written there."""
+    if not isinstance(head, (Dict, Seq)) or any(it.maybe or it.spread for it in head.entries):
+        return None
+    if isinstance(head, Seq):
+        return [(it.value, True) for it in head.entries]
+    return [(it.key, _means_whole(it.value)) for it in head.entries]
+
+
+def _means_whole(value: Value) -> bool:
+    return value == Const(True) or getattr(value, "cls", "") == "builtins.ellipsis"
+
+
+def _is_whole(key: Value | None, cut: Mapping[str, Cut | None]) -> bool | None:
+    """Return whether a dump has the field as it is, None if it has not got it."""
+    only, without = cut.get("include"), cut.get("exclude") or ()
+    if (only is not None and all(name != key for name, _ in only)) or (key, True) in without:
+        return None
+    return (key, False) not in [*(only or ()), *without]
 
 
 def _dumped(

@@ -17,6 +17,7 @@ from netra_backend.scan.heads import (
     Open,
     Partial,
     Scope,
+    settled,
 )
 from netra_backend.scan.kinds import VAGUE, Kind
 from netra_backend.scan.problem import (
@@ -31,6 +32,7 @@ from netra_backend.scan.problem import (
 from netra_backend.scan.resolve import Resolver
 from netra_backend.scan.values import (
     UNKNOWN,
+    Attr,
     Call,
     Const,
     Dict,
@@ -204,6 +206,15 @@ class Judge:
                 note = structs.replace(place, severity=Severity.NOTE)
                 yield self._problem(Kind.ENUM, found[0].cls, found, note, is_key=False)
 
+    def _as_pairs(self, found: Found) -> Found:
+        """Return a pydantic model as the dict of its fields that ``dict(model)`` makes."""
+        ref = self._resolver.class_of(found)
+        if ref is None or self._resolver.kind(found) not in (Kind.MODEL, Kind.MODEL_1):
+            return found
+        own = settled(found)
+        names = fields(self._resolver, ref)
+        return Dict(tuple(Entry(Const(name), Attr(own, name)) for name in names)), found[1]
+
     def _flattened(self, head: Dict, scope: Scope, depth: int) -> "list[_Flat]":
         """Return the entries with those that ``**`` brings; unknown ones have an unknown key."""
         result: list[_Flat] = []
@@ -212,7 +223,7 @@ class Judge:
             if not entry.spread:
                 result.append((entry, scope, sure, depth > 0))
                 continue
-            inner, home = self._resolver.resolve(entry.value, scope)
+            inner, home = self._as_pairs(self._resolver.resolve(entry.value, scope))
             if isinstance(inner, Dict) and depth < _DEEPEST:
                 result.extend(self._flattened(inner, home, depth + 1))
             elif isinstance(inner, Instance) and inner.args and len(inner.args) == 2:
