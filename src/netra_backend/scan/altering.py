@@ -18,6 +18,7 @@ from netra_backend.scan.heads import (
 from netra_backend.scan.kinds import Kind
 from netra_backend.scan.values import (
     CHANGED,
+    CHOSEN,
     INSIDE,
     UNKNOWN,
     Altered,
@@ -61,7 +62,11 @@ def altered(resolver: "Resolver", value: Altered, scope: Scope) -> Found:
         args = [Argument(a.name, _settled(resolver.resolve(a.value, scope))) for a in value.args]
         return mutate(head, value.method, tuple(args))[0], home  # type: ignore[return-value]
 
-    return over(resolver.resolve(value.base, scope), alter)
+    base = resolver.resolve(value.base, scope)
+    if value.method == CHOSEN:
+        options = base[0].options if isinstance(base[0], Alternatives) else (base,)
+        return base if len(set(map(resolver.kind, options))) == 1 else (UNKNOWN, base[1])
+    return over(base, alter)
 
 
 def _marked(resolver: "Resolver", value: Altered, found: Found, scope: Scope) -> Found:

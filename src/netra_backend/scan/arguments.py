@@ -18,6 +18,14 @@ from netra_backend.scan.values import (
 Bound = dict[str, tuple[Value, Scope]]
 
 
+def _spelt_out(argument: Argument) -> Sequence[Argument]:
+    """Return what ``*`` brings of a sequence that is written there."""
+    items = argument.value.entries if isinstance(argument.value, Seq) else ()
+    if argument.name != "*" or not items or any(it.maybe or it.spread for it in items):
+        return (argument,)
+    return [Argument("", it.value, it.at) for it in items]
+
+
 def bind_arguments(
     function: Function, args: Sequence[Argument], scope: Scope, home: Scope, receiver: Found | None
 ) -> Bound:
@@ -27,7 +35,7 @@ def bind_arguments(
     params = list(function.params)
     if receiver is not None and params and params[0].kind is ParamKind.POSITIONAL:
         bound[params.pop(0).name] = (settled(receiver), receiver[1])
-    positional = [argument for argument in args if argument.name in ("", "*")]
+    positional = [it for argument in args for it in _spelt_out(argument) if it.name in ("", "*")]
     named = {a.name: a.value for a in args if a.name not in ("", "*", "**")}
     spread = [argument.value for argument in args if argument.name == "**"]
     uncertain = False

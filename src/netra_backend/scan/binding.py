@@ -1,6 +1,7 @@
 """Assignment to targets of every form: names, attributes, items, and tuples of them."""
 
 import ast
+from collections.abc import Sequence
 
 from netra_backend.scan.changing import at_key, is_from_elsewhere, note_change
 from netra_backend.scan.containers import altered, held, store, without
@@ -8,7 +9,9 @@ from netra_backend.scan.environment import assign, path_of, replace
 from netra_backend.scan.frame import Frame
 from netra_backend.scan.storing import Stored
 from netra_backend.scan.values import (
+    CHOSEN,
     UNKNOWN,
+    Altered,
     Argument,
     Const,
     Dict,
@@ -25,7 +28,8 @@ def bind(frame: Frame, target: ast.expr, value: Value, source: ast.expr | None =
     """Assign the value, which the expression `source` has, to the target."""
     if isinstance(target, ast.Name):
         frame.note_binding(target.id)
-        assign(frame.names, target.id, _shared(value))
+        known = UNKNOWN if target.id in frame.rebound_inside else _shared(value)
+        assign(frame.names, target.id, known)
         if target.id in frame.global_names:
             frame.changed_globals.add(target.id)
             frame.rebound_globals.add(target.id)
@@ -47,16 +51,38 @@ def _shared(value: Value) -> Value:
 
 
 def _unpack(frame: Frame, targets: list[ast.expr], value: Value) -> None:
-    starred = any(isinstance(target, ast.Starred) for target in targets)
+    stars = [index for index, it in enumerate(targets) if isinstance(it, ast.Starred)]
     known = isinstance(value, Seq) and not any(e.maybe or e.spread for e in value.entries)
     for index, target in enumerate(targets):
-        if starred:
+        if stars and index >= stars[0]:
             part: Value = UNKNOWN
         elif known and isinstance(value, Seq):
             part = value.entries[index].value if index < len(value.entries) else UNKNOWN
         else:
             part = UNKNOWN if value is UNKNOWN else Item(value, Const(index), target.lineno)
         bind(frame, target, part)
+
+
+def note_choice(
+    frame: Frame, loop: ast.For | ast.AsyncFor | ast.comprehension, parts: Sequence[ast.AST]
+) -> None:
+    """Mark the values of ``for key, value in d.items()`` if what is read goes by the key.
+
+    Whose value it is that goes on matters then, unless they are all of one kind.
+    """
+    items = isinstance(loop.iter, ast.Call) and getattr(loop.iter.func, "attr", "") == "items"
+    pair = loop.target.elts if items and isinstance(loop.target, ast.Tuple) else []
+    names = [it.id for it in pair if isinstance(it, ast.Name)]
+    if len(names) == len(pair) == 2 and any(_tests(part, names[0]) for part in parts):
+        frame.names[names[1]] = Altered(frame.names[names[1]], CHOSEN)
+
+
+def _tests(part: ast.AST, name: str) -> bool:
+    """Return whether a test in what is read asks for the name."""
+    tests = [getattr(it, "test", None) for it in ast.walk(part)]
+    tests += [part] if isinstance(part, ast.expr) else []
+    names = [it for test in tests if test is not None for it in ast.walk(test)]
+    return any(isinstance(it, ast.Name) and it.id == name for it in names)
 
 
 def bind_attribute(

@@ -57,7 +57,7 @@ GUARDS = frozenset({"isinstance", "hasattr", "issubclass", "callable", "is_datac
 _RESULTS: Mapping[str, Value] = {
     f"builtins.{name}": value
     for value, names in (
-        (INT, ("len", "int", "id", "hash", "ord", "round")),
+        (INT, ("len", "int", "id", "hash", "ord")),
         (FLOAT, ("float",)),
         (BOOL, ("bool", "any", "all")),
         (STR, ("repr", "ascii", "chr", "hex", "format", "input")),

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from netra_backend.scan.binding import bind
+from netra_backend.scan.binding import bind, note_choice
 from netra_backend.scan.containers import has_items, some_of
 from netra_backend.scan.environment import assign, path_of
 from netra_backend.scan.frame import Frame, member
@@ -33,6 +33,7 @@ from netra_backend.scan.values import (
     is_harmless,
     plain,
     union,
+    weaken,
 )
 
 _OPERATORS: Mapping[type[ast.operator], str] = {
@@ -44,6 +45,8 @@ _OPERATORS: Mapping[type[ast.operator], str] = {
     ast.BitOr: "__or__",
     ast.BitAnd: "__and__",
 }
+
+_OF_SETS = (ast.BitAnd, ast.BitOr, ast.BitXor, ast.Sub)
 
 _LONGEST_TEXT = 80
 """Longer strings are nobody's key or attribute name."""
@@ -140,6 +143,7 @@ def _generators(frame: Frame, generators: list[ast.comprehension]) -> bool:
         certain = certain and not generator.ifs and has_items(iterable)
         item = UNKNOWN if iterable is UNKNOWN else Each(iterable, generator.target.lineno)
         bind(frame, generator.target, item)
+        note_choice(frame, generator, generator.ifs)
         for test in generator.ifs:
             frame.value(test)
             frame.names.update(narrowed(frame, test)[0])
@@ -168,6 +172,8 @@ def _binary(frame: Frame, node: ast.BinOp) -> Value:
         return Dict((*left.entries, Entry(None, right, spread=True)), node.lineno)
     if isinstance(node.op, ast.Add) and isinstance(left, Seq) and isinstance(right, Seq):
         return Seq(left.cls, left.entries + right.entries, node.lineno)
+    if isinstance(left, Seq) and left.cls == "set" and isinstance(node.op, _OF_SETS):
+        return Seq("set", tuple(map(weaken, left.entries)), node.lineno)
     operator = _OPERATORS.get(type(node.op))
     if operator is None or is_harmless(left) or isinstance(left, (Dict, Seq)):
         return UNKNOWN

@@ -105,6 +105,7 @@ class Frame:
         "owner",
         "prefix",
         "rebound_globals",
+        "rebound_inside",
         "receiver",
         "required",
         "results",
@@ -138,6 +139,8 @@ class Frame:
         self.global_names: set[str] = set()
         self.changed_globals: set[str] = set()
         self.rebound_globals: set[str] = set()
+        self.rebound_inside: set[str] = set()
+        """The names that a function inside binds as well, whenever it is called."""
         self.bound_anew: set[str] = set()
         """The names of a module that it binds more than once."""
         self.stored: list[Stored] = []

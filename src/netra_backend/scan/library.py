@@ -144,6 +144,13 @@ def _open(_resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> F
     return Instance(cls, (), True, call.line), scope
 
 
+def _rounded(resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
+    """``round(x)`` is a whole number, and ``round(x, 2)`` what x was."""
+    if len(call.args) == 1 and not call.args[0].name:
+        return INT, scope
+    return resolver.resolve(_first(call), scope)
+
+
 def _new_type(resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
     """``NewType``: calling it is taken for calling the class, which gives one as well."""
     argument = argument_of(call.args, "tp", 1)
@@ -278,6 +285,7 @@ RESULTS: Mapping[str, Result] = {
     "builtins.iter": _same,
     "builtins.next": _one_of_items,
     "builtins.abs": absolute,
+    "builtins.round": _rounded,
     "builtins.sum": total,
     "builtins.min": _least,
     "builtins.max": _least,
@@ -322,6 +330,7 @@ RESULTS: Mapping[str, Result] = {
     **FUTURE_RESULTS,
     "asyncio.Queue.get": _next_item(asynchronous=True),
     "asyncio.Queue.get_nowait": _next_item(asynchronous=False),
+    "contextvars.ContextVar.get": _next_item(asynchronous=False),
     "queue.Queue.get": _next_item(asynchronous=False),
     "queue.Queue.get_nowait": _next_item(asynchronous=False),
     **{

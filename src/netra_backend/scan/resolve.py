@@ -250,6 +250,8 @@ def _entered(resolver: Resolver, value: Entered, scope: Scope) -> Found:
         head, home = found
         if isinstance(head, Instance) and head.cls == "contextlib.entered" and head.args:
             return resolver.resolve(head.args[0], home)
+        if isinstance(head, Instance) and head.cls == "builtins.file":
+            return found
         for name in ("__enter__", "__aenter__"):
             ref = resolver.class_of(found)
             method = None if ref is None else resolver.project.method(ref, name)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from netra_backend.scan import annotations
-from netra_backend.scan.binding import bind, bind_attribute, delete
+from netra_backend.scan.binding import bind, bind_attribute, delete, note_choice
 from netra_backend.scan.definitions import definition
 from netra_backend.scan.environment import Names, assign, merge, path_of, replace
 from netra_backend.scan.frame import Frame, Nested, has_default
@@ -148,8 +148,17 @@ def _definition(frame: Frame, node: ast.FunctionDef | ast.AsyncFunctionDef | ast
     if not isinstance(node, ast.ClassDef):
         frame.visit([*node.args.defaults, *node.args.kw_defaults])
     frame.visit([d for d in node.decorator_list if isinstance(d, ast.Call)])
+    if frame.function:
+        _note_nonlocal(frame, node)
     frame.names[node.name] = Global(f"{frame.file.module}.{name}", node.lineno)
     return True
+
+
+def _note_nonlocal(frame: Frame, node: ast.stmt) -> None:
+    inside = [name for it in ast.walk(node) if isinstance(it, ast.Nonlocal) for name in it.names]
+    for name in frame.names.keys() & set(inside):
+        frame.rebound_inside.add(name)
+        assign(frame.names, name, UNKNOWN)
 
 
 # --- branches ------------------------------------------------------------------------------
@@ -219,6 +228,7 @@ def _for(frame: Frame, node: ast.For | ast.AsyncFor) -> bool:
         return run(frame, node.orelse)
     item = UNKNOWN if iterable is UNKNOWN else Each(iterable, node.target.lineno)
     bind(frame, node.target, item)
+    note_choice(frame, node, node.body)
     mark = len(frame.stored_by)
     goes_on = _loop(frame, node, start, frame.names)
     for path in _rewritten(node, frame.stored_by[mark:]):

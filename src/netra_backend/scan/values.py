@@ -205,6 +205,8 @@ CHANGED = "{}"
 """The mark of a value that was changed in ways of which we keep no more."""
 INSIDE = "[]"
 """The mark of a value whose items were changed."""
+CHOSEN = "?"
+"""The mark of a value that was chosen from others by its key."""
 _MOST_MARKS = 8
 """A value that was changed by more functions, or at more keys, is taken for changed everywhere."""
 MAX_OPTIONS = 8
