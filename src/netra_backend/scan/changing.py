@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from netra_backend.scan.containers import FROM_ELSEWHERE
+from netra_backend.scan.containers import FROM_ELSEWHERE, is_receiver
 from netra_backend.scan.environment import children, replace
 from netra_backend.scan.frame import Frame, given
 from netra_backend.scan.storing import Stored, entry_of
@@ -96,9 +96,9 @@ def is_from_elsewhere(value: Value) -> bool:
 def _wholes(value: Value) -> Iterator[Value]:
     """Yield that of which the value is an item, at any depth; else the value."""
     inner = unmarked(value)
-    if isinstance(inner, Dict) and inner.entries and inner.entries[0].spread:
-        first = inner.entries[0]  # what was stored in an item since
-        yield from _wholes(first.value) if first.maybe else (value,)
+    if isinstance(inner, Dict) and inner.entries and is_receiver(inner.entries[0]):
+        first = inner.entries[0]  # that to which something was added since
+        yield from (value if it is first.value else it for it in _wholes(first.value))
     elif isinstance(inner, Present):
         yield from (value if it is inner.base else it for it in _wholes(inner.base))
     elif isinstance(inner, (Each, Item)):

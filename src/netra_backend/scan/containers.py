@@ -87,6 +87,11 @@ def opened(value: Value) -> Value:
     return Seq(bare.cls, (Entry(None, value, spread=True),), bare.line)
 
 
+def is_receiver(entry: Entry) -> bool:
+    """Return whether the entry stands for the container itself, and is no copy of another."""
+    return entry.spread and entry.maybe
+
+
 def _mutate_dict(old: Dict, method: str, args: tuple[Argument, ...]) -> tuple[Value, Value]:
     entries = old.entries
     key = args[0].value if args and not args[0].name else UNKNOWN
