@@ -281,12 +281,20 @@ async def test_a_member_leaves_and_a_removed_one_is_told(meet: Meet, puppet: Pup
     await there.invite("write")
     await page.go_back()
     await expect(there.guest.of("answer")).to_have_text("This is about apples.")
+    await there.owner.ask("pears")
+    run = await puppet.next("pears")
+    await run.begin("Pears")
+    await there.guest.run("running")
     await there.owner.page.locator("#share").click()
     await there.dialog.locator("[data-part=remove]:not([hidden])").click()
     await expect(page.locator("#notice-text")).to_have_text(
         "You may no longer see this conversation."
     )
     await expect(there.guest.field).to_be_disabled()
+    await expect(there.guest.body).to_have_attribute("data-may", "")
+    await there.guest.run("none")
+    await expect(page.locator("#working")).to_be_hidden()
+    await expect(there.guest.of("answer", "Pears")).not_to_have_attribute("data-open", "")
 
 
 @pytest.mark.nightly

@@ -245,6 +245,21 @@ test("who leaves is not followed any more, and what was sent is still delivered"
   assert.deepEqual(world.outbox.commands, []);
 });
 
+test("in a thread that is gone nothing goes on", async () => {
+  for (const replayed of [false, true]) {
+    const world = opened({ isNew: !replayed });
+    const { thread, page } = world;
+    if (!replayed) await asked(world);
+    else {
+      const [{ request }] = page.socket.sent;
+      page.socket.says({ type: "followed", request, thread: "t", resume: "replay", id: "1-0", run: { id: "b", status: "running" } });
+    }
+    assert.equal(thread.status, "running");
+    thread.gone("denied");
+    assert.equal(thread.status, "none");
+  }
+});
+
 test("a thread that was deleted under it ends", () => {
   const world = opened();
   world.thread.gone("deleted");

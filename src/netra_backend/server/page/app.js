@@ -307,7 +307,7 @@ function drawRights(runStatus) {
   const role = open ? roles.of(open.id) : "owner";
   if (role === null && open.loaded && !open.ended) roles.learn(open.id);
   const barred = open?.ended ? CLOSED : open ? barredFrom(open.id, role) : "";
-  document.body.dataset.may = allowed(role).join(" ");
+  document.body.dataset.may = allowed(open?.ended ? null : role).join(" ");
   const { agents = [], when_busy: whenBusy = {} } = connection.ready ?? {};
   const agent = composer.agent ?? agents[0];
   const wrote = document.activeElement === $("question");

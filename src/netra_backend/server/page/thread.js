@@ -331,6 +331,9 @@ export class OpenThread {
 
   #end(reason, refusal = null) {
     this.ended = { reason, refusal };
+    this.#newest = null;
+    const { run } = this.conversation;
+    if (run) this.conversation.settle({ id: run.id, status: "none" }); // Nobody tells us of its end.
     this.#options.onChange();
   }
 }
