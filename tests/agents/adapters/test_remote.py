@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+import json
 import re
 import ssl
 import threading
@@ -14,6 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
+from ag_ui.core import UserMessage
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -38,9 +40,13 @@ FINISHED = 'data: {"type":"RUN_FINISHED","threadId":"t","runId":"r"}\n\n'
 
 
 @asynccontextmanager
-async def endpoint(answer: Callable[[Request], Response]) -> AsyncIterator[str]:
+async def endpoint(
+    answer: Callable[[Request], Response], asked: list[bytes] | None = None
+) -> AsyncIterator[str]:
     async def call(request: Request) -> Response:
-        await request.body()
+        body = await request.body()
+        if asked is not None:
+            asked.append(body)
         return answer(request)
 
     async with serving(Starlette(routes=[Route("/a", call, methods=["POST"])]), "none") as port:
@@ -201,6 +207,16 @@ async def test_lines_end_in_three_ways_and_may_be_cut_anywhere(ending: str, whol
     async with endpoint(stream(said) if whole else stream(*said)) as url:
         events = await play(RemoteAgent(url), asking("hi"))
     assert [event.type for event in events] == ["RUN_STARTED", "RUN_FINISHED"]
+
+
+async def test_the_other_server_is_not_told_who_has_said_what() -> None:
+    asked: list[bytes] = []
+    signed = {"netra": {"user": "bob"}, "mine": 1}
+    message = {"id": "m", "role": "user", "content": "hi", "metadata": signed}
+    given = asking("").model_copy(update={"messages": [UserMessage.model_validate(message)]})
+    async with endpoint(stream(STARTED, FINISHED), asked) as url:
+        await play(RemoteAgent(url), given)
+    assert [m["metadata"] for m in json.loads(asked[0])["messages"]] == [{"mine": 1}]
 
 
 async def test_another_netra_keeps_the_threads_of_two_users_apart(tmp_path: Path) -> None:

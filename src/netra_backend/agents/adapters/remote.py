@@ -22,6 +22,7 @@ from pydantic import TypeAdapter, ValidationError
 from netra_backend.agents.foreign import translated
 from netra_backend.agents.ingest import wire_json
 from netra_backend.agents.run_context import scope_of
+from netra_backend.agents.run_input import signed
 from netra_backend.agents.size import MAX_EVENT_BYTES
 from netra_backend.errors import AgentError
 
@@ -192,7 +193,11 @@ def _certificates() -> ssl.SSLContext:
 
 
 def _given(input: RunAgentInput) -> RunAgentInput:
-    """Return the input for the other server: its ids are of its one client, which is us."""
+    """Return the input for the other server: its ids are of its one client, which is us.
+
+    Nor is it told who of the thread's members has said what.
+    """
+    input = input.model_copy(update={"messages": signed(input.messages, None)})
     scope = scope_of(input)
     if scope == input.thread_id:
         return input
