@@ -22,8 +22,10 @@ def test_no_agents_are_an_error_and_none_given_are_the_docs_agent(tmp_path: Path
     settings = Settings(data_dir=tmp_path)
     with pytest.raises(ConfigError, match="agents is empty"):
         create_app({}, settings=settings)
-    with pytest.raises(ConfigError):
+    with pytest.raises(ConfigError, match="agents: bad: found an object"):
         create_app({"bad": 1}, settings=settings)
+    with pytest.raises(ConfigError, match="agents: name is 'a b'; an id is 1 to 128 of"):
+        create_app({"a b": echo}, settings=settings)
     app = create_app(settings=settings)
     assert app._house.runner.agents == ["docs"]
 

@@ -8,9 +8,10 @@ from netra_backend.agents.loading import adapt, load_agent
 from netra_backend.agents.policy import policies
 from netra_backend.agents.runner import Runner
 from netra_backend.config import AuthMode, Settings, load_settings
+from netra_backend.core.ids import parse_id
 from netra_backend.core.nodes import Nodes
 from netra_backend.core.ports import Bus, Store
-from netra_backend.errors import ConfigError
+from netra_backend.errors import ConfigError, FrameError
 from netra_backend.server import metrics
 from netra_backend.server.access import Access
 from netra_backend.server.administration import AdministrationApi
@@ -138,4 +139,19 @@ def _adapted(agents: Mapping[str, object] | None) -> dict[str, Agent]:
         return {name: agent}
     if not agents:
         raise ConfigError("agents is empty; name at least one, or leave it out for the docs agent")
-    return {name: adapt(thing) for name, thing in agents.items()}
+    return {_name(name): _agent(name, thing) for name, thing in agents.items()}
+
+
+def _name(name: str) -> str:
+    """Return the name of an agent, which stands in addresses and in the log."""
+    try:
+        return parse_id("name", name)
+    except FrameError as error:
+        raise ConfigError(f"agents: {error}") from error
+
+
+def _agent(name: str, thing: object) -> Agent:
+    try:
+        return adapt(thing)
+    except ConfigError as error:
+        raise ConfigError(f"agents: {name}: {error}") from error
