@@ -144,6 +144,21 @@ test("what waits can be called off, and waits no more after a reload", async () 
   assert.deepEqual([delivery(), world.thread.status], ["sent", "cancelled"]);
 });
 
+test("what waits is refused when its turn comes and one may write no more", async () => {
+  const world = opened({ isNew: true });
+  await asked(world);
+  const id = world.thread.send("And then?");
+  const waits = world.page.socket.sent.at(-1);
+  world.page.socket.says({ type: "accepted", request: waits.request, thread: "t", run: waits.input.runId, queued: true });
+  await settled();
+  const nothing = runStarted({ input: { ...waits.input, messages: [] } });
+  const error = { type: "RUN_ERROR", code: "forbidden", message: "The user may not do this." };
+  world.page.socket.says(finished("1-2"), { ...nothing, id: "1-3" }, { id: "1-4", thread: "t", chunk: error });
+  const { delivery, problem } = world.thread.conversation.item(`user:${id}`);
+  assert.deepEqual([delivery, problem.code, problem.retry], ["failed", "forbidden", false]);
+  assert.deepEqual(world.outbox.commands, []);
+});
+
 test("what waits in a thread that is gone is not asked again", async () => {
   const world = opened({ isNew: true });
   await asked(world);

@@ -240,8 +240,11 @@ export class OpenThread {
   /** What has waited for its turn waits no more. */
   #begun(runId) {
     const command = this.#queued.get(runId);
-    if (command) this.#outbox.remove(command);
+    if (!command) return;
+    this.#outbox.remove(command);
     this.#queued.delete(runId);
+    // Whose right to write was withdrawn meanwhile has said nothing, as the log has it.
+    this.conversation.setProblem(command.input.messages[0].id, new Refusal({ code: "forbidden" }));
   }
 
   #followIfNotYet() {
