@@ -143,6 +143,15 @@ def test_an_exception_comes_along(log: Logger, kept: Keeper) -> None:
         log.warning("failed", exc_info=error, stack_info=True)
     assert kept.shown["exception"]["type"] == "ValueError"
     assert kept.shown["stack"].startswith("Stack")
+    try:
+        int("y")
+    except ValueError:
+        log.exception("failed", stack_info=True)
+        assert kept.shown["exception"]["type"] == "ValueError"
+        assert kept.shown["stack"].startswith("Stack")
+        for other in (KeyError("other"), None):
+            log.exception("failed", exc_info=other)
+            assert kept.shown.get("exception", {}).get("type") == (other and "KeyError")
     log.exception("no exception now")  # noqa: LOG004
     assert "exception" not in kept.shown
 

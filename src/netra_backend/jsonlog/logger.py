@@ -12,23 +12,24 @@ from netra_backend.jsonlog.standard import only_sink, report
 F = TypeVar("F", bound=Callable[..., None])
 
 
-def _logging_at(level: int, above: int) -> Callable[..., None]:
-    """Return a method that logs at a level, `above` frames from the standard logger to its caller.
+def _logging_at(level: int, usual: object = None, above: int = 2) -> Callable[..., None]:
+    """Return a method that logs at a level, with `usual` in the place of an ``exc_info``.
 
     There is one for each level, and it does all itself: a call within costs 3 % of a short line.
+    `above` are the frames from the standard logger up to who called ours.
     """
 
     def log(self: "Logger", text: str, /, *args: object, **fields: object) -> None:
         logger = self._logger
         if not logger.isEnabledFor(level):
             return
-        exc_info: object = None
+        exc_info = usual
         stack_info: object = False
         try:
             given = fields
             if fields:
                 if "exc_info" in fields or "stack_info" in fields:
-                    exc_info = fields.pop("exc_info", None)
+                    exc_info = fields.pop("exc_info", usual)
                     stack_info = fields.pop("stack_info", False)
                 if len(fields) == 1 and type(fields.get("extra")) is dict:
                     given = cast("dict[str, object]", fields["extra"])  # as for `logging` itself
@@ -47,11 +48,11 @@ def _logging_at(level: int, above: int) -> Callable[..., None]:
     return log
 
 
-def _at(level: int) -> Callable[[F], F]:
+def _at(level: int, exc_info: object = None) -> Callable[[F], F]:
     """Return what makes of a signature the method that logs at the level."""
 
     def made(signature: F) -> F:
-        return cast("F", functools.wraps(signature)(_logging_at(level, 2)))
+        return cast("F", functools.wraps(signature)(_logging_at(level, exc_info)))
 
     return made
 
@@ -94,13 +95,13 @@ class Logger:
     def critical(self, text: str, /, *args: object, **fields: object) -> None:
         """Log at CRITICAL."""
 
+    @_at(ERROR, exc_info=True)
     def exception(self, text: str, /, *args: object, **fields: object) -> None:
         """Log at ERROR with the exception that is being handled."""
-        _logging_at(ERROR, 3)(self, text, *args, **{"exc_info": True, **fields})
 
     def log(self, level: int, text: str, /, *args: object, **fields: object) -> None:
         """Log at a level of any number. One that is no number raises TypeError, as in `logging`."""
-        _logging_at(level, 3)(self, text, *args, **fields)
+        _logging_at(level, above=3)(self, text, *args, **fields)
 
 
 def _with_extra(fields: dict[str, object]) -> dict[str, object]:
