@@ -1,9 +1,12 @@
 """Where two paths meet, what is known of both stays known."""
 
 from netra_backend.scan.values import (
+    INSIDE,
     NONE,
     STR,
     UNKNOWN,
+    Altered,
+    Argument,
     Const,
     Dict,
     Entry,
@@ -12,6 +15,7 @@ from netra_backend.scan.values import (
     Union,
     is_harmless,
     join,
+    marked,
     union,
 )
 
@@ -57,3 +61,14 @@ def test_harmless_is_what_no_encoder_refuses() -> None:
     assert not is_harmless(Dict((Entry(Const(1), STR),)))
     assert not is_harmless(Seq("set"))
     assert not is_harmless(Dict((Entry(Const("a"), UUID),)))
+
+
+def test_the_marks_of_both_paths_stay() -> None:
+    rows = Seq("list", (Entry(None, Dict((Entry(Const("a"), UUID), Entry(Const("b"), UUID)))),))
+    one = marked(rows, INSIDE, (Argument("", Const("a")),))
+    other = marked(rows, INSIDE, (Argument("", Const("b")),))
+    assert join(one, rows) == join(rows, one) == one
+    both = join(one, other)
+    assert isinstance(both, Altered)
+    assert {it.value for it in both.args} == {Const("a"), Const("b")}
+    assert join(both, marked(rows, INSIDE)) == marked(rows, INSIDE)
