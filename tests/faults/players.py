@@ -340,7 +340,8 @@ class Player:
         """Read all of an answer, or so many bytes."""
         most = self._random.choice((1 << 30, 1 << 30, self._random.randint(1, 6_000)))
         server = self.game.server
-        told = Told(self.user, "stream", {"input": given or {"threadId": stream.thread}}, 0.0)
+        kind = "stream" if given is not None else "join"
+        told = Told(self.user, kind, {"input": given or {"threadId": stream.thread}}, 0.0)
         self.game.told.append(told)
         told.asked = time.monotonic()
         how = await stream.read(server.port, server.token(self.user), request, given, most)

@@ -157,7 +157,7 @@ class Judgement:
         took = told.answered - told.asked
         if told.code in FAULTS or (told.code in FOR_A_WHILE and quiet):
             self._say(what)
-        if quiet and told.kind != "stream" and took > AT_ONCE:
+        if quiet and told.kind not in ("stream", "join") and took > AT_ONCE:
             self._say(f"it took {took:.1f} s to answer {what}")
         if "," in told.view:
             role = self.game.role(

@@ -86,6 +86,7 @@ def test_who_was_shown_or_refused_too_much(judgement: Judgement) -> None:
         (asks("bob", "r1", 10.0, type="accepted"), "bob may read, and not write"),
         (asks("carol", "r2", 10.0, type="accepted"), "carol may None, and not write"),
         (asks("bob", "r3", 1.5, type="accepted"), ""),
+        (Told("bob", "join", {"thread": VIEW}, 10.0, 11.0, {"status": 200}), ""),
         (asks("alice", "r4", 10.0, type="error", code="store_failed"), "store_failed"),
         (asks("alice", "r5", 105.0, type="error", code="store_failed"), ""),
         (asks("alice", "r6", 105.0, type="error", code="internal"), "internal"),
