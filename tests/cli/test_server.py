@@ -318,6 +318,21 @@ async def test_who_does_not_take_what_is_unsent_is_cut_off_within_the_grace(
     assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
 
 
+@pytest.mark.anyio
+async def test_a_stop_that_took_all_of_the_grace_is_no_error(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As on a machine that has other things to do; nobody was there any more."""
+    settings = Settings(data_dir=tmp_path, grace_seconds=1e-6)
+    server = _Unsignalled(create_app(None, settings=settings), settings)
+    with listen("127.0.0.1", 0) as listener:
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        await until(lambda: server.started)
+        server.should_exit = True
+        await asyncio.wait_for(serving, BOUND)
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
+
+
 STUBBORN = """
 import asyncio
 from ag_ui.core import TextMessageStartEvent

@@ -258,7 +258,7 @@ class Server(uvicorn.Server):
         if not self.force_exit:
             await self._parted(min(FAREWELL, grace / 2))
         # Requests have what is left; any number does.
-        left = max(0.0, until - monotonic())
+        left = max(PAUSE, until - monotonic())  # with none at all uvicorn would not even look
         self.config.timeout_graceful_shutdown = cast(int, left)
         cutting = asyncio.get_running_loop().call_later(max(0.0, left - CUT), self._cut_off)
         await super().shutdown(sockets)
