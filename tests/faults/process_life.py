@@ -159,7 +159,10 @@ class ProcessLife:
             await self._kill(2 if kind == "kill two" else 1)
         else:
             how = signal.SIGTERM if kind == "stop" else signal.SIGKILL
+            workers = processes(self.server)
             code = await asyncio.to_thread(self.server.stop, how)
+            # Workers whose keeper was killed have the port until they end, and no other starts.
+            await until(lambda: not any(worker.is_running() for worker in workers))
             assert code == (0 if kind == "stop" else -how), f"exit code {code}"
             self.server.start()
             await self._all_serve()  # a worker that does not come to serve at first ends it all
