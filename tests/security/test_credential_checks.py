@@ -18,7 +18,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
-from netra_backend.agents import runner
+from netra_backend.agents import turns
 from netra_backend.core.ids import ThreadId, ThreadKey, UserId
 from netra_backend.core.roles import Role
 from netra_backend.server import administration, dialogue, sse, tickets, tokens, websocket
@@ -308,7 +308,7 @@ CHECKS = {
     ),
     "removal elsewhere": Check(Access, "look_again", _nothing, member_removed_elsewhere),
     "an answer by a run": Check(memory, "resumption", _as_asked, answer_by_a_run),
-    "who may not write says nothing": Check(runner, "may", _yes, words_of_a_former_writer),
+    "who may not write says nothing": Check(turns, "may", _yes, words_of_a_former_writer),
 }
 
 IN_SQLITE = {
