@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import cast
 
+import msgspec
 import pytest
 from ag_ui.core import (
     BaseEvent,
@@ -27,7 +28,7 @@ from netra_backend.errors import ErrorCode, Refused
 from netra_backend.stores.memory import MemoryStore
 from netra_backend.testing import Gate, ScriptedAgent, asking
 from netra_backend.testing.scripted_agent import answer, endless, events
-from tests.agents.running import ALICE, running
+from tests.agents.running import ALICE, POLICY, running
 from tests.conftest import Lines
 from tests.eventually import until
 
@@ -144,6 +145,33 @@ async def test_an_answer_is_told_though_a_run_went_on_with_the_other_one(
     assert told == [[], ["q2"], ["q1"]]
 
 
+async def test_an_answer_is_told_though_a_run_took_the_other_one_before_the_turn_of_both() -> None:
+    agents = {"agent": (questioner := asks("q1", "q2")), "other": ScriptedAgent(endless())}
+    resume = [ResumeEntry(interrupt_id="q2", status="resolved", payload=2)]
+    async with running(agents) as house:
+        await house.start(ALICE, ask("r1"))
+        await house.ended("r1")
+        await house.start(ALICE, ask("r2"), agent="other")
+        for id, payload in (("q1", b"1"), ("q2", b"2")):
+            answered = Answer(id, "resolved", payload)
+            decided = await house.runner.interrupts.decide(T1, answered, ALICE)
+        assert decided.run is not None
+        house.runner.waiting.hold(T1)
+        await until(lambda: not house.runner.waiting._serving)
+        await house.runner.cancel(key("r2"))
+        await house.start(ALICE, ask("r3").model_copy(update={"resume": resume}))
+        await house.ended("r3")
+        await house.runner.waiting.look()
+        assert (await house.ended(decided.run)).status is RunStatus.FAILED
+        await house.runner._deliver_decisions()
+        last = await house.store.last_run(T1)
+        assert last is not None
+        await house.ended(last.key.id)
+        assert not await house.runner.interrupts.undelivered()
+    told = [[entry.interrupt_id for entry in given.resume or ()] for given in questioner.inputs]
+    assert told == [[], ["q2"], ["q1"]]
+
+
 async def test_a_question_of_an_agent_that_is_served_no_more_stays_open() -> None:
     """Nobody could go on with the answer; the agent may be served again."""
     store = MemoryStore()
@@ -176,23 +204,42 @@ async def test_a_decision_outlives_a_crash_before_its_run() -> None:
     assert [entry.payload for entry in later.inputs[0].resume or ()] == [True]
 
 
-async def test_that_a_decision_waits_for_its_thread_is_told_once(log_lines: Lines) -> None:
-    """Each sweep tries again, and a run may take an hour."""
+async def test_a_decision_for_a_busy_thread_is_taken_up_when_it_is_free() -> None:
+    """Also where another run would be refused: nobody is there to try again."""
     gate = Gate()
-    agents = {"agent": asks("q1"), "other": ScriptedAgent(answer("a", gate))}
-    async with running(agents) as house:
+    questioner = asks("q1")
+    async with running({"agent": questioner, "other": ScriptedAgent(answer("a", gate))}) as house:
         await house.start(ALICE, ask("r1"))
         await house.ended("r1")
         await house.start(ALICE, ask("r2"), agent="other")
+        await gate.reached()
+        decided = await house.runner.interrupts.decide(T1, Answer("q1", "resolved", b"true"), ALICE)
+        assert decided.run is not None
+        assert len(questioner.inputs) == 1
+        gate.open()
+        await house.ended(decided.run)
+    assert [entry.payload for entry in questioner.inputs[1].resume or ()] == [True]
+
+
+async def test_that_a_decision_waits_for_a_place_is_told_once(log_lines: Lines) -> None:
+    """Each sweep tries again, and a run may take an hour."""
+    gate = Gate()
+    agents = {"agent": asks("q1"), "other": ScriptedAgent(answer("a", gate))}
+    async with running(agents, policy=msgspec.structs.replace(POLICY, per_user=1)) as house:
+        await house.start(ALICE, ask("r1"))
+        await house.ended("r1")
+        await until(lambda: not house.runner.active)
+        await house.start(ALICE, ask("r2", "t2"), agent="other")
         await gate.reached()
         decided = await house.runner.interrupts.decide(T1, Answer("q1", "resolved", b"true"), ALICE)
         assert (decided.decision.won, decided.run) == (True, None)
         for _ in range(3):
             await house.runner._deliver_decisions()
         told = [line for line in log_lines() if line["message"] == "a decision waits"]
-        assert [(line["interrupt"], line["code"]) for line in told] == [("q1", "thread_busy")]
+        assert [(line["interrupt"], line["code"]) for line in told] == [("q1", "too_many")]
         gate.open()
         await house.ended("r2")
+        await until(lambda: not house.runner.active)
         await house.runner._deliver_decisions()
         assert list(await house.runner.interrupts.undelivered()) == []
 

@@ -74,11 +74,13 @@ class Creation:
         self._lease_ms = lease_ms
         self._now = now
 
-    async def create(self, request: RunRequest, agent: str, *, ends: bool = False) -> Made:
+    async def create(
+        self, request: RunRequest, agent: str, *, ends: bool = False, takes: bool = False
+    ) -> Made:
         """Create the run, and its thread if it is the user's own, and publish its RUN_STARTED.
 
-        One that only `ends` needs no right, and takes up no answers but those that it was to go
-        on with. Raises Refused as `Runs.create_run` does.
+        One that only `ends` needs no right, and takes up its answers only if it `takes` them.
+        Raises Refused as `Runs.create_run` does.
         """
         key, thread, given = request.key, request.thread, request.given
         if thread.owner == key.owner:
@@ -88,7 +90,6 @@ class Creation:
         fresh = run_input.signed(run_input.news(given, conversation), member)
         now = self._now()
         started = run_input.run_started(given, fresh)
-        takes = request.resumes or not ends
         new = NewRun(
             key=key,
             thread=thread,
@@ -97,7 +98,7 @@ class Creation:
             holder=self._holder,
             at=now,
             expires_at=now + self._lease_ms,
-            answers=run_input.answers(given.resume or ()) if takes else (),
+            answers=run_input.answers(given.resume or ()) if takes or not ends else (),
             needs=None if ends else Role.WRITE,
             ends=ends,
         )

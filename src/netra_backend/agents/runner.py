@@ -217,16 +217,23 @@ class Runner:
             if await self._store.thread(thread) is None:
                 raise Refused(ErrorCode.NOT_FOUND)
             await self.interrupts.check(thread, resume)
-        policy = self._policies[agent]
-        if policy.when_busy is not WhenBusy.ENQUEUE:
-            return await self._begin_now(request, agent, policy.when_busy)
+        when_busy = self._policies[agent].when_busy
+        if request.resumes and when_busy is WhenBusy.REJECT:
+            when_busy = WhenBusy.ENQUEUE  # there is nobody who could try again
+        if when_busy is WhenBusy.ENQUEUE:
+            return await self._begin_in_turn(request, agent)
+        return await self._begin_now(request, agent, when_busy)
+
+    async def _begin_in_turn(self, request: RunRequest, agent: str) -> "Accepted | Queued":
+        """Begin the run, or keep it until those before it in its thread have ended."""
+        thread = request.thread
         if not await self._store.queued(thread):
             with suppress(Busy):
                 return await self._begin(request, agent)
         try:
-            queued = await self.waiting.add(request, agent, policy.queued)
+            queued = await self.waiting.add(request, agent, self._policies[agent].queued)
         except Refused:
-            run = await self._store.run_in(thread, key.id)
+            run = await self._store.run_in(thread, request.key.id)
             if run is None:
                 raise
             return Accepted(run, started=False)  # it has begun since it was looked for

@@ -100,7 +100,10 @@ class Turns:
         key = request.key
         if not request.resumes and not await self._may_be_heard(request, refusal):
             request = replace(request, given=unsaid(request.given))
-        made = await self._creation.create(request, agent, ends=True)
+        # Where a run took up one of several answers by itself, another is to go on with the rest.
+        takes = refusal is None or refusal.code is not ErrorCode.ALREADY_DECIDED
+        takes = takes and request.resumes
+        made = await self._creation.create(request, agent, ends=True, takes=takes)
         if made.lease is not None:
             write = self._endings.cancelled
             if refusal is not None:
