@@ -228,6 +228,30 @@ def test_what_is_remembered_is_bounded() -> None:
     assert all(len(one) <= 1_024 for one in kept)
 
 
+@pytest.mark.parametrize("unseen", ["\x7f", "\x9b", "\u2028", "\u202e"])
+def test_no_line_has_a_character_that_is_not_seen(unseen: str) -> None:
+    quick, value = Quick(layout("json")), f"a{unseen}b"
+    for _ in range(2):
+        with bind(user=value):
+            made = quick.line(CREATED, 20, "app", "text", {}, None, True)
+        other = quick.line(CREATED, 20, "app", "text", {"run": value}, None, True)
+        for shown, name in ((made, "user"), (other, "run")):
+            assert shown is not None
+            assert unseen not in shown.decode()
+            assert json.loads(shown)[name] == value
+
+
+def test_an_unusual_name_is_seen_among_those_that_are_remembered() -> None:
+    quick = Quick(layout("json"))
+    usual = {"user": "ann", "run": "r-1"}
+    for _ in range(2):
+        assert quick.line(CREATED, 20, "app", "text", usual, None, True) is not None
+        for name in ("password", "level", "a b"):
+            given = {**usual, name: "s3cr3t"}
+            made = quick.line(CREATED, 20, "app", "text", given, None, True)
+            assert made is None or (name == "level" and json.loads(made)["level_"] == "s3cr3t")
+
+
 def test_a_time_that_is_remembered_is_that_of_its_millisecond_only() -> None:
     quick = Quick(layout("json"))
     for step in range(5_000):  # also back, as a clock that is set

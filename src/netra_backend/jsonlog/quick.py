@@ -217,7 +217,9 @@ class Quick:
         body = self._dumps(shown, None, self._newline)
         if len(body) > MAX_BODY:
             return None
-        names = given if self._names.are_all(given) else self._other_names(given)
+        usual = self._names
+        are_usual = usual.known.issuperset(given) or usual.are_all(given)
+        names = given if are_usual else self._other_names(given)
         if names is None or (bound.fields and not bound.fields.keys().isdisjoint(names)):
             return None
         objects = self._objects and not self._objects.isdisjoint(names)
@@ -225,7 +227,9 @@ class Quick:
             shown = dict(zip(names, shown.values(), strict=True))
             shown = self._renamed(given, shown) if objects else shown
             body = self._dumps(shown, None, self._newline)
-        return _visible(body).replace(b"{", b",", 1)  # behind what is on every line
+        if not body.isascii() or _DELETE in body:
+            body = _visible(body)
+        return body.replace(b"{", b",", 1)  # behind what is on every line
 
     def _other_names(self, given: dict[str, Any]) -> dict[str, None] | None:
         """Return usual names for fields of which some clash; None if there are none."""
@@ -254,7 +258,7 @@ class Quick:
 
 def _visible(data: bytes) -> bytes:
     """Return JSON with the characters escaped that it allows and a line must not have."""
-    return data if data.isascii() and _DELETE not in data else seen(data.decode()).encode()
+    return seen(data.decode()).encode()
 
 
 def _within(text: str) -> bytes:

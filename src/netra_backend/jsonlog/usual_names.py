@@ -17,26 +17,27 @@ _LABELS = frozenset(("key", "key_", "name", "name_"))
 class UsualNames:
     """Tells which names are usual, and remembers them; `reserved` ones are not."""
 
-    __slots__ = ("_known", "_reserved")
+    __slots__ = ("_reserved", "known")
 
     def __init__(self, reserved: frozenset[str]) -> None:
-        self._known: set[str] = set()
+        self.known: set[str] = set()
+        """Those that are remembered: who looks here first saves a call."""
         self._reserved = reserved
 
     def __len__(self) -> int:
-        return len(self._known)
+        return len(self.known)
 
     def are_all(self, names: Iterable[str]) -> bool:
         """Return whether all these exact strings are usual."""
-        return self._known.issuperset(names) or all(map(self._is_one, names))
+        return self.known.issuperset(names) or all(map(self._is_one, names))
 
     def _is_one(self, name: str) -> bool:
-        if name in self._known:
+        if name in self.known:
             return True
         if name in self._reserved or not _NAME.fullmatch(name) or name.lower() in _LABELS:
             return False
         if is_secret_name(name) or redact_text(name) != name:
             return False
-        if len(self._known) < MAX_NAMES:
-            self._known.add(name)
+        if len(self.known) < MAX_NAMES:
+            self.known.add(name)
         return True
