@@ -17,6 +17,10 @@ class Colour(enum.Enum):
     RED = 1
 
 
+class Header(enum.StrEnum):
+    AUTHORIZATION = "Bearer s3cr3t-s3cr3t"
+
+
 def tampered() -> uuid.UUID:
     made = uuid.UUID(int=0)
     object.__setattr__(made, "int", 2**128)
@@ -59,11 +63,12 @@ def test_a_value_is_told_as_elsewhere_each_time(value: Any) -> None:
 def test_secrets_are_not_told() -> None:
     given = {"header": "Bearer s3cr3t-s3cr3t", "list": ["password=s3cr3t"], "run": "r-1"}
     values = UsualValues()
-    for _ in range(2):
-        shown = values.plain(given)
-        assert shown is not None
-        assert "s3cr3t" not in json.dumps(shown)
-        assert shown["run"] == "r-1"
+    for some in (given, {"member": Header.AUTHORIZATION, "run": "r-1"}):
+        for _ in range(2):
+            shown = values.plain(some)
+            assert shown is not None
+            assert "s3cr3t" not in json.dumps(shown)
+            assert shown["run"] == "r-1"
 
 
 def test_what_is_too_large_is_left_to_others() -> None:

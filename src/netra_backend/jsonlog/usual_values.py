@@ -91,8 +91,9 @@ class UsualValues:
         shown = walk.value(value, 0)
         if walk.nodes <= 0 or walk.room <= 0:
             return None
-        self._learn(value, shown)
-        return redact(shown)
+        told = redact(shown)
+        self._learn(value, told)
+        return told
 
     def _learn(self, value: object, told: Json) -> None:
         """Remember a member of an enum by its name, and the classes of times and UUIDs."""
@@ -117,7 +118,7 @@ def _is_address(value: tuple[object, ...]) -> bool:
 
 
 _members: dict[int, tuple[object, str]] = {}
-"""Members of enums by their id, and their names."""
+"""Members of enums by their id, and what is told of them: no secret."""
 
 
 def _class_of(module: str, name: str) -> Any:
