@@ -10,7 +10,6 @@ from netra_backend.scan.heads import (
     External,
     Found,
     FunctionRef,
-    Head,
     Scope,
     over,
     settled,
@@ -49,7 +48,7 @@ _RECORDS = frozenset({Kind.DATACLASS, Kind.ATTRS})
 _MODELS = frozenset({Kind.MODEL, Kind.MODEL_1, Kind.DATACLASS})
 _DEEPEST = 6
 
-Cut = list[tuple[Value | None, bool]]
+Cut = list[tuple[Const, bool]]
 """Fields that ``include=`` or ``exclude=`` names, and whether it means the whole field."""
 
 
@@ -98,7 +97,7 @@ def model_dump(resolver: "Resolver", callee: Callee, call: Call, scope: Scope) -
     given.pop("by_alias", None)
     asked = {name: given.pop(name, NONE) for name in ("include", "exclude")}
     cut = {
-        name: _names(resolver.resolve(value, scope)[0])
+        name: _names(resolver, resolver.resolve(value, scope))
         for name, value in asked.items()
         if value != NONE
     }
@@ -121,13 +120,18 @@ def model_dump(resolver: "Resolver", callee: Callee, call: Call, scope: Scope) -
     return Dumped(tuple(entries), head.line, call.at, scope.source.path, text), home
 
 
-def _names(head: Head) -> Cut | None:
-    """Return the fields that a set or dict names, None if not all of them are written there."""
+def _names(resolver: "Resolver", found: Found) -> Cut | None:
+    """Return the fields that a set or dict names, None if not all of them are known."""
+    head, home = found
     if not isinstance(head, (Dict, Seq)) or any(it.maybe or it.spread for it in head.entries):
         return None
-    if isinstance(head, Seq):
-        return [(it.value, True) for it in head.entries]
-    return [(it.key, _means_whole(it.value)) for it in head.entries]
+    named: Cut = []
+    for it in head.entries:
+        name = resolver.resolve(it.value if it.key is None else it.key, home)[0]
+        if not isinstance(name, Const):
+            return None
+        named.append((name, it.key is None or _means_whole(it.value)))
+    return named
 
 
 def _means_whole(value: Value) -> bool:
