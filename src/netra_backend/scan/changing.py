@@ -1,6 +1,6 @@
 """Marks what is changed under another name: an item of a container, or what a caller gave."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from netra_backend.scan.containers import FROM_ELSEWHERE, is_receiver
 from netra_backend.scan.environment import children, replace
@@ -17,6 +17,7 @@ from netra_backend.scan.values import (
     Dict,
     Each,
     Global,
+    Instance,
     Item,
     Param,
     Present,
@@ -29,7 +30,9 @@ from netra_backend.scan.values import (
 _GIVEN = (Each, Param, Present)
 _KNOWN = (Dict, Seq)
 _VIEWS = frozenset({"get", "items", "values"})
-_ITERATORS = frozenset(f"builtins.{name}" for name in ("enumerate", "list", "reversed", "sorted"))
+_ITERATORS = frozenset(
+    f"builtins.{name}" for name in ("enumerate", "iter", "list", "reversed", "sorted")
+)
 """Functions that give the items of their first argument."""
 _DEEPEST = 3
 
@@ -81,6 +84,14 @@ def at_keys(method: str, args: tuple[Argument, ...]) -> tuple[Argument, ...]:
     return told if len(told) == len(keys) else ()
 
 
+def note_rewritten(frame: Frame, path: str, keys: Value) -> None:
+    """Mark what a dict had at the keys, if they are written there, as replaced."""
+    value = frame.names.get(path, UNKNOWN)
+    by = tuple(Argument("", it.value) for it in keys.entries) if isinstance(keys, Seq) else ()
+    if isinstance(value, Dict) and by and all(isinstance(it.value, Const) for it in by):
+        replace(frame.names, value, marked(value, CHANGED, by))
+
+
 def note_handing(frame: Frame, value: Value, func: Value, place: int | str) -> None:
     """Mark what is handed to a function at a place among its arguments: it may change that."""
     known = any(whole is not value and isinstance(whole, _KNOWN) for whole in _wholes(value))
@@ -103,6 +114,8 @@ def _wholes(value: Value) -> Iterator[Value]:
         yield from (value if it is inner.base else it for it in _wholes(inner.base))
     elif isinstance(inner, (Each, Item)):
         yield from _wholes(inner.base)
+        for item in _chosen(inner.base):
+            yield from _wholes(item)
     elif isinstance(inner, Call) and isinstance(inner.func, Attr) and inner.func.name in _VIEWS:
         yield from _wholes(inner.func.base)
     elif isinstance(inner, Call) and isinstance(inner.func, Global) and inner.args:
@@ -111,9 +124,18 @@ def _wholes(value: Value) -> Iterator[Value]:
         yield value
 
 
+def _chosen(chosen: Value) -> Sequence[Value]:
+    """Return what a comprehension gives, which may be items of something else."""
+    if isinstance(chosen, Seq):
+        return [it.value for it in chosen.entries if isinstance(unmarked(it.value), _GIVEN)]
+    return chosen.args if isinstance(chosen, Instance) else ()
+
+
 def _iterated(call: Call, name: str) -> list[Value]:
     """Return that of which the function gives items."""
     args = call.args if name == "builtins.zip" else call.args[: name in _ITERATORS]
+    if name == "builtins.filter":
+        args = call.args[1:]
     return [whole for argument in args for whole in _wholes(argument.value)]
 
 

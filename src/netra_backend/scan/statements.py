@@ -10,6 +10,7 @@ from typing import Any
 
 from netra_backend.scan import annotations
 from netra_backend.scan.binding import bind, bind_attribute, delete, note_choice
+from netra_backend.scan.changing import at_keys, note_change, note_rewritten
 from netra_backend.scan.definitions import definition
 from netra_backend.scan.environment import Names, assign, merge, path_of, replace
 from netra_backend.scan.frame import Frame, Nested, has_default
@@ -18,6 +19,7 @@ from netra_backend.scan.matching import Matching, takes_all
 from netra_backend.scan.narrowing import narrowed, truth
 from netra_backend.scan.values import (
     UNKNOWN,
+    Argument,
     Const,
     Dict,
     Each,
@@ -104,6 +106,8 @@ def _augmented(frame: Frame, node: ast.AugAssign) -> bool:
             new = Seq(old.cls, (*old.entries, spread), old.line)
         replace(frame.names, old, new)
     else:
+        if isinstance(node.op, ast.BitOr) and isinstance(value, Dict) and old is not None:
+            note_change(frame, old, at_keys("update", (Argument("", value),)))
         augmented = ast.BinOp(left=target, op=node.op, right=node.value)
         bind(frame, target, frame.value(ast.copy_location(augmented, node)))
     return True
@@ -231,8 +235,11 @@ def _for(frame: Frame, node: ast.For | ast.AsyncFor) -> bool:
     note_choice(frame, node, node.body)
     mark = len(frame.stored_by)
     goes_on = _loop(frame, node, start, frame.names)
-    for path in _rewritten(node, frame.stored_by[mark:]):
+    stored = frame.stored_by[mark:]
+    for path in _rewritten(node, stored):
         replace(frame.names, frame.names.get(path, UNKNOWN), UNKNOWN)
+    for path in {path for path, key in stored if key == path_of(node.target)}:
+        note_rewritten(frame, path, iterable)
     return goes_on
 
 
