@@ -4,13 +4,13 @@ import inspect
 import io
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from starlette.websockets import WebSocketState
 
-from netra_backend.jsonlog import Logger, configure, get_logger
+from netra_backend.jsonlog import Logger, configure, get_logger, logger
 from netra_backend.jsonlog.attributes import STANDARD
 from netra_backend.jsonlog.record import fields
 from netra_backend.jsonlog.sinks import Sink
@@ -35,14 +35,14 @@ class Keeper(logging.Handler):
 
 @pytest.fixture
 def kept() -> Iterator[Keeper]:
-    logger, keeper = logging.getLogger("tests.keyword"), Keeper()
-    logger.addHandler(keeper)
-    logger.setLevel(logging.DEBUG)
-    logger.propagate = False
+    standard, keeper = logging.getLogger("tests.keyword"), Keeper()
+    standard.addHandler(keeper)
+    standard.setLevel(logging.DEBUG)
+    standard.propagate = False
     yield keeper
-    logger.removeHandler(keeper)
-    logger.setLevel(logging.NOTSET)
-    logger.propagate = True
+    standard.removeHandler(keeper)
+    standard.setLevel(logging.NOTSET)
+    standard.propagate = True
 
 
 @pytest.fixture
@@ -132,6 +132,24 @@ def test_a_level_of_any_number(log: Logger, kept: Keeper) -> None:
     assert len(kept.records) == count
     with pytest.raises(TypeError):
         log.log("INFO", "text")  # type: ignore[arg-type]
+
+
+def test_what_logs_at_a_level_is_made_once_and_not_for_what_is_left_out(
+    log: Logger, kept: Keeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+
+    def counted(level: int, **options: Any) -> Callable[..., None]:
+        made.append(level)
+        return make(level, **options)
+
+    logger._logging_at_any.cache_clear()
+    make = logger._logging_at
+    monkeypatch.setattr(logger, "_logging_at", counted)
+    for level in (6, 26, 26):
+        log.log(level, "text")
+    assert made == [26]
+    assert len(kept.records) == 2
 
 
 def test_an_exception_comes_along(log: Logger, kept: Keeper) -> None:
