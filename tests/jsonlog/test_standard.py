@@ -295,6 +295,26 @@ def test_an_error_tracker_that_was_there_before_hears_of_each_record_once(
     assert lines(stream)[0]["name_"] == 1
 
 
+def test_what_is_put_around_a_method_after_us_is_asked(
+    stream: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone()
+    heard: list[str] = []
+    for name in ("callHandlers", "makeRecord"):
+        own = getattr(logging.Logger, name)
+
+        def other(*given: Any, own: Any = own, name: str = name, **named: Any) -> Any:
+            heard.append(name)
+            return own(*given, **named)
+
+        with monkeypatch.context() as meanwhile:
+            meanwhile.setattr(logging.Logger, name, other)
+            log.info("by the standard logger")
+            jsonlog.get_logger("tests.standard").info("by ours")
+    assert heard == ["callHandlers"] * 2 + ["makeRecord"] * 2
+    assert len(lines(stream)) == 4
+
+
 def test_an_error_tracker_that_fails_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_self: logging.Logger, _record: logging.LogRecord) -> None:
         raise ValueError("no connection")

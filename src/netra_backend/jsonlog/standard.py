@@ -127,7 +127,7 @@ def only_sink(logger: logging.Logger) -> "Sink | None":
     kind = type(logger)
     if (kind is not _Logger and kind is not _RootLogger) or logger.filters:
         return None
-    if _methods["callHandlers"] is not _call_handlers:
+    if _methods["callHandlers"] is not _call_handlers or _methods["makeRecord"] is not _make_record:
         return None
     # What `setLogRecordFactory` sets.
     if logging._logRecordFactory is not _LogRecord:  # type: ignore[attr-defined]
