@@ -335,6 +335,22 @@ async def test_what_waits_outlives_the_process() -> None:
     assert [given.run_id for given in later.inputs] == ["r2"]
 
 
+async def test_who_begins_to_wait_while_the_runner_ends_is_told_that_the_run_waits_on() -> None:
+    store = EnqueuesLate()
+    async with running(ScriptedAgent(endless()), store=store, policy=ENQUEUE) as house:
+        await house.start(ALICE, ask("r1"))
+        waiting = asyncio.create_task(house.start(ALICE, ask("r2")))
+        await store.asked.wait()
+        ending = asyncio.create_task(house.runner.end())
+        await until(lambda: house.runner.closing)
+        store.let.set()
+        await ending
+        with pytest.raises(Refused) as refusal:
+            await asyncio.wait_for(waiting, BOUND)
+    assert "the run waits on" in refusal.value.message
+    assert [queued.key for queued in await store.queued()] == [key("r2")]
+
+
 async def test_a_run_whose_agent_is_gone_ends_with_the_reason() -> None:
     store = MemoryStore()
     async with running({"old": ScriptedAgent(endless())}, store=store, policy=ENQUEUE) as house:

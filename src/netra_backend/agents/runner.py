@@ -30,7 +30,7 @@ from netra_backend.agents.starting import Starting
 from netra_backend.agents.stopping import Stopping
 from netra_backend.agents.sweep import Sweep
 from netra_backend.agents.turns import Turns
-from netra_backend.agents.waiting import Waiting
+from netra_backend.agents.waiting import WAITS_ON, Waiting
 from netra_backend.config import WhenBusy
 from netra_backend.core.events import Entry
 from netra_backend.core.fold import Conversation
@@ -194,6 +194,8 @@ class Runner:
         accepted = await self.submit(request)
         if accepted.run is not None:
             return accepted
+        if self._closing:  # nobody may be left to tell what becomes of it
+            raise Refused(ErrorCode.DRAINING, WAITS_ON)
         run = await self.waiting.begun(accepted.thread, accepted.key.id)
         return Accepted(run, accepted.started)
 
