@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import pytest
 from ag_ui.core import ResumeEntry, RunAgentInput
@@ -15,6 +15,7 @@ from netra_backend.agents.run_request import run_request
 from netra_backend.agents.waiting import Waiting
 from netra_backend.config import WhenBusy
 from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, UserId
+from netra_backend.core.nodes import Cancel, Nodes
 from netra_backend.core.ports import Answer, Created, End, Interrupt, NewRun, Store
 from netra_backend.core.positions import Position
 from netra_backend.core.queue import QueuedRun
@@ -407,6 +408,42 @@ async def test_a_new_run_takes_the_place_of_the_active_one() -> None:
         assert last is not None
         assert last.status is RunStatus.RUNNING
         assert len(await order(house)) == 6 - len(refused)
+
+
+class FindsLastLate(MemoryStore):
+    """Tells which run is the last only when the test says so, and what is true by then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = asyncio.Event()
+        self.let = asyncio.Event()
+
+    async def last_run(self, thread: ThreadKey) -> Run | None:
+        self.asked.set()
+        await self.let.wait()
+        return await super().last_run(thread)
+
+
+class Asked:
+    """The nodes of which each asks all, and there is one."""
+
+    def join(self, cancel: Cancel) -> None:
+        self.cancel = cancel
+
+
+async def test_a_run_that_is_submitted_twice_does_not_take_its_own_place() -> None:
+    """Again by another worker, say, for the first did not answer."""
+    store = FindsLastLate()
+    policy = Policy(LIMITS, when_busy=WhenBusy.INTERRUPT)
+    async with running(ScriptedAgent(endless()), store=store, policy=policy) as house:
+        house.runner.share(cast("Nodes", Asked()))
+        await house.start(ALICE, ask("r1"))
+        first = asyncio.create_task(house.start(ALICE, ask("r2")))
+        await store.asked.wait()
+        second = await house.start(ALICE, ask("r2"))
+        store.let.set()
+        assert (await first).run == second.run
+        assert (await store.run(key("r2"))).status is RunStatus.RUNNING
 
 
 class CreatesTwoAtOnce(MemoryStore):

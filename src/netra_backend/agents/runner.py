@@ -246,8 +246,8 @@ class Runner:
         for _ in range(INTERRUPTS if when_busy is WhenBusy.INTERRUPT else 0):
             with suppress(Busy):
                 return await self._begin(request, agent)
-            with self._starting.held():
-                await self._stopping.stop_in(request.thread)
+            with self._starting.held():  # who submits the same run elsewhere may have begun it
+                await self._stopping.stop_in(request.thread, but=request.key.id)
         return await self._begin(request, agent)
 
     async def _begin(self, request: RunRequest, agent: str) -> Accepted:

@@ -5,7 +5,7 @@ from contextlib import suppress
 from netra_backend.agents.executions import Executions
 from netra_backend.agents.starting import Starting
 from netra_backend.agents.waiting import Waiting
-from netra_backend.core.ids import RunKey, ThreadKey
+from netra_backend.core.ids import RunId, RunKey, ThreadKey
 from netra_backend.core.nodes import Nodes
 from netra_backend.core.ports import Store
 from netra_backend.core.positions import Position
@@ -68,14 +68,15 @@ class Stopping:
         is_executed = execution is not None and execution.ends_itself
         return is_executed or key in self._starting
 
-    async def stop_in(self, thread: ThreadKey) -> None:
-        """Cancel what is executed in the thread, here and elsewhere."""
+    async def stop_in(self, thread: ThreadKey, *, but: RunId | None = None) -> None:
+        """Cancel what is executed in the thread, here and elsewhere, `but` the run of this name."""
         for execution in self._executions.in_thread(thread):
-            with suppress(LeaseLost):  # another deletion was faster
-                await execution.cancel()
+            if execution.run.key.id != but:
+                with suppress(LeaseLost):  # another deletion was faster
+                    await execution.cancel()
         if self.nodes is not None:
             run = await self._store.last_run(thread)
-            if run is not None and run.status not in ENDED:
+            if run is not None and run.key.id != but and run.status not in ENDED:
                 await self.nodes.cancel(run.key)
 
     async def _cancel_queued(self, key: RunKey) -> Position | None:
