@@ -21,7 +21,7 @@ from netra_backend.agents.callbacks import Happening
 from netra_backend.core.events import Body, Event, event_from_body
 from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey
 from netra_backend.core.nodes import Cancel, Nodes
-from netra_backend.core.ports import Answer, Created, NewRun
+from netra_backend.core.ports import Answer, Created, NewRun, Thread
 from netra_backend.core.roles import Role
 from netra_backend.core.run import RunStatus
 from netra_backend.errors import ErrorCode, Refused
@@ -378,6 +378,32 @@ async def test_of_a_thread_that_another_node_deletes_nothing_is_kept(
         assert "1 threads kept" in repr(house.runner.conversations)
         house.bus.publish(T1, ())
         assert "0 threads kept" in repr(house.runner.conversations)
+
+
+class DeletesJustThen(MemoryStore):
+    """When it is `armed`, another node deletes the thread that was found."""
+
+    armed = False
+
+    async def thread(self, key: ThreadKey) -> Thread | None:
+        found = await super().thread(key)
+        if self.armed:
+            self.armed = False
+            await self.delete_thread(key)
+        return found
+
+
+async def test_a_run_with_answers_opens_no_thread_again_that_is_deleted_just_then() -> None:
+    store = DeletesJustThen()
+    async with running(asks("q1"), store=store) as house:
+        await house.start(ALICE, ask("r1"))
+        await house.ended("r1")
+        resume = [ResumeEntry(interrupt_id="q1", status="resolved", payload=1)]
+        store.armed = True
+        with pytest.raises(Refused) as refusal:
+            await house.start(ALICE, ask("r2").model_copy(update={"resume": resume}))
+    assert refusal.value.code is ErrorCode.NOT_FOUND
+    assert await store.thread(T1) is None
 
 
 async def test_one_line_joins_who_asked_to_the_lines_of_the_run(log_lines) -> None:

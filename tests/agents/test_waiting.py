@@ -1,7 +1,7 @@
 """Runs for a busy thread: refused, queued or in its place, and what becomes of those that wait."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -360,6 +360,48 @@ async def test_a_run_whose_agent_is_gone_ends_with_the_reason() -> None:
     async with running({"new": ScriptedAgent(answer("x"))}, store=store, sweep=True) as house:
         assert (await house.ended("r2")).status is RunStatus.FAILED
         assert (await house.chunks())[-1]["code"] == "unknown_agent"
+
+
+class JustThen(MemoryStore):
+    """Does something `then`, once, when it has been looked whether a run waits, and one does."""
+
+    then: Callable[[QueuedRun], Awaitable[bool]] | None = None
+
+    async def queued_run(self, key: RunKey) -> QueuedRun | None:
+        found = await super().queued_run(key)
+        if found is not None and self.then is not None:
+            then, self.then = self.then, None
+            await then(found)
+        return found
+
+
+async def test_a_run_that_is_cancelled_in_the_moment_in_which_it_is_refused_is_cancelled() -> None:
+    store = JustThen()
+    async with running({"old": ScriptedAgent(endless())}, store=store, policy=ENQUEUE) as house:
+        await house.start(ALICE, ask("r1"))
+        await house.submit(ALICE, ask("r2"))
+    store.then = lambda queued: store.cancel_queued(queued.key)
+    async with running({"new": ScriptedAgent(answer("x"))}, store=store, sweep=True) as house:
+        assert (await house.ended("r2")).status is RunStatus.CANCELLED
+
+
+async def test_a_thread_that_is_deleted_when_a_run_is_about_to_begin_in_it_stays_deleted() -> None:
+    """Another worker deletes it, so nobody here knows of that."""
+    store, gate = JustThen(), Gate()
+    agent = ScriptedAgent(answer("a", gate))
+    async with running(agent, store=store, policy=ENQUEUE) as house:
+        await house.start(ALICE, ask("r1"))
+        waiting = asyncio.create_task(house.start(ALICE, ask("r2")))
+        await until_queued(house)
+        store.then = lambda queued: store.delete_thread(queued.thread)
+        gate.open()
+        await until(lambda: store.then is None and not house.runner.waiting._serving)
+        await house.runner.waiting.look()
+        with pytest.raises(Refused) as refusal:
+            await asyncio.wait_for(waiting, BOUND)
+        assert refusal.value.code is ErrorCode.NOT_FOUND
+        assert await store.thread(T1) is None
+    assert [given.run_id for given in agent.inputs] == ["r1"]
 
 
 async def test_deleting_the_thread_deletes_what_waits() -> None:

@@ -77,13 +77,13 @@ class Creation:
     async def create(
         self, request: RunRequest, agent: str, *, ends: bool = False, takes: bool = False
     ) -> Made:
-        """Create the run, and its thread if it is the user's own, and publish its RUN_STARTED.
+        """Create the run, and its thread if the request `opens` it, and publish its RUN_STARTED.
 
         One that only `ends` needs no right, and takes up its answers only if it `takes` them.
         Raises Refused as `Runs.create_run` does.
         """
         key, thread, given = request.key, request.thread, request.given
-        if thread.owner == key.owner:
+        if request.opens:
             await self._store.open_thread(thread, run_input.title(given), self._now())
         conversation, offset = await self._conversations.fold(thread)
         member = key.owner if key.owner != thread.owner else None

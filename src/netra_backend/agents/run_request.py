@@ -10,7 +10,8 @@ class RunRequest(Struct, frozen=True):
     """The run `key` in `thread`, which `given` describes.
 
     `agent` is the name of its agent, None for the default. `resumes` is for the runs that follow
-    from an answer: nobody else may take their names.
+    from an answer: nobody else may take their names. One that has `waited` was deleted if its
+    thread is not there.
     """
 
     key: RunKey
@@ -18,6 +19,12 @@ class RunRequest(Struct, frozen=True):
     given: RunAgentInput
     agent: str | None = None
     resumes: bool = False
+    waited: bool = False
+
+    @property
+    def opens(self) -> bool:
+        """Whether its thread is created if there is none: not by what belongs to one there was."""
+        return self.thread.owner == self.key.owner and not (self.waited or self.given.resume)
 
 
 def run_request(

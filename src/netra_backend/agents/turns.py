@@ -62,17 +62,16 @@ class Turns:
 
     async def _begin_or_end(self, queued: QueuedRun, given: RunAgentInput) -> Run:
         resumes = queued.key.id.startswith(RESUMING)
-        request = RunRequest(queued.key, queued.thread, given, queued.agent, resumes)
-        while not await self._is_cancelled(queued):
+        request = RunRequest(queued.key, queued.thread, given, queued.agent, resumes, waited=True)
+        if not await self._is_cancelled(queued):
             try:
                 await self._interrupts.check(queued.thread, given.resume or ())
                 return (await self._begin_as(request, queued.agent)).run
             except Refused as refusal:
-                is_cancelled = await self._is_cancelled(queued)
-                if refusal.code not in LATER:
+                if not await self._is_cancelled(queued):
+                    if refusal.code in LATER:
+                        raise
                     return await self._end(request, queued.agent, refusal)
-                if not is_cancelled:
-                    raise
         return await self._end(request, queued.agent, None)
 
     async def _is_cancelled(self, queued: QueuedRun) -> bool:
