@@ -9,17 +9,21 @@ import pytest
 from ag_ui.core import (
     BaseEvent,
     Interrupt,
+    MessagesSnapshotEvent,
     ResumeEntry,
     RunAgentInput,
     RunFinishedEvent,
     RunFinishedInterruptOutcome,
+    UserMessage,
 )
 
 from netra_backend import jsonlog
 from netra_backend.agents import conversations
 from netra_backend.agents.callbacks import Happening
+from netra_backend.agents.loading import adapt
+from netra_backend.agents.run_request import run_request
 from netra_backend.core.events import Body, Event, event_from_body
-from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey
+from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, UserId
 from netra_backend.core.nodes import Cancel, Nodes
 from netra_backend.core.ports import Answer, Created, NewRun, Thread
 from netra_backend.core.roles import Role
@@ -378,6 +382,35 @@ async def test_of_a_thread_that_another_node_deletes_nothing_is_kept(
         assert "1 threads kept" in repr(house.runner.conversations)
         house.bus.publish(T1, ())
         assert "0 threads kept" in repr(house.runner.conversations)
+
+
+async def test_a_snapshot_of_an_agent_changes_nothing_of_who_has_said_what() -> None:
+    """Many agents send back all that was said, and not what they do not know of it."""
+
+    async def tells_again(given: RunAgentInput) -> AsyncIterator[BaseEvent]:
+        bobs = {"netra": {"user": "bob"}, "mine": 1}
+        changed = {"owner": bobs, "member": None}
+        said = [message for message in given.messages if message.id in changed]
+        messages = [m.model_copy(update={"metadata": changed[m.id]}) for m in said]
+        yield MessagesSnapshotEvent(messages=messages)
+
+    def say(id: str, run: str) -> RunAgentInput:
+        given = asking("hi", thread_id="t1", run_id=run)
+        return given.model_copy(update={"messages": [UserMessage(id=id, content="hi")]})
+
+    async with running({"quiet": ScriptedAgent(answer("a")), "again": adapt(tells_again)}) as house:
+        await house.start(ALICE, say("owner", "r1"), agent="quiet")
+        await house.ended("r1")
+        await house.store.set_member(T1, UserId("bob"), Role.WRITE, 9)
+        await house.runner.start(
+            run_request(UserId("bob"), say("member", "r2"), agent="quiet", thread=T1)
+        )
+        await house.ended("r2", UserId("bob"))
+        await house.start(ALICE, ask("r3"), agent="again")
+        await house.ended("r3")
+        said = {m["id"]: m.get("metadata") for m in await house.messages() if m["role"] == "user"}
+    assert said["owner"] == {"mine": 1}
+    assert said["member"] == {"netra": {"user": "bob"}}
 
 
 class DeletesJustThen(MemoryStore):

@@ -5,7 +5,7 @@ and ``rawEvent``, and makes the wire bytes once. What is not JSON inside state, 
 custom values takes the form that `jsonlog.jsonable` gives it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from itertools import chain
 from typing import Any
@@ -92,6 +92,7 @@ class Ingest:
 
     def __init__(self, conversation: Conversation) -> None:
         self._constructs = conversation.constructs
+        self._signatures = conversation.signatures()
         self._expander = Expander()
         self._state = _document({} if conversation.state is UNSET else conversation.state)
         self._activities: dict[str, Document] = {}
@@ -119,6 +120,9 @@ class Ingest:
             return ()
         event = event_from_json(_valid(item))
         body = body_of(event)
+        if body.type is EventType.MESSAGES_SNAPSHOT:
+            event = _signed(event, body.messages or [], self._signatures)
+            body = body_of(event)
         name = body.name or ""
         if body.type is EventType.CUSTOM and name.startswith(RESERVED) and name != PROGRESS:
             raise EventError(f"CUSTOM {body.name!r}: names that begin with {RESERVED} are Netra's")
@@ -201,6 +205,29 @@ def _valid(item: BaseEvent) -> bytes:
         path = ".".join(str(part) for part in problem["loc"])
         raise EventError(f"{kind}: {path}: {problem['msg']}") from error
     return data
+
+
+def _signed(event: Event, messages: list[dict[str, Any]], signatures: Mapping[str, Any]) -> Event:
+    """Return the snapshot in which each user's message has the signature that the thread knows.
+
+    An agent may leave out who has said what, and another server was not told.
+    """
+    signed = [_with_signature(message, signatures.get(message["id"])) for message in messages]
+    if signed == messages:
+        return event
+    body = {**msgspec.json.decode(event.data), "messages": signed}
+    return Event(event.type, _encode(body))
+
+
+def _with_signature(message: dict[str, Any], signature: Any) -> dict[str, Any]:
+    if message["role"] != "user":
+        return message
+    metadata = dict(message.get("metadata") or {})
+    metadata.pop("netra", None)
+    if signature is not None:
+        metadata["netra"] = signature
+    rest = {name: value for name, value in message.items() if name != "metadata"}
+    return {**rest, "metadata": metadata} if metadata else rest
 
 
 def _bounded(event: Event) -> Event:

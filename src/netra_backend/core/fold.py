@@ -78,6 +78,12 @@ class Conversation:
         """Return the ids of messages and tool calls, which a new run may not start again."""
         return Used(*self._messages.ids())
 
+    def signatures(self) -> dict[str, Any]:
+        """Return the ``metadata.netra`` of the messages of users that have any, by their ids."""
+        said = (message for message in self._messages if message.role == "user")
+        own = ((message.id, (message.about.get("metadata") or {}).get("netra")) for message in said)
+        return {id: signature for id, signature in own if signature is not None}
+
     def knows_message(self, id: str) -> bool:
         """Return whether the thread has a message with this id."""
         return self._messages.get(id) is not None
