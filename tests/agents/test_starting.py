@@ -54,7 +54,7 @@ async def test_a_run_that_two_begin_has_its_outcome_with_the_last() -> None:
     starting, let_first, let = Starting(), asyncio.Event(), asyncio.Event()
     first = asyncio.create_task(starting.work(KEY, let_first.wait()))
     last = asyncio.create_task(starting.work(KEY, let.wait()))
-    await until(lambda: len(starting.keys()) == 2)
+    await until(lambda: KEY in starting)
     outcome = asyncio.create_task(starting.outcome(KEY))
     let_first.set()
     await first

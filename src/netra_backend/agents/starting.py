@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Collection, Coroutine, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 from netra_backend.core.ids import RunKey
@@ -17,23 +18,23 @@ class Starting:
     """
 
     def __init__(self) -> None:
-        self._keys: dict[asyncio.Task[Any], RunKey] = {}
+        self._tasks: dict[RunKey, set[asyncio.Task[Any]]] = {}
         self._held: set[asyncio.Task[Any] | None] = set()
         self._changed = asyncio.Event()
         """Set once, when one has its outcome or is held."""
 
     def __contains__(self, key: RunKey) -> bool:
-        return key in self._keys.values()
+        return key in self._tasks
 
     def keys(self) -> Collection[RunKey]:
         """Return the keys of the runs that are about to begin, as they are at any moment."""
-        return self._keys.values()
+        return self._tasks.keys()
 
     async def work(self, key: RunKey, work: Coroutine[Any, Any, T]) -> T:
         """Do what begins a run: a client that leaves between two steps must not stop it."""
         task = asyncio.create_task(work, name=f"start {key.id}")
-        self._keys[task] = key
-        task.add_done_callback(self._forget)
+        self._tasks.setdefault(key, set()).add(task)
+        task.add_done_callback(partial(self._forget, key))
         return await asyncio.shield(task)
 
     @contextmanager
@@ -49,27 +50,26 @@ class Starting:
 
     async def settled(self) -> None:
         """Return when all that begins runs now has its outcome."""
-        if self._keys:
-            await asyncio.wait(self._keys)
+        if self._tasks:
+            await asyncio.wait(set().union(*self._tasks.values()))
 
     async def outcome(self, key: RunKey) -> None:
         """Return when nothing begins the run."""
-        while self._of(key):
-            await self._changed.wait()
+        while tasks := self._tasks.get(key):
+            await asyncio.wait(tasks)
 
     async def outcome_or_held(self, key: RunKey) -> None:
         """Return when nothing begins the run but what is held.
 
         So waits who is asked by another node: what is held may wait for that node's answer.
         """
-        while self._of(key) - self._held:
+        while self._tasks.get(key, set()) - self._held:
             await self._changed.wait()
 
-    def _of(self, key: RunKey) -> set[asyncio.Task[Any]]:
-        return {task for task, started in self._keys.items() if started == key}
-
-    def _forget(self, task: asyncio.Task[Any]) -> None:
-        del self._keys[task]
+    def _forget(self, key: RunKey, task: asyncio.Task[Any]) -> None:
+        self._tasks[key].discard(task)
+        if not self._tasks[key]:
+            del self._tasks[key]
         self._tell()
 
     def _tell(self) -> None:
