@@ -1,11 +1,14 @@
 """Starting: who waits for what begins, and for whom nobody waits."""
 
 import asyncio
+import gc
 
 import pytest
 
+from netra_backend.agents import starting as starting_module
 from netra_backend.agents.starting import Starting
 from netra_backend.core.ids import RunId, RunKey, UserId
+from netra_backend.errors import ErrorCode, Refused
 from tests.eventually import until
 
 pytestmark = pytest.mark.anyio
@@ -25,6 +28,31 @@ async def test_what_begins_has_its_outcome_though_nobody_waits_for_it() -> None:
     let.set()
     await settled
     assert KEY not in starting
+
+
+@pytest.mark.parametrize(
+    ("error", "lines"),
+    [(Refused(ErrorCode.THREAD_BUSY), 0), (RuntimeError("broken"), 1)],
+    ids=["refused", "failed"],
+)
+async def test_a_refusal_that_reaches_nobody_is_no_error(
+    error: Exception, lines: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    starting, let = Starting(), asyncio.Event()
+
+    async def begin() -> None:
+        await let.wait()
+        raise error
+
+    leaving = asyncio.create_task(starting.work(KEY, begin()))
+    await until(lambda: KEY in starting)
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    let.set()
+    await starting.settled()
+    gc.collect()  # asyncio tells of an exception that nobody took when its task is forgotten
+    assert [record.name for record in caplog.records] == [starting_module.__name__] * lines
 
 
 async def test_who_is_asked_by_another_node_does_not_wait_for_what_is_held() -> None:

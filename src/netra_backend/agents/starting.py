@@ -6,7 +6,11 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
+from netra_backend import jsonlog
 from netra_backend.core.ids import RunKey
+from netra_backend.errors import Refused
+
+log = jsonlog.get_logger(__name__)
 
 T = TypeVar("T")
 
@@ -35,7 +39,11 @@ class Starting:
         task = asyncio.create_task(work, name=f"start {key.id}")
         self._tasks.setdefault(key, set()).add(task)
         task.add_done_callback(partial(self._forget, key))
-        return await asyncio.shield(task)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(_take)
+            raise
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -75,3 +83,10 @@ class Starting:
     def _tell(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
+
+
+def _take(task: asyncio.Task[Any]) -> None:
+    """Take the outcome for which nobody waits any more: a refusal is no error."""
+    error = None if task.cancelled() else task.exception()
+    if error is not None and not isinstance(error, Refused):
+        log.error("a run could not begin, and who asked has left", exc_info=error)
