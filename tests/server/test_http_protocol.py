@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import gc
+import weakref
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -15,6 +17,7 @@ from starlette.websockets import WebSocket
 from netra_backend.server import deadlines
 from netra_backend.server.http_protocol import HttpProtocol
 from netra_backend.server.lane import Protocol
+from netra_backend.server.outlet import EXTENSION
 from tests.client import BOUND
 from tests.conftest import Lines
 from tests.eventually import until
@@ -284,6 +287,26 @@ async def test_so_many_requests_wait_behind_one_and_no_more(behind: int, log_lin
             (told,) = refused(log_lines)
             why = "64 requests of the connection wait already."
             assert (told["code"], told["why"]) == ("too_many", why)
+
+
+async def test_nothing_is_kept_of_a_connection_with_too_many_requests() -> None:
+    kept = []
+
+    async def keeping(request: Request) -> Response:
+        kept.append(weakref.ref(request.scope["extensions"][EXTENSION]))
+        return await hello(request)
+
+    async with peer(Starlette(routes=[Route("/", keeping)])) as (reader, writer):
+        writer.write(GET * 70)
+        await reader.read()
+        writer.close()
+        assert len(kept) == 65
+
+        def is_forgotten() -> bool:
+            gc.collect()
+            return not any(one() for one in kept)
+
+        await until(is_forgotten)
 
 
 def refused(log_lines: Lines) -> list[dict[str, Any]]:

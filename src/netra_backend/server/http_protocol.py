@@ -186,7 +186,7 @@ class HttpProtocol(HttpToolsProtocol):
             raise ValueError("the head is too long")
         if self._is_whole and len(self.pipeline) == PIPELINED:
             self._fault = _TOO_MANY
-            raise _TOO_MANY
+            raise ValueError(_TOO_MANY.message)
         self.url = with_path(self.url)  # uvicorn fails where there is none
         self._is_opening = (
             self.ws_protocol_class is not None
