@@ -62,9 +62,10 @@ Peer = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 @contextlib.asynccontextmanager
-async def peer(app: Starlette = APP) -> AsyncIterator[Peer]:
-    """Serve `app`, and return a connection to it."""
-    async with serving(app, Protocol, http=HttpProtocol) as port, asyncio.timeout(BOUND):
+async def peer(app: Starlette = APP, **options: Any) -> AsyncIterator[Peer]:
+    """Serve `app`, with these options of uvicorn, and return a connection to it."""
+    options["http"] = HttpProtocol
+    async with serving(app, Protocol, **options) as port, asyncio.timeout(BOUND):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         yield reader, writer
         writer.close()
@@ -238,11 +239,24 @@ async def test_who_still_sends_may_read_the_answer(asked: bytes, status: bytes) 
         assert not writer.transport.is_closing()
 
 
+async def test_who_still_sends_a_later_head_may_read_its_refusal() -> None:
+    async with peer(Starlette(routes=[Route("/", hello)])) as (reader, writer):
+        writer.write(GET)
+        await reader.readuntil(b"hello")
+        writer.write(b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 1_000_000)
+        assert b"431" in (await reader.read()).split(b"\r\n", 1)[0]
+        writer.write(b"x" * 1_000_000)
+        await writer.drain()
+        assert not writer.transport.is_closing()
+
+
 async def test_who_goes_on_sending_after_the_end_is_cut_off(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """Not before its time: uvicorn would end it as one that is kept open for nothing."""
     monkeypatch.setattr(deadlines, "SECONDS", 0.1)
-    async with peer(Starlette(routes=[Route("/", hello, methods=["POST"])])) as (reader, writer):
+    app = Starlette(routes=[Route("/", hello, methods=["POST"])])
+    async with peer(app, timeout_keep_alive=0) as (reader, writer):
         writer.write(BODY)
         await reader.read()
 
@@ -250,7 +264,9 @@ async def test_who_goes_on_sending_after_the_end_is_cut_off(
             writer.write(b"x")
             return writer.transport.is_closing()
 
+        answered = asyncio.get_running_loop().time()
         await until(is_cut_off)
+        assert asyncio.get_running_loop().time() - answered > 0.09
 
 
 @pytest.mark.parametrize(("version", "asked_for"), [(b"1.1", True), (b"1.0", False)])

@@ -170,6 +170,8 @@ class HttpProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """End soon after a request that was answered before it was whole, if no other begins."""
         super().on_response_complete()
+        if self._is_over:  # else uvicorn would end it as one that is kept open for nothing
+            self._unset_keepalive_if_required()
         self._await_taking()
         if not self.pipeline and self.cycle.more_body and not self.transport.is_closing():
             self._late.add(self)
@@ -328,6 +330,7 @@ class HttpProtocol(HttpToolsProtocol):
             return
         is_later = self._in_head or self.cycle is not self._running
         if not self._is_answering():
+            self._is_over = True
             self.transport.write(told)
             self.end()
         elif is_later or self._running.response_started:
