@@ -23,6 +23,7 @@ from netra_backend.cli.server import FAREWELL, Server
 from netra_backend.config import Settings
 from netra_backend.core.ports import Thread
 from netra_backend.server.app import create_app
+from netra_backend.server.http_protocol import HttpProtocol
 from netra_backend.stores.sqlite import SqliteStore
 from tests.cli.conftest import Netra
 from tests.client import BOUND, client
@@ -293,9 +294,17 @@ async def test_who_does_not_answer_the_goodbye_takes_no_time_beyond_the_grace(
     assert 0 <= left <= 0.4 - min(FAREWELL, 0.4 / 2)
 
 
+def _unsent(connection: Any) -> int:
+    """Return the bytes that wait for its client, of a socket or of a request."""
+    is_request = isinstance(connection, HttpProtocol)
+    size = connection.transport.get_write_buffer_size() if is_request else connection.buffered
+    return int(size)
+
+
 @pytest.mark.anyio
+@pytest.mark.parametrize("asks", ["commands", "pages"])
 async def test_who_does_not_take_what_is_unsent_is_cut_off_within_the_grace(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, asks: str
 ) -> None:
     """It has less than a closed peer gets at other times, and nobody is woken for it."""
     settings = Settings(data_dir=tmp_path, grace_seconds=0.5)
@@ -307,12 +316,14 @@ async def test_who_does_not_take_what_is_unsent_is_cut_off_within_the_grace(
         hanging.setblocking(False)
         loop = asyncio.get_running_loop()
         await loop.sock_connect(hanging, listener.getsockname())
-        await loop.sock_sendall(hanging, _handshake(token(tmp_path, "alice")))
-        asked = b'{"type":"ping","request":"%064d"}' % 1
-        pings = Frame(Opcode.TEXT, asked).serialize(mask=True) * 400
-        await loop.sock_sendall(hanging, pings)
-        lanes = server.server_state.connections
-        await until(lambda: any(getattr(lane, "buffered", 0) for lane in lanes))
+        if asks == "commands":
+            await loop.sock_sendall(hanging, _handshake(token(tmp_path, "alice")))
+            asked = b'{"type":"ping","request":"%064d"}' % 1
+            await loop.sock_sendall(hanging, Frame(Opcode.TEXT, asked).serialize(mask=True) * 400)
+        else:
+            page = b"GET /page/app.js HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+            await loop.sock_sendall(hanging, page * 20)
+        await until(lambda: any(map(_unsent, server.server_state.connections)))
         server.should_exit = True
         await asyncio.wait_for(serving, BOUND)
     assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []

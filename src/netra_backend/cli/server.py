@@ -47,8 +47,8 @@ FAREWELL = 1.0
 """Seconds that clients have to answer the goodbye; at most half of `Settings.grace_seconds`."""
 
 CUT = 0.2
-"""Seconds before the end of `Settings.grace_seconds` at which sockets are cut off that still have
-something unsent: uvicorn looks ten times a second whether it may end."""
+"""Seconds before the end of `Settings.grace_seconds` at which sockets are cut off that are still
+there, and answers that are not taken: uvicorn looks ten times a second whether it may end."""
 
 
 class Place(NamedTuple):
@@ -284,6 +284,10 @@ class Server(uvicorn.Server):
         """Cut off who does not take what is unsent: uvicorn would wait, and call that an error."""
         for lane in self._lanes():
             lane.abort()
+        requests = [each for each in self._there if isinstance(each, HttpProtocol)]
+        for each in requests:
+            if each.transport.get_write_buffer_size():
+                each.break_off()
 
     @property
     def _there(self) -> set[object]:
