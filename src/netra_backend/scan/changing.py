@@ -124,11 +124,12 @@ def _wholes(value: Value) -> Iterator[Value]:
         yield value
 
 
-def _chosen(chosen: Value) -> Sequence[Value]:
-    """Return what a comprehension gives, which may be items of something else."""
+def _chosen(chosen: Value) -> list[Value]:
+    """Return the items of something else that a comprehension gives."""
+    given: Sequence[Value] = chosen.args if isinstance(chosen, Instance) else ()
     if isinstance(chosen, Seq):
-        return [it.value for it in chosen.entries if isinstance(unmarked(it.value), _GIVEN)]
-    return chosen.args if isinstance(chosen, Instance) else ()
+        given = [entry.value for entry in chosen.entries]
+    return [it for it in given if isinstance(unmarked(it), (*_GIVEN, Item))]
 
 
 def _iterated(call: Call, name: str) -> list[Value]:
