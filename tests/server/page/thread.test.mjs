@@ -159,6 +159,22 @@ test("what waits is refused when its turn comes and one may write no more", asyn
   assert.deepEqual(world.outbox.commands, []);
 });
 
+test("what was called off is not refused as well when its turn comes and one may write no more", async () => {
+  const world = opened({ isNew: true });
+  await asked(world);
+  const id = world.thread.send("And then?");
+  const waits = world.page.socket.sent.at(-1);
+  world.page.socket.says({ type: "accepted", request: waits.request, thread: "t", run: waits.input.runId, queued: true });
+  await settled();
+  const called = world.thread.callOff(id);
+  const { request } = world.page.socket.sent.at(-1);
+  world.page.socket.says({ type: "cancelled", request, run: waits.input.runId, id: "1-1" });
+  await called;
+  const nothing = runStarted({ input: { ...waits.input, messages: [] } });
+  world.page.socket.says(finished("1-2"), { ...nothing, id: "1-3" });
+  assert.equal(world.thread.conversation.item(`user:${id}`).delivery, "called-off");
+});
+
 test("what waits in a thread that is gone is not asked again", async () => {
   const world = opened({ isNew: true });
   await asked(world);

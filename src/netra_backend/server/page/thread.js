@@ -179,6 +179,7 @@ export class OpenThread {
     const waiting = [...this.#queued.values()].find(({ input }) => input.messages[0].id === messageId);
     if (!waiting || !(await this.#ask({ type: "cancel", run: waiting.input.runId }))) return false;
     this.#outbox.remove(waiting); // A reload would show it waiting.
+    this.#queued.delete(waiting.input.runId);
     this.conversation.callOff(messageId);
     this.#options.onChange();
     return true;
