@@ -270,7 +270,8 @@ async def test_the_stop_button_stops(tab: Tab, puppet: Puppets) -> None:
     assert events[-1]["outcome"] == {"type": "cancelled"}
 
     again = tab.ending.get_by_role("button", name="Ask again")
-    await again.dblclick()
+    # A second press that comes after the button has gone would take the focus where it falls.
+    await again.evaluate("button => { button.click(); button.click(); }")
     run = await puppet.next("Go on for ever")
     await expect(tab.of("said")).to_have_count(2)
     await expect(again).to_be_hidden()

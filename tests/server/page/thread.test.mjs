@@ -217,6 +217,19 @@ test("a refused question can be sent again as the same run, or taken back", asyn
   assert.deepEqual(world.thread.conversation.items, []);
 });
 
+test("what was not taken in a new thread may be taken back before the thread is unknown", async () => {
+  const world = opened({ isNew: true });
+  const id = world.thread.send("x");
+  const [run] = world.page.socket.sent;
+  world.page.socket.says({ type: "error", request: run.request, code: "too_big", message: "", retry: false });
+  await settled();
+  world.thread.takeBack(id);
+  const follow = world.page.socket.sent.at(-1);
+  assert.equal(follow.type, "follow");
+  world.page.socket.says({ type: "followed", request: follow.request, thread: "t", resume: "unknown" });
+  assert.equal(world.thread.ended, null);
+});
+
 test("a thread that is not there says so", () => {
   const world = opened();
   const [follow] = world.page.socket.sent;

@@ -311,6 +311,7 @@ export class OpenThread {
   #moved(followed) {
     if (followed && followed.resume !== "replay") this.conversation.settle(followed.run);
     if (followed) {
+      this.#unborn = false;
       const { resume, run } = followed;
       this.#newest = resume === "replay" && run ? { ...run, old: !this.#loaded } : null;
       this.#arrive();
@@ -328,8 +329,9 @@ export class OpenThread {
 
   #unfollowable(reason, refusal) {
     const unsent = this.conversation.items.some((item) => item.delivery && item.delivery !== "sent");
-    if (reason === "unknown" && unsent) this.#unborn = true;
-    else this.#end(reason, refusal);
+    this.#unborn ||= unsent;
+    // What was not taken may be taken back before this is known.
+    if (reason !== "unknown" || !this.#unborn) this.#end(reason, refusal);
     this.#options.onChange();
   }
 
