@@ -81,13 +81,13 @@ def test_fields_in_extra_are_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> 
     before, stream, asked = root.handlers[:], io.StringIO(), []
     configure("INFO", "json", stream)
     (sink,) = root.handlers[:] = [one for one in root.handlers if isinstance(one, Sink)]
-    say = sink.say
+    line = sink.quick.line
 
-    def counting(*given: Any) -> bool:
+    def counting(*given: Any) -> bytes | None:
         asked.append(given)
-        return say(*given)
+        return line(*given)
 
-    monkeypatch.setattr(sink, "say", counting)
+    monkeypatch.setattr(sink.quick, "line", counting)
     get_logger("tests.extra").info("text", extra={"a": 1, "state": WebSocketState.CONNECTED})
     root.handlers[:] = [*before, sink]
     written = json.loads(stream.getvalue())

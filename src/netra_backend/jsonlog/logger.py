@@ -7,7 +7,7 @@ from logging import CRITICAL, DEBUG, ERROR, INFO, WARNING
 from typing import TypeVar, cast
 
 from netra_backend.jsonlog.attributes import STANDARD, fields_of, told_apart
-from netra_backend.jsonlog.standard import only_sink, report
+from netra_backend.jsonlog.standard import report, said
 
 F = TypeVar("F", bound=Callable[..., None])
 
@@ -33,10 +33,8 @@ def _logging_at(level: int, usual: object = None, above: int = 2) -> Callable[..
                     stack_info = fields.pop("stack_info", False)
                 if len(fields) == 1 and type(fields.get("extra")) is dict:
                     given = cast("dict[str, object]", fields["extra"])  # as for `logging` itself
-            if stack_info is False:
-                sink = only_sink(logger)
-                if sink is not None and sink.say(level, logger.name, text, args, given, exc_info):
-                    return
+            if stack_info is False and said(logger, level, text, args, given, exc_info):
+                return
             # The sink has refused the other options as fields: so usual calls need not be asked.
             caller = fields.pop("stacklevel", 1)
             extra = _with_extra(fields)

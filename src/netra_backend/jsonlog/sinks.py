@@ -2,10 +2,8 @@
 
 import logging
 from collections.abc import Callable
-from time import time as now
 from typing import Any, cast
 
-from netra_backend.jsonlog.attributes import filled, meant
 from netra_backend.jsonlog.encode import utf8
 from netra_backend.jsonlog.quick import Quick
 from netra_backend.jsonlog.record import NOTHING, Notes
@@ -31,63 +29,30 @@ class Sink(logging.Handler):
         thinning: Thinning | None = None,
     ) -> None:
         super().__init__()
-        self._writer = Writer(stream, closing(self))
+        self.writer = Writer(stream, closing(self))
         self._render = render
-        self._memory = self._writer.memory
-        self._unreported = self._writer.unreported
+        self.unreported = self.writer.unreported
         self._quick = quick if thinning is None else None
-        self._direct = self._quick
+        self.quick = self._quick
         """What makes lines without a LogRecord, unless a filter or level wants to see one."""
         self._thinning = thinning
 
-    def say(
-        self,
-        level: int,
-        logger: str,
-        text: object,
-        args: Any,
-        given: dict[str, Any],
-        exc_info: Any,
-    ) -> bool:
-        """Return whether the line of a usual record was made, and written or dropped.
-
-        The way without a LogRecord; where it says no, the record goes the standard way.
-        """
-        quick = self._direct
-        if quick is None:
-            return False
-        if self._unreported.numbers:
-            dropped = self._writer.would_drop
-            if dropped:
-                self._writer.drop(level)
-            return dropped
-        fixed = not args
-        if not fixed:
-            text = filled(text, args)
-        if type(text) is not str:
-            return False
-        error = None if exc_info is None else meant(exc_info)
-        line = quick.line(now(), level, logger, text, given, error, fixed)
-        if line is None:
-            return False
-        if self._memory is None:
-            self._writer.put(line, level)
-        else:
-            try:
-                self._memory(line)
-            except Exception:  # noqa: BLE001 - the border around one log record
-                self._writer.drop(level)
-        return True
+    def drops(self, level: int) -> bool:
+        """Return whether a line would be dropped, and count it then, without making it."""
+        dropped = self.writer.would_drop
+        if dropped:
+            self.writer.drop(level)
+        return dropped
 
     def addFilter(self, filter: Any) -> None:  # noqa: A002, N802 - the name in `logging`
         """Have the filter asked about each record; so there must be one."""
         super().addFilter(filter)
-        self._direct = None
+        self.quick = None
 
     def setLevel(self, level: int | str) -> None:  # noqa: N802 - the name in `logging`
         """Take only records from the level on."""
         super().setLevel(level)
-        self._direct = None
+        self.quick = None
 
     def handle(self, record: logging.LogRecord) -> bool:
         """Pass the record on, without the lock that `logging.Handler` holds meanwhile.
@@ -119,11 +84,11 @@ class Sink(logging.Handler):
 
     def flush(self) -> None:
         """Wait until what was logged is written, but not longer than `EXIT_SECONDS`."""
-        self._writer.flush()
+        self.writer.flush()
 
     def wait(self, timeout: float) -> bool:
         """Return whether what was logged until now was dealt with in `timeout` seconds."""
-        return self._writer.wait(timeout)
+        return self.writer.wait(timeout)
 
     def close(self) -> None:
         """Report what was left out and lost, and end the writer: the next record opens it again.
@@ -133,32 +98,32 @@ class Sink(logging.Handler):
         if self._thinning is not None:
             for record in self._thinning.rest():
                 self._write(record, NOTHING)
-        if self._unreported.numbers:
+        if self.unreported.numbers:
             self._write(logging.makeLogRecord(_LAST_WORDS), NOTHING)
-        self._writer.close()
+        self.writer.close()
         super().close()
 
     def _write(self, record: logging.LogRecord, notes: Notes) -> None:
         level = _level(record)
-        if self._writer.would_drop:
-            self._writer.drop(level)
+        if self.writer.would_drop:
+            self.writer.drop(level)
             return
         line, reports = None, _NO_REPORTS
-        if not notes and not self._unreported.numbers and self._quick is not None:
+        if not notes and not self.unreported.numbers and self._quick is not None:
             line = self._quick.line_of(record)
         if line is None:
-            if self._unreported.numbers:
-                reports = self._unreported.take()
+            if self.unreported.numbers:
+                reports = self.unreported.take()
                 notes = {**notes, "dropped": {level: reports[level] for level in sorted(reports)}}
             try:
                 line = utf8(self._render(record, notes))
             except BaseException:
-                self._unreported.add_all(reports)
+                self.unreported.add_all(reports)
                 raise
-        self._writer.put(line, level, reports)
+        self.writer.put(line, level, reports)
 
     def _drop(self, record: logging.LogRecord) -> None:
-        self._writer.drop(_level(record))
+        self.writer.drop(_level(record))
 
 
 _NO_REPORTS: dict[str, int] = {}
