@@ -108,4 +108,6 @@ class Game:
         yield 0.0, changes[0][0] if changes else NEVER, "owner" if user == name[0] else None
         later = [asked for asked, _, _ in changes[1:]] + [NEVER]
         for (_, answered, role), end in zip(changes, later, strict=True):
+            if answered == NEVER:
+                return  # a worker that stands still may make it at any time from now on
             yield answered, end, role

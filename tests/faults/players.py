@@ -147,8 +147,9 @@ class Player:
         for number in range(self._random.randint(2, 6)):
             kind, about = self._random.choice((self._a_run, self._a_follow, self._a_cancel))()
             frame = {"type": kind, "request": f"b{len(client.tape)}-{number}", **about}
-            answer = asyncio.wait_for(await client.post(frame), BOUND)
-            doing.append(asyncio.ensure_future(self._tell(kind, answer, about)))
+            with _until_gone():
+                answer = asyncio.wait_for(await client.post(frame), BOUND)
+                doing.append(asyncio.ensure_future(self._tell(kind, answer, about)))
         if self._random.random() < 0.4:
             await self.person.drop()
         for done in doing:
