@@ -287,8 +287,10 @@ class Life:
 
     async def delete(self, runner: Runner, thread: ThreadKey) -> None:
         if self.random.random() < 0.4:
-            await runner.delete_thread(thread)
-            await self.store.open_thread(thread, "", 1)
+            try:
+                await runner.delete_thread(thread)
+            finally:  # it may be deleted also where the store failed afterwards
+                await self.store.open_thread(thread, "", 1)
 
     async def decide(self, runner: Runner, thread: ThreadKey, user: UserId) -> None:
         asked = await self.store.asked(thread, 100)
