@@ -37,7 +37,7 @@ class Sink(logging.Handler):
         """What makes lines without a LogRecord, unless a filter or level wants to see one."""
         self._thinning = thinning
 
-    def drops(self, level: int) -> bool:
+    def drops(self, level: int | str) -> bool:
         """Return whether a line would be dropped, and count it then, without making it."""
         dropped = self.writer.would_drop
         if dropped:
@@ -105,8 +105,7 @@ class Sink(logging.Handler):
 
     def _write(self, record: logging.LogRecord, notes: Notes) -> None:
         level = _level(record)
-        if self.writer.would_drop:
-            self.writer.drop(level)
+        if self.drops(level):
             return
         line, reports = None, _NO_REPORTS
         if not notes and not self.unreported.numbers and self._quick is not None:

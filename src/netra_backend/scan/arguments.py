@@ -7,6 +7,7 @@ from netra_backend.scan.heads import Found, Scope, settled
 from netra_backend.scan.values import (
     UNKNOWN,
     Argument,
+    Call,
     Const,
     Dict,
     Entry,
@@ -95,3 +96,9 @@ def argument_of(args: Sequence[Argument], name: str, position: int | None) -> Ar
         return None
     positional = [argument for argument in args if not argument.name]
     return positional[position] if position < len(positional) else None
+
+
+def first(call: Call) -> Value:
+    """Return the first argument by position, UNKNOWN if there is none."""
+    argument = argument_of(call.args, "", 0)
+    return UNKNOWN if argument is None else argument.value

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from netra_backend.scan.arguments import argument_of
+from netra_backend.scan.arguments import first
 from netra_backend.scan.heads import ClassRef, External, Found, FunctionRef, Scope
 from netra_backend.scan.values import (
     UNKNOWN,
@@ -29,22 +29,17 @@ _FUTURE = "concurrent.futures.Future"
 _GENERATOR = "types.GeneratorType"
 
 
-def _first(call: Call) -> Value:
-    argument = argument_of(call.args, "", 0)
-    return UNKNOWN if argument is None else argument.value
-
-
 def _awaited(cls: str) -> Result:
     """``create_task(coroutine)`` and the like: an instance that gives what the coroutine does."""
 
     def make(_resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
-        return Instance(cls, (Awaited(_first(call)),), True, call.line), scope
+        return Instance(cls, (Awaited(first(call)),), True, call.line), scope
 
     return make
 
 
 def _run(resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
-    return resolver.resolve(Awaited(_first(call)), scope)
+    return resolver.resolve(Awaited(first(call)), scope)
 
 
 def _called(cls: str, place: int = 0) -> Result:
@@ -67,7 +62,7 @@ def mapped(cls: str) -> Result:
         if any(argument.name == "*" for argument in call.args):
             return Instance(cls, (), True, call.line), scope
         items = tuple(Argument("", Each(a.value)) for a in call.args[1:] if not a.name)
-        return Instance(cls, (Call(_first(call), items, call.line),), True, call.line), scope
+        return Instance(cls, (Call(first(call), items, call.line),), True, call.line), scope
 
     return make
 
@@ -86,14 +81,14 @@ def _gathered(_resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) 
 
 
 def _completed(_resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
-    return Instance(_GENERATOR, (Each(_first(call)),), True, call.line), scope
+    return Instance(_GENERATOR, (Each(first(call)),), True, call.line), scope
 
 
 def _waited(asynchronous: bool) -> Result:
     """``wait(futures)``: those that are done, and those that are not."""
 
     def make(_resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
-        some = Entry(None, Instance("builtins.set", (Each(_first(call)),), True, call.line))
+        some = Entry(None, Instance("builtins.set", (Each(first(call)),), True, call.line))
         both = Seq("tuple", (some, some), call.line)
         return (Instance(_COROUTINE, (both,), True) if asynchronous else both), scope
 

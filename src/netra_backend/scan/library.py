@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from netra_backend.scan.arguments import argument_of
+from netra_backend.scan.arguments import argument_of, first
 from netra_backend.scan.arithmetic import absolute, difference, total
 from netra_backend.scan.commandline import PARSER, parsed, parsed_and_rest
 from netra_backend.scan.dumping import as_dict, model_dump, tuple_as_dict
@@ -47,24 +47,19 @@ Callee = ClassRef | FunctionRef | External
 Result = Callable[["Resolver", Callee, Call, Scope], Found]
 
 
-def _first(call: Call) -> Value:
-    argument = argument_of(call.args, "", 0)
-    return UNKNOWN if argument is None else argument.value
-
-
 def _always(value: Value) -> Result:
     return lambda _resolver, _callee, _call, scope: (value, scope)  # type: ignore[return-value]
 
 
 def _same(resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
-    return resolver.resolve(_first(call), scope)
+    return resolver.resolve(first(call), scope)
 
 
 def _sequence(cls: str) -> Result:
     """``list(x)`` and the like: the items of what we know item by item, else any of them."""
 
     def make(resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
-        value = _first(call)
+        value = first(call)
         if not call.args:
             return Seq(cls, (), call.line), scope
         head, home = resolver.resolve(value, scope)
@@ -85,7 +80,7 @@ def _iterator(cls: str) -> Result:
 
 def _groups(_resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
     """``itertools.groupby``: keys of which nothing is known, each with an iterator."""
-    group = Instance("itertools._grouper", (Each(_first(call)),), True, call.line)
+    group = Instance("itertools._grouper", (Each(first(call)),), True, call.line)
     pair = Seq("tuple", (Entry(None, UNKNOWN), Entry(None, group)))
     return Instance("itertools.groupby", (pair,), True, call.line), scope
 
@@ -98,13 +93,13 @@ def _filled(cls: str) -> Result:
     """``set(x)``, ``deque(x)``: an instance whose items are those of x."""
 
     def make(_resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
-        return Instance(cls, (Each(_first(call)),), True, call.line), scope
+        return Instance(cls, (Each(first(call)),), True, call.line), scope
 
     return make
 
 
 def _one_of_items(resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
-    return resolver.resolve(Each(_first(call)), scope)
+    return resolver.resolve(Each(first(call)), scope)
 
 
 def _least(resolver: "Resolver", callee: Callee, call: Call, scope: Scope) -> Found:
@@ -115,23 +110,23 @@ def _least(resolver: "Resolver", callee: Callee, call: Call, scope: Scope) -> Fo
 
 
 def _counter(_resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
-    args = (Each(_first(call)), INT) if call.args else ()
+    args = (Each(first(call)), INT) if call.args else ()
     return Instance("collections.Counter", args, True, call.line), scope
 
 
 def _default_dict(_resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
     """``defaultdict(set)``: what its function makes is what most of it is."""
-    item = Call(_first(call), (), call.line)
+    item = Call(first(call), (), call.line)
     args = () if len(call.args) != 1 or call.args[0].name else (UNKNOWN, item)
     return Instance("collections.defaultdict", args, True, call.line), scope
 
 
 def _vars(resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
-    return over(resolver.resolve(_first(call), scope), lambda one: own_dict(resolver, one))
+    return over(resolver.resolve(first(call), scope), lambda one: own_dict(resolver, one))
 
 
 def _cast(resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
-    target = _first(call)
+    target = first(call)
     if isinstance(target, Global):
         return Instance(target.name, (), False, call.line), scope
     return UNKNOWN, scope
@@ -148,7 +143,7 @@ def _rounded(resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) ->
     """``round(x)`` is a whole number, and ``round(x, 2)`` what x was."""
     if len(call.args) == 1 and not call.args[0].name:
         return INT, scope
-    return resolver.resolve(_first(call), scope)
+    return resolver.resolve(first(call), scope)
 
 
 def _new_type(resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
@@ -180,7 +175,7 @@ def _super(resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> F
 
 
 def _partial(resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
-    func = resolver.resolve(_first(call), scope)
+    func = resolver.resolve(first(call), scope)
     return Partial(func, call.args[1:]), scope
 
 
@@ -216,7 +211,7 @@ def _view(name: str) -> Result:
 
 def _get(resolver: "Resolver", callee: Callee, call: Call, scope: Scope) -> Found:
     base = _receiver(callee, scope)
-    key = resolver.resolve(_first(call), scope)
+    key = resolver.resolve(first(call), scope)
     found = over(base, lambda option: item(resolver, option, key[0]))
     if isinstance(base[0], Dict) and any(
         entry.key == key[0] and not entry.maybe for entry in base[0].entries
@@ -250,7 +245,7 @@ def _fewer(_resolver: "Resolver", callee: Callee, _call: Call, scope: Scope) -> 
 
 
 def _from_keys(_resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
-    entry = Entry(Each(_first(call)), UNKNOWN, maybe=True)
+    entry = Entry(Each(first(call)), UNKNOWN, maybe=True)
     return Dict((entry,), call.line), scope
 
 
