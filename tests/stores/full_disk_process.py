@@ -22,4 +22,4 @@ if __name__ == "__main__":
     sqlite_tail._REST = 1
     directory = Path(sys.argv[1])
     store = SqliteStore(directory)
-    asyncio.run(survive(store, fill=lambda: _limit(300_000), drain=lambda: _limit(_HARD)))
+    asyncio.run(survive(store, fill=lambda: _limit(600_000), drain=lambda: _limit(_HARD)))

@@ -391,7 +391,7 @@ async def test_damage_found_later_fails_what_meets_it(tmp_path: Path) -> None:
     database = tmp_path / "netra.db"
     size = database.stat().st_size
     with database.open("r+b") as file:
-        file.seek(size // 2 // 4096 * 4096)
+        file.seek(size // 2 // 8192 * 8192)
         file.write(os.urandom(8192))
     await store.open()
     with pytest.raises(StoreFailed, match=str(database)):

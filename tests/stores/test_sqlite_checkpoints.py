@@ -22,7 +22,7 @@ from tests.eventually import until
 
 MARK = b"what is copied"
 
-FRAME = 4096 + 24
+FRAME = 8192 + 24
 """Bytes of a page in the write-ahead log, with what SQLite puts before it."""
 
 
@@ -38,9 +38,9 @@ class Shape(NamedTuple):
 SHAPES = pytest.mark.parametrize(
     "shape",
     [
-        Shape(100, [event(MARK.decode() + "x" * 200)], 20),
-        Shape(1, [event(MARK.decode() + "x" * 200)] * 100, 20),
-        Shape(1, [event(MARK.decode() + "x" * 200_000)], 50),
+        Shape(100, [event(MARK.decode() + "x" * 200)], 10),
+        Shape(1, [event(MARK.decode() + "x" * 200)] * 100, 10),
+        Shape(1, [event(MARK.decode() + "x" * 200_000)], 25),
     ],
     ids=["many runs", "batches", "large events"],
 )
@@ -49,9 +49,9 @@ SHAPES = pytest.mark.parametrize(
 @pytest.fixture
 def few_pages(monkeypatch: pytest.MonkeyPatch) -> int:
     """Return the pages that are enough here: a tenth of what the writer itself waits for."""
-    monkeypatch.setattr(sqlite_checkpoints, "PAGES", 200)
+    monkeypatch.setattr(sqlite_checkpoints, "PAGES", 100)
     monkeypatch.setattr(sqlite_tail, "LENGTH", 500)  # entries are moved, too
-    return 200
+    return 100
 
 
 class TestSqliteStoreThatCopiesAlways(LogContract):
@@ -92,7 +92,7 @@ async def test_what_was_written_is_copied_once_it_is_much(tmp_path: Path) -> Non
 async def test_it_is_copied_whatever_makes_it_much(
     shape: Shape, tmp_path: Path, few_pages: int
 ) -> None:
-    """The writer would copy it itself only at 2,048 pages."""
+    """The writer would copy it itself only at 1,024 pages."""
     store = SqliteStore(tmp_path)
     await store.open()
     try:

@@ -6,6 +6,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,20 @@ def test_what_is_committed_is_synced_and_what_is_deleted_overwritten(tmp_path: P
         "foreign_keys": 1,
         "fullfsync": 1,
     }
+
+
+def test_a_file_that_is_made_has_large_pages_and_one_that_is_there_keeps_its(
+    tmp_path: Path,
+) -> None:
+    old = tmp_path / "old.db"
+    with closing(sqlite3.connect(old)) as connection:
+        connection.execute("PRAGMA page_size = 4096")
+        connection.execute("CREATE TABLE t (x)")
+    for file, pages in ((tmp_path / "new.db", 8192), (old, 4096)):
+        with closing(open_writer(file)) as writer:
+            writer.execute("CREATE TABLE other (x)")
+            assert writer.execute("PRAGMA page_size").fetchone() == (pages,)
+            assert writer.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
 def test_a_reader_cannot_write(tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from netra_backend.stores.sqlite_files import open_copier
 
-PAGES = 1024
-"""Pages of 4 KiB in the write-ahead log from which on they are copied: half of what the writer
+PAGES = 512
+"""Pages of 8 KiB in the write-ahead log from which on they are copied: half of what the writer
 waits for."""
 
 
