@@ -25,8 +25,8 @@ _COMMON = (
 )
 _WRITER = (
     # For a file that is made now; one that is there keeps its pages. Measured with 1,000 threads
-    # and 100 entries a commit, against pages of 4 KiB: a sixth less CPU for moving the log's tail,
-    # and one step of it in a hundred takes 1.6 ms instead of 5.7. Pages of 16 KiB gain 3 % more.
+    # and 100 entries a commit, against pages of 4 KiB: 7.0 us of CPU for an entry instead of 8.0,
+    # and 3.8 ms instead of 5.7 for one step in a hundred of moving the log's tail.
     "PRAGMA page_size = 8192",
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
