@@ -14,9 +14,9 @@
  *   await MARKS MILLISECONDS  when so many marks have come since the reset, or time is up
  *
  * A report is one line of JSON, since the last reset: {"open", "lost", "errors", "frames",
- * "bytes", "marks", "seconds", "cpu_us", "p50_us", "p99_us", "max_us"}. A mark is "@<ns>@" in a
- * frame, with CLOCK_MONOTONIC in nanoseconds: the time from it to here is a latency. `errors`
- * are frames that begin with {"type":"error". It stops at the end of stdin.
+ * "bytes", "reads", "marks", "seconds", "cpu_us", "p50_us", "p99_us", "max_us"}. A mark is
+ * "@<ns>@" in a frame, with CLOCK_MONOTONIC in nanoseconds: the time from it to here is a latency.
+ * `errors` are frames that begin with {"type":"error". It stops at the end of stdin.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -68,7 +68,7 @@ static size_t request_bytes;
 static int epoll_fd;
 static uint8_t buffer[BUFFER_BYTES];
 
-static long errors, frames, marks, bytes_in, awaited;
+static long errors, frames, marks, reads, bytes_in, awaited;
 static int64_t reset_at, reset_cpu, await_until;
 static uint32_t *latencies; /* microseconds */
 static long latency_count;
@@ -107,15 +107,15 @@ static void report(void) {
     double seconds = (double)(now_ns() - reset_at) / 1e9;
     int64_t cpu = cpu_us() - reset_cpu;
     qsort(latencies, (size_t)latency_count, sizeof *latencies, by_size);
-    printf("{\"open\":%d,\"lost\":%d,\"errors\":%ld,\"frames\":%ld,\"bytes\":%ld,\"marks\":%ld,"
-           "\"seconds\":%.6f,\"cpu_us\":%lld,\"p50_us\":%u,\"p99_us\":%u,\"max_us\":%u}\n",
-           open_count, lost_count, errors, frames, bytes_in, marks, seconds, (long long)cpu,
+    printf("{\"open\":%d,\"lost\":%d,\"errors\":%ld,\"frames\":%ld,\"bytes\":%ld,\"reads\":%ld,"
+           "\"marks\":%ld,\"seconds\":%.6f,\"cpu_us\":%lld,\"p50_us\":%u,\"p99_us\":%u,\"max_us\":%u}\n",
+           open_count, lost_count, errors, frames, bytes_in, reads, marks, seconds, (long long)cpu,
            percentile(0.50), percentile(0.99), percentile(1.0));
     fflush(stdout);
 }
 
 static void reset(void) {
-    errors = frames = marks = bytes_in = latency_count = 0;
+    errors = frames = marks = reads = bytes_in = latency_count = 0;
     reset_at = now_ns();
     reset_cpu = cpu_us();
 }
@@ -290,6 +290,7 @@ static void readable(struct connection *c) {
         lose(c);
         return;
     }
+    reads++;
     filled += (size_t)length;
     if (c->state == SHAKING) {
         taken = shaken(buffer, filled);

@@ -22,13 +22,17 @@ SETTLE_ROUNDS = 120
 
 
 class Report(Struct, frozen=True):
-    """What came since the last reset. `marks` are deltas of the agent, latencies are theirs."""
+    """What came since the last reset. `marks` are deltas of the agent, latencies are theirs.
+
+    A read takes what has come on one socket: what was written to it at once comes in one.
+    """
 
     open: int
     lost: int
     errors: int
     frames: int
     bytes: int
+    reads: int
     marks: int
     seconds: float
     cpu_us: int

@@ -32,20 +32,21 @@ T = TypeVar("T")
 
 
 class Delivery(msgspec.Struct, Generic[T]):
-    """Frames that came, their bytes, and how a process was before and after."""
+    """Frames that came, their bytes, the reads that took them; how a process was around them."""
 
     frames: int
     bytes: int
+    reads: int
     before: T
     after: T
 
 
 class _Cost(msgspec.Struct):
-    """What a round of Netra cost: a frame in microseconds and bytes, and a burst in writes."""
+    """What a round of Netra cost: a frame in microseconds and bytes, and a burst in reads."""
 
     us: float
     size: float
-    writes: float
+    reads: float
 
 
 class _Fan(msgspec.Struct):
@@ -99,7 +100,7 @@ def ask_for(bench: Workbench, *, burst: int) -> Iterator[Row]:
         ratios = [a / b for a, b in zip(costs["Netra"], figures, strict=True)]
         yield row(f"Netra / {name}", "", ratios)
     yield row("Netra's frames", "bytes", [cost.size for cost in ours], digits=0)
-    yield row(f"Netra's writes to a socket for {burst}", "", [cost.writes for cost in ours])
+    yield row(f"reads of a socket for Netra's {burst}", "", [cost.reads for cost in ours])
 
 
 def follow(followers: Client) -> None:
@@ -113,12 +114,11 @@ def follow(followers: Client) -> None:
 def _deliver(netra: Server, followers: Client, run: str, burst: int) -> _Cost:
     """Return what the deliveries of one run cost."""
     process = netra.process
-    done = deliver(followers, run, burst=burst, look=lambda: (process.cpu_us, process.writes))
-    cpu_us, writes = (b - a for a, b in zip(done.before, done.after, strict=True))
+    done = deliver(followers, run, burst=burst, look=lambda: process.cpu_us)
     return _Cost(
-        us=cpu_us / done.frames,
+        us=(done.after - done.before) / done.frames,
         size=done.bytes / done.frames,
-        writes=writes / (SOCKETS * (FRAMES // burst)),
+        reads=done.reads / (SOCKETS * (FRAMES // burst)),
     )
 
 
@@ -138,7 +138,8 @@ def deliver(followers: Client, run: str, *, burst: int, look: Callable[[], T]) -
     after = look()
     followers.await_frames(report.frames + 2 * SOCKETS, ROUND_SECONDS)
     assert begun.marks == 0, "the deltas came before all had seen the run begin"
-    return Delivery(report.frames - begun.frames, report.bytes - begun.bytes, before, after)
+    frames, size = report.frames - begun.frames, report.bytes - begun.bytes
+    return Delivery(frames, size, report.reads - begun.reads, before, after)
 
 
 def _send(there: Server, sockets: Client, burst: int) -> float:

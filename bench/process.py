@@ -78,12 +78,6 @@ class Process:
         return {one: _cpu_us(one) for one in (pid, *map(int, listed.split()))}
 
     @property
-    def writes(self) -> int:
-        """The calls of write(2), writev(2) and the like that it has made, on files and sockets."""
-        lines = Path(f"/proc/{self._popen.pid}/io").read_text(encoding="ascii").splitlines()
-        return int(dict(line.split(": ") for line in lines)["syscw"])
-
-    @property
     def rss_bytes(self) -> int:
         """Its resident memory; the kernel's socket buffers are not in it."""
         pages = Path(f"/proc/{self._popen.pid}/statm").read_text(encoding="ascii").split()[1]

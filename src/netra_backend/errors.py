@@ -28,6 +28,7 @@ Outside of it are those that nobody has to catch who calls us::
     ├── IllegalMove       core/run: a fault of ours, which is not to be taken for a refusal
     ├── LaneClosed        server/lane_port: tells the writer to a socket that it is gone
     ├── NoOpening         server/opening: carries the answer to a request that opens no WebSocket
+    ├── NoRing            server/ring: sockets are then written to one by one
     └── StreamBroken      server/sse_lane: breaks a response off, so that its client comes back
     BaseException
     ├── Unanswered        agents/questions: leaves an agent, whose ``except Exception`` lets it

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from itertools import count
 from pathlib import Path
 
@@ -12,7 +12,9 @@ from ag_ui.core import BaseEvent, RunAgentInput
 
 from netra_backend.agents.base import Text
 from netra_backend.server import direct_lane, metrics, send_lane
+from netra_backend.server import ring as rings
 from netra_backend.server.follower import PORTION, FollowerState
+from netra_backend.server.topic import FEW
 from netra_backend.stores.memory import MemoryStore
 from tests.checker import Tape, judge
 from tests.client import run_input
@@ -123,6 +125,34 @@ async def test_a_client_that_does_not_read_gets_it_later_merged(
         verdict = judge([*slow.settled(), *fast.tapes], await read_logs(server, [("alice", "t")]))
         assert verdict, verdict
         assert any("from" in frame for frame in slow.client.events[had:])
+
+
+@pytest.mark.parametrize("ring", [True, False], ids=["as the system has it", "without a ring"])
+async def test_in_a_crowd_the_slow_one_falls_out_and_nobody_misses_anything(
+    tmp_path: Path, ring: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not ring:
+        monkeypatch.setattr(rings, "_SETUP", 1_000_000)
+    async with (
+        talking(tmp_path, direct=True) as server,
+        hung(server, "t") as slow,
+        AsyncExitStack() as stack,
+    ):
+        crowd = [Person(server, f"one of {FEW}", "alice") for _ in range(FEW + 2)]
+        for one in crowd:
+            await stack.enter_async_context(one)
+            await one.follow("t")
+        await flood(server, "t")
+        (topic,) = server.app._house.hub._topics.values()
+        assert topic.ranked >= FEW
+        for one in crowd:
+            await one.settle("t")
+        slow.client.reading.set()
+        await slow.settle("t")
+        tapes = [tape for one in [slow, *crowd] for tape in one.settled()]
+        verdict = judge(tapes, await read_logs(server, [("alice", "t")]))
+        assert verdict, verdict
+        assert len(tapes) > FEW
 
 
 @BOTH

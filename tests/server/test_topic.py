@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -12,15 +13,26 @@ from netra_backend.core.events import event_from_json
 from netra_backend.core.ids import ThreadId, ThreadKey, UserId
 from netra_backend.core.positions import Position
 from netra_backend.core.resume import Piece
+from netra_backend.server import ring as rings
 from netra_backend.server import topic as topics
 from netra_backend.server.batch import Batch
 from netra_backend.server.topic import FEW, Topic
+from netra_backend.server.volley import Volley
 
 KEY = ThreadKey(UserId("alice"), ThreadId("t"))
 MANY = FEW + 4
 BEGIN = Position(1, 0)
 
 opened: list[socket.socket] = []
+volley = Volley()
+
+
+@pytest.fixture(autouse=True, params=["as the system has it", "without a ring"])
+def writing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    if request.param == "without a ring":
+        monkeypatch.setattr(rings, "_SETUP", 1_000_000)
+    yield
+    volley.close()
 
 
 @pytest.fixture(autouse=True)
@@ -99,7 +111,7 @@ class Peer:
 
 def ranked(count: int = MANY) -> tuple[Topic, list[Peer]]:
     """Return a topic with so many peers, which stand in the ranks after its first batch."""
-    topic, peers = Topic(KEY), [Peer() for _ in range(count)]
+    topic, peers = Topic(KEY, volley), [Peer() for _ in range(count)]
     for peer in peers:
         topic.add(peer)
     say(topic, 1)
@@ -140,13 +152,13 @@ def test_many_stand_in_ranks_and_get_each_salvo_with_one_write(
     topic, peers = ranked()
     assert (topic.ranked, len(topic), set(topic)) == (MANY, MANY, set(peers))
     sizes: list[int] = []
-    write = os.write
+    write = volley.write
 
-    def noting(descriptor: int, data: bytes) -> int:
-        sizes.append(len(data))
-        return write(descriptor, data)
+    def noting(sockets: "array[int]", data: bytes) -> list[tuple[int, int]]:
+        sizes.extend([len(data)] * len(sockets))
+        return write(sockets, data)
 
-    monkeypatch.setattr(topics.os, "write", noting)
+    monkeypatch.setattr(volley, "write", noting)
     say(topic, 2, 3, 4)
     expected = b"".join(batch(n).prepared for n in (2, 3, 4))
     assert [peer.got() for peer in peers] == [expected] * MANY
@@ -163,7 +175,7 @@ def test_few_have_no_ranks() -> None:
 def test_who_falls_out_in_the_middle_of_a_salvo_gets_it_once() -> None:
     topic, peers = ranked()
     topic.publish(batch(2))
-    assert topic.serve(4) == 4
+    assert topic.serve(4, ranked=4) == 4
     before, after = topic._members[1], topic._members[7]
     assert isinstance(before, Peer)
     assert isinstance(after, Peer)
@@ -173,7 +185,7 @@ def test_who_falls_out_in_the_middle_of_a_salvo_gets_it_once() -> None:
     assert (before.at, after.at) == (Position(1, 2), Position(1, 1))
     topic.publish(batch(3))
     while topic.is_waiting:
-        topic.serve(4)
+        topic.serve(4, ranked=4)
     assert [peer.got() for peer in peers] == [batch(2).prepared + batch(3).prepared] * MANY
     assert topic.ranked == MANY - 2
 
@@ -182,7 +194,7 @@ def test_nothing_is_written_on_a_descriptor_that_was_taken_back() -> None:
     """Its number may be that of a stranger's socket by then."""
     topic, peers = ranked()
     topic.publish(batch(2))
-    topic.serve(4)
+    topic.serve(4, ranked=4)
     gone = topic._members[7]
     assert isinstance(gone, Peer)
     topic.remove(gone)
@@ -212,7 +224,7 @@ def test_what_the_system_does_not_take_is_owed_and_the_peer_falls_out() -> None:
 def test_who_comes_late_or_has_missed_something_is_served_alone() -> None:
     topic, peers = ranked()
     topic.publish(batch(2))
-    topic.serve(4)
+    topic.serve(4, ranked=4)
     late = Peer(at=Position(1, 2))  # it has found the second in the log
     topic.add(late)
     say(topic)

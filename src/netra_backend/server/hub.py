@@ -16,6 +16,7 @@ from netra_backend.core.resume import pieces
 from netra_backend.server.batch import Batch
 from netra_backend.server.clockwork import SLICE, STEP
 from netra_backend.server.topic import Follower, Topic
+from netra_backend.server.volley import Volley
 
 MOST = 0.010
 """Seconds that followers are served for in one turn at most.
@@ -32,6 +33,7 @@ class Hub:
         self._bus = bus
         self._topics: dict[ThreadKey, Topic] = {}
         self._waiting: deque[Topic] = deque()
+        self._volley = Volley()
         self._number = 0
         self._left = SLICE
         """Seconds that followers may be served for in this turn of the event loop."""
@@ -59,7 +61,7 @@ class Hub:
         """Deliver to `follower` everything that is published from now on."""
         topic = self._topics.get(thread)
         if topic is None:
-            topic = self._topics[thread] = Topic(thread)
+            topic = self._topics[thread] = Topic(thread, self._volley)
         topic.add(follower)
 
     def remove(self, thread: ThreadKey, follower: Follower) -> None:
@@ -78,6 +80,7 @@ class Hub:
     def close(self) -> None:
         """Stop listening to the bus. Idempotent."""
         self._unsubscribe()
+        self._volley.close()
 
     def _published(self, thread: ThreadKey, entries: Sequence[Entry]) -> None:
         topic = self._topics.get(thread)

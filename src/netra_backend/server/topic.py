@@ -3,17 +3,19 @@
 Between a follower, its lane and its transport lie a dozen cache lines, and fetching them for a
 thousand sockets costs a third of what the system takes for a small frame. So followers that have
 everything so far, and whose sockets have nothing unsent, stand in ranks: of them the topic holds
-nothing but descriptors, and serves each with one write. Who cannot go on like this falls out, and
-is served alone, until it catches up.
+nothing but descriptors, and serves them in volleys. Who cannot go on like this falls out, and is
+served alone, until it catches up.
 """
 
-import os
+from array import array
 from collections.abc import Iterator
 from typing import Protocol
 
 from netra_backend.core.ids import ThreadKey
 from netra_backend.core.positions import Position
 from netra_backend.server.batch import Batch
+from netra_backend.server.ring import SIZE
+from netra_backend.server.volley import Volley
 
 FEW = 8
 """Followers up to which a thread has no ranks: forming them costs more than it saves."""
@@ -53,15 +55,16 @@ class Follower(Protocol):
 
 
 class Topic:
-    """The followers of `thread`."""
+    """The followers of `thread`; those in the ranks are written to by `volley`."""
 
     __slots__ = (
         "_alone", "_batches", "_data", "_descriptors", "_left", "_members", "_next", "_places",
-        "_salvo", "_since", "_upto", "last", "thread", "turn",
+        "_salvo", "_since", "_upto", "_volley", "last", "thread", "turn",
     )  # fmt: skip
 
-    def __init__(self, thread: ThreadKey) -> None:
+    def __init__(self, thread: ThreadKey, volley: Volley) -> None:
         self.thread = thread
+        self._volley = volley
         self.turn = -1
         """The hub's turn in which it was last served."""
         self.last: Position | None = None
@@ -75,7 +78,7 @@ class Topic:
         """Those alone whom the salvo has not reached."""
         self._places: dict[Follower, int] = {}
         self._members: list[Follower | None] = []
-        self._descriptors: list[int] = []
+        self._descriptors = array("i")
         """The ranks; -1 where somebody has fallen out."""
         self._next = self._upto = 0
         """The ranks that the salvo has not reached; who has stepped in since has it already."""
@@ -124,8 +127,8 @@ class Topic:
         """Deliver `batch` when it is served, in one salvo with what else there is then."""
         self._batches.append(batch)
 
-    def serve(self, allowed: int) -> int:
-        """Serve at most so many followers; return how many were."""
+    def serve(self, allowed: int, *, ranked: int = SIZE) -> int:
+        """Serve at most so many followers, or `ranked` of the ranks; return how many were."""
         if len(self._batches) == 1:
             batch = self._batches.pop()
             if self.hand(batch):
@@ -133,7 +136,7 @@ class Topic:
             self._batches.append(batch)
         if not self._salvo:
             self._begin()
-        served = self._fire(allowed)
+        served = self._fire(ranked)
         forms = len(self) > FEW
         while self._left and served < allowed:
             follower = self._left.pop()
@@ -186,7 +189,7 @@ class Topic:
                 follower.fall_out()
         if len(self._places) < len(self._members):
             self._members = [member for member in self._members if member is not None]
-            self._descriptors = [number for number in self._descriptors if number >= 0]
+            self._descriptors = array("i", [number for number in self._descriptors if number >= 0])
             self._places = {m: place for place, m in enumerate(self._members) if m is not None}
         self._next, self._upto = 0, len(self._members)
         self._left = list(self._alone)
@@ -208,23 +211,17 @@ class Topic:
             position = batch.last
         return True
 
-    def _fire(self, allowed: int) -> int:
+    def _fire(self, ranked: int) -> int:
         """Write the salvo to at most so many of the ranks; return to how many. The hot path."""
-        start, end = self._next, min(self._next + allowed, self._upto)
-        data, write = self._data, os.write
-        size = len(data)
-        for place, descriptor in enumerate(self._descriptors[start:end], start):
-            try:
-                sent = write(descriptor, data)
-            except OSError:
-                sent = 0  # the system's buffer is full, the peer gone, or nobody stands there
-            if sent != size:
-                self._next = place + 1
-                member = self._members[place]
-                if member is not None:
-                    member.owe(data[sent:])
-        self._next = end
-        return end - start
+        start, self._next = self._next, min(self._next + min(ranked, self._volley.size), self._upto)
+        if start == self._next:
+            return 0
+        members = self._members[start : self._next]
+        for place, sent in self._volley.write(self._descriptors[start : self._next], self._data):
+            member = members[place]
+            if member is not None:
+                member.owe(self._data[sent:])
+        return len(members)
 
 
 def _enough(batches: list[Batch]) -> int:
