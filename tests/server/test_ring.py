@@ -1,5 +1,6 @@
 """The ring, on real sockets: each gets what it is sent, once, whole, and who fails costs nobody."""
 
+import os
 import random
 import socket
 import threading
@@ -121,6 +122,40 @@ def test_another_thread_cannot_use_it_and_breaks_nothing(ring: Ring, pairs: list
     assert {got(pair) for pair in pairs} == {b"own"}
 
 
+def test_what_an_interrupted_call_left_behind_is_not_sent_to_anybody(
+    ring: Ring, pairs: list[Pair], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system: Callable[..., int] = ring._syscall
+
+    def interrupted(*given: int) -> int:
+        raise KeyboardInterrupt
+
+    def answered(*given: int) -> int:
+        system(*given)
+        raise KeyboardInterrupt
+
+    for call in (interrupted, answered):
+        monkeypatch.setattr(ring, "_syscall", call)
+        with pytest.raises(KeyboardInterrupt):
+            ring.send(numbers(pairs), b"")
+        monkeypatch.setattr(ring, "_syscall", system)
+        for data in (b"one", b"two"):
+            assert ring.send(numbers(pairs[7:8]), data) == []
+            assert [got(pair) for pair in pairs] == [b""] * 7 + [data] + [b""] * (COUNT - 8)
+
+
+def test_a_forked_child_sends_nothing_and_its_parent_its_own(ring: Ring, pairs: list[Pair]) -> None:
+    data = b"of the parent"
+    assert ring.send(numbers(pairs), data) == []
+    child = os.fork()
+    if child == 0:
+        told = ring.send(numbers(pairs), b"of the child, from an address of its own")
+        os._exit(len(told))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == COUNT
+    assert ring.send(numbers(pairs), data) == []
+    assert {got(pair) for pair in pairs} == {data * 2}
+
+
 def test_a_closed_ring_sends_nothing(ring: Ring, pairs: list[Pair]) -> None:
     ring.close()
     ring.close()
@@ -130,6 +165,15 @@ def test_a_closed_ring_sends_nothing(ring: Ring, pairs: list[Pair]) -> None:
 def test_a_system_without_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rings, "_SETUP", 1_000_000)
     with pytest.raises(NoRing, match="io_uring_setup: Function not implemented"):
+        Ring()
+
+
+def test_a_c_library_that_cannot_be_had_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def static(*given: object, **options: object) -> None:
+        raise OSError("Dynamic loading not supported")
+
+    monkeypatch.setattr(rings.ctypes, "CDLL", static)
+    with pytest.raises(NoRing, match="the C library: Dynamic loading not supported"):
         Ring()
 
 

@@ -9,7 +9,7 @@ import pytest
 from netra_backend.server import ring as rings
 from netra_backend.server import volley as volleys
 from netra_backend.server.ring import SIZE
-from netra_backend.server.volley import LEAST, Volley, write_each
+from netra_backend.server.volley import LEAST, MOST_BYTES, Volley, write_each
 
 
 @pytest.fixture(params=["as the system has it", "without a ring"])
@@ -46,12 +46,21 @@ def test_it_tells_who_did_not_take_all(volley: Volley, ends: list[socket.socket]
         assert (part, len(part)) == (data[: short[3]], short[3])
 
 
-def test_it_goes_on_after_it_was_closed(volley: Volley, ends: list[socket.socket]) -> None:
+def test_what_is_long_is_written_to_fewer_at_once(volley: Volley) -> None:
+    """Whatever the last one took, of which the next may be a thousand times the length."""
+    sizes = [volley.room(size) for size in (0, 200, MOST_BYTES // SIZE, 65_536, 4_194_304)]
+    assert sizes == [SIZE, SIZE, SIZE, 256, LEAST]
+
+
+def test_it_goes_on_without_a_ring_after_it_was_closed(
+    volley: Volley, ends: list[socket.socket]
+) -> None:
     one = array("i", [ends[0].fileno()])
     for data in (b"a", b"b"):
         assert volley.write(one, data) == []
         volley.close()
         volley.close()
+        assert volley._ring is None
     assert ends[1].recv(10) == b"ab"
 
 
@@ -63,7 +72,7 @@ def test_the_next_is_for_fewer_when_one_took_long(
     sizes: list[int] = []
     for _ in range(3):
         volley.write(array("i", [ends[0].fileno()]) * 50, b"x")
-        sizes.append(volley.size)
+        sizes.append(volley.room(1))
     assert sizes == [LEAST, 50, SIZE]
 
 

@@ -54,7 +54,10 @@ class Ring:
             ctypes.c_uint64
         ):
             raise NoRing("it takes Linux on a processor of 64 bits")
-        self._syscall = ctypes.CDLL(None, use_errno=True).syscall
+        try:
+            self._syscall = ctypes.CDLL(None, use_errno=True).syscall
+        except OSError as error:
+            raise NoRing(f"the C library: {error}") from error
         self._syscall.argtypes = [ctypes.c_long] * 7
         self._syscall.restype = ctypes.c_long
         params = bytearray(_PARAMS.pack(0, 0, _FLAGS, *[0] * 27))
@@ -67,6 +70,7 @@ class Ring:
         except OSError as error:
             self.close()
             raise NoRing(f"the memory of the ring: {error.strerror}") from error
+        self._process = os.getpid()
         self._data = b""
         self._aim(self._data)
 
@@ -102,11 +106,16 @@ class Ring:
         """Send `data` to each of at most `SIZE` sockets; return who did not take all of it.
 
         Of each of these its index, and how many bytes it took: 0 also if it failed. It never waits
-        and never raises.
+        and never raises. A forked child sends nothing: what it wrote here, its parent would send.
         """
+        if os.getpid() != self._process:
+            return [(index, 0) for index in range(len(sockets))]
         if data is not self._data:
             self._aim(data)
-        begin = self._counts[self._tail] % SIZE
+        # What a signal's exception left behind, asked and not sent, or answered and not read, is
+        # forgotten: it would go to a socket of the last call.
+        self._counts[self._answers_head] = self._counts[self._answers_tail]
+        begin = self._counts[self._head] % SIZE
         count, before_end = len(sockets), min(len(sockets), SIZE - begin)
         given = memoryview(sockets)
         self._sockets[begin : begin + before_end] = given[:before_end]
@@ -126,7 +135,7 @@ class Ring:
         It answers those before it returns, since no send may wait. What it left out is asked for
         no more.
         """
-        counts, tail, done = self._counts, self._counts[self._tail], 0
+        counts, tail, done = self._counts, self._counts[self._head], 0
         counts[self._tail] = (tail + count) % _COUNTS
         while done < count:
             left = count - done

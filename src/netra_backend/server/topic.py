@@ -213,7 +213,8 @@ class Topic:
 
     def _fire(self, ranked: int) -> int:
         """Write the salvo to at most so many of the ranks; return to how many. The hot path."""
-        start, self._next = self._next, min(self._next + min(ranked, self._volley.size), self._upto)
+        room = min(ranked, self._volley.room(len(self._data)))
+        start, self._next = self._next, min(self._next + room, self._upto)
         if start == self._next:
             return 0
         members = self._members[start : self._next]
