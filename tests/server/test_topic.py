@@ -23,16 +23,13 @@ KEY = ThreadKey(UserId("alice"), ThreadId("t"))
 MANY = FEW + 4
 BEGIN = Position(1, 0)
 
-opened: list[socket.socket] = []
-volley = Volley()
+opened: list[socket.socket | Volley] = []
 
 
 @pytest.fixture(autouse=True, params=["as the system has it", "without a ring"])
-def writing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def writing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param == "without a ring":
         monkeypatch.setattr(rings, "_SETUP", 1_000_000)
-    yield
-    volley.close()
 
 
 @pytest.fixture(autouse=True)
@@ -111,6 +108,8 @@ class Peer:
 
 def ranked(count: int = MANY) -> tuple[Topic, list[Peer]]:
     """Return a topic with so many peers, which stand in the ranks after its first batch."""
+    volley = Volley()
+    opened.append(volley)
     topic, peers = Topic(KEY, volley), [Peer() for _ in range(count)]
     for peer in peers:
         topic.add(peer)
@@ -152,6 +151,7 @@ def test_many_stand_in_ranks_and_get_each_salvo_with_one_write(
     topic, peers = ranked()
     assert (topic.ranked, len(topic), set(topic)) == (MANY, MANY, set(peers))
     sizes: list[int] = []
+    volley = topic._volley
     write = volley.write
 
     def noting(sockets: "array[int]", data: bytes) -> list[tuple[int, int]]:

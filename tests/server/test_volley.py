@@ -8,8 +8,9 @@ import pytest
 
 from netra_backend.server import ring as rings
 from netra_backend.server import volley as volleys
+from netra_backend.server.clockwork import STEP
 from netra_backend.server.ring import SIZE
-from netra_backend.server.volley import LEAST, MOST_BYTES, Volley, write_each
+from netra_backend.server.volley import MOST_BYTES, Volley, write_each
 
 
 @pytest.fixture(params=["as the system has it", "without a ring"])
@@ -49,7 +50,7 @@ def test_it_tells_who_did_not_take_all(volley: Volley, ends: list[socket.socket]
 def test_what_is_long_is_written_to_fewer_at_once(volley: Volley) -> None:
     """Whatever the last one took, of which the next may be a thousand times the length."""
     sizes = [volley.room(size) for size in (0, 200, MOST_BYTES // SIZE, 65_536, 4_194_304)]
-    assert sizes == [SIZE, SIZE, SIZE, 256, LEAST]
+    assert sizes == [SIZE, SIZE, SIZE, 256, STEP]
 
 
 def test_it_goes_on_without_a_ring_after_it_was_closed(
@@ -73,7 +74,7 @@ def test_the_next_is_for_fewer_when_one_took_long(
     for _ in range(3):
         volley.write(array("i", [ends[0].fileno()]) * 50, b"x")
         sizes.append(volley.room(1))
-    assert sizes == [LEAST, 50, SIZE]
+    assert sizes == [STEP, 50, SIZE]
 
 
 def test_without_a_ring_it_says_why_once(

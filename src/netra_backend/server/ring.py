@@ -50,9 +50,7 @@ class Ring:
     """A ring of the thread that makes it, which alone may use it. Raises NoRing."""
 
     def __init__(self) -> None:
-        if sys.platform != "linux" or ctypes.sizeof(ctypes.c_void_p) != ctypes.sizeof(
-            ctypes.c_uint64
-        ):
+        if sys.platform != "linux" or sys.maxsize < _COUNTS:
             raise NoRing("it takes Linux on a processor of 64 bits")
         try:
             self._syscall = ctypes.CDLL(None, use_errno=True).syscall
@@ -65,8 +63,9 @@ class Ring:
         self._number = self._syscall(_SETUP, SIZE, address, 0, 0, 0, 0)
         if self._number < 0:
             raise NoRing(f"io_uring_setup: {os.strerror(ctypes.get_errno())}")
+        told = _PARAMS.unpack(params)
         try:
-            self._map(*(_PARAMS.unpack(params)[part] for part in (_SQ, _CQ)))
+            self._map(told[_SQ], told[_CQ])
         except OSError as error:
             self.close()
             raise NoRing(f"the memory of the ring: {error.strerror}") from error
@@ -89,7 +88,7 @@ class Ring:
         entries = memoryview(
             mmap(self._number, SIZE * _ENTRY.size, MAP_SHARED, offset=_ENTRIES_OFFSET)
         )
-        self._counts = shared[: len(shared) // 4 * 4].cast("I")
+        self._counts = shared.cast("I")
         self._head, self._tail = head // 4, tail // 4
         self._answers_head, self._answers_tail = answers_head // 4, answers_tail // 4
         for place in range(SIZE):

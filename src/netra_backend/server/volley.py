@@ -7,6 +7,7 @@ from contextlib import suppress
 from time import perf_counter
 
 from netra_backend import jsonlog
+from netra_backend.server.clockwork import STEP
 from netra_backend.server.ring import SIZE, NoRing, Ring
 
 log = jsonlog.get_logger(__name__)
@@ -15,11 +16,8 @@ LONGEST = 0.005
 """Seconds that the event loop is held up for by one write, as far as the last one tells: a socket
 takes 5 us on a calm machine and 80 on a busy one."""
 
-LEAST = 25
-"""Sockets that are written to at once, however long the last took."""
-
 MOST_BYTES = 16 << 20
-"""Bytes that are written at once, but to `LEAST`: the last may have been shorter. A thousand
+"""Bytes that are written at once, but to `STEP` sockets: the last may have been shorter. A thousand
 sockets that take 64 KiB each hold the loop up for 13 ms, a part of them that has these for 3."""
 
 Short = list[tuple[int, int]]
@@ -40,7 +38,7 @@ class Volley:
 
     def room(self, size: int) -> int:
         """Return how many sockets the next write should be for at most, of so many bytes each."""
-        return min(self._size, max(LEAST, MOST_BYTES // max(size, 1)))
+        return min(self._size, max(STEP, MOST_BYTES // max(size, 1)))
 
     def write(self, sockets: "array[int]", data: bytes) -> Short:
         """Write to each of at most `ring.SIZE` sockets, and return who did not take all of it.
@@ -50,7 +48,7 @@ class Volley:
         began = perf_counter()
         short = self._write(sockets, data)
         took = (perf_counter() - began) or LONGEST  # a coarse clock may not have gone on
-        self._size = max(LEAST, min(int(len(sockets) * LONGEST / took), SIZE))
+        self._size = max(STEP, min(int(len(sockets) * LONGEST / took), SIZE))
         return short
 
     def close(self) -> None:
