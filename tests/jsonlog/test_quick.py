@@ -224,8 +224,8 @@ def test_what_is_remembered_is_bounded() -> None:
     for number in range(3_000):
         given = {f"name{number}": f"value {number}"}
         assert quick.line(CREATED, 20, f"logger{number}", f"text {number}", given, None, True)
-    kept = (quick._texts, quick._fronts, quick._names, quick._values, quick._heads[20])
-    assert all(len(one) <= 1_024 for one in kept)
+    texts = (quick._texts, quick._fronts, quick.wholes, quick._heads[20])
+    assert all(len(one) <= 1_024 for one in (*texts, quick._names, quick._values))
 
 
 @pytest.mark.parametrize("unseen", ["\x7f", "\x9b", "\u2028", "\u202e"])

@@ -12,7 +12,6 @@ import pytest
 from netra_backend import jsonlog
 from netra_backend.jsonlog.attributes import STANDARD
 from netra_backend.jsonlog.sinks import Sink
-from netra_backend.jsonlog.standard import said
 from tests.jsonlog import hostile_classes as of
 from tests.jsonlog.hostile_classes import raiser, with_methods
 
@@ -182,37 +181,6 @@ def test_records_with_attributes_missing(stream: io.StringIO) -> None:
         if name not in ("msg", "message"):
             assert last(stream)["message"] == "text"
     assert len(lines(stream)) == len(STANDARD)
-
-
-def is_said(logger: logging.Logger = log) -> bool:
-    """Return whether a line is written without a record."""
-    return said(logger, logging.INFO, "text", (), {}, None)
-
-
-def test_a_record_is_made_only_where_somebody_else_sees_it(
-    stream: io.StringIO, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    alone()
-    assert is_said()
-    other = Listener()
-    for logger in (log, logging.getLogger("tests"), logging.getLogger()):
-        logger.addHandler(other)
-        assert not is_said()
-        logger.removeHandler(other)
-    with monkeypatch.context() as patch:
-        patch.setattr(log, "propagate", False)
-        assert not is_said()
-    with monkeypatch.context() as patch:
-        patch.setattr(logging.Logger, "callHandlers", lambda *_: None)
-        assert not is_said()
-    logging.setLogRecordFactory(type("Own", (logging.LogRecord,), {}))
-    assert not is_said()
-    logging.setLogRecordFactory(logging.LogRecord)
-    assert not is_said(type("Own", (logging.Logger,), {})("own"))
-    log.addFilter(lambda _record: True)
-    assert not is_said()
-    log.filters.clear()
-    assert is_said()
 
 
 def test_a_filter_of_the_sink_sees_records(stream: io.StringIO) -> None:

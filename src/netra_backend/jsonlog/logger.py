@@ -7,7 +7,8 @@ from logging import CRITICAL, DEBUG, ERROR, INFO, WARNING
 from typing import TypeVar, cast
 
 from netra_backend.jsonlog.attributes import STANDARD, fields_of, told_apart
-from netra_backend.jsonlog.standard import report, said
+from netra_backend.jsonlog.direct import said
+from netra_backend.jsonlog.standard import report
 
 F = TypeVar("F", bound=Callable[..., None])
 

@@ -33,6 +33,7 @@ from netra_backend.jsonlog.record import exception, no_objects
 from netra_backend.jsonlog.redact import redact_pairs
 from netra_backend.jsonlog.safe import jsonable
 from netra_backend.jsonlog.shapes import redact_text
+from netra_backend.jsonlog.tracing import TRACING
 from netra_backend.jsonlog.usual_names import UsualNames
 from netra_backend.jsonlog.usual_values import UsualValues
 
@@ -50,14 +51,9 @@ MAX_FIELDS = 32
 _DELETE = 0x7F
 """The one character of ASCII that JSON allows and a line must not have."""
 _modules = sys.modules
-_TRACING = "opentelemetry.trace"
 
-
-_Front: TypeAlias = tuple[int, str, bytes, bytes]
-"""A level and a logger, what they and a text are in the line, and all that follows on the time.
-
-The last for a line without fields, outside any binding; empty for a text that is not to come again.
-"""
+_Told: TypeAlias = tuple[int, str, bytes]
+"""A level, a logger, and what of a line with them and a text is the same each time."""
 
 
 class Quick:
@@ -75,11 +71,15 @@ class Quick:
         self._clock = Clock()
         self._dumps, _, self._newline = encoders()
         self._begin = f'{{"{layout.time}":"'
-        self._stamp = (0.0, 0.0, b"")
+        self.stamp = (0.0, 0.0, b"")
         """From when to when, and the text of the times between; replaced as one, for threads."""
         self._heads: dict[int, dict[str, tuple[str, str]]] = defaultdict(dict)
         self._texts: dict[str, str] = {}
-        self._fronts: dict[str, _Front] = {}
+        self._fronts: dict[str, _Told] = {}
+        """By the text: what stands between the time and the tail."""
+        self.wholes: dict[str, _Told] = {}
+        """By the text: all that follows on the time in a line without fields, outside any binding
+        and trace. For `direct.said`."""
 
     def line(
         self,
@@ -102,12 +102,10 @@ class Quick:
                 front = self._front(level, logger, text, fixed=fixed)
                 if front is None:
                     return None
-            since, until, stamp = self._stamp
+            since, until, stamp = self.stamp
             if not since <= created < until:
                 stamp = self._stamped(created)
-            bound, traced = current(), _TRACING in _modules
-            if bound is NOTHING and not given and error is None and not traced and front[3]:
-                return stamp + front[3]
+            bound = current()
             told = bound.told
             tail = told[1] if told[0] is self else self._tail(bound)
             body = self._body(given, bound) if given else b"}\n"
@@ -115,7 +113,7 @@ class Quick:
                 return None
             if error is not None:
                 tail += self._error(error)
-            if traced:
+            if TRACING in _modules:
                 tail += self._trace()
             return b"".join((stamp, front[2], tail, body))
         except Exception:  # noqa: BLE001 - part of the border around one log record
@@ -143,7 +141,7 @@ class Quick:
         stamp = f"{self._begin}{self._clock.text(created)}".encode()
         number = int(created * 1000)
         # Less at both ends than a millisecond, as its ends are no exact numbers.
-        self._stamp = ((number + 0.001) / 1000, (number + 0.999) / 1000, stamp)
+        self.stamp = ((number + 0.001) / 1000, (number + 0.999) / 1000, stamp)
         return stamp
 
     def _head(self, level: int, logger: str) -> tuple[str, str]:
@@ -161,19 +159,19 @@ class Quick:
         self._remember(self._heads[level], logger, (head, behind))
         return head, behind
 
-    def _front(self, level: int, logger: str, text: str, *, fixed: bool) -> _Front | None:
+    def _front(self, level: int, logger: str, text: str, *, fixed: bool) -> _Told | None:
         """Return what stands between the time and the tail, and remember it for a fixed text."""
         head, behind = self._heads[level].get(logger) or self._head(level, logger)
         message = self._texts.get(text) or self._message(text, fixed=fixed)
         if message is None:
             return None
-        made = f"{head}{message}{behind}".encode()
-        if not fixed or len(text) > MAX_REMEMBERED_TEXT:
-            return level, logger, made, b""
-        told = NOTHING.told
-        tail = told[1] if told[0] is self else self._tail(NOTHING)
-        front = (level, logger, made, b"" if tail is None else made + tail + b"}\n")
-        self._remember(self._fronts, text, front)
+        front = (level, logger, f"{head}{message}{behind}".encode())
+        if fixed and len(text) <= MAX_REMEMBERED_TEXT:
+            self._remember(self._fronts, text, front)
+            told = NOTHING.told
+            tail = told[1] if told[0] is self else self._tail(NOTHING)
+            if tail is not None:
+                self._remember(self.wholes, text, (level, logger, front[2] + tail + b"}\n"))
         return front
 
     def _message(self, text: str, *, fixed: bool) -> str | None:
@@ -208,28 +206,33 @@ class Quick:
 
     def _body(self, given: dict[str, Any], bound: Bound) -> bytes | None:
         """Return the rest of a line with the fields of a call; None if one is unusual."""
-        if len(given) > MAX_FIELDS:
-            return None
-        shown = self._values.plain(given)
+        shown = self._values.plain(given) if len(given) <= MAX_FIELDS else None
         if shown is None:
             return None
         # First of all, as it refuses names that are no exact strings: hashing them may run code.
         body = self._dumps(shown, None, self._newline)
         if len(body) > MAX_BODY:
             return None
-        usual = self._names
-        are_usual = usual.known.issuperset(given) or usual.are_all(given)
-        names = given if are_usual else self._other_names(given)
-        if names is None or (bound.fields and not bound.fields.keys().isdisjoint(names)):
-            return None
-        objects = self._objects and not self._objects.isdisjoint(names)
-        if objects or names is not given:
-            shown = dict(zip(names, shown.values(), strict=True))
-            shown = self._renamed(given, shown) if objects else shown
-            body = self._dumps(shown, None, self._newline)
+        if bound.fields or self._objects or not self._names.known.issuperset(given):
+            named = self._named(given, shown, bound)
+            if named is None:
+                return None
+            if named is not shown:
+                body = self._dumps(named, None, self._newline)
         if not body.isascii() or _DELETE in body:
             body = _visible(body)
         return body.replace(b"{", b",", 1)  # behind what is on every line
+
+    def _named(
+        self, given: dict[str, Any], shown: dict[str, Any], bound: Bound
+    ) -> dict[str, Any] | None:
+        """Return the fields under their names on a line; None if one is unusual, or bound, too."""
+        names = given if self._names.are_all(given) else self._other_names(given)
+        if names is None or (bound.fields and not bound.fields.keys().isdisjoint(names)):
+            return None
+        if self._objects and not self._objects.isdisjoint(names):
+            return self._renamed(given, dict(zip(names, shown.values(), strict=True)))
+        return shown if names is given else dict(zip(names, shown.values(), strict=True))
 
     def _other_names(self, given: dict[str, Any]) -> dict[str, None] | None:
         """Return usual names for fields of which some clash; None if there are none."""

@@ -15,19 +15,16 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Mapping
-from time import time as now
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from netra_backend.jsonlog.attributes import STANDARD, fields_of, filled, meant, told_apart
+from netra_backend.jsonlog import direct
+from netra_backend.jsonlog.attributes import STANDARD, fields_of, meant, told_apart
 from netra_backend.jsonlog.guard import Failed, class_name, foreign
 
 if TYPE_CHECKING:
     from netra_backend.jsonlog.sinks import Sink
 
-_Logger, _LogRecord = logging.Logger, logging.LogRecord
-_RootLogger = logging.RootLogger
-_methods = vars(_Logger)
 _logging = vars(logging)
 
 _traceback = BaseException.__dict__["__traceback__"].__get__
@@ -43,9 +40,6 @@ _replaced: dict[str, Callable[..., Any]] = {}
 
 _ours: "list[Sink]" = []
 """The sink that is installed, if one is."""
-
-_direct: "list[Sink | None]" = [None]
-"""The same, unless somebody had put his own method into `logging.Logger` before we came."""
 
 _trackers: list[Callable[..., Any]] = []
 """What had been put in the place of ``callHandlers`` then: it is called behind ours."""
@@ -68,7 +62,8 @@ def install(sink: "Sink") -> None:
     _stood_in_for.clear()
     if not _replaced:
         _replace()
-    _direct[0] = sink if all(map(_is_of_logging, _replaced.values())) else None
+    is_plain = all(map(_is_of_logging, _replaced.values()))
+    direct.lead_to(sink if is_plain else None, _call_handlers, _make_record)
 
 
 def _replace() -> None:
@@ -91,7 +86,7 @@ def _is_of_logging(method: Callable[..., Any]) -> bool:
 def uninstall() -> None:
     """Put the methods back, unless somebody has replaced ours meanwhile: then they do no more."""
     _ours.clear()
-    _direct[0] = None
+    direct.lead_to(None, _call_handlers, _make_record)
     ours = zip(_NAMES, (_log, _make_record, _call_handlers), strict=True)
     if all(getattr(logging.Logger, name) is method for name, method in ours):
         for name, method in _replaced.items():
@@ -117,52 +112,6 @@ def is_terminal(handler: logging.Handler) -> bool:
     return any(stream is one for one in (sys.stderr, sys.stdout, sys.__stderr__, sys.__stdout__))
 
 
-def said(
-    logger: logging.Logger,
-    level: int,
-    text: object,
-    args: Any,
-    given: dict[str, Any],
-    exc_info: Any,
-) -> bool:
-    """Return whether the line of a usual record was made, and written or dropped.
-
-    The way without a LogRecord, of a sink that alone would get a logger's records, and that nobody
-    looks at. A record must be made where a logger has a class of its own or a filter, where there
-    is another handler (pytest's ``caplog``, a file), where `logging.setLogRecordFactory` was used,
-    or where somebody has put his own method into `logging.Logger`, before or after us, as error
-    trackers do. All in one function, for a call costs 3 % of a short line.
-    """
-    sink, kind, above = _direct[0], type(logger), logger
-    if (
-        sink is None
-        or (kind is not _Logger and kind is not _RootLogger)
-        or logger.filters
-        or _methods["callHandlers"] is not _call_handlers
-        or _methods["makeRecord"] is not _make_record
-        or logging._logRecordFactory is not _LogRecord  # type: ignore[attr-defined]
-    ):
-        return False
-    while (parent := above.parent) is not None:
-        if above.handlers or not above.propagate:
-            return False
-        above = parent
-    handlers, quick = above.handlers, sink.quick
-    if len(handlers) != 1 or handlers[0] is not sink or quick is None:
-        return False
-    if sink.unreported.numbers:
-        return sink.drops(level)
-    if args:
-        text = filled(text, args)
-    if type(text) is not str:
-        return False
-    error = None if exc_info is None else meant(exc_info)
-    line = quick.line(now(), level, logger.name, text, given, error, not args)
-    if line is not None:
-        sink.writer.put(line, level)
-    return line is not None
-
-
 def _log(
     self: logging.Logger,
     level: int,
@@ -177,7 +126,7 @@ def _log(
     try:
         given = {} if extra is None else extra
         is_usual = stack_info is False and type(given) is dict
-        if is_usual and said(self, level, msg, args, given, exc_info):
+        if is_usual and direct.said(self, level, msg, args, given, exc_info):
             return
         _replaced["_log"].__get__(self)(
             level,

@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 from netra_backend.jsonlog.guard import Failed, foreign
 
-_API = "opentelemetry.trace"
+TRACING = "opentelemetry.trace"
+"""The module of its API: while it is not loaded, there is no trace."""
 
 
 class Trace(NamedTuple):
@@ -20,7 +21,7 @@ class Trace(NamedTuple):
 
 def current() -> Trace | None:
     """Return the current span's ids; None outside of spans, or if nobody loaded OpenTelemetry."""
-    return foreign_trace() if _API in sys.modules else None
+    return foreign_trace() if TRACING in sys.modules else None
 
 
 def foreign_trace() -> Trace | None:
@@ -30,7 +31,7 @@ def foreign_trace() -> Trace | None:
 
 
 def _ask() -> Trace | None:
-    context = sys.modules[_API].get_current_span().get_span_context()
+    context = sys.modules[TRACING].get_current_span().get_span_context()
     trace, span, flags = context.trace_id, context.span_id, context.trace_flags
     if not trace or not span:
         return None
