@@ -365,7 +365,7 @@ async def test_a_run_whose_agent_is_gone_ends_with_the_reason() -> None:
 class JustThen(MemoryStore):
     """Does something `then`, once, when it has been looked whether a run waits, and one does."""
 
-    then: Callable[[QueuedRun], Awaitable[bool]] | None = None
+    then: Callable[[QueuedRun], Awaitable[object]] | None = None
 
     async def queued_run(self, key: RunKey) -> QueuedRun | None:
         found = await super().queued_run(key)
@@ -401,6 +401,30 @@ async def test_a_thread_that_is_deleted_when_a_run_is_about_to_begin_in_it_stays
             await asyncio.wait_for(waiting, BOUND)
         assert refusal.value.code is ErrorCode.NOT_FOUND
         assert await store.thread(T1) is None
+    assert [given.run_id for given in agent.inputs] == ["r1"]
+
+
+async def test_a_run_whose_thread_is_opened_anew_just_then_does_not_begin_in_that_one() -> None:
+    """It was deleted with its thread, by another worker."""
+    store, gate = JustThen(), Gate()
+    agent = ScriptedAgent(answer("a", gate))
+    async with running(agent, store=store, policy=ENQUEUE) as house:
+        await house.start(ALICE, ask("r1"))
+        waiting = asyncio.create_task(house.start(ALICE, ask("r2")))
+        await until_queued(house)
+
+        async def open_anew(queued: QueuedRun) -> object:
+            await store.delete_thread(queued.thread)
+            return await store.open_thread(queued.thread, "new", 1)
+
+        store.then = open_anew
+        gate.open()
+        await until(lambda: store.then is None and not house.runner.waiting._serving)
+        assert await house.types() == []
+        await house.runner.waiting.look()
+        with pytest.raises(Refused) as refusal:
+            await asyncio.wait_for(waiting, BOUND)
+        assert refusal.value.code is ErrorCode.NOT_FOUND
     assert [given.run_id for given in agent.inputs] == ["r1"]
 
 

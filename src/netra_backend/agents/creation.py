@@ -101,6 +101,7 @@ class Creation:
             answers=run_input.answers(given.resume or ()) if takes or not ends else (),
             needs=None if ends else Role.WRITE,
             ends=ends,
+            epoch=request.epoch,
         )
         try:
             created = await self._store.create_run(new, [started])

@@ -10,8 +10,8 @@ class RunRequest(Struct, frozen=True):
     """The run `key` in `thread`, which `given` describes.
 
     `agent` is the name of its agent, None for the default. `resumes` is for the runs that follow
-    from an answer: nobody else may take their names. One that has `waited` was deleted if its
-    thread is not there.
+    from an answer: nobody else may take their names. One that has waited in the thread of this
+    `epoch` was deleted if that one is not there.
     """
 
     key: RunKey
@@ -19,12 +19,13 @@ class RunRequest(Struct, frozen=True):
     given: RunAgentInput
     agent: str | None = None
     resumes: bool = False
-    waited: bool = False
+    epoch: int | None = None
 
     @property
     def opens(self) -> bool:
         """Whether its thread is created if there is none: not by what belongs to one there was."""
-        return self.thread.owner == self.key.owner and not (self.waited or self.given.resume)
+        belongs = self.epoch is not None or self.given.resume
+        return self.thread.owner == self.key.owner and not belongs
 
 
 def run_request(

@@ -62,7 +62,12 @@ class Turns:
 
     async def _begin_or_end(self, queued: QueuedRun, given: RunAgentInput) -> Run:
         resumes = queued.key.id.startswith(RESUMING)
-        request = RunRequest(queued.key, queued.thread, given, queued.agent, resumes, waited=True)
+        # Read before it is seen to wait: what is deleted then, with its thread, begins in no other.
+        thread = await self._store.thread(queued.thread)
+        if thread is None:
+            raise Refused(ErrorCode.NOT_FOUND)
+        epoch = thread.head.epoch
+        request = RunRequest(queued.key, queued.thread, given, queued.agent, resumes, epoch)
         if not await self._is_cancelled(queued):
             try:
                 await self._interrupts.check(queued.thread, given.resume or ())

@@ -93,6 +93,8 @@ class NewRun(Struct, frozen=True):
 
     `ends` says that it shall only end: it decides nothing. Of its answers it takes up those that
     are the decision made and that no run has taken up; none of the others refuses it.
+
+    `epoch` is that of the thread which is meant, None for whichever has its key by then.
     """
 
     key: RunKey
@@ -105,6 +107,7 @@ class NewRun(Struct, frozen=True):
     answers: Sequence[Answer] = ()
     needs: Role | None = None
     ends: bool = False
+    epoch: int | None = None
 
 
 class Created(Struct, frozen=True):
@@ -260,13 +263,13 @@ class Runs(Protocol):
         interrupts this run takes up: each is decided by who starts the run if it was open, and
         marked as resumed by this run. A run of this name that waits in the thread waits no more.
 
-        Raises Refused: ``not_found`` (no such thread, or no such interrupt in it),
-        ``run_conflict`` (the key is used or waits in another thread), ``thread_busy`` (a run in the
-        thread has not ended, or the one of this name that waits was cancelled and this is not one
-        that only `new.ends`), ``already_decided`` (an answer differs in payload or status from the
-        decision made, byte for byte, or the interrupt was taken up by another run), ``forbidden``
-        (the user has not the role that `new.needs`, at the moment of creation). StoreFailed
-        as in `append`. ValueError without events.
+        Raises Refused: ``not_found`` (no such thread, or not of `new.epoch`, or no such interrupt
+        in it), ``run_conflict`` (the key is used or waits in another thread), ``thread_busy`` (a
+        run in the thread has not ended, or the one of this name that waits was cancelled and this
+        is not one that only `new.ends`), ``already_decided`` (an answer differs in payload or
+        status from the decision made, byte for byte, or the interrupt was taken up by another run),
+        ``forbidden`` (the user has not the role that `new.needs`, at the moment of creation).
+        StoreFailed as in `append`. ValueError without events.
         """
         ...
 

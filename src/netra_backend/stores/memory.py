@@ -218,7 +218,7 @@ class MemoryStore:
         if run is not None:
             return Created(run, None)
         thread = self._threads.get(new.thread)
-        if thread is None:
+        if thread is None or new.epoch not in (None, thread.epoch):
             raise Refused(ErrorCode.NOT_FOUND)
         same = self._same(new.thread, new.key.id)
         must_end = same is not None and same.cancelled and not new.ends

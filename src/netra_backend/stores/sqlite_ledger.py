@@ -210,6 +210,8 @@ class Ledger:
             if run is not None:
                 return Created(run, None)
             thread, epoch, head, busy = find_place(self._connection, new.thread)
+            if new.epoch not in (None, epoch):
+                raise Refused(ErrorCode.NOT_FOUND)
             is_cancelled = queue.is_cancelled(self._connection, thread, new.key.id)
             if busy or (is_cancelled and not new.ends):
                 raise Refused(ErrorCode.THREAD_BUSY)

@@ -2,6 +2,8 @@
 
 import asyncio
 
+from msgspec.structs import replace
+
 from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey
 from netra_backend.core.ports import Created, End, Store
 from netra_backend.core.run import RunStatus
@@ -79,6 +81,21 @@ class RunsContract(Contract):
         expect(await store.run(unknown.key), None)
         expect(await store.last_run(beside), None)
         await expect_error(ValueError, lambda: store.create_run(new_run(beside, "r8"), []))
+
+    @scenario
+    async def test_a_run_for_a_thread_is_not_created_in_the_next_one_of_its_key(
+        self, store: Store
+    ) -> None:
+        """A run names the epoch of its thread; one of another epoch is not found."""
+        thread = a_thread()
+        epoch = (await store.open_thread(thread, "", 1)).head.epoch
+        await store.delete_thread(thread)
+        again = (await store.open_thread(thread, "", 1)).head.epoch
+        late, new = (replace(new_run(thread, "r"), epoch=one) for one in (epoch, again))
+        await expect_refusal(ErrorCode.NOT_FOUND, lambda: store.create_run(late, [event("no")]))
+        expect(list(await store.read(thread, 0, 9)), [])
+        created = await store.create_run(new, [event("yes")])
+        expect(created.run.started.epoch, again)
 
     @scenario
     async def test_orphans_are_runs_with_an_expired_lease(self, store: Store) -> None:
