@@ -65,22 +65,26 @@ async def test_runs_count_among_all_nodes_as_long_as_they_are_executed() -> None
     policies = {"a": Policy(LIMITS, concurrent=3, per_user=1), "b": Policy(LIMITS)}
     key, executions = RunKey(ALICE, RunId("of a")), executing()
     here, there = Room(executions, policies), Room(executing(), policies)
-    here.nodes, there.nodes = one, two
+    freed: list[str] = []
+    here.share(one, lambda: freed.append("here"))
+    there.share(two, lambda: freed.append("there"))
     seats = workers.keeper.seats
 
-    async with here.kept(key, "a"):
+    # It is asked for twice: nothing is taken twice, and nothing given early.
+    async with here.kept(key, "b"), here.kept(key, "a"):
         assert await refused(there, ALICE, "a") == "you have 1 runs already"
         assert await refused(there, BOB, "a") is None
         execution = executed(run(ALICE, "a"))
         executions.add(execution)
-        async with here.kept(key, "b"):
-            pass  # it was asked for twice: nothing is taken twice, nothing given early
+    await settled()
+    assert freed == [], "what was only tried frees nothing"
     assert await refused(there, ALICE, "a") == "you have 1 runs already"
     executions.discard(execution)
     here.leave(key)
     here.leave(key)
     await settled()
     assert len(seats) == 0
+    assert freed == ["there"]
     assert await refused(there, ALICE, "a") is None
 
     async with here.kept(key, "a"):
@@ -89,6 +93,7 @@ async def test_runs_count_among_all_nodes_as_long_as_they_are_executed() -> None
         assert await refused(there, ALICE, "a") is None
     await settled()
     assert len(seats) == 0
+    assert freed == ["there", "there"]
     with pytest.raises(StoreFailed):
         await refused(here, ALICE, "a")
     await two.close()

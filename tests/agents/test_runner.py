@@ -24,7 +24,7 @@ from netra_backend.agents.loading import adapt
 from netra_backend.agents.run_request import run_request
 from netra_backend.core.events import Body, Event, event_from_body
 from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, UserId
-from netra_backend.core.nodes import Cancel, Nodes
+from netra_backend.core.nodes import Cancel, Freed, Nodes
 from netra_backend.core.ports import Answer, Created, NewRun, Thread
 from netra_backend.core.roles import Role
 from netra_backend.core.run import RunStatus
@@ -366,8 +366,9 @@ async def test_a_run_that_begins_while_its_thread_is_deleted_stops(told: str) ->
 class Alone:
     """The other nodes: none."""
 
-    def join(self, cancel: Cancel) -> None:
-        pass
+    def join(self, cancel: Cancel) -> None: ...
+
+    def tell_freed(self, freed: Freed) -> None: ...
 
 
 async def test_of_a_thread_that_another_node_deletes_nothing_is_kept(

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, cast
 
 import pytest
 from ag_ui.core import ResumeEntry, RunAgentInput
+from msgspec import structs
 
 from netra_backend.agents.execution import Limits
 from netra_backend.agents.policy import Policy
@@ -15,7 +16,7 @@ from netra_backend.agents.run_request import run_request
 from netra_backend.agents.waiting import Waiting
 from netra_backend.config import WhenBusy
 from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, UserId
-from netra_backend.core.nodes import Cancel, Nodes
+from netra_backend.core.nodes import Cancel, Freed, Nodes
 from netra_backend.core.ports import Answer, Created, End, Interrupt, NewRun, Store
 from netra_backend.core.positions import Position
 from netra_backend.core.queue import QueuedRun
@@ -30,6 +31,7 @@ from netra_backend.testing.scripted_agent import answer, endless
 from tests.agents.running import ALICE, BOUND, Running, running
 from tests.eventually import until
 from tests.server.agents import asks
+from tests.stores.workers import Workers, as_store
 
 pytestmark = pytest.mark.anyio
 
@@ -222,6 +224,29 @@ async def test_a_run_that_another_node_begins_holds_up_nobody_and_is_no_error(
     await asyncio.wait_for(begun.wait(), BOUND)
     await waiting.close()
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+async def test_a_run_that_found_no_room_begins_when_another_node_gives_some_back() -> None:
+    """At once, and not when it is looked again: nobody here ends a run or looks."""
+    workers, gate, stop = Workers(), Gate(), Gate()
+    one, two = [await workers.worker() for _ in range(2)]
+    policy = structs.replace(ENQUEUE, concurrent=1)
+    scarce, other = ScriptedAgent(answer("a", stop)), ScriptedAgent(answer("b", gate))
+    async with running(scarce, store=as_store(two), policy=policy) as there:
+        there.runner.share(two)
+        agents = {"agent": ScriptedAgent(answer("c")), "other": other}
+        async with running(agents, store=as_store(one), policy=policy) as here:
+            here.runner.share(one)
+            await here.start(ALICE, ask("r1"), agent="other")
+            await here.submit(ALICE, ask("r2"))
+            await there.start(ALICE, ask("far", "t2"))
+            gate.open()
+            await here.ended("r1")
+            await until(lambda: not here.runner.active and not here.runner.waiting._serving)
+            stop.open()
+            assert (await here.ended("r2")).status is RunStatus.FINISHED
+    for worker in (one, two):
+        await worker.close()
 
 
 @pytest.mark.parametrize("deleted", [False, True], ids=["begun", "deleted"])
@@ -495,6 +520,8 @@ class Asked:
 
     def join(self, cancel: Cancel) -> None:
         self.cancel = cancel
+
+    def tell_freed(self, freed: Freed) -> None: ...
 
 
 async def test_a_run_that_is_submitted_twice_does_not_take_its_own_place() -> None:

@@ -19,10 +19,11 @@ from tests.person import Person
 async def workers(
     tmp_path: Path, count: int = 2, *, agent: str | None = None, **environment: str
 ) -> AsyncIterator[ServerProcess]:
-    """Return a server with so many workers, of the busy agent if there is no other."""
+    """Return a server with so many workers, of the busy agent if there are no others."""
+    agents = (agent or write_busy_agent(tmp_path)).split()
     server = ServerProcess(
         tmp_path / "data",
-        (agent or write_busy_agent(tmp_path), "--workers", str(count)),
+        (*agents, "--workers", str(count)),
         cwd=tmp_path,
         environment=environment,
     )

@@ -30,7 +30,7 @@ from netra_backend.agents.runner import Runner
 from netra_backend.config import WhenBusy
 from netra_backend.core.events import TERMINAL, Entry
 from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, UserId
-from netra_backend.core.nodes import Cancel, Seat
+from netra_backend.core.nodes import Cancel, Freed, Seat
 from netra_backend.core.ports import Answer
 from netra_backend.core.positions import Position
 from netra_backend.core.roles import Role
@@ -134,7 +134,9 @@ class Neighbours:
     async def take(self, _seats: Sequence[Seat]) -> Sequence[Seat]:
         return ()
 
-    def give(self, _seats: Sequence[Seat]) -> None: ...
+    def give(self, _seats: Sequence[Seat], *, used: bool = False) -> None: ...
+
+    def tell_freed(self, freed: Freed) -> None: ...
 
 
 class Life:

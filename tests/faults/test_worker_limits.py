@@ -1,6 +1,7 @@
 """Limits of a service of several workers: each counts what all have, and what is gone is free."""
 
 import asyncio
+import json
 import os
 import signal
 from contextlib import AsyncExitStack
@@ -14,7 +15,7 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.client import run_input
 from tests.eventually import until
-from tests.faults.crew import processes, worker_of, workers
+from tests.faults.crew import apart, processes, worker_of, workers
 from tests.http import http
 from tests.live import BOUND, ServerProcess
 from tests.night import NIGHTLY
@@ -163,6 +164,28 @@ async def test_runs_count_on_all_workers_and_those_of_the_killed_are_free(tmp_pa
                 await _has_status(browser, f"r{number}", status)
         await left.client.command("cancel", run=f"r1{lost[0]}")
         await _accepted(left, "t9", "r9")
+
+
+@pytest.mark.nightly
+async def test_a_run_that_waits_for_room_begins_when_another_worker_has_some(
+    tmp_path: Path,
+) -> None:
+    """At once: its own worker looks again after twenty minutes."""
+    (tmp_path / "waiting_module.py").write_text(WAITS)
+    scarce = {"scarce": {"concurrent_runs": 1, "when_busy": "enqueue"}}
+    agents = "scarce=waiting_module:waits other=waiting_module:waits"
+    settings = {"NETRA_AGENTS": json.dumps(scarce), "NETRA_LEASE_SECONDS": "3600"}
+    async with workers(tmp_path, agent=agents, **settings) as server, AsyncExitStack() as stack:
+        here, there = await apart(server, stack)
+        assert (await here.client.run("t", "before", agent="other"))["type"] == "accepted"
+        assert (await here.client.run("t", "waits", agent="scarce"))["queued"]
+        await here.follow("t")
+        assert (await there.client.run("far", "far", agent="scarce"))["type"] == "accepted"
+        await here.client.command("cancel", run="before")
+        for _ in range(TRIES):  # by then what waits has tried, too
+            assert (await here.client.run("t9", "r9", agent="scarce"))["code"] == "too_many"
+        await there.client.command("cancel", run="far")
+        await here.client.until_frame(lambda frame: frame["chunk"].get("runId") == "waits")
 
 
 async def _accepted(person: Person, thread: str, run: str) -> None:

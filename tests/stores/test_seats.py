@@ -58,11 +58,19 @@ def test_no_more_than_the_limit_is_taken_and_who_leaves_has_nothing(
 
 def test_nothing_is_given_back_that_was_not_taken() -> None:
     seats = Seats[str]()
-    seats.give("a", [ALICE])
+    assert not seats.give("a", [ALICE])
     assert seats.take("a", [ALICE]) == []
-    seats.give("b", [ALICE, ALL])
-    seats.give("a", [ALICE, ALL])
+    assert not seats.give("b", [ALICE, ALL])
+    assert not seats.give("a", [ALICE, ALL])
     assert (len(seats), seats._of, seats._taken) == (0, {}, {})
+
+
+def test_who_gives_a_seat_back_is_told_whether_it_was_the_last() -> None:
+    seats = Seats[str]()
+    for holder in ("a", "b"):
+        assert seats.take(holder, [ALICE, ALL]) == []
+    assert seats.give("a", [ALICE, ALL])
+    assert not seats.give("b", [ALICE, ALL])
 
 
 @pytest.mark.anyio

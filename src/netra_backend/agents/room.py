@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, contextmanager
 from netra_backend.agents.executions import Executions
 from netra_backend.agents.policy import Policy
 from netra_backend.core.ids import RunKey, UserId
-from netra_backend.core.nodes import Nodes, Seat
+from netra_backend.core.nodes import Freed, Nodes, Seat
 from netra_backend.errors import ErrorCode, Refused
 
 OF_AGENT, OF_USER = "runs of agent", "runs of user"
@@ -17,17 +17,22 @@ _WHOSE = {OF_AGENT: "the agent has", OF_USER: "you have"}
 
 
 class Room:
-    """The places for runs: of this node, and of all that share its store once `nodes` is set.
+    """The places for runs: of this node, and of all nodes that it is `share`d with.
 
     `executions` have one each here.
     """
 
     def __init__(self, executions: Executions, policies: Mapping[str, Policy]) -> None:
-        self.nodes: Nodes | None = None
+        self._nodes: Nodes | None = None
         self._executions = executions
         self._policies = policies
         self._beginning: Counter[tuple[str, str]] = Counter()
         self._seats: dict[RunKey, Sequence[Seat]] = {}
+
+    def share(self, nodes: Nodes, freed: Freed) -> None:
+        """Count with other nodes; have `freed` told when they have room they may have refused."""
+        self._nodes = nodes
+        nodes.tell_freed(freed)
 
     @asynccontextmanager
     async def kept(self, key: RunKey, agent: str) -> AsyncIterator[None]:
@@ -48,7 +53,7 @@ class Room:
 
     def leave(self, key: RunKey) -> None:
         """The run is executed no more. Idempotent."""
-        self._give(self._seats.pop(key, ()))
+        self._give(self._seats.pop(key, ()), used=True)
 
     def _limited(self, user: UserId, agent: str) -> list[Seat]:
         """Return a seat of each kind that is limited."""
@@ -77,13 +82,13 @@ class Room:
 
     async def _take(self, seats: Sequence[Seat]) -> None:
         """Take the seats among all nodes. Raises Refused."""
-        if self.nodes is not None and seats:
-            for seat in await self.nodes.take(seats):
+        if self._nodes is not None and seats:
+            for seat in await self._nodes.take(seats):
                 raise _too_many(seat)
 
-    def _give(self, seats: Sequence[Seat]) -> None:
-        if self.nodes is not None and seats:
-            self.nodes.give(seats)
+    def _give(self, seats: Sequence[Seat], *, used: bool = False) -> None:
+        if self._nodes is not None and seats:
+            self._nodes.give(seats, used=used)
 
 
 def _too_many(seat: Seat) -> Refused:

@@ -144,7 +144,8 @@ class Runner:
 
     def share(self, nodes: Nodes) -> None:
         """Execute runs beside other nodes that have the same store and bus, from now on."""
-        self._stopping.nodes = self._room.nodes = nodes
+        self._stopping.nodes = nodes
+        self._room.share(nodes, self.waiting.serve_all)
         nodes.join(self._stopping.cancel_here)
         self._unsubscribe = self._bus.subscribe(self._hear)
 

@@ -2,7 +2,8 @@
 
 They wait in the store, so they outlive the process: whoever opens it next begins them. Each
 begins in its turn and ends like any run; one that was cancelled, or can begin no more, ends at
-once. One that finds its agent at its limit keeps waiting.
+once. One that finds its agent or its user at their limit keeps waiting, until a run of this node
+ends, another node has room, or it is looked again.
 """
 
 import asyncio
@@ -155,6 +156,9 @@ class Waiting:
                     if thread not in self._again:  # else one may wait since this was read
                         self._threads.discard(thread)
                     return
+                active = await self._store.last_run(thread)
+                if active is not None and active.ended is None:
+                    return  # to try would take a place that another run may need, and a transaction
                 try:
                     run = await self._begin_one(queued[0])
                 except Refused as refusal:

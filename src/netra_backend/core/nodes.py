@@ -24,6 +24,9 @@ class Seat(Struct, frozen=True, array_like=True):
 MakeRoom = Callable[[Seat], bool]
 """Gives such a seat that is taken here, and returns whether there was one to give."""
 
+Freed = Callable[[], None]
+"""Hears that another node has given a seat back of which there was none left, or is gone."""
+
 
 Reply = Callable[[bytes], Awaitable[bytes]]
 """Answers what is asked of every node, for this one."""
@@ -65,8 +68,16 @@ class Nodes(Protocol):
         """
         ...
 
-    def give(self, seats: Sequence[Seat]) -> None:
-        """Give seats back that were taken here."""
+    def give(self, seats: Sequence[Seat], *, used: bool = False) -> None:
+        """Give seats back that were taken here; of those that were `used` the others hear.
+
+        Not of those that were only tried: nodes that try in vain would have each other do so again
+        and again.
+        """
+        ...
+
+    def tell_freed(self, freed: Freed) -> None:
+        """Have `freed` told when there may be a seat that was refused here."""
         ...
 
     def let_make_room(self, make_room: MakeRoom) -> None:

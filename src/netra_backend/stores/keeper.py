@@ -30,6 +30,7 @@ from netra_backend.stores.procedures import (
     Answered,
     Answers,
     Ask,
+    Freed,
     Give,
     MadeRoom,
     MakeRoom,
@@ -124,6 +125,7 @@ class Keeper:
         """Expire the worker's leases, when all it had asked for is done."""
         self._lines.pop(line, None)
         self.seats.leave(line)
+        self._tell_of_room(line)
         self._measuring.leave(line)
         self._gatherings.leave(line)
         for number in [n for n, asked in self._asked.items() if line in asked.others]:
@@ -137,7 +139,8 @@ class Keeper:
                 full = self.seats.take(line, message.seats)
                 line.say(Taken(message.number, full))
             case Give():
-                self.seats.give(line, message.seats)
+                if self.seats.give(line, message.seats) and message.used:
+                    self._tell_of_room(line)
             case Measure():
                 self._measure_all(line, message)
             case Unheard():
@@ -199,6 +202,10 @@ class Keeper:
 
     def _others(self, than: WorkerLine) -> set[WorkerLine]:
         return {line for line in self._lines if line is not than}
+
+    def _tell_of_room(self, by: WorkerLine) -> None:
+        for line in self._others(by):
+            line.say(Freed())
 
     def _publish(self, by: WorkerLine, message: Published) -> None:
         for line in self._others(by):

@@ -97,9 +97,14 @@ class Taken(Struct, tag=True, array_like=True):
 
 
 class Give(Struct, tag=True, array_like=True):
-    """Seats that are free again."""
+    """Seats that are free again; see `core.nodes` for what it means that they were `used`."""
 
+    used: bool
     seats: Sequence[Seat]
+
+
+class Freed(Struct, tag=True, array_like=True):
+    """A seat is free that may have been refused; see `core.nodes`."""
 
 
 class MakeRoom(Question):
@@ -168,7 +173,7 @@ Forwarded = Stop | MakeRoom | Ask
 Asking = Call | Stop | Take | MakeRoom | Ask | Measure
 """What a worker asks: each is a `Question`."""
 
-Message = Settling | Asking | Published | Give | Answered | Unheard | Ping | Pong
+Message = Settling | Asking | Published | Give | Freed | Answered | Unheard | Ping | Pong
 
 _messages = msgpack.Decoder(Message)
 _encode = msgpack.Encoder().encode

@@ -3,8 +3,7 @@
 What `netra serve --workers` gives each worker. Every promise is the keeper's store's; this end adds
 that calls raise StoreFailed which have no answer when the line ends, or when the keeper, which is
 frozen, has said nothing for `ANSWERS` seconds. Of those nothing has been done, and will not be,
-unless the keeper had begun it: then who asks again finds it done. That holds for all that is asked,
-also for what other workers do.
+unless the keeper had begun it: then who asks again finds it done. So it is with what others do.
 """
 
 import asyncio
@@ -18,7 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 from netra_backend import jsonlog
 from netra_backend.core.events import Entry
 from netra_backend.core.ids import RunKey, ThreadKey
-from netra_backend.core.nodes import Cancel, Gathered, MakeRoom, Reply, Seat
+from netra_backend.core.nodes import Cancel, Freed, Gathered, MakeRoom, Reply, Seat
 from netra_backend.core.ports import Created, Listener
 from netra_backend.core.positions import Position
 from netra_backend.core.run import Lease
@@ -74,7 +73,6 @@ ANSWERS = 10.0
 its keeper runs is waited for."""
 
 UNANSWERED = "the process that keeps the store does not answer"
-
 GONE = "the process that keeps the store is gone"
 
 
@@ -98,6 +96,7 @@ class RemoteStore:
         """The bus of all workers."""
         self._cancel: Cancel | None = None
         self._make_room: MakeRoom = lambda seat: False
+        self._freed: Freed = lambda: None
         self._socket = line
         self._lost = lost
         self._line: _KeeperLine | None = None
@@ -160,9 +159,13 @@ class RemoteStore:
             raise
         return full
 
-    def give(self, seats: Sequence[Seat]) -> None:
-        """Give seats back."""
-        self._say(Give(seats))
+    def give(self, seats: Sequence[Seat], *, used: bool = False) -> None:
+        """Give seats back; see `Nodes.give`."""
+        self._say(Give(used, seats))
+
+    def tell_freed(self, freed: Freed) -> None:
+        """Hear of seats that are free; see `Nodes.tell_freed`."""
+        self._freed = freed
 
     def let_make_room(self, make_room: MakeRoom) -> None:
         """Let other workers ask for a seat that is taken here; see `Nodes.let_make_room`."""
@@ -253,13 +256,14 @@ class RemoteStore:
 
     def _received(self, message: Message) -> None:
         self._heard = True
-        if self._silent:
-            if self._silent >= SILENT:
-                log.warning("the process that keeps the store answers again")
-            self._silent = 0
+        if self._silent >= SILENT:
+            log.warning("the process that keeps the store answers again")
+        self._silent = 0
         match message:
             case Published():
                 self.bus.hear(message.thread, message.entries)
+            case procedures.Freed():
+                self._freed()
             case Stop() | Ask() | procedures.MakeRoom() if time.monotonic() > message.until:
                 self._say(nothing(message))  # this process stood still: who asked was told so
             case Stop():

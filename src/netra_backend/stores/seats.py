@@ -28,12 +28,18 @@ class Seats(Generic[H]):
                 self._count(holder, (seat.kind, seat.of), 1)
         return full
 
-    def give(self, holder: H, seats: Sequence[Seat]) -> None:
-        """Give back those of the seats that the holder has."""
+    def give(self, holder: H, seats: Sequence[Seat]) -> bool:
+        """Give back those of the seats that the holder has; return whether all of one were taken.
+
+        Then others may have been refused one.
+        """
+        were_all = False
         for seat in seats:
             kind = seat.kind, seat.of
             if kind in self._of.get(holder, ()):
+                were_all = were_all or self._taken[kind] >= seat.limit
                 self._count(holder, kind, -1)
+        return were_all
 
     def leave(self, holder: H) -> None:
         """Give back all that the holder has. Idempotent."""
