@@ -314,8 +314,10 @@ class Player:
                 told = await self.ask("unshare", "DELETE", path)
             else:
                 told = await self.ask("share", "PUT", path, json={"role": role})
-            if (told.answer or {}).get("status") in (200, 201, 204, 404):
-                changes[-1] = (told.asked, told.answered, role)
+            status = (told.answer or {}).get("status")
+            if status in (200, 201, 204, 404):
+                # There is no such thread where the worker has died that was to open it again.
+                changes[-1] = (told.asked, told.answered, None if status == 404 else role)
 
     # --- by server-sent events ---
 
