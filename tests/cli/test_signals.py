@@ -40,6 +40,41 @@ def test_before_it_serves_a_signal_ends_it_at_once(
         assert process.wait(BOUND) == code
 
 
+ASKED_TO_STOP = """
+import signal
+from netra_backend.server.netra_app import NetraApp
+
+opens = NetraApp.open
+
+async def is_asked_to_stop(self):
+    signal.raise_signal(signal.{signal})
+    await opens(self)
+
+NetraApp.open = is_asked_to_stop
+
+async def agent(given):
+    return
+    yield
+"""
+
+
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.nightly)]
+)
+def test_a_signal_that_comes_while_the_store_opens_stops_it_in_peace(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    (tmp_path / "asked.py").write_text(ASKED_TO_STOP.format(signal=number.name))
+    server = ServerProcess(tmp_path / "data", ("asked:agent",), cwd=tmp_path)
+    server.start()
+    assert server.process is not None
+    assert server.process.wait(BOUND) == 0
+    text = server.log_file.read_text(encoding="utf-8")
+    lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+    assert {line["level"] for line in lines} == {"INFO"}
+    assert [line["signal"] for line in lines if line["message"] == "stopping"] == [number.name]
+
+
 @pytest.mark.anyio
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.nightly)])
 async def test_a_server_whose_terminal_goes_says_goodbye(tmp_path: Path, workers: int) -> None:

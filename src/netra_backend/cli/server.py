@@ -132,12 +132,13 @@ async def _serve(
     # Its start and its end we tell in a line each.
     if not logging.getLogger(__name__).isEnabledFor(logging.DEBUG):
         logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
-    await app.open()
-    collector.calm()
-    collecting = asyncio.create_task(collector.collect_in_peace(), name="collector")
-    with LoopWatch(settings.loop_blocked_seconds):
-        server = Server(app, settings, tells=tells, end_in=deadline.end_in)
-        await server.serve(sockets=[listener])
+    server = Server(app, settings, tells=tells, end_in=deadline.end_in)
+    with server.capture_signals():  # or one that comes while the store opens breaks the start off
+        await app.open()
+        collector.calm()
+        collecting = asyncio.create_task(collector.collect_in_peace(), name="collector")
+        with LoopWatch(settings.loop_blocked_seconds):
+            await server.serve(sockets=[listener])
     collecting.cancel()
     await leave()
 
