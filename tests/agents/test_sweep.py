@@ -200,14 +200,21 @@ async def test_who_has_many_runs_to_end_renews_its_leases_meanwhile() -> None:
 
 
 async def test_that_the_store_fails_is_told_once_a_look(log_lines: Lines) -> None:
-    """On a full disk the ends of all runs are to be written late, and none can be."""
+    """On a full disk the ends of all runs are to be written late, and none can be.
 
-    def told() -> int:
-        return sum(line["message"] == "the sweep could not reach the store" for line in log_lines())
+    That there is room again is told once.
+    """
+
+    def told(what: str) -> int:
+        return sum(line["message"] == f"the sweep {what}" for line in log_lines())
 
     class Full(Stalling):
+        is_full = True
+
         def append(self, events: Any, **more: Any) -> Any:
-            raise StoreFailed("no room")
+            if self.is_full:
+                raise StoreFailed("no room")
+            return super().append(events, **more)
 
     store = Full()
     async with running(ScriptedAgent(answer("a")), store=store, lease_ms=LEASE) as node:
@@ -219,7 +226,12 @@ async def test_that_the_store_fails_is_told_once_a_look(log_lines: Lines) -> Non
             sweep.end_failed(run, lease)
         for looks in (1, 2):
             await sweep.look()
-            assert told() == looks
+            assert told("could not reach the store") == looks
+        store.is_full = False
+        for _ in range(2):
+            await sweep.look()
+            assert told("could not reach the store") == 2
+            assert told("reaches the store again") == 1
 
 
 class RenewsLate(MemoryStore):

@@ -61,7 +61,12 @@ class Sweep:
 
     async def look(self) -> None:
         """Renew leases, and end the runs that nobody executes or that could not be ended."""
-        self._has_told = False
+        failed, self._has_told = self._has_told, False
+        await self._look()
+        if failed and not self._has_told:
+            log.warning("the sweep reaches the store again")
+
+    async def _look(self) -> None:
         await self.guard(self._renew())
         for unended in list(self._unended.values()):
             if not await self.guard(self._renew_if_due()):
