@@ -17,8 +17,8 @@ FILE = "program.py"
 
 HEAD = """\
 import base64, dataclasses, datetime, decimal, enum, functools, ipaddress, json, pathlib, types
-import typing, uuid
-from collections import OrderedDict, defaultdict, deque
+import itertools, typing, uuid
+from collections import OrderedDict, defaultdict, deque, namedtuple
 from json import dumps as write
 
 
@@ -110,6 +110,9 @@ class Holder(typing.Generic[T]):
 
     def get(self) -> T:
         return self.held
+
+
+Pair = namedtuple("Pair", "first second")
 
 
 class Spot(typing.NamedTuple):
@@ -216,6 +219,11 @@ USES = (
     "[y for _, y in {{'k': {a}}}.items()]", "f'{{{a}}}'", "'%s' % ({a},)",
     "({a}.name if isinstance({a}, enum.Enum) else {a})", "[{a}] + [{b}]",
     "{{'k': {a}}} | {{'m': {b}}}", "Box({a}).pack()", "Box({a}, other={b}).other", "vars(Box({a}))",
+    "[{a}, {b}][1:]", "same([{a}, {b}])[:1]", "same(({a},)) + ({b},)", "[{a}] + same([{b}])",
+    "same([{a}]) + [{b}]", "same([{a}]) * 2", "same({{'k': {a}}}) | {{'k': {b}}}", "Pair({a}, {b})",
+    "list(filter(None, [{a}, {b}]))", "list(itertools.islice([{a}, {b}], 1))",
+    "list(itertools.chain([{a}], same([{b}])))", "dict(enumerate([{a}, {b}]))",
+    "Pair({a}, {b})._asdict()", "Pair({a}, second={b})[0]", "Pair({a}, {b}).second",
 )  # fmt: skip
 """Expressions over two names."""
 
@@ -255,6 +263,11 @@ STATEMENTS = (
     "for x in []: {t} = {a}",
     "for key, value in {{'k': {a}}}.items(): {t} = {{key: value}}",
     "{t} = {{}}\nfor x in [1, 2]: {t}[str(x)] = {a}",
+    "{t} = [{{'k': {a}}}]\nfor x in {t}[:]: x['k'] = str(x['k'])",
+    "{t} = same([{{'k': {a}}}]); {u} = {t}[:]\nfor x in {u}: x['k'] = str(x['k'])",
+    "{t} = [{{'k': {a}}}]\nfor x in itertools.chain({t}, []): x['k'] = {b}",
+    "{t} = [{{'k': {a}}}]; {u} = list({t})\nfor x in {u}: x['k'] = {b}",
+    "{t} = [{a}, {b}]; {u} = {t}[:]\nfor i, x in enumerate({u}): {u}[i] = str(x)",
     "while True:\n    {t} = {a}\n    break",
     "try: {t} = {a}\nexcept ValueError: {t} = {b}",
     "try: raise ValueError\nexcept ValueError as error: {t} = [error, {a}]",

@@ -30,7 +30,7 @@ from netra_backend.scan.values import (
     Passed,
     Seq,
     Value,
-    weaken,
+    loosened,
 )
 
 if TYPE_CHECKING:
@@ -123,11 +123,7 @@ def _without(found: Found, keys: tuple[Argument, ...]) -> Found:
 def _weakened(found: Found) -> Found:
     """Return the container as one that something else may have changed."""
     head, home = found
-    if isinstance(head, Dict):
-        return Dict(tuple(map(weaken, head.entries)), head.line), home
-    if isinstance(head, Seq):
-        return Seq(head.cls, tuple(map(weaken, head.entries)), head.line), home
-    return found
+    return (loosened(head), home) if isinstance(head, (Dict, Seq)) else found
 
 
 def _changed_by(resolver: "Resolver", given: Argument, scope: Scope) -> bool | None:

@@ -9,6 +9,7 @@ from netra_backend.scan.storing import Stored, entry_of
 from netra_backend.scan.values import (
     CHANGED,
     INSIDE,
+    SLICE,
     UNKNOWN,
     Argument,
     Attr,
@@ -30,10 +31,14 @@ from netra_backend.scan.values import (
 _GIVEN = (Each, Param, Present)
 _KNOWN = (Dict, Seq)
 _VIEWS = frozenset({"get", "items", "values"})
+_COPIES = frozenset({"__add__", "__mul__", "copy"})
+"""Methods of lists that give one with the same items."""
 _ITERATORS = frozenset(
     f"builtins.{name}" for name in ("enumerate", "iter", "list", "reversed", "sorted")
-)
+) | {"itertools.islice"}
 """Functions that give the items of their first argument."""
+_JOINING = frozenset({"builtins.zip", "itertools.chain"})
+"""Functions that give the items of all their arguments."""
 _DEEPEST = 3
 
 
@@ -113,15 +118,17 @@ def _wholes(value: Value) -> Iterator[Value]:
     elif isinstance(inner, Present):
         yield from (value if it is inner.base else it for it in _wholes(inner.base))
     elif isinstance(inner, (Each, Item)):
+        if isinstance(inner, Item) and inner.key == SLICE:
+            yield value
         yield from _wholes(inner.base)
         for item in _chosen(inner.base):
             yield from _wholes(item)
     elif isinstance(inner, Call) and isinstance(inner.func, Attr) and inner.func.name in _VIEWS:
         yield from _wholes(inner.func.base)
-    elif isinstance(inner, Call) and isinstance(inner.func, Global) and inner.args:
-        yield from _iterated(inner, inner.func.name) or (value,)
     else:
         yield value
+        for part in _shared(inner):
+            yield from _wholes(part)
 
 
 def _chosen(chosen: Value) -> list[Value]:
@@ -132,12 +139,19 @@ def _chosen(chosen: Value) -> list[Value]:
     return [it for it in given if isinstance(unmarked(it), (*_GIVEN, Item))]
 
 
-def _iterated(call: Call, name: str) -> list[Value]:
-    """Return that of which the function gives items."""
-    args = call.args if name == "builtins.zip" else call.args[: name in _ITERATORS]
+def _shared(value: Value) -> list[Value]:
+    """Return that of which something new has the items."""
+    if isinstance(value, Seq):
+        return [entry.value for entry in value.entries if entry.spread]
+    if not isinstance(value, Call):
+        return []
+    args = [argument.value for argument in value.args]
+    if isinstance(value.func, Attr) and value.func.name in _COPIES:
+        return [value.func.base, *args]
+    name = value.func.name if isinstance(value.func, Global) else ""
     if name == "builtins.filter":
-        args = call.args[1:]
-    return [whole for argument in args for whole in _wholes(argument.value)]
+        return args[1:]
+    return args if name in _JOINING else args[: name in _ITERATORS]
 
 
 def _alike(names: Mapping[str, Value], bare: Value) -> list[Value]:

@@ -4,6 +4,7 @@ from netra_backend.scan.environment import weight
 from netra_backend.scan.values import (
     INSIDE,
     NONE,
+    SLICE,
     UNKNOWN,
     Altered,
     Argument,
@@ -18,6 +19,8 @@ from netra_backend.scan.values import (
     Passed,
     Seq,
     Value,
+    is_harmless,
+    loosened,
     marked,
     unmarked,
     weaken,
@@ -137,7 +140,7 @@ def _mutate_sequence(old: Seq, method: str, args: tuple[Argument, ...]) -> tuple
         case "clear":
             return Seq(old.cls, (), old.line), NONE
         case "pop" | "remove" | "discard":
-            return Seq(old.cls, tuple(map(weaken, entries)), old.line), Each(old)
+            return loosened(old), Each(old)
     return UNKNOWN, UNKNOWN
 
 
@@ -149,7 +152,7 @@ def limited(value: Dict | Seq) -> Value:
 def without(old: Dict, key: Value) -> Value:
     """Return the dict after ``del d[key]``."""
     if not isinstance(key, Const):
-        return Dict(tuple(map(weaken, old.entries)), old.line)
+        return loosened(old)
     kept = []
     for entry in old.entries:
         if entry.key == key:
@@ -247,8 +250,8 @@ def has_items(value: Value) -> bool:
     )
 
 
-def some_of(value: Value) -> Value:
+def some_of(value: Value, line: int) -> Value:
     """Return what a slice gives."""
     if isinstance(value, Seq):
-        return Seq(value.cls, tuple(map(weaken, value.entries)), value.line)
-    return UNKNOWN
+        return Seq(value.cls, (Entry(None, value, spread=True),), line)
+    return UNKNOWN if is_harmless(value) or isinstance(value, Dict) else Item(value, SLICE, line)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from netra_backend.scan.arguments import argument_of
-from netra_backend.scan.fields import fields, is_excluded, setting
+from netra_backend.scan.fields import Made, fields, is_excluded, item_given, setting
 from netra_backend.scan.heads import (
     ClassRef,
     External,
@@ -80,12 +80,15 @@ def _made(resolver: "Resolver", factory: Value, plain: Found, scope: Scope) -> F
 
 
 def tuple_as_dict(resolver: "Resolver", callee: Callee, _call: Call, scope: Scope) -> Found:
-    """``_asdict()`` of a named tuple with annotated fields."""
+    """``_asdict()`` of a named tuple: its items as it was made, else as they are annotated."""
     receiver = None if isinstance(callee, ClassRef) else callee.receiver
     ref = None if receiver is None else resolver.class_of(receiver)
-    if ref is None:
+    if receiver is None or ref is None:
         return UNKNOWN, scope
-    entries = [Entry(Const(name), settled(it)) for name, it in fields(resolver, ref).items()]
+    head, entries = receiver[0], []
+    for index, (name, declared) in enumerate(fields(resolver, ref).items()):
+        known = item_given(resolver, head, ref, name, index) if isinstance(head, Made) else None
+        entries.append(Entry(Const(name), settled(known or declared)))
     return Dict(tuple(entries)), ref.source.scope
 
 

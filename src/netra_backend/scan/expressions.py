@@ -83,7 +83,7 @@ def _subscript(frame: Frame, node: ast.Subscript) -> Value:
     base = frame.value(node.value)
     if isinstance(node.slice, ast.Slice):
         frame.visit([node.slice.lower, node.slice.upper, node.slice.step])
-        return some_of(base)
+        return some_of(base, node.lineno)
     key = frame.value(node.slice)
     return UNKNOWN if base is UNKNOWN else Item(base, key, node.lineno)
 
@@ -170,8 +170,9 @@ def _binary(frame: Frame, node: ast.BinOp) -> Value:
         return STR
     if isinstance(node.op, ast.BitOr) and isinstance(left, Dict):
         return Dict((*left.entries, Entry(None, right, spread=True)), node.lineno)
-    if isinstance(node.op, ast.Add) and isinstance(left, Seq) and isinstance(right, Seq):
-        return Seq(left.cls, left.entries + right.entries, node.lineno)
+    if isinstance(node.op, ast.Add) and isinstance(left, Seq) and left.cls != "set":
+        more = right.entries if isinstance(right, Seq) else (Entry(None, right, spread=True),)
+        return Seq(left.cls, left.entries + more, node.lineno)
     if isinstance(left, Seq) and left.cls == "set" and isinstance(node.op, _OF_SETS):
         return Seq("set", tuple(map(weaken, left.entries)), node.lineno)
     operator = _OPERATORS.get(type(node.op))

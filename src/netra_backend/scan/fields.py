@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from netra_backend.scan.resolve import Resolver
 
 
-_WITH_FIELDS = frozenset({"typing.NamedTuple", "typing.TypedDict", "typing_extensions.TypedDict"})
+_WITH_FIELDS = frozenset(
+    {"collections.namedtuple", "typing.NamedTuple", "typing.TypedDict"}
+    | {"typing_extensions.TypedDict"}
+)
 
 EVERYTHING = "*"
 """What is read of an instance of which all fields are."""

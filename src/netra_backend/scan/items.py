@@ -12,6 +12,7 @@ from netra_backend.scan.heads import (
 from netra_backend.scan.kinds import ITERABLES, Kind
 from netra_backend.scan.values import (
     INT,
+    SLICE,
     STR,
     UNKNOWN,
     Const,
@@ -23,6 +24,7 @@ from netra_backend.scan.values import (
     Seq,
     Union,
     Value,
+    loosened,
     union,
 )
 
@@ -69,6 +71,8 @@ def _dict_item(head: Dict, key: "Head") -> Value:
 
 
 def _sequence_item(head: Seq, key: "Head") -> Value:
+    if key == SLICE:
+        return loosened(head)
     sure = not any(entry.maybe or entry.spread for entry in head.entries)
     if sure and isinstance(key, Const) and type(key.value) is int:
         index = key.value
@@ -81,6 +85,8 @@ def _sequence_item(head: Seq, key: "Head") -> Value:
 def _instance_item(resolver: "Resolver", base: Found, head: Instance, key: "Head") -> Found:
     scope = base[1]
     kind = resolver.kind(base)
+    if key == SLICE:
+        return base if kind in (Kind.ARRAY, Kind.TEXT) else (UNKNOWN, scope)
     if kind is Kind.MAPPING:
         ref = resolver.class_of(base)
         if ref is not None and isinstance(key, Const) and isinstance(key.value, str):

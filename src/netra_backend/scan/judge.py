@@ -31,6 +31,7 @@ from netra_backend.scan.problem import (
 )
 from netra_backend.scan.resolve import Resolver
 from netra_backend.scan.values import (
+    INT,
     UNKNOWN,
     Attr,
     Call,
@@ -207,7 +208,10 @@ class Judge:
                 yield self._problem(Kind.ENUM, found[0].cls, found, note, is_key=False)
 
     def _as_pairs(self, found: Found) -> Found:
-        """Return a pydantic model as the dict of its fields that ``dict(model)`` makes."""
+        """Return what ``dict(…)`` takes keys and values from: of a pydantic model its fields."""
+        head = found[0]
+        if isinstance(head, Instance) and head.cls == "builtins.enumerate" and head.args:
+            return Instance(head.cls, (INT, *head.args), True, head.line), found[1]
         ref = self._resolver.class_of(found)
         if ref is None or self._resolver.kind(found) not in (Kind.MODEL, Kind.MODEL_1):
             return found

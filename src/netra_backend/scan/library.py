@@ -37,7 +37,7 @@ from netra_backend.scan.values import (
     Instance,
     Seq,
     Value,
-    weaken,
+    loosened,
 )
 
 if TYPE_CHECKING:
@@ -240,8 +240,43 @@ def _fewer(_resolver: "Resolver", callee: Callee, _call: Call, scope: Scope) -> 
     """Set operations: a set again, of which nothing is sure to be left."""
     head, home = _receiver(callee, scope)
     if isinstance(head, Seq):
-        return Seq(head.cls, tuple(map(weaken, head.entries)), head.line), home
+        return loosened(head), home
     return head, home
+
+
+def _joined(cls: str) -> Result:
+    """``one + other``: any of the items of both."""
+
+    def make(resolver: "Resolver", callee: Callee, call: Call, scope: Scope) -> Found:
+        own, others = each(resolver, _receiver(callee, scope)), Each(first(call))
+        item = settled(either([own, resolver.resolve(others, scope)], scope))
+        return Instance(f"builtins.{cls}", (item,), True, call.line), scope
+
+    return make
+
+
+def _merged(_resolver: "Resolver", callee: Callee, call: Call, scope: Scope) -> Found:
+    """``one | other``, of dicts."""
+    both = settled(_receiver(callee, scope)), first(call)
+    return Dict(tuple(Entry(None, one, spread=True) for one in both), call.line), scope
+
+
+def _chained(resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
+    items = [resolver.resolve(Each(argument.value), scope) for argument in call.args]
+    item = settled(either(items, scope))
+    return Instance(_GENERATOR, (item,), True, call.line), scope
+
+
+def _some(place: int, cls: str) -> Result:
+    """``filter(test, x)``, ``islice(x, n)``: items of the argument at the place."""
+
+    def make(_resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
+        given = call.args[: place + 1]
+        known = len(given) > place and not any(argument.name for argument in given)
+        items = (Each(given[place].value),) if known else ()
+        return Instance(cls, items, True, call.line), scope
+
+    return make
 
 
 def _from_keys(_resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
@@ -266,6 +301,9 @@ _MODELS = (
     "sqlmodel.SQLModel",
 )
 
+_GENERATOR = "types.GeneratorType"
+"""For what no encoder takes either: of an iterator of `itertools` nothing else matters."""
+
 RESULTS: Mapping[str, Result] = {
     "builtins.list": _sequence("list"),
     "builtins.tuple": _sequence("tuple"),
@@ -276,7 +314,7 @@ RESULTS: Mapping[str, Result] = {
     "builtins.enumerate": _iterator("enumerate"),
     "builtins.zip": _iterator("zip"),
     "builtins.map": mapped("builtins.map"),
-    "builtins.filter": _always(Instance("builtins.filter", (), True)),
+    "builtins.filter": _some(1, "builtins.filter"),
     "builtins.iter": _same,
     "builtins.next": _one_of_items,
     "builtins.abs": absolute,
@@ -296,12 +334,16 @@ RESULTS: Mapping[str, Result] = {
     "builtins.dict.values": _view("values"),
     "builtins.dict.get": _get,
     "builtins.dict.pop": _get,
+    "builtins.dict.__or__": _merged,
     "builtins.dict.copy": _itself,
     "builtins.dict.fromkeys": _from_keys,
+    "builtins.list.__add__": _joined("list"),
+    "builtins.list.__mul__": _itself,
     "builtins.list.copy": _itself,
     "builtins.list.pop": _popped,
     "builtins.set.copy": _itself,
     **{f"builtins.set.{name}": _fewer for name in _SET_OPERATIONS},
+    "builtins.tuple.__add__": _joined("tuple"),
     "collections.deque": _filled("collections.deque"),
     "collections.Counter": _counter,
     "collections.defaultdict": _default_dict,
@@ -314,13 +356,16 @@ RESULTS: Mapping[str, Result] = {
     "attr.asdict": as_dict,
     "attrs.asdict": as_dict,
     **QUERY_RESULTS,
+    "collections.namedtuple._asdict": tuple_as_dict,
     "typing.NamedTuple._asdict": tuple_as_dict,
     "typing.NewType": _new_type,
     "typing.cast": _cast,
     "functools.partial": _partial,
     f"{PARSER}.parse_args": parsed,
     f"{PARSER}.parse_known_args": parsed_and_rest,
+    "itertools.chain": _chained,
     "itertools.groupby": _groups,
+    "itertools.islice": _some(0, _GENERATOR),
     "json.JSONEncoder": _encoder,
     **FUTURE_RESULTS,
     "asyncio.Queue.get": _next_item(asynchronous=True),

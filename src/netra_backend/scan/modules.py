@@ -45,9 +45,9 @@ from netra_backend.scan.values import (
     Seq,
     Union,
     Value,
+    loosened,
     union,
     unmarked,
-    weaken,
 )
 
 _EVALUATORS = {**EXPRESSIONS, ast.Call: call}
@@ -137,11 +137,7 @@ class Reader:
             if isinstance(value, Param) and self._may_be_called(params.get(name, UNKNOWN)):
                 return Captured(name)
             value = ground(value, params)
-            if isinstance(value, Dict):
-                return Dict(tuple(map(weaken, value.entries)), value.line)
-            if isinstance(value, Seq):
-                return Seq(value.cls, tuple(map(weaken, value.entries)), value.line)
-            return value
+            return loosened(value) if isinstance(value, (Dict, Seq)) else value
 
         return look
 

@@ -8,7 +8,9 @@ Lines are those of the expression; 0 means that there is none worth naming. The 
 one-letter tags keep summaries small: a million lines of Python make some ten megabytes.
 """
 
-from msgspec import Struct
+from typing import TypeVar
+
+from msgspec import Struct, structs
 
 
 class Unknown(Struct, frozen=True, array_like=True, tag="?", gc=False):
@@ -199,6 +201,8 @@ Value = (
     | Union
 )
 
+Container = TypeVar("Container", bound=Dict | Seq)
+
 UNKNOWN = Unknown()
 NONE = Const(None)
 CHANGED = "{}"
@@ -224,6 +228,8 @@ STR = plain("str")
 INT = plain("int")
 FLOAT = plain("float")
 BOOL = plain("bool")
+SLICE = plain("slice")
+"""The key of ``x[1:3]``, whatever is left out at both ends."""
 
 
 def is_harmless(value: Value) -> bool:
@@ -361,3 +367,8 @@ def _common(one: tuple[Entry, ...], other: tuple[Entry, ...]) -> int:
 def weaken(entry: Entry) -> Entry:
     """Return the entry as one that is there on some paths only."""
     return Entry(entry.key, entry.value, entry.at, True, entry.spread, entry.key_at)
+
+
+def loosened(container: Container) -> Container:
+    """Return the container with entries that are there on some paths only."""
+    return structs.replace(container, entries=tuple(map(weaken, container.entries)))
