@@ -226,6 +226,8 @@ class Settings(BaseSettings):
     """Entries a follower may be behind and still get a replay; above that, a snapshot."""
     ping_seconds: Seconds = 20.0
     """Seconds between WebSocket pings, and the time a pong may take."""
+    websocket_deflate: bool = False
+    """Whether frames are compressed for a WebSocket client that offers it (permessage-deflate)."""
     finish_seconds: Duration = 0.0
     """Seconds that active runs may go on after the server was asked to stop."""
     reconnects_per_second: Count = 500

@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 import pytest
+from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Frame, Opcode
 
 from netra_backend.cli.listening import listen
@@ -80,6 +81,21 @@ async def test_its_first_line_says_what_it_serves_and_its_last_that_it_has_stopp
     assert (serving["version"], serving["pid"]) == (version("netra-backend"), pid)
     assert lines[-1]["message"] == "stopped"
     assert not [line for line in lines if line["logger"].startswith("uvicorn")]
+
+
+@pytest.mark.anyio
+async def test_frames_are_compressed_where_that_is_set(tmp_path: Path) -> None:
+    server = ServerProcess(tmp_path / "data", environment={"NETRA_WEBSOCKET_DEFLATE": "true"})
+    server.start()
+    await server.wait_ready()
+    async with client(server.socket_url, server.token()) as alice:
+        assert [type(one) for one in alice.socket.protocol.extensions] == [PerMessageDeflate]
+        await alice.run("t", "r", "how is a token revoked? " * 500)
+        await alice.follow("t")
+        await alice.until("RUN_FINISHED")
+        numbers = [int(frame["id"].partition("-")[2]) for frame in alice.events]
+        assert numbers == list(range(1, len(numbers) + 1))
+    assert server.stop(signal.SIGTERM) == 0
 
 
 @pytest.mark.anyio

@@ -2,7 +2,7 @@
 
 The server is the one that `netra serve` runs: uvicorn with `server.lane.Protocol`, and Netra
 mounted in it. Beside it is an endpoint that echoes: text through the lane, as every frame of
-Netra goes, and binary through ASGI's ``send``. Compression (cases 12 and 13) is off in Netra.
+Netra goes, and binary through ASGI's ``send``. Compression (cases 12 and 13) is off by default.
 """
 
 from pathlib import Path
@@ -59,14 +59,14 @@ async def echo_endpoint(websocket: WebSocket) -> None:
 
 
 async def failures(
-    tmp_path: Path, cases: list[str] | None, without: list[str]
+    tmp_path: Path, cases: list[str] | None, without: list[str], **options: bool
 ) -> tuple[int, dict[str, str]]:
     """Return how many cases were run, and those that failed with what they said."""
     netra = create_app({"echo": echo}, settings=Settings(data_dir=tmp_path), store=MemoryStore())
     app = Starlette(
         routes=[WebSocketRoute("/echo", echo_endpoint), Mount("/", netra)], lifespan=netra.lifespan
     )
-    async with serving(app, Protocol, ws_max_size=MAX_SIZE) as port:
+    async with serving(app, Protocol, ws_max_size=MAX_SIZE, **options) as port:
         try:
             results = await run_fuzzingclient(f"ws://127.0.0.1:{port}/echo", cases, without, 4)
         except FailureError as failure:
@@ -97,4 +97,14 @@ async def test_the_cases_of_large_messages_pass(
     count, failed = await failures(tmp_path, LIMITS_AND_SPEED, [])
 
     assert count > 50
+    assert failed == {}
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("section", COMPRESSION)
+async def test_the_cases_of_compression_pass(tmp_path: Path, section: str) -> None:
+    count, failed = await failures(tmp_path, [section], [], ws_per_message_deflate=True)
+
+    assert count >= 90
     assert failed == {}

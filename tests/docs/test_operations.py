@@ -41,6 +41,8 @@ def shown(value: object) -> str:
         return "none"
     if isinstance(value, config.AuthMode):
         return f"`{value.value}`"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
     return f"{value:,}" if isinstance(value, int) else f"`{value}`"
 
 

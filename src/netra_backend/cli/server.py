@@ -190,7 +190,7 @@ class Server(uvicorn.Server):
                 ws_max_size=settings.frame_bytes,
                 ws_ping_interval=settings.ping_seconds,
                 ws_ping_timeout=settings.ping_seconds,
-                ws_per_message_deflate=False,
+                ws_per_message_deflate=settings.websocket_deflate,
                 server_header=False,
                 h11_max_incomplete_event_size=settings.head_bytes,
                 proxy_headers=False,  # `trusted_proxies` says who is believed
