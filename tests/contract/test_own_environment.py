@@ -16,7 +16,7 @@ from tests.contract.own_environment import ROOT, python_with
 
 pytestmark = [pytest.mark.nightly, pytest.mark.timeout(1_800)]
 
-READERS = ("test_connection.py", "test_direct_lane.py", "test_intake.py", "test_protocol.py")
+READERS = ("test_connection.py", "test_direct_lane.py", "test_intake.py", "test_lane.py")
 
 
 def passed(*arguments: str) -> int:
@@ -32,7 +32,7 @@ def passed(*arguments: str) -> int:
 
 
 def test_adk_keeps_the_contract_of_an_agent() -> None:
-    assert passed("tests/contract/test_adapters.py", "-k", "adk") == 9
+    assert passed("tests/contract/test_adapters.py", "-k", "adk") == 10
     assert passed("tests/agents/adapters/test_adk.py") >= 4
 
 
