@@ -50,9 +50,9 @@ class Running:
         """Have the user start a run in a thread of their own."""
         return await self.runner.start(run_request(user, given, agent=agent))
 
-    async def submit(self, user: UserId, given: RunAgentInput) -> Any:
+    async def submit(self, user: UserId, given: RunAgentInput, agent: str | None = None) -> Any:
         """Have the user submit a run in a thread of their own."""
-        return await self.runner.submit(run_request(user, given))
+        return await self.runner.submit(run_request(user, given, agent=agent))
 
     async def chunks(self, thread: str = "t1") -> list[dict[str, Any]]:
         """Return the AG-UI events of a thread."""

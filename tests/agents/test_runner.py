@@ -160,12 +160,11 @@ async def test_an_answer_is_told_though_a_run_took_the_other_one_before_the_turn
             answered = Answer(id, "resolved", payload)
             decided = await house.runner.interrupts.decide(T1, answered, ALICE)
         assert decided.run is not None
-        house.runner.waiting.hold(T1)
-        await until(lambda: not house.runner.waiting._serving)
-        await house.runner.cancel(key("r2"))
-        await house.start(ALICE, ask("r3").model_copy(update={"resume": resume}))
-        await house.ended("r3")
-        await house.runner.waiting.look()
+        with house.runner.waiting.held(T1):
+            await until(lambda: not house.runner.waiting._serving)
+            await house.runner.cancel(key("r2"))
+            await house.start(ALICE, ask("r3").model_copy(update={"resume": resume}))
+            await house.ended("r3")
         assert (await house.ended(decided.run)).status is RunStatus.FAILED
         await house.runner._deliver_decisions()
         last = await house.store.last_run(T1)

@@ -333,11 +333,11 @@ async def test_who_waits_for_a_run_is_told_when_another_call_begins_it_at_once()
         await house.start(ALICE, ask("r1"))
         waiting = asyncio.create_task(house.start(ALICE, ask("r2")))
         await until_queued(house)
-        house.runner.waiting.hold(T1)
-        gate.open()
-        await house.ended("r1")
-        store.let.set()
-        assert (await asyncio.wait_for(waiting, BOUND)).run == (await first).run
+        with house.runner.waiting.held(T1):
+            gate.open()
+            await house.ended("r1")
+            store.let.set()
+            assert (await asyncio.wait_for(waiting, BOUND)).run == (await first).run
     assert await order(house) == ["r1", "r2"]
 
 
@@ -451,6 +451,38 @@ async def test_a_run_whose_thread_is_opened_anew_just_then_does_not_begin_in_tha
             await asyncio.wait_for(waiting, BOUND)
         assert refusal.value.code is ErrorCode.NOT_FOUND
     assert [given.run_id for given in agent.inputs] == ["r1"]
+
+
+async def test_nothing_begins_in_a_thread_that_is_deleted_also_where_it_is_looked_meanwhile() -> (
+    None
+):
+    """What was active has ended by then, and the thread is there yet."""
+
+    class Looks(MemoryStore):
+        fails = False
+
+        async def delete_thread(self, key: ThreadKey) -> bool:
+            await house.runner.waiting.look()
+            await until(lambda: not house.runner.waiting._serving)
+            if self.fails:
+                raise StoreFailed("no room")
+            return await super().delete_thread(key)
+
+    store, brief = Looks(), ScriptedAgent(answer("b"))
+    agents = {"agent": ScriptedAgent(endless()), "brief": brief}
+    async with running(agents, store=store, policy=ENQUEUE) as house:
+        await house.start(ALICE, ask("r1"))
+        await house.submit(ALICE, ask("r2"), agent="brief")
+        store.fails = True
+        with pytest.raises(StoreFailed):
+            await house.runner.delete_thread(T1)
+        assert (await house.ended("r2")).status is RunStatus.FINISHED, "nothing was deleted"
+
+        store.fails = False
+        await house.start(ALICE, ask("r3"))
+        await house.submit(ALICE, ask("r4"), agent="brief")
+        assert await house.runner.delete_thread(T1)
+    assert [given.run_id for given in brief.inputs] == ["r2"]
 
 
 async def test_deleting_the_thread_deletes_what_waits() -> None:

@@ -304,9 +304,10 @@ class Runner:
 
     async def delete_thread(self, thread: ThreadKey) -> bool:
         """Cancel what runs in the thread, then delete it really; False if there was none."""
-        self.waiting.hold(thread)  # what waits shall not begin when what is active has ended
-        await self._stopping.stop_in(thread)
-        if deleted := await self._store.delete_thread(thread):
+        with self.waiting.held(thread):  # until it is deleted, too
+            await self._stopping.stop_in(thread)
+            deleted = await self._store.delete_thread(thread)
+        if deleted:
             for execution in self.executions.in_thread(thread):
                 if execution.ends_itself:  # it began while others were ended
                     execution.lose()

@@ -7,8 +7,9 @@ ends, another node has room, or it is looked again.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 from ag_ui.core import RunAgentInput
 
@@ -47,6 +48,7 @@ class Waiting:
         self._serving: dict[ThreadKey, asyncio.Task[None]] = {}
         self._again: set[ThreadKey] = set()
         self._looking: set[asyncio.Task[None]] = set()
+        self._held: Counter[ThreadKey] = Counter()
 
     async def add(self, request: RunRequest, agent: str, limit: int) -> QueuedRun:
         """Keep the run until its thread is free. Raises Refused (too_many, run_conflict)."""
@@ -91,7 +93,7 @@ class Waiting:
 
     def serve(self, thread: ThreadKey) -> None:
         """Begin the next run of the thread if it can; does not wait for that."""
-        if thread not in self._threads:
+        if not self._may_begin(thread):
             return
         if thread in self._serving:
             self._again.add(thread)
@@ -99,6 +101,9 @@ class Waiting:
         task = asyncio.create_task(self._serve(thread), name=f"queue of {thread.id}")
         self._serving[thread] = task
         task.add_done_callback(lambda _: self._served(thread))
+
+    def _may_begin(self, thread: ThreadKey) -> bool:
+        return thread in self._threads and thread not in self._held
 
     def hear(self, thread: ThreadKey, entries: Sequence[Entry]) -> None:
         """Learn what another node has done: the thread is free, or what waited in it has begun."""
@@ -124,9 +129,15 @@ class Waiting:
         with suppress(NetraError):  # they are told when somebody looks again
             await self._find(thread, id)
 
-    def hold(self, thread: ThreadKey) -> None:
-        """Begin nothing more in the thread, until `look` or `add` finds that something waits."""
-        self._threads.discard(thread)
+    @contextmanager
+    def held(self, thread: ThreadKey) -> Iterator[None]:
+        """Begin nothing in the thread inside, whoever finds that something waits."""
+        self._held[thread] += 1
+        try:
+            yield
+        finally:
+            self._held -= Counter({thread: 1})  # keeps no zeros
+            self.serve(thread)
 
     async def forget(self, thread: ThreadKey) -> None:
         """The thread was deleted with all that waits in it."""
@@ -150,7 +161,7 @@ class Waiting:
     async def _serve(self, thread: ThreadKey) -> None:
         """Begin one run after the other, until one is executed or has to wait."""
         try:
-            while thread in self._threads:
+            while self._may_begin(thread):
                 queued = await self._store.queued(thread)
                 if not queued:
                     if thread not in self._again:  # else one may wait since this was read
