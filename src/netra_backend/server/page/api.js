@@ -17,13 +17,12 @@ export class Api {
   async threads({ limit, before = null }) {
     const query = new URLSearchParams({ limit: String(limit) });
     if (before !== null) query.set("before", String(before));
-    const response = await this.#call("GET", `threads?${query}`);
-    const { threads = [], next = null } = await response.json();
+    const { threads = [], next = null } = await this.#read(`threads?${query}`);
     return { threads, next };
   }
 
   async thread(thread) {
-    return await (await this.#call("GET", pathOf(thread))).json();
+    return await this.#read(pathOf(thread));
   }
 
   async rename(thread, title) {
@@ -36,7 +35,7 @@ export class Api {
 
   /** Return the owner and the members: [{user, role}]. */
   async members(thread) {
-    return (await (await this.#call("GET", `${pathOf(thread)}/members`)).json()).members;
+    return (await this.#read(`${pathOf(thread)}/members`)).members;
   }
 
   /** Return all questions of the thread's runs: [{id, by}]; `by` is null while one is open. */
@@ -44,7 +43,7 @@ export class Api {
     const asked = [];
     const query = new URLSearchParams({ limit: "1000" });
     for (;;) {
-      const page = await (await this.#call("GET", `${pathOf(thread)}/interrupts?${query}`)).json();
+      const page = await this.#read(`${pathOf(thread)}/interrupts?${query}`);
       asked.unshift(...page.interrupts);
       if (page.next === null) return asked;
       query.set("before", page.next);
@@ -68,6 +67,16 @@ export class Api {
       if (refusal.code === "unauthenticated") return "signed out";
       if (refusal.code === "forbidden") return "shut";
       return "unreachable";
+    }
+  }
+
+  /** Return what the server answers; it may also break off in the middle of its answer. */
+  async #read(path) {
+    const response = await this.#call("GET", path);
+    try {
+      return await response.json();
+    } catch {
+      throw new Refusal({ code: "unreachable" });
     }
   }
 
