@@ -295,3 +295,21 @@ def test_what_was_there_comes_back() -> None:
     assert own in access.handlers
     assert not access.propagate
     jsonlog.unconfigure()
+
+
+def test_what_is_logged_while_it_is_configured_again_is_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By another thread, say: it finds the sink of before, or the new one."""
+    first, second = io.StringIO(), io.StringIO()
+    jsonlog.configure("INFO", "json", first)
+    closes = Sink.close
+
+    def logs(sink: Sink) -> None:
+        logging.getLogger("tests.installed").info("meanwhile")
+        closes(sink)
+
+    monkeypatch.setattr(Sink, "close", logs)
+    jsonlog.configure("INFO", "json", second)
+    monkeypatch.undo()
+    assert (first.getvalue() + second.getvalue()).count("meanwhile") == 1

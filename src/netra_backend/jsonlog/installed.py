@@ -28,18 +28,18 @@ def install(level: str | int, format: str, stream: Any, thinning: Thinning | Non
     sink = _text(stream, thinning) if format == "text" else _json(stream, format, thinning)
     root = logging.getLogger()
     _remember(root)
-    for old in [one for one in root.handlers if _is_replaced(one)]:
-        root.removeHandler(old)
-        if isinstance(old, Sink):
-            old.flush()
-            old.close()
-    _end()
-    root.addHandler(sink)
+    before = standard.installed()
+    replaced = [one for one in root.handlers if _is_replaced(one)]
+    # At once: another thread's record finds the sinks of before or ours, and not none.
+    root.handlers[:] = [*(one for one in root.handlers if one not in replaced), sink]
     root.setLevel(level)
     for name in _OWN_SINKS:
         _let_through(logging.getLogger(name))
     logging.captureWarnings(True)
     standard.install(sink)
+    for old in {one for one in (*replaced, before) if isinstance(one, Sink)}:
+        old.flush()
+        old.close()
     uncaught.install()
     atexit.unregister(_end)
     atexit.register(_end)
