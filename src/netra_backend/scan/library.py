@@ -267,16 +267,16 @@ def _chained(resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) ->
     return Instance(_GENERATOR, (item,), True, call.line), scope
 
 
-def _some(place: int, cls: str) -> Result:
-    """``filter(test, x)``, ``islice(x, n)``: items of the argument at the place."""
+def _sliced(_resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
+    return Instance(_GENERATOR, (Each(first(call)),), True, call.line), scope
 
-    def make(_resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
-        given = call.args[: place + 1]
-        known = len(given) > place and not any(argument.name for argument in given)
-        items = (Each(given[place].value),) if known else ()
-        return Instance(cls, items, True, call.line), scope
 
-    return make
+def _filtered(_resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
+    """``filter(None, x)``: items of x. Another test may leave those of one class."""
+    args = call.args
+    known = len(args) == 2 and args[0].value == NONE and not args[1].name
+    items = (Each(args[1].value),) if known else ()
+    return Instance("builtins.filter", items, True, call.line), scope
 
 
 def _from_keys(_resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
@@ -314,7 +314,7 @@ RESULTS: Mapping[str, Result] = {
     "builtins.enumerate": _iterator("enumerate"),
     "builtins.zip": _iterator("zip"),
     "builtins.map": mapped("builtins.map"),
-    "builtins.filter": _some(1, "builtins.filter"),
+    "builtins.filter": _filtered,
     "builtins.iter": _same,
     "builtins.next": _one_of_items,
     "builtins.abs": absolute,
@@ -365,7 +365,7 @@ RESULTS: Mapping[str, Result] = {
     f"{PARSER}.parse_known_args": parsed_and_rest,
     "itertools.chain": _chained,
     "itertools.groupby": _groups,
-    "itertools.islice": _some(0, _GENERATOR),
+    "itertools.islice": _sliced,
     "json.JSONEncoder": _encoder,
     **FUTURE_RESULTS,
     "asyncio.Queue.get": _next_item(asynchronous=True),
