@@ -144,6 +144,28 @@ def test_what_an_interrupted_call_left_behind_is_not_sent_to_anybody(
             assert [got(pair) for pair in pairs] == [b""] * 7 + [data] + [b""] * (COUNT - 8)
 
 
+@pytest.mark.parametrize("kind", ["Q", "I"])
+def test_what_an_interrupted_call_began_to_aim_is_aimed_again(
+    kind: str, ring: Ring, pairs: list[Pair], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the same bytes, sent to the rest of a thread's followers, would be those before them."""
+    made = rings.array
+
+    def interrupted(code: str, given: list[int]) -> object:
+        if code == kind:
+            raise KeyboardInterrupt
+        return made(code, given)
+
+    before, data = b"of another user", b"of the thread, and longer"
+    assert ring.send(numbers(pairs[:1]), before) == []
+    monkeypatch.setattr(rings, "array", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        ring.send(numbers(pairs[1:2]), data)
+    monkeypatch.setattr(rings, "array", made)
+    assert ring.send(numbers(pairs[2:3]), data) == []
+    assert [got(pair) for pair in pairs[:3]] == [before, b"", data]
+
+
 def test_a_forked_child_sends_nothing_and_its_parent_its_own(ring: Ring, pairs: list[Pair]) -> None:
     data = b"of the parent"
     assert ring.send(numbers(pairs), data) == []

@@ -70,8 +70,9 @@ class Ring:
             self.close()
             raise NoRing(f"the memory of the ring: {error.strerror}") from error
         self._process = os.getpid()
-        self._data = b""
-        self._aim(self._data)
+        self._data: bytes | None = None
+        """What all places are filled in with; None while that is not known."""
+        self._aim(b"")
 
     def close(self) -> None:
         """Give it back to the system. Idempotent."""
@@ -147,11 +148,15 @@ class Ring:
         return done
 
     def _aim(self, data: bytes) -> None:
-        """Have `data`, which is kept, sent from now on."""
-        self._data = data
+        """Have `data`, which is kept, sent from now on.
+
+        After a signal's exception in between, the next call begins anew, whatever it sends.
+        """
+        self._data = None
         address = ctypes.cast(ctypes.c_char_p(data), ctypes.c_void_p).value or 0
         self._addresses[:] = memoryview(array("Q", [address]) * SIZE)
         self._lengths[:] = memoryview(array("I", [len(data)]) * SIZE)
+        self._data = data
 
 
 def _around(ring: "memoryview[int]", begin: int, count: int) -> list[int]:
