@@ -410,27 +410,11 @@ async def test_a_run_that_is_cancelled_in_the_moment_in_which_it_is_refused_is_c
         assert (await house.ended("r2")).status is RunStatus.CANCELLED
 
 
-async def test_a_thread_that_is_deleted_when_a_run_is_about_to_begin_in_it_stays_deleted() -> None:
-    """Another worker deletes it, so nobody here knows of that."""
-    store, gate = JustThen(), Gate()
-    agent = ScriptedAgent(answer("a", gate))
-    async with running(agent, store=store, policy=ENQUEUE) as house:
-        await house.start(ALICE, ask("r1"))
-        waiting = asyncio.create_task(house.start(ALICE, ask("r2")))
-        await until_queued(house)
-        store.then = lambda queued: store.delete_thread(queued.thread)
-        gate.open()
-        await until(lambda: store.then is None and not house.runner.waiting._serving)
-        await house.runner.waiting.look()
-        with pytest.raises(Refused) as refusal:
-            await asyncio.wait_for(waiting, BOUND)
-        assert refusal.value.code is ErrorCode.NOT_FOUND
-        assert await store.thread(T1) is None
-    assert [given.run_id for given in agent.inputs] == ["r1"]
-
-
-async def test_a_run_whose_thread_is_opened_anew_just_then_does_not_begin_in_that_one() -> None:
-    """It was deleted with its thread, by another worker."""
+@pytest.mark.parametrize("anew", [False, True], ids=["gone", "opened anew"])
+async def test_a_run_whose_thread_is_deleted_just_then_does_not_begin_in_one_of_its_name(
+    anew: bool,
+) -> None:
+    """Another worker deletes it, so nobody here knows of that; a thread that is gone stays so."""
     store, gate = JustThen(), Gate()
     agent = ScriptedAgent(answer("a", gate))
     async with running(agent, store=store, policy=ENQUEUE) as house:
@@ -438,11 +422,12 @@ async def test_a_run_whose_thread_is_opened_anew_just_then_does_not_begin_in_tha
         waiting = asyncio.create_task(house.start(ALICE, ask("r2")))
         await until_queued(house)
 
-        async def open_anew(queued: QueuedRun) -> object:
+        async def delete(queued: QueuedRun) -> None:
             await store.delete_thread(queued.thread)
-            return await store.open_thread(queued.thread, "new", 1)
+            if anew:
+                await store.open_thread(queued.thread, "new", 1)
 
-        store.then = open_anew
+        store.then = delete
         gate.open()
         await until(lambda: store.then is None and not house.runner.waiting._serving)
         assert await house.types() == []
@@ -450,6 +435,7 @@ async def test_a_run_whose_thread_is_opened_anew_just_then_does_not_begin_in_tha
         with pytest.raises(Refused) as refusal:
             await asyncio.wait_for(waiting, BOUND)
         assert refusal.value.code is ErrorCode.NOT_FOUND
+        assert (await store.thread(T1) is not None) is anew
     assert [given.run_id for given in agent.inputs] == ["r1"]
 
 

@@ -90,7 +90,7 @@ def _encoder(_resolver: "Resolver", callee: Callee, call: Call, scope: Scope) ->
 
 
 def _filled(cls: str) -> Result:
-    """``set(x)``, ``deque(x)``: an instance whose items are those of x."""
+    """``set(x)``, ``deque(x)``, ``islice(x, n)``: an instance whose items are those of x."""
 
     def make(_resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
         return Instance(cls, (Each(first(call)),), True, call.line), scope
@@ -267,10 +267,6 @@ def _chained(resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) ->
     return Instance(_GENERATOR, (item,), True, call.line), scope
 
 
-def _sliced(_resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
-    return Instance(_GENERATOR, (Each(first(call)),), True, call.line), scope
-
-
 def _filtered(_resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
     """``filter(None, x)``: items of x. Another test may leave those of one class."""
     args = call.args
@@ -365,7 +361,7 @@ RESULTS: Mapping[str, Result] = {
     f"{PARSER}.parse_known_args": parsed_and_rest,
     "itertools.chain": _chained,
     "itertools.groupby": _groups,
-    "itertools.islice": _sliced,
+    "itertools.islice": _filled(_GENERATOR),
     "json.JSONEncoder": _encoder,
     **FUTURE_RESULTS,
     "asyncio.Queue.get": _next_item(asynchronous=True),
