@@ -1,7 +1,10 @@
 """Listening: addresses are shared by those who agree to it, and by nobody else."""
 
+import os
 import socket
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -56,16 +59,35 @@ def test_an_address_is_reserved_once_before_and_while_somebody_listens_there() -
         pass
 
 
-def test_an_address_that_is_taken_is_named() -> None:
+def test_an_address_that_is_taken_is_named_with_who_has_it() -> None:
     with listen("127.0.0.1", 0) as taken:
         port = taken.getsockname()[1]
+        who = ";"
+        if sys.platform == "linux":
+            name = Path("/proc/self/comm").read_text().strip()
+            who = f" by process {os.getpid()} ({name}); stop that, or"
         for take in (listen, reserve):
             with pytest.raises(ConfigError) as refused:
                 take("127.0.0.1", port)
             assert str(refused.value) == (
-                f"cannot listen on 127.0.0.1 port {port}: Address already in use; "
+                f"cannot listen on 127.0.0.1 port {port}: Address already in use{who} "
                 "choose another --port"
             )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells who listens")
+def test_a_worker_that_has_outlived_its_keeper_is_called_one() -> None:
+    code = (
+        "import socket; listener = socket.create_server(('127.0.0.1', 0)); "
+        "print(listener.getsockname()[1], flush=True); input()"
+    )
+    command = [sys.executable, "-ISc", code, "netra_backend.cli", "serve"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as worker:
+        assert worker.stdout is not None
+        port = int(worker.stdout.readline())
+        with pytest.raises(ConfigError, match=rf"by process {worker.pid} \(a netra worker\); stop"):
+            listen("127.0.0.1", port)
+        worker.kill()
 
 
 def test_an_address_of_ipv6_is_shown_in_brackets() -> None:

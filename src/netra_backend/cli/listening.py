@@ -3,10 +3,16 @@
 import errno
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
 import typer
 
 from netra_backend.errors import ConfigError
+
+LISTENING = "0A"
+"""The state of a socket that listens, as Linux writes it: ``TCP_LISTEN``."""
 
 
 def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
@@ -53,10 +59,45 @@ def reserve(host: str, port: int) -> socket.socket:
 def _refused(host: str, port: int, error: OSError) -> ConfigError:
     """Return what to tell. In `strerror` Python says the address once more, if there is one."""
     why = (error.strerror or str(error)).partition(" (while ")[0]
-    taken = error.errno == errno.EADDRINUSE
-    return ConfigError(
-        f"cannot listen on {host} port {port}: {why}" + ("; choose another --port" if taken else "")
-    )
+    if error.errno == errno.EADDRINUSE:
+        holders = " and ".join(_holders(port))
+        why += f" by {holders}; stop that, or" if holders else ";"
+        why += " choose another --port"
+    return ConfigError(f"cannot listen on {host} port {port}: {why}")
+
+
+def _holders(port: int) -> list[str]:
+    """Return the processes that listen on the port, of those that the system lets us look into.
+
+    Only Linux tells: proc_pid_net(5), proc_pid_fd(5). It may be a worker whose keeper is gone, and
+    which an agent holds up.
+    """
+    tables = [table.read_text("ascii") for table in Path("/proc/net").glob("tcp*")]
+    rows = [line.split() for table in tables for line in table.splitlines()[1:]]
+    sockets = {
+        f"socket:[{row[9]}]"
+        for row in rows
+        if row[1].endswith(f":{port:04X}") and row[3] == LISTENING
+    }
+    processes = sorted(Path("/proc").glob("[0-9]*"), key=lambda process: int(process.name))
+    return [_told(process) for process in processes if not sockets.isdisjoint(_links(process))]
+
+
+def _links(process: Path) -> Iterator[str]:
+    """Yield what the descriptors of a process lead to."""
+    with suppress(OSError):  # it is somebody else's, or has ended
+        for descriptor in (process / "fd").iterdir():
+            with suppress(OSError):
+                yield str(descriptor.readlink())
+
+
+def _told(process: Path) -> str:
+    """Return the id and the name of a process; that of a worker is only ``python``."""
+    name = "?"
+    with suppress(OSError):
+        is_worker = b"\0netra_backend.cli\0" in (process / "cmdline").read_bytes()
+        name = "a netra worker" if is_worker else (process / "comm").read_text("utf-8").strip()
+    return f"process {process.name} ({name})"
 
 
 def shown(listener: socket.socket) -> str:
