@@ -58,3 +58,28 @@ test("nobody is told that there is nothing before the server has said so", async
   await list.refresh();
   assert.equal(empty.hidden, false);
 });
+
+test("who may not write, or not answer, sees before long that they may", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  let thread;
+  let asked = 0;
+  const threads = async () => (asked++, { threads: [thread], next: null });
+  const list = new ThreadList({ list: node(), more: node(), empty: node() }, { threads }, {
+    onListed() {},
+    mayAsk: () => true,
+  });
+  const asksAgain = async (role, questions, open) => {
+    thread = { id: "alice,t", role, questions, updated_at: 1 };
+    list.select(open);
+    await list.refresh();
+    asked = 0;
+    t.mock.timers.tick(10_000);
+    await list.refresh();
+    return asked > 1;
+  };
+  assert.equal(await asksAgain("read", 0, "alice,t"), true);
+  assert.equal(await asksAgain("write", 1, "alice,t"), true);
+  assert.equal(await asksAgain("write", 0, "alice,t"), false);
+  assert.equal(await asksAgain("decide", 1, "alice,t"), false);
+  assert.equal(await asksAgain("read", 1, "t"), false);
+});

@@ -5,6 +5,7 @@ import { made, part, setText } from "./dom.js";
 
 const PAGE = 30;
 const WORKING_MS = 3_000; // How long what is said of an agent that works elsewhere is believed.
+const BARRED_MS = 10_000; // How long it is believed that somebody may not do what the open thread waits for.
 const ACTIVE = new Set(["running", "cancelling"]);
 
 export class ThreadList {
@@ -106,12 +107,17 @@ export class ThreadList {
     this.#watch();
   }
 
-  /** Ask again while agents work in threads that are not open: nothing tells this page of their end. */
+  /**
+   * Ask again while agents work in threads that are not open, or the role in the open one bars its
+   * user from something: nothing tells this page of their end, or of another role.
+   */
   #watch() {
     clearTimeout(this.#timer);
-    const elsewhere = this.#threads.some(({ id, run }) => id !== this.#current && ACTIVE.has(run?.status));
-    if (!elsewhere) return;
-    this.#timer = setTimeout(() => (this.#options.mayAsk() ? this.refresh() : this.#watch()), WORKING_MS);
+    const works = this.#threads.some(({ id, run }) => id !== this.#current && ACTIVE.has(run?.status));
+    const barred = this.#threads.some((thread) => thread.id === this.#current && bars(thread));
+    if (!works && !barred) return;
+    const ask = () => (this.#options.mayAsk() ? this.refresh() : this.#watch());
+    this.#timer = setTimeout(ask, works ? WORKING_MS : BARRED_MS);
   }
 
   #rowOf({ id, title, run, questions, owner, role, updated_at: updated }) {
@@ -145,6 +151,11 @@ export class ThreadList {
     this.#rows.set(id, row);
     return row;
   }
+}
+
+/** Whether the user may not write in the thread, or not answer what its agent asks. */
+function bars({ role, questions }) {
+  return role === "read" || (role === "write" && questions > 0);
 }
 
 /**
