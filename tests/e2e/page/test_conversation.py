@@ -29,6 +29,19 @@ addEventListener("DOMContentLoaded", () => {
 """
 """Asks when the page has come to life, and before there can have been a frame of it."""
 
+DRAWS_SLOWLY = """
+const [now, frame] = [performance.now.bind(performance), requestAnimationFrame];
+let drawing = false;
+let lost = 0;
+performance.now = () => now() + (drawing ? (lost += 100_000) : lost);
+globalThis.requestAnimationFrame = (draw) => frame((at) => {
+  drawing = true;
+  draw(at);
+  drawing = false;
+});
+"""
+"""Lets each drawing seem to take so long that the pause after it outlasts the test."""
+
 
 async def test_an_answer_is_seen_while_it_is_made(tab: Tab, puppet: Puppets) -> None:
     await tab.ask("What survives?")
@@ -242,6 +255,22 @@ async def test_a_stranger_sees_nothing_of_it(tab: Tab, puppet: Puppets, meet: Me
         assert "Nobody" not in await each.page.content()
     assert await stranger.get(f"/threads/{thread}/events") is None
     assert await stranger.get(f"/threads/{thread}/messages") is None
+    await tab.shows_the_log()
+
+
+async def test_what_is_whole_is_drawn_though_drawings_take_long(tab: Tab, puppet: Puppets) -> None:
+    for fruit in ("apples", "pears"):
+        await tab.ask(fruit)
+        run = await puppet.next(fruit)
+        await run.say(f"This is about {fruit}.")
+        run.end()
+        await tab.run("finished")
+        await expect(tab.of("answer").last).to_have_text(f"This is about {fruit}.")
+        if fruit == "apples":
+            await tab.page.add_init_script(DRAWS_SLOWLY)
+            await tab.page.reload()
+            await tab.run("finished")
+            await tab.shows_the_log()
     await tab.shows_the_log()
 
 

@@ -15,7 +15,7 @@ class Storage {
 function opened({ isNew = false, outbox = new Outbox(new Storage()), live = true, interrupts = async () => [] } = {}) {
   const page = scripted();
   if (live) page.live();
-  const told = { answered: 0, ended: [], problems: [] };
+  const told = { answered: 0, arrived: 0, ended: [], problems: [] };
   const thread = new OpenThread("t", {
     connection: page.connection,
     outbox,
@@ -23,6 +23,7 @@ function opened({ isNew = false, outbox = new Outbox(new Storage()), live = true
     interrupts,
     onChange: () => {},
     onAnswered: () => (told.answered += 1),
+    onArrived: () => (told.arrived += 1),
     onRunEnded: (status) => told.ended.push(status),
     onProblem: (refusal) => told.problems.push(refusal.code),
   });
@@ -378,6 +379,7 @@ test("what is replayed of a run that has ended is nothing that goes on", () => {
   followed("finished", "1-3");
   says(finished("1-4"), begins(5, "c"), finished("1-6"));
   assert.deepEqual(seen, ["none", "none", "none", "finished", "running", "finished"]);
+  assert.equal(world.told.arrived, 1);
 });
 
 test("while earlier runs are replayed it is the newest that goes on and can be stopped", () => {

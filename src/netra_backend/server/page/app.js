@@ -246,6 +246,7 @@ function openThread(id, isNew = false) {
     interrupts: (id) => api.interrupts(id),
     onChange: () => view.changed(),
     onAnswered: () => list.refresh(), // Also of the role, which may be another one by now.
+    onArrived: ifShown(() => view.hurry()),
     onRunEnded: ifShown(runEnded),
     onProblem: ifShown(problem),
   });
@@ -276,6 +277,7 @@ function newConversation() {
 }
 
 function runEnded(runStatus) {
+  view.hurry();
   list.refresh();
   if ($("notice-text").textContent === BUSY) hideProblem();
   if (runStatus === "awaiting") announce("The agent has a question for you.");

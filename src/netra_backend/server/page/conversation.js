@@ -57,7 +57,7 @@ export class ConversationView {
     this.#list.replaceChildren();
     this.#follows = true;
     this.#passed = null;
-    if (this.#pause !== null) this.#rested(); // It was for what is shown no more.
+    this.hurry(); // A pause was for what is shown no more.
     this.changed();
   }
 
@@ -67,6 +67,11 @@ export class ConversationView {
     this.#scheduled = true;
     const frame = requestAnimationFrame(() => this.#due(frame, timer));
     const timer = setTimeout(() => this.#due(frame, timer), UNSEEN_MS);
+  }
+
+  /** Pause no longer after a drawing that took long: what has come since is whole, and what is seen is not. */
+  hurry() {
+    if (this.#pause !== null) this.#rested();
   }
 
   #due(frame, timer) {

@@ -31,7 +31,8 @@ export class OpenThread {
 
   /**
    * `isNew` says that this page has just made the id. Called back are `onChange()` whenever
-   * something may look different, `onAnswered()` when a run was taken or refused, `onRunEnded(status)`
+   * something may look different, `onAnswered()` when a run was taken or refused, `onArrived()` when
+   * a replay has got to where the newest run stood as it was asked for, `onRunEnded(status)`
    * when one has ended since the thread was opened, or has left a question, and `onProblem(refusal)`
    * when a command was refused that has no place in the conversation.
    * `interrupts(id)` asks the server for the thread's questions, [{id, by}].
@@ -287,8 +288,10 @@ export class OpenThread {
   /** Notice when a replay has got to where the newest run stood as it was asked for. */
   #arrive() {
     const { active, run } = this.conversation;
-    if (run?.id !== this.#newest?.id) return;
-    if (!active || this.#newest.status === "running") this.#newest = null;
+    if (this.#newest === null || run?.id !== this.#newest.id) return;
+    if (active && this.#newest.status !== "running") return;
+    this.#newest = null;
+    this.#options.onArrived();
   }
 
   /** The log has answers without names: ask who gave them, once for what there is. */
