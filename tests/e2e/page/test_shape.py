@@ -107,6 +107,12 @@ OVERFLOW = """
 """
 """Returns what is wider than the screen."""
 
+GAP = """
+() => document.querySelector("#send").getBoundingClientRect().left
+  - document.querySelector("#agent").getBoundingClientRect().right
+"""
+"""Returns how many pixels are between the choice of agents and the button that sends."""
+
 SMALL = """
 () => [...document.querySelectorAll("button, summary, #threads a")]
   .filter((node) => node.checkVisibility({ visibilityProperty: true }) && !node.closest(".skip"))
@@ -241,6 +247,10 @@ async def test_on_a_phone(meet: Meet, puppet: Puppets, color_scheme: Scheme) -> 
     drawer, opener = tab.page.locator("#drawer"), tab.page.locator("#open-drawer")
     await expect(drawer).to_be_hidden()
     await tab.picture(f"phone-{color_scheme}-welcome")
+    await tab.page.locator("#agent option").first.evaluate(
+        "(node) => { node.text += 't'.repeat(60); }"
+    )
+    assert await tab.page.evaluate(GAP) > 0
     question = "A rather long question about nothing in particular"
     await tab.field.fill(question)
     await tab.page.locator("#send").tap()
