@@ -186,6 +186,7 @@ async def test_by_keyboard_alone(tab: Tab, puppet: Puppets) -> None:
     await keys.press("Enter")
     run = await puppet.next("again")
     await run.think("Hm.")
+    await run.call("read", {}, "x" * 30_000)
     await _ask_back(run, tab)
 
     await tab.page.reload()
@@ -199,6 +200,12 @@ async def test_by_keyboard_alone(tab: Tab, puppet: Puppets) -> None:
     assert [name for name in passed if name in ("rename", "delete")] == ["rename", "delete"]
     await keys.press("Space")
     await expect(tab.of("thinking").locator("p")).to_be_visible()
+    await _tab_to(tab, "summary")
+    await keys.press("Space")
+    await _tab_to(tab, "link-button")
+    await keys.press("Enter")
+    await expect(tab.of("toolcall").locator("[data-part=result]")).to_have_text("x" * 30_000)
+    assert await tab.page.evaluate(FOCUS) == {"name": "result", "seen": True}
     await _tab_to(tab, "approve")
     await tab.picture("keyboard")
     await keys.press("Enter")

@@ -41,5 +41,6 @@ function fill(pre, text) {
   all.onclick = () => {
     pre.dataset.all = "";
     fill(pre, text);
+    pre.focus({ preventScroll: true }); // The button is gone.
   };
 }
