@@ -207,10 +207,15 @@ class Tab:
         await expect(self.body).to_have_attribute("data-connection", state)
 
     async def try_now(self) -> None:
-        """Press the button that reconnects, unless the page was faster."""
+        """Press the button that reconnects, unless the page was faster; the field has the focus."""
         await self.page.evaluate(
-            "() => document.querySelector('#reconnect:not([hidden])')?.click()"
+            """() => {
+              const button = document.querySelector("#reconnect:not([hidden])");
+              button?.focus();
+              button?.click();
+            }"""
         )
+        await expect(self.field).to_be_focused()
 
     async def run(self, status: str) -> None:
         """Wait until the page shows this status of the newest run."""

@@ -330,6 +330,7 @@ async def test_a_form_that_does_not_fit_is_shown_from_its_question_on(
         await expect(tab.page.locator("#to-bottom")).to_be_visible()
     await tab.picture(f"question-long-{width}")
     await tab.page.locator("#to-bottom").click()
+    await expect(tab.log).to_be_focused()
     await expect(last).to_be_in_viewport(ratio=1)
     await expect(tab.page.locator("#to-bottom")).to_be_hidden()
     await card.get_by_label("Field 15").fill("x")

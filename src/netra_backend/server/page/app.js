@@ -56,7 +56,7 @@ const connection = new Connection({
   online: () => navigator.onLine,
   onState: (state, details) => {
     if (state !== "live") open?.lost();
-    status.show(state, details);
+    keepingFocus($("reconnect"), () => status.show(state, details));
     view.changed();
     if (state === "signed-out") signedOut(closeRow(details.code).text);
   },
@@ -317,9 +317,7 @@ function drawRights(runStatus) {
   if (wrote && barred) $("log").focus(); // Else the page has it, and who tabs begins anew.
   // Of a thread that has no entry yet the server may not know.
   const share = $("share");
-  const hadFocus = share === document.activeElement;
-  share.hidden = !open?.position || Boolean(open.ended) || role === null;
-  if (hadFocus && share.hidden) composer.focus();
+  keepingFocus(share, () => (share.hidden = !open?.position || Boolean(open.ended) || role === null));
   members.keep(open && !open.ended ? open.id : null);
 }
 
@@ -367,7 +365,14 @@ function showNotice(text) {
 }
 
 function hideProblem() {
-  $("notice").hidden = true;
+  keepingFocus($("notice"), () => ($("notice").hidden = true));
+}
+
+/** Carry out `change`; if it hides `node`, which had the focus, the field gets it: else the page would have it. */
+function keepingFocus(node, change) {
+  const had = node.contains(document.activeElement);
+  change();
+  if (had && !node.checkVisibility() && FINE_POINTER.matches) composer.focus();
 }
 
 function socketUrl() {

@@ -45,7 +45,10 @@ export class ConversationView {
     list.addEventListener("click", (event) => {
       if (event.target.closest("summary")) this.#follows = false;
     });
-    toBottom.addEventListener("click", () => this.scrollToEnd());
+    toBottom.addEventListener("click", () => {
+      this.scrollToEnd();
+      log.focus({ preventScroll: true }); // The button is gone.
+    });
     new ResizeObserver(() => this.#keepEnd()).observe(list);
     new ResizeObserver(() => this.#keepEnd()).observe(log);
   }
