@@ -36,7 +36,7 @@ def test_a_record_is_made_only_where_somebody_else_sees_it(monkeypatch: pytest.M
     with monkeypatch.context() as patch:
         patch.setattr(log, "propagate", False)
         assert not is_said()
-    for name in ("callHandlers", "makeRecord"):
+    for name in ("makeRecord", "handle", "callHandlers"):
         with monkeypatch.context() as patch:
             patch.setattr(logging.Logger, name, lambda *_: None)
             assert not is_said()

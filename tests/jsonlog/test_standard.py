@@ -273,7 +273,8 @@ def test_what_is_put_around_a_method_after_us_is_asked(
 ) -> None:
     alone()
     heard: list[str] = []
-    for name in ("callHandlers", "makeRecord"):
+    names = ("makeRecord", "handle", "callHandlers")
+    for name in names:
         own = getattr(logging.Logger, name)
 
         def other(*given: Any, own: Any = own, name: str = name, **named: Any) -> Any:
@@ -284,8 +285,32 @@ def test_what_is_put_around_a_method_after_us_is_asked(
             meanwhile.setattr(logging.Logger, name, other)
             log.info("by the standard logger")
             jsonlog.get_logger("tests.standard").info("by ours")
-    assert heard == ["callHandlers"] * 2 + ["makeRecord"] * 2
-    assert len(lines(stream)) == 4
+    assert heard == [name for name in names for _ in range(2)]
+    assert len(lines(stream)) == 6
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_what_handles_records_instead_of_logging_changes_each(
+    when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Dynatrace's example for AWS Lambda does, to name the trace; others take out secrets."""
+    own = logging.Logger.handle
+
+    def handle(self: logging.Logger, record: logging.LogRecord) -> None:
+        record.msg = record.msg.replace("hunter2", "***")
+        own(self, record)
+
+    jsonlog.unconfigure()
+    stream = io.StringIO()
+    if when == "before":
+        monkeypatch.setattr(logging.Logger, "handle", handle)
+    jsonlog.configure("INFO", "json", stream)
+    monkeypatch.setattr(logging.Logger, "handle", handle)
+    alone()
+    log.info("it is hunter2")
+    jsonlog.get_logger("tests.standard").info("it was hunter2")
+    assert [one["message"] for one in lines(stream)] == ["it is ***", "it was ***"]
+    jsonlog.unconfigure()
 
 
 def test_an_error_tracker_that_fails_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,16 +18,24 @@ _LogRecord = logging.LogRecord
 _methods = vars(_Logger)
 _modules = sys.modules
 
-_way: list[Any] = [None, None, None]
-"""The sink at its end, and what `logging.Logger` has meanwhile as its ``callHandlers`` and its
-``makeRecord``."""
+_way: list[Any] = [None, None, None, None]
+"""The sink at its end, and what `logging.Logger` has meanwhile as its ``makeRecord``, ``handle``
+and ``callHandlers``."""
 
 
 def lead_to(
-    sink: "Sink | None", call_handlers: Callable[..., Any], make_record: Callable[..., Any]
+    sink: "Sink",
+    make_record: Callable[..., Any],
+    handle: Callable[..., Any],
+    call_handlers: Callable[..., Any],
 ) -> None:
-    """Have the way lead to this sink, or nowhere, while `logging.Logger` has these methods."""
-    _way[:] = sink, call_handlers, make_record
+    """Have the way lead to this sink while `logging.Logger` has these methods."""
+    _way[:] = sink, make_record, handle, call_handlers
+
+
+def lead_nowhere() -> None:
+    """Have a record made of whatever is logged."""
+    _way[0] = None
 
 
 def said(
@@ -43,19 +51,20 @@ def said(
     The way without a LogRecord, of a sink that alone would get a logger's records, and that nobody
     looks at. A record must be made where a logger has a class of its own or a filter, where there
     is another handler (pytest's ``caplog``, a file), where `logging.setLogRecordFactory` was used,
-    or where somebody has put his own method into `logging.Logger`, before or after us, as error
-    trackers do. All in one function, for a call costs 3 % of a short line: so the line that
-    `Quick` remembers whole is put together here.
+    or where somebody has put his own ``makeRecord``, ``handle`` or ``callHandlers`` into
+    `logging.Logger`, before or after us, as error trackers do. All in one function, for a call
+    costs 3 % of a short line: so the line that `Quick` remembers whole is put together here.
     """
     sink: Sink | None
-    sink, call_handlers, make_record = _way
+    sink, make_record, handle, call_handlers = _way
     kind, above = type(logger), logger
     if (
         sink is None
         or (kind is not _Logger and kind is not _RootLogger)
         or logger.filters
-        or _methods["callHandlers"] is not call_handlers
         or _methods["makeRecord"] is not make_record
+        or _methods["handle"] is not handle
+        or _methods["callHandlers"] is not call_handlers
         or logging._logRecordFactory is not _LogRecord  # type: ignore[attr-defined]
     ):
         return False

@@ -25,7 +25,7 @@ from netra_backend.jsonlog.guard import Failed, class_name, foreign
 if TYPE_CHECKING:
     from netra_backend.jsonlog.sinks import Sink
 
-_logging = vars(logging)
+_LOGGING = logging.getLogger.__code__.co_filename
 
 _traceback = BaseException.__dict__["__traceback__"].__get__
 
@@ -62,8 +62,11 @@ def install(sink: "Sink") -> None:
     _stood_in_for.clear()
     if not _replaced:
         _replace()
-    is_plain = all(map(_is_of_logging, _replaced.values()))
-    direct.lead_to(sink if is_plain else None, _call_handlers, _make_record)
+    handle = vars(logging.Logger)["handle"]
+    if all(map(_is_of_logging, (*_replaced.values(), handle))):
+        direct.lead_to(sink, _make_record, handle, _call_handlers)
+    else:
+        direct.lead_nowhere()
 
 
 def _replace() -> None:
@@ -79,14 +82,18 @@ def _replace() -> None:
 
 
 def _is_of_logging(method: Callable[..., Any]) -> bool:
-    """Return whether it is a method as `logging` itself defines it, and not an error tracker's."""
-    return getattr(method, "__globals__", None) is _logging
+    """Return whether it is a method as `logging` itself defines it, and not an error tracker's.
+
+    By its file: as such a one counts, too, what `testing.log_watch` has put around it.
+    """
+    code = getattr(method, "__code__", None)
+    return code is not None and code.co_filename == _LOGGING
 
 
 def uninstall() -> None:
     """Put the methods back, unless somebody has replaced ours meanwhile: then they do no more."""
     _ours.clear()
-    direct.lead_to(None, _call_handlers, _make_record)
+    direct.lead_nowhere()
     ours = zip(_NAMES, (_log, _make_record, _call_handlers), strict=True)
     if all(getattr(logging.Logger, name) is method for name, method in ours):
         for name, method in _replaced.items():
