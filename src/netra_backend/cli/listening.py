@@ -72,8 +72,10 @@ def _holders(port: int) -> list[str]:
     Only Linux tells: proc_pid_net(5), proc_pid_fd(5). It may be a worker whose keeper is gone, and
     which an agent holds up.
     """
-    tables = [table.read_text("ascii") for table in Path("/proc/net").glob("tcp*")]
-    rows = [line.split() for table in tables for line in table.splitlines()[1:]]
+    rows: list[list[str]] = []
+    with suppress(OSError):  # a sandbox may show the tables and not let them be read
+        for table in Path("/proc/net").glob("tcp*"):
+            rows += [line.split() for line in table.read_text("ascii").splitlines()[1:]]
     sockets = {
         f"socket:[{row[9]}]"
         for row in rows
@@ -96,7 +98,8 @@ def _told(process: Path) -> str:
     name = "?"
     with suppress(OSError):
         is_worker = b"\0netra_backend.cli\0" in (process / "cmdline").read_bytes()
-        name = "a netra worker" if is_worker else (process / "comm").read_text("utf-8").strip()
+        own = (process / "comm").read_text("utf-8", "replace").strip()
+        name = "a netra worker" if is_worker else own
     return f"process {process.name} ({name})"
 
 

@@ -5,7 +5,7 @@ import { made, part, setText } from "./dom.js";
 
 const PAGE = 30;
 const WORKING_MS = 3_000; // How long what is said of an agent that works elsewhere is believed.
-const BARRED_MS = 10_000; // How long it is believed that somebody may not do what the open thread waits for.
+const BARRED_MS = 30_000; // How long it is believed that somebody may not do something in the open thread.
 const ACTIVE = new Set(["running", "cancelling"]);
 
 export class ThreadList {
