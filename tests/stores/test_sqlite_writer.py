@@ -120,6 +120,36 @@ async def test_a_failed_commit_fails_its_group_and_no_other(writer: SqliteWriter
     assert (found.title, found.head) == ("", position)
 
 
+async def test_who_goes_on_at_once_does_not_wait_for_a_turn_of_the_loop(
+    writer: SqliteWriter,
+) -> None:
+    seen: list[str] = []
+    receipts = [writer.submit(lambda _, name=name: name) for name in ("a", "b")]
+    for receipt in receipts:
+        receipt.at_once(lambda done: seen.append(f"at once {done.result()}"))
+        receipt.add_done_callback(lambda done: seen.append(f"a turn later {done.result()}"))
+    await receipts[-1]
+    assert seen == ["at once a", "at once b", "a turn later a", "a turn later b"]
+    receipts[0].at_once(lambda done: seen.append(f"soon {done.result()}"))
+    assert len(seen) == 4
+    await asyncio.sleep(0)
+    assert seen[4:] == ["soon a"]
+
+
+async def test_who_fails_at_once_keeps_nobody_from_their_outcome(writer: SqliteWriter) -> None:
+    told: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, about: told.append(about))
+    receipts = [writer.submit(lambda _, number=number: number) for number in range(3)]
+    receipts[0].at_once(lambda _: 1 / 0)
+    receipts[1].at_once(lambda done: told.append(done.result()))
+    async with asyncio.timeout(BOUND):
+        assert await asyncio.gather(*receipts) == [0, 1, 2]
+    first, second = told
+    assert isinstance(first, dict)
+    assert isinstance(first["exception"], ZeroDivisionError)
+    assert second == 1
+
+
 async def test_a_group_of_several_statements_is_all_or_nothing(writer: SqliteWriter) -> None:
     thread = a_thread()
     await writer.submit(lambda ledger: ledger.open_thread(thread, "", 1))

@@ -205,7 +205,7 @@ class Outbox:
         if not isinstance(appending, asyncio.Future):
             appending = asyncio.ensure_future(appending)
         self._appending = appending
-        appending.add_done_callback(self._done)
+        getattr(appending, "at_once", appending.add_done_callback)(self._done)
 
     def _done(self, done: asyncio.Future[Position]) -> None:
         self._appending = None

@@ -160,6 +160,9 @@ class Log(Protocol):
         the run cannot go to the status of `end`; ValueError when `events` is empty. Cancelling
         the await does not undo the append. An interrupt of `end` replaces one of the same id in
         the thread: the question is asked anew.
+
+        What is returned may be a future with a method `at_once`, which differs from
+        `add_done_callback` in that the callback need not wait for a turn of the event loop.
         """
         ...
 

@@ -7,7 +7,7 @@ entries in each of 50 commits a second: nine of ten take less than 0.4 ms instea
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar, TypeVarTuple
@@ -32,8 +32,32 @@ T = TypeVar("T")
 
 Ts = TypeVarTuple("Ts")
 
-_Write = tuple[asyncio.Future[Any], Callable[..., Any], tuple[Any, ...]]
-_Outcome = tuple[asyncio.Future[Any], Any, Exception | None]
+
+class Receipt(asyncio.Future[T]):
+    """The outcome of an operation, which one may go on with `at_once`.
+
+    A turn of the loop takes 5 to 20 ms where that is busy, and each event on its way from an agent
+    to its followers would wait for one more.
+    """
+
+    __slots__ = ("act",)
+
+    act: Callable[["Receipt[T]"], object] | None
+
+    def at_once(self, act: Callable[["Receipt[T]"], object]) -> None:
+        """Call `act` in the turn of the loop in which the outcome comes in; soon if it has come.
+
+        Only the last `act` is called, and none if the receipt is cancelled. What it raises goes to
+        the loop's exception handler.
+        """
+        if self.done():
+            self.add_done_callback(act)
+        else:
+            self.act = act
+
+
+_Write = tuple[Receipt[Any], Callable[..., Any], tuple[Any, ...]]
+_Outcome = tuple[Receipt[Any], Any, Exception | None]
 
 
 class WriterCounts(Struct, frozen=True):
@@ -92,24 +116,25 @@ class SqliteWriter:
             self._turn.notify()
         self._thread.join()
 
-    def submit(self, operation: Callable[[Ledger, *Ts], T], *args: *Ts) -> asyncio.Future[T]:
+    def submit(self, operation: Callable[[Ledger, *Ts], T], *args: *Ts) -> Receipt[T]:
         """Return the outcome of `operation`, once it is durable. Operations keep their order.
 
         Those of one turn of the event loop are handed over together: they wake the thread once,
-        and share a commit. Cancelling the future does not undo the operation.
+        and share a commit. Cancelling the receipt does not undo the operation.
         """
         refusal = self._refusal
         if refusal is None and len(self._waiting) + len(self._arriving) >= MAX_WAITING:
             refusal = f"{MAX_WAITING} operations wait already"
         if refusal is not None:
-            refused: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+            refused: Receipt[T] = Receipt()
             refused.set_exception(StoreFailed(f"{self._file}: {refusal}"))
             return refused
-        future: asyncio.Future[T] = self._loop.create_future()
-        self._arriving.append((future, operation, args))
+        receipt: Receipt[T] = Receipt(loop=self._loop)
+        receipt.act = None
+        self._arriving.append((receipt, operation, args))
         if len(self._arriving) == 1:
             self._loop.call_soon(self.hand_over)
-        return future
+        return receipt
 
     def hand_over(self) -> None:
         """Let the thread have what has arrived. Call it on the loop before `stop`."""
@@ -121,7 +146,7 @@ class SqliteWriter:
                 self._turn.notify()
         if refusal is not None:
             error = f"{self._file}: {refusal}"
-            _settle([(future, None, StoreFailed(error)) for future, _, _ in arriving])
+            _settle(iter([(receipt, None, StoreFailed(error)) for receipt, _, _ in arriving]))
 
     def _run(self) -> None:
         try:
@@ -170,23 +195,23 @@ class SqliteWriter:
                 self._transaction.abandon()
                 self._transaction.rescue()
             self._failed_commits += 1
-            outcomes = [(future, None, failure(self._file, error)) for future, _, _ in group]
+            outcomes = [(receipt, None, failure(self._file, error)) for receipt, _, _ in group]
         self._operations += len(group)
         self._answer(outcomes)
 
     def _outcomes(self, group: list[_Write]) -> list[_Outcome]:
         ledger = self._ledger
         outcomes: list[_Outcome] = []
-        for future, operation, args in group:
+        for receipt, operation, args in group:
             try:
-                outcomes.append((future, operation(ledger, *args), None))
+                outcomes.append((receipt, operation(ledger, *args), None))
             except REFUSALS as refusal:
-                outcomes.append((future, None, refusal))
+                outcomes.append((receipt, None, refusal))
         return outcomes
 
     def _answer(self, outcomes: list[_Outcome]) -> None:
         with suppress(RuntimeError):  # the loop is closed: nobody is left who waits
-            self._loop.call_soon_threadsafe(_settle, outcomes)
+            self._loop.call_soon_threadsafe(_settle, iter(outcomes))
 
     def _leave(self) -> None:
         """Leave nobody waiting, also when an error of ours ends the thread."""
@@ -195,14 +220,21 @@ class SqliteWriter:
             abandoned = self._group + self._waiting
             self._waiting = []
         error = f"{self._file}: {self._refusal}"
-        self._answer([(future, None, StoreFailed(error)) for future, _, _ in abandoned])
+        self._answer([(receipt, None, StoreFailed(error)) for receipt, _, _ in abandoned])
 
 
-def _settle(outcomes: list[_Outcome]) -> None:
-    for future, value, error in outcomes:
-        if future.done():  # cancelled, or answered before
-            continue
-        if error is None:
-            future.set_result(value)
-        else:
-            future.set_exception(error)
+def _settle(outcomes: Iterator[_Outcome]) -> None:
+    """Give the receipts their outcomes; where one who goes on at once fails, the others soon."""
+    try:
+        for receipt, value, error in outcomes:
+            if receipt.done():  # cancelled, or answered before
+                continue
+            if error is None:
+                receipt.set_result(value)
+            else:
+                receipt.set_exception(error)
+            if receipt.act is not None:
+                receipt.act(receipt)
+    except BaseException:
+        asyncio.get_running_loop().call_soon(_settle, outcomes)
+        raise
