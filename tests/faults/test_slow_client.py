@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+from array import array
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from itertools import count
@@ -153,6 +155,48 @@ async def test_in_a_crowd_the_slow_one_falls_out_and_nobody_misses_anything(
         verdict = judge(tapes, await read_logs(server, [("alice", "t")]))
         assert verdict, verdict
         assert len(tapes) > FEW
+
+
+async def test_in_a_crowd_whose_write_a_signal_breaks_off_everybody_comes_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Alarm(Exception):
+        """What a signal's handler raises, wherever the program is."""
+
+    async with talking(tmp_path, direct=True) as server, AsyncExitStack() as stack:
+        crowd = [Person(server, f"one of {FEW}", "alice") for _ in range(FEW + 2)]
+        for one in crowd:
+            await stack.enter_async_context(one)
+        await crowd[0].client.run("t", "first")
+        for one in crowd:
+            await one.settle("t")
+        hub, cut = server.app._house.hub, asyncio.Event()
+        write = hub._volley.write
+
+        def broken_off(sockets: "array[int]", data: bytes) -> list[tuple[int, int]]:
+            monkeypatch.setattr(hub._volley, "write", write)
+            for descriptor, sent in zip(sockets, (len(data), len(data) // 2), strict=False):
+                os.write(descriptor, data[:sent])
+            cut.set()
+            raise Alarm
+
+        monkeypatch.setattr(hub._volley, "write", broken_off)
+        # Where the loop called it, what it raises is told to nobody else.
+        monkeypatch.setattr(asyncio.get_running_loop(), "call_exception_handler", lambda _: None)
+        async with Person(server, "asker", "alice") as asker:
+            run = {"type": "run", "thread": "t", "input": run_input("t", "again")}
+            asked = await asker.client.post({**run, "request": "again"})
+            await asyncio.wait_for(cut.wait(), BOUND)
+            for one in crowd:
+                await one.client.closed()
+                await one.leave()
+                await one.connect()
+                await one.settle("t")
+            asked.cancel()
+        tapes = [tape for one in crowd for tape in one.settled()]
+        verdict = judge(tapes, await read_logs(server, [("alice", "t")]))
+        assert verdict, verdict
+        assert len(tapes) > 2 * FEW
 
 
 @BOTH

@@ -52,6 +52,9 @@ class Notebook:
     def owe(self, rest: bytes) -> None:
         raise AssertionError("it stands in no ranks")
 
+    def cut_off(self) -> None:
+        raise AssertionError("it stands in no ranks")
+
 
 async def settled() -> None:
     """Let the loop run everything that is due."""
@@ -143,6 +146,24 @@ async def test_a_busy_loop_serves_more_in_each_of_its_few_turns(
     assert served() == (2 + 5) * STEP, "half of the time that others took"
     await asyncio.sleep(0)
     assert served() == (2 + 5 + 2) * STEP, "a slice again"
+
+
+async def test_what_a_signal_breaks_off_goes_on_in_the_next_turn() -> None:
+    class Interrupted(Notebook):
+        def deliver(self, batch: Batch) -> None:
+            super().deliver(batch)
+            if len(self.batches) == 1:
+                raise KeyboardInterrupt
+
+    hub = Hub(LocalBus())
+    followers = [Notebook() for _ in range(STEP)]
+    for follower in (*followers, Interrupted()):
+        hub.add(ALICE, follower)
+    with pytest.raises(KeyboardInterrupt):
+        hub._published(ALICE, [entry(1)])
+    hub._published(ALICE, [entry(2)])
+    await settled()
+    assert [follower.offsets for follower in followers] == [[1, 2]] * STEP
 
 
 async def test_who_is_removed_hears_nothing_more() -> None:

@@ -64,6 +64,7 @@ class Peer:
     willing: bool = True
     watches: bool = True
     owed: bytes = b""
+    cut: bool = False
     alone: int = 0
     missed: int = 0
 
@@ -76,13 +77,14 @@ class Peer:
             self.missed += batch.first != self.at.offset + 1
             self.alone += 1
             self.at = batch.last
-            self.ours.send(batch.prepared)
+            if not self.cut:
+                self.ours.send(batch.prepared)
 
     def thread_deleted(self) -> None:
         raise AssertionError("nothing is deleted here")
 
     def enlist(self, topic: Topic) -> None:
-        if self.willing and self.at == topic.last:
+        if self.willing and not self.cut and self.at == topic.last:
             self.topic = topic
             topic.enlist(self, self.ours.fileno())
 
@@ -94,6 +96,10 @@ class Peer:
     def owe(self, rest: bytes) -> None:
         self.fall_out()
         self.owed += rest
+
+    def cut_off(self) -> None:
+        self.fall_out()
+        self.cut = True
 
     def got(self) -> bytes:
         """Return what the peer has received, with what is owed to it."""
@@ -219,6 +225,44 @@ def test_what_the_system_does_not_take_is_owed_and_the_peer_falls_out() -> None:
     topic.serve(1_000)
     assert (topic.ranked < MANY, bool(slow.owed), slow.at) == (True, True, Position(1, 2))
     assert slow.got() == batch(2, text=large).prepared
+
+
+@pytest.mark.parametrize("answered", [False, True], ids=["in the write", "behind it"])
+def test_who_was_written_to_when_a_signal_broke_it_off_is_cut_off(
+    answered: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some have it, some a part of a frame: whatever came next would be no frame, or one twice."""
+    topic, _ = ranked()
+    stood = [member for member in topic._members if isinstance(member, Peer)]
+    volley = topic._volley
+    write = volley.write
+
+    def interrupted(sockets: "array[int]", data: bytes) -> list[tuple[int, int]]:
+        monkeypatch.setattr(volley, "write", write)
+        for descriptor, sent in zip(sockets, (len(data), 3), strict=False):
+            os.write(descriptor, data[:sent])
+        if answered:
+            monkeypatch.setattr(Peer, "owe", broken_off)
+            return [(place, 0) for place in range(1, len(sockets))]
+        raise KeyboardInterrupt
+
+    def broken_off(self: Peer, rest: bytes) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(volley, "write", interrupted)
+    topic.publish(batch(2))
+    with pytest.raises(KeyboardInterrupt):
+        topic.serve(4, ranked=4)
+    assert [peer.cut for peer in stood] == [True] * 4 + [False] * (MANY - 4)
+    while topic.is_waiting:
+        topic.serve(4, ranked=4)
+    say(topic, 3)
+    whole, rest = batch(2).prepared, batch(3).prepared
+    assert [peer.got() for peer in stood] == [
+        *(whole, whole[:3], b"", b""),
+        *[whole + rest] * (MANY - 4),
+    ]
+    assert topic.ranked == MANY - 4
 
 
 def test_who_comes_late_or_has_missed_something_is_served_alone() -> None:

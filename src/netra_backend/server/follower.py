@@ -234,6 +234,11 @@ class ThreadFollower:
         if isinstance(self._lane, DirectLane):
             self._lane.owe(rest)
 
+    def cut_off(self) -> None:
+        """End the connection: what its socket took of a write in the ranks is not known."""
+        if isinstance(self._lane, DirectLane):
+            self._lane.abort()
+
     def thread_deleted(self) -> None:
         """Say that the thread is gone."""
         asyncio.get_running_loop().call_soon(self._give_up, Gone.DELETED)

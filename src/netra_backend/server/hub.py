@@ -119,19 +119,24 @@ class Hub:
     def _deliver(self) -> None:
         """Serve followers as long as this turn allows; come back in the next while some are left.
 
-        A follower that joins meanwhile finds the batch in the log: it was appended before.
+        A follower that joins meanwhile finds the batch in the log: it was appended before. What a
+        signal's exception breaks off goes on in the next turn.
         """
         now = perf_counter()
         until = now + self._left
-        while self._waiting and now < until:
-            topic = self._waiting.popleft()
-            topic.turn = self._number
-            topic.serve(STEP)
-            if topic.is_waiting:
-                self._waiting.append(topic)
-            now = perf_counter()
-        self._left = until - now
-        self._come_back()
+        try:
+            while self._waiting and now < until:
+                topic = self._waiting.popleft()
+                topic.turn = self._number
+                try:
+                    topic.serve(STEP)
+                finally:
+                    if topic.is_waiting:
+                        self._waiting.append(topic)
+                now = perf_counter()
+        finally:
+            self._left = until - now
+            self._come_back()
 
     def _come_back(self) -> None:
         """Allow more time in the next turn, since some of this turn's was used."""

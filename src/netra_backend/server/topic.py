@@ -53,6 +53,10 @@ class Follower(Protocol):
         """Fall out, and send what the system did not take of a write."""
         ...
 
+    def cut_off(self) -> None:
+        """Fall out, and end the connection: nobody knows what its socket took of a write."""
+        ...
+
 
 class Topic:
     """The followers of `thread`; those in the ranks are written to by `volley`."""
@@ -212,16 +216,27 @@ class Topic:
         return True
 
     def _fire(self, ranked: int) -> int:
-        """Write the salvo to at most so many of the ranks; return to how many. The hot path."""
+        """Write the salvo to at most so many of the ranks; return to how many. The hot path.
+
+        Where a signal's exception breaks it off, they are cut off, and come back for what they
+        miss: some have it, some a part, and nobody knows who.
+        """
         room = min(ranked, self._volley.room(len(self._data)))
-        start, self._next = self._next, min(self._next + room, self._upto)
-        if start == self._next:
+        start, end = self._next, min(self._next + room, self._upto)
+        if start == end:
             return 0
-        members = self._members[start : self._next]
-        for place, sent in self._volley.write(self._descriptors[start : self._next], self._data):
-            member = members[place]
-            if member is not None:
-                member.owe(self._data[sent:])
+        members = self._members[start:end]
+        try:
+            self._next = end
+            for place, sent in self._volley.write(self._descriptors[start:end], self._data):
+                member = members[place]
+                if member is not None:
+                    member.owe(self._data[sent:])
+        except BaseException:
+            for member in members:
+                if member is not None:
+                    member.cut_off()
+            raise
         return len(members)
 
 
