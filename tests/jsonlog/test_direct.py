@@ -1,6 +1,7 @@
 """A usual line is written without a record, and just as with one."""
 
 import io
+import json
 import logging
 import sys
 import types
@@ -100,3 +101,27 @@ def test_a_line_is_written_again_only_where_all_is_the_same(
         (first,) = written(ask)
         assert written(say, say, ask, say, ask)[2::2] == [first, first]
     assert len({*written(*asked)}) == len(asked) - 1  # an argument or a text, the line is the same
+
+
+@pytest.mark.parametrize("watched", [False, True], ids=["without a record", "with one"])
+def test_a_level_that_is_named_anew_is_called_so_from_then_on(
+    watched: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging, "_levelToName", dict(logging._levelToName))
+    monkeypatch.setattr(logging, "_nameToLevel", dict(logging._nameToLevel))
+    plain, stream = logging.addLevelName, io.StringIO()
+    jsonlog.configure("DEBUG", "json", stream)
+    alone()
+    if watched:
+        log.addFilter(lambda _record: True)
+    for name in ("NOTICE", "ADVICE"):
+        logging.addLevelName(25, name)
+        for _ in range(2):
+            log.log(25, "text")
+            log.log(25, "text", extra={"run": "r"})
+    log.filters.clear()
+    assert jsonlog.flush()
+    said = [json.loads(line)["level"] for line in stream.getvalue().splitlines()]
+    assert said == ["NOTICE"] * 4 + ["ADVICE"] * 4
+    jsonlog.unconfigure()
+    assert logging.addLevelName is plain

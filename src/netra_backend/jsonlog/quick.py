@@ -136,6 +136,11 @@ class Quick:
         except Exception:  # noqa: BLE001 - part of the border around one log record
             return None
 
+    def forget_heads(self) -> None:
+        """Ask anew what levels are called."""
+        for kept in (self._heads, self._fronts, self.wholes):
+            kept.clear()
+
     def _stamped(self, created: float) -> bytes:
         """Return what a line begins with, its time last; remember it for the same millisecond."""
         stamp = f"{self._begin}{self._clock.text(created)}".encode()

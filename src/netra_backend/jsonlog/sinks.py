@@ -54,6 +54,11 @@ class Sink(logging.Handler):
         super().setLevel(level)
         self.quick = None
 
+    def forget_heads(self) -> None:
+        """Ask anew what levels are called."""
+        if self._quick is not None:
+            self._quick.forget_heads()
+
     def handle(self, record: logging.LogRecord) -> bool:
         """Pass the record on, without the lock that `logging.Handler` holds meanwhile.
 

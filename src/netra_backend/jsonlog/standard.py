@@ -1,7 +1,8 @@
 """The standard loggers, made total: no call of `logging` raises into the program.
 
-Three methods of `logging.Logger` and two of its handlers are replaced while `configure` is in
-force. What stays outside: a level that is no number, which `logging` itself refuses.
+Three methods of `logging.Logger`, two of its handlers and `logging.addLevelName` are replaced while
+`configure` is in force. What stays outside: a level that is no number, which `logging` itself
+refuses.
 
 Our sink stands in for each plain handler that writes to the terminal, whenever and wherever that
 was added: servers and libraries configure `logging` after the program did (uvicorn by
@@ -31,6 +32,7 @@ _traceback = BaseException.__dict__["__traceback__"].__get__
 
 _plain_emit: Callable[..., None] = logging.StreamHandler.emit
 _plain_handle_error: Callable[..., None] = logging.Handler.handleError
+_plain_add_level_name: Callable[..., None] = logging.addLevelName
 
 _NAMES = ("_log", "makeRecord", "callHandlers")
 
@@ -79,6 +81,7 @@ def _replace() -> None:
     _trackers[:] = [one for one in [_replaced["callHandlers"]] if not _is_of_logging(one)]
     setattr(logging.StreamHandler, "emit", _emit)  # noqa: B010 - mypy knows no other emit
     setattr(logging.Handler, "handleError", _handle_error)  # noqa: B010 - the same
+    logging.addLevelName = _add_level_name
 
 
 def _is_of_logging(method: Callable[..., Any]) -> bool:
@@ -104,6 +107,8 @@ def uninstall() -> None:
             setattr(logging.StreamHandler, "emit", _plain_emit)  # noqa: B010
         if logging.Handler.handleError is _handle_error:
             setattr(logging.Handler, "handleError", _plain_handle_error)  # noqa: B010
+        if logging.addLevelName is _add_level_name:
+            logging.addLevelName = _plain_add_level_name
 
 
 def installed() -> "Sink | None":
@@ -264,6 +269,13 @@ def _handle_error(self: logging.Handler, record: logging.LogRecord) -> None:
         _plain_handle_error(self, record)
     elif logging.raiseExceptions:
         report(error, {"handler": class_name(type(self)), "of": record.__dict__.get("name")})
+
+
+def _add_level_name(*given: Any, **named: Any) -> None:
+    """Name a level also where lines of it are remembered."""
+    _plain_add_level_name(*given, **named)
+    for sink in _ours:
+        sink.forget_heads()
 
 
 def _has_been_here(stored: dict[str, Any]) -> bool:
