@@ -36,11 +36,14 @@ def record(text: Any, args: Any = (), error: Any = None, /, **given: Any) -> log
 
 def both(one: logging.LogRecord, preset: str = "json") -> tuple[Any, Any]:
     shape = layout(preset)
-    quick = Quick(shape).line_of(one)
-    if quick is not None:
-        assert quick.endswith(b"\n")
-        assert len(quick.decode().splitlines()) == 1
-    return None if quick is None else json.loads(quick), json.loads(line(one, shape=shape))
+    quick, careful = Quick(shape).line_of(one), line(one, shape=shape)
+    if quick is None:
+        return None, json.loads(careful)
+    assert quick.endswith(b"\n")
+    assert len(quick.decode().splitlines()) == 1
+    shown = json.loads(quick), json.loads(careful)
+    assert shown[0] != shown[1] or quick.decode() == careful
+    return shown
 
 
 USUAL: list[dict[str, Any]] = [
@@ -177,6 +180,10 @@ def test_a_trace_is_on_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
     quick, careful = both(record("text", run="r"))
     assert quick == careful
     assert quick["trace_id"] == "0" * 31 + "1"
+    for preset in PRESETS:
+        with bind(city="Malmö", correlation="c", run="r"):
+            quick, careful = both(record("failed", (), ValueError("wrong"), step=1), preset)
+        assert quick == careful
 
 
 @pytest.mark.parametrize("preset", PRESETS)

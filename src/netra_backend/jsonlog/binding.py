@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar, Token
 from types import MappingProxyType
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, TypeAlias, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -23,6 +23,10 @@ PROCESS = new_correlation()
 """What is logged outside any binding belongs together too: it is of this process."""
 
 
+Told: TypeAlias = tuple[object, bytes | None, int]
+"""For whom bound fields were written, how, and where they begin behind what is on every line."""
+
+
 class Bound:
     """The fields of one binding with those around it, and how they were last written.
 
@@ -33,8 +37,8 @@ class Bound:
 
     def __init__(self, fields: dict[str, object]) -> None:
         self.fields = fields
-        self.told: tuple[object, bytes | None] = (None, None)
-        """For whom they were written, and how; it is kept as long as they are bound."""
+        self.told: Told = (None, None, 0)
+        """It is kept as long as they are bound."""
 
 
 NOTHING = Bound({})

@@ -22,7 +22,7 @@ from netra_backend.jsonlog.attributes import (
     error_of,
     filled,
 )
-from netra_backend.jsonlog.binding import NOTHING, PROCESS, Bound, current
+from netra_backend.jsonlog.binding import NOTHING, PROCESS, Bound, Told, current
 from netra_backend.jsonlog.clock import Clock
 from netra_backend.jsonlog.encode import encode, encoders, seen
 from netra_backend.jsonlog.forms import Forms
@@ -52,7 +52,7 @@ _DELETE = 0x7F
 """The one character of ASCII that JSON allows and a line must not have."""
 _modules = sys.modules
 
-_Told: TypeAlias = tuple[int, str, bytes]
+_Front: TypeAlias = tuple[int, str, bytes]
 """A level, a logger, and what of a line with them and a text is the same each time."""
 
 
@@ -75,9 +75,9 @@ class Quick:
         """From when to when, and the text of the times between; replaced as one, for threads."""
         self._heads: dict[int, dict[str, tuple[str, str]]] = defaultdict(dict)
         self._texts: dict[str, str] = {}
-        self._fronts: dict[str, _Told] = {}
+        self._fronts: dict[str, _Front] = {}
         """By the text: what stands between the time and the tail."""
-        self.wholes: dict[str, _Told] = {}
+        self.wholes: dict[str, _Front] = {}
         """By the text: all that follows on the time in a line without fields, outside any binding
         and trace. For `direct.said`."""
 
@@ -107,14 +107,14 @@ class Quick:
                 stamp = self._stamped(created)
             bound = current()
             told = bound.told
-            tail = told[1] if told[0] is self else self._tail(bound)
+            if told[0] is not self:
+                told = self._tell(bound)
+            tail = told[1]
             body = self._body(given, bound) if given else b"}\n"
             if tail is None or body is None:
                 return None
-            if error is not None:
-                tail += self._error(error)
-            if TRACING in _modules:
-                tail += self._trace()
+            if error is not None or TRACING in _modules:
+                tail = self._put_in(tail, told[2], error)
             return b"".join((stamp, front[2], tail, body))
         except Exception:  # noqa: BLE001 - part of the border around one log record
             return None
@@ -164,7 +164,7 @@ class Quick:
         self._remember(self._heads[level], logger, (head, behind))
         return head, behind
 
-    def _front(self, level: int, logger: str, text: str, *, fixed: bool) -> _Told | None:
+    def _front(self, level: int, logger: str, text: str, *, fixed: bool) -> _Front | None:
         """Return what stands between the time and the tail, and remember it for a fixed text."""
         head, behind = self._heads[level].get(logger) or self._head(level, logger)
         message = self._texts.get(text) or self._message(text, fixed=fixed)
@@ -174,7 +174,7 @@ class Quick:
         if fixed and len(text) <= MAX_REMEMBERED_TEXT:
             self._remember(self._fronts, text, front)
             told = NOTHING.told
-            tail = told[1] if told[0] is self else self._tail(NOTHING)
+            tail = (told if told[0] is self else self._tell(NOTHING))[1]
             if tail is not None:
                 self._remember(self.wholes, text, (level, logger, front[2] + tail + b"}\n"))
         return front
@@ -188,26 +188,33 @@ class Quick:
             self._remember(self._texts, text, shown)
         return shown
 
-    def _tail(self, bound: Bound) -> bytes | None:
-        """Return what stands on every line of a binding; None if it may change meanwhile."""
-        bound.told = (self, None)
+    def _tell(self, bound: Bound) -> Told:
+        """Return, and keep, what stands on every line of a binding; None if it may change."""
+        unusual = bound.told = (self, None, 0)
         # Not `binding.correlation()`: another binding may be in force than the one that is told.
         given = {"correlation": PROCESS, **bound.fields}
         if len(given) > MAX_FIELDS or not are_texts(given):
-            return None
+            return unusual
         if not all(map(_is_constant, given.values())):
-            return None
+            return unusual
         correlation = given["correlation"]
         if type(correlation) is not str or len(correlation) > NAME_LIMITS.text:
             given["correlation"] = jsonable(correlation, NAME_LIMITS)
         plain = self._values.plain(given)
         if plain is None or not self._bound_names.are_all(plain):
-            return None
+            return unusual
         if self._objects and not self._objects.isdisjoint(plain):
             plain = self._renamed(given, plain)
-        tail = b"," + _visible(self._dumps({**self._fixed, **plain}))[1:-1]
-        bound.told = (self, tail)
-        return tail
+        first = self._shown({**self._fixed, "correlation": plain.pop("correlation")})
+        tail = first + self._shown(plain) if plain else first
+        told = bound.told = (self, tail, len(first))
+        return told
+
+    def _shown(self, plain: dict[str, Any]) -> bytes:
+        shown = self._dumps(plain)
+        if not shown.isascii() or _DELETE in shown:
+            shown = _visible(shown)
+        return b"," + shown[1:-1]
 
     def _body(self, given: dict[str, Any], bound: Bound) -> bytes | None:
         """Return the rest of a line with the fields of a call; None if one is unusual."""
@@ -248,6 +255,13 @@ class Quick:
         """Return fields under names that are not those of objects, where they are none."""
         others = {*no_objects(given, self._objects)}
         return {f"{name}_" if name in others else name: one for name, one in shown.items()}
+
+    def _put_in(self, tail: bytes, place: int, error: BaseException | None) -> bytes:
+        """Return the tail with the trace and the exception at that place, before what is bound."""
+        told = self._trace() if TRACING in _modules else b""
+        if error is not None:
+            told += self._error(error)
+        return tail[:place] + told + tail[place:]
 
     def _error(self, error: BaseException) -> bytes:
         told = exception(error)
