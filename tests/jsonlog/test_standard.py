@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from netra_backend import jsonlog
+from netra_backend.jsonlog import standard
 from netra_backend.jsonlog.attributes import STANDARD
 from netra_backend.jsonlog.sinks import Sink
 from tests.jsonlog import hostile_classes as of
@@ -327,3 +328,78 @@ def test_an_error_tracker_that_fails_is_told_of(monkeypatch: pytest.MonkeyPatch)
         "a filter or handler of the log failed",
     ]
     jsonlog.unconfigure()
+
+
+class Wrapped:
+    """What `wrapt` puts around a method, for New Relic and others: it has all of what is inside."""
+
+    def __init__(self, inside: Any, heard: list[str]) -> None:
+        self._inside, self._heard = inside, heard
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inside, name)
+
+    def __get__(self, logger: Any, _kind: object = None) -> Any:
+        def called(*given: Any, **named: Any) -> Any:
+            self._heard.append(self._inside.__name__)
+            return self._inside(logger, *given, **named)
+
+        return self if logger is None else called
+
+
+@pytest.mark.parametrize("name", ["makeRecord", "handle", "callHandlers"])
+def test_what_passes_the_code_of_a_method_off_as_its_own_is_asked(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[str] = []
+    stream = io.StringIO()
+    jsonlog.unconfigure()
+    monkeypatch.setattr(logging.Logger, name, Wrapped(vars(logging.Logger)[name], heard))
+    jsonlog.configure("DEBUG", "json", stream)
+    alone()
+    log.info("by the standard logger")
+    jsonlog.get_logger("tests.standard").info("by ours")
+    assert heard == [name] * 2
+    assert len(lines(stream)) == 2
+    jsonlog.unconfigure()
+
+
+def test_fields_are_renamed_where_somebody_takes_back_what_was_there_before_us(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stream = io.StringIO()
+    jsonlog.unconfigure()
+    jsonlog.configure("DEBUG", "json", stream)
+    alone()
+    monkeypatch.setattr(logging.Logger, "makeRecord", standard._replaced["makeRecord"])
+    log.info("text", extra={"name": 1, "run": "r"})  # noqa: G101 - it is renamed
+    assert (last(stream)["name_"], last(stream)["run"]) == (1, "r")
+
+
+def test_a_class_that_takes_options_by_keyword_alone_logs_too(stream: io.StringIO) -> None:
+    class Own(logging.Logger):
+        def _log(self, level: int, msg: object, args: Any, **named: Any) -> None:  # type: ignore[override]
+            super()._log(level, f"own: {msg}", args, **named)
+
+    own = Own("tests.own")
+    own.parent = logging.getLogger()
+    own.info("by the standard logger", extra={"run": "r"})
+    jsonlog.Logger(own).info("by ours", run="r")
+    assert [(one["message"], one["run"]) for one in lines(stream)] == [
+        ("own: by the standard logger", "r"),
+        ("own: by ours", "r"),
+    ]
+
+
+def test_who_is_inside_a_method_of_ours_when_it_goes_is_served(stream: io.StringIO) -> None:
+    """Another thread may have looked it up before."""
+    say, make = log._log, log.makeRecord
+    jsonlog.unconfigure()
+    other = Listener()
+    log.addHandler(other)
+    try:
+        say(logging.ERROR, "text", ())
+        record = make("tests", logging.ERROR, "file.py", 1, "text", (), None)
+    finally:
+        log.removeHandler(other)
+    assert [one.msg for one in [*other.records, record]] == ["text", "text"]

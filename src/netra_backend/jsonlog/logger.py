@@ -40,7 +40,15 @@ def _logging_at(level: int, usual: object = None, above: int = 2) -> Callable[..
             caller = fields.pop("stacklevel", 1)
             extra = _with_extra(fields)
             place = above + (caller - 1 if type(caller) is int else 0)
-            logger._log(level, text, args, exc_info, extra, stack_info, place)  # type: ignore[arg-type]
+            logger._log(  # by keyword, as `logging` calls it, for classes of their own
+                level,
+                text,
+                args,
+                exc_info=exc_info,  # type: ignore[arg-type]
+                extra=extra,
+                stack_info=stack_info,  # type: ignore[arg-type]
+                stacklevel=place,
+            )
         except Exception as error:  # noqa: BLE001 - the border around one log record
             report(error)
 

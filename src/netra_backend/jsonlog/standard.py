@@ -16,7 +16,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from types import FunctionType, MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from netra_backend.jsonlog import direct
@@ -37,8 +37,10 @@ _plain_add_level_name: Callable[..., None] = logging.addLevelName
 _NAMES = ("_log", "makeRecord", "callHandlers")
 
 _replaced: dict[str, Callable[..., Any]] = {}
-"""The methods that ours stand for; empty while they are not installed."""
+"""The methods that ours stand for, or stood for last: threads may be in ours when they go."""
 
+_in_place: list[str] = []
+"""The names of those that ours stand for now; none while they are not installed."""
 
 _ours: "list[Sink]" = []
 """The sink that is installed, if one is."""
@@ -62,7 +64,7 @@ def install(sink: "Sink") -> None:
     """Put our methods in place of those of `logging.Logger`, for this sink from now on."""
     _ours[:] = [sink]
     _stood_in_for.clear()
-    if not _replaced:
+    if not _in_place:
         _replace()
     handle = vars(logging.Logger)["handle"]
     if all(map(_is_of_logging, (*_replaced.values(), handle))):
@@ -78,6 +80,7 @@ def _replace() -> None:
     for name, method in ours.items():
         _replaced[name] = vars(logging.Logger)[name]
         setattr(logging.Logger, name, method)
+        _in_place.append(name)
     _trackers[:] = [one for one in [_replaced["callHandlers"]] if not _is_of_logging(one)]
     setattr(logging.StreamHandler, "emit", _emit)  # noqa: B010 - mypy knows no other emit
     setattr(logging.Handler, "handleError", _handle_error)  # noqa: B010 - the same
@@ -87,10 +90,11 @@ def _replace() -> None:
 def _is_of_logging(method: Callable[..., Any]) -> bool:
     """Return whether it is a method as `logging` itself defines it, and not an error tracker's.
 
-    By its file: as such a one counts, too, what `testing.log_watch` has put around it.
+    By its file: as such a one counts, too, what `testing.log_watch` has put around it. Only a
+    function's: what `wrapt` puts around one, for New Relic and others, passes its code off as its
+    own.
     """
-    code = getattr(method, "__code__", None)
-    return code is not None and code.co_filename == _LOGGING
+    return type(method) is FunctionType and method.__code__.co_filename == _LOGGING
 
 
 def uninstall() -> None:
@@ -101,8 +105,7 @@ def uninstall() -> None:
     if all(getattr(logging.Logger, name) is method for name, method in ours):
         for name, method in _replaced.items():
             setattr(logging.Logger, name, method)
-        _replaced.clear()
-        _trackers.clear()
+        _in_place.clear()
         if logging.StreamHandler.emit is _emit:
             setattr(logging.StreamHandler, "emit", _plain_emit)  # noqa: B010
         if logging.Handler.handleError is _handle_error:
@@ -144,10 +147,11 @@ def _log(
             level,
             msg,
             args,
-            _exc_info(exc_info),
-            extra,
-            stack_info is not False and stack_info is not None,
-            (stacklevel if type(stacklevel) is int else 1) + 1,
+            exc_info=_exc_info(exc_info),
+            # Here, too: somebody may have put the makeRecord of `logging` back.
+            extra=None if extra is None else told_apart(fields_of(extra), STANDARD),
+            stack_info=stack_info is not False and stack_info is not None,
+            stacklevel=(stacklevel if type(stacklevel) is int else 1) + 1,
         )
     except Exception as error:  # noqa: BLE001 - the border around one log record
         report(error)
