@@ -189,6 +189,18 @@ def test_the_directory_is_that_of_the_settings(netra: Netra, copy: Path) -> None
     assert str(copy) in done.stdout
 
 
+def test_a_directory_that_is_named_is_looked_at_without_the_servers_secrets(
+    netra: Netra, copy: Path
+) -> None:
+    done = netra("check", "--data-dir", str(copy), NETRA_AUTH="jwt")
+    assert done.returncode == 0, done.stderr
+    unknown = netra("check", "--data-dir", "~nobody-of-this-name/data")
+    assert (unknown.returncode, unknown.stdout) == (2, "")
+    assert unknown.stderr == (
+        "netra: --data-dir: ~nobody-of-this-name/data is in no home directory that is known\n"
+    )
+
+
 def test_a_large_thread_needs_no_more_memory(copy: Path, tmp_path: Path) -> None:
     """Entries are looked at one after another."""
     delta = json.dumps({"type": "CUSTOM", "name": "n", "value": "x" * 10_000})

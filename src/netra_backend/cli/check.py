@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from netra_backend.cli.output import ReaderGone
-from netra_backend.cli.settings import settings_with
+from netra_backend.cli.settings import directory_of
 from netra_backend.core.audit import Finding
 from netra_backend.stores.sqlite_inspection import Inspection, inspection
 
@@ -58,7 +58,7 @@ def check(
 
     Exit code 0: it is whole. 1: something is wrong. 2: it cannot be read.
     """
-    with inspection(settings_with(data_dir).data_dir) as inspected:
+    with inspection(directory_of(data_dir)) as inspected:
         report = Report(str(inspected.file), inspected.version)
         for finding in _findings(inspected, report):
             report.whole = False

@@ -17,3 +17,19 @@ def settings_with(data_dir: str | None, file: Path | None = None, **overrides: A
     if data_dir is not None:
         overrides["data_dir"] = data_dir
     return load_settings(file, **overrides)
+
+
+def directory_of(data_dir: str | None) -> Path:
+    """Return the data directory that ``--data-dir`` names, or else the settings.
+
+    Where it is named, they are not read: who looks at a copy need not have the server's secrets.
+    Raises ConfigError as `settings_with` does.
+    """
+    if not data_dir:
+        return settings_with(data_dir).data_dir
+    try:
+        return Path(data_dir).expanduser()
+    except RuntimeError as error:
+        raise ConfigError(
+            f"--data-dir: {data_dir} is in no home directory that is known"
+        ) from error
