@@ -202,6 +202,41 @@ async def test_a_callback_that_raises_or_hangs_hurts_nobody(
     assert "a subscriber is too slow" in [line["message"] for line in log_lines()]
 
 
+@pytest.mark.parametrize("asynchronous", [False, True])
+@pytest.mark.parametrize("raised", [SystemExit, asyncio.CancelledError])
+async def test_a_callback_that_wants_to_end_more_than_itself_is_called_again(
+    asynchronous: bool, raised: type[BaseException], log_lines
+) -> None:
+    class Ends(Recorder):
+        def on_agent_started(self, happening: Happening) -> Any:
+            async def later() -> None:
+                raise raised
+
+            if asynchronous:
+                return later()
+            raise raised
+
+    ends = Ends()
+    async with running(ScriptedAgent(answer("x"), answer("y"))) as house:
+        house.runner.projection.subscribe(ends)
+        for count, run in enumerate(("r1", "r2"), start=1):
+            await ran(house, run)
+            await until(lambda told=count: len(ends.told) == told)
+    assert ends.names == ["on_agent_completed"] * 2
+    assert str(log_lines()).count("'a callback failed'") == 2
+
+
+async def test_a_run_that_is_lost_is_not_remembered_for_its_callbacks() -> None:
+    """As where its process was frozen and another one has ended it, or its thread was deleted."""
+    async with running(ScriptedAgent(endless(), endless())) as house:
+        await house.start(ALICE, ask("r1"))
+        (execution,) = house.runner.executions.values()
+        assert len(house.runner.projection._runs) == 1
+        execution.lose()
+        await until(lambda: not house.runner.active)
+        assert not house.runner.projection._runs
+
+
 def test_what_would_never_be_called_is_refused() -> None:
     class Misspelt:
         def on_agent_start(self, _: Happening) -> None: ...

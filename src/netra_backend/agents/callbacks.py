@@ -159,6 +159,13 @@ class Projection:
         if seen is None or seen.started < run.started:
             self._runs[key] = _Seen(run, began)
 
+    def forget(self, run: Run) -> None:
+        """Learn that this process writes no more of the run, whose end it may not have written."""
+        key = run.thread, run.key.id
+        seen = self._runs.get(key)
+        if seen is not None and seen.started == run.started:
+            del self._runs[key]
+
     def see(self, thread: ThreadKey, entries: Sequence[Entry]) -> None:
         """Take what was appended to the thread."""
         for entry in entries:
@@ -273,8 +280,9 @@ class Subscriber:
             told = method(happening)
             if inspect.isawaitable(told):
                 runner.run(asyncio.wait_for(told, PATIENCE), context=copy_context())
-        except Exception:
-            # The border around one callback: what it raises is its owner's to read.
+        except BaseException:
+            # The border around one callback: what it raises is its owner's to read. SystemExit and
+            # CancelledError, too: they would end the thread, and nothing more would be told.
             log.exception("a callback failed", extra={"subscriber": self._name})
 
 

@@ -70,6 +70,7 @@ class Endings:
         with suppress(LeaseLost):  # ended by another holder, or deleted with its thread
             await outbox.finish(events, End(status))
             return True
+        self._projection.forget(run)
         return False
 
     async def _closers(self, run: Run) -> list[Event]:

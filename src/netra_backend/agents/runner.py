@@ -322,6 +322,8 @@ class Runner:
             self._room.leave(execution.run.key)
         if execution.unwritten:
             self._sweep.end_failed(execution.run, execution.lease)
+        else:
+            self.projection.forget(execution.run)
         self.waiting.serve_all()
 
     def _name(self, agent: str | None) -> str:
