@@ -311,16 +311,16 @@ class CallIds:
         elif isinstance(event, ToolCallChunkEvent) and event.tool_call_id is not None:
             own = event.tool_call_id
             self._rename_parent(event)
-            event.tool_call_id = self._new(own) if own == self._chunk else self._begun(own)
+            event.tool_call_id = self.named(own) if own == self._chunk else self._begun(own)
             self._chunk = own
         elif isinstance(event, ToolCallResultEvent):
             if event.tool_call_id in self._renamed:
                 event.message_id = new_id("msg")  # some libraries name it after the call
-            event.tool_call_id = self._new(event.tool_call_id)
+            event.tool_call_id = self.named(event.tool_call_id)
         elif isinstance(event, ToolCallArgsEvent | ToolCallEndEvent):
-            event.tool_call_id = self._new(event.tool_call_id)
+            event.tool_call_id = self.named(event.tool_call_id)
         elif isinstance(event, ReasoningEncryptedValueEvent):
-            event.entity_id = self._new(event.entity_id)
+            event.entity_id = self.named(event.entity_id)
         elif isinstance(event, RunFinishedEvent):
             self._rename_outcome(event)
 
@@ -334,19 +334,19 @@ class CallIds:
         """Return the id of a call that begins."""
         if own in self._used:
             self._renamed[own] = new_id("call")
-        self._used.add(self._new(own))
-        return self._new(own)
+        self._used.add(self.named(own))
+        return self.named(own)
 
     def _rename_parent(self, event: ToolCallStartEvent | ToolCallChunkEvent) -> None:
         """Rename the message of a call, which may be named after the first call in it."""
         if event.parent_message_id is not None:
-            event.parent_message_id = self._new(event.parent_message_id)
+            event.parent_message_id = self.named(event.parent_message_id)
 
     def _rename_outcome(self, event: RunFinishedEvent) -> None:
         outcome = event.outcome
         if isinstance(outcome, RunFinishedSuccessOutcome) and outcome.pending_tool_call_ids:
             pending = outcome.pending_tool_call_ids
-            outcome.pending_tool_call_ids = [self._new(id) for id in pending]
+            outcome.pending_tool_call_ids = [self.named(id) for id in pending]
         elif isinstance(outcome, RunFinishedInterruptOutcome):
             for asked in outcome.interrupts:
                 old = asked.tool_call_id or ""
@@ -355,5 +355,6 @@ class CallIds:
                         asked.id = asked.id.removesuffix(old) + self._renamed[old]
                     asked.tool_call_id = self._renamed[old]
 
-    def _new(self, id: str) -> str:
+    def named(self, id: str) -> str:
+        """Return what the log names a call, by the library's own id."""
         return self._renamed.get(id, id)

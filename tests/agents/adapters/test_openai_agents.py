@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from netra_backend.agents.run_context import current_run
@@ -85,6 +86,99 @@ async def test_an_approval_goes_on_in_another_process(payload: bytes, result: st
     assert called == (["Oslo"] if "sunny" in result else [])
     results = [chunk["content"] for chunk in chunks if chunk["type"] == "TOOL_CALL_RESULT"]
     assert results == [result]
+    assert illegal(chunks, later_run=True) == []
+
+
+def team(called: list[str]) -> Any:
+    """Return an agent whose two tools are agents, each of which may call only when it is let."""
+    from agents import Agent, Model, ModelResponse, Usage, function_tool
+    from openai.types.responses import (
+        Response,
+        ResponseCompletedEvent,
+        ResponseFunctionToolCall,
+        ResponseOutputMessage,
+        ResponseOutputText,
+    )
+
+    class Caller(Model):
+        """Calls everything that it is offered at once, and says what came of it."""
+
+        async def get_response(
+            self,
+            system_instructions: Any,
+            input: Any,
+            model_settings: Any,
+            tools: Any,
+            *others: Any,
+            **options: Any,
+        ) -> Any:
+            said = input if isinstance(input, list) else []
+            asked = max((n for n, one in enumerate(said) if one.get("role") == "user"), default=0)
+            results = [one["output"] for one in said[asked:] if "output" in one]
+            arguments = '{"input": "now"}'
+            output: Any = [
+                ResponseFunctionToolCall(
+                    type="function_call", call_id=f"{t.name}-1", name=t.name, arguments=arguments
+                )
+                for t in tools
+            ]
+            if results:
+                text = ResponseOutputText(type="output_text", text=str(results), annotations=[])
+                output = [
+                    ResponseOutputMessage(
+                        type="message", id="m", role="assistant", status="completed", content=[text]
+                    )
+                ]
+            return ModelResponse(output=output, usage=Usage(), response_id=None)
+
+        async def stream_response(self, *given: Any, **named: Any) -> AsyncIterator[Any]:
+            whole = await self.get_response(*given, **named)
+            response = Response.model_construct(id="r", output=whole.output, usage=None)
+            yield ResponseCompletedEvent.model_construct(
+                type="response.completed", response=response
+            )
+
+    def part(name: str) -> Any:
+        @function_tool(name_override=f"use_{name}", needs_approval=True)
+        def use(input: str) -> str:
+            called.append(name)
+            return f"used {name}"
+
+        return Agent(name, model=Caller(), tools=[use]).as_tool(name, "")
+
+    return Agent("team", model=Caller(), tools=[part("left"), part("right")])
+
+
+async def test_the_result_of_an_agent_that_is_a_tool_comes_after_its_approval() -> None:
+    from agents import set_tracing_disabled
+
+    from netra_backend.agents.adapters.openai_agents import OpenAIAgentsAgent
+
+    set_tracing_disabled(True)
+    called: list[str] = []
+    async with running(OpenAIAgentsAgent(team(called))) as house:
+        for turn in ("r1", "r2"):  # in the second the calls have other ids in the log
+            await house.start(ALICE, asking("go", thread_id="t1", run_id=turn))
+            assert (await house.ended(turn)).status is RunStatus.AWAITING
+            asked = [one for one in await house.store.asked(T1, 9) if one.run == turn]
+            questions = [msgspec.json.decode(one.question) for one in asked]
+            for one in asked:
+                answer = Answer(one.id, "resolved", b'{"approved":true}')
+                decided = await house.runner.interrupts.decide(T1, answer, ALICE)
+            last = await house.ended(decided.run or "")
+            assert last.status is RunStatus.FINISHED
+        chunks = await house.chunks()
+    assert [question["message"] for question in questions] == [
+        'May use_left be called with {"input": "now"}?',
+        'May use_right be called with {"input": "now"}?',
+    ]
+    assert not any("toolCallId" in question for question in questions)
+    assert ["openai_agents" in question["metadata"]["netra"] for question in questions] == [1, 0]
+    assert sorted(called) == ["left", "left", "right", "right"]
+    begun = [chunk["toolCallId"] for chunk in chunks if chunk["type"] == "TOOL_CALL_START"]
+    results = [chunk for chunk in chunks if chunk["type"] == "TOOL_CALL_RESULT"]
+    assert [result["toolCallId"] for result in results] == begun
+    assert [result["content"] for result in results] == ["['used left']", "['used right']"] * 2
     assert illegal(chunks, later_run=True) == []
 
 

@@ -3,8 +3,8 @@
 The mapping is ours, from ``Runner.run_streamed(...).stream_events()``: what the model streams
 comes from the raw events of its response, results of tools from the items that the SDK makes.
 What a model does not stream is taken from the items. A handoff is a tool call with a result. A
-tool that needs an approval ends the run with an interrupt, whose metadata carry the SDK's own run
-state, so that the run can go on in another process.
+tool that needs an approval ends the run with an interrupt; the metadata of the first one carry the
+SDK's own run state, so that the run can go on in another process.
 """
 
 import asyncio
@@ -35,6 +35,7 @@ from agents.items import (
     ItemHelpers,
     MessageOutputItem,
     ReasoningItem,
+    ToolApprovalItem,
     ToolCallItem,
     ToolCallOutputItem,
     TResponseInputItem,
@@ -78,22 +79,24 @@ class OpenAIAgentsAgent:
         be taken up.
         """
         calls = CallIds(input)
-        asked: dict[str, Asked] = {}
+        waiting: Mapping[str, str] = {}
         if input.resume:
-            asked = await _asked(input)
-            calls.rename_back({own: one.call for own, one in asked.items()})
-            given: Any = await _resumed(self._agent, asked)
+            paused = await _paused(input)
+            waiting = paused.waiting
+            calls.rename_back(waiting)
+            given: Any = await _resumed(self._agent, paused)
         else:
             given = list(_items(input))
         with library():
             result = Runner.run_streamed(self._agent, given, **self._options)
-        answer = _Answer(asked)
+        answer = _Answer(waiting)
         try:
             async for streamed in result.stream_events():
                 for event in answer.take(streamed):
                     calls.rename(event)
                     yield event
-            for event in (*answer.close(), *_questions(input, result)):
+            waiting = {own: calls.named(own) for own in answer.waiting}
+            for event in (*answer.close(), *_questions(input, result, waiting)):
                 calls.rename(event)
                 yield event
         finally:
@@ -116,6 +119,7 @@ class _Answer:
         self._parent: str | None = None
         self._calls: dict[int, ToolCall] = {}
         self._started = set(calls)
+        self.waiting = dict.fromkeys(calls)  # in their order: those without a result
         self._said: set[type[Text] | type[Reasoning]] = set()
 
     def take(self, streamed: StreamEvent) -> Iterator[BaseEvent]:
@@ -192,11 +196,13 @@ class _Answer:
         call = ToolCall(name, id=id, parent=self._parent)
         self._parent = self._parent or call.id
         self._started.add(call.id)
+        self.waiting[call.id] = None
         return call
 
     def _result(self, call: str | None, output: object) -> Iterator[BaseEvent]:
         self._parent = None  # the model answers anew
-        if call in self._started:
+        if call is not None and call in self._started:
+            self.waiting.pop(call, None)
             text = output if isinstance(output, str) else jsonlog.dumps(output)
             yield from ToolCall("", id=call).result(text)
 
@@ -269,21 +275,28 @@ def _part(part: ContentPart) -> ResponseInputContentParam:
 # --- approvals ---
 
 
-def _questions(input: RunAgentInput, result: RunResultStreaming) -> Iterator[BaseEvent]:
-    """Yield what ends the run with the approvals that the SDK waits for, if there are any."""
+def _questions(
+    input: RunAgentInput, result: RunResultStreaming, waiting: Mapping[str, str]
+) -> Iterator[BaseEvent]:
+    """Yield what ends the run with the approvals that the SDK waits for, if there are any.
+
+    They are answered together, so the first alone has the state: it may be as large as all that
+    was said. A call of an agent that is itself a tool is not told, but by the question.
+    """
     if not result.interruptions:
         return
     state = json.dumps(result.to_state().to_json())
+    paused = {_STATE: state, "waiting": waiting}
     asked = [
         Interrupt(
             id=f"{input.run_id}:{item.call_id}",
             reason="approval",
-            message=f"May {item.tool_name} be called?",
-            tool_call_id=item.call_id,
+            message=_question(item, told=item.call_id in waiting),
+            tool_call_id=item.call_id if item.call_id in waiting else None,
             response_schema=APPROVAL,
-            metadata={"netra": {_STATE: state, "call": item.call_id}},
+            metadata={"netra": {"call": item.call_id, **({} if place else paused)}},
         )
-        for item in result.interruptions
+        for place, item in enumerate(result.interruptions)
     ]
     yield RunFinishedEvent(
         thread_id=input.thread_id,
@@ -292,25 +305,35 @@ def _questions(input: RunAgentInput, result: RunResultStreaming) -> Iterator[Bas
     )
 
 
-class Asked(NamedTuple):
-    """An approval that was asked for: the call as the log names it, the state, the answer."""
+def _question(item: ToolApprovalItem, *, told: bool) -> str:
+    arguments = "" if told else f" with {item.arguments}"
+    return f"May {item.tool_name} be called{arguments}?"
 
-    call: str
+
+class Paused(NamedTuple):
+    """A run of the SDK that waits for answers: to which of its calls each answer is."""
+
     state: str
-    answer: ResumeEntry
+    waiting: Mapping[str, str]
+    """The calls without a result by the SDK's ids: what the log names them."""
+    answers: Mapping[str, ResumeEntry]
 
 
-async def _asked(input: RunAgentInput) -> dict[str, Asked]:
-    """Return what the run's answers are to, by the SDK's own ids of the calls."""
+async def _paused(input: RunAgentInput) -> Paused:
+    """Return what the run's answers are to."""
     run = CURRENT.get()
-    asked: dict[str, Asked] = {}
+    answers: dict[str, ResumeEntry] = {}
+    found: list[dict[str, Any]] = []
     for entry in input.resume or ():
         question = await run.question(entry.interrupt_id) if run is not None else None
         kept = ((question or {}).get("metadata") or {}).get("netra") or {}
-        if question is None or _STATE not in kept:
+        if "call" not in kept:
             raise AgentError("there is no question of this agent that the answer belongs to")
-        asked[kept["call"]] = Asked(question["toolCallId"], kept[_STATE], entry)
-    return asked
+        answers[kept["call"]] = entry
+        found += [kept] if _STATE in kept else []
+    if not found:
+        raise AgentError("the questions of a run are answered together")
+    return Paused(found[0][_STATE], found[0]["waiting"], answers)
 
 
 def _readable(state: dict[str, Any]) -> dict[str, Any]:
@@ -328,15 +351,14 @@ def _readable(state: dict[str, Any]) -> dict[str, Any]:
     return state
 
 
-async def _resumed(agent: "Agent[Any]", asked: Mapping[str, Asked]) -> "RunState[Any]":
+async def _resumed(agent: "Agent[Any]", paused: Paused) -> "RunState[Any]":
     """Return the SDK's run state with the answers in it."""
-    kept = next(iter(asked.values())).state
-    state: RunState[Any] = await RunState.from_json(agent, _readable(json.loads(kept)))
+    kept = _readable(json.loads(paused.state))
+    state: RunState[Any] = await RunState.from_json(agent, kept)
     for item in state.get_interruptions():
-        call = item.call_id or ""
-        if call not in asked:
+        answer = paused.answers.get(item.call_id or "")
+        if answer is None:
             raise AgentError(f"the call of {item.tool_name} has no answer")
-        answer = asked[call].answer
         if approves(answer):
             state.approve(item)
         elif reason := reason_of(answer):
