@@ -304,6 +304,75 @@ async def test_the_result_of_a_call_of_no_tool_stands_before_the_answer() -> Non
     assert "STATE_SNAPSHOT" not in types, "the state is nothing but the messages"
 
 
+def city(name: str, **fields: Any) -> dict[str, Any]:
+    """Return a call as a model gives it that does not stream its arguments."""
+    return {"name": "weather", "args": f'{{"city": "{name}"}}', "id": name, "index": None, **fields}
+
+
+STOP = {"response_metadata": {"finish_reason": "STOP"}}
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        [{"content": "Let me see."}, {"tool_call_chunks": [city("Oslo")]}],
+        [{"content": "Let me see.", "tool_call_chunks": [city("Oslo"), city("Rome")]}],
+        [{"content": "Let me "}, {"content": "see.", "tool_call_chunks": [city("Oslo")], **STOP}],
+    ],
+    ids=["one", "two at once", "with the reason of the end"],
+)
+async def test_calls_that_come_whole_are_told_whole(chunks: list[dict[str, Any]]) -> None:
+    """And what is said in the last chunk is, too: Gemini gives both with the reason of the end."""
+    from langchain.agents import create_agent
+    from langchain_core.language_models import BaseChatModel
+    from langchain_core.messages import AIMessage, AIMessageChunk, ToolMessage
+    from langchain_core.outputs import ChatGenerationChunk
+
+    remembered: list[Any] = []
+
+    class Model(BaseChatModel):
+        @property
+        def _llm_type(self) -> str:
+            return "fake"
+
+        def bind_tools(self, tools: Any, **_: Any) -> "Model":
+            return self
+
+        def _generate(self, *_: Any, **__: Any) -> Any:
+            raise NotImplementedError
+
+        async def _astream(self, messages: Any, *_: Any, **__: Any) -> AsyncIterator[Any]:
+            made = [
+                call["args"] for m in messages if isinstance(m, AIMessage) for call in m.tool_calls
+            ]
+            remembered.append(made)
+            answered = isinstance(messages[-1], ToolMessage)
+            for fields in (
+                [{"content": "It is "}, {"content": "sunny.", **STOP}] if answered else chunks
+            ):
+                yield ChatGenerationChunk(message=AIMessageChunk(**{"content": "", **fields}))
+
+    def weather(city: str) -> str:
+        """Tell the weather."""
+        return f"sunny in {city}"
+
+    async with running(adapt(create_agent(Model(), [weather]))) as house:
+        for run in ("r1", "r2"):
+            await house.start(ALICE, asking("hi", thread_id="t1", run_id=run))
+            await house.ended(run)
+        told = await house.chunks()
+        messages = await house.messages()
+    cities = [one["id"] for chunk in chunks for one in chunk.get("tool_call_chunks", ())]
+    (_, made, *results, answer) = messages[: 3 + len(cities)]
+    assert made["content"] == "Let me see."
+    called = [call["function"]["arguments"] for call in made["toolCalls"]]
+    assert called == [f'{{"city": "{name}"}}' for name in cities]
+    assert {result["content"] for result in results} == {f"sunny in {name}" for name in cities}
+    assert answer["content"] == "It is sunny."
+    assert remembered[2] == [{"city": name} for name in cities]
+    assert illegal(told) == []
+
+
 async def test_a_state_is_told_once_and_without_the_messages() -> None:
     from langgraph.graph import END, START, MessagesState, StateGraph
 

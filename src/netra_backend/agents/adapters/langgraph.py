@@ -26,8 +26,9 @@ from ag_ui.core import (
 from ag_ui_langgraph import LangGraphAgent as Translator
 from ag_ui_langgraph.interrupts import DEFAULT_RESUME_SENTINEL_CANCELLED
 from ag_ui_langgraph.utils import langchain_messages_to_agui
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages import ToolMessage as Result
+from langchain_core.messages.tool import ToolCallChunk
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END
@@ -104,7 +105,12 @@ class LangGraphAgent:
 
 
 class _Translator(Translator):  # type: ignore[misc]
-    """AG-UI's, with questions that a page can show, and answers in the form of the graph."""
+    """AG-UI's, with whole calls, questions for a page, and answers in the form of the graph."""
+
+    async def _handle_single_event(self, event: Any, state: Any) -> AsyncIterator[BaseEvent]:
+        for part in _in_parts(event):
+            async for told in super()._handle_single_event(part, state):
+                yield told
 
     def _interrupts_to_agui(self, items: Any) -> list[Interrupt]:
         asked: list[Interrupt] = super()._interrupts_to_agui(items)
@@ -130,6 +136,37 @@ class _Translator(Translator):  # type: ignore[misc]
                 entry.interrupt_id: _answer(entry, asked[entry.interrupt_id]) for entry in entries
             }
         )
+
+
+def _in_parts(event: Any) -> Iterator[Any]:
+    """Yield what a model streams in the parts that the translator takes.
+
+    Of one chunk it takes one call, either its name or its arguments, and nothing at all beside a
+    reason why the answer ends. Gemini and Ollama give calls whole, and several at once.
+    """
+    chunk = event["data"].get("chunk") if event.get("event") == "on_chat_model_stream" else None
+    if not isinstance(chunk, AIMessageChunk):
+        yield event
+        return
+    calls = [part for call in chunk.tool_call_chunks for part in _named_first(call)]
+    is_last = chunk.response_metadata.get("finish_reason") and (calls or chunk.text)
+    if len(calls) < 2 and not is_last:
+        yield event
+        return
+    first = chunk.model_copy(update={"tool_call_chunks": calls[:1], "response_metadata": {}})
+    bare = AIMessageChunk(content="", id=chunk.id)
+    others = (bare.model_copy(update={"tool_call_chunks": [call]}) for call in calls[1:])
+    for part in (first, *others):
+        yield {**event, "data": {**event["data"], "chunk": part}}
+
+
+def _named_first(call: ToolCallChunk) -> Iterator[ToolCallChunk]:
+    """Yield the name of a call, and what comes with it of its arguments."""
+    if call["name"] and call["args"]:
+        yield {**call, "args": ""}
+        yield {**call, "name": None, "id": None}
+    else:
+        yield call
 
 
 _DECISIONS = {
