@@ -155,7 +155,7 @@ class Settings(BaseSettings):
     jwt_jwks: dict[str, str] = Field({}, examples=[{"https://ISSUER": "https://ISSUER/jwks.json"}])
     """Issuers, and the URL where each publishes the keys for its tokens (JWKS)."""
     jwt_audience: Text | None = None
-    """If set, tokens must be for this audience."""
+    """Tokens must be for this audience; without it one that is for any is refused."""
     jwt_issuer: Text | None = None
     """If set, tokens must come from this issuer."""
     jwt_cookie: Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")] | None = None

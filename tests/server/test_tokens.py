@@ -146,10 +146,11 @@ async def test_a_forged_token_is_refused(issuer: Issuer) -> None:
         ({"jwt_issuer": "us"}, {"iss": "us"}, True),
         ({"jwt_issuer": "us"}, {"iss": "them"}, False),
         ({"jwt_issuer": "us"}, {}, False),
-        ({}, {"aud": "whoever", "iss": "whoever"}, True),
+        ({}, {"iss": "whoever"}, True),
+        ({}, {"aud": "another application"}, False),
     ],
 )
-async def test_audience_and_issuer_are_checked_where_they_are_set(
+async def test_a_token_is_for_the_audience_and_of_the_issuer_that_are_set(
     issuer: Issuer, settings: dict[str, str], claims: dict[str, Any], good: bool
 ) -> None:
     both = Settings(auth="jwt", jwt_secret=SECRET, jwt_public_key=issuer.public, **settings)
@@ -286,3 +287,7 @@ async def test_the_log_is_told_why_a_token_is_not_valid_and_how_it_is_signed() -
         assert cause in about["cause"]
         assert (about["algorithm"], about["key_id"]) == ("HS256", "k1")
         assert "a-secret" not in str(about)
+    without = authenticator(Settings(auth="jwt", jwt_secret=SECRET))
+    with pytest.raises(Refused) as refused:
+        await without.verify(hs256(aud="other"))
+    assert refused.value.about["cause"].endswith("jwt_audience names none")

@@ -31,7 +31,8 @@ class Tokens:
     A token of an issuer in `published` is verified with the keys which that issuer publishes;
     every other with `keys`. What else a token's header says about keys (``jwk``, ``jku``,
     ``x5u``, ``x5c``) is not looked at, and one that lists ``crit`` is refused: we know no such
-    extension.
+    extension. One that is for an audience is refused without an `audience`: it may be for another
+    application of the same issuer (RFC 7519 section 4.1.3).
     """
 
     def __init__(
@@ -97,12 +98,14 @@ class Tokens:
                 algorithms=[key.algorithm],
                 audience=self._audience,
                 issuer=issuer,
-                options={
-                    "require": ["sub", "exp"] if require_expiry else ["sub"],
-                    "verify_aud": self._audience is not None,
-                },
+                options={"require": ["sub", "exp"] if require_expiry else ["sub"]},
             )
             return self._user(claims)
+        except jwt.InvalidAudienceError as error:
+            if self._audience is not None:
+                raise
+            why = "the token is for an audience, and jwt_audience names none"
+            raise jwt.InvalidAudienceError(why) from error
         except (OverflowError, TypeError, ValueError) as error:  # the library makes ints of them
             raise jwt.DecodeError("a claim that is a time has no time") from error
 
