@@ -106,21 +106,28 @@ async def test_thinking_and_tool_calls_unfold(tab: Tab, puppet: Puppets) -> None
     run = await puppet.next("Look it up")
     await run.think("First this,\nthen that.")
     await run.call("search", ARGUMENTS, '{"hits": []}')
+    await run.call("pay", {"account": 12345678901234567890, "to": "bob\u202eeve"}, "[1.0]")
     await run.call("clock", {}, "half past ten")
     await run.say("**Done:**\n\n```\n1 + 1\n```")
     run.end()
     await tab.run("finished")
 
-    search, clock = tab.of("toolcall").first, tab.of("toolcall").last
+    search, pay, clock = (tab.of("toolcall").nth(place) for place in range(3))
     await expect(search.locator("pre").first).to_be_hidden()
     await expect(search.locator("summary")).to_contain_text("query: kill -9, limit: 3")
-    for fold in (tab.of("thinking"), search, clock):
+    await expect(pay.locator("summary")).to_contain_text(
+        r"account: 12345678901234567890, to: bob\u202eeve"
+    )
+    for fold in (tab.of("thinking"), search, pay, clock):
         await fold.locator("summary").click()
     await expect(tab.of("thinking").locator("p")).to_be_visible()
     await expect(tab.of("thinking").locator("p")).to_have_text("First this,\nthen that.")
     await expect(search.locator("[data-part=args]")).to_be_visible()
     await expect(search.locator("[data-part=args]")).to_contain_text('"query": "kill -9"')
     await expect(search.locator("[data-part=result]")).to_contain_text('"hits": []')
+    await expect(pay.locator("[data-part=args]")).to_have_text(
+        '{\n  "account": 12345678901234567890,\n  "to": "bob\\u202eeve"\n}'
+    )
     await expect(clock.locator("[data-part=result]")).to_have_text("half past ten")
     await tab.picture("unfolded")
     await _copies(tab, "Copy the answer", "**Done:**\n\n```\n1 + 1\n```")

@@ -147,6 +147,8 @@ async def test_nothing_that_is_said_is_executed(
     await tab.run("failed")
     await expect(tab.page.locator("#title")).to_have_text(MARKS[1])
     await expect(tab.ending).to_contain_text(MARKS[0])
+    told = tab.ending.locator("[data-part=text]")
+    await expect(told).to_have_css("unicode-bidi", "isolate")  # else it may turn the button around
     await expect(tab.of("said").locator("[data-part=text]")).to_have_text(PAYLOAD)
     await _is_harmless(tab)
     row = tab.page.locator("#threads > li").first
