@@ -168,6 +168,23 @@ def test_variables_of_others_are_none_of_ours(monkeypatch: pytest.MonkeyPatch) -
     assert load_settings() == Settings()
 
 
+def test_what_kubernetes_says_of_services_is_no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says it in every container of the namespace, in names made of those of the services."""
+    for service in ("NETRA", "NETRA_CHAT"):
+        tcp = f"{service}_PORT_80_TCP"
+        monkeypatch.setenv(f"{service}_SERVICE_HOST", "10.0.0.1")
+        monkeypatch.setenv(f"{service}_SERVICE_PORT", "80")
+        monkeypatch.setenv(f"{service}_SERVICE_PORT_HTTP", "80")
+        monkeypatch.setenv(f"{service}_PORT", "tcp://10.0.0.1:80")
+        monkeypatch.setenv(tcp, "tcp://10.0.0.1:80")
+        monkeypatch.setenv(f"{tcp}_PROTO", "tcp")
+        monkeypatch.setenv(f"{tcp}_PORT", "80")
+        monkeypatch.setenv(f"{tcp}_ADDR", "10.0.0.1")
+    assert load_settings() == Settings()
+    monkeypatch.setenv("NETRA_PORT", "8001")
+    assert refused() == "the environment variable NETRA_PORT is no setting"
+
+
 @pytest.mark.parametrize(
     ("key", "text"),
     [

@@ -320,11 +320,19 @@ def load_settings(file: Path | None = None, **overrides: Any) -> Settings:
         raise ConfigError(f"settings ({path} and NETRA_* variables): {lines}") from error
 
 
+_SERVICE = re.compile(r"NETRA_(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)")
+_SERVICE_URL = re.compile(r"NETRA_(\w+_)?PORT=\w+://.*")
+"""What Kubernetes sets in each container for a Service of the namespace, as one named ``netra``:
+https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables."""
+
+
 def _variables() -> dict[str, Any]:
     """Return what the ``NETRA_*`` variables set; a name that sets nothing is an error."""
     known = [name.upper() for name in Settings.model_fields]
-    for variable in os.environ:
+    for variable, value in os.environ.items():
         prefix, name = variable[:6], variable[6:]
+        if _SERVICE.fullmatch(variable) or _SERVICE_URL.fullmatch(f"{variable}={value}"):
+            continue
         # In small letters too, because pydantic would read it.
         if prefix.upper() == "NETRA_" and (prefix != "NETRA_" or name not in known):
             hint = _hint(name.upper(), known, "NETRA_")
