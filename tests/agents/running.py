@@ -4,11 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import msgspec
-from ag_ui.core import RunAgentInput
+import pytest
+from ag_ui.core import Interrupt, RunAgentInput, RunFinishedEvent, RunFinishedInterruptOutcome
 
 from netra_backend.agents.base import Agent
 from netra_backend.agents.execution import Execution, Limits
@@ -16,15 +18,46 @@ from netra_backend.agents.executions import Executions
 from netra_backend.agents.policy import Policy
 from netra_backend.agents.run_request import run_request
 from netra_backend.agents.runner import Runner
+from netra_backend.config import WhenBusy
 from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, UserId
 from netra_backend.core.ports import Store
 from netra_backend.core.run import Lease, Run
 from netra_backend.stores.local_bus import LocalBus
 from netra_backend.stores.memory import MemoryStore
+from netra_backend.stores.sqlite import SqliteStore
+from netra_backend.testing import ScriptedAgent, asking
+from netra_backend.testing.scripted_agent import events
 
-POLICY = Policy(Limits(timeout=60.0, events=1_000, grace=1.0))
-ALICE = UserId("alice")
+LIMITS = Limits(timeout=60.0, events=1_000, grace=1.0)
+POLICY = Policy(LIMITS)
+ENQUEUE = Policy(LIMITS, when_busy=WhenBusy.ENQUEUE, queued=3)
+ALICE, BOB = UserId("alice"), UserId("bob")
+T1 = ThreadKey(ALICE, ThreadId("t1"))
 BOUND = 60.0
+
+MakeStore = Callable[[Path], Store]
+
+both_stores = pytest.mark.parametrize(
+    "make_store", [lambda _: MemoryStore(), SqliteStore], ids=["memory", "sqlite"]
+)
+"""Passes what makes a store, in a directory, as `make_store`."""
+
+
+def ask(run: str, thread: str = "t1") -> RunAgentInput:
+    """Return what asks for the run of this name."""
+    return asking("hi", thread_id=thread, run_id=run)
+
+
+def key(run: str) -> RunKey:
+    """Return the key of alice's run."""
+    return RunKey(ALICE, RunId(run))
+
+
+def that_asks(*ids: str) -> ScriptedAgent:
+    """Return an agent whose every run ends with questions of these ids."""
+    asked = [Interrupt(id=id, reason="approval") for id in ids]
+    outcome = RunFinishedInterruptOutcome(interrupts=asked)
+    return ScriptedAgent(events(RunFinishedEvent(thread_id="?", run_id="?", outcome=outcome)))
 
 
 class Clock:
@@ -72,6 +105,15 @@ class Running:
     async def ended(self, run: str, user: UserId = ALICE) -> Run:
         """Return the user's run once it has ended."""
         return await self.when(run, lambda found: found.ended is not None, user)
+
+    async def order(self) -> list[str]:
+        """Return the runs of t1 in the order in which they began."""
+        return [chunk["runId"] for chunk in await self.chunks() if chunk["type"] == "RUN_STARTED"]
+
+    async def until_queued(self) -> None:
+        """Return when a run waits."""
+        while not await self.store.queued():  # noqa: ASYNC110 - nothing announces it
+            await asyncio.sleep(0)
 
     async def until(self, wanted: Callable[[list[str]], bool], thread: str = "t1") -> None:
         """Return once `wanted` is true of the types of a thread's events."""

@@ -14,14 +14,11 @@ from ag_ui.core import (
 )
 
 from netra_backend.agents.answers import approves, check_answer, check_schema, reason_of
-from netra_backend.core.ids import ThreadId, ThreadKey
 from netra_backend.core.ports import Answer
 from netra_backend.core.run import RunStatus
 from netra_backend.errors import AgentError, ErrorCode, Refused
 from netra_backend.testing import asking
-from tests.agents.running import ALICE, Running, running
-
-T1 = ThreadKey(ALICE, ThreadId("t1"))
+from tests.agents.running import ALICE, T1, Running, running
 
 
 @pytest.mark.parametrize(

@@ -1,21 +1,22 @@
 """Room: the places for runs, of agents and of users."""
 
+import asyncio
+
 import pytest
 
-from netra_backend.agents.execution import Limits
 from netra_backend.agents.policy import Policy
 from netra_backend.agents.room import Room
 from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, UserId
 from netra_backend.core.positions import Position
 from netra_backend.core.run import Run, RunStatus
 from netra_backend.errors import ErrorCode, Refused, StoreFailed
-from tests.agents.running import executed, executing
+from netra_backend.testing import ScriptedAgent
+from netra_backend.testing.scripted_agent import endless
+from tests.agents.running import ALICE, BOB, LIMITS, ask, executed, executing, running
+from tests.eventually import until
 from tests.stores.workers import Workers, settled
 
 pytestmark = pytest.mark.anyio
-
-ALICE, BOB = UserId("alice"), UserId("bob")
-LIMITS = Limits(60.0, 100, 1.0)
 
 
 def run(user: UserId, agent: str) -> Run:
@@ -97,3 +98,20 @@ async def test_runs_count_among_all_nodes_as_long_as_they_are_executed() -> None
     with pytest.raises(StoreFailed):
         await refused(here, ALICE, "a")
     await two.close()
+
+
+async def test_an_agent_has_so_many_runs_at_once() -> None:
+    policy = Policy(LIMITS, concurrent=2)
+    async with running(ScriptedAgent(endless()), policy=policy) as house:
+        started = await asyncio.gather(
+            *(house.start(ALICE, ask(f"r{n}", f"t{n}")) for n in range(5)),
+            return_exceptions=True,
+        )
+        refused = [one for one in started if isinstance(one, Refused)]
+        assert [one.code for one in refused] == [ErrorCode.TOO_MANY] * 3
+        assert house.runner.active == 2
+        (first, *_) = [one for one in started if not isinstance(one, BaseException)]
+        await house.runner.cancel(first.run.key)
+        await house.ended(first.run.key.id)
+        await until(lambda: house.runner.active == 1)
+        assert (await house.start(ALICE, ask("r9", "t9"))).started

@@ -21,18 +21,16 @@ from netra_backend.agents.loading import adapt
 from netra_backend.agents.outbox import MAX_WAITING
 from netra_backend.agents.run_context import RunContext, current_run
 from netra_backend.agents.size import MAX_EVENT_BYTES
-from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, UserId
+from netra_backend.core.ids import RunId, RunKey, UserId
 from netra_backend.core.ports import Answer
 from netra_backend.core.run import RunStatus
 from netra_backend.errors import AgentError
 from netra_backend.stores.sqlite import SqliteStore
 from netra_backend.testing import Gate, asking, play
-from tests.agents.running import ALICE, Running, running
+from tests.agents.running import ALICE, T1, Running, running
 from tests.legality import illegal
 
 pytestmark = pytest.mark.anyio
-
-T1 = ThreadKey(ALICE, ThreadId("t1"))
 
 
 async def ran(house: Running, run: str = "r1", **fields) -> RunStatus:

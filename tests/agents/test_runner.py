@@ -1,19 +1,16 @@
-"""The runner: starts once, cancels, decides once, and ends what nobody executes."""
+"""The runner: starts once, stops what has to make way, and ends what nobody executes."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from typing import cast
+from typing import Any, cast
 
-import msgspec
 import pytest
 from ag_ui.core import (
     BaseEvent,
-    Interrupt,
     MessagesSnapshotEvent,
     ResumeEntry,
     RunAgentInput,
     RunFinishedEvent,
-    RunFinishedInterruptOutcome,
     UserMessage,
 )
 
@@ -21,39 +18,24 @@ from netra_backend import jsonlog
 from netra_backend.agents import conversations
 from netra_backend.agents.callbacks import Happening
 from netra_backend.agents.loading import adapt
+from netra_backend.agents.policy import Policy
 from netra_backend.agents.run_request import run_request
+from netra_backend.config import WhenBusy
 from netra_backend.core.events import Body, Event, event_from_body
-from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, UserId
+from netra_backend.core.ids import ThreadKey, UserId
 from netra_backend.core.nodes import Cancel, Freed, Nodes
-from netra_backend.core.ports import Answer, Created, NewRun, Thread
+from netra_backend.core.ports import Created, End, NewRun, Thread
+from netra_backend.core.positions import Position
 from netra_backend.core.roles import Role
-from netra_backend.core.run import RunStatus
+from netra_backend.core.run import Lease, Run, RunStatus
 from netra_backend.errors import ErrorCode, Refused
 from netra_backend.stores.memory import MemoryStore
 from netra_backend.testing import Gate, ScriptedAgent, asking
-from netra_backend.testing.scripted_agent import answer, endless, events
-from tests.agents.running import ALICE, POLICY, running
-from tests.conftest import Lines
+from netra_backend.testing.scripted_agent import answer, endless
+from tests.agents.running import ALICE, LIMITS, T1, ask, key, running, that_asks
 from tests.eventually import until
 
 pytestmark = pytest.mark.anyio
-
-T1 = ThreadKey(ALICE, ThreadId("t1"))
-
-
-def ask(run: str, thread: str = "t1"):
-    return asking("hi", thread_id=thread, run_id=run)
-
-
-def key(run: str) -> RunKey:
-    return RunKey(ALICE, RunId(run))
-
-
-def asks(*ids: str) -> ScriptedAgent:
-    """Return an agent that ends its run with these questions."""
-    questions = [Interrupt(id=id, reason="approval") for id in ids]
-    outcome = RunFinishedInterruptOutcome(interrupts=questions)
-    return ScriptedAgent(events(RunFinishedEvent(thread_id="?", run_id="?", outcome=outcome)))
 
 
 async def test_a_run_starts_once_whoever_asks_how_often() -> None:
@@ -98,153 +80,6 @@ async def test_an_agent_gets_the_history() -> None:
             await house.ended(run)
     roles = [message.role for message in agent.inputs[1].messages]
     assert roles == ["user", "assistant", "user"]
-
-
-async def test_one_decision_and_one_run_that_goes_on() -> None:
-    agents = asks("q1", "q2")
-    async with running(agents) as house:
-        await house.start(ALICE, ask("r1"))
-        assert (await house.ended("r1")).status is RunStatus.AWAITING
-        first = await house.runner.interrupts.decide(T1, Answer("q1", "resolved", b"1"), ALICE)
-        assert first.decision.won
-        assert first.run is None, "another question of the run is open"
-        tries = [
-            house.runner.interrupts.decide(T1, Answer("q2", "resolved", str(n).encode()), ALICE)
-            for n in range(50)
-        ]
-        decided = await asyncio.gather(*tries)
-        assert sum(one.decision.won for one in decided) == 1
-        (run,) = {one.run for one in decided if one.run is not None}
-        await house.ended(run)
-    resumed = agents.inputs[1]
-    assert resumed.parent_run_id == "r1"
-    assert resumed.resume is not None
-    assert [entry.interrupt_id for entry in resumed.resume] == ["q1", "q2"]
-    assert len(agents.inputs) == 2
-
-
-@pytest.mark.parametrize("decided_first", [True, False])
-async def test_an_answer_is_told_though_a_run_went_on_with_the_other_one(
-    decided_first: bool,
-) -> None:
-    """A client of AG-UI answers one of two questions by ``resume``, a person decides the other."""
-    agents = asks("q1", "q2")
-    resume = [ResumeEntry(interrupt_id="q2", status="resolved", payload=2)]
-    async with running(agents) as house:
-        await house.start(ALICE, ask("r1"))
-        await house.ended("r1")
-        decide = house.runner.interrupts.decide(T1, Answer("q1", "resolved", b"1"), ALICE)
-        if decided_first:
-            assert (await decide).run is None, "the other question is open"
-        await house.start(ALICE, ask("r2").model_copy(update={"resume": resume}))
-        await house.ended("r2")
-        run = None if decided_first else (await decide).run
-        await house.runner._deliver_decisions()
-        last = await house.store.last_run(T1)
-        assert last is not None
-        assert run in {None, last.key.id}
-        await house.ended(last.key.id)
-        assert not await house.runner.interrupts.undelivered()
-    told = [[entry.interrupt_id for entry in given.resume or ()] for given in agents.inputs]
-    assert told == [[], ["q2"], ["q1"]]
-
-
-async def test_an_answer_is_told_though_a_run_took_the_other_one_before_the_turn_of_both() -> None:
-    agents = {"agent": (questioner := asks("q1", "q2")), "other": ScriptedAgent(endless())}
-    resume = [ResumeEntry(interrupt_id="q2", status="resolved", payload=2)]
-    async with running(agents) as house:
-        await house.start(ALICE, ask("r1"))
-        await house.ended("r1")
-        await house.start(ALICE, ask("r2"), agent="other")
-        for id, payload in (("q1", b"1"), ("q2", b"2")):
-            answered = Answer(id, "resolved", payload)
-            decided = await house.runner.interrupts.decide(T1, answered, ALICE)
-        assert decided.run is not None
-        with house.runner.waiting.held(T1):
-            await until(lambda: not house.runner.waiting._serving)
-            await house.runner.cancel(key("r2"))
-            await house.start(ALICE, ask("r3").model_copy(update={"resume": resume}))
-            await house.ended("r3")
-        assert (await house.ended(decided.run)).status is RunStatus.FAILED
-        await house.runner._deliver_decisions()
-        last = await house.store.last_run(T1)
-        assert last is not None
-        await house.ended(last.key.id)
-        assert not await house.runner.interrupts.undelivered()
-    told = [[entry.interrupt_id for entry in given.resume or ()] for given in questioner.inputs]
-    assert told == [[], ["q2"], ["q1"]]
-
-
-async def test_a_question_of_an_agent_that_is_served_no_more_stays_open() -> None:
-    """Nobody could go on with the answer; the agent may be served again."""
-    store = MemoryStore()
-    async with running(asks("q1"), store=store) as house:
-        await house.start(ALICE, ask("r1"))
-        await house.ended("r1")
-    async with running({"other": ScriptedAgent()}, store=store) as house:
-        with pytest.raises(Refused) as refusal:
-            await house.runner.interrupts.decide(T1, Answer("q1", "resolved", b"1"), ALICE)
-        assert refusal.value.code is ErrorCode.UNKNOWN_AGENT
-    async with running(ScriptedAgent(answer("done")), store=store) as house:
-        assert (
-            await house.runner.interrupts.decide(T1, Answer("q1", "resolved", b"1"), ALICE)
-        ).decision.won
-
-
-async def test_a_decision_outlives_a_crash_before_its_run() -> None:
-    store = MemoryStore()
-    async with running(asks("q1"), store=store) as house:
-        await house.start(ALICE, ask("r1"))
-        await house.ended("r1")
-        await store.decide(T1, Answer("q1", "resolved", b"true"), ALICE, Role.DECIDE)
-    later = ScriptedAgent(answer("done"))
-    async with running(later, store=store, sweep=True) as house:
-        last = await store.last_run(T1)
-        while last is None or last.key.id == "r1" or last.ended is None:
-            await asyncio.sleep(0.005)
-            last = await store.last_run(T1)
-    assert last.status is RunStatus.FINISHED
-    assert [entry.payload for entry in later.inputs[0].resume or ()] == [True]
-
-
-async def test_a_decision_for_a_busy_thread_is_taken_up_when_it_is_free() -> None:
-    """Also where another run would be refused: nobody is there to try again."""
-    gate = Gate()
-    questioner = asks("q1")
-    async with running({"agent": questioner, "other": ScriptedAgent(answer("a", gate))}) as house:
-        await house.start(ALICE, ask("r1"))
-        await house.ended("r1")
-        await house.start(ALICE, ask("r2"), agent="other")
-        await gate.reached()
-        decided = await house.runner.interrupts.decide(T1, Answer("q1", "resolved", b"true"), ALICE)
-        assert decided.run is not None
-        assert len(questioner.inputs) == 1
-        gate.open()
-        await house.ended(decided.run)
-    assert [entry.payload for entry in questioner.inputs[1].resume or ()] == [True]
-
-
-async def test_that_a_decision_waits_for_a_place_is_told_once(log_lines: Lines) -> None:
-    """Each sweep tries again, and a run may take an hour."""
-    gate = Gate()
-    agents = {"agent": asks("q1"), "other": ScriptedAgent(answer("a", gate))}
-    async with running(agents, policy=msgspec.structs.replace(POLICY, per_user=1)) as house:
-        await house.start(ALICE, ask("r1"))
-        await house.ended("r1")
-        await until(lambda: not house.runner.active)
-        await house.start(ALICE, ask("r2", "t2"), agent="other")
-        await gate.reached()
-        decided = await house.runner.interrupts.decide(T1, Answer("q1", "resolved", b"true"), ALICE)
-        assert (decided.decision.won, decided.run) == (True, None)
-        for _ in range(3):
-            await house.runner._deliver_decisions()
-        told = [line for line in log_lines() if line["message"] == "a decision waits"]
-        assert [(line["interrupt"], line["code"]) for line in told] == [("q1", "too_many")]
-        gate.open()
-        await house.ended("r2")
-        await until(lambda: not house.runner.active)
-        await house.runner._deliver_decisions()
-        assert list(await house.runner.interrupts.undelivered()) == []
 
 
 async def test_a_run_that_nobody_executes_is_ended_with_what_it_left_open_closed(
@@ -428,7 +263,7 @@ class DeletesJustThen(MemoryStore):
 
 async def test_a_run_with_answers_opens_no_thread_again_that_is_deleted_just_then() -> None:
     store = DeletesJustThen()
-    async with running(asks("q1"), store=store) as house:
+    async with running(that_asks("q1"), store=store) as house:
         await house.start(ALICE, ask("r1"))
         await house.ended("r1")
         resume = [ResumeEntry(interrupt_id="q1", status="resolved", payload=1)]
@@ -449,3 +284,103 @@ async def test_one_line_joins_who_asked_to_the_lines_of_the_run(log_lines) -> No
     assert (begins["run"], begins["thread"]) == ("r1", "t1")
     assert (begins["correlation"], begins["run_correlation"]) == ("of-the-request", correlation)
     assert lines["agent completed"]["correlation"] == correlation
+
+
+async def test_a_new_run_takes_the_place_of_the_active_one() -> None:
+    agent = ScriptedAgent(endless())
+    policy = Policy(LIMITS, when_busy=WhenBusy.INTERRUPT)
+    async with running(agent, policy=policy) as house:
+        await house.start(ALICE, ask("r1"))
+        assert (await house.start(ALICE, ask("r2"))).started
+        assert (await house.ended("r1")).status is RunStatus.CANCELLED
+        many = await asyncio.gather(
+            *(house.start(ALICE, ask(f"m{n}")) for n in range(4)), return_exceptions=True
+        )
+        refused = [one for one in many if isinstance(one, Refused)]
+        assert all(one.code is ErrorCode.THREAD_BUSY for one in refused)
+        last = await house.store.last_run(T1)
+        assert last is not None
+        assert last.status is RunStatus.RUNNING
+        assert len(await house.order()) == 6 - len(refused)
+
+
+class FindsLastLate(MemoryStore):
+    """Tells which run is the last only when the test says so, and what is true by then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = asyncio.Event()
+        self.let = asyncio.Event()
+
+    async def last_run(self, thread: ThreadKey) -> Run | None:
+        self.asked.set()
+        await self.let.wait()
+        return await super().last_run(thread)
+
+
+class Asked:
+    """The nodes of which each asks all, and there is one."""
+
+    def join(self, cancel: Cancel) -> None:
+        self.cancel = cancel
+
+    def tell_freed(self, freed: Freed) -> None: ...
+
+
+async def test_a_run_that_is_submitted_twice_does_not_take_its_own_place() -> None:
+    """Again by another worker, say, for the first did not answer."""
+    store = FindsLastLate()
+    policy = Policy(LIMITS, when_busy=WhenBusy.INTERRUPT)
+    async with running(ScriptedAgent(endless()), store=store, policy=policy) as house:
+        house.runner.share(cast("Nodes", Asked()))
+        await house.start(ALICE, ask("r1"))
+        first = asyncio.create_task(house.start(ALICE, ask("r2")))
+        await store.asked.wait()
+        second = await house.start(ALICE, ask("r2"))
+        store.let.set()
+        assert (await first).run == second.run
+        assert (await store.run(key("r2"))).status is RunStatus.RUNNING
+
+
+class CreatesTwoAtOnce(MemoryStore):
+    """Two runs are created in one turn of the loop, as of one commit; ends wait for the test."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = asyncio.Event()
+        self.let = asyncio.Event()
+        self._both = asyncio.Barrier(2)
+
+    async def create_run(self, new: NewRun, events: Any) -> Created:
+        if not self.asked.is_set():
+            await self._both.wait()
+        return await super().create_run(new, events)
+
+    def append(self, events: Any, *, writer: Lease, at: int, end: End | None = None) -> Any:
+        if end is None:
+            return super().append(events, writer=writer, at=at)
+        return asyncio.ensure_future(self._end(events, writer, at, end))
+
+    async def _end(self, events: Any, writer: Lease, at: int, end: End) -> Position:
+        self.asked.set()
+        await self.let.wait()
+        return await super().append(events, writer=writer, at=at, end=end)
+
+
+async def test_a_run_that_is_stopped_before_its_first_step_is_executed_until_its_end() -> None:
+    """Else its thread is looked at before it is free, and what waits for it waits for long."""
+    store, agent = CreatesTwoAtOnce(), ScriptedAgent(endless())
+    policy = Policy(LIMITS, when_busy=WhenBusy.INTERRUPT)
+    async with running(agent, store=store, policy=policy) as house:
+        both = asyncio.gather(*(house.submit(ALICE, ask(run)) for run in ("r1", "r2")))
+        await store.asked.wait()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        executed = list(house.runner.executions)
+        store.let.set()
+        await both
+        (stopped,) = executed
+        assert (await house.ended(stopped.id)).status is RunStatus.CANCELLED
+        other = {"r1": "r2", "r2": "r1"}[stopped.id]
+        await house.when(other, lambda found: found.started.offset > 0)
+    assert [given.run_id for given in agent.inputs] == [other], "the other agent was never called"

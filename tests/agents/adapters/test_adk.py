@@ -19,12 +19,10 @@ from netra_backend.core.ids import ThreadId, ThreadKey, UserId
 from netra_backend.core.ports import Answer
 from netra_backend.core.run import RunStatus
 from netra_backend.testing import asking
-from tests.agents.running import ALICE, Running, running
+from tests.agents.running import ALICE, T1, Running, running
 from tests.legality import illegal
 
 pytestmark = pytest.mark.anyio
-
-T1 = ThreadKey(ALICE, ThreadId("t1"))
 
 
 class Model(BaseLlm):

@@ -8,17 +8,15 @@ from typing import Any
 import pytest
 
 from netra_backend.agents.loading import adapt
-from netra_backend.core.ids import ThreadId, ThreadKey
 from netra_backend.core.ports import Answer
 from netra_backend.core.run import RunStatus
 from netra_backend.testing import asking
-from tests.agents.running import ALICE, Running, running
+from tests.agents.running import ALICE, T1, Running, running
 from tests.contract.completions import completions
 from tests.contract.stage import Scenario, Stage
 
 pytest.importorskip("ag2", reason="the extra ag2 is not installed")
 
-T1 = ThreadKey(ALICE, ThreadId("t1"))
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
 

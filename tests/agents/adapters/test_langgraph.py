@@ -20,14 +20,12 @@ from netra_backend.core.ids import ThreadId, ThreadKey, UserId
 from netra_backend.core.ports import Answer
 from netra_backend.core.run import RunStatus
 from netra_backend.testing import asking
-from tests.agents.running import ALICE, Running, running
+from tests.agents.running import ALICE, T1, Running, running
 from tests.contract.adapters import langgraph
 from tests.contract.stage import Call, Say, Scenario, Stage, Think
 from tests.legality import illegal
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("imported")]
-
-T1 = ThreadKey(ALICE, ThreadId("t1"))
 
 
 @pytest.fixture(scope="module")

@@ -10,20 +10,17 @@ import msgspec
 import pytest
 
 from netra_backend.agents.run_context import current_run
-from netra_backend.core.ids import ThreadId, ThreadKey
 from netra_backend.core.ports import Answer
 from netra_backend.core.run import RunStatus
 from netra_backend.errors import AgentError
 from netra_backend.testing import asking
-from tests.agents.running import ALICE, running
+from tests.agents.running import ALICE, T1, running
 from tests.contract.completions import completions
 from tests.contract.stage import Scenario, Stage
 from tests.legality import illegal
 
 ROOT = Path(__file__).parents[3]
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("imported")]
-
-T1 = ThreadKey(ALICE, ThreadId("t1"))
 
 
 @pytest.fixture(scope="module")

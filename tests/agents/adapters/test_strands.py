@@ -10,11 +10,10 @@ import pytest
 from ag_ui.core import BaseEvent, RunAgentInput
 
 from netra_backend.agents.loading import adapt
-from netra_backend.core.ids import ThreadId, ThreadKey
 from netra_backend.core.ports import Answer
 from netra_backend.core.run import RunStatus
 from netra_backend.testing import asking
-from tests.agents.running import ALICE, Running, running
+from tests.agents.running import ALICE, T1, Running, running
 from tests.contract.completions import completions
 from tests.contract.stage import Scenario, Stage
 from tests.legality import illegal
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
 MISSING = [name for name in ("strands", "ag_ui_strands", "openai") if find_spec(name) is None]
 
-T1 = ThreadKey(ALICE, ThreadId("t1"))
 
 pytestmark = [
     pytest.mark.anyio,
