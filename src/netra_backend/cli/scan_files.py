@@ -38,7 +38,7 @@ class _Scope(Struct, frozen=True):
 
 
 def find_files(
-    paths: Iterable[str], project: Project, *, gitignore: bool = True, force_exclude: bool = False
+    paths: Iterable[str], project: Project, *, gitignore: bool, force_exclude: bool = False
 ) -> Found:
     """Return the files to scan, in the order of the paths and then of their names.
 

@@ -42,7 +42,7 @@ _JOINING = frozenset({"builtins.zip", "itertools.chain"})
 _DEEPEST = 3
 
 
-def note_change(frame: Frame, value: Value, by: tuple[Argument, ...] = ()) -> None:
+def note_change(frame: Frame, value: Value, by: tuple[Argument, ...]) -> None:
     """Mark a parameter or an item that is changed, and that of which it is an item."""
     if isinstance(unmarked(value), _GIVEN):
         replace(frame.names, value, marked(value, CHANGED, by))

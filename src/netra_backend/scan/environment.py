@@ -28,7 +28,7 @@ from netra_backend.scan.values import (
 Names = dict[str, Value]
 """Values by name; ``self.state`` and the like count as names too."""
 
-_HEAVIEST = 300
+HEAVIEST = 300
 """Values of more nodes are given up: they come from generated code, and would only cost time."""
 
 
@@ -46,7 +46,7 @@ def path_of(node: ast.expr) -> str:
 def assign(names: Names, name: str, value: Value) -> None:
     """Bind a name; what was known of its attributes is forgotten."""
     forget_attributes(names, name)
-    names[name] = value if weight(value) <= _HEAVIEST else UNKNOWN
+    names[name] = value if weight(value) <= HEAVIEST else UNKNOWN
 
 
 def forget_attributes(names: Names, name: str) -> None:
@@ -141,7 +141,7 @@ _CHILDREN: Mapping[type, Callable[[Any], Iterable[Value]]] = {
 }
 
 
-def weight(value: Value, limit: int = _HEAVIEST) -> int:
+def weight(value: Value, limit: int = HEAVIEST) -> int:
     """Return of how many nodes a value is made, or something above `limit`."""
     count, pending = 0, [value]
     while pending and count <= limit:

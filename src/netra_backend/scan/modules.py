@@ -10,7 +10,7 @@ from netra_backend.scan import annotations
 from netra_backend.scan.calling import call
 from netra_backend.scan.classes import ClassBody
 from netra_backend.scan.declarations import Function, Module, Parameter, ParamKind, Site, Trait
-from netra_backend.scan.environment import weight
+from netra_backend.scan.environment import HEAVIEST, weight
 from netra_backend.scan.expressions import EXPRESSIONS
 from netra_backend.scan.frame import File, Frame, Nested
 from netra_backend.scan.grounding import ground
@@ -302,7 +302,7 @@ def _emptied(value: Value) -> Value:
 
 
 def _bounded(value: Value) -> Value:
-    return value if weight(value) <= 300 else UNKNOWN
+    return value if weight(value) <= HEAVIEST else UNKNOWN
 
 
 def _names_class(declared: Value) -> bool:
@@ -330,12 +330,12 @@ def _is_stub(node: Definition) -> bool:
     )
 
 
-def grouped(sites: list[Site], limit: int = 300) -> dict[str, list[Site]]:
-    """Return the calls by the last name of what is called."""
+def grouped(sites: list[Site]) -> dict[str, list[Site]]:
+    """Return the calls by the last name of what is called, but for those of heavy arguments."""
     groups: dict[str, list[Site]] = {}
     for site in sites:
         name = last_name(site.func)
-        if name and sum(weight(a.value, limit) for a in site.args) <= limit:
+        if name and sum(weight(a.value) for a in site.args) <= HEAVIEST:
             groups.setdefault(name, []).append(site)
             if any(argument.name in ("json", "**") for argument in site.args):
                 groups.setdefault(with_json(name), []).append(site)

@@ -179,7 +179,7 @@ class Project:
             name, near = value.name, scope.source
         return None
 
-    def canonical(self, name: str, near: Source | None = None) -> str:
+    def canonical(self, name: str, near: Source) -> str:
         """Return the name under which the class is declared, empty if it is no class."""
         if name in KINDS:
             return name

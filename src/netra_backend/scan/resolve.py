@@ -76,7 +76,7 @@ class Handed(Struct, frozen=True):
 class Resolver:
     """Resolves values; `safe` are functions whose result no encoder refuses."""
 
-    def __init__(self, project: Project, safe: Collection[str] = ()) -> None:
+    def __init__(self, project: Project, safe: Collection[str]) -> None:
         self.project = project
         self.safe = frozenset(safe)
         self.decorators = Decorators(project)

@@ -24,7 +24,7 @@ class UnrevokedAuth:
         inner: Authenticator,
         store: Revocations,
         now: Callable[[], int],
-        admins: tuple[str, ...] = (),
+        admins: tuple[str, ...],
     ) -> None:
         self._inner = inner
         self._store = store

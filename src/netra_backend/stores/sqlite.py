@@ -46,18 +46,20 @@ from netra_backend.stores.sqlite_readers import SqliteReaders
 from netra_backend.stores.sqlite_schema import migrate
 from netra_backend.stores.sqlite_writer import SqliteWriter, WriterCounts
 
+READERS = 2
+"""Queries that are answered at once; one more waits for a thread."""
+
 
 class SqliteStore:
-    """A `Store` in ``netra.db`` in `directory`, with `readers` threads that read.
+    """A `Store` in ``netra.db`` in `directory`, with `READERS` threads that read.
 
     It belongs to the event loop that opens it. A lease of an earlier opening counts as expired:
     only one process has the directory open at a time, so its holder is gone. A text that UTF-8
     cannot spell is refused with ValueError.
     """
 
-    def __init__(self, directory: Path, *, readers: int = 2) -> None:
+    def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._reader_count = readers
         self._checkpoints = SqliteCheckpoints(directory / DATABASE)
         self._writer = SqliteWriter(directory / DATABASE, self._checkpoints.note)
         self._readers = SqliteReaders(directory / DATABASE)
@@ -84,7 +86,7 @@ class SqliteStore:
             with naming(file):
                 migrate(connection, file)
                 ledger = Ledger(connection)
-            self._readers.start(self._reader_count)
+            self._readers.start(READERS)
             resources.callback(self._readers.stop)
             self._checkpoints.start()
             resources.callback(self._checkpoints.stop)

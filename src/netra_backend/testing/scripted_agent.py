@@ -113,12 +113,12 @@ def failure(*parts: str | Gate, error: Exception) -> Script:
     return answer(*parts, error)
 
 
-def endless(delta: str = "tick ", pause: float = 0.001) -> Script:
+def endless(pause: float = 0.001) -> Script:
     """Return a script of one message that never ends, with so many seconds between its deltas.
 
     Without a pause it takes all the CPU time that the rest leaves.
     """
-    return lambda: _construct(Text(), cycle((delta, pause)))
+    return lambda: _construct(Text(), cycle(("tick ", pause)))
 
 
 def events(*steps: Step) -> Script:
