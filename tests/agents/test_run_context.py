@@ -6,7 +6,7 @@ import json
 import threading
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -209,6 +209,19 @@ async def test_what_is_asked_without_a_schema_is_free_unless_it_is_an_approval(
         await ran(house)
         (asked,) = await house.store.asked(T1, 9)
     assert msgspec.json.decode(asked.question).get("responseSchema") == schema
+
+
+async def test_a_question_that_expires_says_when() -> None:
+    async def agent(input: RunAgentInput, run: RunContext) -> AsyncIterator[BaseEvent]:
+        await run.ask("Now?", expires=timedelta(hours=1))
+        yield Text().start()[0]
+
+    before = datetime.now(UTC)
+    async with running(adapt(agent)) as house:
+        await ran(house)
+        (asked,) = await house.store.asked(T1, 9)
+    until = datetime.fromisoformat(msgspec.json.decode(asked.question)["expiresAt"])
+    assert before < until - timedelta(hours=1) < datetime.now(UTC)
 
 
 async def test_a_schema_that_is_none_fails_the_run_and_asks_nobody() -> None:

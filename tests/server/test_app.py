@@ -4,13 +4,18 @@ from pathlib import Path
 
 import pytest
 
+from netra_backend.agents.callbacks import Happening
+from netra_backend.agents.run_request import run_request
 from netra_backend.config import Settings
 from netra_backend.core.frames import Limits
+from netra_backend.core.ids import UserId
 from netra_backend.errors import ConfigError
 from netra_backend.server.app import create_app
 from netra_backend.stores.memory import MemoryStore
-from netra_backend.testing.scripted_agent import ScriptedAgent, endless
+from netra_backend.testing import asking
+from netra_backend.testing.scripted_agent import ScriptedAgent, answer, endless
 from tests.client import client
+from tests.eventually import until
 from tests.http import http
 from tests.live import live
 from tests.server.agents import echo
@@ -28,6 +33,22 @@ def test_no_agents_are_an_error_and_none_given_are_the_docs_agent(tmp_path: Path
         create_app({"a b": echo}, settings=settings)
     app = create_app(settings=settings)
     assert app._house.runner.agents == ["docs"]
+
+
+async def test_callbacks_hear_what_agents_do(tmp_path: Path) -> None:
+    ended: list[str] = []
+
+    class Watch:
+        def on_agent_completed(self, happening: Happening) -> None:
+            ended.append(happening.run)
+
+    agents = {"brief": ScriptedAgent(answer("hi"))}
+    settings, store = Settings(data_dir=tmp_path), MemoryStore()
+    app = create_app(agents, settings=settings, store=store, callbacks=[Watch()])
+    runner = app._house.runner
+    await runner.start(run_request(UserId("alice"), asking("hi", run_id="r1")))
+    await until(lambda: ended == ["r1"])
+    await runner.close()
 
 
 async def test_agents_are_offered_in_their_order(tmp_path: Path) -> None:

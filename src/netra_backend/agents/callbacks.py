@@ -10,8 +10,8 @@ They are a projection of the log, never events of their own on the wire:
 `on_agent_completed`    RUN_FINISHED or RUN_ERROR
 ======================  ===============================================================
 
-A run's first reasoning that comes in a step which was told, before its end and any tool, is that
-thought.
+Where a run begins to reason within a step that was told already, that is the same thought, and
+nothing is told: unless the step has ended, or a tool was called in between.
 
 Each is made when its event is in the log, in the process that has written it, once or, where that
 process is killed, not at all: a run that another process then ends has its `on_agent_completed`

@@ -133,6 +133,10 @@ class RunContext:
         same question: same text, schema, reason, and how often it was asked before. Questions
         that are asked at once in an ``asyncio.TaskGroup`` are put together.
 
+        `reason` is AG-UI's word for why the run stops. `tool_call_id` names the call that is to be
+        approved: once that call has changed, no answer counts (``changed``). After `expires`, from
+        now on, no answer is taken any more (``expired``); without it the question stays open.
+
         `schema` is the JSON Schema of the answer: the page makes its form of it, and the server
         takes nothing else. Without it any JSON value is an answer (the page asks for a text), but
         with the reason ``approval``, ``confirmation`` or ``tool_call``, or with a `tool_call_id`,
