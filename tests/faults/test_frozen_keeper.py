@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from netra_backend.stores.remote import ANSWERS
+from netra_backend.stores.keeper_line import ANSWERS
 from tests.checker import Name, judge
 from tests.faults.crew import apart, frozen, keeper_of, workers
 from tests.http import http

@@ -1,25 +1,13 @@
 """Procedures: every method of a store can be called, and its errors come back as they are."""
 
-import asyncio
-import socket
-
 import pytest
 from msgspec import Raw
 
 from netra_backend.core.ports import Store
 from netra_backend.core.run import IllegalMove
 from netra_backend.errors import ErrorCode, LeaseLost, Refused, StoreFailed
-from netra_backend.stores.procedures import (
-    MAX_BYTES,
-    NOT_CALLED,
-    PROCEDURES,
-    Call,
-    Line,
-    Message,
-    error_of,
-    raised,
-)
-from tests.eventually import until
+from netra_backend.stores.line import Call
+from netra_backend.stores.procedures import NOT_CALLED, PROCEDURES, error_of, raised
 from tests.stores.workers import Workers, as_store
 
 
@@ -66,47 +54,3 @@ async def test_a_call_of_nothing_is_answered() -> None:
         await one.spend("\ud800", 1, 1)
     await as_store(one).probe()
     await one.close()
-
-
-class Notes(Line):
-    """A line that notes what comes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.messages: list[Message] = []
-        self.ended = False
-
-    def received(self, message: Message) -> None:
-        self.messages.append(message)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.ended = True
-
-
-async def ends() -> tuple[Notes, socket.socket]:
-    ours, theirs = socket.socketpair()
-    loop = asyncio.get_running_loop()
-    _, line = await loop.create_connection(Notes, sock=ours)
-    theirs.setblocking(False)
-    return line, theirs
-
-
-@pytest.mark.anyio
-async def test_messages_come_whole_however_they_are_cut() -> None:
-    sender, theirs = await ends()
-    message = Call(1, 9.0, "probe", Raw(b"\x90"))
-    sender.say(message)
-    sender.say(message)
-    await asyncio.sleep(0.01)
-    data = theirs.recv(65_536)
-    receiver, far = await ends()
-    for byte in data:
-        far.send(bytes([byte]))
-        await asyncio.sleep(0)
-    await until(lambda: len(receiver.messages) == 2)
-    assert receiver.messages == [message, message]
-    far.send((MAX_BYTES + 1).to_bytes(4))
-    await until(lambda: receiver.ended)
-    sender.cut()
-    for end in (theirs, far):
-        end.close()

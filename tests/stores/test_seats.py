@@ -95,13 +95,13 @@ async def test_what_is_taken_in_the_turn_in_which_its_caller_is_cancelled_is_giv
     workers = Workers()
     one = await workers.worker()
     waiting = asyncio.ensure_future(one.take([ALICE]))
-    settle = one._settle
+    settle = one._line._settle
 
     def settle_and_cancel(message: Any) -> None:
         settle(message)
         waiting.cancel()
 
-    monkeypatch.setattr(one, "_settle", settle_and_cancel)
+    monkeypatch.setattr(one._line, "_settle", settle_and_cancel)
     await settled()
     assert waiting.cancelled()
     assert len(workers.keeper.seats) == 0

@@ -25,8 +25,7 @@ from netra_backend.core.positions import Position
 from netra_backend.core.samples import Family
 from netra_backend.errors import NetraError
 from netra_backend.stores.gatherings import ANSWER_SECONDS, Gatherings
-from netra_backend.stores.measuring import Measuring
-from netra_backend.stores.procedures import (
+from netra_backend.stores.line import (
     Answered,
     Answers,
     Ask,
@@ -45,6 +44,7 @@ from netra_backend.stores.procedures import (
     Unheard,
     nothing,
 )
+from netra_backend.stores.measuring import Measuring
 from netra_backend.stores.seats import Seats
 from netra_backend.stores.worker_line import WorkerLine
 

@@ -14,8 +14,7 @@ from netra_backend.core.ports import Created, Store
 from netra_backend.core.positions import Position
 from netra_backend.core.run import Lease
 from netra_backend.errors import StoreFailed
-from netra_backend.stores.procedures import (
-    PROCEDURES,
+from netra_backend.stores.line import (
     Call,
     Line,
     Message,
@@ -24,9 +23,8 @@ from netra_backend.stores.procedures import (
     Published,
     Question,
     Returned,
-    raised,
-    result,
 )
+from netra_backend.stores.procedures import PROCEDURES, raised, result
 
 log = jsonlog.get_logger(__name__)
 

@@ -16,7 +16,7 @@ from netra_backend.core.ports import End
 from netra_backend.core.positions import Position
 from netra_backend.core.run import RunStatus
 from netra_backend.errors import LeaseLost, StoreFailed
-from netra_backend.stores import gatherings, keeper, remote
+from netra_backend.stores import gatherings, keeper, keeper_line
 from netra_backend.stores.worker_line import WorkerLine
 from netra_backend.testing.scenario import FAR, a_thread, entries, event, start
 from tests.eventually import until
@@ -27,9 +27,9 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote, "LOOK", 0.01)
-    monkeypatch.setattr(remote, "SILENT", 5)
-    monkeypatch.setattr(remote, "ANSWERS", 0.05)
+    monkeypatch.setattr(keeper_line, "LOOK", 0.01)
+    monkeypatch.setattr(keeper_line, "SILENT", 5)
+    monkeypatch.setattr(keeper_line, "ANSWERS", 0.05)
 
 
 class Frozen:
@@ -99,20 +99,20 @@ async def test_calls_end_in_time_and_are_not_made_when_it_goes_on(
         asyncio.ensure_future(one.measured()),
     ]
     failed = await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 5)
-    assert {str(error) for error in failed} == {remote.UNANSWERED}
+    assert {str(error) for error in failed} == {keeper_line.UNANSWERED}
     assert {type(error) for error in failed} == {StoreFailed}
     with pytest.raises(StoreFailed, match="does not answer"):  # at once from now on
         one.probe().result()
     with pytest.raises(StoreFailed, match="does not answer"):
         await one.take([Seat("user", "alice", 1)])
     thaw()
-    await until(lambda: not one._awaited)
+    await until(lambda: not one._line._awaited)
     await one.probe()
     assert await entries(as_store(one), thread) == before
     assert workers.kept._threads.keys() == {thread}
     assert await one.take([Seat("user", "alice", 1)]) == [], "the seat was given back"
     told = [record.getMessage() for record in caplog.records]
-    assert told == [remote.UNANSWERED, "the process that keeps the store answers again"]
+    assert told == [keeper_line.UNANSWERED, "the process that keeps the store answers again"]
     await one.close()
 
 
@@ -129,9 +129,9 @@ async def test_what_only_others_can_do_is_not_done_late_either(
     thaw = Frozen(workers).freeze(monkeypatch)
     asked = [two.cancel(lease.run), two.make_room(seat), two.ask("subject", b"")]
     failed = await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 5)
-    assert {str(error) for error in failed} == {remote.UNANSWERED}
+    assert {str(error) for error in failed} == {keeper_line.UNANSWERED}
     thaw()
-    await until(lambda: not two._awaited)
+    await until(lambda: not two._line._awaited)
     await one.probe()  # what was sent to it before has come
     await settled()
     assert doing.done == []
@@ -179,8 +179,8 @@ async def test_a_store_that_is_slow_while_its_keeper_runs_is_waited_for() -> Non
 
     workers.kept.probe = slow  # type: ignore[method-assign]
     probing = one.probe()
-    for _ in range(3 * remote.SILENT):
-        await asyncio.sleep(remote.LOOK)
+    for _ in range(3 * keeper_line.SILENT):
+        await asyncio.sleep(keeper_line.LOOK)
     assert not probing.done()
     go_on.set()
     await probing
@@ -208,7 +208,7 @@ async def test_a_run_that_was_begun_for_nobody_is_ended_by_whoever_looks(
         await start(store, thread, "r", expires_at=FAR)
     (go_on,) = thaws
     go_on()
-    await until(lambda: one._silent == 0)
+    await until(lambda: one._line._silent == 0)
     async with asyncio.timeout(5):
         while not (orphans := await store.orphans(1)):
             pass
@@ -238,7 +238,7 @@ async def test_seats_that_were_taken_for_nobody_are_given_back(
             await one.take([seat])
     assert await two.take([seat]) == [seat], "it is taken"
     thaws[0]()
-    await until(lambda: not one._awaited)
+    await until(lambda: not one._line._awaited)
     await one.probe()
     assert await two.take([seat]) == []
     for worker in (one, two):
