@@ -19,8 +19,9 @@ from netra_backend.config import Settings
 from netra_backend.core.ids import UserId
 from netra_backend.core.ports import Store
 from netra_backend.server.app import create_app
-from netra_backend.server.auth import DevAuth, Hook, dev_key
+from netra_backend.server.auth import DevAuth, Hook
 from netra_backend.server.http_protocol import HttpProtocol
+from netra_backend.server.kept_keys import dev_key
 from netra_backend.server.lane import Protocol
 from netra_backend.server.netra_app import NetraApp
 from netra_backend.stores.remote import RemoteStore

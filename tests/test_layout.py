@@ -35,6 +35,7 @@ UNMIRRORED = {
     "server/deadlines.py": "tests/server/test_http_protocol.py, by clients that are late",
     "server/dialects.py": "tests/server/edges/test_tanstack.py, by the handshakes",
     "server/dialogue.py": "tests/server/test_connection.py and tests/server/edges",
+    "server/bearer.py": "tests/server/test_auth.py, by the ways to sign in",
     "server/clock.py": "the time of day, which every test of the server passes on",
     "server/descriptor.py": "tests/server/test_direct_lane.py",
     "server/edges/__init__.py": "a docstring",

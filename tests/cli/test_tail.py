@@ -12,7 +12,7 @@ from websockets.http11 import Response
 
 from netra_backend.cli.client import Server, ServerError, reach
 from netra_backend.cli.tail import _refusal, _Tail
-from netra_backend.server.auth import dev_key
+from netra_backend.server.kept_keys import dev_key
 from tests.cli.conftest import Netra
 from tests.client import client, read_log
 from tests.live import ServerProcess

@@ -10,7 +10,8 @@ from pydantic import SecretStr
 from netra_backend.cli.token import make_token
 from netra_backend.config import AuthMode, Settings
 from netra_backend.errors import ConfigError
-from netra_backend.server.auth import authenticator, dev_key
+from netra_backend.server.auth import authenticator
+from netra_backend.server.kept_keys import dev_key
 from tests.cli.conftest import Netra
 from tests.live import BOUND
 

@@ -13,8 +13,8 @@ from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
 from netra_backend.core.ids import UserId
-from netra_backend.errors import ConfigError, ErrorCode, Refused
-from netra_backend.server.auth import COOKIE, DevAuth, dev_key
+from netra_backend.errors import ErrorCode, Refused
+from netra_backend.server.auth import COOKIE, DevAuth
 from netra_backend.server.origin import host_name
 from netra_backend.server.user import User
 from netra_backend.stores.memory import MemoryStore
@@ -276,27 +276,6 @@ async def test_a_proxy_on_this_machine_does_not_make_its_clients_local(tmp_path:
         assert refused.status_code == 403
         assert "and X-Forwarded-For names another;" in refused.json()["error"]["message"]
         assert "set-cookie" not in refused.headers
-
-
-def test_the_development_key_is_made_once_and_kept_to_its_owner(tmp_path: Path) -> None:
-    directory = tmp_path / "data"
-    key = dev_key(directory)
-
-    assert dev_key(directory) == key
-    assert len(key) == 64
-    assert (directory / "dev.key").stat().st_mode & 0o777 == 0o600
-    assert directory.stat().st_mode & 0o777 == 0o700
-
-
-@pytest.mark.parametrize("damaged", [b"", b"short", b"a" * 63 + b"\xff"])
-def test_a_damaged_development_key_is_an_error_that_says_what_to_do(
-    tmp_path: Path, damaged: bytes
-) -> None:
-    dev_key(tmp_path)
-    (tmp_path / "dev.key").write_bytes(damaged)
-
-    with pytest.raises(ConfigError, match=r"dev\.key is damaged; delete it"):
-        dev_key(tmp_path)
 
 
 # --- the application's own way -----------------------------------------------------------------

@@ -10,7 +10,8 @@ from netra_backend.cli.settings import settings_with
 from netra_backend.config import AuthMode, Settings
 from netra_backend.core.ids import UserId, parse_id
 from netra_backend.errors import ConfigError, FrameError
-from netra_backend.server.auth import DevAuth, dev_key
+from netra_backend.server.auth import DevAuth
+from netra_backend.server.kept_keys import dev_key
 
 LIFETIME = 3600
 """Seconds that a token lasts where tokens must end."""

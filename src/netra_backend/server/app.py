@@ -16,7 +16,7 @@ from netra_backend.server import metrics
 from netra_backend.server.access import Access
 from netra_backend.server.administration import AdministrationApi
 from netra_backend.server.api import Api
-from netra_backend.server.auth import Hook, authenticator, kept_key
+from netra_backend.server.auth import Hook, authenticator
 from netra_backend.server.clock import now
 from netra_backend.server.dialects import spoken_on_ws
 from netra_backend.server.edges.agentcore import AgentCoreEdge
@@ -27,6 +27,7 @@ from netra_backend.server.health import Health
 from netra_backend.server.house import House
 from netra_backend.server.hub import Hub
 from netra_backend.server.interrupts import InterruptsApi
+from netra_backend.server.kept_keys import kept_key
 from netra_backend.server.members import MembersApi
 from netra_backend.server.netra_app import NetraApp
 from netra_backend.server.page_turns import PageTurns

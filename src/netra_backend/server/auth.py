@@ -1,17 +1,12 @@
 """Authentication: from a request to the user who sends it.
 
-A credential comes in the Authorization header, as a subprotocol (browsers cannot set headers on
-a WebSocket), as a cookie (our own in development, else the one that the settings name), or as a
-ticket: the only one that may stand in a URL, because it is good for one request
+A credential is a token (``server/bearer`` says where it may stand), our own cookie in development,
+or a ticket: the only one that may stand in a URL, because it is good for one request
 (``server/tickets``).
 """
 
-import base64
-import binascii
-import contextlib
 import inspect
 import math
-import os
 import secrets
 import time
 from collections.abc import Awaitable, Callable
@@ -23,11 +18,12 @@ import msgspec
 from starlette.requests import HTTPConnection
 
 from netra_backend.config import AuthMode, Settings
-from netra_backend.core.frames import TOKEN_SUBPROTOCOL
 from netra_backend.core.ids import UserId, parse_id
 from netra_backend.errors import ConfigError, ErrorCode, FrameError, Refused
 from netra_backend.server.address import client_host, forwarded_for
+from netra_backend.server.bearer import bearing, presented_token, token_in_cookie
 from netra_backend.server.jwks import KeySet
+from netra_backend.server.kept_keys import dev_key
 from netra_backend.server.keys import Key, public_key, secret_key
 from netra_backend.server.origin import host_name, is_loopback
 from netra_backend.server.tokens import Tokens
@@ -85,7 +81,7 @@ class JwtAuth:
     def _token(self, request: HTTPConnection) -> str:
         token = presented_token(request)
         if token is None and self._cookie is not None:
-            token = _in_cookie(request, self._cookie)
+            token = token_in_cookie(request, self._cookie)
         if token is None:
             raise Refused(ErrorCode.UNAUTHENTICATED)
         return token
@@ -103,7 +99,7 @@ class HookAuth:
         self._hook = hook
 
     async def user(self, request: HTTPConnection) -> User:
-        found = self._hook(_bearing(request))
+        found = self._hook(bearing(request))
         user = await found if inspect.isawaitable(found) else found
         if user is None:
             raise Refused(ErrorCode.UNAUTHENTICATED)
@@ -256,98 +252,6 @@ def _text(value: str) -> str:
         raise ConfigError(f"jwt_public_key cannot be read: {error}") from error
 
 
-def dev_key(data_dir: Path) -> str:
-    """Return the development key of the data directory, made when there is none."""
-    return kept_key(data_dir / "dev.key")
-
-
-def kept_key(path: Path) -> str:
-    """Return the secret in the file, made when there is none, for its owner only.
-
-    Raises ConfigError.
-    """
-    try:
-        return _kept_key(path)
-    except OSError as error:
-        named = path if os.path.exists(path) else path.parent  # noqa: PTH110 - it never raises
-        why = "not a directory" if isinstance(error, FileExistsError) else error.strerror
-        raise ConfigError(f"the data directory cannot be used: {named}: {why}") from error
-
-
-def _kept_key(path: Path) -> str:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not path.exists():  # whole from the moment it is there: several workers may come for it
-        fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with os.fdopen(descriptor, "w", encoding="ascii") as file:
-                file.write(secrets.token_hex(32))
-            with contextlib.suppress(FileExistsError):
-                os.link(fresh, path)
-        finally:
-            fresh.unlink()
-    key = path.read_text(encoding="ascii", errors="replace").strip()
-    if len(key) < 32 or not key.isascii():
-        raise ConfigError(f"{path} is damaged; delete it to have a new one made")
-    return key
-
-
-def presented_token(request: HTTPConnection) -> str | None:
-    """Return the token in the Authorization header or the subprotocols, or None.
-
-    Raises Refused for more than one, of which a proxy may have looked at the other, for one of
-    another scheme, and for a subprotocol that is not base64url.
-    """
-    given = request.headers.getlist("authorization")
-    offered = _offered(request)
-    if len(given) > 1:
-        raise Refused(ErrorCode.UNAUTHENTICATED, "there is more than one Authorization header")
-    if len(given) + len(offered) > 1:
-        raise Refused(ErrorCode.UNAUTHENTICATED, "there is more than one token")
-    if given:
-        scheme, _, token = given[0].partition(" ")
-        if scheme.lower() != "bearer" or not token.strip():
-            raise Refused(ErrorCode.UNAUTHENTICATED, "the Authorization header must be: Bearer …")
-        return token.strip()
-    return _decoded(offered[0].removeprefix(TOKEN_SUBPROTOCOL)) if offered else None
-
-
-def presents(request: HTTPConnection) -> bool:
-    """Return whether there is anything that `presented_token` looks at."""
-    return "authorization" in request.headers or bool(_offered(request))
-
-
-def _bearing(request: HTTPConnection) -> HTTPConnection:
-    """Return the request, with the token of its subprotocols, if there is one, as a header.
-
-    Raises Refused as `presented_token` does.
-    """
-    if not _offered(request):
-        return request
-    header = (b"authorization", f"Bearer {presented_token(request)}".encode())
-    return HTTPConnection({**request.scope, "headers": [*request.scope["headers"], header]})
-
-
-def _offered(request: HTTPConnection) -> list[str]:
-    """Return the subprotocols that are tokens."""
-    subprotocols = request.scope.get("subprotocols", ())
-    return [one for one in subprotocols if one.startswith(TOKEN_SUBPROTOCOL)]
-
-
-def _in_cookie(request: HTTPConnection, name: str) -> str | None:
-    """Return what the cookie of this name holds, or None.
-
-    Raises Refused for two of them: a page of a neighbouring domain can set one, and nothing says
-    which it is (RFC 6265 section 8.6).
-    """
-    pairs = ";".join(request.headers.getlist("cookie")).split(";")
-    fields = [(key.strip(), value.strip()) for key, _, value in (p.partition("=") for p in pairs)]
-    values = [value for key, value in fields if key == name]
-    if len(values) > 1:
-        raise Refused(ErrorCode.UNAUTHENTICATED, "there is more than one cookie with a token")
-    return values[0] or None if values else None
-
-
 def _checked(user: User) -> User:
     """Return the user whom an application names, each field of the type that it has to have.
 
@@ -367,11 +271,3 @@ def _checked(user: User) -> User:
     if checked.issued is not None and not math.isfinite(checked.issued):
         raise ValueError("authenticate returned a user whose `issued` is no time")
     return checked
-
-
-def _decoded(text: str) -> str:
-    padded = text + "=" * (-len(text) % 4)
-    try:
-        return base64.b64decode(padded, altchars=b"-_", validate=True).decode("ascii")
-    except (binascii.Error, UnicodeDecodeError, ValueError) as error:
-        raise Refused(ErrorCode.UNAUTHENTICATED, "the token is not base64url") from error

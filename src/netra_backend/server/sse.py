@@ -1,4 +1,4 @@
-"""Runs as server-sent events: HTTP answers that stream a run, and their lane.
+"""Runs as server-sent events: HTTP answers that stream a run.
 
 ``id:`` lines are positions, and ``Last-Event-ID`` continues after one. Leaving does not cancel the
 run. A stream counts in the pool like a socket, and breaks off when its credential ends: the client

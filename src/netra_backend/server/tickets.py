@@ -15,7 +15,8 @@ from starlette.responses import Response
 from netra_backend.core.credentials import Tickets
 from netra_backend.core.ids import UserId, new_id
 from netra_backend.errors import ErrorCode, Refused
-from netra_backend.server.auth import Authenticator, presents
+from netra_backend.server.auth import Authenticator
+from netra_backend.server.bearer import presents
 from netra_backend.server.endpoints import Endpoint, answer
 from netra_backend.server.tokens import LAST_SECOND
 from netra_backend.server.user import User
