@@ -121,9 +121,9 @@ class Conversations:
     conversation by the law of ``core/prelude``, in time that grows with the messages and not
     with the deltas they came in. So every caller has a conversation of its own to go on with.
 
-    All of it is done in slices, and of many who want the same long thread the first one reads it.
-    What no slice divides: one event or message, the reading of `READ_LIMIT` entries, and where a
-    prelude's messages end and begin, which is a copy of its bytes or a look at each.
+    All of it is done in slices, and where many want the same long thread, the first one reads it
+    for all. What no slice divides: one event or message, the reading of `READ_LIMIT` entries, and
+    finding where the messages of a prelude begin and end, which copies its bytes or looks at each.
     """
 
     def __init__(self, store: LogOfThreads, *, budget: int = BUDGET) -> None:
@@ -165,11 +165,13 @@ class Conversations:
     ) -> Begun:
         """Return with what someone joins the thread: the prelude of its fold up to an offset.
 
-        That is not beyond `upto`, and the fold's newest run is `run`, where they are given, unless
-        another one is now. Unless it has to be `exact`, up to `KEPT_AFTER` entries may have come
-        since, which the log has. Raises as `fold`.
+        The offset is `upto` at most. `run` is the run that the caller takes for the newest of that
+        fold: a prelude that is kept of another run is not used, but one that is made now may be of
+        another, too. Unless it has to be `exact`, fewer than `KEPT_AFTER` of the newest entries may
+        be missing: the caller reads them from the log. Raises as `fold`.
 
-        Who asks for a long thread goes on in a turn of their own: to send it takes time.
+        After a prelude of `LONG` bytes the caller goes on in a slice of its own, because sending it
+        takes time.
         """
         begun = await self._begin(thread, upto, run, exact=exact)
         if begun.size >= LONG:

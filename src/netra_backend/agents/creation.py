@@ -42,8 +42,8 @@ class Busy(Refused):
 class Made(Struct, frozen=True):
     """A run, and its lease only if this call created it.
 
-    With it the conversation before it, None if that is not known for another run came between,
-    and the messages that are new in it.
+    `conversation` is the one before the run; None if it is not known, because another run came
+    between. `fresh` are the messages that the run adds to it.
     """
 
     run: Run

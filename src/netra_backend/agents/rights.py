@@ -12,5 +12,5 @@ async def role_in(store: Members, user: UserId, thread: ThreadKey) -> Role | Non
 
 
 async def may(store: Members, user: UserId, thread: ThreadKey, needs: Role) -> bool:
-    """Return whether the user may do in the thread what `needs` a role."""
+    """Return whether the user has at least the role `needs` in the thread."""
     return allows(await role_in(store, user, thread), needs)

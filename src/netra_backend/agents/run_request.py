@@ -10,8 +10,8 @@ class RunRequest(Struct, frozen=True):
     """The run `key` in `thread`, which `given` describes.
 
     `agent` is the name of its agent, None for the default. `resumes` is for the runs that follow
-    from an answer: nobody else may take their names. One that has waited in the thread of this
-    `epoch` was deleted if that one is not there.
+    from an answer: nobody else may take their names. `epoch` is that of the thread in which the run
+    has waited: where the thread of this key has another one, the run was deleted with the old one.
     """
 
     key: RunKey

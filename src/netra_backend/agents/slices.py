@@ -15,7 +15,7 @@ T = TypeVar("T")
 class Slices:
     """Lets one task after the other compute for a `SLICE`, and the loop turn in between.
 
-    So however many there are, whoever else waits for the loop waits for one slice a turn.
+    So whoever else waits for the loop waits for one slice, however many tasks there are.
     """
 
     def __init__(self) -> None:

@@ -67,11 +67,10 @@ class Speech:
     def say(self, event: BaseEvent, urgent: bool) -> None:
         """Take what the agent says between what it yields.
 
-        In the middle of a message that comes in chunks it waits: it would end the message there. Of
-        states only the newest does.
-        What is not `urgent` is left out when the log is behind, or too much waits here. Of what is
-        too much for the run the agent learns when it yields, or ends: this may be called from
-        another thread.
+        In the middle of a message that comes in chunks it waits, because it would end the message
+        there. Of several states that wait only the newest is kept. What is not `urgent` is left out
+        when the log is behind, or too much waits here. That the run has said too much is not raised
+        here, since this may be called from another thread, but when the agent yields or ends.
         """
         if not (urgent or (self._outbox.has_room and len(self._between) < MAX_WAITING)):
             return

@@ -28,8 +28,8 @@ class Wheel:
     def wait(self, until: float, act: Act) -> int:
         """Call `act` with the last slot up to the loop's time `until`; return the slot's number.
 
-        Of a time that is over that is the next turn. There is no cancelling: `act` sees by the
-        number whether it is still waited for.
+        For a time that is past it is called in the next turn. There is no cancelling: `act` sees
+        by the number whether it is still waited for.
         """
         slot = int(until / self._slot)
         acts = self._slots.get(slot)

@@ -71,8 +71,8 @@ class Nodes(Protocol):
     def give(self, seats: Sequence[Seat], *, used: bool = False) -> None:
         """Give seats back that were taken here; of those that were `used` the others hear.
 
-        Not of those that were only tried: nodes that try in vain would have each other do so again
-        and again.
+        They do not hear of seats that were only tried: nodes that try in vain would make each other
+        try again, for ever.
         """
         ...
 

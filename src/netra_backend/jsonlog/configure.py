@@ -49,7 +49,7 @@ def configure(
 def unconfigure() -> None:
     """Put back what `configure` replaced: the handlers, levels and hooks of before the first time.
 
-    What is still to be written is, as at the end of the process.
+    Lines that still wait are written first, as at the end of the process.
     """
     _installed().uninstall()
 

@@ -75,8 +75,8 @@ class Logger:
 
     Each method takes a text, arguments for its ``%`` places and fields by keyword. ``exc_info``,
     ``stack_info``, ``stacklevel`` and ``extra`` mean what they mean to `logging`, so that a call
-    moves here as it is; every other keyword is a field, one with the name of a LogRecord attribute
-    gets a ``_``.
+    moves here as it is. Every other keyword is a field; one that has the name of a LogRecord
+    attribute gets a ``_`` behind it.
     """
 
     __slots__ = ("_logger",)

@@ -46,7 +46,7 @@ def losses(
     """Return what `jsonable` changes in the value, in the order of the walk; never raises.
 
     Empty if and only if ``json.dumps`` accepts the value, strict JSON allows it, and it is
-    within the limits. With `only_lossy` what has one form for all of it is none. At most
+    within the limits. With `only_lossy` what is written whole, in another form, is no loss. At most
     `MAX_LOSSES` are listed.
     """
     audit = _Audit(limits, path, only_lossy=only_lossy)

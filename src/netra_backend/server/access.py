@@ -43,9 +43,9 @@ class Access:
         return await role_in(self._store, user, thread)
 
     async def check(self, user: UserId, thread: ThreadKey, needs: Role) -> None:
-        """Raise Refused (``not_found``, ``forbidden``) unless the user may do what `needs` a role.
+        """Raise Refused (``not_found``, ``forbidden``) unless the user has at least that role.
 
-        That an own thread exists is not looked up.
+        Whether a thread of their own exists is not looked up.
         """
         role = await self.role(user, thread)
         if role is None:

@@ -47,7 +47,7 @@ class Authenticator(Protocol):
         ...
 
     def known(self, request: HTTPConnection) -> User | None:
-        """Return the same where nothing has to be waited for and nothing is used up, else None."""
+        """Return what `user` does where nothing is waited for and nothing is used up, else None."""
         ...
 
     async def verify(self, token: str) -> User:

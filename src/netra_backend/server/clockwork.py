@@ -59,10 +59,9 @@ class Turns:
             self._end_soon()
 
     def begin(self, act: Callable[[], None]) -> None:
-        """Call `act` now, or in a turn to come if `STEP` others have begun in this one.
+        """Call `act` now; in a turn to come if this one has begun `STEP` others, or for a `SLICE`.
 
-        Also if the first of them has begun a `SLICE` ago. So many clients who want something at the
-        same moment are not all served in one turn.
+        So many clients who want something at the same moment are not all served in one turn.
         """
         if self._waiting or self._begun == STEP:
             self.later(act)

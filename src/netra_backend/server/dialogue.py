@@ -85,7 +85,7 @@ class Dialogue(ABC):
         return self._user
 
     def greet(self) -> None:
-        """Do what the begin of `open` is, and waits for nothing."""
+        """Do the first part of `open`, which waits for nothing."""
         self._watch_expiry(self._user)
 
     async def open(self) -> None:

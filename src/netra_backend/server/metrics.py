@@ -121,9 +121,9 @@ OF_EACH_WORKER = frozenset({"netra_connected_users", "netra_connected_addresses"
 
 
 def measured(worker: int | None = None) -> list[Family]:
-    """Return what this process has measured; as one of several, its `worker` is a label of some.
+    """Return what this process has measured; `worker` is a label of the gauges `OF_EACH_WORKER`.
 
-    When each counter was made is left out: of a sum nobody can say that.
+    The times at which counters were made are left out, because a sum of counters has none.
     """
     return [_family(metric, worker) for metric in REGISTRY.collect()]
 

@@ -96,7 +96,7 @@ def plain_opening(path: str, fields: Fields) -> Opening | None:
 def asks_for_websocket(fields: Fields) -> bool:
     """Return whether a request asks to go on as a WebSocket; of each field its last value counts.
 
-    As uvicorn has it. What such a request lacks, `opening` says.
+    That is uvicorn's rule. What such a request lacks, `opening` says.
     """
     asked = dict(fields)
     connection = asked.get(b"connection", b"").lower()

@@ -44,8 +44,8 @@ def check_head(method: bytes, version: str, target: bytes, fields: Fields) -> No
 def _check_codings(values: list[bytes]) -> None:
     """Raise Refused for a body that is not in chunks alone (RFC 9112 section 6.1).
 
-    The parser would read as its bytes what it is behind the coding. Where chunked is not the last
-    one nobody knows where it ends (section 6.3).
+    Of another coding the parser would take the coded bytes for the body. Where chunked is not the
+    last coding, nobody knows where the body ends (section 6.3).
     """
     codings = [coding.strip().lower() for value in values for coding in value.split(b",")]
     if codings and codings[-1] != b"chunked":

@@ -41,9 +41,9 @@ _HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 class RunStream:
     """One answer that streams a run, up to its terminal event: a member of the pool.
 
-    Admitted before the run starts: a run whose client is then refused would be lost on it. Use it
-    as a context manager, which raises Refused where there is no room: it leaves the pool at the end
-    of the block or, where the block made an answer, when the client has gone.
+    It enters the pool before the run starts, so that no run starts whose client is then refused.
+    Use it as a context manager, which raises Refused where there is no room. It leaves the pool at
+    the end of the block or, where the block made an answer, when the client has gone.
     """
 
     state = "OPEN"
@@ -101,7 +101,10 @@ class RunStream:
         self._lane.break_off(CLOSES[code].reason)
 
     async def drain(self, retry_after_ms: int) -> None:
-        """Break off, because the server restarts; a client that reads gets the end of its run."""
+        """Break off, because the server restarts.
+
+        Where the end of the run is written, `LINGER` seconds later: a client that reads gets it.
+        """
         why = "the server restarts"
         if self._lane.complete:
             asyncio.get_running_loop().call_later(LINGER, self._lane.break_off, why)

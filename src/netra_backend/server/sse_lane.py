@@ -54,7 +54,7 @@ class SseLane:
 
     @property
     def full(self) -> bool:
-        """Whether it takes nothing now; nothing more at all, but a client has still to be told."""
+        """Whether too much waits to be taken or, once the end is written, anything still does."""
         if self._complete:
             return not self._over
         return self._waiting + self._leaving > self._high_water

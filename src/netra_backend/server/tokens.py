@@ -66,9 +66,9 @@ class Tokens:
             return self._judged(token, key, issuer, require_expiry=require_expiry)
 
     def known(self, token: str, *, require_expiry: bool = True) -> User | None:
-        """Return the same where nothing has to be waited for, None where keys are published.
+        """Return what `verify` does, None where keys are published: they may have to be fetched.
 
-        When the token ends is looked at each time.
+        Whether a token that is remembered has ended is looked at each time. Raises as `verify`.
         """
         if self._published:
             return None

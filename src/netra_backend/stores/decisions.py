@@ -87,6 +87,6 @@ def _waits(interrupt: Interrupt | None, answer: Answer) -> bool:
 
 
 def check(role: Role | None, needs: Role | None) -> None:
-    """Raise Refused (``forbidden``) if `role` is not enough for what needs a role."""
+    """Raise Refused (``forbidden``) unless `role` includes `needs`; None needs no role."""
     if needs is not None and not allows(role, needs):
         raise Refused(ErrorCode.FORBIDDEN, f"this needs the role {needs}")

@@ -59,5 +59,5 @@ def find_role(connection: sqlite3.Connection, thread: ThreadKey, user: UserId) -
 def check_role(
     connection: sqlite3.Connection, thread: ThreadKey, user: UserId, needs: Role | None
 ) -> None:
-    """Raise Refused (forbidden) if the user has not the role that is needed, in this moment."""
+    """Raise Refused (forbidden) unless the user has at least the role `needs` at this moment."""
     check(role_of(user, thread.owner, find_role(connection, thread, user)), needs)
