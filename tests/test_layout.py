@@ -47,6 +47,7 @@ UNMIRRORED = {
     "server/listener.py": "a contract: tests/server/test_direct_lane.py",
     "stores/__init__.py": "a docstring",
     "stores/decisions.py": "both stores run it, under LogContract",
+    "stores/sqlite_interrupts.py": "LogContract in tests/stores/test_sqlite.py, through the store",
     "stores/sqlite_ledger.py": "tests/stores/test_sqlite.py, through the store",
     "stores/sqlite_members.py": "LogContract in tests/stores/test_sqlite.py, through the store",
     "stores/sqlite_queue.py": "tests/stores/test_sqlite.py, through the store",

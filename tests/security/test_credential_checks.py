@@ -29,7 +29,7 @@ from netra_backend.server.connection import Connection
 from netra_backend.server.seating import Seating
 from netra_backend.server.websocket import SocketRoute
 from netra_backend.server.withdrawals import Withdrawals
-from netra_backend.stores import decisions, memory, sqlite_ledger, sqlite_queries
+from netra_backend.stores import decisions, memory, sqlite_interrupts, sqlite_ledger, sqlite_queries
 from netra_backend.stores.sqlite import SqliteStore
 from tests.client import client, run_input
 from tests.http import http
@@ -316,7 +316,7 @@ IN_SQLITE = {
         sqlite_queries, "role_of", lambda *_: Role.OWNER, follow_foreign
     ),
     "who decides may still decide": Check(
-        sqlite_ledger, "check_role", _ignore, decide_after_withdrawal
+        sqlite_interrupts, "check_role", _ignore, decide_after_withdrawal
     ),
     "an answer by a run": Check(sqlite_ledger, "resumption", _as_asked, answer_by_a_run),
 }

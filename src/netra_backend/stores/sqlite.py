@@ -31,6 +31,7 @@ from netra_backend.core.resume import Backlog
 from netra_backend.core.roles import Role
 from netra_backend.core.run import Lease, Run
 from netra_backend.stores import sqlite_credentials as credentials
+from netra_backend.stores import sqlite_interrupts as interrupts
 from netra_backend.stores import sqlite_members as members
 from netra_backend.stores import sqlite_queries as queries
 from netra_backend.stores import sqlite_queue as queue
@@ -221,30 +222,34 @@ class SqliteStore:
         """Take an orphan over; see `Runs.adopt`."""
         return await self._writer.submit(Ledger.adopt, key, holder, expires_at, now)
 
+    # --- interrupts ---------------------------------------------------------------------------
+
     async def interrupt(self, thread: ThreadKey, interrupt: str) -> Interrupt | None:
         """Return the interrupt, or None."""
-        return await self._readers.run(lambda db: queries.find_interrupt(db, thread, interrupt))
+        return await self._readers.run(lambda db: interrupts.find_interrupt(db, thread, interrupt))
 
     async def interrupts(self, thread: ThreadKey, run: RunId) -> Sequence[Interrupt]:
         """Return the interrupts that `run` left."""
-        return await self._readers.run(lambda db: queries.list_interrupts(db, thread, run))
+        return await self._readers.run(lambda db: interrupts.list_interrupts(db, thread, run))
 
     async def asked(
         self, thread: ThreadKey, limit: int, before: str | None = None
     ) -> Sequence[Interrupt]:
         """Return the newest interrupts of the thread."""
         check_page(limit)
-        return await self._readers.run(lambda db: queries.list_asked(db, thread, limit, before))
+        return await self._readers.run(lambda db: interrupts.list_asked(db, thread, limit, before))
 
     async def decide(
         self, thread: ThreadKey, answer: Answer, by: UserId, needs: Role
     ) -> Decision | None:
         """Decide the interrupt if nobody has; see `Runs.decide`."""
-        return await self._writer.submit(Ledger.decide, thread, answer, by, needs)
+        return await self._writer.submit(
+            lambda ledger: ledger.apply(interrupts.decide, thread, answer, by, needs)
+        )
 
     async def undelivered(self) -> Sequence[Interrupt]:
         """Return decided interrupts that no run has taken up."""
-        return await self._readers.run(queries.list_undelivered)
+        return await self._readers.run(interrupts.list_undelivered)
 
     # --- queue --------------------------------------------------------------------------------
 

@@ -10,19 +10,18 @@ from functools import partial
 from typing import Concatenate, ParamSpec, TypeVar
 
 from netra_backend.core.events import Event
-from netra_backend.core.ids import RunKey, ThreadKey, UserId
-from netra_backend.core.ports import Answer, Created, Decision, End, Interrupt, NewRun, Thread
+from netra_backend.core.ids import RunKey, ThreadKey
+from netra_backend.core.ports import Created, End, NewRun, Thread
 from netra_backend.core.positions import Position
-from netra_backend.core.roles import Role
 from netra_backend.core.run import Lease, Run, RunStatus, move
 from netra_backend.errors import ErrorCode, LeaseLost, Refused
+from netra_backend.stores import sqlite_interrupts as interrupts
 from netra_backend.stores import sqlite_queue as queue
-from netra_backend.stores.decisions import decided, resumption
+from netra_backend.stores.decisions import resumption
 from netra_backend.stores.sqlite_erasure import erase_thread, prepare_erasure
 from netra_backend.stores.sqlite_members import check_role
 from netra_backend.stores.sqlite_queries import (
     HEAD,
-    find_interrupt,
     find_namesake,
     find_place,
     find_thread,
@@ -98,7 +97,7 @@ class Ledger:
             status = move(RunStatus(status), end.status).value
             self._add(held, events, at)
             for interrupt in end.interrupts:
-                self._leave(held, interrupt)
+                interrupts.leave(self._connection, held.thread, held.run, interrupt)
             self._execute(
                 "UPDATE runs SET status = ?, ended = ?, holder = NULL, expires_at = NULL"
                 " WHERE id = ?",
@@ -133,13 +132,6 @@ class Ledger:
             data = bytearray(event.data)
             self._entries += (base | offset, run, at, event.type._value_, data)
         held.head += len(events)
-
-    def _leave(self, held: _Held, interrupt: Interrupt) -> None:
-        self._execute(
-            "INSERT OR REPLACE INTO interrupts (thread, name, run, agent, question)"
-            " VALUES (?, ?, ?, ?, ?)",
-            (held.thread, interrupt.id, held.run, interrupt.agent, interrupt.question),
-        )
 
     def _touch(self, thread: int, at: int) -> None:
         self._execute("UPDATE threads SET updated_at = ? WHERE id = ?", (at, thread))
@@ -215,10 +207,11 @@ class Ledger:
             is_cancelled = queue.is_cancelled(self._connection, thread, new.key.id)
             if busy or (is_cancelled and not new.ends):
                 raise Refused(ErrorCode.THREAD_BUSY)
-            resumed = resumption(new, partial(find_interrupt, self._connection, new.thread))
+            find = partial(interrupts.find_interrupt, self._connection, new.thread)
+            resumed = resumption(new, find)
             check_role(self._connection, new.thread, new.key.owner, resumed.needs)
             for interrupt in resumed.taken():
-                self._decide(thread, interrupt)
+                interrupts.keep_decision(self._connection, thread, interrupt)
             fence = self._fence = self._fence + 1
             cursor = self._execute(
                 "INSERT INTO runs (owner, name, thread, agent, status, correlation, started,"
@@ -245,16 +238,6 @@ class Ledger:
             ),
             Lease(new.key, new.thread, new.holder, fence, new.expires_at),
         )
-
-    def _decide(self, thread: int, interrupt: Interrupt) -> None:
-        self._execute(
-            "UPDATE interrupts SET decided_by = ?, status = ?, answer = ?, resumed_by = ?"
-            " WHERE thread = ? AND name = ?",
-            (
-                interrupt.decided_by, interrupt.status, interrupt.answer, interrupt.resumed_by,
-                thread, interrupt.id,
-            ),
-        )  # fmt: skip
 
     def renew(self, leases: Sequence[Lease], expires_at: int) -> frozenset[RunKey]:
         """Extend the leases that are held; see `Runs.renew`."""
@@ -290,16 +273,3 @@ class Ledger:
             )
             self._held.pop(key, None)
         return Lease(key, ThreadKey(*thread), holder, fence, expires_at)
-
-    def decide(self, thread: ThreadKey, answer: Answer, by: UserId, needs: Role) -> Decision | None:
-        """Decide the interrupt if nobody has, and the user may; see `Runs.decide`."""
-        with self._operation():
-            interrupt = find_interrupt(self._connection, thread, answer.interrupt)
-            if interrupt is None:
-                return None
-            check_role(self._connection, thread, by, needs)
-            if interrupt.decided_by is not None:
-                return Decision(interrupt, won=False)
-            interrupt = decided(interrupt, answer, by)
-            self._decide(find_place(self._connection, thread)[0], interrupt)
-            return Decision(interrupt, won=True)

@@ -19,7 +19,7 @@ from netra_backend.core.events import Entry, Event
 from netra_backend.core.frames import RunState
 from netra_backend.core.ids import RunId, RunKey, ThreadId, ThreadKey, UserId
 from netra_backend.core.pages import READ_BYTES, bounded
-from netra_backend.core.ports import Interrupt, Thread
+from netra_backend.core.ports import Thread
 from netra_backend.core.positions import MAX_NUMBER, Position
 from netra_backend.core.resume import Backlog
 from netra_backend.core.roles import Role, role_of
@@ -52,10 +52,6 @@ _HEAD_AND_BUSY = f"""SELECT t.id, t.epoch, {HEAD},
 
 _RUN = """SELECT r.owner, r.name, t.owner, t.name, r.agent, r.status, r.correlation, t.epoch,
     r.started, r.ended FROM runs r JOIN threads t ON t.id = r.thread"""
-
-_INTERRUPT = """SELECT t.owner, t.name, i.name, r.name, r.owner, i.agent, i.question, i.decided_by,
-    i.status, i.answer, i.resumed_by
-    FROM interrupts i JOIN threads t ON t.id = i.thread JOIN runs r ON r.id = i.run"""
 
 _SPAN = "BETWEEN (SELECT first FROM t) AND (SELECT last FROM t)"
 
@@ -305,63 +301,3 @@ def _run(row: Any) -> Run:
         started=Position(epoch, started),
         ended=Position(epoch, ended) if ended is not None else None,
     )
-
-
-def find_interrupt(
-    connection: sqlite3.Connection, thread: ThreadKey, interrupt: str
-) -> Interrupt | None:
-    """Return the interrupt, or None."""
-    row = connection.execute(
-        f"{_INTERRUPT} WHERE t.owner = ? AND t.name = ? AND i.name = ?", (*thread, interrupt)
-    ).fetchone()
-    return _interrupt(row) if row is not None else None
-
-
-def list_interrupts(
-    connection: sqlite3.Connection, thread: ThreadKey, run: RunId
-) -> Sequence[Interrupt]:
-    """Return the interrupts that the run left, in its order."""
-    rows = connection.execute(
-        f"{_INTERRUPT} WHERE t.owner = ? AND t.name = ? AND r.name = ? ORDER BY i.id",
-        (*thread, run),
-    )
-    return [_interrupt(row) for row in rows.fetchall()]
-
-
-def list_asked(
-    connection: sqlite3.Connection, thread: ThreadKey, limit: int, before: str | None
-) -> Sequence[Interrupt]:
-    """Return the newest interrupts of the thread, or those before one, in the order of asking."""
-    rows = connection.execute(
-        # What is long is not looked at before its turn: it would all be sorted, too.
-        f"""WITH place AS MATERIALIZED (SELECT id AS thread, CASE WHEN ?4 IS NULL THEN {MAX_NUMBER}
-                ELSE (SELECT id FROM interrupts i WHERE i.thread = t.id AND i.name = ?4) END AS upto
-            FROM threads t WHERE owner = ?1 AND name = ?2
-        ),
-        newest AS MATERIALIZED (
-            SELECT i.id FROM place JOIN interrupts i ON i.thread = place.thread AND i.id < upto
-            ORDER BY i.id DESC LIMIT ?3
-        )
-        {_INTERRUPT} WHERE i.id IN (SELECT id FROM newest) ORDER BY i.id DESC""",
-        (*thread, limit, before),
-    )
-    found: list[Interrupt] = []
-    size = 0
-    while size < READ_BYTES and (row := rows.fetchone()) is not None:
-        found.append(_interrupt(row))
-        size += found[-1].size()
-    rows.close()
-    return found[::-1]
-
-
-def list_undelivered(connection: sqlite3.Connection) -> Sequence[Interrupt]:
-    """Return the decided interrupts that no run has taken up."""
-    rows = connection.execute(
-        f"{_INTERRUPT} WHERE i.decided_by IS NOT NULL AND i.resumed_by IS NULL ORDER BY i.id"
-    )
-    return [_interrupt(row) for row in rows.fetchall()]
-
-
-def _interrupt(row: Any) -> Interrupt:
-    owner, thread, *fields = row
-    return Interrupt(ThreadKey(owner, thread), *fields)
