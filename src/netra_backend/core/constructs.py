@@ -119,7 +119,8 @@ class Constructs:
         elif kind is EventType.TOOL_CALL_RESULT:
             self._result(body)
         elif kind is EventType.MESSAGES_SNAPSHOT:
-            self._learn_calls(body)
+            self._calls.clear()  # of a call that the snapshot lacks no result may come any more
+            self.learn_calls(body.messages or ())
         elif kind in TERMINAL:
             self._terminate(body)
         self._begun = True
@@ -182,13 +183,8 @@ class Constructs:
         if call not in self._calls:
             raise EventError(f"{_name(body)}: there was no such tool call")
 
-    def _learn_calls(self, body: Body) -> None:
-        """Note the tool calls of a snapshot: their results may still come, and no others."""
-        self._calls = set()
-        self.learn_calls(body.messages or ())
-
     def learn_calls(self, messages: Iterable[dict[str, Any]]) -> None:
-        """Note the tool calls of messages that a part of a snapshot brings."""
+        """Note the tool calls of messages that a snapshot brings: their results may still come."""
         self._calls.update(
             str(call.get("id"))
             for message in messages
