@@ -17,6 +17,7 @@ from ag_ui.core import (
     BaseEvent,
     ContentPart,
     DataSource,
+    Message,
     ReasoningEndEvent,
     ReasoningMessageContentEvent,
     ReasoningMessageEndEvent,
@@ -148,10 +149,14 @@ def question_of(input: RunAgentInput) -> str:
     return text_of(asked[-1].content) if asked else ""
 
 
+def calls_of(message: Message) -> Sequence[ToolCallOfMessage]:
+    """Return the tool calls of a message."""
+    return (message.tool_calls or ()) if isinstance(message, AssistantMessage) else ()
+
+
 def call_ids(input: RunAgentInput) -> set[str]:
     """Return the ids of the tool calls in the conversation."""
-    said = (message for message in input.messages if isinstance(message, AssistantMessage))
-    return {call.id for message in said for call in message.tool_calls or ()}
+    return {call.id for message in input.messages for call in calls_of(message)}
 
 
 def arguments_of(call: ToolCallOfMessage) -> str:

@@ -22,7 +22,9 @@ from ag_ui.core import (
 )
 from pydantic import TypeAdapter
 
-from netra_backend.agents.foreign import Held, answered, together, translated
+from netra_backend.agents.foreign import together, translated
+from netra_backend.agents.held import Held
+from netra_backend.agents.pairing import answered
 from netra_backend.agents.run_context import scope_of
 
 _EVENT: TypeAdapter[BaseEvent] = TypeAdapter(Event)

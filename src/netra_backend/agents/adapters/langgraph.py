@@ -38,7 +38,8 @@ from langgraph.types import Command
 from netra_backend import jsonlog
 from netra_backend.agents.answers import approves, reason_of
 from netra_backend.agents.base import results_of
-from netra_backend.agents.foreign import answered, translated
+from netra_backend.agents.foreign import translated
+from netra_backend.agents.pairing import answered
 from netra_backend.agents.run_context import scope_of
 from netra_backend.errors import AgentError
 

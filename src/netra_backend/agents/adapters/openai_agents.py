@@ -54,7 +54,7 @@ from netra_backend.agents.base import (
     arguments_of,
     results_of,
 )
-from netra_backend.agents.foreign import CallIds
+from netra_backend.agents.call_ids import CallIds
 from netra_backend.agents.run_context import CURRENT, library
 from netra_backend.errors import AgentError
 

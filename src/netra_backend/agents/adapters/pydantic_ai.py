@@ -13,7 +13,9 @@ from pydantic_ai import CancellationToken
 from pydantic_ai.agent import AbstractAgent
 from pydantic_ai.ui.ag_ui import AGUIAdapter, AGUIEventStream
 
-from netra_backend.agents.foreign import calls_of, paired, translated
+from netra_backend.agents.base import calls_of
+from netra_backend.agents.foreign import translated
+from netra_backend.agents.pairing import paired
 
 
 class PydanticAIAgent:

@@ -16,7 +16,9 @@ from ag_ui_strands import StrandsAgent as Translator
 from strands import Agent
 from strands.multiagent import MultiAgentBase
 
-from netra_backend.agents.foreign import Held, answered, together, translated
+from netra_backend.agents.foreign import together, translated
+from netra_backend.agents.held import Held
+from netra_backend.agents.pairing import answered
 from netra_backend.agents.run_context import scope_of
 
 
