@@ -1,6 +1,7 @@
 """A real server for tests: in this process on a free port, or as a process that can be killed."""
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -175,6 +176,11 @@ class ServerProcess(Reachable):
     @property
     def log_file(self) -> Path:
         return self.data_dir.parent / f"{self.data_dir.name}.log"
+
+    def log_lines(self) -> list[dict[str, Any]]:
+        """Return the lines of JSON that its log has until now."""
+        text = self.log_file.read_text(encoding="utf-8")
+        return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
 
     def token(self, user: str = "alice") -> str:
         return token(self.data_dir, user)

@@ -12,6 +12,7 @@ from netra_backend.agents.answers import APPROVAL
 from netra_backend.agents.docs_agent import EXAMPLES, DocsAgent
 from netra_backend.errors import ConfigError
 from netra_backend.testing.player import asking, play
+from tests.agents.said import text
 
 pytestmark = pytest.mark.anyio
 
@@ -25,18 +26,14 @@ PAGES = {
 def root(tmp_path: Path) -> Path:
     docs = tmp_path / "docs"
     docs.mkdir()
-    for name, text in PAGES.items():
-        (docs / name).write_text(text)
+    for name, page in PAGES.items():
+        (docs / name).write_text(page)
     return docs
 
 
 @pytest.fixture
 def agent(root: Path) -> DocsAgent:
     return DocsAgent(root, pause=0)
-
-
-def text(events: Sequence[BaseEvent], kind: str = "TEXT_MESSAGE_CONTENT") -> str:
-    return "".join(event.delta for event in events if event.type == kind)
 
 
 def types(events: Sequence[BaseEvent]) -> list[str]:

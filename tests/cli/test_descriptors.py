@@ -1,6 +1,5 @@
 """Descriptors: a server takes as many connections as it is set to, or says why it cannot."""
 
-import json
 import os
 import resource
 import socket
@@ -57,7 +56,7 @@ async def test_a_system_that_allows_fewer_is_named_at_the_start_and_when_it_matt
     start(server, CLIENTS, (FEW // 2, FEW))
 
     def told(message: str) -> list[tuple[str, int]]:
-        lines = [json.loads(x) for x in server.log_file.read_text().splitlines() if x[:1] == "{"]
+        lines = server.log_lines()
         return [(x["level"], x["descriptors"]) for x in lines if x["message"].startswith(message)]
 
     try:

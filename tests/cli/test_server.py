@@ -59,11 +59,6 @@ async def test_it_serves_an_agent_of_the_users_own(tmp_path: Path) -> None:
         assert server.stop(signal.SIGTERM) == 0
 
 
-def lines_of(server: ServerProcess) -> list[dict[str, Any]]:
-    text = server.log_file.read_text(encoding="utf-8")
-    return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
-
-
 @pytest.mark.anyio
 async def test_its_first_line_says_what_it_serves_and_its_last_that_it_has_stopped(
     tmp_path: Path,
@@ -74,7 +69,7 @@ async def test_its_first_line_says_what_it_serves_and_its_last_that_it_has_stopp
     assert server.process is not None
     pid = server.process.pid
     assert server.stop(signal.SIGTERM) == 0
-    lines = lines_of(server)
+    lines = server.log_lines()
     (serving,) = [line for line in lines if line["message"] == "serving"]
     assert (serving["at"], serving["agents"], serving["sign_in"]) == (server.url, ["docs"], "dev")
     assert serving["data_dir"] == str(server.data_dir)
@@ -111,7 +106,7 @@ async def test_a_second_signal_is_no_error(tmp_path: Path, pause: float) -> None
         with contextlib.suppress(ProcessLookupError):
             os.kill(server.process.pid, signal.SIGTERM)
         assert await asyncio.to_thread(server.process.wait, BOUND) == 0
-    assert not [line for line in lines_of(server) if line["level"] == "ERROR"]
+    assert not [line for line in server.log_lines() if line["level"] == "ERROR"]
     assert "Traceback" not in server.log_file.read_text(encoding="utf-8")
 
 
@@ -397,9 +392,11 @@ async def test_an_agent_that_computes_does_not_keep_the_process(tmp_path: Path) 
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(alice.run("t1", "r1"), 0.1)  # its answer may wait for ever
         blocked = "the event loop is blocked"
-        await until(lambda: blocked in [line["message"] for line in lines_of(server)])
+        await until(lambda: blocked in [line["message"] for line in server.log_lines()])
         assert await asyncio.to_thread(server.stop, signal.SIGTERM) == 0
-    assert lines_of(server)[-1]["message"] == "something does not stop; the process ends without it"
+    assert (
+        server.log_lines()[-1]["message"] == "something does not stop; the process ends without it"
+    )
     server.start()
     await server.wait_ready()
     async with http(server.url, server.token()) as alice_again:

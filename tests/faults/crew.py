@@ -1,6 +1,5 @@
 """A crew: a server of several workers, each a process that can be killed or frozen alone."""
 
-import json
 import os
 import signal
 from collections.abc import AsyncIterator, Iterator
@@ -84,12 +83,6 @@ async def apart(server: ServerProcess, stack: AsyncExitStack) -> tuple[Person, P
     raise AssertionError("one worker has all connections")
 
 
-def lines(server: ServerProcess) -> list[dict[str, Any]]:
-    """Return the lines of the log until now."""
-    text = server.log_file.read_text(encoding="utf-8")
-    return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
-
-
 def warnings(server: ServerProcess) -> list[dict[str, Any]]:
     """Return what the log has until now for who is on call."""
-    return [line for line in lines(server) if line["level"] not in ("DEBUG", "INFO")]
+    return [line for line in server.log_lines() if line["level"] not in ("DEBUG", "INFO")]

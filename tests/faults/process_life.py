@@ -18,7 +18,7 @@ import psutil
 from msgspec import Struct
 
 from tests.eventually import until
-from tests.faults.crew import frozen, keeper_of, lines, processes
+from tests.faults.crew import frozen, keeper_of, processes
 from tests.faults.game import PEOPLE, THREADS, Game
 from tests.faults.moody_agent import write_moody_agent
 from tests.faults.players import Player
@@ -126,7 +126,7 @@ class ProcessLife:
 
     def _serving(self) -> bool:
         there = {process.pid for process in processes(self.server)}
-        said = [line for line in lines(self.server) if line["message"] == "serving"]
+        said = [line for line in self.server.log_lines() if line["message"] == "serving"]
         return len(there) == self.workers and there <= {line["worker"] for line in said}
 
     def _rests(self) -> bool:

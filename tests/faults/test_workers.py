@@ -22,7 +22,7 @@ from tests.client import offset
 from tests.conftest import Tell
 from tests.eventually import until
 from tests.faults.busy_agent import write_busy_agent
-from tests.faults.crew import apart, lines, processes, worker_of, workers
+from tests.faults.crew import apart, processes, worker_of, workers
 from tests.http import http
 from tests.live import BOUND, ServerProcess
 from tests.night import NIGHTLY
@@ -138,12 +138,12 @@ async def test_the_log_tells_the_workers_apart(server: ServerProcess) -> None:
     async with AsyncExitStack() as stack:
         await apart(server, stack)
         pids = {process.pid for process in processes(server)}
-        connected = [line for line in lines(server) if line["message"] == "connected"]
+        connected = [line for line in server.log_lines() if line["message"] == "connected"]
         assert {line["worker"] for line in connected} == pids
         os.kill(min(pids), signal.SIGKILL)
         message = "a worker has ended and is started again"
-        await until(lambda: message in [line["message"] for line in lines(server)])
-        (ended,) = [line for line in lines(server) if line["message"] == message]
+        await until(lambda: message in [line["message"] for line in server.log_lines()])
+        (ended,) = [line for line in server.log_lines() if line["message"] == message]
         assert (ended["worker"], ended["exit_code"]) == (min(pids), -signal.SIGKILL)
 
 

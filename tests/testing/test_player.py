@@ -12,7 +12,6 @@ from ag_ui.core import (
     RunFinishedEvent,
     RunStartedEvent,
     StepFinishedEvent,
-    StepStartedEvent,
     TextMessageChunkEvent,
 )
 
@@ -31,12 +30,6 @@ def test_the_input_asks_the_question_in_a_new_thread() -> None:
     assert [message.content for message in one.messages] == ["Hello"]
     assert one.thread_id != asking("Hello").thread_id
     assert (two.thread_id, two.state) == ("t1", {"a": 1})
-
-
-async def test_it_returns_what_the_agent_yields() -> None:
-    steps = [StepStartedEvent(step_name="s"), StepFinishedEvent(step_name="s")]
-
-    assert await play(ScriptedAgent(events(*steps)), asking("")) == steps
 
 
 async def test_the_agent_may_start_the_run_itself() -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -36,6 +36,7 @@ from starlette.routing import Route
 from netra_backend.agents.base import Agent
 from netra_backend.errors import AgentError
 from netra_backend.testing.player import asking, play
+from tests.agents.said import of_type, text
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("few_certificates")]
 BOUND = 10.0
@@ -134,14 +135,6 @@ HELLO = [
     delta(content="lo"),
     delta("stop"),
 ]
-
-
-def of_type(events: Sequence[BaseEvent], kind: str) -> list[Any]:
-    return [event for event in events if event.type == kind]
-
-
-def text(events: Sequence[BaseEvent], kind: str = "TEXT_MESSAGE_CONTENT") -> str:
-    return "".join(event.delta for event in of_type(events, kind))
 
 
 async def exhausted(stream: AsyncIterator[BaseEvent]) -> None:

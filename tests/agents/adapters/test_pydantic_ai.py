@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from ag_ui.core import (
     AssistantMessage,
-    BaseEvent,
     EventType,
     FunctionCall,
     ResumeEntry,
@@ -27,6 +26,7 @@ from netra_backend.core.run import RunStatus
 from netra_backend.testing.player import asking, play
 from tests.agents.adapters.later import Later
 from tests.agents.running import ALICE, running
+from tests.agents.said import of_type, text
 
 if TYPE_CHECKING:
     from pydantic_ai.messages import ModelMessage
@@ -45,14 +45,6 @@ BOUND = 10.0
 
 def streaming(stream: Any) -> Agent:
     return adapter.PydanticAIAgent(library.Agent(function.FunctionModel(stream_function=stream)))
-
-
-def of_type(events: Sequence[BaseEvent], kind: str) -> list[Any]:
-    return [event for event in events if event.type == kind]
-
-
-def text(events: Sequence[BaseEvent], kind: str = "TEXT_MESSAGE_CONTENT") -> str:
-    return "".join(event.delta for event in of_type(events, kind))
 
 
 def with_tool(**options: Any) -> Agent:
