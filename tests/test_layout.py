@@ -27,6 +27,7 @@ UNMIRRORED = {
     "jsonlog/forms.py": "tests/jsonlog/test_safe.py, through jsonable",
     "jsonlog/walk.py": "tests/jsonlog/test_safe.py, through jsonable",
     "jsonlog/plain.py": "types and limits, which tests/jsonlog/test_safe.py meets",
+    "cli/arguments.py": "tests/cli/test_tail.py, test_replay.py and test_token.py",
     "cli/__main__.py": "a call, which tests/cli/test_scan.py makes",
     "scan/__init__.py": "a docstring",
     "scan/report/__init__.py": "a docstring",

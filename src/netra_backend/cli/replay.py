@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from netra_backend.cli.arguments import checked
 from netra_backend.cli.client import AsUser, Credential, DataDir, Url, reach, show
 from netra_backend.core.ids import parse_thread
-from netra_backend.errors import ConfigError, FrameError
 
 LONGEST_PAUSE = 10.0
 """Seconds waited at most between two events: nobody wants to sit through a night."""
@@ -25,10 +25,8 @@ def replay(
     json_lines: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """Show the events of THREAD with the pauses they had, SPEED times as fast."""
-    try:
+    with checked():
         parse_thread("thread", thread)
-    except FrameError as error:
-        raise ConfigError(error.message) from error
     server = reach(url, user, token, data_dir)
     console = Console(highlight=False)
     before: int | None = None

@@ -12,6 +12,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 from websockets.typing import Subprotocol
 
+from netra_backend.cli.arguments import checked
 from netra_backend.cli.client import (
     AsUser,
     Credential,
@@ -27,7 +28,7 @@ from netra_backend.cli.output import wants_colour
 from netra_backend.core.frames import SUBPROTOCOL
 from netra_backend.core.ids import parse_thread
 from netra_backend.core.positions import parse_position
-from netra_backend.errors import CLOSES, CloseCode, ConfigError, FrameError, Retry
+from netra_backend.errors import CLOSES, CloseCode, Retry
 
 RETRY_SECONDS = 1.0
 """Seconds between two attempts to reach a server that has gone."""
@@ -44,12 +45,10 @@ def tail(
     once: Annotated[bool, typer.Option("--once", help="Stop when there is nothing more.")] = False,
 ) -> None:
     """Follow THREAD: each event with its position, across restarts of the server."""
-    try:
+    with checked():
         parse_thread("thread", thread)
         if after is not None:
             parse_position(after)
-    except FrameError as error:
-        raise ConfigError(error.message) from error
     tailing = _Tail(reach(url, user, token, data_dir), thread, after, as_json=json_lines)
     with contextlib.suppress(KeyboardInterrupt):
         if once:

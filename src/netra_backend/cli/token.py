@@ -6,10 +6,11 @@ from typing import Annotated, Any
 import jwt
 import typer
 
+from netra_backend.cli.arguments import checked
 from netra_backend.cli.settings import settings_with
 from netra_backend.config import AuthMode, Settings
 from netra_backend.core.ids import UserId, parse_id
-from netra_backend.errors import ConfigError, FrameError
+from netra_backend.errors import ConfigError
 from netra_backend.server.auth import DevAuth
 from netra_backend.server.kept_keys import dev_key
 
@@ -37,23 +38,29 @@ def make_token(settings: Settings, user: str) -> str:
     Raises ConfigError for a name that is no id or a data directory that is none, and Unsigned where
     there is no key to sign with.
     """
-    try:
+    with checked():
         parse_id("user", user)
-    except FrameError as error:
-        raise ConfigError(error.message) from error
     if settings.auth is AuthMode.DEV:
-        if settings.data_dir.exists() and not settings.data_dir.is_dir():
-            raise ConfigError(f"the data directory {settings.data_dir} is no directory")
-        if not (settings.data_dir / "dev.key").is_file():
-            raise Unsigned(
-                f"there is no key in {settings.data_dir}: start the server there first, or give "
-                "its --data-dir"
-            )
-        return DevAuth(dev_key(settings.data_dir)).token(UserId(user))
+        return _development_token(settings, UserId(user))
     if settings.auth is AuthMode.AGENTCORE:
         raise ConfigError(
             "with NETRA_AUTH=agentcore there are no tokens: the runtime names sessions"
         )
+    return _signed_token(settings, UserId(user))
+
+
+def _development_token(settings: Settings, user: UserId) -> str:
+    if settings.data_dir.exists() and not settings.data_dir.is_dir():
+        raise ConfigError(f"the data directory {settings.data_dir} is no directory")
+    if not (settings.data_dir / "dev.key").is_file():
+        raise Unsigned(
+            f"there is no key in {settings.data_dir}: start the server there first, or give "
+            "its --data-dir"
+        )
+    return DevAuth(dev_key(settings.data_dir)).token(user)
+
+
+def _signed_token(settings: Settings, user: UserId) -> str:
     if settings.jwt_secret is None:
         raise Unsigned(
             "this server verifies tokens with public keys; only your identity provider can sign "
