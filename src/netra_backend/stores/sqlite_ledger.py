@@ -11,7 +11,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from netra_backend.core.events import Event
 from netra_backend.core.ids import RunKey, ThreadKey
-from netra_backend.core.ports import Created, End, NewRun, Thread
+from netra_backend.core.ports import Created, End, Interrupt, NewRun, Thread
 from netra_backend.core.positions import Position
 from netra_backend.core.run import Lease, Run, RunStatus, move
 from netra_backend.errors import ErrorCode, LeaseLost, Refused
@@ -195,37 +195,17 @@ class Ledger:
     def create_run(self, new: NewRun, events: Sequence[Event]) -> Created:
         """Create the run, or return the one that has its key; see `Runs.create_run`."""
         with self._operation():
-            run = find_namesake(self._connection, new.key, new.thread)
-            used = run or queue.find_queued(self._connection, new.key)
-            if used is not None and used.thread != new.thread:
-                raise Refused(ErrorCode.RUN_CONFLICT)
+            run = self._known(new)
             if run is not None:
                 return Created(run, None)
-            thread, epoch, head, busy = find_place(self._connection, new.thread)
-            if new.epoch not in (None, epoch):
-                raise Refused(ErrorCode.NOT_FOUND)
-            is_cancelled = queue.is_cancelled(self._connection, thread, new.key.id)
-            if busy or (is_cancelled and not new.ends):
-                raise Refused(ErrorCode.THREAD_BUSY)
-            find = partial(interrupts.find_interrupt, self._connection, new.thread)
-            resumed = resumption(new, find)
-            check_role(self._connection, new.thread, new.key.owner, resumed.needs)
-            for interrupt in resumed.taken():
+            thread, epoch, head, has_waited = self._free_place(new)
+            # The last that can be refused: from here on it is written.
+            for interrupt in self._taken_up(new):
                 interrupts.keep_decision(self._connection, thread, interrupt)
-            fence = self._fence = self._fence + 1
-            cursor = self._execute(
-                "INSERT INTO runs (owner, name, thread, agent, status, correlation, started,"
-                " holder, fence, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    *new.key, thread, new.agent, RunStatus.RUNNING.value, new.correlation,
-                    head + 1, new.holder, fence, new.expires_at,
-                ),
-            )  # fmt: skip
-            if is_cancelled is not None:
+            held = self._held[new.key] = self._insert(new, thread, epoch, head)
+            if has_waited:
                 queue.dequeue(self._connection, thread, new.key.id)
             self._touch(thread, new.at)
-            held = _Held(int(cursor.lastrowid or 0), thread, epoch, fence, head)
-            self._held[new.key] = held
             self._add(held, events, new.at)
         return Created(
             Run(
@@ -236,8 +216,49 @@ class Ledger:
                 correlation=new.correlation,
                 started=Position(epoch, head + 1),
             ),
-            Lease(new.key, new.thread, new.holder, fence, new.expires_at),
+            Lease(new.key, new.thread, new.holder, held.fence, new.expires_at),
         )
+
+    def _known(self, new: NewRun) -> Run | None:
+        """Return the run of this key or name if there is one. Raises Refused (run_conflict)."""
+        run = find_namesake(self._connection, new.key, new.thread)
+        used = run or queue.find_queued(self._connection, new.key)
+        if used is not None and used.thread != new.thread:
+            raise Refused(ErrorCode.RUN_CONFLICT)
+        return run
+
+    def _free_place(self, new: NewRun) -> tuple[int, int, int, bool]:
+        """Return the thread's id, its epoch and last offset, and whether the run has waited there.
+
+        Raises Refused (not_found, thread_busy).
+        """
+        thread, epoch, head, busy = find_place(self._connection, new.thread)
+        if new.epoch not in (None, epoch):
+            raise Refused(ErrorCode.NOT_FOUND)
+        is_cancelled = queue.is_cancelled(self._connection, thread, new.key.id)
+        if busy or (is_cancelled and not new.ends):
+            raise Refused(ErrorCode.THREAD_BUSY)
+        return thread, epoch, head, is_cancelled is not None
+
+    def _taken_up(self, new: NewRun) -> Sequence[Interrupt]:
+        """Return the interrupts that the run takes up, as they stand then. Raises Refused."""
+        find = partial(interrupts.find_interrupt, self._connection, new.thread)
+        resumed = resumption(new, find)
+        check_role(self._connection, new.thread, new.key.owner, resumed.needs)
+        return resumed.taken()
+
+    def _insert(self, new: NewRun, thread: int, epoch: int, head: int) -> _Held:
+        """Insert the run, and return its first lease."""
+        fence = self._fence = self._fence + 1
+        cursor = self._execute(
+            "INSERT INTO runs (owner, name, thread, agent, status, correlation, started,"
+            " holder, fence, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                *new.key, thread, new.agent, RunStatus.RUNNING.value, new.correlation,
+                head + 1, new.holder, fence, new.expires_at,
+            ),
+        )  # fmt: skip
+        return _Held(int(cursor.lastrowid or 0), thread, epoch, fence, head)
 
     def renew(self, leases: Sequence[Lease], expires_at: int) -> frozenset[RunKey]:
         """Extend the leases that are held; see `Runs.renew`."""
