@@ -3,6 +3,7 @@
 import gc
 import io
 import json
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
@@ -28,6 +29,10 @@ settings.register_profile("nightly", _patient, max_examples=10_000)
 settings.register_profile("day", _patient, max_examples=33)
 if settings.get_current_profile_name() == "default":
     settings.load_profile("day")
+
+# A shell has its jobs in the background ignore it, and so would the servers that tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 HERE = Path(__file__).parent
 WAITING = pytest.StashKey[int]()
