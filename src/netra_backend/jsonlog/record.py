@@ -59,10 +59,12 @@ def fields(
     ``level``, ``logger``, ``message``, ``correlation``; where there is something to say
     ``trace_id``, ``span_id`` and ``trace_flags``, ``args`` (they do not fit the message), the notes
     (``dropped`` and ``suppressed``: what did not get through before), ``exception``, ``stack``;
-    then the bound fields and those of the call, of which one with such a name, or that is no object
-    where `Layout.objects` wants one, gets a ``_``, and one
-    with another's name ``~2``. A dict as the message is fields, too, the first that are left out
-    where there are too many, and its ``message`` the text, or else its ``event``.
+    then the bound fields and those of the call.
+
+    A field that has one of these names, or that is no object where `Layout.objects` wants one, gets
+    a ``_``; one that has the name of another field gets ``~2``. A dict as the message counts as
+    fields, too: its ``message``, or else its ``event``, is the text, and the others are the first
+    that are left out where there are too many fields.
     """
     stored = record.__dict__
     extra = _extra(stored)

@@ -59,8 +59,8 @@ _CHANGES_PER_PAGE = 64
 _BYTES_PER_PAGE = 6144
 """What makes a page of 8 KiB of the write-ahead log, of which SQLite does not tell how much there
 is. Measured, of one entry a commit: 1.1 pages, and 2 told; of 100 of 200 B: 14 and 17; of one of
-200 kB: 27 and 34; of 100 of 2 kB: 84 and 87. A file with pages of 4 KiB, as they were made before,
-writes twice as many: there the writer copies the more of them itself."""
+200 kB: 27 and 34; of 100 of 2 kB: 84 and 87. In a file of 4 KiB pages, as an older release made it,
+twice as many are written: there the writer copies the more of them itself."""
 
 _COLUMNS = 5
 _BATCH = 1024
