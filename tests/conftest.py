@@ -175,7 +175,7 @@ def _refuse(name: str) -> None:
 @pytest.fixture(autouse=True)
 def no_failure_was_told() -> None:
     """Have the first failure of the store in each test told, whatever another test has met."""
-    store_failures.forget()
+    store_failures._failures = store_failures.StoreFailures()
 
 
 @pytest.fixture

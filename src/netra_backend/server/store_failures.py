@@ -56,17 +56,10 @@ class StoreFailures:
             del self._causes[next(iter(self._causes))]
 
 
-class _Told:
-    """The failures of this process; tests begin anew."""
-
-    now = StoreFailures()
+_failures = StoreFailures()
+"""The failures of this process."""
 
 
 def tell(what: str, error: BaseException) -> None:
     """Tell a failure: see `StoreFailures.tell`."""
-    _Told.now.tell(what, error)
-
-
-def forget() -> None:
-    """Tell the next failure whatever was told before."""
-    _Told.now = StoreFailures()
+    _failures.tell(what, error)
