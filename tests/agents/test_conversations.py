@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netra_backend.agents import conversations, slices
-from netra_backend.agents.conversations import Begun, Conversations, Page
+from netra_backend.agents.conversations import Conversations, Page
 from netra_backend.core.events import Entry, Event
 from netra_backend.core.fold import Conversation
 from netra_backend.core.ids import RunId, ThreadId, ThreadKey, UserId
 from netra_backend.core.ports import Thread
 from netra_backend.core.positions import Position
-from netra_backend.core.prelude import message_id
+from netra_backend.core.prelude import NO_PRELUDE, message_id
 from tests.core.test_prelude import everything, fold
 from tests.night import examples
 from tests.strategies import logs
@@ -179,33 +179,6 @@ async def test_who_join_different_old_runs_read_the_thread_once_together(order: 
     assert [one.offset for one in begun] == asked
     # The first one, who waits for nobody, reads up to its end; then all of them do so at once.
     assert store.read_entries - before <= asked[0] + ends[-1]
-
-
-@pytest.mark.parametrize(
-    ("leaves", "order"),
-    [([], [5, 7, 9, 1, 3]), ([7], [5, 9, 1, 3]), ([9, 1], [5, 7, 3])],
-    ids=["all stay", "the next one leaves", "others leave"],
-)
-async def test_in_a_lane_the_next_goes_on_from_the_one_before_or_begins_anew(
-    leaves: list[int], order: list[int]
-) -> None:
-    turnstile, turns, goes_on = conversations._Turnstile(), [], asyncio.Event()
-
-    async def read(upto: int) -> None:
-        async with turnstile.alone(upto):
-            turns.append(upto)
-            turnstile.told = conversations.Begun(1, upto, None, [])
-            await goes_on.wait()
-
-    tasks = {upto: asyncio.create_task(read(upto)) for upto in (5, 3, 9, 1, 7)}
-    await asyncio.sleep(0)
-    goes_on.set()
-    await asyncio.sleep(0)  # now the next one has its turn, and has not gone on yet
-    for upto in leaves:
-        tasks[upto].cancel()
-    await asyncio.gather(*tasks.values(), return_exceptions=True)
-    assert turns == order
-    assert not turnstile._taken
 
 
 async def test_who_waited_while_others_read_further_holds_them_up_no_more() -> None:
@@ -406,7 +379,7 @@ async def test_a_thread_that_is_deleted_while_it_is_read_is_not_kept(
 
     store.read = deleting  # type: ignore[method-assign]
     store.entries[key()] = chat(length)
-    assert await folded.begin(key()) == Begun(0, 0, None, [])
+    assert await folded.begin(key()) == NO_PRELUDE
     store.entries[key()] = chat(length)
     conversation, offset = await folded.fold(key())
     assert (conversation.messages(), offset) == ([], 0)
@@ -432,7 +405,7 @@ async def test_a_thread_that_is_deleted_before_it_would_be_kept_is_not_kept(late
         return await thread(key)
 
     store.thread = deleting  # type: ignore[method-assign]
-    assert await folded.begin(key()) == Begun(0, 0, None, [])
+    assert await folded.begin(key()) == NO_PRELUDE
     assert repr(folded) == "<Conversations 0 threads kept, 0 bytes>"
 
 

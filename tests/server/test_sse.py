@@ -12,7 +12,8 @@ import pytest
 from ag_ui.core import BaseEvent, CustomEvent, RunAgentInput
 
 from netra_backend.agents.base import Reasoning, Text, ToolCall
-from netra_backend.agents.conversations import Begun, Conversations
+from netra_backend.agents.conversations import Conversations
+from netra_backend.core.prelude import Prelude
 from netra_backend.server import sse_lane
 from netra_backend.stores.memory import MemoryStore
 from netra_backend.stores.sqlite import SqliteStore
@@ -195,7 +196,7 @@ async def test_a_run_that_is_deleted_while_it_is_joined_is_not_found(
     ):
         await post(browser)
 
-        async def begin_late(self: Conversations, *given: Any, **options: Any) -> Begun:
+        async def begin_late(self: Conversations, *given: Any, **options: Any) -> Prelude:
             monkeypatch.setattr(Conversations, "begin", begin)
             assert (await other.delete("/threads/t")).status_code == 204
             if again is not None:

@@ -1,25 +1,30 @@
 """Conversations: the folds of threads' logs, without reading each log from its beginning."""
 
-import asyncio
-from bisect import bisect_left, insort
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Generator, Sequence
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import Generator, Sequence
+from contextlib import nullcontext
 from itertools import chain
-from math import inf
 from typing import Protocol
 from weakref import WeakValueDictionary
 
 from msgspec import Raw, Struct
 
 from netra_backend.agents.slices import Slices
-from netra_backend.core.events import Entry, Event
+from netra_backend.agents.turnstile import Turnstile
+from netra_backend.core.events import Entry
 from netra_backend.core.fold import Conversation
 from netra_backend.core.ids import RunId, ThreadKey
 from netra_backend.core.pages import READ_BYTES
 from netra_backend.core.ports import Log, Threads
 from netra_backend.core.positions import Position
-from netra_backend.core.prelude import message_id, snapshot_of, taking_up, telling
+from netra_backend.core.prelude import (
+    NO_PRELUDE,
+    Prelude,
+    message_id,
+    snapshot_of,
+    taking_up,
+    telling,
+)
 
 READ_LIMIT = 250
 """Entries read at once while a thread is folded: the reading thread has the interpreter so long."""
@@ -36,72 +41,6 @@ BUDGET = 67_108_864
 
 class LogOfThreads(Log, Threads, Protocol):
     """What is folded."""
-
-
-class Begun(Struct, frozen=True):
-    """The prelude of a thread's log up to an offset: applying it is the fold so far."""
-
-    epoch: int
-    offset: int
-    run: RunId | None
-    """The newest run of that fold."""
-    events: list[Event]
-
-    @property
-    def size(self) -> int:
-        """Its bytes."""
-        return sum(len(event.data) for event in self.events)
-
-
-_NOTHING = Begun(0, 0, None, [])
-
-
-class _Turnstile:
-    """Lets one after the other read a thread: who comes later finds what those before told.
-
-    Of those who wait, the next is who wants the least beyond what was told last, else the least of
-    all: so many who want different old parts read the thread once together, and nobody waits for
-    ever.
-    """
-
-    def __init__(self) -> None:
-        self.told = _NOTHING
-        """Of those who read an old part: what was told last, for those who wait behind."""
-        self._taken = False
-        self._waiting: list[tuple[float, int, asyncio.Future[None]]] = []
-        self._count = 0
-
-    @asynccontextmanager
-    async def alone(self, upto: int | None) -> AsyncIterator[None]:
-        """Be the one who reads, up to an offset."""
-        if self._taken:
-            await self._wait(inf if upto is None else upto)
-        self._taken = True
-        try:
-            yield
-        finally:
-            self._leave()
-
-    async def _wait(self, upto: float) -> None:
-        turn = asyncio.get_running_loop().create_future()
-        self._count += 1
-        insort(self._waiting, (upto, self._count, turn))
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if not turn.cancelled():  # it was given the turn, and cannot take it
-                self._leave()
-            raise
-
-    def _leave(self) -> None:
-        """Let the next one read, who is not there until it goes on: the turnstile stays taken."""
-        while self._waiting:
-            beyond = bisect_left(self._waiting, (self.told.offset,))
-            _, _, turn = self._waiting.pop(beyond % len(self._waiting))
-            if not turn.done():
-                turn.set_result(None)
-                return
-        self._taken = False
 
 
 class Page(Struct, frozen=True):
@@ -129,11 +68,11 @@ class Conversations:
     def __init__(self, store: LogOfThreads, *, budget: int = BUDGET) -> None:
         self._store = store
         self._budget = budget
-        self._kept: OrderedDict[ThreadKey, Begun] = OrderedDict()
+        self._kept: OrderedDict[ThreadKey, Prelude] = OrderedDict()
         self._size = 0
         self._forgotten = 0  # how often
         self._slices = Slices()
-        self._turnstiles: WeakValueDictionary[tuple[ThreadKey, bool], _Turnstile] = (
+        self._turnstiles: WeakValueDictionary[tuple[ThreadKey, bool], Turnstile] = (
             WeakValueDictionary()
         )
 
@@ -162,7 +101,7 @@ class Conversations:
         run: RunId | None = None,
         *,
         exact: bool = False,
-    ) -> Begun:
+    ) -> Prelude:
         """Return with what someone joins the thread: the prelude of its fold up to an offset.
 
         The offset is `upto` at most. `run` is the run that the caller takes for the newest of that
@@ -173,14 +112,14 @@ class Conversations:
         After a prelude of `LONG` bytes the caller goes on in a slice of its own, because sending it
         takes time.
         """
-        begun = await self._begin(thread, upto, run, exact=exact)
-        if begun.size >= LONG:
+        prelude = await self._begin(thread, upto, run, exact=exact)
+        if prelude.size >= LONG:
             await self._slices.turn()
-        return begun
+        return prelude
 
     async def _begin(
         self, thread: ThreadKey, upto: int | None, run: RunId | None, *, exact: bool
-    ) -> Begun:
+    ) -> Prelude:
         while (found := await self._store.thread(thread)) is not None:
             head = found.head
             if (kept := self._enough(thread, head, upto, run, exact=exact)) is not None:
@@ -192,14 +131,14 @@ class Conversations:
                 if old != self._is_old(thread, head.epoch, upto):
                     continue  # it became old while others read on: it would hold them up here
                 folded = await self._fold(thread, head, upto)
-                begun = folded and await self._tell(thread, head.epoch, *folded)
-                if begun is not None:
-                    return begun
-        return _NOTHING
+                prelude = folded and await self._tell(thread, head.epoch, *folded)
+                if prelude is not None:
+                    return prelude
+        return NO_PRELUDE
 
     def _enough(
         self, thread: ThreadKey, head: Position, upto: int | None, run: RunId | None, *, exact: bool
-    ) -> Begun | None:
+    ) -> Prelude | None:
         """Return what is kept, if that is what `begin` returns."""
         kept = self._find(thread, head.epoch, upto)
         near = kept.offset == head.offset or (not exact and self._is_near(thread, head, upto))
@@ -211,8 +150,8 @@ class Conversations:
         They are up to `limit`, and no more than the one that makes them `READ_BYTES`.
         None if `before` is no message of the thread. Raises as `fold`.
         """
-        begun = await self.begin(thread, exact=True)
-        messages = list(chain.from_iterable(map(snapshot_of, begun.events)))
+        prelude = await self.begin(thread, exact=True)
+        messages = list(chain.from_iterable(map(snapshot_of, prelude.events)))
         if before is not None:
             end = await self._slices.spread(_place(messages, before))
             if end is None:
@@ -220,29 +159,29 @@ class Conversations:
             messages = messages[:end]
         page = _last(messages, limit)
         following = message_id(page[0]) if len(messages) > len(page) else None
-        return Page(page, Position(begun.epoch, begun.offset), following)
+        return Page(page, Position(prelude.epoch, prelude.offset), following)
 
     def forget(self, thread: ThreadKey) -> None:
         """Keep nothing of a thread that was deleted, nor what is being folded. Idempotent."""
         self._forgotten += 1
         self._drop(thread)
         if (turnstile := self._turnstiles.get((thread, True))) is not None:
-            turnstile.told = _NOTHING
+            turnstile.told = NO_PRELUDE
 
     def _drop(self, thread: ThreadKey) -> None:
         kept = self._kept.pop(thread, None)
         self._size -= kept.size if kept is not None else 0
 
-    def _turnstile(self, thread: ThreadKey, old: bool) -> _Turnstile:
+    def _turnstile(self, thread: ThreadKey, old: bool) -> Turnstile:
         """Return what lets one of those who read the thread go on: the others find it kept.
 
         Those who read an old part of it have one of their own, and hold up nobody else.
         """
-        return self._turnstiles.setdefault((thread, old), _Turnstile())
+        return self._turnstiles.setdefault((thread, old), Turnstile())
 
     def _is_old(self, thread: ThreadKey, epoch: int, upto: int | None) -> bool:
         """Return whether what is kept goes further."""
-        kept = self._kept.get(thread, _NOTHING)
+        kept = self._kept.get(thread, NO_PRELUDE)
         return upto is not None and kept.epoch == epoch and kept.offset > upto
 
     def _is_near(self, thread: ThreadKey, head: Position, upto: int | None) -> bool:
@@ -273,7 +212,7 @@ class Conversations:
 
     async def _tell(
         self, thread: ThreadKey, epoch: int, conversation: Conversation, offset: int
-    ) -> Begun | None:
+    ) -> Prelude | None:
         """Return the prelude, as it is kept or made anew; of a long thread it is kept then.
 
         None if it would be kept and the thread was deleted meanwhile.
@@ -283,12 +222,12 @@ class Conversations:
         if (kept.epoch, kept.offset, kept.run) == (epoch, offset, run):
             return kept
         events = await self._slices.spread(telling(thread.id, conversation))
-        begun = Begun(epoch, offset, run, events)
+        prelude = Prelude(epoch, offset, run, events)
         if offset >= KEPT_AFTER:
             if not await self._is_there(thread, epoch):
                 return None
-            self._keep(thread, begun)
-        return begun
+            self._keep(thread, prelude)
+        return prelude
 
     async def _is_there(self, thread: ThreadKey, epoch: int) -> bool:
         """Return whether the thread is still of this epoch, and to be forgotten later if at all."""
@@ -298,27 +237,27 @@ class Conversations:
             if forgotten == self._forgotten:  # else the answer may be from before a deletion
                 return found is not None and found.head.epoch == epoch
 
-    def _find(self, thread: ThreadKey, epoch: int, upto: int | None) -> Begun:
+    def _find(self, thread: ThreadKey, epoch: int, upto: int | None) -> Prelude:
         """Return what is kept and may be gone on with."""
-        kept = self._kept.get(thread, _NOTHING)
+        kept = self._kept.get(thread, NO_PRELUDE)
         if self._is_old(thread, epoch, upto):
             turnstile = self._turnstiles.get((thread, True))
-            kept = turnstile.told if turnstile is not None else _NOTHING
+            kept = turnstile.told if turnstile is not None else NO_PRELUDE
         elif kept.epoch == epoch:
             self._kept.move_to_end(thread)
         fits = kept.epoch == epoch and (upto is None or kept.offset <= upto)
-        return kept if fits else _NOTHING
+        return kept if fits else NO_PRELUDE
 
-    def _keep(self, thread: ThreadKey, begun: Begun) -> None:
+    def _keep(self, thread: ThreadKey, prelude: Prelude) -> None:
         """Keep it; while others wait for it, if what is kept goes further: of an older run."""
-        kept = self._kept.get(thread, _NOTHING)
-        if (kept.epoch, kept.offset) > (begun.epoch, begun.offset):
+        kept = self._kept.get(thread, NO_PRELUDE)
+        if (kept.epoch, kept.offset) > (prelude.epoch, prelude.offset):
             if (turnstile := self._turnstiles.get((thread, True))) is not None:
-                turnstile.told = begun
+                turnstile.told = prelude
             return
         self._drop(thread)
-        self._size += begun.size
-        self._kept[thread] = begun
+        self._size += prelude.size
+        self._kept[thread] = prelude
         while self._size > self._budget:
             _, gone = self._kept.popitem(last=False)
             self._size -= gone.size

@@ -13,7 +13,26 @@ from msgspec import UNSET, Raw, Struct
 
 from netra_backend.core.events import Event
 from netra_backend.core.fold import Conversation
-from netra_backend.core.ids import ThreadId
+from netra_backend.core.ids import RunId, ThreadId
+
+
+class Prelude(Struct, frozen=True):
+    """The prelude of a thread's log up to an offset: applying it is the fold so far."""
+
+    epoch: int
+    offset: int
+    run: RunId | None
+    """The newest run of that fold."""
+    events: list[Event]
+
+    @property
+    def size(self) -> int:
+        """Its bytes."""
+        return sum(len(event.data) for event in self.events)
+
+
+NO_PRELUDE = Prelude(0, 0, None, [])
+"""That of a thread which there is not."""
 
 
 def telling(thread: ThreadId, conversation: Conversation) -> Generator[None, None, list[Event]]:

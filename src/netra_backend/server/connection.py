@@ -239,8 +239,8 @@ class Connection(Dialogue):
         self._send(Cancelled(request=effect.request, run=effect.run, id=str(position)))
 
     async def _prelude(self, thread: ThreadKey) -> tuple[list[Raw], int]:
-        begun = await self._house.runner.conversations.begin(thread)
-        return [Raw(event.data) for event in begun.events], begun.offset
+        prelude = await self._house.runner.conversations.begin(thread)
+        return [Raw(event.data) for event in prelude.events], prelude.offset
 
     async def _decide(self, effect: Decide) -> None:
         answer = Answer(effect.interrupt, effect.status, bytes(effect.payload))

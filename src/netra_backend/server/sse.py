@@ -135,15 +135,15 @@ class RunStream:
         """
         self._note(run)
         upto = run.ended.offset if run.ended is not None else None
-        begun = await self._house.runner.conversations.begin(run.thread, upto, run.key.id)
-        if begun.run != run.key.id:  # it ended meanwhile and another one began, or it was deleted
+        prelude = await self._house.runner.conversations.begin(run.thread, upto, run.key.id)
+        if prelude.run != run.key.id:  # it ended meanwhile and another one began, or it was deleted
             found = await self._house.store.run(run.key)
             if found is None:
                 raise Refused(ErrorCode.NOT_FOUND)
             ended_since = run.ended is None and found.ended is not None
             return await self.joined(found) if ended_since else self.whole(found)
-        position = Position(begun.epoch, begun.offset)
-        return self._answer(run.thread, position, begun.events)
+        position = Position(prelude.epoch, prelude.offset)
+        return self._answer(run.thread, position, prelude.events)
 
     def _note(self, run: Run) -> None:
         """Join this request to the lines of the run, which have a correlation of their own."""
