@@ -119,7 +119,7 @@ class Connection(Dialogue):
         """The name of the state that its session is in."""
         return self._session.state.name
 
-    def _state(self) -> dict[str, object]:
+    def _about(self) -> dict[str, object]:
         return {"session": self._session.state}
 
     async def lost(self) -> None:

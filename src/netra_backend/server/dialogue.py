@@ -171,7 +171,7 @@ class Dialogue(ABC):
         if self._closed is not None:
             return
         with self._named():
-            log.info("closing", extra={"code": int(code), **self._state()})
+            log.info("closing", extra={"code": int(code), **self._about()})
         self.closed_with = code
         self._closed = asyncio.get_running_loop().create_future()
         try:
@@ -188,7 +188,7 @@ class Dialogue(ABC):
         """Put the connection's ids on every line that is logged inside, in whichever task."""
         return jsonlog.bind(connection=self.id, user=self.user, correlation=self._correlation)
 
-    def _state(self) -> dict[str, object]:
+    def _about(self) -> dict[str, object]:
         """Return what a log line says of the dialect's own state."""
         return {}
 

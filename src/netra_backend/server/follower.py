@@ -312,11 +312,11 @@ class ThreadFollower:
         """
         if entries:
             self._serve(entries)
-        if reaches_end(entries, READ_LIMIT) and len(held) <= HELD and self._takes(held):
+        if reaches_end(entries, READ_LIMIT) and len(held) <= HELD and self._hands_over_all(held):
             # No await since the read: what is published from here on is delivered.
             self._assign(FollowerState.LIVE)
 
-    def _takes(self, held: Sequence[Batch]) -> bool:
+    def _hands_over_all(self, held: Sequence[Batch]) -> bool:
         """Hand over what follows; return whether nothing is missing after it."""
         for batch in held:
             if self._state is not FollowerState.BEHIND or self._lane.full:

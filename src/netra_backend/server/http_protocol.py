@@ -112,16 +112,16 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _leave(self) -> None:
         """Wait for a client that takes something, while the server stops."""
-        if self._takes():
+        if self._takes_or_ends():
             self.loop.call_later(deadlines.LEAVE_SECONDS, self._leave)
 
     def look(self) -> None:
         """Wait for the client as long as it takes something."""
-        if self._takes():
+        if self._takes_or_ends():
             self._untaken.add(self)
 
-    def _takes(self) -> bool:
-        """Return whether the client takes what is unsent; end it if it takes nothing."""
+    def _takes_or_ends(self) -> bool:
+        """Return whether the client has taken a part of what is unsent; end it if it takes none."""
         before, self._left = self._left, self.transport.get_write_buffer_size()
         if self._left and self._left >= before:
             self.break_off()
