@@ -136,9 +136,8 @@ def _watch(asked: Arguments, terminal: Terminal) -> int:
             try:
                 task = _Task(asked, terminal)
                 task.once()
-            except (
-                ConfigError
-            ) as error:  # a setting that is being edited; the next save may mend it
+            except ConfigError as error:
+                # A setting is being edited; the next time it is saved may mend it.
                 terminal.note(f"netra: {error}")
             terminal.note("Watching for changes; Ctrl-C ends it.")
             wait_for_change(before, lambda: _watched(asked, task))  # noqa: B023 - used at once
