@@ -1,7 +1,9 @@
 """Interrupts over HTTP and WebSocket: listed, decided once, expiring, bound to their tool call."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,9 +19,14 @@ from ag_ui.core import (
 )
 
 from netra_backend.agents.base import ToolCall, question_of
+from netra_backend.core.ids import ThreadId, ThreadKey, UserId
 from netra_backend.core.pages import READ_BYTES
+from netra_backend.core.ports import Answer
+from netra_backend.core.roles import Role
+from netra_backend.stores.memory import MemoryStore
 from netra_backend.stores.sqlite import SqliteStore
 from tests.client import client, run_input
+from tests.conftest import Lines
 from tests.http import http
 from tests.live import live
 from tests.server.agents import asks
@@ -309,3 +316,140 @@ async def test_a_thread_is_listed_with_the_questions_that_can_still_be_answered(
     assert (listed["run"]["id"], listed["questions"]) == ("r2", 1)
     assert answered.status_code == 200
     assert after["questions"] == 0
+
+
+async def test_of_two_hundred_deciders_one_wins_and_the_run_goes_on_once(tmp_path: Path) -> None:
+    async with (
+        live({"asks": asks}, tmp_path, store=SqliteStore(tmp_path)) as server,
+        client(server.socket_url, server.token()) as alice,
+        AsyncExitStack() as stack,
+    ):
+        await alice.run("t", "r", "ask q1")
+        await alice.follow("t")
+        await alice.until("RUN_FINISHED")
+        deciders = [
+            await stack.enter_async_context(client(server.socket_url, server.token()))
+            for _ in range(10)
+        ]
+        answers = await asyncio.gather(
+            *(
+                one.answer(
+                    {
+                        "type": "decide",
+                        "request": f"{number}-{turn}",
+                        "thread": "t",
+                        "interrupt": "q1",
+                        "payload": {"from": f"{number}-{turn}"},
+                        "status": "cancelled" if turn % 3 else "resolved",
+                    }
+                )
+                for turn in range(20)
+                for number, one in enumerate(deciders)
+            )
+        )
+        said = await alice.until("TEXT_MESSAGE_CONTENT")
+        resumed = await alice.until_frame(
+            lambda f: f["chunk"]["type"] == "RUN_FINISHED" and f["chunk"]["runId"] != "r"
+        )
+        late = await alice.command("decide", thread="t", interrupt="q1", payload="late")
+        async with http(server.url, server.token()) as browser:
+            log = (await browser.get("/threads/t/events")).json()["events"]
+
+    assert len(answers) == 200
+    assert {frame["type"] for frame in answers} == {"decided"}
+    (winner,) = [frame for frame in answers if frame["won"]]
+    assert winner["payload"] == {"from": winner["request"]}
+    decision = {name: winner[name] for name in ("interrupt", "by", "status", "payload")}
+    assert all({name: frame[name] for name in decision} == decision for frame in answers)
+    assert {frame.get("run") for frame in answers} <= {None, winner["run"]}
+    assert late["won"] is False
+    assert late["run"] == winner["run"] == resumed["chunk"]["runId"]
+    assert json.loads(said["chunk"]["delta"]) == [["q1", winner["status"], winner["payload"]]]
+    started = [e["run"] for e in log if e["chunk"]["type"] == "RUN_STARTED"]
+    assert started == ["r", winner["run"]]
+
+
+async def test_the_run_goes_on_when_the_last_question_is_decided(tmp_path: Path) -> None:
+    async with (
+        live({"asks": asks}, tmp_path, store=MemoryStore()) as server,
+        client(server.socket_url, server.token()) as alice,
+    ):
+        await alice.run("t", "r", "ask q1 q2")
+        await alice.follow("t")
+        await alice.until("RUN_FINISHED")
+        first = await alice.command("decide", thread="t", interrupt="q2", payload=[1])
+        assert first["won"] is True
+        assert "run" not in first
+        second = await alice.command("decide", thread="t", interrupt="q1", status="cancelled")
+        assert second["payload"] is None
+        said = await alice.until("TEXT_MESSAGE_CONTENT")
+        assert json.loads(said["chunk"]["delta"]) == [
+            ["q1", "cancelled", None],
+            ["q2", "resolved", [1]],
+        ]
+
+
+async def test_a_run_may_take_up_the_answer_itself(tmp_path: Path, log_lines: Lines) -> None:
+    """As AG-UI's own clients do: the answer comes as ``resume`` of the next run."""
+
+    def resuming(run: str, payload: Any) -> dict[str, Any]:
+        entry = {"interruptId": "q1", "status": "resolved", "payload": payload}
+        return {**run_input("t", run), "resume": [entry]}
+
+    async with (
+        live({"asks": asks}, tmp_path, store=MemoryStore()) as server,
+        client(server.socket_url, server.token()) as alice,
+    ):
+        await alice.run("t", "r1", "ask q1")
+        await alice.follow("t")
+        await alice.until("RUN_FINISHED")
+        assert (await alice.command("run", input=resuming("r2", "yes")))["type"] == "accepted"
+        said = await alice.until("TEXT_MESSAGE_CONTENT")
+        assert json.loads(said["chunk"]["delta"]) == [["q1", "resolved", "yes"]]
+        await alice.until_frame(lambda f: f["chunk"].get("runId") == "r2")
+        await alice.until_frame(
+            lambda f: f["chunk"]["type"] == "RUN_FINISHED" and f["chunk"]["runId"] == "r2"
+        )
+        for payload in ("yes", "no"):
+            late = await alice.command("run", input=resuming(f"r3-{payload}", payload))
+            assert late["code"] == "already_decided"
+            assert late["message"] == "alice decided 'q1' before: resolved, \"yes\""
+        decided = await alice.command("decide", thread="t", interrupt="q1", payload="no")
+        assert (decided["won"], decided["payload"], decided["run"]) == (False, "yes", "r2")
+    refused = [line for line in log_lines() if line.get("code") == "already_decided"]
+    assert [line["why"] for line in refused] == ["alice decided 'q1' before: …"] * 2
+
+
+async def test_a_decision_made_just_before_a_crash_is_taken_up_after_it(tmp_path: Path) -> None:
+    """The process dies between the decision and the run that goes on with it."""
+    async with (
+        live({"asks": asks}, tmp_path, store=SqliteStore(tmp_path)) as server,
+        client(server.socket_url, server.token()) as alice,
+    ):
+        await alice.run("t", "r", "ask q1")
+        await alice.follow("t")
+        await alice.until("RUN_FINISHED")
+    store = SqliteStore(tmp_path)
+    await store.open()
+    key = ThreadKey(UserId("alice"), ThreadId("t"))
+    decision = await store.decide(
+        key, Answer("q1", "resolved", b'{"approved":true}'), key.owner, Role.DECIDE
+    )
+    await store.close()
+    assert decision is not None
+    assert decision.won
+
+    async with (
+        live({"asks": asks}, tmp_path, store=SqliteStore(tmp_path)) as server,
+        client(server.socket_url, server.token()) as alice,
+    ):
+        await alice.follow("t")
+        said = await alice.until("TEXT_MESSAGE_CONTENT")
+        late = await alice.command("decide", thread="t", interrupt="q1", payload="no")
+        async with http(server.url, server.token()) as browser:
+            log = (await browser.get("/threads/t/events")).json()["events"]
+
+    assert json.loads(said["chunk"]["delta"]) == [["q1", "resolved", {"approved": True}]]
+    assert (late["won"], late["payload"]) == (False, {"approved": True})
+    started = [e["run"] for e in log if e["chunk"]["type"] == "RUN_STARTED"]
+    assert started == ["r", late["run"]]

@@ -37,6 +37,7 @@ from tests.eventually import until
 from tests.http import http
 from tests.live import Live, live, token
 from tests.server.handshake import refusal_of
+from tests.server.lanes import both_lanes
 
 SECRET = "s3cret-of-the-issuer-0123456789abcdef"
 
@@ -67,9 +68,6 @@ async def test_a_run_is_delivered_whole(tmp_path: Path, direct: bool) -> None:
         assert finished["chunk"]["outcome"] == {"type": "success"}
         text = "".join(f["chunk"].get("delta", "") for f in alice.events)
         assert text == "Hello, world"
-
-
-both_lanes = pytest.mark.parametrize("direct", [True, False], ids=["lane", "send"])
 
 
 @both_lanes
