@@ -60,7 +60,7 @@ LONG = (
     "testing",
     "server/test_intake.py",
     "server/test_members.py",
-    "server/test_errors.py",
+    "server/test_close_codes.py",
 )
 
 Check = Callable[[RunAgentInput, Sequence[BaseEvent]], None]
