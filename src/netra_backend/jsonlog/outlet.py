@@ -28,8 +28,8 @@ class Outlet:
 
     A thread that waits in a buffered write holds the buffer's lock, and the interpreter aborts
     when it cannot take that lock at exit. The descriptor is our own: the number of one that
-    somebody else closes may come to belong to a client's socket. A daemon may close ours, too, so
-    that it has a high number, which the next file that is opened does not get.
+    somebody else closes may come to belong to a client's socket. A daemon may close ours, too:
+    therefore it has a high number, which the next file that is opened does not get.
     """
 
     def __init__(self, stream: Any) -> None:

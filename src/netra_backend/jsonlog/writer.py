@@ -67,8 +67,9 @@ class _Mark(threading.Event):
 class Writer:
     """Takes lines, and loses none without counting it.
 
-    `end` is called where a process of `multiprocessing` ends in which lines had to wait: it calls
-    nothing of what `atexit` knows from before. By default the writer is closed.
+    `end` is called at the end of a process of `multiprocessing` in which lines had to wait, because
+    such a process calls nothing that was registered with `atexit` before it began. By default the
+    writer is closed.
     """
 
     def __init__(self, stream: Any, end: Callable[[], object] | None = None) -> None:
@@ -106,8 +107,8 @@ class Writer:
     def would_drop(self) -> bool:
         """Whether a line was dropped, and its report would be, too.
 
-        For there is still little room, or nobody reads the pipe. Then it is not worth making a
-        line: one with a report costs twenty times a usual one.
+        That is so while there is little room, or nobody reads the pipe. Then it is not worth making
+        a line: one with a report costs twenty times a usual one.
         """
         if not self.unreported.numbers:
             return False

@@ -77,10 +77,10 @@ class Frame:
     """One pass over one function, a class body, or a module's own statements.
 
     `outer` gives the names of the scopes around it. `guarded` counts the blocks we are in that
-    catch what a sink raises; `conditional` is whether the function may have returned by now, or
-    may not come here, `required` the parameters that are true, or false, where we are. `prefix`
-    stands before the names of what is defined here. `exits` are the
-    names at each ``break`` and ``continue`` of the loops.
+    catch what a sink raises. `conditional` is whether the function may have returned by now, or
+    may not come here; `required` are the parameters that are known to be true, or false, where we
+    are. `prefix` stands before the names of what is defined here. `exits` are the names at each
+    ``break`` and ``continue`` of the loops.
     """
 
     __slots__ = (
@@ -264,9 +264,11 @@ class Frame:
             forget_attributes(self.names, path)
 
     def place(self, node: ast.expr) -> int:
-        """Return where the expression stands, for a fix around it; negative if a suffix would
-        need parentheses, `NOWHERE` if it cannot be told from the brackets of a call, or if its
-        value may be a default that has no such attribute."""
+        """Return where the expression stands, for a fix around it.
+
+        Negative if a suffix would need parentheses; `NOWHERE` if it cannot be told from the
+        brackets of a call, or if its value may be a default that has no such attribute.
+        """
         kind = type(node)
         if kind is ast.GeneratorExp or has_default(node) or path_of(node) in self.defaulted:
             return NOWHERE

@@ -99,7 +99,7 @@ class Judge:
             yield from self._reference(found, place)
 
     def _alternatives(self, head: Alternatives, place: Leaf, depth: int) -> Iterator[Problem]:
-        """Certain if every alternative raises for certain, otherwise for some values."""
+        """Yield what raises in the alternatives: for certain only if each of them does."""
         results = [list(self._value(option, place, depth + 1)) for option in head.options]
         certain = all(any(p.severity is Severity.ERROR for p in result) for result in results)
         results = repairable_alike(results)
@@ -139,7 +139,7 @@ class Judge:
         return not self._converted.isdisjoint(project.ancestors(name))
 
     def _has_members(self, found: Found) -> bool:
-        """An enum without members is made to be inherited from, perhaps together with str."""
+        """Return whether an enum has members; one without is inherited from, perhaps beside str."""
         ref = self._resolver.class_of(found)
         return ref is not None and any(
             not name.startswith("_") and attribute.assigned is not UNKNOWN
@@ -149,7 +149,7 @@ class Judge:
     def _generic(
         self, found: Found, head: Instance, kind: Kind, place: Leaf, depth: int
     ) -> Iterator[Problem]:
-        """A list or dict of which we know what is in it, if anything is."""
+        """Yield what raises in a container of which it is known what is in it, if anything is."""
         if depth > _DEEPEST // 2:
             return
         if not head.args:
@@ -164,7 +164,7 @@ class Judge:
             yield from self._key(key, place.maybe())
 
     def _declared(self, found: Found, kind: Kind, place: Leaf, depth: int) -> Iterator[Problem]:
-        """The fields of a typed dict, which may be absent, or of a named tuple."""
+        """Yield what raises in the fields of a named tuple or typed dict, whose may be absent."""
         ref = self._resolver.class_of(found)
         if ref is None or depth > _DEEPEST_FIELDS or not declares_items(self._resolver, ref):
             return

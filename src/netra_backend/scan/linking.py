@@ -134,7 +134,7 @@ class Linker:
     def _notice_formatter(
         self, function: Function | None, sink: Sink, args: Sequence[Argument], scope: Scope
     ) -> None:
-        """A formatter that writes JSON decides what ``extra=`` may hold in its package."""
+        """Note a formatter that writes JSON: it decides what ``extra=`` may hold in its package."""
         if self._log_encoder is not LogEncoder.AUTO or function is None or not function.owner:
             return
         if "logging.Formatter" in self._project.ancestors(function.owner):

@@ -255,7 +255,7 @@ class Project:
         return _strongest(kinds) or self._decorated(ref)
 
     def _decorated(self, ref: ClassRef) -> Kind:
-        """Classes of no well-known base: what a decorator makes of them."""
+        """Return what decorators make of a class that has no well-known base."""
         if any(word.name == "metaclass" for word in ref.declared.keywords):
             return Kind.UNKNOWN
         for item in self.bases(ref):
@@ -301,7 +301,10 @@ def _own_class(function: Function, name: str, source: Source) -> Found | None:
 
 
 def _strongest(kinds: list[Kind]) -> Kind | None:
-    """What JSON has a form for wins: ``class Color(str, Enum)`` is written as a string."""
+    """Return the kind that decides, None if none does: one for which JSON has a form wins.
+
+    So ``class Color(str, Enum)`` is written as a string.
+    """
     for kind in kinds:
         if kind in PLAIN:
             return kind

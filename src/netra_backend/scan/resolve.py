@@ -89,8 +89,8 @@ class Resolver:
     def restart(self, posing: Posing | None = None, handed: Handed | None = None) -> None:
         """Count steps from 0 again, and note from now on what is `read` of instances of classes.
 
-        `posing` is a class and the heir that whatever may be an instance of it is taken for,
-        `handed` what a decorator is given.
+        `posing` is a class and one of its heirs: whatever may be an instance of the class is taken
+        for one of the heir. `handed` is what a decorator is given.
         """
         self._steps = 0
         self._posing = posing

@@ -332,7 +332,7 @@ def unmarked(value: Value) -> Value:
 
 
 def _join_dicts(one: Dict, other: Dict) -> Value:
-    """Entries of both stay; an entry of one path is there only maybe."""
+    """Return the dict with the entries of both; what one path alone has is there only maybe."""
     shared = _common(one.entries, other.entries)
     rest = one.entries[shared:], other.entries[shared:]
     keys = [[e.key for e in side] for side in rest]
