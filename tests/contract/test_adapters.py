@@ -88,7 +88,7 @@ async def test_a_tool_call_twice_in_a_thread(adapter: Adapter) -> None:
     await played(adapter, Scenario.TOOL, check)
 
 
-AT_ONCE = [one for one in ADAPTERS if one.name in ("openai", "openai-agents", "strands")]
+AT_ONCE = [one for one in ADAPTERS if one.name in ("openai", "openai-agents", "strands", "adk")]
 """Those that get one call after the other; for AG2 see its own tests."""
 
 

@@ -12,6 +12,7 @@ from google.adk.models import BaseLlm, LlmResponse
 from google.adk.sessions import InMemorySessionService
 from google.adk.tools import FunctionTool
 from google.genai.types import Content, FunctionCall, Part
+from pydantic import BaseModel
 
 from netra_backend.agents.adapters.adk import ADKAgent
 from netra_backend.agents.loading import adapt
@@ -100,3 +101,60 @@ async def test_without_sessions_the_history_comes_from_the_log() -> None:
             await house.ended(run)
         chunks = await house.chunks()
     assert texts(chunks) == "oneone one two"
+
+
+class Scripted(BaseLlm):
+    """Answers with the next of `answers`."""
+
+    answers: list[LlmResponse]
+
+    async def generate_content_async(
+        self, llm_request: Any, stream: bool = False
+    ) -> AsyncIterator[Any]:
+        yield self.answers.pop(0)
+
+
+def scripted(*answers: LlmResponse, **options: Any) -> LlmAgent:
+    return LlmAgent(name="agent", model=Scripted(model="fake", answers=list(answers)), **options)
+
+
+def said(*parts: Part) -> LlmResponse:
+    return LlmResponse(content=Content(role="model", parts=list(parts)), turn_complete=True)
+
+
+async def test_a_run_fails_whose_model_gives_no_answer(log_lines: Any) -> None:
+    """Gemini says so in an answer without content, which was a run that had ended well."""
+    blocked = LlmResponse(error_code="MALFORMED_FUNCTION_CALL", error_message="no such call")
+    async with running(adapt(scripted(blocked))) as house:
+        await house.start(ALICE, asking("hi", thread_id="t1", run_id="r1"))
+        assert (await house.ended("r1")).status is RunStatus.FAILED
+    assert "MALFORMED_FUNCTION_CALL no such call" in str(log_lines())
+
+
+async def test_an_answer_in_a_form_of_the_agent_is_told() -> None:
+    class City(BaseModel):
+        name: str
+
+    answer = said(Part(text='{"name": "Oslo"}'))
+    async with running(adapt(scripted(answer, output_schema=City))) as house:
+        await house.start(ALICE, asking("hi", thread_id="t1", run_id="r1"))
+        assert (await house.ended("r1")).status is RunStatus.FINISHED
+        assert texts(await house.chunks()) == '{"name": "Oslo"}'
+
+
+async def test_calls_that_are_made_at_once_stand_in_one_message() -> None:
+    def weather(city: str) -> str:
+        """Tell the weather."""
+        return f"sunny in {city}"
+
+    calls = [
+        Part(function_call=FunctionCall(name="weather", args={"city": name}))
+        for name in ("Oslo", "Rome")
+    ]
+    answers = said(Part(text="Let me see."), *calls), said(Part(text="It is sunny."))
+    async with running(adapt(scripted(*answers, tools=[weather]))) as house:
+        await house.start(ALICE, asking("hi", thread_id="t1", run_id="r1"))
+        assert (await house.ended("r1")).status is RunStatus.FINISHED
+        _, made, *later = await house.messages()
+    assert (made["content"], len(made["toolCalls"])) == ("Let me see.", 2)
+    assert [message["role"] for message in later] == ["tool", "tool", "assistant"]

@@ -17,6 +17,7 @@ from ag_ui.core import (
     ReasoningMessageStartEvent,
     ReasoningStartEvent,
     RunAgentInput,
+    RunFinishedEvent,
     StateSnapshotEvent,
     ToolCallResultEvent,
 )
@@ -24,8 +25,9 @@ from ag_ui_adk import ADKAgent as Translator
 from google.adk.agents import BaseAgent
 from google.adk.sessions import BaseSessionService, InMemorySessionService
 
-from netra_backend.agents.foreign import translated
+from netra_backend.agents.foreign import together, translated
 from netra_backend.agents.run_context import CURRENT, scope_of
+from netra_backend.errors import AgentError
 
 
 class ADKAgent:
@@ -45,7 +47,7 @@ class ADKAgent:
         Raises AgentError for whatever it raises.
         """
         run = CURRENT.get()
-        translator = Translator(
+        translator = _Translator(
             adk_agent=self._agent,
             app_name=self._agent.name,
             user_id=run.user if run is not None else "user",
@@ -56,13 +58,42 @@ class ADKAgent:
         given = input.model_copy(update={"thread_id": scope_of(input)})
         thoughts = _Thoughts()
         async with aclosing(_stoppable(translator, given)) as events:
-            async for event in translated("the agent", input, events):
+            async for event in together(translated("the agent", input, events)):
                 if isinstance(event, StateSnapshotEvent):
                     event = _without_bookkeeping(event)  # noqa: PLW2901
                     if event.snapshot == (input.state or {}):
                         continue
+                if isinstance(event, RunFinishedEvent) and translator.fault is not None:
+                    raise AgentError(f"the model gave no answer: {translator.fault}")
                 for part in thoughts.take(event):
                     yield part
+
+
+class _Translator(Translator):  # type: ignore[misc]
+    """AG-UI's, with what the model could not do, and what the agent says in a form of its own."""
+
+    fault: str | None = None
+    """What is wrong with the last answer of a model; it comes in an event without content."""
+
+    def _create_runner(self, *given: Any, **named: Any) -> Any:
+        runner = super()._create_runner(*given, **named)
+        run = runner.run_async
+
+        async def watched(**options: Any) -> AsyncIterator[Any]:
+            async with aclosing(run(**options)) as events:
+                async for event in events:
+                    code, why = event.error_code, event.error_message
+                    self.fault = f"{code} {why or ''}".rstrip() if code else None
+                    yield event
+
+        runner.run_async = watched
+        return runner
+
+    @staticmethod
+    def _collect_output_schema_agent_names(agent: Any, result: set[str] | None = None) -> set[str]:
+        """Return whose answers are for other agents: not those of the agent itself."""
+        names: set[str] = Translator._collect_output_schema_agent_names(agent, result)
+        return names - {agent.name}
 
 
 class _Thoughts:
