@@ -35,6 +35,9 @@ from pydantic_settings import (
 
 from netra_backend.errors import ConfigError
 
+SECRET_BYTES = 32
+SHORT_SECRET = f"it must have at least {SECRET_BYTES} bytes (RFC 7518 section 3.2)"
+
 
 class AuthMode(StrEnum):
     """How users are told apart."""
@@ -149,7 +152,7 @@ class Settings(BaseSettings):
     """``dev`` signs browsers in by a cookie, on loopback only; ``jwt`` verifies tokens;
     ``agentcore`` believes the session header of Amazon's runtime."""
     jwt_secret: SecretStr | None = None
-    """The key for HS256 tokens, at least 32 bytes."""
+    """The key for HS256 tokens, at least 32 bytes, or ``@path`` of a file that holds it."""
     jwt_public_key: Text | None = None
     """The PEM public key for RS256, ES256 or EdDSA tokens, or ``@path`` of a file that holds it."""
     jwt_jwks: dict[str, str] = Field({}, examples=[{"https://ISSUER": "https://ISSUER/jwks.json"}])
@@ -250,8 +253,9 @@ class Settings(BaseSettings):
     @field_validator("jwt_secret")
     @classmethod
     def _the_secret_cannot_be_guessed(cls, secret: SecretStr | None) -> SecretStr | None:
-        if secret is not None and len(secret.get_secret_value().encode()) < 32:
-            raise ValueError("it must have at least 32 bytes (RFC 7518 section 3.2)")
+        text = "" if secret is None else secret.get_secret_value()
+        if secret is not None and not text.startswith("@") and len(text.encode()) < SECRET_BYTES:
+            raise ValueError(SHORT_SECRET)
         return secret
 
     @field_validator("jwt_jwks")

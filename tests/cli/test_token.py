@@ -59,6 +59,25 @@ async def test_a_jwt_token_has_the_configured_claims(tmp_path: Path) -> None:
     assert claims["sub"] == "alice"
 
 
+async def test_the_secret_may_come_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "a-secret-that-is-mounted-as-a-file"
+    file.write_text(f"{SECRET}\n")
+    settings = Settings(data_dir=tmp_path, auth=AuthMode.JWT, jwt_secret=SecretStr(f"@{file}"))
+    token = make_token(settings, "alice")
+    assert jwt.decode(token, SECRET, algorithms=["HS256"])["sub"] == "alice"
+    assert (await authenticator(settings).verify(token)).id == "alice"
+
+
+def test_a_file_that_has_no_secret_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "a-secret-that-is-mounted-as-a-file"
+    settings = Settings(data_dir=tmp_path, auth=AuthMode.JWT, jwt_secret=SecretStr(f"@{file}"))
+    with pytest.raises(ConfigError, match=rf"jwt_secret cannot be read: .*{file}"):
+        make_token(settings, "alice")
+    file.write_text(f"{SECRET[:31]}\n")
+    with pytest.raises(ConfigError, match=rf"jwt_secret \(@{file}\): it must have at least 32"):
+        authenticator(settings)
+
+
 async def test_a_token_is_good_after_a_revocation(tmp_path: Path) -> None:
     """It says when it was issued: one that does not is older than every revocation."""
     settings = Settings(data_dir=tmp_path, auth=AuthMode.JWT, jwt_secret=SecretStr(SECRET))

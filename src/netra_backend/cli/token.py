@@ -11,7 +11,7 @@ from netra_backend.cli.settings import settings_with
 from netra_backend.config import AuthMode, Settings
 from netra_backend.core.ids import UserId, parse_id
 from netra_backend.errors import ConfigError
-from netra_backend.server.auth import DevAuth
+from netra_backend.server.auth import DevAuth, jwt_secret
 from netra_backend.server.kept_keys import dev_key
 
 LIFETIME = 3600
@@ -72,4 +72,5 @@ def _signed_token(settings: Settings, user: UserId) -> str:
         claims["aud"] = settings.jwt_audience
     if settings.jwt_issuer is not None:
         claims["iss"] = settings.jwt_issuer
-    return jwt.encode(claims, settings.jwt_secret.get_secret_value(), algorithm="HS256")
+    secret = jwt_secret(settings.jwt_secret.get_secret_value())
+    return jwt.encode(claims, secret, algorithm="HS256")

@@ -17,7 +17,7 @@ import jwt
 import msgspec
 from starlette.requests import HTTPConnection
 
-from netra_backend.config import AuthMode, Settings
+from netra_backend.config import SECRET_BYTES, SHORT_SECRET, AuthMode, Settings
 from netra_backend.core.ids import UserId, parse_id
 from netra_backend.errors import ConfigError, ErrorCode, FrameError, Refused
 from netra_backend.server.address import client_host, forwarded_for
@@ -236,20 +236,33 @@ def _keys(settings: Settings) -> list[Key]:
     """Return the keys that stand in the settings. Raises ConfigError."""
     keys: list[Key] = []
     if settings.jwt_secret is not None:
-        keys.append(secret_key(settings.jwt_secret.get_secret_value()))
+        keys.append(secret_key(jwt_secret(settings.jwt_secret.get_secret_value())))
     if settings.jwt_public_key is not None:
-        keys.append(public_key(_text(settings.jwt_public_key)))
+        keys.append(public_key(_text("jwt_public_key", settings.jwt_public_key)))
     return keys
 
 
-def _text(value: str) -> str:
-    """Return the setting, or the text of the file that it names as ``@path``."""
+def jwt_secret(setting: str) -> str:
+    """Return the secret that the setting is, or that stands in the file which it names.
+
+    Raises ConfigError.
+    """
+    if not setting.startswith("@"):
+        return setting
+    secret = _text("jwt_secret", setting).strip()  # a line of a file has an end
+    if len(secret.encode()) < SECRET_BYTES:
+        raise ConfigError(f"jwt_secret ({setting}): {SHORT_SECRET}")
+    return secret
+
+
+def _text(name: str, value: str) -> str:
+    """Return the setting of this name, or the text of the file that it names as ``@path``."""
     if not value.startswith("@"):
         return value
     try:
-        return Path(value[1:]).expanduser().read_text(encoding="ascii")
+        return Path(value[1:]).expanduser().read_text(encoding="utf-8")
     except (OSError, ValueError, RuntimeError) as error:  # the last for the home of nobody
-        raise ConfigError(f"jwt_public_key cannot be read: {error}") from error
+        raise ConfigError(f"{name} cannot be read: {error}") from error
 
 
 def _checked(user: User) -> User:
