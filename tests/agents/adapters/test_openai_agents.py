@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -86,9 +87,9 @@ async def test_an_approval_goes_on_in_another_process(payload: bytes, result: st
     assert illegal(chunks, later_run=True) == []
 
 
-def team(called: list[str]) -> Any:
+def team(called: list[str], seen: list[Any]) -> Any:
     """Return an agent whose two tools are agents, each of which may call only when it is let."""
-    from agents import Agent, Model, ModelResponse, Usage, function_tool
+    from agents import Agent, Model, ModelResponse, RunContextWrapper, Usage, function_tool
     from openai.types.responses import (
         Response,
         ResponseCompletedEvent,
@@ -137,8 +138,9 @@ def team(called: list[str]) -> Any:
 
     def part(name: str) -> Any:
         @function_tool(name_override=f"use_{name}", needs_approval=True)
-        def use(input: str) -> str:
+        def use(run: RunContextWrapper[Any], input: str) -> str:
             called.append(name)
+            seen.append(run.context)
             return f"used {name}"
 
         return Agent(name, model=Caller(), tools=[use]).as_tool(name, "")
@@ -146,14 +148,22 @@ def team(called: list[str]) -> Any:
     return Agent("team", model=Caller(), tools=[part("left"), part("right")])
 
 
-async def test_the_result_of_an_agent_that_is_a_tool_comes_after_its_approval() -> None:
+@dataclass
+class Tenant:
+    key: object
+
+
+@pytest.mark.parametrize("context", [None, {"key": object()}, Tenant("a-key-of-ours")])
+async def test_the_result_of_an_agent_that_is_a_tool_comes_after_its_approval(context: Any) -> None:
+    """What the application gives the SDK is no part of what a question shows."""
     from agents import set_tracing_disabled
 
     from netra_backend.agents.adapters.openai_agents import OpenAIAgentsAgent
 
     set_tracing_disabled(True)
     called: list[str] = []
-    async with running(OpenAIAgentsAgent(team(called))) as house:
+    seen: list[Any] = []
+    async with running(OpenAIAgentsAgent(team(called, seen), context=context)) as house:
         for turn in ("r1", "r2"):  # in the second the calls have other ids in the log
             await house.start(ALICE, asking("go", thread_id="t1", run_id=turn))
             assert (await house.ended(turn)).status is RunStatus.AWAITING
@@ -171,6 +181,8 @@ async def test_the_result_of_an_agent_that_is_a_tool_comes_after_its_approval() 
     ]
     assert not any("toolCallId" in question for question in questions)
     assert ["openai_agents" in question["metadata"]["netra"] for question in questions] == [1, 0]
+    assert "a-key-of-ours" not in str(chunks)
+    assert seen == [context] * 4
     assert sorted(called) == ["left", "left", "right", "right"]
     begun = [chunk["toolCallId"] for chunk in chunks if chunk["type"] == "TOOL_CALL_START"]
     results = [chunk for chunk in chunks if chunk["type"] == "TOOL_CALL_RESULT"]

@@ -285,8 +285,7 @@ def _questions(
     """
     if not result.interruptions:
         return
-    state = json.dumps(result.to_state().to_json())
-    paused = {_STATE: state, "waiting": waiting}
+    paused = {_STATE: json.dumps(_kept(result)), "waiting": waiting}
     asked = [
         Interrupt(
             id=f"{input.run_id}:{item.call_id}",
@@ -303,6 +302,22 @@ def _questions(
         run_id=input.run_id,
         outcome=RunFinishedInterruptOutcome(interrupts=asked),
     )
+
+
+def _kept(result: RunResultStreaming) -> dict[str, Any]:
+    """Return the SDK's state of the run, without the context, which is the application's own.
+
+    The user can read the state, and the run that goes on gets the context from our options.
+    """
+    return _without_context(result.to_state().to_json(context_serializer=lambda _: {}))
+
+
+def _without_context(state: dict[str, Any]) -> dict[str, Any]:
+    state["context"].update(context=None, context_meta=None)
+    for call in (state.get("last_processed_response") or {}).get("functions", ()):
+        if "agent_run_state" in call:
+            _without_context(call["agent_run_state"])
+    return state
 
 
 def _question(item: ToolApprovalItem, *, told: bool) -> str:
