@@ -73,7 +73,6 @@ UNMIRRORED |= {
     for name in (
         "altering",
         "annotations",
-        "arguments",
         "arithmetic",
         "attributes",
         "binding",

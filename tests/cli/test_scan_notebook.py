@@ -101,6 +101,10 @@ BASE = (
     "from send import send\nclass Base:\n    state = 1\n"
     "    def save(self):\n        send(self.state)\n"
 )
+HOLD = (
+    "from dump import dump\nclass Hold:\n    def __init__(self, held):\n        self.held = held\n"
+    "    def save(self):\n        return dump([self.held])\n"
+)
 ENUM_BASE = "from names import State\n" + BASE.replace("state = 1", "state = State.A")
 VERSIONS = {
     "state.py": (STATE, PLAIN, "from colour import State\n", "State = str\n"),
@@ -131,10 +135,13 @@ VERSIONS = {
         "from base import Base\nclass Heir(Base):\n    state = 1\n",
         "from base import Base\nclass Heir(Base):\n    def save(self):\n        pass\n",
     ),
+    "hold.py": (HOLD, HOLD.replace("= held", "= str(held)")),
     "call.py": (
         "from model import Model\nfrom send import send\ndef f(m: Model):\n    send(m.state)\n",
         "from model import Model\nfrom send import send\ndef f(m: Model):\n    send(m)\n",
         "import json\nfrom model import Model\ndef f(m: Model):\n    json.dumps([m.state])\n",
+        "from hold import Hold\nfrom model import Model\ndef f(m: Model):\n    Hold(m.state)\n",
+        "from hold import Hold\nfrom names import State\ndef f():\n    return Hold(State.A)\n",
     ),
 }
 """What each module of a project may be; values go from ``state`` over three others to a sink."""
@@ -161,6 +168,25 @@ def test_an_heir_that_is_edited_changes_what_its_base_is_told(tmp_path: Path) ->
             write(tmp_path, {"heir.py": heir + body})
         (found,) = Scan(asked, load_project(asked, TITLES)).run().findings
         assert (Path(found.path).name, found.severity.value) == ("base.py", severity)
+
+
+def test_a_call_that_is_edited_changes_what_the_class_that_it_makes_is_told(
+    tmp_path: Path,
+) -> None:
+    hold = "import json\nclass Hold:\n    def __init__(self, held):\n        self.held = held\n"
+    hold += "    def save(self):\n        return json.dumps(self.held)\n"
+    write(tmp_path, {f"m{at:02}.py": OTHER for at in range(FEW)})
+    write(tmp_path, {"pyproject.toml": "", "state.py": STATE, "hold.py": hold})
+    call = "from hold import Hold\nfrom state import State\ndef make():\n    return "
+    for body in (None, "Hold(State.A)\n", "Hold('a')\n", "Hold(held=[State.A])\n", None):
+        if body is None:
+            (tmp_path / "call.py").unlink(missing_ok=True)
+        else:
+            write(tmp_path, {"call.py": call + body})
+        found = told(tmp_path, "--cache-dir", str(tmp_path / "cache"))
+        assert [it[:3] for it in found] == [("hold.py", 6, "JS001")] * (
+            body is not None and "State" in body
+        )
 
 
 def test_a_decorated_function_that_is_edited_changes_what_its_decorator_is_told(

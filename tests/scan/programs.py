@@ -180,6 +180,76 @@ def keep_all(**data):
     data.clear()
 
 
+class Link:
+    def __init__(self, state, *rest, note=None):
+        self.state = state
+        self.row = {"state": state, "rest": rest}
+        self.note = note
+        self.past = []
+        self.last = None
+
+    def move(self, state):
+        self.past.append(state)
+        self.last = state
+        return self
+
+    def tell(self):
+        return json.dumps({"state": self.state})
+
+    def tell_row(self):
+        return json.dumps(self.row)
+
+    def tell_past(self):
+        return json.dumps({"past": self.past, "last": self.last})
+
+    def tell_name(self):
+        return json.dumps(self.state.name if hasattr(self.state, "name") else str(self.state))
+
+
+class Wire(Link):
+    def __init__(self, state):
+        super().__init__(str(state), note=state)
+
+    def tell_note(self):
+        return json.dumps({"note": self.note})
+
+
+@dataclasses.dataclass
+class Slip:
+    thing: typing.Any
+    other: object = None
+
+    def tell(self):
+        return json.dumps([self.thing, self.other])
+
+
+LINKS = {}
+
+
+def link(name, state):
+    LINKS[name] = Link(state)
+
+
+def tell_links():
+    for it in LINKS.values():
+        it.tell()
+
+
+def pass_on(*args, **kwargs):
+    return wrap(*args, **kwargs)
+
+
+def pass_by_place(*args):
+    return wrap(*args)
+
+
+def later(value):
+    def tell():
+        return json.dumps({"value": value})
+
+    return tell
+
+
 compact = functools.partial(json.dumps, separators=(",", ":"))
 """
 
@@ -310,6 +380,11 @@ SINKS = (
     "json.dumps(Job({a}).describe()) if type({a}) is Color else 1",
     "try: json.dumps({a})\nexcept TypeError: pass", "if flag: json.dumps({a})",
     "Seen().mark()", "Late().mark()",
+    "Link({a}).tell()", "Link({a}, {b}).tell_row()", "Link({a}).tell_name()", "Wire({a}).tell()",
+    "Wire({a}).tell_note()", "Link({a}).move({b}).tell_past()", "Slip({a}).tell()",
+    "Slip({a}, other={b}).tell()", "link('x', {a}); tell_links()", "pass_on({a})",
+    "pass_on({a}, extra={b})", "pass_by_place({a})", "later({a})()", "list(map(wrap, [{a}, {b}]))",
+    "functools.partial(wrap, {a})()", "functools.partial(wrap, extra={a})({b})",
     "json.dumps({{str({a}): {b}}})", "json.dumps([{a}] if flag else {b})",
 )  # fmt: skip
 

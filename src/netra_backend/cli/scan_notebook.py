@@ -9,7 +9,7 @@ from msgspec import Struct
 from netra_backend.cli.scan_cache import Cache
 from netra_backend.cli.scan_record import Record
 from netra_backend.scan.finding import Finding
-from netra_backend.scan.project import file_fact, heirs_fact
+from netra_backend.scan.project import calls_fact, file_fact, heirs_fact
 
 
 class _Page(Struct, frozen=True, array_like=True):
@@ -38,6 +38,7 @@ class KeptNotebook:
     def __init__(self, cache: Cache, name: str, records: Sequence[Record]) -> None:
         self._cache = cache
         self._name = name
+        self._records = records
         self._truth = _facts(records)
         self._pages: dict[str, tuple[Sequence[Finding], Collection[str]]] = {}
         self._known = self._load()
@@ -65,6 +66,7 @@ class KeptNotebook:
         for page, (found, facts) in self._pages.items():
             places = tuple(numbers.setdefault(fact, len(numbers)) for fact in facts)
             pages[page] = _Page(tuple(found), places)
+        self._truth |= _calls(self._records, numbers)
         then = tuple((fact, self._truth.get(fact, "")) for fact in numbers)
         self._cache.put(self._name, msgspec.msgpack.encode(_Book(then, pages)))
 
@@ -75,6 +77,7 @@ class KeptNotebook:
         except msgspec.DecodeError:
             return {}
         names = [fact for fact, _ in book.facts]
+        self._truth |= _calls(self._records, names)
         same = {at for at, it in enumerate(book.facts) if self._truth.get(it[0], "") == it[1]}
         return {
             name: (page.found, [names[at] for at in page.facts])
@@ -83,7 +86,18 @@ class KeptNotebook:
         }
 
 
-def _facts(records: Sequence[Record]) -> Mapping[str, str]:
+def _calls(records: Sequence[Record], facts: Collection[str]) -> dict[str, str]:
+    """Return what is true of the calls that some of the facts are of."""
+    start = calls_fact("")
+    asked = {fact.removeprefix(start) for fact in facts if fact.startswith(start)}
+    found: dict[str, list[str]] = {}
+    for record in records if asked else ():
+        for name in asked & record.summary.calls.keys():
+            found.setdefault(name, []).append(record.key)
+    return {calls_fact(name): " ".join(keys) for name, keys in found.items()}
+
+
+def _facts(records: Sequence[Record]) -> dict[str, str]:
     """Return what is true of the files: their keys in the cache."""
     truth: dict[str, str] = {}
     heirs: dict[str, list[str]] = {}

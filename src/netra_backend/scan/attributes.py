@@ -2,9 +2,10 @@
 
 from typing import TYPE_CHECKING
 
+from netra_backend.scan.callers import constructed
 from netra_backend.scan.commandline import Parsed, field
 from netra_backend.scan.declarations import Attribute, Trait
-from netra_backend.scan.fields import Made, given, given_to_init, own_dict, setting
+from netra_backend.scan.fields import Made, as_made, given, given_to_init, own_dict, setting
 from netra_backend.scan.generics import specialised
 from netra_backend.scan.heads import (
     Alternatives,
@@ -15,6 +16,7 @@ from netra_backend.scan.heads import (
     Open,
     Scope,
     Super,
+    brought,
     either,
 )
 from netra_backend.scan.invocation import call_function
@@ -129,7 +131,9 @@ def _of_instance(resolver: "Resolver", base: Found, head: Instance, name: str) -
     if isinstance(head, Parsed):
         return field(resolver, head, name, base[1])
     known = _given(resolver, base, head, name) if isinstance(head, Made) else None
-    return _of_declared(resolver, base, head, name) if known is None else known
+    if known is None:
+        return _of_declared(resolver, base, head, name)
+    return known if base[1].brought is None else brought(known, base[1].brought)
 
 
 def _given(resolver: "Resolver", base: Found, head: Made, name: str) -> Found | None:
@@ -223,7 +227,31 @@ def _field(
 
     def assigned() -> Found:
         if attribute.inner or isinstance(attribute.assigned, Union):
-            return resolver.resolve(attribute.assigned, home)
+            return resolver.resolve(*_as_assigned(resolver, attribute, owner, base))
         return _plain_data(resolver, attribute, owner)
 
-    return resolver.once(key, 1, assigned) or (UNKNOWN, home)
+    found = resolver.once(key, 1, assigned) or (UNKNOWN, home)
+    if attribute.declared != UNKNOWN or not _is_of_any(resolver, owner, name, base):
+        return found
+    return either([found, constructed(resolver, owner, name)], home)
+
+
+def _is_of_any(resolver: "Resolver", owner: ClassRef, name: str, base: Found) -> bool:
+    """Return whether the field is whatever the constructor was given, somewhere."""
+    if name not in owner.declared.annotated or getattr(base[0], "exact", False):
+        return False
+    return resolver.kind(base) in (Kind.DATACLASS, Kind.ATTRS, Kind.MODEL)
+
+
+def _as_assigned(
+    resolver: "Resolver", attribute: Attribute, owner: ClassRef, base: Found
+) -> tuple[Value, Scope]:
+    """Return what methods assign, and where it is to be read."""
+    head, ref = base[0], resolver.class_of(base)
+    if ref is None or not isinstance(head, Instance):
+        return attribute.assigned, owner.source.scope
+    if head.exact:
+        return as_made(resolver, head, ref, owner, attribute.assigned)
+    scope = Scope(owner.source)
+    scope.itself = ref if ref.name != owner.name else None
+    return attribute.assigned, scope

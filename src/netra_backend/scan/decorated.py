@@ -1,17 +1,17 @@
 """The functions that a decorator is given: what they return, it may write in their stead."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from msgspec import structs
 
 from netra_backend.scan.declarations import Function, Site, Trait
 from netra_backend.scan.environment import children
 from netra_backend.scan.heads import FunctionRef
-from netra_backend.scan.project import Project, heirs_fact
+from netra_backend.scan.project import Project
 from netra_backend.scan.resolve import Handed
 from netra_backend.scan.signatures import decorates
 from netra_backend.scan.sources import Source
-from netra_backend.scan.values import Call, Captured, Global, Value
+from netra_backend.scan.values import Call, Global, Value, is_captured
 
 MOST = 32
 """Functions that are asked for one call in a decorator."""
@@ -20,49 +20,36 @@ _INSIDE = ".<locals>."
 _STRANGE = Trait.ABSTRACT | Trait.CONTEXT | Trait.GENERATOR | Trait.OVERLOAD | Trait.PROPERTY
 
 
-class Decorated:
-    """The decorated functions of some files; which they are is looked up when it is asked for."""
+def handed_to(project: Project, source: Source, site: Site) -> Iterator[Handed]:
+    """Yield each function that a decorator may be given in whose inner function the call is.
 
-    def __init__(self, sources: Sequence[Source]) -> None:
-        self._sources = sources
-        self._by_decorator: dict[str, list[Source]] = {}
+    Only those that it is the nearest to are: what others make of a function is not known.
+    """
+    decorator, _, inner = site.function.rpartition(_INSIDE)
+    given = _given(source, decorator, inner)
+    if not given or not any(_asks(argument.value, given) for argument in site.args):
+        return
+    outer, _, _ = decorator.rpartition(_INSIDE)
+    if outer and not _returns(source, outer, decorator):
+        return
+    within = source.function(site.function)
+    for ref in _of(project, source, outer or decorator, called=bool(outer)):
+        if within is not None:
+            yield Handed(given, within, ref)
 
-    def handed(self, project: Project, source: Source, site: Site) -> Iterator[Handed]:
-        """Yield each function that a decorator may be given in whose inner function the call is.
 
-        Only those that it is the nearest to are: what others make of a function is not known.
-        """
-        decorator, _, inner = site.function.rpartition(_INSIDE)
-        given = _given(source, decorator, inner)
-        if not given or not any(_asks(argument.value, given) for argument in site.args):
-            return
-        outer, _, _ = decorator.rpartition(_INSIDE)
-        if outer and not _returns(source, outer, decorator):
-            return
-        within = source.function(site.function)
-        for ref in self._of(project, source, outer or decorator, called=bool(outer)):
-            if within is not None:
-                yield Handed(given, within, ref)
-
-    def _of(
-        self, project: Project, source: Source, decorator: str, *, called: bool
-    ) -> Iterator[FunctionRef]:
-        """Yield the first functions below the decorator, as they are without it."""
-        if not self._by_decorator:
-            for it in self._sources:
-                for name in it.bases():
-                    self._by_decorator.setdefault(name, []).append(it)
-        key, asked = decorates(decorator), 0
-        project.asked.add(heirs_fact(key))
-        for home in self._by_decorator.get(key, ()):
-            for name in home.derived(key):
-                function = home.function(name)
-                if function is None or asked == MOST:
-                    continue
-                if _is_nearest(project, function, home, f"{source.module}.{decorator}", called):
-                    asked += 1
-                    bare = structs.replace(function, traits=function.traits & ~Trait.DECORATED)
-                    yield FunctionRef(f"{home.module}.{name}", bare, home)
+def _of(project: Project, source: Source, decorator: str, *, called: bool) -> Iterator[FunctionRef]:
+    """Yield the first functions below the decorator, as they are without it."""
+    key, asked = decorates(decorator), 0
+    for home in project.deriving(key):
+        for name in home.derived(key):
+            function = home.function(name)
+            if function is None or asked == MOST:
+                continue
+            if _is_nearest(project, function, home, f"{source.module}.{decorator}", called):
+                asked += 1
+                bare = structs.replace(function, traits=function.traits & ~Trait.DECORATED)
+                yield FunctionRef(f"{home.module}.{name}", bare, home)
 
 
 def _given(source: Source, decorator: str, inner: str) -> str:
@@ -83,7 +70,7 @@ def _returns(source: Source, outer: str, inner: str) -> bool:
 
 def _asks(value: Value, given: str) -> bool:
     """Return whether the value is made by calling what was given."""
-    if isinstance(value, Call) and value.func == Captured(given):
+    if isinstance(value, Call) and is_captured(value.func, given):
         return True
     return any(_asks(part, given) for part in children(value))
 

@@ -12,13 +12,13 @@ from netra_backend.scan.values import (
     Argument,
     Awaited,
     Call,
-    Captured,
     Dict,
     Entry,
     Global,
     Param,
     Union,
     Value,
+    is_captured,
 )
 
 
@@ -125,7 +125,7 @@ def _calls(inner: FunctionRef, given: str) -> Iterator[Site]:
     own = inner.name[len(inner.source.module) + 1 :]
     for site in inner.source.sites(given):
         inside = site.function == own or site.function.startswith(f"{own}.")
-        if inside and site.func == Captured(given):
+        if inside and is_captured(site.func, given):
             yield site
 
 
@@ -156,4 +156,4 @@ def _gives(function: Function, given: str) -> bool:
         if not all(isinstance(option, Awaited) for option in options):
             return False
         options = tuple(option.base for option in options if isinstance(option, Awaited))
-    return all(isinstance(it, Call) and it.func == Captured(given) for it in options)
+    return all(isinstance(it, Call) and is_captured(it.func, given) for it in options)

@@ -20,6 +20,7 @@ from netra_backend.scan.values import (
     STR,
     UNKNOWN,
     Argument,
+    Attr,
     Call,
     Const,
     Dict,
@@ -27,6 +28,7 @@ from netra_backend.scan.values import (
     Global,
     Instance,
     Seq,
+    Unknown,
     Value,
 )
 
@@ -182,9 +184,11 @@ def _fields(
         return UNKNOWN, scope
     as_values = setting(resolver, ref, "use_enum_values")
     entries = []
-    for name, field in fields(resolver, ref).items():
+    for name, declared in fields(resolver, ref).items():
         if is_excluded(resolver, ref, name):
             continue
+        vague = isinstance(declared[0], Unknown)
+        field = resolver.resolve(Attr(settled(found), name), scope) if vague else declared
         value = _each_dumped(resolver, field, records, line, depth - 1)
         if as_values and _has_enum(resolver, value):
             value = (STR, scope)

@@ -16,7 +16,20 @@ from netra_backend.scan.heads import (
     suspended,
 )
 from netra_backend.scan.kinds import Kind
-from netra_backend.scan.values import UNKNOWN, Argument, Call, Const, Dict, Entry, Instance, Unknown
+from netra_backend.scan.values import (
+    UNKNOWN,
+    Argument,
+    Call,
+    Const,
+    Dict,
+    Entry,
+    Instance,
+    Received,
+    Union,
+    Unknown,
+    Value,
+    union,
+)
 
 if TYPE_CHECKING:
     from netra_backend.scan.resolve import Resolver
@@ -96,6 +109,27 @@ def given_to_init(
     bound = bind_arguments(init.function, head.given, home, home, (head, home))
     value = bound.get(name)
     return None if value is None else _perhaps(resolver.resolve(*value))
+
+
+def as_made(
+    resolver: "Resolver", head: Instance, ref: ClassRef, owner: ClassRef, value: Value
+) -> tuple[Value, Scope]:
+    """Return what methods of `owner` assign, and the scope that has what the constructor was given.
+
+    What other instances are given is not there. Where several methods assign, nobody can tell
+    which of the values from outside is.
+    """
+    home = owner.source.scope
+    if isinstance(value, Union):
+        return union([UNKNOWN if isinstance(it, Received) else it for it in value.options]), home
+    own = owner.source.function(f"{owner.name[len(owner.source.module) + 1 :]}.__init__")
+    init = resolver.project.method(ref, "__init__")
+    if own is None or init is None:
+        return value, home
+    bound = {}
+    if init.function is own and isinstance(head, Made):
+        bound = bind_arguments(own, head.given, home, home, (head, home))
+    return value, Scope(owner.source, own, bound)
 
 
 def _perhaps(found: Found) -> Found:

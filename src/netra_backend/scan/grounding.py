@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from netra_backend.scan.declarations import Trait
 from netra_backend.scan.environment import children
 from netra_backend.scan.values import (
     UNKNOWN,
@@ -19,6 +20,7 @@ from netra_backend.scan.values import (
     Param,
     Passed,
     Present,
+    Received,
     Seq,
     Union,
     Value,
@@ -26,11 +28,23 @@ from netra_backend.scan.values import (
 )
 
 Params = Mapping[str, Value]
-"""What the annotations say of the parameters."""
+"""What is known of the parameters, by their names."""
+
+
+def outside(function: str, declared: Params, found: int) -> Params:
+    """Return what the parameters are outside of the function: by annotation, or as callers say.
+
+    What a class method is called on is no parameter that callers pass.
+    """
+    own = next(iter(declared), "") if found & Trait.CLASS else ""
+    return {
+        name: Received(function, name) if value is UNKNOWN and name != own else value
+        for name, value in declared.items()
+    }
 
 
 def ground(value: Value, params: Params) -> Value:
-    """Return the value with each parameter replaced by what its annotation says of it.
+    """Return the value with each parameter replaced by what is known of it.
 
     Used for attributes of ``self`` and for the names that a nested function sees.
     """

@@ -23,10 +23,12 @@ if TYPE_CHECKING:
 class Scope:
     """Where a value is read: a file, and what the parameters of the function around it are.
 
-    `bound` None is the function on its own: its parameters are open, callers decide.
+    `bound` None is the function on its own: its parameters are open, callers decide. `brought`
+    is the file and line of the call that brought what is read here, if one did. `itself` is the
+    class of which methods assigned what is read, if it is another than theirs.
     """
 
-    __slots__ = ("bound", "function", "source")
+    __slots__ = ("bound", "brought", "function", "itself", "source")
 
     def __init__(
         self,
@@ -37,22 +39,36 @@ class Scope:
         self.source = source
         self.function = function
         self.bound = bound
+        self.brought: tuple[str, int] | None = None
+        self.itself: ClassRef | None = None
 
 
 class SiteScope(Scope):
     """The scope of a call; its function is looked up only if a parameter is asked for."""
 
-    __slots__ = ("_name",)
+    __slots__ = ("name",)
 
     def __init__(self, source: "Source", name: str) -> None:
         self.source = source
         self.bound = None
-        self._name = name
+        self.brought = None
+        self.itself = None
+        self.name = name
 
     @property
     def function(self) -> Function | None:  # type: ignore[override]  # read only here
         """The function in which the call stands."""
-        return self.source.function(self._name)
+        return self.source.function(self.name)
+
+
+class CallerScope(SiteScope):
+    """The scope of a call that is one of all that are seen: its own callers are asked as well."""
+
+    __slots__ = ()
+
+    def __init__(self, source: "Source", name: str, line: int) -> None:
+        super().__init__(source, name)
+        self.brought = source.path, line
 
 
 class ClassRef:
@@ -196,6 +212,18 @@ def either(options: Sequence[Found], scope: Scope) -> Found:
     if len(flat) == _MOST:
         flat.append((UNKNOWN, scope))
     return flat[0] if len(flat) == 1 else (Alternatives(flat), scope)
+
+
+def brought(found: Found, call: tuple[str, int]) -> Found:
+    """Return what was found as something that the call has brought, unless another has."""
+    head, scope = found
+    if isinstance(head, Alternatives):
+        return either([brought(option, call) for option in head.options], scope)
+    if scope.brought is not None or not isinstance(head, Instance):
+        return found
+    marked = Scope(scope.source, scope.function, scope.bound)
+    marked.brought = call
+    return head, marked
 
 
 def _same(one: Found, other: Found) -> bool:

@@ -1,13 +1,13 @@
 """The classes that inherit a method: what it reads of ``self`` is theirs too."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Set
 from itertools import islice
 
 from netra_backend.scan.declarations import Function, Site, Trait
 from netra_backend.scan.fields import EVERYTHING
 from netra_backend.scan.heads import ClassRef, Scope, settled
-from netra_backend.scan.project import Project, heirs_fact
+from netra_backend.scan.project import Project
 from netra_backend.scan.resolve import Posing
 from netra_backend.scan.sources import Source
 from netra_backend.scan.values import Instance
@@ -19,76 +19,53 @@ Nothing is promised of the rest.
 """
 
 
-class Heirs:
-    """The heirs of the classes in some files; which they are is looked up when it is asked for."""
+def heirs_of(
+    project: Project, source: Source, site: Site, read: Set[str]
+) -> Iterator[tuple[ClassRef, Scope]]:
+    """Yield each heir of the method in which the call stands that has anything of its own of
+    what is `read` of ``self``, and what the method is when ``self`` is that heir.
 
-    def __init__(self, sources: Sequence[Source]) -> None:
-        self._sources = sources
-        self._by_base: dict[str, list[Source]] = {}
+    `project` remembers what was asked on the way.
+    """
+    function = source.function(site.function)
+    receiver = "" if function is None else _receiver(function)
+    if function is None or not receiver:
+        return
+    owner, method = function.owner, site.function.rpartition(".")[2]
 
-    def scopes(
-        self, project: Project, source: Source, site: Site, read: Set[str]
-    ) -> Iterator[tuple[ClassRef, Scope]]:
-        """Yield each heir of the method in which the call stands that has anything of its own of
-        what is `read` of ``self``, and what the method is when ``self`` is that heir.
+    def has_it(heir: ClassRef) -> bool:
+        found = project.method(heir, method)
+        return found is not None and found.name == f"{owner}.{method}" and found.source is source
 
-        `project` remembers what was asked on the way.
-        """
-        function = source.function(site.function)
-        receiver = "" if function is None else _receiver(function)
-        if function is None or not receiver:
-            return
-        owner, method = function.owner, site.function.rpartition(".")[2]
+    for heir in islice(_below(project, owner, has_it), MOST):
+        if not _differs(project, heir, owner, read):
+            continue
+        home = heir.source.scope
+        itself = settled((Instance(heir.name), home)), home
+        yield heir, Scope(source, function, {receiver: itself})
 
-        def has_it(heir: ClassRef) -> bool:
-            found = project.method(heir, method)
-            return (
-                found is not None and found.name == f"{owner}.{method}" and found.source is source
-            )
 
-        for heir in islice(self._of(project, owner, has_it), MOST):
-            if not _differs(project, heir, owner, read):
-                continue
-            home = heir.source.scope
-            itself = settled((Instance(heir.name), home)), home
-            yield heir, Scope(source, function, {receiver: itself})
+def posing_as(project: Project, read: Set[tuple[str, str]]) -> Iterator[Posing]:
+    """Yield the classes that were `read` with each heir that has anything of its own of that.
 
-    def posing(self, project: Project, read: Set[tuple[str, str]]) -> Iterator[Posing]:
-        """Yield the classes that were `read` with each heir that has anything of its own of that.
+    An heir with a method of its own is none the less one: it may call that of its base.
+    """
+    for owner in sorted({owner for owner, _ in read}):
+        names = {name for its, name in read if its == owner}
+        for heir in _below(project, owner, lambda _: True):
+            if _differs(project, heir, owner, names):
+                yield owner, heir
 
-        An heir with a method of its own is none the less one: it may call that of its base.
-        """
-        for owner in sorted({owner for owner, _ in read}):
-            names = {name for its, name in read if its == owner}
-            for heir in self._of(project, owner, lambda _: True):
-                if _differs(project, heir, owner, names):
-                    yield owner, heir
 
-    def _of(
-        self, project: Project, owner: str, wanted: Callable[[ClassRef], bool]
-    ) -> Iterator[ClassRef]:
-        """Yield the classes below `owner`, as far down as they are `wanted`."""
-        pending, seen = deque([owner]), {owner}
-        while pending:
-            for heir in self._below(project, pending.popleft()):
-                if heir.name not in seen and wanted(heir):
-                    seen.add(heir.name)
-                    pending.append(heir.name)
-                    yield heir
-
-    def _below(self, project: Project, base: str) -> Iterator[ClassRef]:
-        """Yield the classes that name the class as their base."""
-        if not self._by_base:
-            for source in self._sources:
-                for name in source.bases():
-                    self._by_base.setdefault(name, []).append(source)
-        last = base.rpartition(".")[2]
-        project.asked.add(heirs_fact(last))
-        for source in self._by_base.get(last, ()):
-            for name in source.derived(last):
-                heir = ClassRef(f"{source.module}.{name}", source.declared.classes[name], source)
-                if any(getattr(it, "name", "") == base for it in project.bases(heir)[1:]):
-                    yield heir
+def _below(project: Project, owner: str, wanted: Callable[[ClassRef], bool]) -> Iterator[ClassRef]:
+    """Yield the classes below `owner`, as far down as they are `wanted`."""
+    pending, seen = deque([owner]), {owner}
+    while pending:
+        for heir in project.heirs(pending.popleft()):
+            if heir.name not in seen and wanted(heir):
+                seen.add(heir.name)
+                pending.append(heir.name)
+                yield heir
 
 
 def _differs(project: Project, heir: ClassRef, owner: str, read: Set[str]) -> bool:

@@ -319,6 +319,7 @@ class Judge:
     def _problem(self, kind: Kind, cls: str, found: Found, place: Leaf, *, is_key: bool) -> Problem:
         head, scope = found
         origins = (
+            scope.brought or place.scope.brought or ("", 0),
             (place.scope.source.path, place.line),
             (scope.source.path, int(getattr(head, "line", 0))),
         )

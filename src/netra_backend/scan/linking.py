@@ -12,14 +12,14 @@ from msgspec import structs
 from netra_backend.scan.calling import LOG_METHODS
 from netra_backend.scan.conversion import Conversions
 from netra_backend.scan.declarations import Function, Site, Trait
-from netra_backend.scan.decorated import Decorated
+from netra_backend.scan.decorated import handed_to
 from netra_backend.scan.deferring import may_call, surely_calls
 from netra_backend.scan.finding import Finding, Severity
 from netra_backend.scan.heads import (
     Scope,
     SiteScope,
 )
-from netra_backend.scan.inheritance import MOST, Heirs
+from netra_backend.scan.inheritance import MOST, heirs_of, posing_as
 from netra_backend.scan.logcalls import Formatter, lost
 from netra_backend.scan.modules import with_json
 from netra_backend.scan.notebook import Notebook, log_calls, notes_on
@@ -59,12 +59,6 @@ class Linker:
                 label, encoder, own.argument or "", BY_NAME if own.argument else 0
             )
         self._start_afresh()
-        self._heirs = Heirs(files.sources)
-        self._decorated_by = Decorated(files.sources)
-        self._callers: dict[str, list[Source]] = {}
-        for source in files.sources:
-            for name in source.calls():
-                self._callers.setdefault(name, []).append(source)
         self._notes = options.notes is not False
         self._log_encoder = options.log_encoder
         self._declared_formatter: Formatter | None = None
@@ -81,12 +75,12 @@ class Linker:
     def findings(self) -> Iterator[Finding]:
         """Yield what is found, in no order."""
         for name in sorted({_called(name, sink) for name, sink in self._sinks.items()}):
-            for source in self._callers.get(name, ()):
+            for source in self._files.calling(name):
                 yield from self._judge_group(source, name, None)
         while self._wrappers:
             wrapper = self._wrappers.popleft()
             name = called_as(wrapper)
-            for source in self._callers.get(name, ()):
+            for source in self._files.calling(name):
                 yield from self._judge_group(source, name, wrapper)
         self._start_afresh()
         for source, site, wrapper in self._decorated:
@@ -118,7 +112,7 @@ class Linker:
         return found
 
     def _log_calls(self) -> Iterator[Finding]:
-        logging = {it.path: it for name in LOG_METHODS for it in self._callers.get(name, ())}
+        logging = {it.path: it for name in LOG_METHODS for it in self._files.calling(name)}
         for source in logging.values():
             if not source.reported:
                 continue
@@ -173,7 +167,7 @@ class Linker:
         own = frozenset(name for its, name in read if its == owner)
         if source.reported and own:
             yield from self._judge_heirs(source, site, wrapper, said, own)
-        decorated = self._decorated_by.handed(self._project, source, site)
+        decorated = handed_to(self._project, source, site)
         for handed in decorated if source.reported else ():
             group = list(self._judged(site, wrapper, scope, handed=handed))
             home = handed.ref.source.path, handed.ref.function.line
@@ -185,7 +179,7 @@ class Linker:
         """Return where the call raises, but not for every heir of what it reads."""
         found = certain(group)
         sure, read = set(found), frozenset(self._resolver.read)
-        for asked, posing in enumerate(self._heirs.posing(self._project, read) if found else ()):
+        for asked, posing in enumerate(posing_as(self._project, read) if found else ()):
             sure &= certain(self._judged(site, wrapper, scope, posing)) if asked < MOST else set()
             if not sure:
                 break
@@ -201,7 +195,7 @@ class Linker:
         read: frozenset[str],
     ) -> Iterator[Finding]:
         """Judge the call as the classes that inherit the method see it: for some values of self."""
-        for heir, scope in self._heirs.scopes(self._project, source, site, read):
+        for heir, scope in heirs_of(self._project, source, site, read):
             group = list(self._judged(site, wrapper, scope))
             home = heir.source.path, heir.declared.line
             yield from _more(group, source, site, said, home, _last(heir.name))

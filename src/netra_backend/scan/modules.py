@@ -13,7 +13,7 @@ from netra_backend.scan.declarations import Function, Module, Parameter, ParamKi
 from netra_backend.scan.environment import HEAVIEST, weight
 from netra_backend.scan.expressions import EXPRESSIONS
 from netra_backend.scan.frame import File, Frame, Nested
-from netra_backend.scan.grounding import ground
+from netra_backend.scan.grounding import ground, outside
 from netra_backend.scan.kinds import KINDS
 from netra_backend.scan.places import Lines
 from netra_backend.scan.signatures import (
@@ -119,7 +119,12 @@ class Reader:
         return Global(f"{self.file.module}.{name}")
 
     def _closure(
-        self, frame: Frame, nested: Nested, outer: Lookup, params: dict[str, Value]
+        self,
+        frame: Frame,
+        nested: Nested,
+        outer: Lookup,
+        params: Mapping[str, Value],
+        known: Mapping[str, Value],
     ) -> Lookup:
         """What a name stands for inside a nested function: containers may have changed by then.
 
@@ -135,8 +140,8 @@ class Reader:
             if isinstance(value, (Passed, Union)):
                 return UNKNOWN
             if isinstance(value, Param) and self._may_be_called(params.get(name, UNKNOWN)):
-                return Captured(name)
-            value = ground(value, params)
+                return Captured(name, frame.function)
+            value = ground(value, known)
             return loosened(value) if isinstance(value, (Dict, Seq)) else value
 
         return look
@@ -174,12 +179,13 @@ class Reader:
         if alive:
             frame.results.append(NONE)
         declared_params = {p.name: annotated(p) for p in params}
+        known = outside(item.nested.name, declared_params, found)
         if item.owner is not None:
             for attribute in frame.assigned_to_self:
-                item.owner.assign(*attribute, declared_params)
+                item.owner.assign(*attribute, known)
                 if item.nested.name.endswith("_post_init__"):
-                    item.owner.remake(attribute[0], attribute[2], declared_params)
-        for kept in grounded(frame.stored, declared_params):
+                    item.owner.remake(attribute[0], attribute[2], known)
+        for kept in grounded(frame.stored, known):
             name = kept.path.rpartition(".")[2]
             if name == kept.path:
                 self._stored.setdefault(name, []).append(kept.entry)
@@ -189,7 +195,7 @@ class Reader:
         self._rebound |= frame.rebound_globals
         self.functions[item.nested.name] = self._declare(frame, node, params, found, owner, item)
         return [
-            Pending(it, frame, self._closure(frame, it, item.outer, declared_params), None)
+            Pending(it, frame, self._closure(frame, it, item.outer, declared_params, known), None)
             for it in frame.nested
         ]
 

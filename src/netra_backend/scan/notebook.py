@@ -18,8 +18,8 @@ from netra_backend.scan.sources import Files, Source
 class Notebook(Protocol):
     """Keeps what was found from one link to the next, on pages.
 
-    A page is true as long as its facts are: modules by their names, and what `file_fact` and
-    `heirs_fact` name. Of these some are not there, and appearing would be a change.
+    A page is true as long as its facts are: modules by their names, and what `file_fact`,
+    `heirs_fact` and `calls_fact` name. Some of these are not there, and appearing is a change.
     """
 
     def recall(self, page: str) -> Sequence[Finding] | None:

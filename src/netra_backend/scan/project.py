@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from netra_backend.scan.aliases import aliased
-from netra_backend.scan.declarations import Function, Trait
+from netra_backend.scan.declarations import Function, Site, Trait
 from netra_backend.scan.heads import ClassRef, External, Found, FunctionRef, Scope
 from netra_backend.scan.kinds import (
     ATTRS_DECORATORS,
@@ -26,8 +26,8 @@ _KNOWN = {*KINDS, *RESULTS, *SINKS, *(name.rpartition(".")[0] for name in RESULT
 class Project:
     """What names stand for in the files; it remembers what it has found.
 
-    `asked` are facts: the modules that were looked for, there or not, and whose heirs were. That
-    is all that its answers depend on.
+    `asked` are facts: the modules that were looked for, there or not, and whose heirs and calls
+    were. That is all that its answers depend on.
     """
 
     def __init__(self, files: Files) -> None:
@@ -132,7 +132,30 @@ class Project:
                 return found
         return None
 
+    # --- calls ---------------------------------------------------------------------------
+
+    def sites(self, name: str) -> Iterator[tuple[Source, Site]]:
+        """Yield the calls of what is named so, each with its file."""
+        self.asked.add(calls_fact(name))
+        for source in self._files.calling(name):
+            for site in source.sites(name):
+                yield source, site
+
     # --- classes -------------------------------------------------------------------------
+
+    def heirs(self, base: str) -> Iterator[ClassRef]:
+        """Yield the classes that name the class as their base."""
+        last = base.rpartition(".")[2]
+        for source in self.deriving(last):
+            for name in source.derived(last):
+                heir = ClassRef(f"{source.module}.{name}", source.declared.classes[name], source)
+                if any(getattr(it, "name", "") == base for it in self.bases(heir)[1:]):
+                    yield heir
+
+    def deriving(self, base: str) -> Sequence[Source]:
+        """Return the files in which anything derives from what is named so."""
+        self.asked.add(heirs_fact(base))
+        return self._files.deriving(base)
 
     def class_named(self, name: str, near: Source | None = None) -> ClassRef | str:
         """Return the class, through aliases; of an unknown one, its dotted name."""
@@ -315,6 +338,11 @@ def _strongest(kinds: list[Kind]) -> Kind | None:
 def file_fact(path: str) -> str:
     """Return the fact of what is in a file; of a module, its name is the fact."""
     return f"file {path}"
+
+
+def calls_fact(name: str) -> str:
+    """Return the fact of what is in the files that have calls of what is named so."""
+    return f"calls {name}"
 
 
 def heirs_fact(name: str) -> str:

@@ -11,11 +11,13 @@ from msgspec import Struct
 
 from netra_backend.scan.altering import altered, passed
 from netra_backend.scan.attributes import attribute
+from netra_backend.scan.callers import received
 from netra_backend.scan.commandline import says_little
 from netra_backend.scan.declarations import Function
 from netra_backend.scan.decorating import Decorators
 from netra_backend.scan.heads import (
     OPEN,
+    CallerScope,
     ClassRef,
     External,
     Found,
@@ -48,6 +50,7 @@ from netra_backend.scan.values import (
     Param,
     Passed,
     Present,
+    Received,
     Seq,
     Union,
     Unknown,
@@ -57,7 +60,8 @@ from netra_backend.scan.values import (
 DEEPEST = 40
 MOST_STEPS = 1_000
 """For one call that is judged; only generated code needs as many."""
-
+MOST_STEPS_OF_CALLERS = 300
+"""To find out what all callers pass to one parameter."""
 
 _CONTAINERS = (Kind.MAPPING, Kind.ARRAY)
 
@@ -82,6 +86,7 @@ class Resolver:
         self.decorators = Decorators(project)
         self._depth = 0
         self._within: dict[tuple[str, str], int] = {}
+        self._asked: dict[tuple[str, str], Found] = {}
         self.restart()
         self.asked_callers = False
         """Whether a container was taken as its annotation says, though callers know it better."""
@@ -164,6 +169,24 @@ class Resolver:
             return self.class_of((declared, scope)) is not None
         return True
 
+    def asked(self, what: tuple[str, str], scope: Scope, step: Callable[[], Found]) -> Found:
+        """Return what the step finds out about all callers, which is remembered.
+
+        It may take a part of the steps that are left, and says nothing of what is read here.
+        """
+        known = self._asked.get(what)
+        if known is not None:
+            return known
+        self._asked[what] = UNKNOWN, scope  # what is asked for again meanwhile is circular
+        kept = self._steps, self._posing, self.handed, self.read, self.asked_callers
+        self._steps = max(self._steps, MOST_STEPS - MOST_STEPS_OF_CALLERS)
+        self._posing, self.handed, self.read = None, None, set()
+        try:
+            found = self._asked[what] = step()
+        finally:
+            self._steps, self._posing, self.handed, self.read, self.asked_callers = kept
+        return found
+
     def same_class(self, name: str, near: Scope) -> str:
         """Return the name under which a class is declared."""
         return self.project.canonical(name, near.source)
@@ -203,6 +226,8 @@ def _param(resolver: Resolver, value: Param, scope: Scope) -> Found:
         asks = resolver.kind(found) in _CONTAINERS or says_little(declared)
         resolver.asked_callers |= scope.bound is None and asks
         return found
+    if isinstance(scope, CallerScope):
+        return resolver.resolve(Received(scope.name, parameter.name), scope)
     return (OPEN if scope.bound is None else UNKNOWN), scope
 
 
@@ -267,7 +292,7 @@ def _entered(resolver: Resolver, value: Entered, scope: Scope) -> Found:
 def _captured(resolver: Resolver, value: Captured, scope: Scope) -> Found:
     handed = resolver.handed
     if handed is None or value.name != handed.name or scope.function is not handed.within:
-        return UNKNOWN, scope
+        return received(resolver, Received(value.function, value.name), scope)
     return handed.ref, handed.ref.source.scope
 
 
@@ -285,6 +310,7 @@ _STEPS: Mapping[type, Callable[[Resolver, Any, Scope], Found]] = {
     Param: _param,
     Passed: passed,
     Present: _present,
+    Received: received,
     Suspended: lambda resolver, value, _scope: resolver.resolve(value.value, value.scope),
     Settled: lambda _resolver, value, _scope: value.found,
     Union: _union,

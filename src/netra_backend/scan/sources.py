@@ -97,6 +97,27 @@ class Files:
                 self._modules.setdefault(name, source)
         self._stubs = stubs
         self._read: dict[str, Source] = {}
+        self._calling: dict[str, list[Source]] = {}
+        for source in sources:
+            for called in source.calls():
+                self._calling.setdefault(called, []).append(source)
+
+    def calling(self, name: str) -> Sequence[Source]:
+        """Return the files with calls of what is named so."""
+        return self._calling.get(name, ())
+
+    @cached_property
+    def _deriving(self) -> dict[str, list[Source]]:
+        found: dict[str, list[Source]] = {}
+        for source in self.sources:
+            for base in source.bases():
+                found.setdefault(base, []).append(source)
+        return found
+
+    def deriving(self, base: str) -> Sequence[Source]:
+        """Return the files with classes that inherit from what is named so, or functions that are
+        decorated by it (`signatures.decorates`)."""
+        return self._deriving.get(base, ())
 
     def module(self, name: str) -> Source | None:
         """Return the file of a module."""

@@ -20,6 +20,7 @@ from netra_backend.scan.values import (
     Entry,
     Global,
     Instance,
+    Received,
     Seq,
     Value,
     is_harmless,
@@ -99,11 +100,13 @@ def with_items(container: Value, items: list[Entry]) -> Value:
 
 def _filled(container: Value, items: list[Entry]) -> Value:
     worth = list(dict.fromkeys(entry for entry in items if not _is_plain(entry)))
-    plain = [entry.key for entry in items if _is_plain(entry) and is_name(entry.key or UNKNOWN)]
+    named = [entry for entry in items if is_name(entry.key or UNKNOWN)]
+    plain = [entry.key for entry in named if _is_plain(entry)]
+    stale = [entry.key for entry in named if isinstance(entry.value, Received)] + plain
     if worth:
         container = _opened(container)
     if isinstance(container, Dict):
-        old = [entry for entry in container.entries if entry.spread or entry.key not in plain]
+        old = [entry for entry in container.entries if entry.spread or entry.key not in stale]
         new = [entry for entry in worth if entry.key is not None and entry.key not in plain]
         if len(old) == len(container.entries) and not new:
             return container

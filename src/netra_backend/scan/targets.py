@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from netra_backend.scan.arguments import argument_of, bind_arguments, keyword_dict
+from netra_backend.scan.arguments import argument_of, bind_arguments, completed, keyword_dict
+from netra_backend.scan.callers import led_to
 from netra_backend.scan.declarations import Site
 from netra_backend.scan.heads import (
     Alternatives,
@@ -41,30 +42,19 @@ class Targets:
         That is `wrapper`, or a sink if it is None; None for what is neither.
         """
         head = found[0]
+        if wrapper is not None:
+            led = led_to(self._resolver, found, args, wrapper.name, wrapper.source)
+            return (None, args, None) if led is None else (wrapper, *led)
         if isinstance(head, Partial):
-            target, _, receiver = self.of(head.func, args, wrapper)
-            return target, (*args, *(a for a in head.args if a.name)), receiver
+            return self.of(head.func, completed(args, head.args), wrapper)
         if not isinstance(head, (ClassRef, FunctionRef, External)):
             return None, args, None
         receiver = None if isinstance(head, ClassRef) else head.receiver
-        if wrapper is None:
-            sink = self._sinks.get(head.name)
-            if sink is None:
-                return None, args, receiver
-            told = as_dumped(args, receiver) if sink.own else args
-            return placed(sink, head), told, receiver
-        if isinstance(head, ClassRef):
-            method = self._resolver.project.method(head, "__init__")
-            if (
-                method is not None
-                and method.name == wrapper.name
-                and method.source is wrapper.source
-            ):
-                return wrapper, args, (head, method.source.scope)
-            return None, args, None
-        if isinstance(head, FunctionRef) and head.name == wrapper.name:
-            return (wrapper if head.source is wrapper.source else None), args, receiver
-        return None, args, None
+        sink = self._sinks.get(head.name)
+        if sink is None:
+            return None, args, receiver
+        told = as_dumped(args, receiver) if sink.own else args
+        return placed(sink, head), told, receiver
 
     def verdict(
         self, target: Sink | Wrapper, args: Sequence[Argument], scope: Scope, receiver: Found | None

@@ -50,8 +50,19 @@ class Param(Struct, frozen=True, array_like=True, tag="p", gc=False):
 
 
 class Captured(Struct, frozen=True, array_like=True, tag="u", gc=False):
-    """What the function around was given by this name, most likely to be called here."""
+    """What the `function` around was given by this name, perhaps to be called here."""
 
+    name: str
+    function: str
+
+
+class Received(Struct, frozen=True, array_like=True, tag="r", gc=False):
+    """What callers pass to a parameter without annotation, read outside of its function.
+
+    `function` is the qualified name of that function, in the file in which the value stands.
+    """
+
+    function: str
     name: str
 
 
@@ -186,6 +197,7 @@ Value = (
     | Global
     | Param
     | Captured
+    | Received
     | Attr
     | Item
     | Each
@@ -235,7 +247,7 @@ SLICE = plain("slice")
 def is_harmless(value: Value) -> bool:
     """Return whether no encoder can refuse the value, or nobody can know: it need not be kept."""
     kind = type(value)
-    if kind is Const or kind is Unknown or kind is Captured:
+    if kind is Const or kind is Unknown:
         return True
     if isinstance(value, Instance):
         return value.cls in _PLAIN
@@ -253,6 +265,11 @@ def is_harmless(value: Value) -> bool:
             is_harmless(entry.value) for entry in value.entries
         )
     return False
+
+
+def is_captured(value: Value, name: str) -> bool:
+    """Return whether the value is what the function around was given by the name."""
+    return isinstance(value, Captured) and value.name == name
 
 
 def is_name(key: Value) -> bool:
