@@ -85,7 +85,6 @@ UNMIRRORED |= {
         "decorated",
         "decorating",
         "definitions",
-        "deferring",
         "dumping",
         "environment",
         "expressions",
