@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 from netra_backend.scan.commandline import with_argument
 from netra_backend.scan.containers import mutate, receiver
 from netra_backend.scan.declarations import Trait
@@ -55,6 +57,8 @@ def altered(resolver: "Resolver", value: Altered, scope: Scope) -> Found:
             return with_argument(resolver, found, value.args, scope)
         if value.method in (CHANGED, INSIDE):
             return _marked(resolver, value, found, scope)
+        if value.method == "clear":
+            return _emptied(resolver, found)
         if isinstance(head, Open) or resolver.kind(found) is Kind.MAPPING:
             head = Dict((receiver(settled(found)),))
         if not isinstance(head, Dict):
@@ -67,6 +71,19 @@ def altered(resolver: "Resolver", value: Altered, scope: Scope) -> Found:
         options = base[0].options if isinstance(base[0], Alternatives) else (base,)
         return base if len(set(map(resolver.kind, options))) == 1 else (UNKNOWN, base[1])
     return over(base, alter)
+
+
+def _emptied(resolver: "Resolver", found: Found) -> Found:
+    """Return what is left of a container that was cleared."""
+    head, home = found
+    if isinstance(head, (Dict, Seq)):
+        return structs.replace(head, entries=()), home
+    kind = resolver.kind(found)
+    if isinstance(head, Open) or kind is Kind.MAPPING:
+        return Dict(()), home
+    if isinstance(head, Instance) and kind in (Kind.ARRAY, Kind.DEQUE, Kind.SET):
+        return Instance(head.cls, (), head.exact, head.line), home
+    return found
 
 
 def _marked(resolver: "Resolver", value: Altered, found: Found, scope: Scope) -> Found:

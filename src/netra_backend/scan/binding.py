@@ -13,14 +13,18 @@ from netra_backend.scan.values import (
     UNKNOWN,
     Altered,
     Argument,
+    Call,
     Const,
     Dict,
     Entry,
     Item,
+    Param,
+    Present,
     Seq,
     Union,
     Value,
     is_harmless,
+    unmarked,
 )
 
 
@@ -157,10 +161,17 @@ def delete(frame: Frame, target: ast.expr) -> None:
         old = UNKNOWN if known is None else known
         sliced = isinstance(target.slice, ast.Slice)
         note_change(frame, old, () if sliced else at_key(frame.value(target.slice)))
-        if isinstance(old, Dict) and not sliced:
+        if _is_all(target.slice) and isinstance(unmarked(old), (Call, Param, Present)):
+            replace(frame.names, frame.names[path], altered(frame.names[path], "clear", ()))
+        elif isinstance(old, Dict) and not sliced:
             replace(frame.names, old, without(old, frame.value(target.slice)))
         elif is_from_elsewhere(old) and not sliced:
             key = Argument("", frame.value(target.slice))
             replace(frame.names, old, altered(old, "pop", (key,)))
         elif isinstance(old, Seq):
             replace(frame.names, old, UNKNOWN)
+
+
+def _is_all(part: ast.expr) -> bool:
+    """Return whether the subscript is ``[:]``."""
+    return isinstance(part, ast.Slice) and part.lower is part.upper is part.step is None

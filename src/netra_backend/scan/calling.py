@@ -34,6 +34,7 @@ from netra_backend.scan.values import (
     NONE,
     STR,
     UNKNOWN,
+    Altered,
     Argument,
     Attr,
     Call,
@@ -45,6 +46,7 @@ from netra_backend.scan.values import (
     Item,
     Param,
     Passed,
+    Present,
     Seq,
     Value,
     is_harmless,
@@ -73,6 +75,10 @@ _SEQUENCES = frozenset({"builtins.frozenset", "builtins.set", "builtins.tuple"})
 _TEXT_METHODS = frozenset(
     {"isoformat", "strftime", "model_dump_json", "hexdigest", "as_posix", "join"}
 )
+
+_CONTAINERS = (Dict, Seq, Passed)
+
+_OF_LISTS = frozenset({"append", "extend", "insert"})
 
 _CHANGING = MUTATORS | {"add_argument"}
 
@@ -210,11 +216,19 @@ def _mutate(frame: Frame, callee: ast.Attribute, args: tuple[Argument, ...]) -> 
         note_change(frame, old, at_keys(callee.attr, args))
         if is_from_elsewhere(old):
             replace(frame.names, old, altered(old, callee.attr, args))
-    if old is None or not isinstance(known := opened(old), (Dict, Seq, Passed)):
+        elif callee.attr == "clear" and isinstance(unmarked(old), (Param, Present)):
+            replace(frame.names, frame.names[path], altered(frame.names[path], "clear", ()))
+    if old is None or not isinstance(known := _known(old, callee.attr), _CONTAINERS):
         return None
     new, result = mutate(known, callee.attr, args)
     replace(frame.names, old, new)
     return result
+
+
+def _known(old: Value, method: str) -> Value:
+    """Return what a method is called on; of what was cleared, the method says what it is."""
+    cleared = isinstance(old, Altered) and old.method == "clear"
+    return Seq("list") if cleared and method in _OF_LISTS else opened(old)
 
 
 def _mutate_item(

@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
+from netra_backend.scan.aliases import instance_of
 from netra_backend.scan.arguments import argument_of
 from netra_backend.scan.fields import Made, fields, is_excluded, item_given, setting
 from netra_backend.scan.heads import (
@@ -11,6 +14,7 @@ from netra_backend.scan.heads import (
     Found,
     FunctionRef,
     Scope,
+    Settled,
     over,
     settled,
 )
@@ -123,6 +127,42 @@ def model_dump(resolver: "Resolver", callee: Callee, call: Call, scope: Scope) -
     if callee.name.endswith(".dict"):  # pydantic 1 has no modes
         text = ""
     return Dumped(tuple(entries), head.line, call.at, scope.source.path, text), home
+
+
+def adapter(_resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
+    """pydantic's ``TypeAdapter(type)``."""
+    told = argument_of(call.args, "type", 0)
+    declared = UNKNOWN if told is None else instance_of(told.value)
+    return Instance("pydantic.TypeAdapter", (declared,), True, call.line), scope
+
+
+def adapter_dump(resolver: "Resolver", callee: Callee, call: Call, scope: Scope) -> Found:
+    """``TypeAdapter(type).dump_python(…)``: the fields of the type, unless in JSON mode."""
+    head, home = (None, scope) if isinstance(callee, ClassRef) else callee.receiver or (None, scope)
+    given = {argument.name: argument.value for argument in call.args}
+    told = given.keys() <= {"", "instance", "mode", "by_alias"}
+    if not told or given.get("mode", Const("python")) != Const("python"):
+        return UNKNOWN, scope
+    if not isinstance(head, Instance) or not head.args:
+        return UNKNOWN, scope
+    declared = resolver.resolve(head.args[0], home)
+    dumped = _each_dumped(resolver, declared, _MODELS, call.line, _DEEPEST)
+    return over(dumped, lambda one: _dumped_by(one, call, scope))
+
+
+def _dumped_by(found: Found, call: Call, scope: Scope) -> Found:
+    """Return what was dumped, be it many, as that of a call that could be in JSON mode."""
+    head, home = found
+    if isinstance(head, Dict):
+        at, source = call.at, scope.source.path
+        return Dumped(head.entries, head.line, at, source, ', mode="json"'), home
+    if not isinstance(head, Instance):
+        return found
+    args = tuple(
+        settled(_dumped_by(it.found, call, scope)) if isinstance(it, Settled) else it
+        for it in head.args
+    )
+    return structs.replace(head, args=args), home
 
 
 def _names(resolver: "Resolver", found: Found) -> Cut | None:

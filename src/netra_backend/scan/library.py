@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING
 from netra_backend.scan.arguments import argument_of, first
 from netra_backend.scan.arithmetic import absolute, difference, total
 from netra_backend.scan.commandline import PARSER, parsed, parsed_and_rest
-from netra_backend.scan.dumping import as_dict, model_dump, tuple_as_dict
+from netra_backend.scan.dumping import (
+    adapter,
+    adapter_dump,
+    as_dict,
+    model_dump,
+    tuple_as_dict,
+)
 from netra_backend.scan.fields import made, own_dict
 from netra_backend.scan.futures import FUTURE_RESULTS, mapped
 from netra_backend.scan.heads import (
@@ -262,8 +268,8 @@ def _merged(_resolver: "Resolver", callee: Callee, call: Call, scope: Scope) -> 
 
 
 def _chained(resolver: "Resolver", _callee: Callee, call: Call, scope: Scope) -> Found:
-    items = [resolver.resolve(Each(argument.value), scope) for argument in call.args]
-    item = settled(either(items, scope))
+    lists = [Each(it.value) if it.name == "*" else it.value for it in call.args]
+    item = settled(either([resolver.resolve(Each(one), scope) for one in lists], scope))
     return Instance(_GENERATOR, (item,), True, call.line), scope
 
 
@@ -352,6 +358,8 @@ RESULTS: Mapping[str, Result] = {
     "attr.asdict": as_dict,
     "attrs.asdict": as_dict,
     **QUERY_RESULTS,
+    "pydantic.TypeAdapter": adapter,
+    "pydantic.TypeAdapter.dump_python": adapter_dump,
     "collections.namedtuple._asdict": tuple_as_dict,
     "typing.NamedTuple._asdict": tuple_as_dict,
     "typing.NewType": _new_type,
