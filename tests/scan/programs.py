@@ -293,6 +293,10 @@ USES = (
     "same([{a}]) + [{b}]", "same([{a}]) * 2", "same({{'k': {a}}}) | {{'k': {b}}}", "Pair({a}, {b})",
     "list(filter(None, [{a}, {b}]))", "list(itertools.islice([{a}, {b}], 1))",
     "list(itertools.chain([{a}], same([{b}])))", "dict(enumerate([{a}, {b}]))",
+    "list(map(lambda x: x, [{a}, {b}]))", "list(map(lambda x: {{'k': x, 'm': {b}}}, [{a}]))",
+    "(lambda x, y=1: [x, y])({a})", "(lambda x: x.name if hasattr(x, 'name') else {b})({a})",
+    "[f(1) for f in [lambda x: [x, {a}]]]", "(lambda *x: x)({a}, {b})",
+    "(lambda: (lambda x: x)({a}))()",
     "Pair({a}, {b})._asdict()", "Pair({a}, second={b})[0]", "Pair({a}, {b}).second",
 )  # fmt: skip
 """Expressions over two names."""
@@ -352,6 +356,8 @@ STATEMENTS = (
     "{t} = Shelf(); {t}.put('first', {a}); {t}.mend(); {t} = {t}.named",
     "keep_at('x', {a}); {t} = KEPT['x']",
     "{t} = lambda: {a}\n{t} = {t}()",
+    "{t} = [lambda: {a}]; {a} = {b}; {t} = {t}[0]()",
+    "{t} = map(lambda x: [x, {a}], [{b}]); {a} = {e}; {t} = list({t})",
     "{t} = defaultdict(set); {t}['a'].add(1); {t}['b'] = {a}",
     "{t} = defaultdict(list); {t}['a'].append({a})",
     "{t} = {{'a': {a}}}; keep_all(**{t})",

@@ -57,7 +57,7 @@ json.dumps({dumped})
         ("'--out', type=Path, action='append'", "vars(args)", []),
         ("'--out', type=Path", "{'other': args.other}", []),
         ("*names, type=Path", "vars(args)", []),
-        ("'--out', type=lambda text: Path(text)", "vars(args)", []),
+        ("'--out', type=lambda text: Path(text)", "vars(args)", ["out"]),
     ],
 )
 def test_what_the_namespace_holds(arguments: str, dumped: str, paths: list[str]) -> None:

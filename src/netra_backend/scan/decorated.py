@@ -5,13 +5,14 @@ from collections.abc import Iterator
 from msgspec import structs
 
 from netra_backend.scan.declarations import Function, Site, Trait
+from netra_backend.scan.decorating import is_captured
 from netra_backend.scan.environment import children
 from netra_backend.scan.heads import FunctionRef
 from netra_backend.scan.project import Project
 from netra_backend.scan.resolve import Handed
 from netra_backend.scan.signatures import decorates
 from netra_backend.scan.sources import Source
-from netra_backend.scan.values import Call, Global, Value, is_captured
+from netra_backend.scan.values import Call, Global, Value
 
 MOST = 32
 """Functions that are asked for one call in a decorator."""

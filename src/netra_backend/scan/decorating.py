@@ -12,13 +12,13 @@ from netra_backend.scan.values import (
     Argument,
     Awaited,
     Call,
+    Captured,
     Dict,
     Entry,
     Global,
     Param,
     Union,
     Value,
-    is_captured,
 )
 
 
@@ -106,6 +106,11 @@ class Decorators:
             return None
         found = self._project.find(result.name, ref.source)
         return found if isinstance(found, FunctionRef) else None
+
+
+def is_captured(value: Value, name: str) -> bool:
+    """Return whether the value is what the function around was given by the name."""
+    return isinstance(value, Captured) and value.name == name
 
 
 _STRANGE = Trait.DECORATED | Trait.OVERLOAD | Trait.GENERATOR | Trait.PROPERTY

@@ -7,7 +7,7 @@ from typing import Any
 
 from netra_backend.scan.binding import bind, note_choice
 from netra_backend.scan.containers import has_items, some_of
-from netra_backend.scan.environment import assign, path_of
+from netra_backend.scan.environment import assign, path_of, weight
 from netra_backend.scan.frame import Frame, member
 from netra_backend.scan.narrowing import narrowed, truth
 from netra_backend.scan.values import (
@@ -26,8 +26,10 @@ from netra_backend.scan.values import (
     Entry,
     Instance,
     Item,
+    Lambda,
     Present,
     Seq,
+    Slot,
     Text,
     Value,
     is_harmless,
@@ -47,6 +49,9 @@ _OPERATORS: Mapping[type[ast.operator], str] = {
 }
 
 _OF_SETS = (ast.BitAnd, ast.BitOr, ast.BitXor, ast.Sub)
+
+_HEAVIEST_RESULT = 60
+"""What a function without a name gives is given up if it is made of more nodes."""
 
 _LONGEST_TEXT = 80
 """Longer strings are nobody's key or attribute name."""
@@ -254,13 +259,20 @@ def _unary(frame: Frame, node: ast.UnaryOp) -> Value:
 
 def _lambda(frame: Frame, node: ast.Lambda) -> Value:
     own = node.args
-    names = [*own.posonlyargs, *own.args, *own.kwonlyargs, own.vararg, own.kwarg]
+    slots = {it.arg: _slot(node, it.arg) for it in (*own.posonlyargs, *own.args)}
+    others = [it.arg for it in (*own.kwonlyargs, own.vararg, own.kwarg) if it is not None]
     with frame.inner_names():
-        for parameter in names:
-            if parameter is not None:
-                frame.names[parameter.arg] = UNKNOWN
-        frame.value(node.body)
-    return Instance("types.FunctionType", (), True, node.lineno)
+        frame.names.update(slots)
+        frame.names.update(dict.fromkeys(others, UNKNOWN))
+        result = frame.value(node.body)
+    if weight(result, _HEAVIEST_RESULT) > _HEAVIEST_RESULT:
+        result = UNKNOWN
+    names = tuple(slot.name for slot in slots.values())
+    return Lambda("types.FunctionType", (), True, node.lineno, names, result)
+
+
+def _slot(node: ast.Lambda, name: str) -> Slot:
+    return Slot(f"{node.lineno}:{node.col_offset}:{name}")
 
 
 def _await(frame: Frame, node: ast.Await) -> Value:

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from msgspec import structs
+
 from netra_backend.scan.declarations import Trait
 from netra_backend.scan.environment import children
 from netra_backend.scan.values import (
@@ -17,6 +19,7 @@ from netra_backend.scan.values import (
     Entered,
     Entry,
     Item,
+    Lambda,
     Param,
     Passed,
     Present,
@@ -114,6 +117,10 @@ def _entry(entry: Entry, params: Params) -> Entry:
     return Entry(key, value, entry.at, entry.maybe, entry.spread, entry.key_at)
 
 
+def _lambda(value: Lambda, params: Params) -> Value:
+    return structs.replace(value, result=ground(value.result, params))
+
+
 def _union(value: Union, params: Params) -> Value:
     return union([ground(option, params) for option in value.options])
 
@@ -127,6 +134,7 @@ _STEPS: Mapping[type, Callable[[Any, Params], Value]] = {
     Each: _derived,
     Entered: _derived,
     Item: _item,
+    Lambda: _lambda,
     Passed: _passed,
     Present: _present,
     Seq: _sequence,

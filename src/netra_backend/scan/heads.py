@@ -20,15 +20,19 @@ if TYPE_CHECKING:
     from netra_backend.scan.sources import Source
 
 
+_NONE: "Mapping[str, Value]" = {}
+
+
 class Scope:
     """Where a value is read: a file, and what the parameters of the function around it are.
 
     `bound` None is the function on its own: its parameters are open, callers decide. `brought`
     is the file and line of the call that brought what is read here, if one did. `itself` is the
-    class of which methods assigned what is read, if it is another than theirs.
+    class of which methods assigned what is read, if it is another than theirs, `slots` what a
+    function without a name is given, if one is read.
     """
 
-    __slots__ = ("bound", "brought", "function", "itself", "source")
+    __slots__ = ("bound", "brought", "function", "itself", "slots", "source")
 
     def __init__(
         self,
@@ -41,6 +45,21 @@ class Scope:
         self.bound = bound
         self.brought: tuple[str, int] | None = None
         self.itself: ClassRef | None = None
+        self.slots: Mapping[str, Value] = _NONE
+
+    def like(self) -> "Scope":
+        """Return another scope that is the same."""
+        return Scope(self.source, self.function, self.bound)
+
+    def with_slots(self, slots: Mapping[str, Value]) -> "Scope":
+        """Return the scope in which there is something in the slots."""
+        scope = self.like()
+        scope.brought, scope.itself, scope.slots = (
+            self.brought,
+            self.itself,
+            {**self.slots, **slots},
+        )
+        return scope
 
 
 class SiteScope(Scope):
@@ -53,6 +72,7 @@ class SiteScope(Scope):
         self.bound = None
         self.brought = None
         self.itself = None
+        self.slots = _NONE
         self.name = name
 
     @property
@@ -69,6 +89,10 @@ class CallerScope(SiteScope):
     def __init__(self, source: "Source", name: str, line: int) -> None:
         super().__init__(source, name)
         self.brought = source.path, line
+
+    def like(self) -> Scope:
+        """Return another scope that is the same."""
+        return CallerScope(self.source, self.name, self.brought[1] if self.brought else 0)
 
 
 class ClassRef:
@@ -221,7 +245,7 @@ def brought(found: Found, call: tuple[str, int]) -> Found:
         return either([brought(option, call) for option in head.options], scope)
     if scope.brought is not None or not isinstance(head, Instance):
         return found
-    marked = Scope(scope.source, scope.function, scope.bound)
+    marked = scope.with_slots({})
     marked.brought = call
     return head, marked
 

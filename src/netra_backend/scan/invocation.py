@@ -15,11 +15,23 @@ from netra_backend.scan.heads import (
     FunctionRef,
     Open,
     Scope,
+    either,
     settled,
+    suspended,
 )
 from netra_backend.scan.kinds import KINDS, VAGUE, Kind
 from netra_backend.scan.library import RESULTS
-from netra_backend.scan.values import UNKNOWN, Argument, Call, Const, Dict, Entry, Instance, Value
+from netra_backend.scan.values import (
+    UNKNOWN,
+    Argument,
+    Call,
+    Const,
+    Dict,
+    Entry,
+    Instance,
+    Lambda,
+    Value,
+)
 
 if TYPE_CHECKING:
     from netra_backend.scan.resolve import Resolver
@@ -40,6 +52,8 @@ def invoke(resolver: "Resolver", func: Found, call: Call, scope: Scope) -> Found
     head = func[0]
     if isinstance(head, Open):
         return func
+    if isinstance(head, Lambda):
+        return _call_lambda(resolver, head, call, scope, func[1])
     if not isinstance(head, (ClassRef, FunctionRef, External)) or head.name in resolver.safe:
         return UNKNOWN, scope
     result = RESULTS.get(head.name)
@@ -50,6 +64,16 @@ def invoke(resolver: "Resolver", func: Found, call: Call, scope: Scope) -> Found
     if isinstance(head, FunctionRef):
         return call_function(resolver, head, call.args, scope)
     return _call_external(resolver, head, call, scope)
+
+
+def _call_lambda(
+    resolver: "Resolver", head: Lambda, call: Call, scope: Scope, home: Scope
+) -> Found:
+    """Return what a function without a name gives, unless a name in it was bound anew since."""
+    starred = any(argument.name == "*" for argument in call.args)
+    given = [suspended(it.value, scope) for it in call.args if not it.name and not starred]
+    inner = home.with_slots(dict(zip(head.slots, given, strict=False)))
+    return either([resolver.resolve(head.result, inner), (UNKNOWN, home)], home)
 
 
 def _construct(resolver: "Resolver", ref: ClassRef, call: Call, scope: Scope) -> Found:

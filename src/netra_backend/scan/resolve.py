@@ -52,6 +52,7 @@ from netra_backend.scan.values import (
     Present,
     Received,
     Seq,
+    Slot,
     Union,
     Unknown,
     Value,
@@ -296,6 +297,10 @@ def _captured(resolver: Resolver, value: Captured, scope: Scope) -> Found:
     return handed.ref, handed.ref.source.scope
 
 
+def _slot(resolver: Resolver, value: Slot, scope: Scope) -> Found:
+    return resolver.resolve(scope.slots.get(value.name, UNKNOWN), scope)
+
+
 _STEPS: Mapping[type, Callable[[Resolver, Any, Scope], Found]] = {
     Altered: altered,
     Attr: _attr,
@@ -312,6 +317,7 @@ _STEPS: Mapping[type, Callable[[Resolver, Any, Scope], Found]] = {
     Present: _present,
     Received: received,
     Suspended: lambda resolver, value, _scope: resolver.resolve(value.value, value.scope),
+    Slot: _slot,
     Settled: lambda _resolver, value, _scope: value.found,
     Union: _union,
 }

@@ -35,6 +35,19 @@ class Instance(Struct, frozen=True, array_like=True, tag="i"):
     line: int = 0
 
 
+class Slot(Struct, frozen=True, array_like=True, tag="o", gc=False):
+    """What a function without a name is given; `name` begins with where that stands."""
+
+    name: str
+
+
+class Lambda(Instance, frozen=True, array_like=True, tag="l"):
+    """A function without a name: its positional parameters, as the slots that are in its result."""
+
+    slots: tuple[str, ...] = ()
+    result: "Value" = Unknown()
+
+
 class Global(Struct, frozen=True, array_like=True, tag="g", gc=False):
     """What a dotted name stands for: a module, a class, a function or a module's variable."""
 
@@ -57,10 +70,7 @@ class Captured(Struct, frozen=True, array_like=True, tag="u", gc=False):
 
 
 class Received(Struct, frozen=True, array_like=True, tag="r", gc=False):
-    """What callers pass to a parameter without annotation, read outside of its function.
-
-    `function` is the qualified name of that function, in the file in which the value stands.
-    """
+    """What callers pass to a parameter of the `function`, by its qualified name in the file."""
 
     function: str
     name: str
@@ -194,6 +204,8 @@ Value = (
     Unknown
     | Const
     | Instance
+    | Slot
+    | Lambda
     | Global
     | Param
     | Captured
@@ -247,7 +259,7 @@ SLICE = plain("slice")
 def is_harmless(value: Value) -> bool:
     """Return whether no encoder can refuse the value, or nobody can know: it need not be kept."""
     kind = type(value)
-    if kind is Const or kind is Unknown:
+    if kind is Const or kind is Unknown or kind is Slot:
         return True
     if isinstance(value, Instance):
         return value.cls in _PLAIN
@@ -265,11 +277,6 @@ def is_harmless(value: Value) -> bool:
             is_harmless(entry.value) for entry in value.entries
         )
     return False
-
-
-def is_captured(value: Value, name: str) -> bool:
-    """Return whether the value is what the function around was given by the name."""
-    return isinstance(value, Captured) and value.name == name
 
 
 def is_name(key: Value) -> bool:
