@@ -38,6 +38,7 @@ PATHS = {
     "/threads/faulty": 500,
     "/threads/failing": 503,
 }
+PUBLIC = {"/", "/page/app.js"}
 
 
 def documented() -> dict[str, str]:
@@ -64,6 +65,8 @@ async def test_every_answer_has_them(tmp_path: Path) -> None:
             assert answered.status_code == status, path
             for name, value in headers.items():
                 assert answered.headers.get_list(name) == [value], (path, name)
+            kept = "no-cache" if path in PUBLIC else "no-store"
+            assert answered.headers.get_list("cache-control") == [kept], path
             assert answered.headers["x-correlation-id"]
             assert "server" not in answered.headers or answered.headers["server"] == "uvicorn"
 

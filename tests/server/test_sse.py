@@ -91,7 +91,7 @@ async def test_a_run_is_streamed_with_the_position_of_each_event(tmp_path: Path)
 
     assert answered.status_code == 200
     assert answered.headers["content-type"] == "text/event-stream; charset=utf-8"
-    assert answered.headers["cache-control"] == "no-cache"
+    assert answered.headers["cache-control"] == "no-store"
     assert answered.headers["x-accel-buffering"] == "no"
     events = sse_events(answered.text)
     assert_same(events, log)

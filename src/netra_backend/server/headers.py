@@ -14,6 +14,9 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 
+NOT_KEPT = "no-store"
+"""The ``Cache-Control`` of every answer that has no other: it may be for one user."""
+
 CORRELATION = "X-Correlation-Id"
 """The header of every answer, also of one that opens a socket: what its lines in the log have."""
 CORRELATION_FIELD = CORRELATION.lower().encode()

@@ -26,7 +26,7 @@ from netra_backend.server.clockwork import STEP
 from netra_backend.server.cross_origin import across_origins
 from netra_backend.server.entrance import Accept, Enter
 from netra_backend.server.errors import answer_error, answer_missing, error_response
-from netra_backend.server.headers import CORRELATION, CORRELATION_FIELD, HEADERS
+from netra_backend.server.headers import CORRELATION, CORRELATION_FIELD, HEADERS, NOT_KEPT
 from netra_backend.server.house import House
 from netra_backend.server.request_log import Answer, Strangers
 from netra_backend.server.target import below_root
@@ -98,8 +98,11 @@ class NetraApp:
             if message["type"] in ("http.response.start", "websocket.http.response.start"):
                 answer.status = message["status"]
                 extra = {**HEADERS, CORRELATION: correlation}
+                given = [*message.get("headers", ())]
+                if all(name != b"cache-control" for name, _ in given):
+                    extra["Cache-Control"] = NOT_KEPT
                 message["headers"] = [
-                    *message.get("headers", ()),
+                    *given,
                     *((name.lower().encode(), value.encode()) for name, value in extra.items()),
                 ]
             elif message["type"] == "websocket.accept":

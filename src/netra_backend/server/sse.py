@@ -35,7 +35,7 @@ from netra_backend.server.user import User, at_expiry
 
 log = jsonlog.get_logger(__name__)
 
-_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+_HEADERS = {"X-Accel-Buffering": "no"}
 
 
 class RunStream:
