@@ -8,12 +8,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from ag_ui.core import (
-    ResumeEntry,
-)
+from ag_ui.core import ResumeEntry
 
 from netra_backend.agents.run_request import run_request
-from netra_backend.core.ids import ThreadId, ThreadKey
+from netra_backend.core.ids import RunId, ThreadId, ThreadKey
 from netra_backend.core.ports import Answer
 from netra_backend.core.roles import Role
 from netra_backend.core.run import RunStatus
@@ -179,12 +177,32 @@ async def test_that_a_decision_waits_for_a_place_is_told_once(log_lines: Lines) 
         for _ in range(3):
             await house.runner._deliver_decisions()
         told = [line for line in log_lines() if line["message"] == "a decision waits"]
-        assert [(line["interrupt"], line["code"]) for line in told] == [("q1", "too_many")]
+        seen = [(line["interrupt"], line["code"], line["thread"], line["run"]) for line in told]
+        assert seen == [("q1", "too_many", "t1", "r1")]
         gate.open()
         await house.ended("r2")
         await until(lambda: not house.runner.active)
         await house.runner._deliver_decisions()
         assert list(await house.runner.interrupts.undelivered()) == []
+
+
+async def test_no_decision_waits_whose_thread_was_deleted_when_it_was_to_be_taken_up(
+    monkeypatch: pytest.MonkeyPatch, log_lines: Lines
+) -> None:
+    async with running(that_asks("q1")) as house:
+        await house.start(ALICE, ask("r1"))
+        await house.ended("r1")
+        interrupts = house.store.interrupts
+
+        async def and_deleted(thread: ThreadKey, run: RunId) -> object:
+            found = await interrupts(thread, run)
+            assert await house.runner.delete_thread(T1)
+            return found
+
+        monkeypatch.setattr(house.store, "interrupts", and_deleted)
+        decided = await house.runner.interrupts.decide(T1, Answer("q1", "resolved", b"true"), ALICE)
+        assert (decided.decision.won, decided.run) == (True, None)
+    assert "a decision waits" not in [line["message"] for line in log_lines()]
 
 
 @both_stores

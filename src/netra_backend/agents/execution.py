@@ -345,7 +345,7 @@ class Execution:
         try:
             await asyncio.shield(self._end_once(status, events, interrupts))
         except LeaseLost:
-            log.warning("the run was ended by another holder")
+            log.warning("lease lost")  # see `_consume`
         except StoreError as error:
             self._tell_unwritten(error)
 

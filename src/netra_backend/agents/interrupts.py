@@ -140,7 +140,8 @@ class Interrupts:
         try:
             return await self._resume_run(interrupt, run_input.resuming_input(left))
         except Refused as refusal:
-            self._tell_waiting(interrupt, refusal)
+            if refusal.code is not ErrorCode.NOT_FOUND:  # else its thread was deleted just now
+                self._tell_waiting(interrupt, refusal)
             return None
 
     def _tell_waiting(self, interrupt: Interrupt, refusal: Refused) -> None:
@@ -148,7 +149,9 @@ class Interrupts:
         key = interrupt.thread, interrupt.id
         if key not in self._waiting:
             self._waiting.add(key)
-            log.warning("a decision waits", extra={"interrupt": interrupt.id, "code": refusal.code})
+            told = {"interrupt": interrupt.id, "code": refusal.code}
+            with jsonlog.bind(run=interrupt.run, thread=interrupt.thread.id):
+                log.warning("a decision waits", extra=told)
 
 
 def _check_payload(interrupt: Interrupt, status: str, payload: object, where: str) -> None:
