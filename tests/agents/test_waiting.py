@@ -1,15 +1,15 @@
 """Waiting: runs for a busy thread wait their turn, and who waits for them is told."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextvars import ContextVar
 from pathlib import Path
 
 import pytest
-from ag_ui.core import (
-    RunAgentInput,
-)
+from ag_ui.core import BaseEvent, RunAgentInput
 from msgspec import structs
 
+from netra_backend import jsonlog
 from netra_backend.agents.run_request import run_request
 from netra_backend.agents.waiting import Waiting
 from netra_backend.core.ids import RunId, ThreadKey
@@ -23,10 +23,39 @@ from netra_backend.testing import Gate, ScriptedAgent
 from netra_backend.testing.scenario import start
 from netra_backend.testing.scripted_agent import answer, endless
 from tests.agents.running import ALICE, BOUND, ENQUEUE, T1, ask, key, running
+from tests.conftest import Lines
 from tests.eventually import until
 from tests.stores.workers import Workers, as_store
 
 pytestmark = pytest.mark.anyio
+
+
+async def test_a_run_that_has_waited_sees_no_context_variable_of_another(log_lines: Lines) -> None:
+    """As a run before it has set it, or a request: they may be of other users, or tenants."""
+    tenant = ContextVar("tenant", default="nobody")
+    seen: list[str] = []
+    gate = Gate()
+    script = ScriptedAgent(*[answer("a", gate)] * 3)
+
+    async def agent(given: RunAgentInput) -> AsyncIterator[BaseEvent]:
+        seen.append(tenant.get())
+        tenant.set(given.run_id)
+        async for event in script(given):
+            yield event
+
+    async with running(agent, policy=ENQUEUE) as house:
+        tenant.set("r1's")
+        with jsonlog.bind(correlation="r1's", user="another"):
+            await house.start(ALICE, ask("r1"))
+            for run in ("r2", "r3"):
+                await house.submit(ALICE, ask(run))
+        house.bus.subscribe(lambda thread, _: house.runner.waiting.serve(thread))
+        gate.open()
+        await house.ended("r3")
+    assert seen == ["r1's", "nobody", "nobody"]
+    began = [line for line in log_lines() if line["message"] == "run begins"]
+    assert [line.get("user") for line in began] == ["another", "alice", "alice"]
+    assert "r1's" not in [line["correlation"] for line in began[1:]]
 
 
 async def test_runs_wait_their_turn_and_start_once() -> None:

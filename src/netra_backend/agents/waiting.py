@@ -10,6 +10,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from contextvars import copy_context
 
 from ag_ui.core import RunAgentInput
 
@@ -49,6 +50,7 @@ class Waiting:
         self._again: set[ThreadKey] = set()
         self._looking: set[asyncio.Task[None]] = set()
         self._held: Counter[ThreadKey] = Counter()
+        self._context = copy_context()
 
     async def add(self, request: RunRequest, agent: str, limit: int) -> QueuedRun:
         """Keep the run until its thread is free. Raises Refused (too_many, run_conflict)."""
@@ -98,7 +100,10 @@ class Waiting:
         if thread in self._serving:
             self._again.add(thread)
             return
-        task = asyncio.create_task(self._serve(thread), name=f"queue of {thread.id}")
+        # Not in the context that is here: it may be that of another user's run, which has ended.
+        task = asyncio.create_task(
+            self._serve(thread), name=f"queue of {thread.id}", context=self._context.copy()
+        )
         self._serving[thread] = task
         task.add_done_callback(lambda _: self._served(thread))
 
