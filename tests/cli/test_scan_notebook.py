@@ -105,6 +105,10 @@ HOLD = (
     "from dump import dump\nclass Hold:\n    def __init__(self, held):\n        self.held = held\n"
     "    def save(self):\n        return dump([self.held])\n"
 )
+CALL = (
+    "from hold import Hold\nfrom model import Model\nfrom send import send\n"
+    "def f(m: Model):\n    send(m.state)\n    Hold(m.state)\n"
+)
 ENUM_BASE = "from names import State\n" + BASE.replace("state = 1", "state = State.A")
 VERSIONS = {
     "state.py": (STATE, PLAIN, "from colour import State\n", "State = str\n"),
@@ -137,10 +141,9 @@ VERSIONS = {
     ),
     "hold.py": (HOLD, HOLD.replace("= held", "= str(held)")),
     "call.py": (
-        "from model import Model\nfrom send import send\ndef f(m: Model):\n    send(m.state)\n",
+        CALL,
         "from model import Model\nfrom send import send\ndef f(m: Model):\n    send(m)\n",
         "import json\nfrom model import Model\ndef f(m: Model):\n    json.dumps([m.state])\n",
-        "from hold import Hold\nfrom model import Model\ndef f(m: Model):\n    Hold(m.state)\n",
         "from hold import Hold\nfrom names import State\ndef f():\n    return Hold(State.A)\n",
     ),
 }

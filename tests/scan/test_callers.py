@@ -50,6 +50,14 @@ def test_a_default_is_brought_by_the_function_itself() -> None:
     assert (one.line, one.severity, one.origin) == (9, Severity.WARNING, Origin("own.py", 6))
 
 
+def test_named_arguments_that_are_kept_together() -> None:
+    kept = KEPT.replace("self, state", "self, **fields").replace("= state", "= fields")
+    (one,) = found(own=f"{STATE}{kept}Kept(size=1, state=State.A)\n")
+    assert (one.line, one.value_path, one.origin) == (9, "state.state", Origin("own.py", 10))
+    spread = kept.replace("{'state': self.state}", "{**self.state, 'state': 'a'}")
+    assert found(own=f"{STATE}{spread}Kept(size=1, state=State.A)\n") == []
+
+
 def test_what_is_known_of_an_object_counts_for_it_alone() -> None:
     own = STATE + KEPT + "bad = Kept(State.A)\ngood = Kept('a')\n"
     lines = [it.line for it in found(own=f"{own}json.dumps([good.state])\n")]

@@ -14,6 +14,7 @@ from netra_backend.scan.heads import (
     ClassRef,
     Found,
     FunctionRef,
+    Head,
     Open,
     Partial,
     Scope,
@@ -44,6 +45,7 @@ from netra_backend.scan.values import (
     Seq,
     Text,
     Value,
+    weaken,
 )
 
 _DEEPEST = 12
@@ -239,7 +241,15 @@ class Judge:
                 is_dict = self._resolver.kind((inner, home)) is Kind.MAPPING
                 sure = sure and (is_dict or not entry.maybe or isinstance(inner, Open))
                 result.append((Entry(None, UNKNOWN, maybe=True), home, sure, True))
+                result.extend(self._perhaps_spread(inner, depth))
         return result
+
+    def _perhaps_spread(self, head: Head, depth: int) -> "Iterator[_Flat]":
+        """Yield what ``**`` may bring of several dicts, or of what may be no dict we know."""
+        for option, home in head.options if isinstance(head, Alternatives) else ():
+            if isinstance(option, Dict) and depth < _DEEPEST:
+                for entry, inner, *_ in self._flattened(option, home, depth + 1):
+                    yield weaken(entry), inner, False, True
 
     def _fate(self, key: Found, later: "list[_Flat]", *, brought: bool) -> str:
         """Return what later entries do to the value of an earlier one.
