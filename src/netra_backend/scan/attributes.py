@@ -24,8 +24,10 @@ from netra_backend.scan.kinds import VAGUE, Kind
 from netra_backend.scan.values import (
     STR,
     UNKNOWN,
+    Call,
     Const,
     Dict,
+    Global,
     Instance,
     Seq,
     Text,
@@ -169,12 +171,20 @@ def _of_declared(resolver: "Resolver", base: Found, head: Instance, name: str) -
     if found is None:
         return External(f"{_external_owner(resolver, ref)}.{name}", base), scope
     attribute, owner = found
-    if kind is Kind.ENUM and not attribute.inner and attribute.declared is UNKNOWN:
+    if kind is Kind.ENUM and _is_member(attribute, name):
         return Instance(head.cls, (), True, head.line), scope  # a member, through a member
     value = _field(resolver, attribute, owner, name, base)
     if kind in (Kind.MODEL, Kind.MODEL_1) and setting(resolver, ref, "use_enum_values"):
         return _without_enums(resolver, value)
     return value
+
+
+def _is_member(attribute: Attribute, name: str) -> bool:
+    """Return whether the body of an enum surely makes a member by assigning to the name."""
+    plain = isinstance(attribute.assigned, (Const, Seq)) or (
+        isinstance(attribute.assigned, Call) and attribute.assigned.func == Global("enum.auto")
+    )
+    return plain and not attribute.inner and not name.startswith("_")
 
 
 def _method(resolver: "Resolver", method: FunctionRef, base: Found) -> Found:
