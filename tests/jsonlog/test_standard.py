@@ -3,8 +3,10 @@
 import io
 import json
 import logging
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -403,3 +405,35 @@ def test_who_is_inside_a_method_of_ours_when_it_goes_is_served(stream: io.String
     finally:
         log.removeHandler(other)
     assert [one.msg for one in [*other.records, record]] == ["text", "text"]
+
+
+def test_a_handler_gets_each_record_whenever_the_log_is_taken_back_meanwhile() -> None:
+    """As another thread may, between any two steps of ours."""
+    other = Listener()
+    log.addHandler(other)
+    left = 0
+
+    def trace(frame: FrameType, event: str, _: object) -> Any:
+        nonlocal left
+        if frame.f_code.co_filename != standard.__file__:
+            return None
+        frame.f_trace_opcodes = True
+        left -= event == "opcode"
+        if left == 0 and event == "opcode":
+            jsonlog.unconfigure()
+        return trace
+
+    before, tried = sys.gettrace(), 0
+    try:
+        while left <= 0:  # else it ended before that step
+            tried += 1
+            left = tried
+            jsonlog.configure("DEBUG", "json", io.StringIO())
+            sys.settrace(trace)
+            log.error("text")
+            sys.settrace(before)
+            assert len(other.records) == tried
+    finally:
+        sys.settrace(before)
+        log.removeHandler(other)
+    assert tried > 100

@@ -42,8 +42,8 @@ _replaced: dict[str, Callable[..., Any]] = {}
 _in_place: list[str] = []
 """The names of those that ours stand for now; none while they are not installed."""
 
-_ours: "list[Sink]" = []
-"""The sink that is installed, if one is."""
+_ours: "list[Sink | None]" = [None]
+"""The sink that is installed, if one is: read at once, as another thread may take it away."""
 
 _trackers: list[Callable[..., Any]] = []
 """What had been put in the place of ``callHandlers`` then: it is called behind ours."""
@@ -62,7 +62,7 @@ _stood_in_for: set[str] = set()
 
 def install(sink: "Sink") -> None:
     """Put our methods in place of those of `logging.Logger`, for this sink from now on."""
-    _ours[:] = [sink]
+    _ours[0] = sink
     _stood_in_for.clear()
     if not _in_place:
         _replace()
@@ -99,7 +99,7 @@ def _is_of_logging(method: Callable[..., Any]) -> bool:
 
 def uninstall() -> None:
     """Put the methods back, unless somebody has replaced ours meanwhile: then they do no more."""
-    _ours.clear()
+    _ours[0] = None
     direct.lead_nowhere()
     ours = zip(_NAMES, (_log, _make_record, _call_handlers), strict=True)
     if all(getattr(logging.Logger, name) is method for name, method in ours):
@@ -116,7 +116,7 @@ def uninstall() -> None:
 
 def installed() -> "Sink | None":
     """Return the sink that `configure` installed last."""
-    return _ours[0] if _ours else None
+    return _ours[0]
 
 
 def is_terminal(handler: logging.Handler) -> bool:
@@ -225,26 +225,30 @@ def _pass_on(self: logging.Logger, record: logging.LogRecord) -> None:
     while node is not None:
         for handler in node.handlers:
             found = True
-            if number < handler.level or (said and _is_ours(handler)):
+            sink = _ours[0]
+            if number < handler.level or (said and _is_ours(handler, sink)):
                 continue
             try:
-                said |= _hand_over(record, number, handler, node.name)
+                said |= _hand_over(record, number, handler, sink, node.name)
             except Exception as error:  # noqa: BLE001 - the border around one log record
                 report(error)
         node = node.parent if node.propagate else None
     last = logging.lastResort
     if not found and last is not None and number >= last.level:
-        (_ours[0] if _ours else last).handle(record)
+        (_ours[0] or last).handle(record)
 
 
 def _hand_over(
-    record: logging.LogRecord, number: int, handler: logging.Handler, logger: str
+    record: logging.LogRecord,
+    number: int,
+    handler: logging.Handler,
+    sink: "Sink | None",
+    logger: str,
 ) -> bool:
     """Give a record to a handler of a logger; return whether our sink got it in its place."""
-    if not _is_ours(handler):
+    if sink is None or not _is_ours(handler, sink):
         handler.handle(record)
         return False
-    sink = _ours[0]
     passed: logging.LogRecord | None = record
     if handler is not sink:
         passed = _filtered(handler, record) if number >= sink.level else None
@@ -260,16 +264,17 @@ def _emit(self: "logging.StreamHandler[Any]", record: logging.LogRecord) -> None
 
     `_call_handlers` asks no such handler: who does is a handler before it, or a listener.
     """
-    if not _ours or not is_terminal(self):
+    sink = _ours[0]
+    if sink is None or not is_terminal(self):
         _plain_emit(self, record)
-    elif not _has_been_here(record.__dict__):
-        _ours[0].handle(record)
+    elif not _has_been_here(record.__dict__, sink):
+        sink.handle(record)
 
 
 def _handle_error(self: logging.Handler, record: logging.LogRecord) -> None:
     """Tell of a handler that failed: `logging` prints it, record and all, among our lines."""
     error = sys.exc_info()[1]
-    if not _ours or error is None:
+    if _ours[0] is None or error is None:
         _plain_handle_error(self, record)
     elif logging.raiseExceptions:
         report(error, {"handler": class_name(type(self)), "of": record.__dict__.get("name")})
@@ -278,18 +283,19 @@ def _handle_error(self: logging.Handler, record: logging.LogRecord) -> None:
 def _add_level_name(*given: Any, **named: Any) -> None:
     """Name a level also where lines of it are remembered."""
     _plain_add_level_name(*given, **named)
-    for sink in _ours:
+    sink = _ours[0]
+    if sink is not None:
         sink.forget_heads()
 
 
-def _has_been_here(stored: dict[str, Any]) -> bool:
+def _has_been_here(stored: dict[str, Any], sink: "Sink") -> bool:
     """Return whether a record is of this process, and of a logger that sends such ones to us."""
     level, name = stored.get("levelno"), stored.get("name")
     if stored.get("process") != os.getpid() or type(level) is not int or type(name) is not str:
         return False
     node: logging.Logger | None = logging.getLogger(name)
     while node is not None:
-        if any(level >= one.level and _is_ours(one) for one in node.handlers):
+        if any(level >= one.level and _is_ours(one, sink) for one in node.handlers):
             return True
         node = node.parent if node.propagate else None
     return False
@@ -328,14 +334,15 @@ def _filtered(handler: logging.Handler, record: logging.LogRecord) -> logging.Lo
     return passed if isinstance(passed, logging.LogRecord) else record
 
 
-def _is_ours(handler: logging.Handler) -> bool:
+def _is_ours(handler: logging.Handler, sink: "Sink | None") -> bool:
     """Return whether it is our sink, or one that this stands in for."""
-    return bool(_ours) and (handler is _ours[0] or is_terminal(handler))
+    return sink is not None and (handler is sink or is_terminal(handler))
 
 
 def report(error: BaseException, where: Mapping[str, object] = _UNKNOWN) -> None:
     """Say in our own log that a filter, a handler or a factory of somebody else failed."""
-    for sink in _ours:
+    sink = _ours[0]
+    if sink is not None:
         _say(sink, {**_FAILED, **where, "exc_info": (type(error), error, _traceback(error))})
 
 
