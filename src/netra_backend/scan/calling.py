@@ -114,7 +114,8 @@ def call(frame: Frame, node: ast.Call) -> Value:
         if known is not None:
             return known
     if isinstance(callee, ast.Attribute):
-        changed = _mutate_item(frame, callee, func, args) or _mutate(frame, callee, args)
+        changed = _mutate_item(frame, callee, func, args) or _clear_attribute(frame, callee)
+        changed = changed or _mutate(frame, callee, args)
         if changed is not None:
             return changed
         if callee.attr in _TEXT_METHODS:
@@ -192,6 +193,16 @@ def _pairs(value: Value) -> tuple[Entry, ...] | None:
         key, thing = pair
         pairs.append(Entry(key.value, thing.value, thing.at, it.maybe, key_at=key.at))
     return tuple(pairs)
+
+
+def _clear_attribute(frame: Frame, callee: ast.Attribute) -> Value | None:
+    """Carry out ``self.items.clear()`` of what is not assigned here; None of another call."""
+    path = path_of(callee.value) if callee.attr == "clear" else ""
+    if "." not in path or path in frame.names or not frame.outlives(path):
+        return None
+    frame.touch(path)
+    frame.names[path] = altered(frame.value(callee.value), "clear", ())
+    return NONE
 
 
 def _mutate(frame: Frame, callee: ast.Attribute, args: tuple[Argument, ...]) -> Value | None:

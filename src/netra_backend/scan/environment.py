@@ -54,7 +54,14 @@ def forget_attributes(names: Names, name: str) -> None:
     """Forget what was assigned to attributes of the name: other code may have changed them."""
     prefix = f"{name}."
     for known in [known for known in names if known.startswith(prefix)]:
-        names[known] = UNKNOWN
+        names[known] = before_clearing(names[known])
+
+
+def before_clearing(value: Value) -> Value:
+    """Return what an attribute was before it was cleared here; unknown if it was assigned."""
+    if isinstance(value, Altered) and value.method == "clear" and isinstance(value.base, Attr):
+        return value.base
+    return UNKNOWN
 
 
 def replace(names: Names, old: Value, new: Value) -> None:
@@ -96,12 +103,12 @@ def merge(one: Names, other: Names) -> Names:
     for name, value in other.items():
         mine = merged.get(name)
         if mine is None:
-            merged[name] = union([value, UNKNOWN]) if "." in name else value
+            merged[name] = union([value, before_clearing(value)]) if "." in name else value
         elif mine is not value:
             merged[name] = join(mine, value)
     for name in one.keys() - other.keys():
         if "." in name:
-            merged[name] = union([one[name], UNKNOWN])
+            merged[name] = union([one[name], before_clearing(one[name])])
     return merged
 
 

@@ -11,6 +11,7 @@ from netra_backend.scan.declarations import Site
 from netra_backend.scan.environment import (
     Names,
     assign,
+    before_clearing,
     children,
     forget_attributes,
     path_of,
@@ -253,7 +254,9 @@ class Frame:
         """Return whether attributes of what the path names were assigned here, or are None."""
         prefix = f"{path}."
         return any(
-            name.startswith(prefix) and not isinstance(value, Present)
+            name.startswith(prefix)
+            and not isinstance(value, Present)
+            and before_clearing(value) is UNKNOWN
             for name, value in self.names.items()
         )
 
