@@ -14,7 +14,7 @@ from netra_backend.stores.sqlite_files import open_writer
 from netra_backend.stores.sqlite_ledger import Ledger
 from netra_backend.stores.sqlite_schema import migrate
 from netra_backend.stores.sqlite_transaction import Transaction
-from netra_backend.stores.sqlite_writer import SqliteWriter
+from netra_backend.stores.sqlite_writer import Receipt, SqliteWriter
 from netra_backend.testing.scenario import a_thread, event, new_run
 
 pytestmark = pytest.mark.anyio
@@ -148,6 +148,46 @@ async def test_who_fails_at_once_keeps_nobody_from_their_outcome(writer: SqliteW
     assert isinstance(first, dict)
     assert isinstance(first["exception"], ZeroDivisionError)
     assert second == 1
+
+
+async def test_who_fails_at_once_lets_no_later_commit_pass_the_others(writer: SqliteWriter) -> None:
+    asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+    seen: list[int] = []
+    gate = Gate()
+    early = [writer.submit(lambda _, number=number: number) for number in range(3)]
+    early[0].at_once(lambda _: 1 / 0)
+    writer.hand_over()
+    shut = writer.submit(gate)
+    late = writer.submit(lambda _: 3)
+    for receipt in (*early[1:], late):
+        receipt.at_once(lambda done: seen.append(done.result()))
+    writer.hand_over()
+    gate.open()
+    writer.stop()  # it holds the loop until all are committed
+    async with asyncio.timeout(BOUND):
+        assert await asyncio.gather(*early, shut, late) == [0, 1, 2, None, 3]
+    assert seen == [1, 2, 3]
+
+
+async def test_an_exception_of_a_signal_between_an_outcome_and_who_goes_on_loses_neither(
+    writer: SqliteWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+    given = Receipt.set_result
+
+    def interrupted(self: Receipt[object], result: object) -> None:
+        given(self, result)
+        monkeypatch.undo()
+        raise InterruptedError
+
+    monkeypatch.setattr(Receipt, "set_result", interrupted, raising=False)
+    seen: list[int] = []
+    receipts = [writer.submit(lambda _, number=number: number) for number in range(2)]
+    for receipt in receipts:
+        receipt.at_once(lambda done: seen.append(done.result()))
+    async with asyncio.timeout(BOUND):
+        await asyncio.gather(*receipts)
+    assert seen == [0, 1]
 
 
 async def test_a_group_of_several_statements_is_all_or_nothing(writer: SqliteWriter) -> None:

@@ -7,7 +7,8 @@ entries in each of 50 commits a second: nine of ten take less than 0.4 ms instea
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar, TypeVarTuple
@@ -86,6 +87,7 @@ class SqliteWriter:
         self._arriving: list[_Write] = []
         self._waiting: list[_Write] = []
         self._group: list[_Write] = []
+        self._answers: deque[_Outcome] = deque()
         self._refusal: str | None = "the store is not open"
         self._operations = 0
         self._commits = 0
@@ -146,7 +148,8 @@ class SqliteWriter:
                 self._turn.notify()
         if refusal is not None:
             error = f"{self._file}: {refusal}"
-            _settle(iter([(receipt, None, StoreFailed(error)) for receipt, _, _ in arriving]))
+            self._answers += [(receipt, None, StoreFailed(error)) for receipt, _, _ in arriving]
+            self._settle()
 
     def _run(self) -> None:
         try:
@@ -210,8 +213,9 @@ class SqliteWriter:
         return outcomes
 
     def _answer(self, outcomes: list[_Outcome]) -> None:
+        self._answers += outcomes
         with suppress(RuntimeError):  # the loop is closed: nobody is left who waits
-            self._loop.call_soon_threadsafe(_settle, iter(outcomes))
+            self._loop.call_soon_threadsafe(self._settle)
 
     def _leave(self) -> None:
         """Leave nobody waiting, also when an error of ours ends the thread."""
@@ -222,19 +226,28 @@ class SqliteWriter:
         error = f"{self._file}: {self._refusal}"
         self._answer([(receipt, None, StoreFailed(error)) for receipt, _, _ in abandoned])
 
+    def _settle(self) -> None:
+        """Give the receipts their outcomes, in order; where one who goes on fails, the others soon.
 
-def _settle(outcomes: Iterator[_Outcome]) -> None:
-    """Give the receipts their outcomes; where one who goes on at once fails, the others soon."""
-    try:
-        for receipt, value, error in outcomes:
-            if receipt.done():  # cancelled, or answered before
-                continue
-            if error is None:
-                receipt.set_result(value)
-            else:
-                receipt.set_exception(error)
-            if receipt.act is not None:
-                receipt.act(receipt)
-    except BaseException:
-        asyncio.get_running_loop().call_soon(_settle, outcomes)
-        raise
+        An outcome is taken off only once its receipt has it, as a signal's exception may come
+        behind each call.
+        """
+        answers = self._answers
+        try:
+            while answers:
+                receipt, value, error = answers[0]
+                if receipt.cancelled():
+                    receipt.act = None
+                elif receipt.done():  # answered before
+                    pass
+                elif error is None:
+                    receipt.set_result(value)
+                else:
+                    receipt.set_exception(error)
+                act, receipt.act = receipt.act, None
+                del answers[0]
+                if act is not None:
+                    act(receipt)
+        except BaseException:
+            self._loop.call_soon(self._settle)
+            raise
