@@ -78,6 +78,17 @@ def test_a_file_that_has_no_secret_is_named(tmp_path: Path) -> None:
         authenticator(settings)
 
 
+@pytest.mark.parametrize("kind", ["PUBLIC KEY", "CERTIFICATE"])
+def test_what_anybody_may_know_is_no_secret(tmp_path: Path, kind: str) -> None:
+    file = tmp_path / "key.pem"
+    file.write_text(f"-----BEGIN {kind}-----\n{SECRET}\n-----END {kind}-----\n")
+    for setting in (f"@{file}", file.read_text()):
+        settings = Settings(data_dir=tmp_path, auth=AuthMode.JWT, jwt_secret=SecretStr(setting))
+        for use in (authenticator, lambda settings: make_token(settings, "alice")):
+            with pytest.raises(ConfigError, match="jwt_secret is a key or certificate in PEM"):
+                use(settings)
+
+
 async def test_a_token_is_good_after_a_revocation(tmp_path: Path) -> None:
     """It says when it was issued: one that does not is older than every revocation."""
     settings = Settings(data_dir=tmp_path, auth=AuthMode.JWT, jwt_secret=SecretStr(SECRET))

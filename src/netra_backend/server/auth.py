@@ -247,11 +247,18 @@ def jwt_secret(setting: str) -> str:
 
     Raises ConfigError.
     """
-    if not setting.startswith("@"):
-        return setting
-    secret = _text("jwt_secret", setting).strip()  # a line of a file has an end
-    if len(secret.encode()) < SECRET_BYTES:
-        raise ConfigError(f"jwt_secret ({setting}): {SHORT_SECRET}")
+    secret = _text("jwt_secret", setting)
+    if setting.startswith("@"):
+        secret = secret.strip()  # a line of a file has an end
+        if len(secret.encode()) < SECRET_BYTES:
+            raise ConfigError(f"jwt_secret ({setting}): {SHORT_SECRET}")
+    try:
+        jwt.get_algorithm_by_name("HS256").prepare_key(secret)
+    except jwt.InvalidKeyError as error:
+        raise ConfigError(
+            "jwt_secret is a key or certificate in PEM or SSH form, which is no secret for HS256; "
+            "a public key belongs in jwt_public_key"
+        ) from error
     return secret
 
 
