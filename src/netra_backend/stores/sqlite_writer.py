@@ -236,10 +236,9 @@ class SqliteWriter:
         try:
             while answers:
                 receipt, value, error = answers[0]
-                if receipt.cancelled():
-                    receipt.act = None
-                elif receipt.done():  # answered before
-                    pass
+                if receipt.done():  # cancelled, or answered before
+                    if receipt.cancelled():
+                        receipt.act = None
                 elif error is None:
                     receipt.set_result(value)
                 else:
