@@ -162,7 +162,8 @@ class Log(Protocol):
         the thread: the question is asked anew.
 
         What is returned may be a future with a method `at_once`, which differs from
-        `add_done_callback` in that the callback need not wait for a turn of the event loop.
+        `add_done_callback` in that the callback need not wait for a turn of the event loop, and is
+        not called if the future is cancelled.
         """
         ...
 
