@@ -71,7 +71,7 @@ async def stream(given: RunAgentInput) -> AsyncIterator[BaseEvent]:
     due = loop.time() + pace.period * crc32(given.run_id.encode()) / 2**32
     for _ in range(pace.events):
         now = loop.time()
-        await (_beat(wheel, due) if due > now else asyncio.sleep(0))
+        await (_beat(loop, wheel, due) if due > now else asyncio.sleep(0))
         due = max(due, now) + pace.period
         if pace.burst == 1:
             yield TextMessageContentEvent(message_id=id, delta=_marked(0, pace.size))
@@ -85,9 +85,9 @@ async def stream(given: RunAgentInput) -> AsyncIterator[BaseEvent]:
     yield TextMessageEndEvent(message_id=id)
 
 
-def _beat(wheel: Wheel, due: float) -> asyncio.Future[None]:
+def _beat(loop: asyncio.AbstractEventLoop, wheel: Wheel, due: float) -> asyncio.Future[None]:
     """Return what is done with the first beat after `due`, a time of the loop."""
-    future = asyncio.get_running_loop().create_future()
+    future = loop.create_future()
     wheel.wait(due + BEAT, partial(_wake, future))
     return future
 
