@@ -12,7 +12,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator
-from functools import partial
+from functools import cache
 from zlib import crc32
 
 import msgspec
@@ -25,8 +25,6 @@ from ag_ui.core import (
     TextMessageStartEvent,
 )
 from msgspec import Struct
-
-from netra_backend.agents.wheel import SLOTS, Wheel, wheel_of
 
 BEAT = 0.002
 """Seconds; a delta comes with the first beat after it is due."""
@@ -53,7 +51,32 @@ class Pace(Struct):
     rest: float = 0.0
 
 
+class Beats:
+    """One timer of a loop for all runs that wait for the same beat."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._waiting: dict[int, list[asyncio.Future[None]]] = {}
+
+    def after(self, due: float) -> asyncio.Future[None]:
+        """Return what is done with the first beat after the loop's time `due`."""
+        beat = int(due / BEAT) + 1
+        waiting = self._waiting.get(beat)
+        if waiting is None:
+            waiting = self._waiting[beat] = []
+            self._loop.call_at(beat * BEAT, self._wake, beat)
+        future = self._loop.create_future()
+        waiting.append(future)
+        return future
+
+    def _wake(self, beat: int) -> None:
+        for future in self._waiting.pop(beat):
+            if not future.done():  # its run was cancelled
+                future.set_result(None)
+
+
 _gates: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
+_beats = cache(Beats)
 
 
 async def stream(given: RunAgentInput) -> AsyncIterator[BaseEvent]:
@@ -67,11 +90,11 @@ async def stream(given: RunAgentInput) -> AsyncIterator[BaseEvent]:
         await _gates[pace.waits_for].wait()
     await asyncio.sleep(pace.rest)
     loop = asyncio.get_running_loop()
-    wheel = wheel_of(loop, BEAT * SLOTS)
+    beats = _beats(loop)
     due = loop.time() + pace.period * crc32(given.run_id.encode()) / 2**32
     for _ in range(pace.events):
         now = loop.time()
-        await (_beat(loop, wheel, due) if due > now else asyncio.sleep(0))
+        await (beats.after(due) if due > now else asyncio.sleep(0))
         due = max(due, now) + pace.period
         if pace.burst == 1:
             yield TextMessageContentEvent(message_id=id, delta=_marked(0, pace.size))
@@ -83,18 +106,6 @@ async def stream(given: RunAgentInput) -> AsyncIterator[BaseEvent]:
         print(f"largest gap of {given.run_id}: {gap} ns, CPU {cpu} ns", file=sys.stderr, flush=True)
     await asyncio.sleep(pace.rest)
     yield TextMessageEndEvent(message_id=id)
-
-
-def _beat(loop: asyncio.AbstractEventLoop, wheel: Wheel, due: float) -> asyncio.Future[None]:
-    """Return what is done with the first beat after `due`, a time of the loop."""
-    future = loop.create_future()
-    wheel.wait(due + BEAT, partial(_wake, future))
-    return future
-
-
-def _wake(future: asyncio.Future[None], _: int) -> None:
-    if not future.done():  # its run was cancelled
-        future.set_result(None)
 
 
 def _marked(age: int, size: int) -> str:

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
-from weakref import WeakKeyDictionary
 
 import jwt
 import pytest
@@ -261,7 +260,7 @@ async def _ask_once(self: follower.ThreadFollower, after: Position | None) -> An
 
 
 _ask = follower.ThreadFollower.ask
-_ASKED: WeakKeyDictionary[follower.ThreadFollower, Any] = WeakKeyDictionary()
+_ASKED: dict[follower.ThreadFollower, Any] = {}
 
 
 async def _owner(*_: Any, **__: Any) -> Role:

@@ -7,7 +7,7 @@ exception is a lost lease: then somebody else writes it.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, asynccontextmanager
 
 import msgspec
 from ag_ui.core import BaseEvent, EventType, RunAgentInput
@@ -62,6 +62,12 @@ class Node(msgspec.Struct, frozen=True):
 
 class Execution:
     """One run being executed. `task` ends when the agent has stopped and the end is written."""
+
+    __slots__ = (
+        "_agent", "_context", "_deadline", "_ending", "_given", "_hangs", "_has_begun",
+        "_has_turned", "_ingest", "_lost", "_node", "_outbox", "_reaper", "_speech", "_stopper",
+        "_stream", "lease", "run", "status", "task", "unwritten",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -140,12 +146,38 @@ class Execution:
             self.task.cancel()
 
     async def _execute(self) -> None:
+        """Be the run's task.
+
+        What an agent yields passes each coroutine between it and the task, so what is around the
+        loop is context managers. Measured with 1,000 runs: three coroutines more cost 1.7 us a
+        delta, most of it for memory that has left the processor's caches since the last one.
+        """
+        async with self._alive():
+            if self._ending is not None or self._lost:
+                return
+            async with self._border(), self._opened() as events:
+                speech, outbox, taken = self._speech, self._outbox, 0
+                async for yielded in events:
+                    if self._ending is not None:
+                        break  # the agent did not stop when it was told to; what it says is late
+                    if not speech.take_plain(yielded) and await self._take(yielded):
+                        return
+                    taken += 1
+                    if not outbox.has_room:
+                        await outbox.room()
+                    elif taken % BREATH == 0:
+                        await self._breathe()
+                    del yielded  # now, while all of it is at hand, and not when the next one comes
+                speech.settle()
+
+    @asynccontextmanager
+    async def _alive(self) -> AsyncIterator[None]:
+        """Do what is done at the beginning and the end of the task, whatever happens."""
         CURRENT.set(self._context)
         with self._named():
             try:
                 self._has_begun = True
-                if self._ending is None and not self._lost:
-                    await self._consume()
+                yield
             finally:
                 self._context.close()  # it may live on in the agent, and shall not keep all this
                 self._deadline.cancel()
@@ -162,10 +194,11 @@ class Execution:
             correlation=self.run.correlation,
         )
 
-    async def _consume(self) -> None:
-        """Take what the agent yields until it ends, fails or is stopped: the border of a run."""
+    @asynccontextmanager
+    async def _border(self) -> AsyncIterator[None]:
+        """Take whatever comes of the agent: that it ends, fails or is stopped. A run's border."""
         try:
-            await self._take_all()
+            yield
         except asyncio.CancelledError:
             # Who stopped it writes the end, and awaits this task; if nobody did, the agent has
             # raised this, or cancelled the task it runs in.
@@ -207,11 +240,12 @@ class Execution:
         except RuntimeError:  # no loop runs
             return False
 
-    async def _take_all(self) -> None:
-        """Move the agent's events to the outbox; its own terminal event ends the run at once."""
+    @asynccontextmanager
+    async def _opened(self) -> AsyncIterator[AsyncIterator[BaseEvent]]:
+        """Call the agent, and close what it returned, whether it ends, asks or breaks the rules."""
         self._stream = events = stream.opened(self._agent, self._given)
         try:
-            await self._take_from(events)
+            yield events
         except (Unanswered, BaseExceptionGroup) as error:
             questions = questions_of(error)
             if not questions:
@@ -222,22 +256,12 @@ class Execution:
         finally:
             await self._close(events)
 
-    async def _take_from(self, events: AsyncIterator[BaseEvent]) -> None:
-        taken = 0
-        async for yielded in events:
-            if self._ending is not None:
-                break  # the agent did not stop when it was told to; what it says is late
-            if not self._speech.take_plain(yielded):
-                terminal = self._speech.take(yielded, terminals.readdressed(yielded, self._given))
-                if terminal is not None:
-                    await self._finish(terminal)
-                    return
-            taken += 1
-            if not self._outbox.has_room:
-                await self._outbox.room()
-            elif taken % BREATH == 0:
-                await self._breathe()
-        self._speech.settle()
+    async def _take(self, yielded: BaseEvent) -> bool:
+        """Take what is no plain delta; return whether it has ended the run."""
+        terminal = self._speech.take(yielded, terminals.readdressed(yielded, self._given))
+        if terminal is not None:
+            await self._finish(terminal)
+        return terminal is not None
 
     async def _breathe(self) -> None:
         """Let the event loop turn if it has not since this was called last."""
@@ -345,7 +369,7 @@ class Execution:
         try:
             await asyncio.shield(self._end_once(status, events, interrupts))
         except LeaseLost:
-            log.warning("lease lost")  # see `_consume`
+            log.warning("lease lost")  # see `_border`
         except StoreError as error:
             self._tell_unwritten(error)
 

@@ -90,12 +90,20 @@ class Ingest:
     ask the same constructs.
     """
 
+    __slots__ = (
+        "_activities", "_constructs", "_expander", "_extended", "_extends", "_signatures",
+        "_state",
+    )  # fmt: skip
+
     def __init__(self, conversation: Conversation) -> None:
         self._constructs = conversation.constructs
         self._signatures = conversation.signatures()
         self._expander = Expander()
         self._state = _document({} if conversation.state is UNSET else conversation.state)
         self._activities: dict[str, Document] = {}
+        self._extends: EventType | None = None
+        self._extended = ""
+        """What the last one extended, if that was a plain delta: it is legal to do so again."""
 
     @property
     def idle(self) -> bool:
@@ -139,7 +147,7 @@ class Ingest:
         A plain delta carries nothing else, and is surely not too big.
         """
         known = _PLAIN.get(type(item))
-        if known is None or item.__pydantic_extra__ or not self._expander.idle:
+        if known is None or item.__pydantic_extra__:
             return None
         kind, id_field = known
         fields = item.__dict__
@@ -149,11 +157,15 @@ class Ingest:
             id, delta = fields[id_field], fields["delta"]
         except KeyError:  # a field was deleted
             return None
-        if type(id) is not str or type(delta) is not str or not id.isascii():
+        if type(id) is not str or type(delta) is not str:
             return None
         if len(id) + len(delta) > MAX_PLAIN_LENGTH or not (delta.isascii() or is_encodable(delta)):
             return None
-        self._constructs.extend(kind, id)
+        if id != self._extended or kind is not self._extends:
+            if not (self._expander.idle and id.isascii()):
+                return None
+            self._constructs.extend(kind, id)
+            self._extends, self._extended = kind, id
         return Delta(kind, id, delta)
 
     def close(self) -> list[Event]:
@@ -165,6 +177,7 @@ class Ingest:
         return closers
 
     def _accept(self, event: Event, body: Body) -> Item:
+        self._extends = None
         self._constructs.accept(_bounded(event), body)
         if body.type not in TERMINAL:
             self._follow_state(body)

@@ -51,6 +51,12 @@ class Outbox:
     call raises that append's error. After `seal` nothing more is taken.
     """
 
+    __slots__ = (
+        "_appending", "_at", "_batch", "_begun", "_bus", "_error", "_idle", "_lease", "_length",
+        "_log", "_loop", "_now", "_pushing", "_quiet_from", "_sealed", "_since", "_slot",
+        "_waiting", "_wheel", "_window", "taken",
+    )  # fmt: skip
+
     def __init__(
         self, log: Log, bus: Bus, lease: Lease, *, now: Callable[[], int], window: float
     ) -> None:
@@ -61,8 +67,6 @@ class Outbox:
         self._window = window
         self._loop = asyncio.get_running_loop()
         self._waiting: list[Event | _Joined] = []
-        self._joining: dict[str, _Joined] = {}
-        """By id, what waits after the last event that is no delta, and may still get longer."""
         self._length = 0
         self._begun: set[Subject] = set()
         """The messages whose first delta has gone."""
@@ -91,17 +95,16 @@ class Outbox:
             return
         if isinstance(item, Event):
             self._length += len(item.data)
-            self._joining.clear()
             self._waiting.append(item)
             self.taken += 1
             self._push_soon()
             return
         self._length += len(item.text)
-        joined = self._joining.get(item.id)
+        joined = self._joinable(item.id)
         if joined is not None and joined.take(item):
             return
         room = MAX_MERGED_LENGTH - len(item.id) - len(item.text)
-        self._joining[item.id] = joined = _Joined((item.type, item.id), [item.text], room)
+        joined = _Joined((item.type, item.id), [item.text], room)
         self._waiting.append(joined)
         self.taken += 1
         if self._appending is not None:
@@ -112,6 +115,15 @@ class Outbox:
             self._pace(self._loop.time())
         else:
             self._push()
+
+    def _joinable(self, id: str) -> "_Joined | None":
+        """Return what waits last of a message behind the last event that is no delta."""
+        for waiting in reversed(self._waiting):  # few: as many as messages that come side by side
+            if isinstance(waiting, Event):
+                break
+            if waiting.subject[1] == id:
+                return waiting
+        return None
 
     async def room(self) -> None:
         """Return when there is room for more. Raises the error of an append that failed.
@@ -233,7 +245,6 @@ class Outbox:
 
     def _take_waiting(self) -> list[Event]:
         waiting, self._waiting, self._length = self._waiting, [], 0
-        self._joining.clear()
         if len(self._begun) > MAX_PACED:
             self._begun.clear()
         batch: list[Event] = []

@@ -32,11 +32,13 @@ class Taker(Protocol):
 class Speech:
     """The events of a run that may have `most` of them before its end."""
 
+    __slots__ = ("_between", "_ingest", "_most", "_outbox")
+
     def __init__(self, ingest: Ingest, outbox: Taker, most: int) -> None:
         self._ingest = ingest
         self._outbox = outbox
         self._most = most
-        self._between: list[BaseEvent] = []
+        self._between: tuple[BaseEvent, ...] = ()
         """What was said through the `RunContext`, and waits for the end of a message."""
 
     def take_plain(self, yielded: object) -> bool:
@@ -75,8 +77,8 @@ class Speech:
         if not (urgent or (self._outbox.has_room and len(self._between) < MAX_WAITING)):
             return
         if event.type is EventType.STATE_SNAPSHOT:  # it takes the place of one that waits
-            self._between = [one for one in self._between if one.type is not event.type]
-        self._between.append(event)
+            self._between = tuple(one for one in self._between if one.type is not event.type)
+        self._between += (event,)
         if self._ingest.idle:
             with suppress(LimitReached):
                 self.settle()
@@ -89,7 +91,7 @@ class Speech:
         is_chunk = isinstance(before, BaseEvent) and before.type in CHUNKS
         if is_chunk and not self._ingest.idle:
             return
-        between, self._between = self._between, []
+        between, self._between = self._between, ()
         for event in between:
             self._check()
             self._take(event)

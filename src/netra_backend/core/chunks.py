@@ -44,6 +44,8 @@ BESIDE = frozenset(
 class Expander:
     """Turns the chunks of one run into the long form; other events pass unchanged."""
 
+    __slots__ = ("_open", "idle")
+
     def __init__(self) -> None:
         self._open: tuple[EventType, str] | None = None
         self.idle = True

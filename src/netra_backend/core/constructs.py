@@ -93,6 +93,8 @@ class Constructs:
     a follower could not tell the two apart. Results may come for calls of earlier runs.
     """
 
+    __slots__ = ("_begun", "_calls", "_ended", "_open", "_used")
+
     def __init__(self, used: Used = _NOTHING) -> None:
         self._open: dict[tuple[Kind, str], Event] = {}
         self._used = {(kind, id) for id in used.messages for kind in (Kind.TEXT, Kind.REASONING)}

@@ -83,6 +83,11 @@ class ThreadFollower:
     was raised when the log was read. `gone` is called when the thread cannot be followed any more.
     """
 
+    __slots__ = (
+        "_addressed", "_failed", "_gone", "_held", "_lane", "_patience", "_position", "_sight",
+        "_state", "_store", "_task", "_topic", "thread",
+    )  # fmt: skip
+
     def __init__(
         self,
         store: Store,

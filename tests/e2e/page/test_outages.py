@@ -141,7 +141,7 @@ async def test_who_was_away_long_gets_a_snapshot(wired: Tab, wire: Cable, puppet
     for tab in (wired, second):
         await tab.run("finished")
         await tab.shows_the_log()
-        assert tab.resumes[-1] == "snapshot"
+        assert tab.resumes[-1] == "snapshot", tab.resumes
 
 
 @pytest.mark.nightly
@@ -198,7 +198,7 @@ async def test_a_snapshot_keeps_what_earlier_runs_left(
     for tab in (wired, second):
         await tab.run("finished")
         await tab.shows_the_log()
-        assert tab.resumes[-1] == "snapshot"
+        assert tab.resumes[-1] == "snapshot", tab.resumes
         left = tab.page.locator("#items > .ending, #items > .question")
         await expect(left).to_have_text(before, use_inner_text=True)  # who answered comes later
     await second.of("question", "And this?").locator("[data-part=reject]").click()
