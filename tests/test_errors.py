@@ -84,20 +84,17 @@ def described() -> dict[str, str]:
 
 def raised() -> dict[str, str]:
     """Return each class of the sources that is an exception, with its parent."""
-    bases = {
-        one.name: [base.id for base in one.bases if isinstance(base, ast.Name)]
+    classes = [
+        (one.name, base.id)
         for path in SOURCE.rglob("*.py")
         if "stubs" not in path.parts
         for one in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(one, ast.ClassDef)
-    }
+        for base in one.bases
+        if isinstance(base, ast.Name)
+    ]
     found = {"Exception": "", "BaseException": ""}
-    while new := {
-        name: one
-        for name, parents in bases.items()
-        for one in parents
-        if one in found and name not in found
-    }:
+    while new := {name: base for name, base in classes if base in found and name not in found}:
         found |= new
     return {name: parent for name, parent in found.items() if parent}
 

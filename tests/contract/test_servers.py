@@ -246,14 +246,19 @@ async def gauge(browser: httpx.AsyncClient, name: str) -> float:
     return float(found[1])
 
 
-async def stopping(running: Served) -> Run:
-    """Stop the process in the middle of a run; return the run as it is in the store then."""
+async def stopping(running: Served, *, waits: bool) -> Run:
+    """Stop the process in the middle of a run; return the run as it is in the store then.
+
+    A server that `waits` for its clients does not stop before they have left.
+    """
     async with client(running.socket_url, issued()) as alice:
         await alice.run("last", "last", "wait")
         await alice.follow("last")
         await alice.until_frame(lambda frame: "three" in frame["chunk"].get("delta", ""))
         running.process.send_signal(signal.SIGTERM)
-        await asyncio.to_thread(running.process.wait, BOUND)
+        if not waits:
+            await asyncio.to_thread(running.process.wait, BOUND)
+    await asyncio.to_thread(running.process.wait, BOUND)
     store = SqliteStore(running.data_dir)
     await store.open()
     run = await store.run(RunKey(UserId("alice"), RunId("last")))
@@ -279,7 +284,8 @@ async def test_everything_works_with_the_lifespan(tmp_path: Path, name: str) -> 
         await sockets(running)
         await streams(running)
         await refusals(running)
-        assert (await stopping(running)).status is RunStatus.INTERRUPTED
+        waits = name == "hypercorn" and sys.version_info >= (3, 12)  # pgjones/hypercorn#308
+        assert (await stopping(running, waits=waits)).status is RunStatus.INTERRUPTED
 
 
 @pytest.mark.parametrize(
@@ -298,5 +304,5 @@ async def test_everything_works_without_the_lifespan(tmp_path: Path, name: str) 
         await refusals(running)
         # hypercorn cancels what is left when it stops, which is as if the agent had done it.
         cancels = {RunStatus.FAILED} if name == "hypercorn" else set()
-        left = await stopping(running)
+        left = await stopping(running, waits=False)
         assert left.status in {RunStatus.RUNNING, RunStatus.INTERRUPTED, *cancels}

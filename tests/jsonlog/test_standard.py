@@ -417,7 +417,9 @@ def test_a_handler_gets_each_record_whenever_the_log_is_taken_back_meanwhile() -
         nonlocal left
         if frame.f_code.co_filename != standard.__file__:
             return None
-        frame.f_trace_opcodes = True
+        if not frame.f_trace_opcodes:
+            frame.f_trace_opcodes = True
+            sys.settrace(trace)  # Python 3.12 looks at it then only
         left -= event == "opcode"
         if left == 0 and event == "opcode":
             jsonlog.unconfigure()

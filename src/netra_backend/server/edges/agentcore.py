@@ -32,17 +32,17 @@ THREAD = "main"
 """The thread of a session whose client knows nothing of threads."""
 
 
-class Busy(StrEnum):
+class Health(StrEnum):
     """AgentCore keeps a session alive while it is busy, and ends one that is idle."""
 
-    NO = "Healthy"
-    YES = "HealthyBusy"
+    IDLE = "Healthy"
+    BUSY = "HealthyBusy"
 
 
 class Ping(Struct, frozen=True):
     """Whether a run is active. AgentCore itself notes when this changes."""
 
-    status: Busy
+    status: Health
 
 
 class _Prompt(Struct):
@@ -95,7 +95,7 @@ class AgentCoreEdge:
         if self._house.runner.closing:
             raise Refused(ErrorCode.DRAINING)
         await self._house.store.probe()
-        return answer(Ping(Busy.YES if self._house.runner.active else Busy.NO))
+        return answer(Ping(Health.BUSY if self._house.runner.active else Health.IDLE))
 
 
 def read_invocation(body: bytes) -> RunAgentInput:
