@@ -35,6 +35,7 @@ def moves_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite_tail, "LENGTH", 20)
     monkeypatch.setattr(sqlite_tail, "LOOSE", 7)
     monkeypatch.setattr(sqlite_tail, "STEP", 8)
+    monkeypatch.setattr(sqlite_tail, "LATE", 1)
     monkeypatch.setattr(sqlite_tail, "_SLICE", 3)
     monkeypatch.setattr(sqlite_tail, "_REST", 1)
 

@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 import threading
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from netra_backend.stores.sqlite_schema import migrate
 from netra_backend.stores.sqlite_transaction import Transaction
 from netra_backend.stores.sqlite_writer import Receipt, SqliteWriter
 from netra_backend.testing.scenario import a_thread, event, new_run
+from tests.eventually import until
 
 pytestmark = pytest.mark.anyio
 
@@ -273,6 +275,53 @@ async def test_an_error_of_ours_leaves_nobody_waiting(writer: SqliteWriter) -> N
         await writer.submit(lambda ledger: ledger.probe())
 
 
+@pytest.fixture
+def happened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What has happened; there is always something to put in order, and it is never urgent."""
+    happened: list[str] = []
+    monkeypatch.setattr(Transaction, "is_due", True)
+    monkeypatch.setattr(Transaction, "tidy", lambda _: happened.append("tidied"))
+    return happened
+
+
+async def test_the_log_is_put_in_order_when_all_have_been_told(
+    writer: SqliteWriter, happened: list[str]
+) -> None:
+    loop = asyncio.get_running_loop()
+
+    def tell(_: object) -> None:
+        happened.append("told")
+        loop.call_soon(happened.append, "sent on")
+        time.sleep(0.05)  # as long as a busy loop takes, in which the thread could begin
+
+    for _ in range(3):
+        writer.submit(Ledger.probe).at_once(tell)
+    await until(lambda: "tidied" in happened)
+    assert happened == [*["told"] * 3, *["sent on"] * 3, "tidied"]
+
+
+async def test_the_log_is_not_put_in_order_while_more_comes(
+    writer: SqliteWriter, happened: list[str]
+) -> None:
+    def tell(_: object) -> None:
+        happened.append("told")
+        if len(happened) < 10:
+            writer.submit(Ledger.probe).at_once(tell)
+
+    writer.submit(Ledger.probe).at_once(tell)  # far fewer than make it urgent
+    await until(lambda: "tidied" in happened)
+    assert happened == [*["told"] * 10, "tidied"]
+
+
+async def test_the_log_is_put_in_order_while_more_comes_if_it_is_urgent(
+    writer: SqliteWriter, happened: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Transaction, "is_overdue", True)
+    for _ in range(3):
+        await writer.submit(Ledger.probe)
+    await until(lambda: happened.count("tidied") >= 3)
+
+
 @pytest.mark.parametrize("error", [MemoryError(), sqlite3.OperationalError("disk I/O error")])
 async def test_what_nobody_waits_for_fails_nobody_and_is_told_once(
     writer: SqliteWriter,
@@ -283,6 +332,7 @@ async def test_what_nobody_waits_for_fails_nobody_and_is_told_once(
     def fail(_: Ledger) -> None:
         raise error
 
+    monkeypatch.setattr(Transaction, "is_overdue", True)
     for failing, told in ((True, 1), (False, 1), (True, 2)):
         with monkeypatch.context() as patch:
             if failing:

@@ -8,9 +8,9 @@ of CPU for an entry instead of 12.
 
 For the same reason the index of the tail, by thread and offset, does not follow each commit: it
 gets what came since, sorted, once that is `LOOSE` entries, within a large commit, too, or those of
-`STEP` writes. Who reads looks through what is not in it yet, which is little where little is
-written. Measured with a thousand threads and 125 entries a commit: half of the writes to the file,
-and a third less CPU for writing an entry and its place in the index.
+`STEP` writes, and there is a quiet moment. Who reads looks through what is not in it yet, which is
+little where little is written. Measured with a thousand threads and 125 entries a commit: half of
+the writes to the file, and a third less CPU for writing an entry and its place in the index.
 
 The move copies entries in the order of their ids up to a mark, and takes what it copies out of the
 index with the same commit; then it deletes up to the mark. So an entry is either in ``entries``, or
@@ -28,11 +28,14 @@ LENGTH = 16_384
 """Entries in the tail from which on a move begins."""
 
 LOOSE = 1024
-"""Entries that are not in the index at most, but for those of the commit that makes them so many:
-looking through them takes a reader some 100 us."""
+"""Entries that are not in the index from which on it follows: looking through them takes a reader
+some 100 us."""
 
 STEP = 32
 """Writes after which the index follows, however few entries they had."""
+
+LATE = 4
+"""How many times what makes a step due makes it overdue: until then it waits for a quiet moment."""
 
 INDEXED = "(SELECT value FROM counters WHERE name = 'indexed')"
 """SQL for the number of the last entry of the tail that was put into its index: later ones are
@@ -149,14 +152,22 @@ class Tail:
     @property
     def is_due(self) -> bool:
         """Whether there is enough to `tidy`."""
-        moves = self._move is not None or self._length >= LENGTH
-        goes_on = self._arrived * _COPIES >= _SLICE or self._rested >= _REST
-        return self._lags or (moves and goes_on)
+        return self._waits_for(1)
 
     @property
-    def _lags(self) -> bool:
-        """Whether the index should follow."""
-        return self._loose >= LOOSE or self._writes >= STEP
+    def is_overdue(self) -> bool:
+        """Whether there is so much that it cannot wait for a quiet moment."""
+        return self._waits_for(LATE)
+
+    def _waits_for(self, times: int) -> bool:
+        """Return whether so many times what is enough has come."""
+        moves = self._move is not None or self._length >= LENGTH
+        goes_on = self._arrived * _COPIES >= times * _SLICE or self._rested >= times * _REST
+        return self._lags(times) or (moves and goes_on)
+
+    def _lags(self, times: int = 1) -> bool:
+        """Return whether the index should follow."""
+        return self._loose >= times * LOOSE or self._writes >= times * STEP
 
     def fits(self, rows: list[Any]) -> bool:
         """Return whether `write` needs one statement at most, which needs no transaction."""
@@ -198,7 +209,7 @@ class Tail:
 
     def tidy(self) -> None:
         """Index what is loose if it is much, and move a slice; more of it if much arrives."""
-        if self._lags:
+        if self._lags():
             self._index()
         if self._move is None and self._length >= LENGTH:
             self._move, self._arrived = self._begin(LENGTH), 0

@@ -81,6 +81,16 @@ class Transaction:
 
     # --- what nobody waits for ----------------------------------------------------------------
 
+    @property
+    def is_due(self) -> bool:
+        """Whether there is something to `tidy` in a quiet moment. Any thread may ask."""
+        return self.tail.is_due
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether there is anything to `scrub`, or too much to `tidy` to wait for such a moment."""
+        return self.scrub_due or self.tail.is_overdue
+
     def tidy(self) -> None:
         """Put entries that are committed nearer to their place, or raise sqlite3.Error.
 

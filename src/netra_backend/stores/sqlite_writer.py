@@ -1,6 +1,7 @@
 """The one thread that writes: what arrives during a commit shares the next one.
 
-What only puts the log in order is done once those who wait have their answers. Measured with 100
+What only puts the log in order is done once those who wait have their answers, and what these sent
+on has left: on one core the event loop would share it with this thread just then. Measured with 100
 entries in each of 50 commits a second: nine of ten take less than 0.4 ms instead of 1.2 to 5.
 """
 
@@ -93,6 +94,8 @@ class SqliteWriter:
         self._commits = 0
         self._failed_commits = 0
         self._is_untidy = False
+        self._is_quiet = False
+        """Whether everybody has been told what was committed, and nothing has come since."""
 
     @property
     def counts(self) -> WriterCounts:
@@ -156,8 +159,10 @@ class SqliteWriter:
             while (group := self._next_group()) is not None:
                 if group:
                     self._carry_out(group)
-                self._clean_up()
+                if not group or self._transaction.is_overdue:
+                    self._clean_up()
                 self._wrote(self._transaction.take_pages())
+            self._clean_up()
         finally:
             self._leave()
 
@@ -177,11 +182,12 @@ class SqliteWriter:
     def _next_group(self) -> list[_Write] | None:
         """Return what waits, waiting for it; None when the writer is to stop and nothing is left.
 
-        The group may be empty: there is something to scrub.
+        The group is empty when there is time to put the log in order.
         """
         with self._turn:
-            if not self._waiting and self._refusal is None:
+            if not self._waiting and not self._is_quiet and self._refusal is None:
                 self._turn.wait(_SCRUB_SECONDS if self._transaction.scrub_due else None)
+            self._is_quiet = False
             if not self._waiting and self._refusal is not None:
                 return None
             self._group, self._waiting = self._waiting, []
@@ -214,6 +220,7 @@ class SqliteWriter:
 
     def _answer(self, outcomes: list[_Outcome]) -> None:
         self._answers += outcomes
+        self._group = []  # now: in between there would be nothing to write and nothing to tell
         with suppress(RuntimeError):  # the loop is closed: nobody is left who waits
             self._loop.call_soon_threadsafe(self._settle)
 
@@ -250,3 +257,12 @@ class SqliteWriter:
         except BaseException:
             self._loop.call_soon(self._settle)
             raise
+        if self._transaction.is_due:
+            self._loop.call_soon(self._tell_quiet)  # behind what is sent on at the end of this turn
+
+    def _tell_quiet(self) -> None:
+        """Let the thread put the log in order if nothing is to be written, or to be told."""
+        with self._turn:
+            if not (self._waiting or self._group or self._answers):
+                self._is_quiet = True
+                self._turn.notify()
