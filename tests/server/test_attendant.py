@@ -1,6 +1,7 @@
 """The attendant: commands one after the other, one end, and no task in between."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from contextvars import copy_context
 from pathlib import Path
@@ -13,9 +14,11 @@ from websockets.server import ServerProtocol
 from netra_backend.server.attendant import Attendant
 from netra_backend.server.connection import Connection
 from netra_backend.server.direct_lane import DirectLane
+from netra_backend.server.edges.edge_dialogue import EdgeDialogue
 from netra_backend.server.lane_port import LaneClosed
 from netra_backend.server.pool import Pool
-from tests.client import BOUND
+from netra_backend.testing.scripted_agent import ScriptedAgent, endless
+from tests.client import BOUND, run_input
 from tests.collector import alive, no_collector
 from tests.eventually import until
 from tests.live import Live, live
@@ -122,17 +125,41 @@ PING = Frame(Opcode.TEXT, b'{"type":"ping"}').serialize(mask=True)
 FOLLOW = Frame(Opcode.TEXT, b'{"type":"follow","request":"f","thread":"t"}').serialize(mask=True)
 HALF = Frame(Opcode.TEXT, b"{", fin=False).serialize(mask=True)
 HEAD = (
-    "GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
     "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-    "Sec-WebSocket-Protocol: netra.v1\r\nAuthorization: Bearer {token}\r\n\r\n"
+    "{protocol}Authorization: Bearer {token}\r\n\r\n"
 )
+NETRA = "Sec-WebSocket-Protocol: netra.v1\r\n"
+
+
+def frame(said: dict[str, Any]) -> bytes:
+    return Frame(Opcode.TEXT, json.dumps(said).encode()).serialize(mask=True)
+
+
+INPUT = run_input("t", "r", "hi there")
+RUN = frame({"type": "run", "request": "r", "input": INPUT})
+SEND = {
+    "type": "send",
+    "requestId": "q",
+    "id": "t",
+    "trigger": "submit-message",
+    "messages": [{"id": "m", "role": "user", "parts": [{"type": "text", "text": "hi there"}]}],
+    "headers": {},
+    "body": {},
+}
 
 
 @pytest.mark.parametrize(
     "said",
-    [b"", PING + CLOSE, FOLLOW + CLOSE, HALF, HALF + CLOSE, HALF + b"\xf1\x80\0\0\0\0", b"\x81"],
-    ids=["nothing", "close", "follow", "half", "half, close", "half, no frame", "a byte"],
-)
+    [
+        b"", PING + CLOSE, FOLLOW + CLOSE, RUN + FOLLOW + CLOSE, RUN + FOLLOW, HALF, HALF + CLOSE,
+        HALF + b"\xf1\x80\0\0\0\0", b"\x81",
+    ],
+    ids=[
+        "nothing", "close", "follow nothing", "follow", "follow, vanish", "half", "half, close",
+        "half, no frame", "a byte",
+    ],
+)  # fmt: skip
 async def test_nothing_of_a_connection_is_left_to_the_collector(
     said: bytes, tmp_path: Path
 ) -> None:
@@ -141,17 +168,43 @@ async def test_nothing_of_a_connection_is_left_to_the_collector(
         with no_collector():
             before = alive(KINDS)
             for _ in range(3):
-                await _say(server, said)
+                await _say(server, "/ws", NETRA, said, await_first=b'"ready"')
             await until(lambda: not alive(KINDS, before))
 
 
-async def _say(server: Live, said: bytes) -> None:
-    """Shake hands, say that, and go."""
+@pytest.mark.parametrize(
+    ("path", "said", "heard"),
+    [("/ws", INPUT, b"TEXT_MESSAGE"), ("/ai-sdk/endless", SEND, b"text-delta")],
+    ids=["TanStack AI", "AI SDK"],
+)
+async def test_nothing_of_another_client_is_left_to_the_collector(
+    path: str, said: dict[str, Any], heard: bytes, tmp_path: Path
+) -> None:
+    async with live({"endless": ScriptedAgent(endless())}, tmp_path) as server:
+        with no_collector():
+            before = alive((*KINDS, EdgeDialogue))
+            await _say(server, path, "", frame(said), await_last=heard)
+            await until(lambda: not alive((*KINDS, EdgeDialogue), before))
+
+
+async def _say(
+    server: Live,
+    path: str,
+    protocol: str,
+    said: bytes,
+    *,
+    await_first: bytes = b"\r\n\r\n",
+    await_last: bytes = b"",
+) -> None:
+    """Shake hands, say that, and go; the two are what is heard before and after it is said."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    writer.write(HEAD.format(token=server.token()).encode())
-    await asyncio.wait_for(reader.readuntil(b'"ready"'), BOUND)
+    head = HEAD.format(path=path, protocol=protocol, token=server.token())
+    writer.write(head.encode())
+    await asyncio.wait_for(reader.readuntil(await_first), BOUND)
     writer.write(said)
     await writer.drain()
     if said.endswith(CLOSE):
         await asyncio.wait_for(reader.read(), BOUND)
+    elif await_last:
+        await asyncio.wait_for(reader.readuntil(await_last), BOUND)
     writer.transport.abort()

@@ -126,6 +126,7 @@ class Connection(Dialogue):
         """Release everything: the socket is gone. Runs go on."""
         self._session.lost()
         await super().lost()
+        self._followers.clear()  # they know this: nothing is left to the collector
 
     # --- carrying out effects ---
 

@@ -79,6 +79,11 @@ class ChatDialogue(EdgeDialogue):
         self._agent = agent
         self._requests: dict[str, _Answering] = {}
 
+    async def lost(self) -> None:
+        """Release everything: the socket is gone. Runs go on."""
+        await super().lost()
+        self._requests.clear()  # what is followed knows this: nothing is left to the collector
+
     async def _carry_out(self, data: bytes) -> None:
         frame = decode_as(data, Send | Resume | Abort)  # type: ignore[arg-type]
         match frame:

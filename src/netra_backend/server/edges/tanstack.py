@@ -94,6 +94,7 @@ class TanstackDialogue(EdgeDialogue):
         if self._heartbeat is not None:
             self._heartbeat.cancel()
         await super().lost()
+        self._runs.clear()  # what is followed knows this: nothing is left to the collector
 
     async def _carry_out(self, data: bytes) -> None:
         if self._replay is not None:
