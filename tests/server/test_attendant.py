@@ -169,7 +169,7 @@ async def test_nothing_of_a_connection_is_left_to_the_collector(
             before = alive(KINDS)
             for _ in range(3):
                 await _say(server, "/ws", NETRA, said, await_first=b'"ready"')
-            await until(lambda: not alive(KINDS, before))
+            await until(lambda: not alive(KINDS, before), bound=5)
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ async def test_nothing_of_another_client_is_left_to_the_collector(
         with no_collector():
             before = alive((*KINDS, EdgeDialogue))
             await _say(server, path, "", frame(said), await_last=heard)
-            await until(lambda: not alive((*KINDS, EdgeDialogue), before))
+            await until(lambda: not alive((*KINDS, EdgeDialogue), before), bound=5)
 
 
 async def _say(

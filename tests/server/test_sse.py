@@ -15,11 +15,15 @@ from netra_backend.agents.base import Reasoning, Text, ToolCall
 from netra_backend.agents.conversations import Conversations
 from netra_backend.core.prelude import Prelude
 from netra_backend.server import sse_lane
+from netra_backend.server.follower import ThreadFollower
+from netra_backend.server.sse import RunStream
 from netra_backend.stores.memory import MemoryStore
 from netra_backend.stores.sqlite import SqliteStore
 from netra_backend.testing.scripted_agent import Gate, ScriptedAgent, answer, endless
 from tests.client import BOUND, client, offset, read_log, run_input
+from tests.collector import alive, no_collector
 from tests.conftest import Lines
+from tests.eventually import until
 from tests.http import SseEvent, http, sse_chunks, sse_events, sse_stream
 from tests.live import Live, live
 from tests.server.agents import echo
@@ -238,6 +242,18 @@ async def test_leaving_does_not_stop_the_run_and_leaves_no_follower(tmp_path: Pa
         "RUN_FINISHED",
     ]
     assert rest[0].chunk["delta"] == "b"
+
+
+async def test_nothing_of_a_stream_that_was_read_to_its_end_is_left_to_the_collector(
+    tmp_path: Path,
+) -> None:
+    kinds = (RunStream, sse_lane.SseLane, ThreadFollower)
+    async with live({"agent": echo}, tmp_path) as server, http(server.url, server.token()) as alice:
+        with no_collector():
+            before = alive(kinds)
+            for run in ("r1", "r2"):
+                await alice.post("/agui/agent", json=run_input("t", run, "hi there"))
+            await until(lambda: not alive(kinds, before), bound=5)
 
 
 async def test_the_head_of_a_stream_is_told_at_once(tmp_path: Path) -> None:

@@ -185,6 +185,7 @@ class RunStream:
         finally:
             self._house.hub.remove(thread, follower)
             follower.end()
+            self._follower = None  # it knows this: nothing is left to the collector
 
     def _gone(self, why: Gone) -> None:
         if why is Gone.DELETED:
