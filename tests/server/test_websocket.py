@@ -26,16 +26,19 @@ from websockets.frames import Frame, Opcode
 from netra_backend.core.ids import UserId
 from netra_backend.errors import StoreFailed
 from netra_backend.server.http_protocol import HttpProtocol
+from netra_backend.server.lane import Protocol
 from netra_backend.server.metrics import REGISTRY
 from netra_backend.server.seating import Seating
 from netra_backend.server.user import User
 from netra_backend.stores.memory import MemoryStore
 from netra_backend.testing.scripted_agent import Gate, ScriptedAgent, answer
 from tests.client import BOUND, client, run_input
+from tests.collector import alive, no_collector
 from tests.conftest import Lines
 from tests.eventually import until
 from tests.http import http
 from tests.live import Live, live, token
+from tests.server.agents import echo
 from tests.server.handshake import refusal_of
 from tests.server.lanes import both_lanes
 
@@ -135,6 +138,18 @@ async def test_a_client_that_vanishes_leaves_nothing_behind(tmp_path: Path, dire
             runs = [(await browser.get(f"/runs/r{number}")).json() for number in range(5)]
 
     assert [run["status"] for run in runs] == ["running"] * 5
+
+
+async def test_nothing_of_a_refused_client_is_left_to_the_collector(tmp_path: Path) -> None:
+    """A hundred objects of each were, and who floods us with bad tokens made it look for them."""
+    async with live({"echo": echo}, tmp_path) as server:
+        with no_collector():
+            before = alive((Protocol, WebSocket))
+            for bad in ("a word", "a.b.c"):
+                headers = {"Authorization": f"Bearer {bad}"}
+                with pytest.raises(InvalidStatus, match="401"):
+                    await connect(server.socket_url, additional_headers=headers)
+            await until(lambda: not alive((Protocol, WebSocket), before), bound=5)
 
 
 async def test_the_address_of_the_socket_is_no_page(tmp_path: Path) -> None:

@@ -60,6 +60,7 @@ class SocketRoute:
             user = self._house.authenticator.known(request)
             dialect = self._choose(request)
         except Refused as refusal:
+            refusal.__cause__ = refusal.__context__ = None  # whose frames lead back to here
             return refusal.with_traceback(None)
         address = self._address(request)
         if (
@@ -174,9 +175,8 @@ class SocketRoute:
 
     async def _admit(self, websocket: WebSocket) -> User:
         """Return who connects. Raises Refused: as `enter` has judged, if it has."""
-        refusal: Refused | None = websocket.scope.get(REFUSAL)
-        if refusal is not None:
-            raise refusal
+        if REFUSAL in websocket.scope:
+            raise websocket.scope.pop(REFUSAL)  # kept by nothing here: it keeps this frame
         self._check(websocket)
         return await self._house.authenticator.user(websocket)
 
