@@ -144,9 +144,11 @@ class SqliteWriter:
     def hand_over(self) -> None:
         """Let the thread have what has arrived. Call it on the loop before `stop`."""
         arriving, self._arriving = self._arriving, []
+        if not arriving:  # as of a store that was never opened
+            return
         with self._turn:
             refusal = self._refusal
-            if refusal is None and arriving:
+            if refusal is None:
                 self._waiting += arriving
                 self._turn.notify()
         if refusal is not None:
