@@ -313,6 +313,16 @@ async def test_the_log_is_not_put_in_order_while_more_comes(
     assert happened == [*["told"] * 10, "tidied"]
 
 
+async def test_the_log_is_not_put_in_order_while_one_waits_for_each_of_its_writes(
+    writer: SqliteWriter, happened: list[str]
+) -> None:
+    for _ in range(10):
+        await writer.submit(Ledger.probe)
+        happened.append("told")
+    await until(lambda: "tidied" in happened)
+    assert happened == [*["told"] * 10, "tidied"]
+
+
 async def test_the_log_is_put_in_order_while_more_comes_if_it_is_urgent(
     writer: SqliteWriter, happened: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

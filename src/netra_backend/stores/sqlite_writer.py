@@ -265,6 +265,6 @@ class SqliteWriter:
     def _tell_quiet(self) -> None:
         """Let the thread put the log in order if nothing is to be written, or to be told."""
         with self._turn:
-            if not (self._waiting or self._group or self._answers):
+            if not (self._arriving or self._waiting or self._group or self._answers):
                 self._is_quiet = True
                 self._turn.notify()
