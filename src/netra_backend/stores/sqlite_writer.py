@@ -84,7 +84,10 @@ class SqliteWriter:
     def __init__(self, file: Path, wrote: Callable[[int], None]) -> None:
         self._file = file
         self._wrote = wrote
-        self._turn = threading.Condition(threading.Lock())
+        self._lock = threading.Lock()
+        """The loop takes it itself: a signal's exception as it is taken by way of `_turn`, which is
+        Python code, would leave it locked for ever."""
+        self._turn = threading.Condition(self._lock)
         self._arriving: list[_Write] = []
         self._waiting: list[_Write] = []
         self._group: list[_Write] = []
@@ -116,7 +119,7 @@ class SqliteWriter:
 
     def stop(self) -> None:
         """Accept nothing more, finish what was handed over, and return when it is done."""
-        with self._turn:
+        with self._lock:
             self._refusal = "the store is closed"
             self._turn.notify()
         self._thread.join()
@@ -146,7 +149,7 @@ class SqliteWriter:
         arriving, self._arriving = self._arriving, []
         if not arriving:  # as of a store that was never opened
             return
-        with self._turn:
+        with self._lock:
             refusal = self._refusal
             if refusal is None:
                 self._waiting += arriving
@@ -264,7 +267,7 @@ class SqliteWriter:
 
     def _tell_quiet(self) -> None:
         """Let the thread put the log in order if nothing is to be written, or to be told."""
-        with self._turn:
+        with self._lock:
             if not (self._arriving or self._waiting or self._group or self._answers):
                 self._is_quiet = True
                 self._turn.notify()
