@@ -5,7 +5,8 @@ import logging
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import pytest
 from ag_ui.core import (
@@ -24,14 +25,17 @@ from ag_ui.core import (
 
 from netra_backend.agents.loading import adapt
 from netra_backend.agents.run_context import RunContext, current_run
+from netra_backend.agents.run_request import run_request
+from netra_backend.agents.runner import Runner
 from netra_backend.core.ids import RunId, RunKey
 from netra_backend.core.run import RunStatus
 from netra_backend.errors import StoreFailed
 from netra_backend.jsonlog.binding import bound
+from netra_backend.stores.local_bus import LocalBus
 from netra_backend.stores.memory import MemoryStore
 from netra_backend.testing import Gate, ScriptedAgent, asking
 from netra_backend.testing.scripted_agent import Script, answer, endless, events, failure, tool_call
-from tests.agents.running import ALICE, Running, running
+from tests.agents.running import ALICE, POLICY, Clock, Running, ask, running
 from tests.collector import no_collector
 from tests.conftest import Lines
 from tests.eventually import until
@@ -446,6 +450,60 @@ async def test_a_tool_that_exits_ends_its_run_and_not_the_server(error: BaseExce
     async with running(agent) as house:
         await start(house)
         assert (await the_end(house))["code"] == "agent_failed"
+
+
+@dataclass(frozen=True)
+class Frozen(Exception):
+    """Nobody may assign its traceback."""
+
+
+async def test_an_error_that_lets_nothing_be_assigned_is_the_one_in_the_log(
+    log_lines: Lines,
+) -> None:
+    async with running(ScriptedAgent(failure("a", error=Frozen()))) as house:
+        await start(house)
+        assert (await the_end(house))["code"] == "agent_failed"
+    (line,) = [line for line in log_lines() if line["message"] == "the agent failed"]
+    assert line["exception"]["type"].endswith("Frozen")
+
+
+class Patient:
+    """A stream that is no generator, and ends when it is `let`."""
+
+    def __init__(self) -> None:
+        self.waits = asyncio.Event()
+        self.let = asyncio.Event()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> BaseEvent:
+        self.waits.set()
+        await self.let.wait()
+        raise StopAsyncIteration
+
+
+def test_a_run_ends_though_the_async_generators_of_its_loop_were_shut_down() -> None:
+    async def status() -> RunStatus:
+        stream, loop = Patient(), asyncio.get_running_loop()
+        runner = Runner(
+            MemoryStore(),
+            LocalBus(),
+            {"agent": lambda _: stream},
+            policies={"agent": POLICY},
+            lease_ms=60_000,
+            window=0.0,
+            now=Clock(),
+        )
+        await runner.start(run_request(ALICE, ask("r1")))
+        (execution,) = runner.executions.values()
+        await stream.waits.wait()
+        await loop.shutdown_asyncgens()
+        stream.let.set()
+        await execution.task
+        return execution.status
+
+    assert asyncio.run(status()) is RunStatus.FINISHED
 
 
 async def test_an_event_that_was_made_without_validation_is_illegal() -> None:

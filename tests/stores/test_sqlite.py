@@ -75,6 +75,15 @@ async def test_everything_is_there_after_closing_and_opening(tmp_path: Path) -> 
 
 
 @pytest.mark.anyio
+async def test_a_store_that_could_not_be_opened_is_closed(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    store = SqliteStore(tmp_path / "file")
+    with pytest.raises(StoreFailed, match="cannot be used"):
+        await store.open()
+    await store.close()
+
+
+@pytest.mark.anyio
 async def test_leases_of_an_earlier_opening_are_orphans(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path)
     await store.open()

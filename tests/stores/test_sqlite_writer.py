@@ -5,6 +5,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -192,6 +193,28 @@ async def test_an_exception_of_a_signal_between_an_outcome_and_who_goes_on_loses
     assert seen == [0, 1]
 
 
+async def test_an_exception_of_a_signal_as_the_lock_is_taken_does_not_leave_it_locked(
+    writer: SqliteWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enter = threading.Condition.__enter__
+
+    def interrupted(self: threading.Condition) -> bool:
+        enter(self)
+        if threading.current_thread() is threading.main_thread():
+            raise InterruptedError
+        return True
+
+    monkeypatch.setattr(threading.Condition, "__enter__", interrupted)
+    receipt = writer.submit(Ledger.probe)
+    with suppress(InterruptedError):
+        writer.hand_over()
+    monkeypatch.undo()
+    is_free = writer._turn.acquire(timeout=0.1)
+    writer._turn.release()  # in any case, or the thread could not stop
+    assert is_free
+    await receipt
+
+
 async def test_a_group_of_several_statements_is_all_or_nothing(writer: SqliteWriter) -> None:
     thread = a_thread()
     await writer.submit(lambda ledger: ledger.open_thread(thread, "", 1))
@@ -309,6 +332,16 @@ async def test_the_log_is_not_put_in_order_while_more_comes(
             writer.submit(Ledger.probe).at_once(tell)
 
     writer.submit(Ledger.probe).at_once(tell)  # far fewer than make it urgent
+    await until(lambda: "tidied" in happened)
+    assert happened == [*["told"] * 10, "tidied"]
+
+
+async def test_the_log_is_not_put_in_order_while_one_waits_for_each_of_its_writes(
+    writer: SqliteWriter, happened: list[str]
+) -> None:
+    for _ in range(10):
+        await writer.submit(Ledger.probe)
+        happened.append("told")
     await until(lambda: "tidied" in happened)
     assert happened == [*["told"] * 10, "tidied"]
 

@@ -6,8 +6,8 @@ exception is a lost lease: then somebody else writes it.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 
 import msgspec
 from ag_ui.core import BaseEvent, EventType, RunAgentInput
@@ -145,44 +145,69 @@ class Execution:
         if self._ending is None and self._has_begun:  # else it was told to stop, or has done so
             self.task.cancel()
 
-    async def _execute(self) -> None:
-        """Be the run's task.
+    async def _execute(self) -> None:  # noqa: C901, PLR0912 - one coroutine, for its reason
+        """Be the run's task: take whatever comes of the agent, which is the border of a run.
 
-        What an agent yields passes each coroutine between it and the task, so what is around the
-        loop is context managers. Measured with 1,000 runs: three coroutines more cost 1.7 us a
-        delta, most of it for memory that has left the processor's caches since the last one.
+        What an agent yields passes each coroutine between it and the task, so there is one.
+        Measured with 1,000 runs: three more cost 1.7 us a delta, most of it for memory that has
+        left the processor's caches since the last one. They are no context managers of
+        `contextlib`, either: it assigns an error's traceback, which a frozen dataclass forbids, and
+        `shutdown_asyncgens` would take them from a run that lives.
         """
-        async with self._alive():
-            if self._ending is not None or self._lost:
-                return
-            async with self._border(), self._opened() as events:
-                speech, outbox, taken = self._speech, self._outbox, 0
-                async for yielded in events:
-                    if self._ending is not None:
-                        break  # the agent did not stop when it was told to; what it says is late
-                    if not speech.take_plain(yielded) and await self._take(yielded):
-                        return
-                    taken += 1
-                    if not outbox.has_room:
-                        await outbox.room()
-                    elif taken % BREATH == 0:
-                        await self._breathe()
-                    del yielded  # now, while all of it is at hand, and not when the next one comes
-                speech.settle()
-
-    @asynccontextmanager
-    async def _alive(self) -> AsyncIterator[None]:
-        """Do what is done at the beginning and the end of the task, whatever happens."""
         CURRENT.set(self._context)
         with self._named():
+            self._has_begun = True
             try:
-                self._has_begun = True
-                yield
+                if self._ending is not None or self._lost:
+                    return
+                self._stream = events = stream.opened(self._agent, self._given)
+                speech, outbox, taken = self._speech, self._outbox, 0
+                try:
+                    async for yielded in events:
+                        if self._ending is not None:
+                            break  # it did not stop when it was told to; what it says is late
+                        if not speech.take_plain(yielded) and await self._take(yielded):
+                            return
+                        taken += 1
+                        if not outbox.has_room:
+                            await outbox.room()
+                        elif taken % BREATH == 0:
+                            await self._breathe()
+                        del yielded  # now, while all of it is at hand, not when the next one comes
+                    speech.settle()
+                except (Unanswered, BaseExceptionGroup, EventError, LimitReached) as error:
+                    if not await self._has_ended_for(error):
+                        raise
+                finally:
+                    await self._close(events)
+            except asyncio.CancelledError:
+                # Who stopped it writes the end, and awaits this task; if nobody did, the agent has
+                # raised this, or cancelled the task it runs in.
+                if self._ending is None and not self._lost:
+                    log.exception("the agent cancelled itself")
+                    await self._fail(RunError.AGENT_FAILED, "The agent cancelled itself")
+            except (EventError, LimitReached) as error:
+                await self._break_off(error)
+            except StoreError as error:
+                await self._end_refused(error)
+            except BaseException:
+                if not self._is_running():
+                    raise  # GeneratorExit: what is left of a loop that was closed is thrown away
+                # Also SystemExit: a tool that calls sys.exit() must not end the server.
+                log.exception("the agent failed")
+                await self._fail(RunError.AGENT_FAILED, "The agent failed")
+            else:
+                if self._ending is None:
+                    await self._finish(None)
             finally:
-                self._context.close()  # it may live on in the agent, and shall not keep all this
-                self._deadline.cancel()
-                if self._ending is not None:
-                    await asyncio.wait({self._ending})
+                await self._leave()
+
+    async def _leave(self) -> None:
+        """Return when the end is written, if it is to be written from here."""
+        self._context.close()  # it may live on in the agent, and shall not keep all this
+        self._deadline.cancel()
+        if self._ending is not None:
+            await asyncio.wait({self._ending})
 
     def _named(self) -> AbstractContextManager[None]:
         """Put the run's ids on every line that is logged inside."""
@@ -194,34 +219,14 @@ class Execution:
             correlation=self.run.correlation,
         )
 
-    @asynccontextmanager
-    async def _border(self) -> AsyncIterator[None]:
-        """Take whatever comes of the agent: that it ends, fails or is stopped. A run's border."""
-        try:
-            yield
-        except asyncio.CancelledError:
-            # Who stopped it writes the end, and awaits this task; if nobody did, the agent has
-            # raised this, or cancelled the task it runs in.
-            if self._ending is None and not self._lost:
-                log.exception("the agent cancelled itself")
-                await self._fail(RunError.AGENT_FAILED, "The agent cancelled itself")
-        except (EventError, LimitReached) as error:
-            await self._break_off(error)
-        except LeaseLost:
+    async def _end_refused(self, error: StoreError) -> None:
+        """End the run because the log did not take what the agent said."""
+        if isinstance(error, LeaseLost):
             log.warning("lease lost")  # with the thread, or to another holder, who writes the end
-        except StoreError as error:
-            # On a full disk it is all runs at once, and their tracebacks would say nothing more.
-            log.error("the log refused an event", extra={"why": str(error)})  # noqa: TRY400
-            await self._fail(RunError.STORE_FAILED, "The log refused an event")
-        except BaseException:
-            if not self._is_running():
-                raise  # GeneratorExit: what is left of a loop that was closed is thrown away
-            # Also SystemExit: a tool that calls sys.exit() must not end the server.
-            log.exception("the agent failed")
-            await self._fail(RunError.AGENT_FAILED, "The agent failed")
-        else:
-            if self._ending is None:
-                await self._finish(None)
+            return
+        # On a full disk it is all runs at once, and their tracebacks would say nothing more.
+        log.error("the log refused an event", extra={"why": str(error)})
+        await self._fail(RunError.STORE_FAILED, "The log refused an event")
 
     async def _break_off(self, error: EventError | LimitReached) -> None:
         """End the run for what the agent has yielded."""
@@ -240,21 +245,15 @@ class Execution:
         except RuntimeError:  # no loop runs
             return False
 
-    @asynccontextmanager
-    async def _opened(self) -> AsyncIterator[AsyncIterator[BaseEvent]]:
-        """Call the agent, and close what it returned, whether it ends, asks or breaks the rules."""
-        self._stream = events = stream.opened(self._agent, self._given)
-        try:
-            yield events
-        except (Unanswered, BaseExceptionGroup) as error:
-            questions = questions_of(error)
-            if not questions:
-                raise
-            await self._ask(questions)
-        except (EventError, LimitReached) as error:
+    async def _has_ended_for(self, error: BaseException) -> bool:
+        """End the run if `error` is of its rules or has questions, and return whether it does."""
+        if isinstance(error, EventError | LimitReached):
             await self._break_off(error)  # before the agent is closed, which it may delay
-        finally:
-            await self._close(events)
+            return True
+        questions = questions_of(error)
+        if questions:
+            await self._ask(questions)
+        return bool(questions)
 
     async def _take(self, yielded: BaseEvent) -> bool:
         """Take what is no plain delta; return whether it has ended the run."""
@@ -369,7 +368,7 @@ class Execution:
         try:
             await asyncio.shield(self._end_once(status, events, interrupts))
         except LeaseLost:
-            log.warning("lease lost")  # see `_border`
+            log.warning("lease lost")  # see `_end_refused`
         except StoreError as error:
             self._tell_unwritten(error)
 

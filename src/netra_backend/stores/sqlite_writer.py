@@ -84,7 +84,10 @@ class SqliteWriter:
     def __init__(self, file: Path, wrote: Callable[[int], None]) -> None:
         self._file = file
         self._wrote = wrote
-        self._turn = threading.Condition(threading.Lock())
+        self._lock = threading.Lock()
+        """The loop takes it itself: a signal's exception as it is taken by way of `_turn`, which is
+        Python code, would leave it locked for ever."""
+        self._turn = threading.Condition(self._lock)
         self._arriving: list[_Write] = []
         self._waiting: list[_Write] = []
         self._group: list[_Write] = []
@@ -116,7 +119,7 @@ class SqliteWriter:
 
     def stop(self) -> None:
         """Accept nothing more, finish what was handed over, and return when it is done."""
-        with self._turn:
+        with self._lock:
             self._refusal = "the store is closed"
             self._turn.notify()
         self._thread.join()
@@ -144,9 +147,11 @@ class SqliteWriter:
     def hand_over(self) -> None:
         """Let the thread have what has arrived. Call it on the loop before `stop`."""
         arriving, self._arriving = self._arriving, []
-        with self._turn:
+        if not arriving:  # as of a store that was never opened
+            return
+        with self._lock:
             refusal = self._refusal
-            if refusal is None and arriving:
+            if refusal is None:
                 self._waiting += arriving
                 self._turn.notify()
         if refusal is not None:
@@ -262,7 +267,7 @@ class SqliteWriter:
 
     def _tell_quiet(self) -> None:
         """Let the thread put the log in order if nothing is to be written, or to be told."""
-        with self._turn:
-            if not (self._waiting or self._group or self._answers):
+        with self._lock:
+            if not (self._arriving or self._waiting or self._group or self._answers):
                 self._is_quiet = True
                 self._turn.notify()
