@@ -342,3 +342,15 @@ async def test_what_nobody_waits_for_fails_nobody_and_is_told_once(
         said = [line for line in caplog.records if "put in order" in line.message]
         assert len(said) == told
     assert writer.counts.failed_commits == 0
+
+
+async def test_what_was_deleted_goes_also_where_nothing_can_be_moved(
+    writer: SqliteWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Transaction) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(Transaction, "tidy", fail)
+    writer._transaction.scrub_due = True
+    await writer.submit(Ledger.probe)
+    await until(lambda: not writer._transaction.scrub_due)

@@ -20,15 +20,12 @@ from netra_backend import jsonlog
 from netra_backend.errors import StoreFailed
 from netra_backend.stores.sqlite_files import check_there, failure, opened_files
 from netra_backend.stores.sqlite_ledger import Ledger
-from netra_backend.stores.sqlite_transaction import REFUSALS
+from netra_backend.stores.sqlite_transaction import REFUSALS, SCRUB_SECONDS
 
 log = jsonlog.get_logger(__name__)
 
 MAX_WAITING = 100_000
 """Operations that wait for the writer at most; one more is refused with StoreFailed."""
-
-_SCRUB_SECONDS = 0.05
-"""How long an idle writer waits before it tries again to empty the write-ahead log."""
 
 T = TypeVar("T")
 
@@ -167,10 +164,13 @@ class SqliteWriter:
             self._leave()
 
     def _clean_up(self) -> None:
-        """Do what nobody waits for. Where it fails, that is told once, and the next turn tries."""
+        """Do what nobody waits for. Where it fails, that is told once, and the next turn tries.
+
+        Scrubbing comes first: a full disk lets the log be emptied, and nothing be moved.
+        """
         try:
-            self._transaction.tidy()
             self._transaction.scrub()
+            self._transaction.tidy()
         except (sqlite3.Error, MemoryError) as error:
             if not self._is_untidy:
                 why = str(failure(self._file, error))
@@ -186,7 +186,7 @@ class SqliteWriter:
         """
         with self._turn:
             if not self._waiting and not self._is_quiet and self._refusal is None:
-                self._turn.wait(_SCRUB_SECONDS if self._transaction.scrub_due else None)
+                self._turn.wait(SCRUB_SECONDS if self._transaction.scrub_due else None)
             self._is_quiet = False
             if not self._waiting and self._refusal is not None:
                 return None
