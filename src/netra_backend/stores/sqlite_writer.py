@@ -176,8 +176,8 @@ class SqliteWriter:
                 why = str(failure(self._file, error))
                 log.warning("the log cannot be put in order", extra={"why": why})
             self._is_untidy = True
-        else:
-            self._is_untidy = False
+        else:  # perhaps because the next try to scrub is not due yet
+            self._is_untidy = self._is_untidy and self._transaction.scrub_due
 
     def _next_group(self) -> list[_Write] | None:
         """Return what waits, waiting for it; None when the writer is to stop and nothing is left.
