@@ -166,7 +166,7 @@ class SqliteWriter:
     def _clean_up(self) -> None:
         """Do what nobody waits for. Where it fails, that is told once, and the next turn tries.
 
-        Scrubbing comes first: a full disk lets the log be emptied, and nothing be moved.
+        Scrubbing comes first: a full disk may let the log be emptied, but nothing be moved.
         """
         try:
             self._transaction.scrub()
