@@ -4,9 +4,11 @@ import asyncio
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 from shutil import copy
 
@@ -31,6 +33,7 @@ from netra_backend.testing.scenario import (
     question,
     start,
 )
+from tests.eventually import until
 from tests.stores.appending_process import THREADS, text
 from tests.stores.full_disk import survive
 
@@ -292,6 +295,35 @@ async def test_a_deleted_thread_cannot_be_found_in_the_files(tmp_path: Path) -> 
     for number in found:
         dense(await entries(store, threads[number]))
     await store.close()
+
+
+@pytest.mark.anyio
+async def test_what_was_deleted_just_before_a_kill_is_gone_once_the_store_is_open(
+    tmp_path: Path,
+) -> None:
+    """Somebody reads, so the log cannot be emptied; what is there then is what a kill leaves."""
+    store = SqliteStore(tmp_path / "killed")
+    await store.open()
+    thread = a_thread()
+    lease = await start(store, thread, "r")
+    await store.append([event("the secret")], writer=lease, at=2)
+    with closing(sqlite3.connect(tmp_path / "killed" / "netra.db")) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM threads").fetchall()
+        assert await store.delete_thread(thread)
+        (tmp_path / "left").mkdir()
+        for name in ("netra.db", "netra.db-wal"):
+            copy(tmp_path / "killed" / name, tmp_path / "left")
+    await store.close()
+
+    def is_left() -> bool:
+        return any(b"the secret" in file.read_bytes() for file in (tmp_path / "left").iterdir())
+
+    assert is_left()
+    again = SqliteStore(tmp_path / "left")
+    await again.open()
+    await until(lambda: not is_left())
+    await again.close()
 
 
 @pytest.mark.anyio

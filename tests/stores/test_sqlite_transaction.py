@@ -64,6 +64,25 @@ def test_a_move_is_not_synced_and_every_commit_is(
     assert probes(connection) == 1
 
 
+def test_who_reads_for_long_does_not_hold_up_each_commit_after_a_deletion(
+    connection: sqlite3.Connection, tmp_path: Path
+) -> None:
+    transaction = Transaction(connection, undone=lambda: None)
+    transaction.scrub_due = True
+    with closing(sqlite3.connect(tmp_path / "netra.db")) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM threads").fetchall()
+        assert transaction.is_overdue
+        transaction.scrub()
+        assert (transaction.scrub_due, transaction.is_overdue) == (True, False)
+    usual = connection.execute("PRAGMA busy_timeout").fetchone()
+    transaction._scrub_at = 0.0  # some time later
+    transaction.scrub()
+    assert not transaction.scrub_due
+    assert (tmp_path / "netra.db-wal").stat().st_size == 0
+    assert connection.execute("PRAGMA busy_timeout").fetchone() == usual == (250,)
+
+
 def test_what_sqlite_cannot_keep_undoes_its_operation_alone(connection: sqlite3.Connection) -> None:
     undone: list[bool] = []
     transaction = Transaction(connection, undone=lambda: undone.append(True))

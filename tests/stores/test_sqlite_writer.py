@@ -375,3 +375,33 @@ async def test_what_nobody_waits_for_fails_nobody_and_is_told_once(
         said = [line for line in caplog.records if "put in order" in line.message]
         assert len(said) == told
     assert writer.counts.failed_commits == 0
+
+
+async def test_what_was_deleted_goes_also_where_nothing_can_be_moved(
+    writer: SqliteWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Transaction) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(Transaction, "tidy", fail)
+    writer._transaction.scrub_due = True
+    await writer.submit(Ledger.probe)
+    await until(lambda: not writer._transaction.scrub_due)
+
+
+async def test_a_scrub_that_fails_each_time_is_told_once(
+    writer: SqliteWriter, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def scrub(_: Transaction) -> None:
+        tries.append(len(tries))
+        if tries[-1] % 2:  # between two tries there are turns in which none is due
+            raise sqlite3.OperationalError("database or disk is full")
+
+    tries: list[int] = []
+    monkeypatch.setattr(Transaction, "scrub", scrub)
+    monkeypatch.setattr(Transaction, "is_overdue", True)
+    writer._transaction.scrub_due = True
+    for _ in range(6):
+        await writer.submit(Ledger.probe)
+    await until(lambda: len(tries) >= 6)
+    assert len([line for line in caplog.records if "put in order" in line.message]) == 1

@@ -87,6 +87,8 @@ class SqliteStore:
             with naming(file):
                 migrate(connection, file)
                 ledger = Ledger(connection)
+            # A process may have been killed between a deletion and its scrub.
+            ledger.transaction.scrub_due = True
             self._readers.start(READERS)
             resources.callback(self._readers.stop)
             self._checkpoints.start()

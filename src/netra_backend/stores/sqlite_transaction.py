@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from time import monotonic
 from typing import Any
 
 from netra_backend.core.run import IllegalMove
@@ -11,6 +12,13 @@ from netra_backend.stores.sqlite_tail import Tail
 
 REFUSALS = (NetraError, IllegalMove, ValueError, OverflowError)
 """What one operation raises without harm to the others of its transaction."""
+
+SCRUB_SECONDS = 0.2
+"""How long after one try to empty the write-ahead log the next one is due."""
+
+_SCRUB_WAIT = 0.02
+"""Seconds that such a try waits for those who read: a backup, or `netra check`, may read for
+minutes, and who appends waits as long."""
 
 
 class Transaction:
@@ -33,6 +41,7 @@ class Transaction:
         """Whether what is committed is synced, as `open_writer` has it."""
         self.scrub_due = False
         """Something was deleted, and the write-ahead log may still hold it."""
+        self._scrub_at = 0.0
 
     def commit(self) -> None:
         """Make everything since the last commit durable, or raise sqlite3.Error."""
@@ -88,8 +97,8 @@ class Transaction:
 
     @property
     def is_overdue(self) -> bool:
-        """Whether there is anything to `scrub`, or too much to `tidy` to wait for such a moment."""
-        return self.scrub_due or self.tail.is_overdue
+        """Whether it is time to `scrub`, or too much to `tidy` to wait for such a moment."""
+        return self._may_scrub() or self.tail.is_overdue
 
     def tidy(self) -> None:
         """Put entries that are committed nearer to their place, or raise sqlite3.Error.
@@ -111,9 +120,20 @@ class Transaction:
 
     def scrub(self) -> None:
         """Empty the write-ahead log if something was deleted; try again later if it is in use."""
-        if self.scrub_due:
+        if not self._may_scrub():
+            return
+        (usual,) = self._execute("PRAGMA busy_timeout").fetchone()
+        self._execute(f"PRAGMA busy_timeout = {_SCRUB_WAIT * 1000:.0f}")
+        busy = True
+        try:
             busy, _, _ = self._execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        finally:
             self.scrub_due = bool(busy)
+            self._scrub_at = monotonic() + SCRUB_SECONDS if busy else 0.0
+            self._execute(f"PRAGMA busy_timeout = {usual}")
+
+    def _may_scrub(self) -> bool:
+        return self.scrub_due and monotonic() >= self._scrub_at
 
     def rescue(self) -> None:
         """Copy what is committed into the database's file: the write-ahead log may be deleted."""

@@ -20,15 +20,12 @@ from netra_backend import jsonlog
 from netra_backend.errors import StoreFailed
 from netra_backend.stores.sqlite_files import check_there, failure, opened_files
 from netra_backend.stores.sqlite_ledger import Ledger
-from netra_backend.stores.sqlite_transaction import REFUSALS
+from netra_backend.stores.sqlite_transaction import REFUSALS, SCRUB_SECONDS
 
 log = jsonlog.get_logger(__name__)
 
 MAX_WAITING = 100_000
 """Operations that wait for the writer at most; one more is refused with StoreFailed."""
-
-_SCRUB_SECONDS = 0.05
-"""How long an idle writer waits before it tries again to empty the write-ahead log."""
 
 T = TypeVar("T")
 
@@ -172,17 +169,20 @@ class SqliteWriter:
             self._leave()
 
     def _clean_up(self) -> None:
-        """Do what nobody waits for. Where it fails, that is told once, and the next turn tries."""
+        """Do what nobody waits for. Where it fails, that is told once, and the next turn tries.
+
+        Scrubbing comes first: a full disk may let the log be emptied, but nothing be moved.
+        """
         try:
-            self._transaction.tidy()
             self._transaction.scrub()
+            self._transaction.tidy()
         except (sqlite3.Error, MemoryError) as error:
             if not self._is_untidy:
                 why = str(failure(self._file, error))
                 log.warning("the log cannot be put in order", extra={"why": why})
             self._is_untidy = True
-        else:
-            self._is_untidy = False
+        else:  # perhaps because the next try to scrub is not due yet
+            self._is_untidy = self._is_untidy and self._transaction.scrub_due
 
     def _next_group(self) -> list[_Write] | None:
         """Return what waits, waiting for it; None when the writer is to stop and nothing is left.
@@ -191,7 +191,7 @@ class SqliteWriter:
         """
         with self._turn:
             if not self._waiting and not self._is_quiet and self._refusal is None:
-                self._turn.wait(_SCRUB_SECONDS if self._transaction.scrub_due else None)
+                self._turn.wait(SCRUB_SECONDS if self._transaction.scrub_due else None)
             self._is_quiet = False
             if not self._waiting and self._refusal is not None:
                 return None
