@@ -91,7 +91,6 @@ UNMIRRORED |= {
         "fields",
         "frame",
         "futures",
-        "generics",
         "grounding",
         "heads",
         "imports",

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sys
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -102,6 +103,18 @@ async def test_the_end_of_a_run(script: Script, status: RunStatus, code: str | N
         assert "secret" not in str(await house.chunks())
         if chunks_end["type"] == "RUN_FINISHED":
             assert (chunks_end["threadId"], chunks_end["runId"]) == ("t1", "r1")
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="Python 3.11 has no eager tasks")
+async def test_an_agent_that_fails_at_once_ends_its_run_where_tasks_are_eager() -> None:
+    loop = asyncio.get_running_loop()
+    async with running(ScriptedAgent(events(ValueError("a secret")))) as house:
+        loop.set_task_factory(getattr(asyncio, "eager_task_factory"))  # noqa: B009 - mypy's is 3.11
+        try:
+            await start(house)
+        finally:
+            loop.set_task_factory(None)
+        assert (await the_end(house))["code"] == "agent_failed"
 
 
 async def the_end_of_any(house: Running) -> dict[str, object]:

@@ -95,8 +95,7 @@ class Execution:
         self._hangs = False
         self.unwritten = False
         """Whether the store failed when the end was to be written."""
-        loop = asyncio.get_running_loop()
-        self._deadline = loop.call_later(node.limits.timeout, self._time_out)
+        self._deadline = asyncio.get_running_loop().call_later(node.limits.timeout, self._time_out)
         self._has_turned = True
         self._speech = Speech(ingest, outbox, node.limits.events)
         self._context = RunContext(
@@ -111,7 +110,8 @@ class Execution:
         )
         self._stopper: asyncio.Task[None] | None = None
         self._reaper: asyncio.Task[None] | None = None
-        self.task = loop.create_task(self._execute(), name=f"run {run.key.id}")
+        # Not by the loop's factory: an eager one would call the agent before its run is known here.
+        self.task = asyncio.Task(self._execute(), name=f"run {run.key.id}")
 
     async def cancel(self) -> Position:
         """End the run as cancelled; return the position after which only its end comes.

@@ -1,13 +1,16 @@
-"""Type aliases: ``PathLike = str | Path`` as what an instance of it is."""
+"""Type aliases: ``PathLike = str | Path`` as what an instance of it is; type variables."""
 
+import ast
 from collections.abc import Mapping
 
 from netra_backend.scan.values import (
     NONE,
     UNKNOWN,
+    Argument,
     Attr,
     Call,
     Const,
+    Entry,
     Global,
     Instance,
     Item,
@@ -22,6 +25,8 @@ _FORMS: Mapping[str, str] = {
     for name in ("Union", "Optional")
 }
 _NEW_TYPES = frozenset({"typing.NewType", "typing_extensions.NewType"})
+_TYPE_VARIABLE = Global("typing.TypeVar")
+_GENERIC_BASE = Global("typing.Generic")
 _DEEPEST = 8
 
 _PLAIN = {
@@ -91,6 +96,23 @@ def type_variable(value: Value) -> str:
     name = value.args[0].value
     made = value.func.name in ("typing.TypeVar", "typing_extensions.TypeVar")
     return name.value if made and isinstance(name, Const) and isinstance(name.value, str) else ""
+
+
+def own_variables(node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> dict[str, Value]:
+    """Return what the names in the brackets of ``class Page[T]`` or ``def first[T]`` stand for."""
+    made: dict[str, Value] = {}
+    for one in getattr(node, "type_params", ()):  # Python 3.12
+        called = Call(_TYPE_VARIABLE, (Argument("", Const(one.name)),))
+        made[one.name] = called if type(one).__name__ == "TypeVar" else UNKNOWN
+    return made
+
+
+def generic_base(variables: Mapping[str, Value]) -> tuple[Value, ...]:
+    """Return ``Generic[…]``, which a class with type variables of its own has for a base."""
+    if not variables:
+        return ()
+    entries = tuple(Entry(None, variable) for variable in variables.values())
+    return (Item(_GENERIC_BASE, Seq("tuple", entries)),)
 
 
 def instance_of(value: Value) -> Value:

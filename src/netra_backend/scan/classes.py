@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from msgspec import structs
 
+from netra_backend.scan.aliases import generic_base, own_variables
 from netra_backend.scan.declarations import EXCLUDED, Attribute, Class
 from netra_backend.scan.environment import path_of, weight
 from netra_backend.scan.frame import Frame
@@ -27,7 +28,7 @@ class ClassBody:
         self.name = name
         self._node = node
         self._frame = frame
-        self._bases = tuple(map(scope.value, node.bases))
+        self._bases = (*map(scope.value, node.bases), *generic_base(own_variables(node)))
         self._keywords = tuple(
             Argument(word.arg or "**", scope.value(word.value)) for word in node.keywords
         )

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from netra_backend.scan.resolve import Resolver
 
 
+_GENERIC = frozenset({"typing.Generic", "typing_extensions.Generic"})
+
+
 def specialised(resolver: "Resolver", declared: Value, base: Found, owner: ClassRef) -> Value:
     """Return what an annotation in the class `owner` says of the instance `base` of it."""
     if declared is UNKNOWN or not any(isinstance(it, Item) for it in owner.declared.bases):
@@ -45,8 +48,9 @@ def _variables(resolver: "Resolver", base: Found, owner: ClassRef) -> Iterator[t
 
 
 def _names(resolver: "Resolver", owner: ClassRef) -> Iterator[str]:
-    """Yield the names of the type variables, in the order of the bases."""
-    for base in owner.declared.bases:
+    """Yield the names of the type variables, in the order of ``Generic``, else of the bases."""
+    bases = owner.declared.bases
+    for base in [base for base in bases if _is_generic(base)] or bases:
         for value in parts(base.key) if isinstance(base, Item) else ():
             made = value
             if isinstance(value, Global):
@@ -55,6 +59,10 @@ def _names(resolver: "Resolver", owner: ClassRef) -> Iterator[str]:
             name = type_variable(made)
             if name:
                 yield name
+
+
+def _is_generic(base: Value) -> bool:
+    return isinstance(base, Item) and isinstance(base.base, Global) and base.base.name in _GENERIC
 
 
 def _given_to_base(resolver: "Resolver", ref: ClassRef, owner: ClassRef) -> Iterator[Value]:

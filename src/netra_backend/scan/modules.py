@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from msgspec import Raw, msgpack
 
 from netra_backend.scan import annotations
+from netra_backend.scan.aliases import own_variables
 from netra_backend.scan.calling import call
 from netra_backend.scan.classes import ClassBody
 from netra_backend.scan.declarations import Function, Module, Parameter, ParamKind, Site, Trait
@@ -69,6 +70,10 @@ class Pending:
         self.scope = scope
         self.outer = outer
         self.owner = owner
+        if variables := own_variables(nested.node):
+            self.scope = Frame(scope.file, scope.function, scope.prefix, scope.lookup)
+            self.scope.names.update(variables)
+            self.outer = lambda name: variables.get(name) or outer(name)
 
 
 class Reader:

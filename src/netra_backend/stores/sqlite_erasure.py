@@ -18,12 +18,12 @@ _NEIGHBOURS = 64
 _MOVED = "CREATE TEMP TABLE moved (id, run, at, type, data)"
 
 _FIRST = (
-    "SELECT coalesce(min(id), ?1) FROM"
-    f" (SELECT id FROM entries WHERE id < ?1 ORDER BY id DESC LIMIT {_NEIGHBOURS})"
+    "SELECT coalesce(min(id), :edge) FROM"
+    f" (SELECT id FROM entries WHERE id < :edge ORDER BY id DESC LIMIT {_NEIGHBOURS})"
 )
 _LAST = (
-    "SELECT coalesce(max(id), ?1) FROM"
-    f" (SELECT id FROM entries WHERE id > ?1 ORDER BY id LIMIT {_NEIGHBOURS})"
+    "SELECT coalesce(max(id), :edge) FROM"
+    f" (SELECT id FROM entries WHERE id > :edge ORDER BY id LIMIT {_NEIGHBOURS})"
 )
 
 
@@ -41,8 +41,8 @@ def erase_thread(connection: sqlite3.Connection, thread: int) -> None:
     execute = connection.execute
     low, high = thread << 32, (thread + 1 << 32) - 1
     execute("DELETE FROM entries WHERE id BETWEEN ? AND ?", (low, high))
-    (first,) = execute(_FIRST, (low,)).fetchone()
-    (last,) = execute(_LAST, (high,)).fetchone()
+    (first,) = execute(_FIRST, {"edge": low}).fetchone()
+    (last,) = execute(_LAST, {"edge": high}).fetchone()
     execute("INSERT INTO moved SELECT * FROM entries WHERE id BETWEEN ? AND ?", (first, last))
     execute("DELETE FROM entries WHERE id BETWEEN ? AND ?", (first, last))
     execute("INSERT INTO entries SELECT * FROM moved")

@@ -9,7 +9,7 @@ it meanwhile, the inspection ends with StoreFailed: what it has found may mean n
 # ruff: noqa: S608 - only constants are put into SQL, every value is a parameter.
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
@@ -49,7 +49,7 @@ _RUNS = """SELECT id, name, status, started, ended, holder IS NOT NULL FROM runs
 
 _INTERRUPTS = "SELECT name, run FROM interrupts WHERE thread = ? ORDER BY id"
 
-_SPAN = f"BETWEEN ?1 << 32 AND (?1 << 32) + {OFFSETS}"
+_SPAN = f"BETWEEN :thread << 32 AND (:thread << 32) + {OFFSETS}"
 
 _ENTRIES = f"SELECT id & {OFFSETS}, run, type, data FROM ({entries_in(_SPAN)}) ORDER BY id"
 
@@ -245,7 +245,7 @@ class Inspection:
             interrupts = [InterruptRecord(*row) for row in self._all(_INTERRUPTS, thread)]
             audit = Audit(ThreadRecord(name, epoch, head), runs, interrupts)
             seen.runs, seen.open_runs = len(runs), audit.open_runs
-            for offset, run, type, data in self._rows(_ENTRIES, thread):
+            for offset, run, type, data in self._rows(_ENTRIES, {"thread": thread}):
                 seen.entries += 1
                 raw = data if isinstance(data, bytes) else str(data).encode()
                 seen.findings += audit.take(EntryRecord(offset, run, str(type), raw))
@@ -255,9 +255,9 @@ class Inspection:
         return seen
 
     def _all(self, query: str, *values: int) -> Sequence[Any]:
-        return list(self._rows(query, *values))
+        return list(self._rows(query, values))
 
-    def _rows(self, query: str, *values: int) -> Iterator[Any]:
+    def _rows(self, query: str, values: Sequence[int] | Mapping[str, int] = ()) -> Iterator[Any]:
         """Yield the rows. Raises Damaged where the file is, StoreFailed for all else."""
         try:
             yield from self._connection.execute(query, values)

@@ -84,16 +84,17 @@ def list_asked(
     """Return the newest interrupts of the thread, or those before one, in the order of asking."""
     rows = connection.execute(
         # What is long is not looked at before its turn: it would all be sorted, too.
-        f"""WITH place AS MATERIALIZED (SELECT id AS thread, CASE WHEN ?4 IS NULL THEN {MAX_NUMBER}
-                ELSE (SELECT id FROM interrupts i WHERE i.thread = t.id AND i.name = ?4) END AS upto
-            FROM threads t WHERE owner = ?1 AND name = ?2
+        f"""WITH place AS MATERIALIZED (SELECT id AS thread,
+                CASE WHEN :before IS NULL THEN {MAX_NUMBER} ELSE
+                (SELECT id FROM interrupts i WHERE i.thread = t.id AND i.name = :before) END AS upto
+            FROM threads t WHERE owner = :owner AND name = :name
         ),
         newest AS MATERIALIZED (
             SELECT i.id FROM place JOIN interrupts i ON i.thread = place.thread AND i.id < upto
-            ORDER BY i.id DESC LIMIT ?3
+            ORDER BY i.id DESC LIMIT :limit
         )
         {_INTERRUPT} WHERE i.id IN (SELECT id FROM newest) ORDER BY i.id DESC""",
-        (*thread, limit, before),
+        {"owner": thread.owner, "name": thread.id, "limit": limit, "before": before},
     )
     found: list[Interrupt] = []
     size = 0

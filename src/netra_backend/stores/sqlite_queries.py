@@ -86,16 +86,16 @@ _BACKLOG = f"""WITH t AS MATERIALIZED (
     SELECT (SELECT role FROM t), (SELECT head FROM t), (SELECT name FROM r), (SELECT status FROM r),
         {_ENTRIES_OF_T}"""
 
-_PLACED = "(t.updated_at, t.name, t.owner) < (?2, ?3, ?4)"
+_PLACED = "(t.updated_at, t.name, t.owner) < (:updated_at, :name, :owner)"
 
 # Two lists that are merged, so that SQLite takes the own threads in the order of their index. What
 # is loose is looked through once for all of them.
 _PAGE = f"""WITH page AS MATERIALIZED (
-        SELECT t.* FROM threads t WHERE t.owner = ?1 AND {_PLACED}
+        SELECT t.* FROM threads t WHERE t.owner = :user AND {_PLACED}
         UNION ALL
         SELECT t.* FROM members m JOIN threads t ON t.id = m.thread
-        WHERE m.user = ?1 AND t.owner <> ?1 AND {_PLACED}
-        ORDER BY updated_at DESC, name DESC, owner DESC LIMIT ?5
+        WHERE m.user = :user AND t.owner <> :user AND {_PLACED}
+        ORDER BY updated_at DESC, name DESC, owner DESC LIMIT :limit
     ),
     loose AS MATERIALIZED (
         SELECT id >> 32 AS thread, max(id) AS last FROM tail
@@ -236,7 +236,16 @@ def list_threads(
 ) -> Sequence[Thread]:
     """Return one page of the threads that the user owns or is a member of."""
     updated_at, key = before or _BEFORE_ALL
-    (page,) = connection.execute(_PAGE, (user, updated_at, key.id, key.owner, limit)).fetchone()
+    (page,) = connection.execute(
+        _PAGE,
+        {
+            "user": user,
+            "updated_at": updated_at,
+            "name": key.id,
+            "owner": key.owner,
+            "limit": limit,
+        },
+    ).fetchone()
     return bounded([_thread(*row) for row in _page(page)], Thread.size)
 
 
